@@ -1,1 +1,79 @@
-//! Placeholder.
+//! Types, traits and errors of the `cred` credential manager.
+//!
+//! A Rust service seals its credentials on the client and keeps them, per tenant, in the backend that its operators
+//! already run. This crate is the contract between the parts: it holds no backend, no cryptography, no TLS and no
+//! async runtime, so that a storage provider can depend on it alone.
+//!
+//! | you want to | start at |
+//! |---|---|
+//! | keep credentials somewhere new | [`StorageProvider`], its abilities [`CompareAndSet`] and [`SoftDelete`] |
+//! | say what a credential is | [`Credential`], [`CredentialKind`], [`CredentialMetadata`] |
+//! | name one | [`CredentialId`], [`ScopeId`], [`CredentialPath`] |
+//! | seal with a key of your own (a KMS) | [`Sealer`] |
+//! | know what went wrong | [`StorageError`], [`SealError`], [`ConfigError`], [`ParseError`] |
+//!
+//! ```
+//! use cred_core::{CredentialId, CredentialPath, ScopeId};
+//!
+//! let id: CredentialId = "stripe-api-key".parse()?;
+//! let scope: ScopeId = "org:acme/team:payments".parse()?;
+//! let path = CredentialPath::new(Some(scope), id);
+//! assert_eq!(path.to_string(), "org:acme/team:payments/stripe-api-key");
+//! # Ok::<(), cred_core::ParseError>(())
+//! ```
+//!
+//! # Secrets
+//! Nothing here prints a secret: every type that can hold one has a manual `Debug`, no error carries a value, and
+//! buffers are wiped when they are dropped. [`sealed`] lets a type of yours hold a [`SecretString`] that serializes
+//! only on its way into a [`Credential`].
+
+mod text;
+
+mod abilities;
+mod config;
+mod context;
+mod credential;
+mod description;
+mod encrypted;
+mod error;
+mod filter;
+mod id;
+mod metadata;
+mod metrics;
+mod operation;
+mod parse_error;
+mod path;
+mod provider;
+mod retry;
+mod rotation;
+mod scope;
+pub mod sealed;
+mod sealer;
+mod tags;
+mod timestamp;
+
+pub use abilities::{CompareAndSet, Revision, SoftDelete};
+pub use config::{ConfigError, ProviderConfig};
+pub use context::CredentialContext;
+pub use credential::{Credential, CredentialError, CredentialKind, FieldName, KindName, Lifecycle, field};
+pub use description::{Consistency, Description, Limits};
+pub use encrypted::{EncryptedData, SealVersion, WrappedKey};
+pub use error::{StorageError, StorageErrorKind, Target};
+pub use filter::CredentialFilter;
+pub use id::{CredentialId, KeyId};
+pub use metadata::{CredentialMetadata, UnknownFields};
+pub use metrics::StorageMetrics;
+pub use operation::Operation;
+pub use parse_error::ParseError;
+pub use path::{CredentialPath, PathRef};
+pub use provider::{StorageProvider, Stored};
+pub use retry::RetryPolicy;
+pub use rotation::RotationPolicy;
+pub use scope::ScopeId;
+pub use sealer::{Opened, SealError, Sealer};
+pub use tags::Tags;
+pub use timestamp::Timestamp;
+
+pub use async_trait::async_trait;
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
+pub use zeroize::Zeroizing;

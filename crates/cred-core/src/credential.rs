@@ -1,0 +1,452 @@
+//! The plaintext side: a secret value with a kind.
+
+mod codec;
+mod error;
+mod kind;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use subtle::ConstantTimeEq;
+
+pub use error::CredentialError;
+pub use kind::{CredentialKind, FieldName, KindName, field};
+
+use crate::sealed::while_sealing;
+use crate::{
+    CredentialMetadata, ExposeSecret, ParseError, RotationPolicy, SecretSlice, SecretString, Tags, Timestamp,
+    Zeroizing,
+};
+
+/// A secret value with a kind, tags, an expiry and a rotation policy.
+///
+/// Cheap to clone; the secret fields are wiped from memory when the last clone is dropped. It prints its kind and the
+/// names of its fields, never a value, and does not serialize: it leaves the process sealed, or not at all.
+///
+/// ```
+/// use cred_core::{Credential, field};
+/// use std::time::Duration;
+///
+/// let login = Credential::username_password("app", "hunter2").with_tag("env", "prod")?;
+/// assert_eq!(login.expose_text(field::PASSWORD)?, "hunter2");
+/// assert!(!format!("{login:?}").contains("hunter2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Credential(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: CredentialKind,
+    fields: BTreeMap<FieldName, SecretSlice<u8>>,
+    tags: Tags,
+    expires_at: Option<Timestamp>,
+    rotation: Option<RotationPolicy>,
+    lifecycle: Option<Lifecycle>,
+}
+
+/// What storing made of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Lifecycle {
+    /// When it was first stored.
+    pub created_at: Timestamp,
+    /// When this value was stored.
+    pub last_modified: Timestamp,
+    /// Counts its values: 1 after a plain store, one more after each rotation.
+    pub version: u64,
+}
+
+/// Making one.
+impl Credential {
+    /// A single secret value of any form, in the field [`field::VALUE`].
+    #[must_use]
+    pub fn opaque(value: impl Into<SecretSlice<u8>>) -> Self {
+        Self::of(CredentialKind::Opaque).set(field::VALUE, value.into())
+    }
+
+    /// A single secret text, in the field [`field::VALUE`].
+    #[must_use]
+    pub fn text(value: impl Into<SecretString>) -> Self {
+        Self::of(CredentialKind::Opaque).set_text(field::VALUE, &value.into())
+    }
+
+    /// An API key, in the field [`field::VALUE`].
+    #[must_use]
+    pub fn api_key(key: impl Into<SecretString>) -> Self {
+        Self::of(CredentialKind::ApiKey).set_text(field::VALUE, &key.into())
+    }
+
+    /// A login, in the fields [`field::USERNAME`] and [`field::PASSWORD`].
+    #[must_use]
+    pub fn username_password(username: impl Into<SecretString>, password: impl Into<SecretString>) -> Self {
+        Self::of(CredentialKind::UsernamePassword)
+            .set_text(field::USERNAME, &username.into())
+            .set_text(field::PASSWORD, &password.into())
+    }
+
+    /// A bearer or OAuth 2.0 access token, in the field [`field::ACCESS_TOKEN`].
+    #[must_use]
+    pub fn token(access_token: impl Into<SecretString>) -> Self {
+        Self::of(CredentialKind::Token).set_text(field::ACCESS_TOKEN, &access_token.into())
+    }
+
+    /// An OAuth 2.0 access token with its refresh token, in the fields [`field::ACCESS_TOKEN`] and
+    /// [`field::REFRESH_TOKEN`].
+    #[must_use]
+    pub fn oauth2_token(
+        access_token: impl Into<SecretString>,
+        refresh_token: impl Into<SecretString>,
+    ) -> Self {
+        Self::token(access_token).set_text(field::REFRESH_TOKEN, &refresh_token.into())
+    }
+
+    /// A private key with its public key or certificate chain, PEM or DER, in the fields [`field::PRIVATE_KEY`] and
+    /// [`field::PUBLIC_KEY`].
+    #[must_use]
+    pub fn key_pair(private_key: impl Into<SecretSlice<u8>>, public_key: impl Into<SecretSlice<u8>>) -> Self {
+        Self::of(CredentialKind::KeyPair)
+            .set(field::PRIVATE_KEY, private_key.into())
+            .set(field::PUBLIC_KEY, public_key.into())
+    }
+
+    /// A kind of your own, without fields yet.
+    #[must_use]
+    pub fn custom(kind: KindName) -> Self {
+        Self::of(CredentialKind::Custom(kind))
+    }
+
+    /// A value of any type that serializes, to be read back by [`Credential::to_typed`]. Fields that are marked
+    /// `#[serde(with = "cred_core::sealed")]` serialize here and nowhere else.
+    ///
+    /// It is kept as MessagePack with field names, so that fields can be added and removed later, in the field
+    /// [`field::VALUE`].
+    ///
+    /// # Errors
+    /// [`CredentialError::Unserializable`] if the type's own `Serialize` fails.
+    pub fn typed<T: Serialize + ?Sized>(kind: KindName, value: &T) -> Result<Self, CredentialError> {
+        let packed = while_sealing(|| {
+            // Growing a buffer leaves copies of the secret behind: count first, then write into one of the right size.
+            let mut counter = ByteCounter(0);
+            rmp_serde::encode::write_named(&mut counter, value)?;
+            let mut packed = Zeroizing::new(Vec::with_capacity(counter.0));
+            rmp_serde::encode::write_named(&mut *packed, value)?;
+            Ok(packed)
+        })
+        .map_err(|_: rmp_serde::encode::Error| CredentialError::Unserializable)?;
+        Ok(Self::custom(kind).set(field::VALUE, secret_copy(&packed)))
+    }
+
+    /// Sets a secret field.
+    #[must_use]
+    pub fn with_field(self, name: FieldName, value: impl Into<SecretSlice<u8>>) -> Self {
+        self.change(|inner| {
+            inner.fields.insert(name, value.into());
+        })
+    }
+
+    /// Sets a tag. Tags are **not secret**.
+    ///
+    /// # Errors
+    /// [`ParseError`] if it breaks the rules of [`Tags`].
+    pub fn with_tag(self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, ParseError> {
+        let mut tags = self.0.tags.clone();
+        tags.insert(key, value)?;
+        Ok(self.with_tags(tags))
+    }
+
+    /// Sets all tags. Tags are **not secret**.
+    #[must_use]
+    pub fn with_tags(self, tags: Tags) -> Self {
+        self.change(|inner| inner.tags = tags)
+    }
+
+    /// Sets when the value stops being valid; `None`: it does not expire.
+    #[must_use]
+    pub fn with_expires_at(self, expires_at: impl Into<Option<Timestamp>>) -> Self {
+        self.change(|inner| inner.expires_at = expires_at.into())
+    }
+
+    /// Sets when it should be replaced; `None`: no policy.
+    #[must_use]
+    pub fn with_rotation(self, rotation: impl Into<Option<RotationPolicy>>) -> Self {
+        self.change(|inner| inner.rotation = rotation.into())
+    }
+
+    fn of(kind: CredentialKind) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            fields: BTreeMap::new(),
+            tags: Tags::new(),
+            expires_at: None,
+            rotation: None,
+            lifecycle: None,
+        }))
+    }
+
+    fn set(self, name: &str, value: SecretSlice<u8>) -> Self {
+        self.change(|inner| {
+            inner.fields.insert(FieldName::known(name), value);
+        })
+    }
+
+    fn set_text(self, name: &str, value: &SecretString) -> Self {
+        self.set(name, secret_copy(value.expose_secret().as_bytes()))
+    }
+
+    /// A changed credential is a new one: it was not stored yet.
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.lifecycle = None;
+        change(inner);
+        self
+    }
+}
+
+/// Reading one.
+impl Credential {
+    /// What kind of secret it is.
+    #[must_use]
+    pub fn kind(&self) -> &CredentialKind {
+        &self.0.kind
+    }
+
+    /// The names of its secret fields, sorted.
+    pub fn field_names(&self) -> impl Iterator<Item = &FieldName> {
+        self.0.fields.keys()
+    }
+
+    /// A secret field's bytes.
+    ///
+    /// # Errors
+    /// [`CredentialError::NoSuchField`].
+    pub fn expose_bytes(&self, field: &str) -> Result<&[u8], CredentialError> {
+        match self.0.fields.get(field) {
+            Some(value) => Ok(value.expose_secret()),
+            None => Err(CredentialError::NoSuchField { kind: self.0.kind.clone(), field: field.to_owned() }),
+        }
+    }
+
+    /// A secret field's text.
+    ///
+    /// # Errors
+    /// [`CredentialError::NoSuchField`], or [`CredentialError::NotText`] if its bytes are no UTF-8.
+    pub fn expose_text(&self, field: &str) -> Result<&str, CredentialError> {
+        std::str::from_utf8(self.expose_bytes(field)?)
+            .map_err(|_| CredentialError::NotText { kind: self.0.kind.clone(), field: field.to_owned() })
+    }
+
+    /// Reads back what [`Credential::typed`] made.
+    ///
+    /// # Errors
+    /// [`CredentialError::WrongShape`] if it does not fit the type. The message does not repeat what was found, as
+    /// serde's own does.
+    pub fn to_typed<T: DeserializeOwned>(&self) -> Result<T, CredentialError> {
+        let packed = self.expose_bytes(field::VALUE)?;
+        rmp_serde::from_slice(packed).map_err(|_| CredentialError::WrongShape {
+            kind: self.0.kind.clone(),
+            expected: std::any::type_name::<T>(),
+        })
+    }
+
+    /// Its labels, which are not secret.
+    #[must_use]
+    pub fn tags(&self) -> &Tags {
+        &self.0.tags
+    }
+
+    /// When the value stops being valid; `None`: it does not expire.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.0.expires_at
+    }
+
+    /// When it should be replaced; `None`: no policy.
+    #[must_use]
+    pub fn rotation(&self) -> Option<RotationPolicy> {
+        self.0.rotation
+    }
+
+    /// When it was stored; `None` before it was stored and read back, and after a change.
+    #[must_use]
+    pub fn lifecycle(&self) -> Option<Lifecycle> {
+        self.0.lifecycle
+    }
+
+    /// The metadata that goes with it into storage when it is first stored at `now`.
+    #[must_use]
+    pub fn to_metadata(&self, now: Timestamp) -> CredentialMetadata {
+        CredentialMetadata::new(now)
+            .with_tags(self.0.tags.clone())
+            .with_expires_at(self.0.expires_at)
+            .with_rotation(self.0.rotation)
+    }
+
+    /// The secret half as bytes, to be sealed: kind and fields, without what [`Credential::to_metadata`] has.
+    ///
+    /// # Errors
+    /// [`CredentialError::TooLarge`] if a field does not fit the format's 32-bit lengths.
+    pub fn to_secret_bytes(&self) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+        codec::encode(&self.0.kind, &self.0.fields)
+    }
+
+    /// Puts an opened credential together again.
+    ///
+    /// # Errors
+    /// [`CredentialError::Malformed`] if the bytes are not what [`Credential::to_secret_bytes`] makes.
+    pub fn from_secret_bytes(secret: &[u8], metadata: &CredentialMetadata) -> Result<Self, CredentialError> {
+        let (kind, fields) = codec::decode(secret)?;
+        Ok(Self(Arc::new(Inner {
+            kind,
+            fields,
+            tags: metadata.tags.clone(),
+            expires_at: metadata.expires_at,
+            rotation: metadata.rotation,
+            lifecycle: Some(Lifecycle {
+                created_at: metadata.created_at,
+                last_modified: metadata.last_modified,
+                version: metadata.version,
+            }),
+        })))
+    }
+}
+
+/// Equal in kind, secret fields, tags, expiry and policy, whenever they were stored. Values of equal length are compared
+/// in constant time.
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.0, &*other.0);
+        let public = a.kind == b.kind
+            && a.tags == b.tags
+            && a.expires_at == b.expires_at
+            && a.rotation == b.rotation
+            && a.fields.keys().eq(b.fields.keys());
+        let secret = a
+            .fields
+            .values()
+            .zip(b.fields.values())
+            .map(|(a, b)| a.expose_secret().ct_eq(b.expose_secret()))
+            .fold(subtle::Choice::from(1), |all, one| all & one);
+        public && bool::from(secret)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Redacted<'a>(&'a BTreeMap<FieldName, SecretSlice<u8>>);
+        impl fmt::Debug for Redacted<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.keys().map(|name| (name.as_str(), "[REDACTED]"))).finish()
+            }
+        }
+        f.debug_struct("Credential")
+            .field("kind", &self.0.kind)
+            .field("fields", &Redacted(&self.0.fields))
+            .field("tags", &self.0.tags)
+            .field("expires_at", &self.0.expires_at)
+            .field("rotation", &self.0.rotation)
+            .field("lifecycle", &self.0.lifecycle)
+            .finish()
+    }
+}
+
+/// A copy in a box of exactly its size; `Vec::into` would leave the old allocation behind, unwiped.
+fn secret_copy(bytes: &[u8]) -> SecretSlice<u8> {
+    SecretSlice::new(Box::from(bytes))
+}
+
+/// Counts what a serializer writes.
+struct ByteCounter(usize);
+
+impl std::io::Write for ByteCounter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Old {
+        host: String,
+        port: u16,
+        gone: Option<f64>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct New {
+        host: String,
+        port: u16,
+        #[serde(default)]
+        added: Vec<String>,
+    }
+
+    #[test]
+    fn a_type_may_gain_and_lose_fields() {
+        let old = Old { host: "db".into(), port: 5432, gone: Some(0.5) };
+        let credential = Credential::typed("database".parse().unwrap(), &old).unwrap();
+        assert_eq!(credential.to_typed::<Old>().unwrap(), old);
+        assert_eq!(
+            credential.to_typed::<New>().unwrap(),
+            New { host: "db".into(), port: 5432, added: vec![] }
+        );
+    }
+
+    #[test]
+    fn a_wrong_shape_does_not_repeat_the_secret() {
+        #[derive(Serialize)]
+        struct Text {
+            port: String,
+        }
+        let credential = Credential::typed("x".parse().unwrap(), &Text { port: "hunter2".into() }).unwrap();
+        let error = credential.to_typed::<Old>().unwrap_err();
+        let printed =
+            format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string));
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn debug_shows_names_and_no_value() {
+        let credential = Credential::username_password("canary-user", "canary-word");
+        let printed = format!("{credential:?} {credential:#?}");
+        assert!(printed.contains("password") && !printed.contains("canary"), "{printed}");
+    }
+
+    #[test]
+    fn equality_sees_every_part() {
+        let login = || Credential::username_password("a", "b");
+        assert_eq!(login(), login());
+        assert_ne!(login(), Credential::username_password("a", "c"));
+        assert_ne!(login(), Credential::username_password("a", "bb"));
+        assert_ne!(login(), login().with_tag("k", "v").unwrap());
+        assert_ne!(login(), login().with_field("extra".parse().unwrap(), b"x".to_vec()));
+        assert_ne!(Credential::text("a"), Credential::api_key("a"));
+    }
+
+    #[test]
+    fn clones_share_until_one_is_changed() {
+        let one = Credential::text("a");
+        let two = one.clone().with_tag("k", "v").unwrap();
+        assert!(one.tags().is_empty());
+        assert_eq!(two.expose_text(field::VALUE).unwrap(), "a");
+    }
+
+    #[test]
+    fn missing_and_binary_fields_are_told_apart() {
+        let credential = Credential::opaque(vec![0xff]);
+        assert!(matches!(credential.expose_text(field::VALUE), Err(CredentialError::NotText { .. })));
+        assert!(matches!(credential.expose_bytes(field::PASSWORD), Err(CredentialError::NoSuchField { .. })));
+    }
+}

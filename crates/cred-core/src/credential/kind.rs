@@ -1,0 +1,108 @@
+//! Kinds of credentials and names of their fields.
+
+use std::fmt;
+
+use crate::ParseError;
+use crate::text::{self, text_type};
+
+/// What kind of secret a credential is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// A single value of any form.
+    Opaque,
+    /// An API key.
+    ApiKey,
+    /// A login.
+    UsernamePassword,
+    /// A bearer or OAuth 2.0 token.
+    Token,
+    /// A private key with its public key or certificate chain.
+    KeyPair,
+    /// A kind of the user's own.
+    Custom(KindName),
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Opaque => "opaque",
+            Self::ApiKey => "api-key",
+            Self::UsernamePassword => "username-password",
+            Self::Token => "token",
+            Self::KeyPair => "key-pair",
+            Self::Custom(name) => name.as_str(),
+        })
+    }
+}
+
+text_type! {
+    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`.
+    KindName, check_kind_name
+}
+
+impl KindName {
+    /// The longest name in bytes.
+    pub const MAX_LEN: usize = 64;
+}
+
+fn check_kind_name(text: &str) -> Result<(), ParseError> {
+    text::check("the credential kind", text, KindName::MAX_LEN, text::is_name_byte, text::NAME_ALPHABET)
+}
+
+text_type! {
+    /// The name of a secret field: 1 to [`FieldName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`. Names are not secret.
+    FieldName, check_field_name
+}
+
+impl FieldName {
+    /// The longest name in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// For the names in [`field`], which are known to be valid (a test says so).
+    pub(super) fn known(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+fn check_field_name(text: &str) -> Result<(), ParseError> {
+    text::check("the field name", text, FieldName::MAX_LEN, text::is_name_byte, text::NAME_ALPHABET)
+}
+
+/// The names of the fields that the constructors of [`Credential`](crate::Credential) set.
+pub mod field {
+    /// The one field of opaque, API key and typed credentials.
+    pub const VALUE: &str = "value";
+    /// A login's name.
+    pub const USERNAME: &str = "username";
+    /// A login's password.
+    pub const PASSWORD: &str = "password";
+    /// A bearer or OAuth 2.0 access token.
+    pub const ACCESS_TOKEN: &str = "access_token";
+    /// An OAuth 2.0 refresh token.
+    pub const REFRESH_TOKEN: &str = "refresh_token";
+    /// A private key, PEM or DER.
+    pub const PRIVATE_KEY: &str = "private_key";
+    /// A public key or certificate chain, PEM or DER.
+    pub const PUBLIC_KEY: &str = "public_key";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_field_names_are_valid() {
+        for name in [
+            field::VALUE,
+            field::USERNAME,
+            field::PASSWORD,
+            field::ACCESS_TOKEN,
+            field::REFRESH_TOKEN,
+            field::PRIVATE_KEY,
+            field::PUBLIC_KEY,
+        ] {
+            assert_eq!(FieldName::new(name).unwrap(), FieldName::known(name));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What is known of a credential without its key.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use crate::{ParseError, RotationPolicy, Tags, Timestamp};
+
+/// What is known of a credential without its key. Not secret; sealing binds it, so that an edit is found at opening.
+///
+/// There is no time of last access: it would make every read a write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct CredentialMetadata {
+    /// When the credential was first stored; kept by `rotate`, set anew by a plain store.
+    pub created_at: Timestamp,
+    /// When this value was sealed.
+    pub last_modified: Timestamp,
+    /// Counts the values: 1 after a plain store, one more after each `rotate`; 0: unknown.
+    pub version: u64,
+    /// Labels to filter by.
+    pub tags: Tags,
+    /// When the value stops being valid; `None`: it does not expire.
+    pub expires_at: Option<Timestamp>,
+    /// When it should be replaced; `None`: no policy.
+    pub rotation: Option<RotationPolicy>,
+    /// Fields of a newer writer, kept as they are.
+    pub unknown: UnknownFields,
+}
+
+impl CredentialMetadata {
+    /// Metadata of a value first stored at `created_at`: version 1, no tags, no expiry, no policy.
+    #[must_use]
+    pub fn new(created_at: Timestamp) -> Self {
+        Self { created_at, last_modified: created_at, version: 1, ..Self::default() }
+    }
+
+    /// Sets [`tags`](Self::tags).
+    #[must_use]
+    pub fn with_tags(mut self, tags: Tags) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Sets [`expires_at`](Self::expires_at).
+    #[must_use]
+    pub fn with_expires_at(mut self, expires_at: impl Into<Option<Timestamp>>) -> Self {
+        self.expires_at = expires_at.into();
+        self
+    }
+
+    /// Sets [`rotation`](Self::rotation).
+    #[must_use]
+    pub fn with_rotation(mut self, rotation: impl Into<Option<RotationPolicy>>) -> Self {
+        self.rotation = rotation.into();
+        self
+    }
+
+    /// Whether the value had expired at `now`: from the moment of expiry on.
+    #[must_use]
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expiry| expiry <= now)
+    }
+}
+
+/// Metadata fields that this version does not know, by field number, as bytes. They are written back unchanged, so
+/// that an older service does not strip what a newer one recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnknownFields(BTreeMap<u16, Vec<u8>>);
+
+impl UnknownFields {
+    /// The field numbers that can be unknown: below are the known ones, above the reserved ones.
+    pub const NUMBERS: std::ops::Range<u16> = 7..0x8000;
+
+    /// Sets a field.
+    ///
+    /// # Errors
+    /// [`ParseError`] if `number` is not in [`UnknownFields::NUMBERS`].
+    pub fn insert(&mut self, number: u16, value: Vec<u8>) -> Result<(), ParseError> {
+        if !Self::NUMBERS.contains(&number) {
+            let problem = "its number is that of a known or a reserved field";
+            return Err(ParseError::Malformed { what: "an unknown metadata field", problem });
+        }
+        self.0.insert(number, value);
+        Ok(())
+    }
+}
+
+/// Reading only: writing goes through [`UnknownFields::insert`].
+impl Deref for UnknownFields {
+    type Target = BTreeMap<u16, Vec<u8>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_and_reserved_numbers_are_never_unknown() {
+        let mut fields = UnknownFields::default();
+        for number in [0, 1, 6, 0x8000, u16::MAX] {
+            assert!(fields.insert(number, vec![]).is_err(), "{number}");
+        }
+        for number in [7, 0x7fff] {
+            assert!(fields.insert(number, vec![]).is_ok(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_expired_from_its_expiry_on() {
+        let at = Timestamp::from_unix_millis;
+        let metadata = CredentialMetadata::new(at(1)).with_expires_at(at(10));
+        assert!(!metadata.is_expired_at(at(9)));
+        assert!(metadata.is_expired_at(at(10)));
+        assert!(!CredentialMetadata::new(at(1)).is_expired_at(at(u64::MAX)));
+    }
+}

@@ -1,0 +1,86 @@
+//! What was asked of a provider.
+
+use std::fmt;
+
+/// What was asked of a provider: the name in errors, spans and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`StorageProvider::store`](crate::StorageProvider::store).
+    Store,
+    /// [`StorageProvider::retrieve`](crate::StorageProvider::retrieve).
+    Retrieve,
+    /// [`StorageProvider::delete`](crate::StorageProvider::delete).
+    Delete,
+    /// [`StorageProvider::exists`](crate::StorageProvider::exists).
+    Exists,
+    /// [`StorageProvider::list`](crate::StorageProvider::list).
+    List,
+    /// [`StorageProvider::list_tree`](crate::StorageProvider::list_tree).
+    ListTree,
+    /// [`StorageProvider::retrieve_many`](crate::StorageProvider::retrieve_many).
+    RetrieveMany,
+    /// [`CompareAndSet::retrieve_with_revision`](crate::CompareAndSet::retrieve_with_revision).
+    RetrieveWithRevision,
+    /// [`CompareAndSet::store_if`](crate::CompareAndSet::store_if).
+    StoreIf,
+    /// [`SoftDelete::recover`](crate::SoftDelete::recover).
+    Recover,
+    /// [`SoftDelete::purge`](crate::SoftDelete::purge).
+    Purge,
+    /// [`SoftDelete::list_deleted`](crate::SoftDelete::list_deleted).
+    ListDeleted,
+    /// Reaching the backend before the first use.
+    Connect,
+}
+
+impl Operation {
+    /// Its name in spans and metrics, in snake case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Retrieve => "retrieve",
+            Self::Delete => "delete",
+            Self::Exists => "exists",
+            Self::List => "list",
+            Self::ListTree => "list_tree",
+            Self::RetrieveMany => "retrieve_many",
+            Self::RetrieveWithRevision => "retrieve_with_revision",
+            Self::StoreIf => "store_if",
+            Self::Recover => "recover",
+            Self::Purge => "purge",
+            Self::ListDeleted => "list_deleted",
+            Self::Connect => "connect",
+        }
+    }
+
+    /// Whether it changes what is stored, so that an unanswered one is in doubt.
+    #[must_use]
+    pub const fn is_write(self) -> bool {
+        matches!(self, Self::Store | Self::Delete | Self::StoreIf | Self::Recover | Self::Purge)
+    }
+
+    /// What it does, for a sentence that begins "could not".
+    pub(crate) const fn phrase(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Retrieve | Self::RetrieveMany | Self::RetrieveWithRevision => "retrieve",
+            Self::Delete => "delete",
+            Self::Exists => "look up",
+            Self::List => "list the credentials of",
+            Self::ListTree => "list the tree of",
+            Self::StoreIf => "store, if unchanged,",
+            Self::Recover => "recover",
+            Self::Purge => "purge",
+            Self::ListDeleted => "list the deleted credentials of",
+            Self::Connect => "connect to",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,125 @@
+//! Scope and id together: the identity of a credential everywhere.
+
+use std::fmt;
+use std::str::FromStr;
+
+use equivalent::Equivalent;
+
+use crate::{CredentialId, ParseError, ScopeId};
+
+/// Scope and id: the identity of a credential in storage, cache and sealing.
+///
+/// Written and parsed as `scope/id`, or `id` alone where there is no scope; an id has no `:` and no `/`, so the two
+/// never meet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialPath {
+    /// The tenant that owns the credential; `None`: it belongs to no tenant.
+    pub scope: Option<ScopeId>,
+    /// Its name in that scope.
+    pub id: CredentialId,
+}
+
+impl CredentialPath {
+    /// Joins a scope and an id.
+    #[must_use]
+    pub const fn new(scope: Option<ScopeId>, id: CredentialId) -> Self {
+        Self { scope, id }
+    }
+
+    /// Borrows both parts.
+    #[must_use]
+    pub const fn as_ref(&self) -> PathRef<'_> {
+        PathRef { scope: self.scope.as_ref(), id: &self.id }
+    }
+}
+
+impl fmt::Display for CredentialPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl FromStr for CredentialPath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.rsplit_once('/') {
+            Some((scope, id)) => Ok(Self::new(Some(scope.parse()?), id.parse()?)),
+            None => Ok(Self::new(None, text.parse()?)),
+        }
+    }
+}
+
+/// A borrowed [`CredentialPath`]. It hashes as the owned one and is [`Equivalent`] to it, so that a map keyed by paths
+/// is searched without allocating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathRef<'a> {
+    /// The tenant that owns the credential; `None`: it belongs to no tenant.
+    pub scope: Option<&'a ScopeId>,
+    /// Its name in that scope.
+    pub id: &'a CredentialId,
+}
+
+impl<'a> PathRef<'a> {
+    /// Joins a scope and an id.
+    #[must_use]
+    pub const fn new(scope: Option<&'a ScopeId>, id: &'a CredentialId) -> Self {
+        Self { scope, id }
+    }
+
+    /// An owned copy (two reference counts, no text is copied).
+    #[must_use]
+    pub fn to_owned(&self) -> CredentialPath {
+        CredentialPath { scope: self.scope.cloned(), id: self.id.clone() }
+    }
+}
+
+impl Equivalent<CredentialPath> for PathRef<'_> {
+    fn equivalent(&self, path: &CredentialPath) -> bool {
+        *self == path.as_ref()
+    }
+}
+
+impl From<PathRef<'_>> for CredentialPath {
+    fn from(path: PathRef<'_>) -> Self {
+        path.to_owned()
+    }
+}
+
+impl fmt::Display for PathRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scope {
+            Some(scope) => write!(f, "{scope}/{}", self.id),
+            None => self.id.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn a_borrowed_path_hashes_and_compares_as_the_owned_one() {
+        let state = RandomState::new();
+        for text in ["id", "org:a/id", "org:a/team:b/id"] {
+            let path: CredentialPath = text.parse().unwrap();
+            assert_eq!(state.hash_one(&path), state.hash_one(path.as_ref()), "{text}");
+            assert!(path.as_ref().equivalent(&path));
+        }
+        let other: CredentialPath = "org:b/id".parse().unwrap();
+        assert!(!"id".parse::<CredentialPath>().unwrap().as_ref().equivalent(&other));
+    }
+
+    #[test]
+    fn display_and_parse_are_inverse() {
+        for text in ["id", "org:a/id", "org:a/team:b/id"] {
+            assert_eq!(text.parse::<CredentialPath>().unwrap().to_string(), text);
+        }
+        for bad in ["", "/", "org:a/", "/id", "org/id", "org:a"] {
+            assert!(bad.parse::<CredentialPath>().is_err(), "{bad:?}");
+        }
+    }
+}

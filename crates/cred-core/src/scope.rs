@@ -1,0 +1,154 @@
+//! The tenant path that owns a credential.
+
+use crate::ParseError;
+use crate::text::{self, text_type};
+
+text_type! {
+    /// The tenant path that owns a credential: `level:value` parts joined by `/`, such as `org:acme/team:payments`.
+    ///
+    /// At most [`ScopeId::MAX_LEN`] bytes; level and value are each one or more of `[A-Za-z0-9._-]`, and a value is
+    /// neither `.` nor `..`. Case matters.
+    ///
+    /// A scope contains itself and what lies below it on a `/` boundary:
+    ///
+    /// ```
+    /// use cred_core::ScopeId;
+    /// let org: ScopeId = "org:a".parse()?;
+    /// assert!(org.contains(&"org:a/team:x".parse()?));
+    /// assert!(!org.contains(&"org:ab".parse()?));
+    /// # Ok::<(), cred_core::ParseError>(())
+    /// ```
+    ScopeId, check_scope
+}
+
+impl ScopeId {
+    /// The longest scope in bytes.
+    pub const MAX_LEN: usize = 512;
+
+    /// Its `(level, value)` parts, outermost first; at least one.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.as_str().split('/').filter_map(|part| part.split_once(':'))
+    }
+
+    /// Whether `other` is this scope or lies below it.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        match other.as_str().strip_prefix(self.as_str()) {
+            Some(rest) => rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        }
+    }
+
+    /// The scope one level up; `None` for an outermost one.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        self.as_str().rsplit_once('/').map(|(parent, _)| Self(parent.into()))
+    }
+
+    /// The scope one level below this one.
+    ///
+    /// # Errors
+    /// [`ParseError`] if level or value breaks the rules or the whole becomes too long.
+    pub fn child(&self, level: &str, value: &str) -> Result<Self, ParseError> {
+        check_part(level, value)?;
+        Self::new(format!("{self}/{level}:{value}"))
+    }
+}
+
+const WHAT: &str = "the scope";
+
+fn check_scope(text: &str) -> Result<(), ParseError> {
+    if text.is_empty() {
+        return Err(ParseError::Empty { what: WHAT });
+    }
+    if text.len() > ScopeId::MAX_LEN {
+        return Err(ParseError::TooLong { what: WHAT, length: text.len(), limit: ScopeId::MAX_LEN });
+    }
+    if let Some(position) = text.bytes().position(|byte| !text::is_name_byte(byte) && !b":/".contains(&byte))
+    {
+        return Err(ParseError::Character {
+            what: WHAT,
+            position,
+            allowed: "A-Z a-z 0-9 . _ - and : / between parts",
+        });
+    }
+    for part in text.split('/') {
+        let Some((level, value)) = part.split_once(':') else {
+            return Err(malformed(
+                "each part between slashes is written level:value, as in org:acme/team:payments",
+            ));
+        };
+        check_part(level, value)?;
+    }
+    Ok(())
+}
+
+fn check_part(level: &str, value: &str) -> Result<(), ParseError> {
+    if level.is_empty() || value.is_empty() {
+        return Err(malformed("level and value are both needed, as in org:acme"));
+    }
+    if let Some(position) = level.bytes().chain(value.bytes()).position(|byte| !text::is_name_byte(byte)) {
+        return Err(ParseError::Character { what: "a scope part", position, allowed: text::NAME_ALPHABET });
+    }
+    if matches!(value, "." | "..") {
+        return Err(malformed("a value is neither `.` nor `..`"));
+    }
+    Ok(())
+}
+
+fn malformed(problem: &'static str) -> ParseError {
+    ParseError::Malformed { what: WHAT, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> ScopeId {
+        ScopeId::new(text).unwrap()
+    }
+
+    #[test]
+    fn parts_are_level_and_value() {
+        assert_eq!(scope("org:a.b/team:c-d").parts().collect::<Vec<_>>(), [("org", "a.b"), ("team", "c-d")]);
+        assert!(ScopeId::new(format!("o:{}", "x".repeat(510))).is_ok());
+        for bad in [
+            "",
+            "org",
+            "org:",
+            ":a",
+            "org:a/",
+            "/org:a",
+            "org:a//b:c",
+            "org:a:b",
+            "org:.",
+            "org:..",
+            "org:a/t:..",
+            "org:a b",
+            "org:é",
+            "org:a\\b:c",
+        ] {
+            assert!(ScopeId::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(ScopeId::new(format!("o:{}", "x".repeat(511))).is_err());
+    }
+
+    #[test]
+    fn containment_ends_at_a_slash() {
+        assert!(scope("org:a").contains(&scope("org:a")));
+        assert!(scope("org:a").contains(&scope("org:a/t:b")));
+        assert!(!scope("org:a/t:b").contains(&scope("org:a")));
+        assert!(!scope("org:a").contains(&scope("org:ab")));
+        assert!(!scope("org:a").contains(&scope("org:A")));
+    }
+
+    #[test]
+    fn children_and_parents_are_inverse() {
+        let child = scope("org:a").child("team", "b").unwrap();
+        assert_eq!(child, scope("org:a/team:b"));
+        assert_eq!(child.parent(), Some(scope("org:a")));
+        assert_eq!(scope("org:a").parent(), None);
+        assert!(scope("org:a").child("team", "b/role:admin").is_err(), "a value cannot smuggle a level in");
+        assert!(scope("org:a").child("team", "..").is_err());
+    }
+}

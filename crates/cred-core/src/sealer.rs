@@ -1,0 +1,161 @@
+//! The seam between the manager and whoever holds the keys.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{CredentialMetadata, CredentialPath, EncryptedData, KeyId, PathRef, Zeroizing};
+
+/// Seals credentials and opens them again. The key ring of `cred-crypto` is one; a key management service can stand in
+/// its place.
+///
+/// Sealing binds path, metadata and key id: an envelope that was moved, or whose metadata was edited, does not open.
+#[async_trait]
+pub trait Sealer: Send + Sync {
+    /// The key that [`seal`](Self::seal) uses now.
+    fn active_key_id(&self) -> KeyId;
+
+    /// Seals `secret` for this path, with this metadata, under the active key.
+    ///
+    /// # Errors
+    /// [`SealError`]; nothing was sealed.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves nothing behind.
+    async fn seal(
+        &self,
+        path: PathRef<'_>,
+        metadata: &CredentialMetadata,
+        secret: &[u8],
+    ) -> Result<EncryptedData, SealError>;
+
+    /// Opens what was sealed for this path; `metadata` is the copy that stood beside it, in clear.
+    ///
+    /// The metadata in the answer is the sealed one: sealing it again with the same secret re-seals the credential with
+    /// nothing lost, the fields of a newer writer included.
+    ///
+    /// # Errors
+    /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`] or [`SealError::KdfBusy`].
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves nothing behind.
+    async fn open(
+        &self,
+        path: PathRef<'_>,
+        data: &EncryptedData,
+        metadata: &CredentialMetadata,
+    ) -> Result<Opened, SealError>;
+}
+
+/// An opened credential: the metadata that was sealed, and the secret, wiped when dropped.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Opened {
+    /// The metadata from inside the seal.
+    pub metadata: CredentialMetadata,
+    /// The secret.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
+impl Opened {
+    /// Joins both parts.
+    #[must_use]
+    pub const fn new(metadata: CredentialMetadata, secret: Zeroizing<Vec<u8>>) -> Self {
+        Self { metadata, secret }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("metadata", &self.metadata).field("secret", &"[REDACTED]").finish()
+    }
+}
+
+/// Why a credential could not be sealed or opened. Never holds key or secret bytes.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The ring has no key of this id.
+    #[error("credential `{path}` is sealed under key `{key_id}`, which is not in the key ring; add that key")]
+    UnknownKey {
+        /// The credential.
+        path: CredentialPath,
+        /// The key that is missing.
+        key_id: KeyId,
+    },
+    /// The ring's key of this id is not the one that it was sealed under: other key bytes, another passphrase, other
+    /// Argon2id parameters, or a damaged salt or commitment.
+    #[error(
+        "credential `{path}` was not sealed under the key that the ring knows as `{key_id}` (or its salts are \
+         damaged); configure the right key under that id"
+    )]
+    WrongKey {
+        /// The credential.
+        path: CredentialPath,
+        /// The id that stands in the envelope.
+        key_id: KeyId,
+    },
+    /// It was sealed under the right key, but not as it stands here: moved from another path, edited, or corrupt.
+    #[error(
+        "credential `{path}` does not open: {what}; it was moved, edited or damaged since it was sealed, restore it \
+         or store it anew"
+    )]
+    Tampered {
+        /// The credential.
+        path: CredentialPath,
+        /// What gave it away.
+        what: &'static str,
+    },
+    /// Too many passphrase derivations are waiting. Transient.
+    #[error(
+        "credential `{path}` was not opened: too many passphrase derivations are under way; try again in a moment"
+    )]
+    KdfBusy {
+        /// The credential.
+        path: CredentialPath,
+    },
+    /// The credential cannot be put into the sealed format.
+    #[error("credential `{path}` cannot be sealed: {what}")]
+    Unsealable {
+        /// The credential.
+        path: CredentialPath,
+        /// What does not fit and what would.
+        what: &'static str,
+    },
+    /// Whoever holds the keys failed: the system's random source, the derivation thread, a key management service.
+    #[error("credential `{path}` could not be sealed or opened: {what}")]
+    Failed {
+        /// The credential.
+        path: CredentialPath,
+        /// What failed.
+        what: &'static str,
+        /// Whether trying again may help.
+        transient: bool,
+        /// The cause.
+        #[source]
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    },
+}
+
+impl SealError {
+    /// The credential that it is about.
+    #[must_use]
+    pub const fn path(&self) -> &CredentialPath {
+        match self {
+            Self::UnknownKey { path, .. }
+            | Self::WrongKey { path, .. }
+            | Self::Tampered { path, .. }
+            | Self::KdfBusy { path }
+            | Self::Unsealable { path, .. }
+            | Self::Failed { path, .. } => path,
+        }
+    }
+
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::KdfBusy { .. } | Self::Failed { transient: true, .. })
+    }
+}
