@@ -1,0 +1,192 @@
+//! What ran, read from the output of `cargo test`.
+//!
+//! The output is only read to tell names and numbers. Whether the run was good is decided by exit codes as
+//! well, and everything that is not understood counts as a failure: a test that nobody saw pass did not pass.
+
+use anyhow::{Result, bail};
+
+use crate::table;
+
+/// All test programs of one or several runs.
+#[derive(Default)]
+pub(crate) struct Report {
+    suites: Vec<Suite>,
+}
+
+/// One test program, or the doc tests of one crate.
+#[derive(Default)]
+struct Suite {
+    crate_name: String,
+    target: String,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    failures: Vec<String>,
+    skips: Vec<String>,
+    summarized: bool,
+}
+
+/// One `cargo test` that is under way; feeds its suites into the report.
+pub(crate) struct Run<'a> {
+    report: &'a mut Report,
+    first: usize,
+    what: String,
+}
+
+impl Report {
+    pub(crate) fn start(&mut self, what: &str) -> Run<'_> {
+        Run { first: self.suites.len(), report: self, what: what.to_owned() }
+    }
+
+    /// The tests could not even be started; this counts as one failure, so that the totals are never green.
+    pub(crate) fn never_ran(&mut self, what: &str) {
+        self.failure("(all)", what, "nothing ran: the build failed");
+    }
+
+    /// To be called once after the last run: a report without a single test is a failure.
+    pub(crate) fn conclude(&mut self) {
+        if self.suites.iter().all(|suite| suite.passed + suite.failed == 0) {
+            self.failure("(all)", "tests", "not one test ran");
+        }
+    }
+
+    pub(crate) fn passed(&self) -> bool {
+        self.sum(|suite| suite.failed) == 0
+    }
+
+    /// The last line of a summary: programs and people read it alone.
+    pub(crate) fn totals(&self) -> String {
+        let [passed, failed, skipped] =
+            [self.sum(|suite| suite.passed), self.sum(|suite| suite.failed), self.sum(|suite| suite.skipped)];
+        format!("{passed} passed, {failed} failed, {skipped} skipped")
+    }
+
+    /// A table of all suites, then every failed and every skipped test by name.
+    pub(crate) fn details(&self) -> String {
+        let row = |suite: &Suite| {
+            let numbers = [suite.passed, suite.failed, suite.skipped].map(|number| number.to_string());
+            let [passed, failed, skipped] = numbers;
+            [suite.crate_name.clone(), suite.target.clone(), passed, failed, skipped]
+        };
+        let rows: Vec<_> = self.suites.iter().map(row).collect();
+        let mut text = table::render(["crate", "tests", "passed", "failed", "skipped"], &[2, 3, 4], &rows);
+        text += &self.named("failed", |suite| &suite.failures);
+        text += &self.named("skipped", |suite| &suite.skips);
+        text
+    }
+
+    fn named(&self, what: &str, names: impl Fn(&Suite) -> &Vec<String>) -> String {
+        let mut text = String::new();
+        for suite in &self.suites {
+            for name in names(suite) {
+                text += &format!("  {} {}: {name}\n", suite.crate_name, suite.target);
+            }
+        }
+        if text.is_empty() { text } else { format!("\n{what}:\n{text}") }
+    }
+
+    fn failure(&mut self, crate_name: &str, target: &str, why: &str) {
+        self.suites.push(Suite {
+            crate_name: crate_name.to_owned(),
+            target: target.to_owned(),
+            failed: 1,
+            failures: vec![why.to_owned()],
+            summarized: true,
+            ..Suite::default()
+        });
+    }
+
+    fn sum(&self, number: impl Fn(&Suite) -> usize) -> usize {
+        self.suites.iter().map(number).sum()
+    }
+}
+
+impl Run<'_> {
+    /// Reads one line of output. `crate_of` names the crate of a test program's file name or of a library.
+    pub(crate) fn line(&mut self, line: &str, crate_of: impl Fn(&str) -> String) {
+        if let Some((target, program)) = running(line) {
+            self.suite(crate_of(program), target);
+        } else if let Some(library) = line.trim_start().strip_prefix("Doc-tests ") {
+            self.suite(crate_of(library), "doc tests");
+        } else if let Some(suite) = self.report.suites.get_mut(self.first..).and_then(<[Suite]>::last_mut) {
+            suite.line(line);
+        }
+    }
+
+    /// Judges the run by its exit code, also where the output said nothing of a failure.
+    pub(crate) fn end(self, success: bool) -> Result<()> {
+        let suites = self.report.suites.get_mut(self.first..).unwrap_or_default();
+        for suite in suites.iter_mut().filter(|suite| !suite.summarized) {
+            suite.failed += 1;
+            suite.failures.push("ended without a summary".to_owned());
+        }
+        for suite in suites.iter_mut() {
+            // Counted, so they exist, though their lines were not understood.
+            suite.name_the_nameless();
+        }
+        let failed: usize = suites.iter().map(|suite| suite.failed).sum();
+        if !success && failed == 0 {
+            self.report.failure(
+                "(all)",
+                &self.what,
+                "`cargo test` failed though no test did: see its output",
+            );
+        }
+        match (success, failed) {
+            (true, 0) => Ok(()),
+            (_, 0) => bail!("`cargo test` failed though no test did"),
+            (_, failed) => bail!("{failed} failed"),
+        }
+    }
+
+    fn suite(&mut self, crate_name: String, target: &str) {
+        self.report.suites.push(Suite { crate_name, target: target.to_owned(), ..Suite::default() });
+    }
+}
+
+impl Suite {
+    fn line(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            // Doc tests may give several: the merged ones and those that stand alone.
+            self.passed += count(result, " passed");
+            self.failed += count(result, " failed");
+            self.skipped += count(result, " ignored");
+            self.summarized = true;
+        } else if let Some((name, verdict)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+        {
+            match verdict.split_once(", ").unwrap_or((verdict, "")) {
+                ("FAILED", _) => self.failures.push(name.to_owned()),
+                ("ignored", "") => self.skips.push(format!("{name} (no reason given)")),
+                ("ignored", reason) => self.skips.push(format!("{name} ({reason})")),
+                _ => {}
+            }
+        }
+    }
+
+    fn name_the_nameless(&mut self) {
+        for (number, names) in [(self.failed, &mut self.failures), (self.skipped, &mut self.skips)] {
+            let unnamed = number.saturating_sub(names.len());
+            if unnamed > 0 {
+                names.push(format!("{unnamed} more, whose names were not understood"));
+            }
+        }
+    }
+}
+
+/// `Running unittests src/lib.rs (target/debug/deps/cred_core-0123)` -> the source and the program's file name.
+fn running(line: &str) -> Option<(&str, &str)> {
+    let rest = line.trim_start().strip_prefix("Running ")?;
+    let (source, program) = rest.strip_suffix(')')?.rsplit_once(" (")?;
+    let source = source.strip_prefix("unittests ").unwrap_or(source);
+    Some((source, program.rsplit(['/', '\\']).next().unwrap_or(program)))
+}
+
+/// The number before `word` in `ok. 3 passed; 0 failed; 1 ignored; ...`.
+fn count(result: &str, word: &str) -> usize {
+    let before = result.split_once(word).map_or("", |(before, _)| before);
+    before.rsplit([' ', ';']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
