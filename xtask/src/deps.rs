@@ -1,0 +1,135 @@
+//! Who may depend on whom, how heavy each crate may be, and whether its `rust-version` is honest.
+
+mod graph;
+mod rules;
+
+use anyhow::{Result, bail};
+
+use self::graph::{Crate, Graph};
+use crate::table;
+
+/// Checks all rules on the crates in `crates/` and prints them as a table.
+pub(crate) fn run() -> Result<()> {
+    let graph = Graph::read()?;
+    println!("{}", overview(&graph));
+    let findings = findings(&graph);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        bail!("{} findings", findings.len());
+    }
+    Ok(())
+}
+
+fn findings(graph: &Graph) -> Vec<String> {
+    let mut findings = Vec::new();
+    for one in &graph.crates {
+        if one.in_product {
+            findings.extend(arrows(one, graph));
+            findings.extend(weight(one));
+            findings.extend(one_user_of_ring(one));
+        }
+        findings.extend(honest_rust_version(one));
+    }
+    findings.extend(nothing_forbidden(graph));
+    findings
+}
+
+/// The design's table of crates: an arrow that is not in it is a decision that nobody took.
+fn arrows(one: &Crate, graph: &Graph) -> Vec<String> {
+    let Some(rule) = rules::rule(&one.name) else {
+        return vec![format!(
+            "{} has no row in xtask/src/deps/rules.rs; add its arrows and its budget",
+            one.name
+        )];
+    };
+    let mut findings = Vec::new();
+    for arrow in &one.direct {
+        if !graph.crates.iter().any(|other| other.name == arrow.name) {
+            continue; // not ours
+        }
+        let allowed = rule.arrows.contains(&arrow.name.as_str());
+        let allowed_if_optional = rule.optional.contains(&arrow.name.as_str());
+        if allowed_if_optional && !arrow.optional {
+            findings
+                .push(format!("{} depends on {} always; it may only behind a feature", one.name, arrow.name));
+        } else if !allowed && !allowed_if_optional {
+            findings.push(format!("{} may not depend on {}", one.name, arrow.name));
+        }
+    }
+    for unwanted in rule.without {
+        for package in one.tree.iter().filter(|package| is_of(&package.name, unwanted)) {
+            findings.push(format!("{} may not bring {} to its users", one.name, package.name));
+        }
+    }
+    findings
+}
+
+/// Every package is one more that our users trust and build.
+fn weight(one: &Crate) -> Vec<String> {
+    let (weight, budget) = (one.weight, rules::rule(&one.name).map_or(usize::MAX, |rule| rule.budget));
+    let message = || {
+        format!(
+            "{} needs {weight} packages, more than its budget of {budget}; shed some, or raise it",
+            one.name
+        )
+    };
+    if weight > budget { vec![message()] } else { Vec::new() }
+}
+
+/// One crate of ours holds all cryptography, so that one crate is to be reviewed for it.
+fn one_user_of_ring(one: &Crate) -> Vec<String> {
+    let uses = one.direct.iter().any(|arrow| arrow.name == "ring");
+    let message = || format!("{} may not use ring itself; cred-crypto is its only user", one.name);
+    if uses && one.name != "cred-crypto" { vec![message()] } else { Vec::new() }
+}
+
+/// A crate that promises a Rust that its dependencies don't build with breaks at its users.
+fn honest_rust_version(one: &Crate) -> Vec<String> {
+    let Some(promised) = one.rust_version else {
+        return vec![format!("{} has no rust-version", one.name)];
+    };
+    let newer = one.tree.iter().filter(|package| package.rust_version > Some(promised));
+    let message = |package: &graph::Dependency| {
+        let [needed, promised] = [package.rust_version, Some(promised)].map(shown);
+        format!("{} promises Rust {promised}, but {} needs {needed}", one.name, package.name)
+    };
+    newer.map(message).collect()
+}
+
+/// The lock file holds the whole workspace for every platform and feature.
+fn nothing_forbidden(graph: &Graph) -> Vec<String> {
+    let found = graph.locked.iter().filter(|name| rules::NOWHERE.iter().any(|(banned, _)| banned == name));
+    found.map(|name| format!("{name} may not be anywhere in the tree")).collect()
+}
+
+/// `aws-config` is of `aws`, as is a package of just that name; `awsome` is not.
+fn is_of(name: &str, family: &str) -> bool {
+    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn overview(graph: &Graph) -> String {
+    let row = |one: &Crate| {
+        let ours =
+            one.direct.iter().filter(|arrow| graph.crates.iter().any(|other| other.name == arrow.name));
+        let ours =
+            ours.map(|arrow| if arrow.optional { format!("{}?", arrow.name) } else { arrow.name.clone() });
+        let budget = rules::rule(&one.name).map_or("-".to_owned(), |rule| rule.budget.to_string());
+        let ours = ours.collect::<Vec<_>>().join(" ");
+        let newest = one.tree.iter().filter_map(|package| package.rust_version).max();
+        [one.name.clone(), one.weight.to_string(), budget, shown(one.rust_version), shown(newest), ours]
+    };
+    let header = ["crate", "packages", "budget", "rust-version", "needed", "of ours (? = optional)"];
+    table::render(header, &[1, 2, 3, 4], &graph.crates.iter().map(row).collect::<Vec<_>>())
+}
+
+fn shown(version: Option<(u64, u64, u64)>) -> String {
+    version.map_or("-".to_owned(), |(major, minor, patch)| match patch {
+        0 => format!("{major}.{minor}"),
+        _ => format!("{major}.{minor}.{patch}"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! The design's table of crates, as numbers and names. A change here is a change of the design.
+
+/// What one crate may depend on.
+pub(super) struct Rule {
+    name: &'static str,
+    /// Crates of ours that it may use always ...
+    pub(super) arrows: &'static [&'static str],
+    /// ... or behind a feature only.
+    pub(super) optional: &'static [&'static str],
+    /// Families of packages that may not be in its tree: `aws` is `aws` and `aws-*`.
+    pub(super) without: &'static [&'static str],
+    /// At most so many other packages that its users build on Linux with all features, procedural macros and
+    /// what they need included: measured, plus a few, so that growth is noticed and is decided on.
+    pub(super) budget: usize,
+}
+
+/// No SDK, no TLS, no runtime: core is what a provider's author builds on, whatever they choose of these.
+const CORE_WITHOUT: &[&str] = &[
+    "tokio",
+    "async-std",
+    "smol",
+    "futures",
+    "rustls",
+    "ring",
+    "aws-lc-rs",
+    "openssl",
+    "native-tls",
+    "hyper",
+    "h2",
+    "reqwest",
+    "aws",
+    "azure",
+    "kube",
+];
+
+const RULES: [Rule; 7] = [
+    Rule { name: "cred-core", arrows: &[], optional: &[], without: CORE_WITHOUT, budget: 22 },
+    Rule {
+        name: "cred-provider-kit",
+        arrows: &["cred-core"],
+        optional: &[],
+        without: &["ring", "rustls"],
+        budget: 46,
+    },
+    Rule {
+        name: "cred-crypto",
+        arrows: &["cred-core"],
+        optional: &[],
+        without: &["rustls", "hyper"],
+        budget: 44,
+    },
+    Rule {
+        name: "cred-conformance",
+        arrows: &["cred-core"],
+        optional: &[],
+        without: &["ring", "rustls"],
+        budget: 28,
+    },
+    Rule {
+        name: "cred-manager",
+        arrows: &["cred-core"],
+        optional: &["cred-crypto"],
+        without: &["rustls", "hyper"],
+        budget: 56,
+    },
+    Rule {
+        name: "cred-store-memory",
+        arrows: STORE,
+        optional: &[],
+        without: &["ring", "rustls"],
+        budget: 46,
+    },
+    Rule { name: "cred-store-local", arrows: STORE, optional: &[], without: &["ring", "rustls"], budget: 52 },
+];
+
+/// A store knows the contract and the kit: never another store, the manager or how things are sealed.
+const STORE: &[&str] = &["cred-core", "cred-provider-kit"];
+
+/// Packages that may not be anywhere, each with its reason.
+pub(super) const NOWHERE: [(&str, &str); 3] = [
+    ("openssl", "C of the system's that is linked in: one TLS, rustls, is enough to review and to patch"),
+    ("openssl-sys", "as openssl"),
+    ("native-tls", "is openssl on Linux"),
+];
+
+pub(super) fn rule(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.name == name)
+}
