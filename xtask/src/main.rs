@@ -5,12 +5,18 @@
 //! must build while they don't.
 
 mod cargo;
+mod ci;
+mod deps;
 mod docs;
 mod package;
+mod quickstart;
 mod table;
 mod test;
+mod tidy;
+mod tools;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,15 +30,28 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Everything that must hold before a change is merged; ends with the tables of steps and tests
+    Ci,
     /// Unit, integration and doc tests, with a table that names every skipped test
     Test {
         /// The crates to test; all where none is named
         crates: Vec<String>,
     },
+    /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
+    Tidy,
+    /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
+    Deps,
     /// The documentation build, warnings denied
     Docs,
     /// Packs and builds every publishable crate as it would be uploaded
     Package,
+    /// The tour of the README: seals an .env file into a fresh local store and reads it back
+    Quickstart {
+        /// The .env file to import; a sample with fake values where none is given
+        env_file: Option<PathBuf>,
+    },
+    /// Installs the pinned tools that `ci` needs into the cache folder
+    Tools,
 }
 
 fn main() -> ExitCode {
@@ -48,9 +67,14 @@ fn main() -> ExitCode {
 /// Chores whose last lines are a summary give their exit code themselves, so that nothing is printed after it.
 fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
+        Chore::Ci => return ci::run(),
         Chore::Test { crates } => return test::run(&crates),
+        Chore::Tidy => tidy::run()?,
+        Chore::Deps => deps::run()?,
         Chore::Docs => docs::run()?,
         Chore::Package => package::run()?,
+        Chore::Quickstart { env_file } => quickstart::run(env_file)?,
+        Chore::Tools => tools::run()?,
     }
     Ok(ExitCode::SUCCESS)
 }
