@@ -32,6 +32,8 @@ pub enum Operation {
     ListDeleted,
     /// Reaching the backend before the first use.
     Connect,
+    /// [`StorageProvider::shutdown`](crate::StorageProvider::shutdown).
+    Shutdown,
 }
 
 impl Operation {
@@ -52,6 +54,7 @@ impl Operation {
             Self::Purge => "purge",
             Self::ListDeleted => "list_deleted",
             Self::Connect => "connect",
+            Self::Shutdown => "shutdown",
         }
     }
 
@@ -75,6 +78,7 @@ impl Operation {
             Self::Purge => "purge",
             Self::ListDeleted => "list the deleted credentials of",
             Self::Connect => "connect to",
+            Self::Shutdown => "shut down",
         }
     }
 }
