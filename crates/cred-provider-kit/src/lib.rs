@@ -1,1 +1,6 @@
-//! Placeholder.
+//! What every storage provider of `cred` needs once.
+
+mod envelope;
+pub mod limits;
+
+pub use envelope::CredentialFile;
