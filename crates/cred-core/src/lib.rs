@@ -77,3 +77,7 @@ pub use timestamp::Timestamp;
 pub use async_trait::async_trait;
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use zeroize::Zeroizing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,6 +17,12 @@ pub trait Sealer: Send + Sync {
     /// The key that [`seal`](Self::seal) uses now.
     fn active_key_id(&self) -> KeyId;
 
+    /// Whether `data` is sealed as [`seal`](Self::seal) would seal it now, so that a re-key can leave it alone. The
+    /// default compares the key ids.
+    fn is_current(&self, data: &EncryptedData) -> bool {
+        data.key_id == self.active_key_id()
+    }
+
     /// Seals `secret` for this path, with this metadata, under the active key.
     ///
     /// # Errors
