@@ -1,0 +1,147 @@
+//! One key of the ring, and where it comes from.
+
+use std::fmt;
+use std::path::Path;
+
+use base64ct::{Base64, Encoding};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::error::KeyOrigin;
+use crate::master::Master;
+use crate::{KeyRingError, Passphrase, key_file};
+
+/// A key for a [`KeyRing`](crate::KeyRing): 32 random bytes, or a [`Passphrase`]. Wiped when dropped, never printed.
+///
+/// The text form of a key, in variables and files, is the standard base64 of its 32 bytes with padding: 44 characters,
+/// the last one `=`. Nothing else is taken. Make one with `head -c 32 /dev/urandom | base64`.
+pub struct SealingKey(pub(crate) Source);
+
+pub(crate) enum Source {
+    Raw(Master),
+    Passphrase(Passphrase),
+}
+
+impl SealingKey {
+    /// Characters of a key's text form.
+    pub(crate) const TEXT_LEN: usize = 44;
+
+    /// Takes the key's bytes. They must be random: a password, or a hash of one, is a [`Passphrase`].
+    #[must_use]
+    pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        let Ok(master) = Master::fill(|master| {
+            master.copy_from_slice(&*bytes);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        Self(Source::Raw(master))
+    }
+
+    /// A new key from the system's random source. It is kept nowhere: what is sealed under it is lost with it.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Random`].
+    pub fn generate() -> Result<Self, KeyRingError> {
+        let master =
+            Master::fill(|master| SystemRandom::new().fill(master)).map_err(|_| KeyRingError::Random)?;
+        Ok(Self(Source::Raw(master)))
+    }
+
+    /// Reads the text form, without anything around it.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Malformed`].
+    pub fn from_base64(text: &str) -> Result<Self, KeyRingError> {
+        Self::decode(text.as_bytes(), || KeyOrigin::Text)
+    }
+
+    /// Reads the text form from an environment variable, through `env`: in a program `|name| std::env::var(name).ok()`,
+    /// in a test whatever it says.
+    ///
+    /// The process keeps its own copy of its environment, which nobody wipes, and children inherit it. A file is the
+    /// better place.
+    ///
+    /// # Errors
+    /// [`KeyRingError::VariableName`], [`KeyRingError::MissingVariable`], [`KeyRingError::Malformed`].
+    pub fn from_env(variable: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, KeyRingError> {
+        // The text of a key always has a `=`, so a key that is given for the name never gets into a message.
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !(1..=128).contains(&variable.len()) || !variable.bytes().all(is_name) {
+            return Err(KeyRingError::VariableName);
+        }
+        let text = env(variable).map(Zeroizing::new);
+        let text = text.ok_or_else(|| KeyRingError::MissingVariable { variable: variable.to_owned() })?;
+        Self::decode(text.as_bytes(), || KeyOrigin::Variable(variable.to_owned()))
+    }
+
+    /// Reads the text form, with or without a line end, from a file.
+    ///
+    /// On Unix the file must be closed to group and others (`chmod 600`). The permissions are those of the file that
+    /// was opened, symbolic links followed, as Kubernetes mounts secrets: whoever can write to a directory on the
+    /// way decides which file that is. Elsewhere than on Unix permissions are not looked at.
+    ///
+    /// Blocks: call it while the program starts, not in a task.
+    ///
+    /// # Errors
+    /// [`KeyRingError::UnreadableFile`], [`KeyRingError::NotAFile`], [`KeyRingError::ExposedFile`],
+    /// [`KeyRingError::Malformed`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyRingError> {
+        let path = path.as_ref();
+        let content = key_file::read(path)?;
+        Self::decode(key_file::without_line_end(&content), || KeyOrigin::File(path.to_owned()))
+    }
+
+    /// Makes a new key and its file, readable by its owner alone from the first moment on and durable when this
+    /// returns. An existing file is never replaced.
+    ///
+    /// Keep a copy of the file where the sealed credentials are not: without it they are lost.
+    ///
+    /// Blocks: call it while the program starts, not in a task.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Random`], [`KeyRingError::UncreatedFile`].
+    pub fn create_file(path: impl AsRef<Path>) -> Result<Self, KeyRingError> {
+        let master =
+            Master::fill(|master| SystemRandom::new().fill(master)).map_err(|_| KeyRingError::Random)?;
+        let mut text = Zeroizing::new([0; Self::TEXT_LEN]);
+        Base64::encode(master.as_bytes(), &mut *text).map_err(|_| KeyRingError::Random)?;
+        key_file::create(path.as_ref(), &*text)?;
+        Ok(Self(Source::Raw(master)))
+    }
+
+    fn decode(text: &[u8], origin: impl FnOnce() -> KeyOrigin) -> Result<Self, KeyRingError> {
+        let problem = match text.len() {
+            Self::TEXT_LEN => "it is not standard base64 of 32 bytes",
+            0 => "it is empty",
+            _ => "it is not 44 characters long, as the base64 of 32 bytes is",
+        };
+        let master = Master::fill(|master| {
+            let mut bytes = Zeroizing::new([0; 33]);
+            match Base64::decode(text, &mut *bytes) {
+                Ok(decoded) if text.len() == Self::TEXT_LEN && decoded.len() == master.len() => {
+                    master.copy_from_slice(decoded);
+                    Ok(())
+                }
+                _ => Err(()),
+            }
+        });
+        match master {
+            Ok(master) => Ok(Self(Source::Raw(master))),
+            Err(()) => Err(KeyRingError::Malformed { origin: origin(), problem }),
+        }
+    }
+}
+
+impl From<Passphrase> for SealingKey {
+    fn from(passphrase: Passphrase) -> Self {
+        Self(Source::Passphrase(passphrase))
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Raw(_) => f.write_str("SealingKey([REDACTED])"),
+            Source::Passphrase(passphrase) => f.debug_tuple("SealingKey").field(passphrase).finish(),
+        }
+    }
+}

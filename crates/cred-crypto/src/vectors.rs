@@ -1,0 +1,289 @@
+//! The known-answer vectors in `tests/vectors`, which another implementation wrote: `README.md` there says what they
+//! hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cred_core::{
+    CredentialMetadata, CredentialPath, EncryptedData, Opened, RotationPolicy, SealError, Sealer, Timestamp,
+    WrappedKey,
+};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::master::Master;
+use crate::message::{self, ProvenKey, SealUnder};
+use crate::{Argon2Params, KeyRing, Passphrase, SealingKey, inner};
+
+#[derive(Deserialize)]
+struct SealVector {
+    #[serde(flatten)]
+    common: Vector,
+    metadata: Metadata,
+    secret: Hex,
+    inner: Hex,
+    aad: Hex,
+    master: Hex,
+    okm: Hex,
+}
+
+#[derive(Deserialize)]
+struct RejectVector {
+    #[serde(flatten)]
+    common: Vector,
+    error: String,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    key: Key,
+    path: Path,
+    outer_metadata: Metadata,
+    envelope: Envelope,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    raw: Option<Hex>,
+    #[serde(default)]
+    kms: bool,
+    passphrase: Option<String>,
+    #[serde(rename = "kdf_salt")]
+    _kdf_salt: Option<Hex>,
+    m_kib: Option<u32>,
+    t: Option<u32>,
+    p: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Path {
+    scope: Option<String>,
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    created_at: u64,
+    last_modified: u64,
+    version: u64,
+    tags: BTreeMap<String, String>,
+    expires_at: Option<u64>,
+    rotation: Option<Rotation>,
+    unknown: BTreeMap<String, Hex>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Rotation {
+    Periodic { interval_ms: u64 },
+    BeforeExpiry { lead_ms: u64 },
+    At { at: u64 },
+    Manual,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    version: u8,
+    key_id: String,
+    salt: Hex,
+    nonce: Hex,
+    commitment: Hex,
+    ciphertext: Hex,
+    tag: Hex,
+    kdf_salt: Option<Hex>,
+    wrapped_key: Option<Hex>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Hex(Vec<u8>);
+
+impl TryFrom<String> for Hex {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16);
+        (0..text.len()).step_by(2).map(byte).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Hex {
+    fn array<const N: usize>(&self) -> [u8; N] {
+        self.0.as_slice().try_into().unwrap()
+    }
+}
+
+impl Path {
+    fn parse(&self) -> CredentialPath {
+        let scope = self.scope.as_ref().map(|scope| scope.parse().unwrap());
+        CredentialPath::new(scope, self.id.parse().unwrap())
+    }
+}
+
+impl Metadata {
+    fn parse(&self) -> CredentialMetadata {
+        let at = Timestamp::from_unix_millis;
+        let mut metadata = CredentialMetadata::new(at(self.created_at));
+        metadata.last_modified = at(self.last_modified);
+        metadata.version = self.version;
+        metadata.tags = self.tags.clone().try_into().unwrap();
+        metadata.expires_at = self.expires_at.map(at);
+        metadata.rotation = self.rotation.as_ref().map(|rotation| match *rotation {
+            Rotation::Periodic { interval_ms } => RotationPolicy::Periodic { interval_ms },
+            Rotation::BeforeExpiry { lead_ms } => RotationPolicy::BeforeExpiry { lead_ms },
+            Rotation::At { at: moment } => RotationPolicy::At { at: at(moment) },
+            Rotation::Manual => RotationPolicy::Manual,
+        });
+        for (number, value) in &self.unknown {
+            metadata.unknown.insert(number.parse().unwrap(), value.0.clone()).unwrap();
+        }
+        metadata
+    }
+}
+
+impl Envelope {
+    /// `None` where the types cannot even hold it.
+    fn parse(&self) -> Option<EncryptedData> {
+        assert_eq!(self.version, 1);
+        let wrapped_key = match &self.wrapped_key {
+            None => None,
+            Some(bytes) => Some(WrappedKey::new(bytes.0.clone()).ok()?),
+        };
+        let data = EncryptedData::new(
+            self.key_id.parse().unwrap(),
+            self.salt.array(),
+            self.commitment.array(),
+            self.nonce.array(),
+            self.ciphertext.0.clone(),
+            self.tag.array(),
+        );
+        Some(data.with_kdf_salt(self.kdf_salt.as_ref().map(Hex::array)).with_wrapped_key(wrapped_key))
+    }
+}
+
+impl Vector {
+    /// Opens through a key ring; where a KMS holds the key, which no ring does, with the master that it hands out.
+    async fn open(&self, data: &EncryptedData) -> Result<Opened, SealError> {
+        let (path, outer) = (self.path.parse(), self.outer_metadata.parse());
+        if self.key.kms {
+            let master = master(self.key.raw.as_ref().unwrap());
+            return ProvenKey::prove(&master, path.as_ref(), data)?.open(path.as_ref(), data, &outer);
+        }
+        self.key_ring().open(path.as_ref(), data, &outer).await
+    }
+
+    fn key_ring(&self) -> KeyRing {
+        let key: SealingKey = match &self.key {
+            Key { raw: Some(raw), .. } => SealingKey::from_bytes(Zeroizing::new(raw.array())),
+            Key { passphrase: Some(text), m_kib: Some(m_kib), t: Some(t), p: Some(p), .. } => {
+                let params = Argon2Params::new(*m_kib, *t, *p).unwrap();
+                Passphrase::new(text.clone().into()).unwrap().with_params(params).into()
+            }
+            _ => panic!("{}: neither a raw key nor a passphrase", self.name),
+        };
+        let key_id = self.envelope.key_id.parse().unwrap();
+        KeyRing::builder(self.envelope.key_id.parse().unwrap()).key(key_id, key).build().unwrap()
+    }
+}
+
+fn master(bytes: &Hex) -> Master {
+    Master::fill(|master| {
+        *master = bytes.array();
+        Ok::<_, ()>(())
+    })
+    .unwrap()
+}
+
+fn to_be_opened() -> Vec<SealVector> {
+    let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/seal-v1.json")).unwrap();
+    assert_eq!(vectors.len(), 24);
+    vectors
+}
+
+fn to_be_refused() -> Vec<RejectVector> {
+    let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/reject-v1.json")).unwrap();
+    assert_eq!(vectors.len(), 152);
+    vectors
+}
+
+#[tokio::test]
+async fn every_sealed_vector_opens() {
+    for vector in to_be_opened() {
+        let name = &vector.common.name;
+        let data = vector.common.envelope.parse().unwrap();
+        let opened = vector.common.open(&data).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(opened.metadata, vector.metadata.parse(), "{name}");
+        assert_eq!(*opened.secret, vector.secret.0, "{name}");
+    }
+}
+
+#[test]
+fn sealing_with_a_vectors_draw_gives_its_bytes() {
+    for vector in to_be_opened() {
+        let name = &vector.common.name;
+        let path = vector.common.path.parse();
+        let expected = vector.common.envelope.parse().unwrap();
+        let draw = [expected.salt.as_slice(), &expected.nonce].concat().try_into().unwrap();
+        let master = master(&vector.master);
+        let under = SealUnder {
+            key_id: &expected.key_id,
+            master: &master,
+            kdf_salt: expected.kdf_salt,
+            wrapped_key: expected.wrapped_key.clone(),
+        };
+        let sealed =
+            message::seal(under, &draw, path.as_ref(), &vector.metadata.parse(), &vector.secret.0).unwrap();
+        assert!(sealed == expected, "{name}");
+    }
+}
+
+#[test]
+fn every_step_gives_a_vectors_intermediate_value() {
+    for vector in to_be_opened() {
+        let name = &vector.common.name;
+        let data = vector.common.envelope.parse().unwrap();
+        let content = inner::encode(&vector.metadata.parse(), &vector.secret.0).unwrap();
+        assert_eq!(*content, vector.inner.0, "{name}: inner");
+        assert_eq!(content.capacity(), content.len(), "{name}: a grown buffer leaves copies behind");
+        let associated = message::associated_data(vector.common.path.parse().as_ref(), &data);
+        assert_eq!(associated, vector.aad.0, "{name}: aad");
+        let material = message::key_material(&master(&vector.master), &data.salt).unwrap();
+        assert_eq!(material.as_slice(), vector.okm.0, "{name}: okm");
+    }
+}
+
+#[test]
+fn argon2id_gives_a_vectors_master() {
+    let mut checked = 0;
+    for vector in to_be_opened() {
+        let Some(text) = vector.common.key.passphrase.clone() else { continue };
+        let passphrase = Arc::new(Passphrase::new(text.into()).unwrap());
+        let derived = passphrase.derive(&vector.common.envelope.kdf_salt.as_ref().unwrap().array()).unwrap();
+        assert_eq!(derived.as_bytes().as_slice(), vector.master.0, "{}", vector.common.name);
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}
+
+#[tokio::test]
+async fn every_rejected_vector_is_refused_with_its_error() {
+    for vector in to_be_refused() {
+        let name = &vector.common.name;
+        let Some(data) = vector.common.envelope.parse() else {
+            assert_eq!(name, "wrapped-key-added-empty", "a type refused what the reader should have");
+            continue;
+        };
+        let error = vector.common.open(&data).await.expect_err(name);
+        assert_eq!(*error.path(), vector.common.path.parse(), "{name}");
+        let kind = match error {
+            SealError::WrongKey { .. } => "wrong_key",
+            SealError::Tampered { .. } => "tampered",
+            _ => panic!("{name}: {error}"),
+        };
+        assert_eq!(kind, vector.error, "{name}");
+    }
+}
