@@ -1,9 +1,13 @@
 //! What every storage provider of `cred` needs once.
 
+mod budget;
 pub mod duration;
 mod env;
 mod envelope;
+mod executor;
 pub mod limits;
 
+pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
+pub use executor::{Attempt, Executor, TargetRef, Wire};

@@ -1,0 +1,129 @@
+//! On tokio's paused clock: what is waited for here is exact and takes no time.
+
+mod doubt;
+mod dropped;
+mod record;
+mod retry;
+mod sequence;
+mod time;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use cred_core::{CredentialPath, RetryPolicy, StorageError, StorageErrorKind};
+use tokio::time::Instant;
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+
+/// 5 s an attempt, 60 s an operation, no randomness: waits of 100, 200, 400, 800 and 1,600 ms.
+fn executor() -> Executor {
+    bounded(60 * S)
+}
+
+fn bounded(operation_timeout: Duration) -> Executor {
+    Executor::new("double", 5 * S, operation_timeout).with_random(|| 0.5)
+}
+
+fn no_retries(executor: Executor) -> Executor {
+    executor.with_retry_policy(RetryPolicy::default().with_max_retries(0))
+}
+
+fn path() -> CredentialPath {
+    "org:acme/stripe".parse().unwrap()
+}
+
+/// A backend that answers as it is told; its last answer is repeated for ever.
+struct Script {
+    answers: Mutex<VecDeque<Answer>>,
+    started: Instant,
+    /// When each call was sent, since the start.
+    sent: Mutex<Vec<Duration>>,
+}
+
+#[derive(Debug, Clone)]
+enum Answer {
+    Ok,
+    Fail(StorageErrorKind),
+    /// Answers after a time.
+    After(Duration, Box<Answer>),
+    Hang,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            answers: Mutex::new(answers.into_iter().collect()),
+            started: Instant::now(),
+            sent: Mutex::default(),
+        }
+    }
+
+    async fn call(&self) -> Result<(), StorageError> {
+        self.sent.lock().unwrap().push(self.started.elapsed());
+        let answer = {
+            let mut answers = self.answers.lock().unwrap();
+            if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+        };
+        let answer = match answer.unwrap() {
+            Answer::After(delay, answer) => {
+                tokio::time::sleep(delay).await;
+                *answer
+            }
+            answer => answer,
+        };
+        match answer {
+            Answer::Ok => Ok(()),
+            Answer::Fail(kind) => Err(kind.into()),
+            Answer::Hang | Answer::After(..) => std::future::pending().await,
+        }
+    }
+
+    /// When each call was sent, in milliseconds since the start.
+    fn sent_ms(&self) -> Vec<u128> {
+        self.sent.lock().unwrap().iter().map(Duration::as_millis).collect()
+    }
+
+    fn elapsed_ms(&self) -> u128 {
+        self.started.elapsed().as_millis()
+    }
+}
+
+fn unreachable() -> Answer {
+    Answer::Fail(StorageErrorKind::Unreachable { reason: "refused".into() })
+}
+
+fn unavailable(retry_after: Option<Duration>) -> Answer {
+    Answer::Fail(StorageErrorKind::Unavailable { reason: "503".into(), retry_after })
+}
+
+fn throttled(retry_after: Option<Duration>) -> Answer {
+    Answer::Fail(StorageErrorKind::Throttled { retry_after })
+}
+
+fn denied() -> Answer {
+    Answer::Fail(StorageErrorKind::PermissionDenied { reason: "no".into() })
+}
+
+fn is_in_doubt(error: &StorageError) -> bool {
+    matches!(error.kind(), StorageErrorKind::InDoubt { .. })
+}
+
+/// Answers that prove that nothing was written.
+fn definite() -> Vec<StorageErrorKind> {
+    let reason = || "no".into();
+    vec![
+        StorageErrorKind::NotFound,
+        StorageErrorKind::TooLarge { size: 2, limit: 1 },
+        StorageErrorKind::PermissionDenied { reason: reason() },
+        StorageErrorKind::AuthenticationFailed { reason: reason() },
+        StorageErrorKind::Conflict { reason: reason() },
+        StorageErrorKind::DiskFull,
+        StorageErrorKind::ReadOnly { reason: reason() },
+        StorageErrorKind::InvalidRequest { reason: reason() },
+        StorageErrorKind::Unsupported { what: reason() },
+    ]
+}

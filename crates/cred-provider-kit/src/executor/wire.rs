@@ -1,0 +1,268 @@
+//! The wire calls of one operation: attempts, their timeouts, and the waits between them.
+
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Span;
+
+use super::doubt::Written;
+use super::{Executor, span};
+use crate::RetryBudget;
+use crate::budget::Reserved;
+
+/// The wire calls of one operation, given to the body of an [`Executor::sequence`].
+#[derive(Debug)]
+pub struct Wire<'e> {
+    executor: &'e Executor,
+    started: Instant,
+    /// When the operation ends at the latest.
+    deadline: Instant,
+    /// When its wire calls end at the latest: earlier where time is held back.
+    cutoff: Instant,
+    attempts: u32,
+    pub(super) written: Written,
+    pub(super) span: Span,
+}
+
+/// Which attempt of a wire call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Counted from 1.
+    pub number: u32,
+    /// Whether an earlier write attempt of the operation was ambiguous, so that this one may meet what that one wrote.
+    pub in_doubt: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl<'e> Wire<'e> {
+    pub(super) fn new(executor: &'e Executor, span: Span) -> Self {
+        let started = Instant::now();
+        let deadline = later(started, executor.operation_timeout);
+        Self { executor, started, deadline, cutoff: deadline, attempts: 0, written: Written::Nothing, span }
+    }
+
+    /// Makes a wire call that changes nothing in the backend, whatever the operation is.
+    ///
+    /// # Errors
+    /// What the last attempt gave, as it is.
+    pub async fn read<T, F, Fut>(&mut self, attempt: F) -> Result<T, StorageError>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, StorageError>>,
+    {
+        self.call(Access::Read, attempt).await
+    }
+
+    /// Makes a wire call that changes something: its attempts take twice the timeout, and leave doubt when they fail
+    /// without a definite answer. It must bear being sent twice.
+    ///
+    /// # Errors
+    /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt included: the body may still
+    /// look what became of it ([`Wire::in_doubt`], [`Wire::settle`]). The operation's result is judged when it ends.
+    pub async fn write<T, F, Fut>(&mut self, attempt: F) -> Result<T, StorageError>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, StorageError>>,
+    {
+        self.call(Access::Write, attempt).await
+    }
+
+    /// Waits, as between two looks at something that the backend does in its own time.
+    ///
+    /// # Errors
+    /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. A body that knows what it was
+    /// waiting for gives that error instead.
+    pub async fn pause(&self, duration: Duration) -> Result<(), StorageError> {
+        let end = later(Instant::now(), duration);
+        if end >= self.cutoff {
+            return Err(self.out_of_time());
+        }
+        sleep_until(end).await;
+        Ok(())
+    }
+
+    /// The time that wire calls and pauses still have.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.cutoff.saturating_duration_since(Instant::now())
+    }
+
+    /// Holds time back for what must be done if the next calls fail: they now end `reserve` before the deadline, but
+    /// keep at least half of what remains. Zero gives it all back.
+    ///
+    /// A store that recovers a deleted credential first holds back the time to delete it again.
+    pub fn hold_back(&mut self, reserve: Duration) {
+        let most = self.deadline.saturating_duration_since(Instant::now()) / 2;
+        self.cutoff = self.deadline.checked_sub(reserve.min(most)).unwrap_or(self.deadline);
+    }
+
+    /// Whether a write attempt so far was ambiguous.
+    #[must_use]
+    pub fn in_doubt(&self) -> bool {
+        self.written.is_unknown()
+    }
+
+    /// Says that what the write calls so far have done, or may have done, is known not to be the write that was asked for,
+    /// and that it cannot land any more: a read-back has shown it, or they only prepared it. A definite refusal may stand
+    /// again.
+    ///
+    /// ```
+    /// # use cred_core::{CredentialContext, CredentialId, Operation, Revision, StorageError, StorageErrorKind};
+    /// # use cred_provider_kit::Executor;
+    /// # struct Client;
+    /// # impl Client {
+    /// #     async fn put_if(&self, _: &str, _: u64) -> Result<u64, StorageError> { Ok(1) }
+    /// #     async fn head(&self, _: &str) -> Result<(u64, bool), StorageError> { Ok((1, true)) }
+    /// # }
+    /// # struct Provider { executor: Executor, client: Client }
+    /// # impl Provider {
+    /// /// Revisions of this backend never come back, so one that is neither `expected` nor ours settles it.
+    /// async fn store_if(&self, id: &CredentialId, expected: u64, ctx: &CredentialContext) -> Result<u64, StorageError> {
+    ///     let name = id.as_str();
+    ///     self.executor
+    ///         .sequence(Operation::StoreIf, ctx.path(id), async |wire| {
+    ///             let answer = wire.write(|_| self.client.put_if(name, expected)).await;
+    ///             let conflict = match answer {
+    ///                 Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => error,
+    ///                 other => return other,
+    ///             };
+    ///             if wire.in_doubt() {
+    ///                 let (revision, is_ours) = wire.read(|_| self.client.head(name)).await?;
+    ///                 if is_ours {
+    ///                     return Ok(revision);
+    ///                 }
+    ///                 wire.settle();
+    ///             }
+    ///             Err(conflict)
+    ///         })
+    ///         .await
+    /// }
+    /// # }
+    /// ```
+    pub fn settle(&mut self) {
+        self.written = Written::Nothing;
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Runs the body of a sequence. Its wire calls and pauses end in time by themselves; this bounds what else it awaits.
+    pub(super) async fn in_time<T, F>(&mut self, body: F) -> Result<T, StorageError>
+    where
+        F: AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
+    {
+        match timeout_at(self.deadline, body(self)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.out_of_time()),
+        }
+    }
+
+    pub(super) async fn call<T, F, Fut>(&mut self, access: Access, mut attempt: F) -> Result<T, StorageError>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, StorageError>>,
+    {
+        let mut refund = RetryBudget::REGAINED;
+        let mut retry = 0;
+        loop {
+            let error = match self.attempt(access, retry, &mut attempt).await {
+                Err(error) if error.is_transient() => error,
+                answer => {
+                    self.executor.budget.refill(refund);
+                    return answer;
+                }
+            };
+            let Some((end, reserved)) = self.next_attempt(retry, &error) else { return Err(error) };
+            sleep_until(end).await;
+            // The timer is coarse, and the runtime may have been busy.
+            if self.remaining().is_zero() {
+                return Err(error);
+            }
+            refund = reserved.spend();
+            self.executor.metrics.record_retry();
+            retry += 1;
+        }
+    }
+
+    async fn attempt<T, F, Fut>(
+        &mut self,
+        access: Access,
+        retry: u32,
+        attempt: &mut F,
+    ) -> Result<T, StorageError>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, StorageError>>,
+    {
+        let now = Instant::now();
+        if now >= self.cutoff {
+            return Err(self.out_of_time());
+        }
+        let limit = match access {
+            Access::Read => self.executor.timeout,
+            Access::Write => self.executor.timeout.saturating_mul(2),
+        };
+        let end = later(now, limit);
+        let (end, limit) = match end <= self.cutoff {
+            true => (end, limit),
+            false => (self.cutoff, self.executor.operation_timeout),
+        };
+        self.attempts += 1;
+        span::attempts(&self.span, self.attempts);
+        let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.in_doubt() });
+        let before = (access == Access::Write).then(|| self.written.send());
+        let result = match timeout_at(end, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(StorageErrorKind::Timeout { limit }.into()),
+        };
+        if let Some(before) = before {
+            self.written.note(before, self.attempts, &result);
+        }
+        result
+    }
+
+    /// When the next attempt is to be made, and what it spends; `None`: there is none.
+    fn next_attempt(&self, retry: u32, error: &StorageError) -> Option<(Instant, Reserved<'e>)> {
+        let Executor { policy, budget, random, .. } = self.executor;
+        if retry >= policy.max_retries {
+            return None;
+        }
+        let delay = match error.kind() {
+            StorageErrorKind::Throttled { retry_after: Some(delay) }
+            | StorageErrorKind::Unavailable { retry_after: Some(delay), .. }
+                if !delay.is_zero() =>
+            {
+                *delay
+            }
+            _ => policy.delay(retry, random()),
+        };
+        let end = later(Instant::now(), delay);
+        if end >= self.cutoff {
+            return None;
+        }
+        let reserved = budget.reserve(match error.kind() {
+            StorageErrorKind::Timeout { .. } => RetryBudget::TIMEOUT_RETRY_COST,
+            _ => RetryBudget::RETRY_COST,
+        })?;
+        span::retry(error, delay);
+        Some((end, reserved))
+    }
+
+    fn out_of_time(&self) -> StorageError {
+        StorageErrorKind::Timeout { limit: self.executor.operation_timeout }.into()
+    }
+}
+
+/// An instant that cannot be told is farther than any wait: ten years.
+fn later(now: Instant, duration: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    now + duration.min(FAR)
+}
