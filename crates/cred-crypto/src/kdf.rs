@@ -190,3 +190,6 @@ fn work(
         shared.finish(job, outcome);
     }
 }
+
+#[cfg(test)]
+mod tests;
