@@ -49,3 +49,7 @@ pub use manager::CredentialManager;
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.
 #[cfg(feature = "crypto")]
 pub use cred_crypto as crypto;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

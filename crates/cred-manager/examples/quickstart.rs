@@ -1,0 +1,62 @@
+//! The tour: `cargo run -p cred-manager --example quickstart -- path/to/.env`
+//!
+//! Makes a key file, seals each variable of the `.env` file into a local store for a tenant, lists them, reads one back
+//! and shows what lies on the disk.
+#![allow(clippy::print_stdout, reason = "it is a program for people")]
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use cred_core::{Credential, CredentialId, field};
+use cred_manager::CredentialManager;
+use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let env_file = std::env::args_os().nth(1).ok_or("usage: quickstart path/to/.env")?;
+    let folder = tempfile::Builder::new().prefix("cred-quickstart-").tempdir()?.keep();
+    let (key_file, store) = (folder.join("main.key"), folder.join("store"));
+
+    // Where credentials are kept, and the key that seals them. The key belongs elsewhere than the store.
+    SealingKey::create_file(&key_file)?;
+    let keys = KeyRing::from_key_file("main-2026".parse()?, &key_file)?;
+    let storage = LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(&store))?;
+    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+
+    // A handle for one tenant: it cannot reach any other.
+    let tenant = manager.scoped("org:acme/app:web".parse()?)?;
+    for variable in dotenvy::from_path_iter(&env_file)? {
+        let (name, value) = variable?;
+        tenant.store(&name.parse()?, Credential::text(value).with_tag("source", "dotenv")?).await?;
+    }
+
+    let ids = tenant.list().await?;
+    println!(
+        "Stored for org:acme/app:web: {}",
+        ids.iter().map(CredentialId::as_str).collect::<Vec<_>>().join(", ")
+    );
+    println!("\nOn the disk, sealed ({}):", store.display());
+    show(&store, &store)?;
+
+    let first = ids.first().ok_or("the .env file has no variables")?;
+    let credential = tenant.retrieve(first).await?.ok_or("it was not stored")?;
+    println!("\nRead back and opened: {first} = {}", credential.expose_text(field::VALUE)?);
+    manager.shutdown().await?;
+    Ok(())
+}
+
+/// Prints every file below `folder` with the beginning of what it holds.
+fn show(root: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            show(root, &path)?;
+        } else {
+            let held = String::from_utf8_lossy(&std::fs::read(&path)?).chars().take(80).collect::<String>();
+            println!("  {}: {held}...", path.strip_prefix(root)?.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Providers and sealers that behave badly on demand.
+#![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cred_core::{
+    Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
+    Description, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, StorageError, StorageProvider,
+    Stored, async_trait,
+};
+use cred_manager::CredentialManager;
+use cred_manager::crypto::KeyRing;
+use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+use tokio::sync::Semaphore;
+
+pub(crate) fn memory() -> MemoryStorageProvider {
+    MemoryStorageProvider::new(MemoryStorageConfig::default()).unwrap()
+}
+
+pub(crate) fn keys() -> Arc<KeyRing> {
+    Arc::new(KeyRing::generate("main".parse().unwrap()).unwrap())
+}
+
+pub(crate) fn manager(provider: impl StorageProvider + 'static) -> CredentialManager {
+    CredentialManager::builder().storage(Arc::new(provider)).keys(keys()).build()
+}
+
+pub(crate) fn id(text: &str) -> CredentialId {
+    text.parse().unwrap()
+}
+
+/// What a write does once it was let through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Then {
+    Answer,
+    Panic,
+    LoseTheAnswer,
+}
+
+/// Memory whose writes wait at a gate. Counts what comes in.
+pub(crate) struct Gated {
+    inner: MemoryStorageProvider,
+    description: Description,
+    gate: Semaphore,
+    pub(crate) then: Mutex<Then>,
+    pub(crate) entered: AtomicUsize,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
+    pub(crate) shut_down: AtomicBool,
+}
+
+impl Gated {
+    pub(crate) fn new(open: bool) -> Arc<Self> {
+        Arc::new(Self {
+            inner: memory(),
+            description: Description::new("gated", Duration::from_secs(10))
+                .with_consistency(Consistency::Strong),
+            gate: Semaphore::new(if open { Semaphore::MAX_PERMITS } else { 0 }),
+            then: Mutex::new(Then::Answer),
+            entered: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+            shut_down: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets `count` writes through.
+    pub(crate) fn admit(&self, count: usize) {
+        self.gate.add_permits(count);
+    }
+
+    pub(crate) fn inner(&self) -> &MemoryStorageProvider {
+        &self.inner
+    }
+
+    /// Yields until `count` writes have come in.
+    pub(crate) async fn until_entered(&self, count: usize) {
+        while self.entered.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn write<T>(&self, effect: impl Future<Output = T> + Send) -> T {
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        self.gate.acquire().await.unwrap().forget();
+        let answer = effect.await;
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        let then = *self.then.lock().unwrap();
+        match then {
+            Then::Answer => answer,
+            Then::Panic => panic!("as a defective provider might"),
+            Then::LoseTheAnswer => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl StorageProvider for Gated {
+    fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    async fn store(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        ctx: &CredentialContext,
+    ) -> Result<(), StorageError> {
+        self.write(self.inner.store(id, data, metadata, ctx)).await
+    }
+
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+        self.inner.retrieve(id, ctx).await
+    }
+
+    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        self.write(self.inner.delete(id, ctx)).await
+    }
+
+    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
+        self.inner.exists(id, ctx).await
+    }
+
+    async fn list(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        self.inner.list(filter, ctx).await
+    }
+
+    async fn list_tree(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.inner.list_tree(filter, ctx).await
+    }
+
+    async fn shutdown(&self) {
+        assert_eq!(self.running.load(Ordering::SeqCst), 0, "shut down while a write was running");
+        self.shut_down.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A sealer that never answers.
+pub(crate) struct Stalled(pub(crate) KeyId);
+
+#[async_trait]
+impl Sealer for Stalled {
+    fn active_key_id(&self) -> KeyId {
+        self.0.clone()
+    }
+
+    async fn seal(
+        &self,
+        _: PathRef<'_>,
+        _: &CredentialMetadata,
+        _: &[u8],
+    ) -> Result<EncryptedData, SealError> {
+        std::future::pending().await
+    }
+
+    async fn open(
+        &self,
+        _: PathRef<'_>,
+        _: &EncryptedData,
+        _: &CredentialMetadata,
+    ) -> Result<Opened, SealError> {
+        std::future::pending().await
+    }
+}

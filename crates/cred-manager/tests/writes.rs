@@ -1,0 +1,196 @@
+//! Writes of one path run one at a time, in call order, and outlive their callers.
+#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+
+mod doubles;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cred_core::{Credential, StorageErrorKind, field};
+use cred_manager::{CredentialManager, ManagerError};
+use doubles::{Gated, Stalled, Then, id, keys, manager, memory};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
+async fn value(manager: &CredentialManager, name: &str) -> Option<String> {
+    let credential = manager.retrieve(&id(name)).await.unwrap()?;
+    Some(credential.expose_text(field::VALUE).unwrap().to_owned())
+}
+
+fn is_in_doubt(error: &ManagerError) -> bool {
+    matches!(error, ManagerError::Storage(error) if matches!(error.kind(), StorageErrorKind::InDoubt { .. }))
+}
+
+#[tokio::test]
+async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    let writes = join_all((0..100).map(|number| manager.store(&a, Credential::text(number.to_string()))));
+    gated.admit(100);
+    assert!(writes.await.iter().all(Result::is_ok));
+    assert_eq!(value(&manager, "a").await.as_deref(), Some("99"), "a later write was overtaken");
+    assert_eq!(gated.most_running.load(Ordering::SeqCst), 1, "two writes of one path at once");
+}
+
+#[tokio::test]
+async fn a_delete_takes_its_turn_among_stores() {
+    let gated = Gated::new(true);
+    let manager = manager(gated);
+    let a = id("a");
+    let (first, second, third) = tokio::join!(
+        manager.store(&a, Credential::text("1")),
+        manager.delete(&a),
+        manager.store(&a, Credential::text("2"))
+    );
+    first.and(second).and(third).unwrap();
+    assert_eq!(value(&manager, "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn other_paths_do_not_wait() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let tenant = manager.scoped("org:a".parse().unwrap()).unwrap();
+    let (a, b) = (id("a"), id("b"));
+    let writes = join_all([
+        manager.store(&a, Credential::text("1")).boxed(),
+        manager.store(&b, Credential::text("1")).boxed(),
+        tenant.store(&a, Credential::text("1")).boxed(),
+    ]);
+    let (answers, ()) = tokio::join!(writes, async {
+        gated.until_entered(3).await;
+        gated.admit(3);
+    });
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(gated.most_running.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_has_begun_outlives_its_caller() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    let mut store = Box::pin(manager.store(&a, Credential::text("1")));
+    assert!((&mut store).now_or_never().is_none());
+    gated.until_entered(1).await;
+    drop(store);
+    // The next write of the path waits for the one whose caller has gone.
+    let mut next = Box::pin(manager.store(&a, Credential::text("2")));
+    for _ in 0..100 {
+        assert!((&mut next).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(gated.entered.load(Ordering::SeqCst), 1);
+    gated.admit(2);
+    next.await.unwrap();
+    assert_eq!(value(&manager, "a").await.as_deref(), Some("2"));
+    assert_eq!(gated.entered.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn who_leaves_while_waiting_has_written_nothing() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    let mut first = Box::pin(manager.store(&a, Credential::text("1")));
+    assert!((&mut first).now_or_never().is_none());
+    let mut second = Box::pin(manager.store(&a, Credential::text("2")));
+    assert!((&mut second).now_or_never().is_none());
+    drop(second);
+    gated.admit(10);
+    first.await.unwrap();
+    manager.shutdown().await.unwrap();
+    assert_eq!(gated.entered.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_panicking_provider_is_in_doubt_and_the_path_stays_usable() {
+    let gated = Gated::new(true);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    *gated.then.lock().unwrap() = Then::Panic;
+    let error = manager.store(&a, Credential::text("1")).await.unwrap_err();
+    assert!(is_in_doubt(&error) && error.may_have_written(), "{error}");
+    assert!(error.to_string().contains("could not store credential `a` in gated"), "{error}");
+    *gated.then.lock().unwrap() = Then::Answer;
+    manager.store(&a, Credential::text("2")).await.unwrap();
+    assert_eq!(value(&manager, "a").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_leaves_the_write_in_doubt_after_its_own_timeout() {
+    let gated = Gated::new(true);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    *gated.then.lock().unwrap() = Then::LoseTheAnswer;
+    let started = tokio::time::Instant::now();
+    let error = manager.store(&a, Credential::text("1")).await.unwrap_err();
+    assert!(is_in_doubt(&error), "{error}");
+    assert_eq!(started.elapsed().as_secs(), 11, "its operation_timeout of 10 s and the margin");
+    *gated.then.lock().unwrap() = Then::Answer;
+    manager.store(&a, Credential::text("2")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_sealer_fails_in_time_with_nothing_written() {
+    let provider = memory();
+    let stalled = Arc::new(Stalled("kms".parse().unwrap()));
+    let stuck = CredentialManager::builder().storage(Arc::new(provider.clone())).keys(stalled).build();
+    let error = stuck.store(&id("a"), Credential::text("1")).await.unwrap_err();
+    assert!(matches!(error, ManagerError::Seal(_)) && error.is_transient() && !error.may_have_written());
+    assert_eq!(value(&manager(provider), "a").await, None);
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_running_writes_and_refuses_what_comes_later() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    let mut store = Box::pin(manager.store(&a, Credential::text("1")));
+    assert!((&mut store).now_or_never().is_none());
+    gated.until_entered(1).await;
+    drop(store);
+
+    let mut shutdown = Box::pin(manager.shutdown());
+    assert!((&mut shutdown).now_or_never().is_none(), "it did not wait for the write");
+    let clone = manager.clone();
+    assert!(matches!(clone.store(&a, Credential::text("2")).await, Err(ManagerError::ShutDown)));
+    assert!(matches!(clone.retrieve(&a).await, Err(ManagerError::ShutDown)));
+    assert!(matches!(clone.delete(&a).await, Err(ManagerError::ShutDown)));
+    assert!(matches!(clone.list().await, Err(ManagerError::ShutDown)));
+    gated.admit(9);
+    shutdown.await.unwrap();
+    assert!(gated.shut_down.load(Ordering::SeqCst));
+    assert!(
+        gated.inner().clone().edit_payload(cred_core::PathRef::new(None, &a), |_| ()),
+        "the write was lost"
+    );
+    manager.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_waits_for_its_turn_when_the_manager_closes_writes_nothing() {
+    let gated = Gated::new(false);
+    let manager = manager(gated.clone());
+    let a = id("a");
+    let mut first = Box::pin(manager.store(&a, Credential::text("1")));
+    let mut second = Box::pin(manager.store(&a, Credential::text("2")));
+    assert!((&mut first).now_or_never().is_none());
+    assert!((&mut second).now_or_never().is_none());
+    let (closed, first, second, ()) = tokio::join!(manager.shutdown(), first, second, async {
+        gated.until_entered(1).await;
+        gated.admit(9);
+    });
+    closed.and(first).unwrap();
+    assert!(matches!(second, Err(ManagerError::ShutDown)), "{second:?}");
+    assert_eq!(gated.entered.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_scoped_handle_cannot_shut_down_what_other_tenants_use() {
+    let manager = CredentialManager::builder().storage(Arc::new(memory())).keys(keys()).build();
+    let tenant = manager.scoped("org:a".parse().unwrap()).unwrap();
+    assert!(matches!(tenant.shutdown().await, Err(ManagerError::RootOnly { .. })));
+    tenant.store(&id("a"), Credential::text("1")).await.unwrap();
+}
