@@ -1,1 +1,14 @@
-//! Placeholder.
+//! What a storage provider is, as tests that anybody can run.
+
+mod clauses;
+pub mod doubles;
+mod harness;
+mod leak;
+mod suite;
+mod trial;
+mod value;
+
+pub use harness::{Edit, Effort, Harness, Offers, Subject};
+pub use suite::Clause;
+#[doc(hidden)]
+pub use suite::run as __run;

@@ -1,0 +1,171 @@
+//! retrieve, exists and delete.
+
+use tokio::task::JoinSet;
+
+use cred_core::StorageErrorKind;
+
+use crate::trial::{Trial, all, fail};
+use crate::value::{path, scope, sized, value};
+
+pub(super) async fn retrieve_1_absence_is_not_found(t: Trial) {
+    for place in ["never", "org:never/used", "org:never/team:used/key"].map(path) {
+        match t.retrieve(&place).await {
+            Err(error) if *error.kind() == StorageErrorKind::NotFound => {}
+            Err(error) => fail(
+                &format!("the absent `{place}` gives another error: {error}"),
+                "answer NotFound where the backend says that there is no such thing, its parents included",
+            ),
+            Ok(_) => fail(&format!("the absent `{place}` gives a value"), "answer NotFound"),
+        }
+    }
+    let place = path("org:a/key");
+    t.put(&place, &value(1)).await;
+    t.lacks(&path("org:a/other"), "answer NotFound beside others as well").await;
+    t.remove(&place).await;
+    t.lacks(&place, "answer NotFound after a delete").await;
+}
+
+pub(super) async fn retrieve_2_the_latest_value_is_read(t: Trial) {
+    let place = path("org:a/key");
+    for number in 0..20 {
+        t.put(&place, &value(number)).await;
+        t.holds(&place, &value(number), "read from the backend, or let a write replace what is cached").await;
+    }
+    t.remove(&place).await;
+    t.lacks(&place, "a delete shows to the next read").await;
+}
+
+pub(super) async fn retrieve_2_another_client_reads_the_latest_value(t: Trial) {
+    let other = t.reopen().await;
+    let place = path("org:a/key");
+    let advice = "cache nothing in a provider: another client of the same data may have written";
+    for number in 0..10 {
+        t.put(&place, &value(2 * number)).await;
+        other.holds(&place, &value(2 * number), advice).await;
+        other.put(&place, &value(2 * number + 1)).await;
+        t.holds(&place, &value(2 * number + 1), advice).await;
+        t.lists(place.scope.as_ref(), None, &[place.id.clone()], advice).await;
+    }
+    other.remove(&place).await;
+    t.lacks(&place, advice).await;
+    t.lists(place.scope.as_ref(), None, &[], advice).await;
+}
+
+pub(super) async fn retrieve_3_a_read_changes_nothing(t: Trial) {
+    let (place, absent) = (path("org:a/key"), path("org:b/absent"));
+    t.put(&place, &value(1)).await;
+    t.holds(&place, &value(1), "give back what was stored").await;
+    let revision = match t.provider.compare_and_set() {
+        Some(_) => t.retrieve_with_revision(&place).await.ok().map(|(_, revision)| revision),
+        None => None,
+    };
+    for _ in 0..5 {
+        t.holds(&place, &value(1), "a read writes nothing, not even a time of access").await;
+        t.lacks(&absent, "a read of what is absent creates nothing").await;
+        let _ = t.retrieve_many(absent.scope.as_ref(), &[absent.id.clone()]).await;
+    }
+    if let Some(before) = revision {
+        match t.retrieve_with_revision(&place).await {
+            Ok((_, after)) if after == before => {}
+            _ => fail("a read made another revision", "a read writes nothing, not even a time of access"),
+        }
+    }
+    t.has_tree(None, None, &[place], "a read of what is absent creates nothing").await;
+}
+
+pub(super) async fn delete_1_afterwards_it_is_gone_everywhere(t: Trial) {
+    let (place, other) = (path("org:a/key"), path("org:a/other"));
+    t.put(&place, &value(1)).await;
+    t.put(&other, &value(2)).await;
+    let here = Some(scope("org:a"));
+    t.lists(here.as_ref(), None, &[place.id.clone(), other.id.clone()], "list what is stored").await;
+    t.remove(&place).await;
+    let advice =
+        "a delete hides the credential from reads and lists, also where the backend could recover it";
+    t.lacks(&place, advice).await;
+    t.lists(here.as_ref(), None, &[other.id.clone()], advice).await;
+    t.has_tree(None, None, &[other.clone()], advice).await;
+    let many = t.retrieve_many(here.as_ref(), &[place.id, other.id]).await;
+    match many.as_slice() {
+        [Err(error), Ok(_)] if error.is_not_found() => {}
+        _ => fail("retrieve_many does not answer NotFound for what was deleted", advice),
+    }
+}
+
+pub(super) async fn delete_2_deleting_what_is_not_there_is_ok(t: Trial) {
+    for place in ["never", "org:never/used", "org:never/team:used/key"].map(path) {
+        t.remove(&place).await;
+        t.remove(&place).await;
+    }
+    let place = path("org:a/key");
+    t.put(&place, &value(1)).await;
+    for _ in 0..3 {
+        t.remove(&place).await;
+    }
+    t.lacks(&place, "a repeated delete changes nothing").await;
+    t.has_tree(None, None, &[], "a delete of what is absent creates nothing").await;
+}
+
+pub(super) async fn delete_2_concurrent_deletes_are_all_ok(t: Trial) {
+    for round in 0..(t.effort.rounds / 10).max(2) {
+        let place = path(&format!("org:a/key-{round}"));
+        t.put(&place, &sized(1, 50)).await;
+        let mut tasks = JoinSet::new();
+        for _ in 0..6 {
+            let (t, place) = (t.clone(), place.clone());
+            tasks.spawn(async move { t.remove(&place).await });
+        }
+        all(tasks).await;
+        t.lacks(&place, "a delete that finds the credential gone meanwhile answers Ok").await;
+    }
+}
+
+pub(super) async fn delete_3_other_credentials_remain(t: Trial) {
+    let entries: Vec<_> =
+        ["key", "org:a/key", "org:a/key-1", "org:a/key2", "org:a/ke", "org:a/team:x/key", "org:b/key"]
+            .into_iter()
+            .map(path)
+            .zip((1..).map(value))
+            .collect();
+    t.put_all(entries.clone()).await;
+    let (gone, kept): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(place, _)| *place == path("org:a/key"));
+    for (place, _) in &gone {
+        t.remove(place).await;
+        t.lacks(place, "delete removes").await;
+    }
+    t.all_hold(&kept, "delete exactly one credential: no prefix, no directory, no same id elsewhere").await;
+}
+
+pub(super) async fn exists_1_it_is_true_after_a_store_and_false_otherwise(t: Trial) {
+    let place = path("org:a/key");
+    let advice = "ask the backend each time; absence, also of a whole scope, is false and no error";
+    t.lacks(&place, advice).await;
+    for number in 0..3 {
+        t.put(&place, &value(number)).await;
+        let mut patience = t.patience_for_point();
+        while !t.is_there(&place).await {
+            patience.or_fail("exists says false after a store", advice).await;
+        }
+        t.remove(&place).await;
+        t.lacks(&place, advice).await;
+    }
+}
+
+pub(super) async fn exists_2_it_changes_nothing_and_tells_nothing_of_other_scopes(t: Trial) {
+    let place = path("org:a/team:x/key");
+    t.put(&place, &value(1)).await;
+    t.holds(&place, &value(1), "give back what was stored").await;
+    for other in
+        ["key", "org:a/key", "org:a/team:y/key", "org:a/team:xx/key", "org:a/team:x/role:r/key"].map(path)
+    {
+        if t.is_there(&other).await {
+            fail(
+                &format!("exists of `{other}` is true, but only `{place}` is stored"),
+                "look in exactly the scope of the context",
+            );
+        }
+    }
+    t.holds(&place, &value(1), "exists changes nothing").await;
+    t.has_tree(None, None, &[place], "exists creates nothing").await;
+}

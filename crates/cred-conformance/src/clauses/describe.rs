@@ -1,0 +1,219 @@
+//! What a provider says of itself, and how it ends.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cred_core::{CredentialFilter, StorageMetrics, Tags};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::Offers;
+use crate::trial::{Trial, all, fail};
+use crate::value::{id, path, value};
+
+pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
+    let limits = t.description.limits;
+    let below = |declared: Option<usize>, most: usize| declared.is_some_and(|declared| declared < most);
+    let place = path("org:a/key");
+    t.put(&place, &value(1)).await;
+    let actual = Offers {
+        compare_and_set: t.provider.compare_and_set().is_some(),
+        soft_delete: t.provider.soft_delete().is_some(),
+        metrics: t.provider.metrics().is_some(),
+        payload_limit: limits.max_payload_len.is_some(),
+        tag_limits: below(limits.max_tags, Tags::MAX_COUNT)
+            || below(limits.max_tag_key_len, Tags::MAX_KEY_LEN)
+            || below(limits.max_tag_value_len, Tags::MAX_VALUE_LEN),
+        reopen: t.harness.reopen().await.is_some(),
+        raw_edit: t.harness.edit_raw(&place, &|bytes| bytes).await,
+        outage: t.harness.outage(false).await,
+        backend_secrets: !t.harness.backend_secrets().is_empty(),
+    };
+    for ((word, declared), (_, there)) in t.declared.words().zip(actual.words()) {
+        match (declared, there) {
+            (true, false) => fail(
+                &format!("`{word}` is declared, but neither the provider nor its harness has it"),
+                &format!("take `{word}` from `offers: [...]`, or let the provider or the harness offer it"),
+            ),
+            (false, true) => fail(
+                &format!("`{word}` is there, but not declared, so its clauses are ignored"),
+                &format!("add `{word}` to `offers: [...]`"),
+            ),
+            _ => {}
+        }
+    }
+    t.holds(&place, &value(1), "`Harness::edit_raw` writes what the edit gives, nothing else").await;
+}
+
+pub(super) async fn describe_2_the_description_never_changes(t: Trial) {
+    let same = |when: &str| {
+        if *t.provider.describe() != t.description {
+            fail(
+                &format!("describe-2: the description is another one {when}"),
+                "build it once in the constructor and hand out that one",
+            );
+        }
+    };
+    if t.description.name.is_empty() || t.description.operation_timeout.is_zero() {
+        fail(
+            "describe-2: the description has no name, or no time for an operation",
+            "name the backend, and give `operation_timeout` the longest time that one operation takes",
+        );
+    }
+    same("when asked twice");
+    t.put(&path("org:a/key"), &value(1)).await;
+    let _ = t.retrieve(&path("org:a/absent")).await;
+    let _ = t.list_tree(None, None).await;
+    same("after use");
+    t.shutdown().await;
+    same("after shutdown");
+}
+
+pub(super) async fn describe_3_every_operation_ends_in_its_time(t: Trial) {
+    // Alone, then all at once: a queue for one connection or lock counts as well.
+    one_of_each(&t, 0).await;
+    let mut tasks = JoinSet::new();
+    for number in 0..32 {
+        let t = t.clone();
+        tasks.spawn(async move { one_of_each(&t, number).await });
+    }
+    all(tasks).await;
+}
+
+/// Each operation of a trial has its deadline.
+async fn one_of_each(t: &Trial, number: u64) {
+    let place = path(&format!("org:a/key-{number}"));
+    let here = place.scope.as_ref();
+    let filter = CredentialFilter::new().with_tag("number", "1");
+    t.put(&place, &value(number)).await;
+    let _ = t.retrieve(&place).await;
+    let _ = t.exists(&place).await;
+    let _ = t.list(here, None).await;
+    let _ = t.list(here, Some(&filter)).await;
+    let _ = t.list_tree(None, None).await;
+    let _ = t.retrieve_many(here, &[place.id.clone(), id("absent")]).await;
+    if t.provider.compare_and_set().is_some() {
+        let _ = t.retrieve_with_revision(&place).await;
+        let _ = t.store_if(&place, &value(number), None).await;
+    }
+    let _ = t.delete(&place).await;
+    if t.provider.soft_delete().is_some() {
+        let _ = t.list_deleted(here).await;
+        let _ = t.recover(&place).await;
+        let _ = t.purge(&path("org:a/absent")).await;
+    }
+}
+
+pub(super) async fn ability_1_whether_an_ability_is_there_never_changes(t: Trial) {
+    let now = || (t.provider.compare_and_set().is_some(), t.provider.soft_delete().is_some());
+    let first = now();
+    let same = |when: &str| {
+        if now() != first {
+            fail(&format!("ability-1: an ability came or went {when}"), "decide it in the constructor");
+        }
+    };
+    for number in 0..3 {
+        t.put(&path("org:a/key"), &value(number)).await;
+        let _ = t.retrieve(&path("org:a/absent")).await;
+        same("after use");
+    }
+    let _ = t.list_tree(None, None).await;
+    t.remove(&path("org:a/key")).await;
+    same("after use");
+    t.shutdown().await;
+    same("after shutdown");
+}
+
+pub(super) async fn shutdown_1_it_can_be_called_twice(t: Trial) {
+    t.put(&path("org:a/key"), &value(1)).await;
+    t.shutdown().await;
+    t.shutdown().await;
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let t = t.clone();
+        tasks.spawn(async move { t.shutdown().await });
+    }
+    all(tasks).await;
+    // Whether it still works is the provider's affair; that it answers is not.
+    let _ = t.retrieve(&path("org:a/key")).await;
+    let _ = t.store(&path("org:a/key"), &value(2)).await;
+}
+
+pub(super) async fn shutdown_2_dropping_the_provider_leaks_no_task(t: Trial) {
+    t.put(&path("org:a/key"), &value(1)).await;
+    let _ = t.list_tree(None, None).await;
+    let before = t.tasks_before_open;
+    drop(t);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    // This clause is a task as well.
+    while alive_tasks() > before + 1 {
+        if Instant::now() >= deadline {
+            fail(
+                &format!("shutdown-2: {} tasks outlive the dropped provider", alive_tasks() - before - 1),
+                "end background tasks on drop, for instance by an abort handle in a guard; a harness must not keep \
+                 the provider that it opened",
+            );
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn alive_tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
+    let Some(metrics) = t.provider.metrics() else {
+        fail("`metrics` is declared, but the provider has none", "take it from `offers`");
+    };
+    let before = counts(&metrics);
+    let place = path("org:a/key");
+    let here = place.scope.as_ref();
+    for number in 0..3 {
+        t.put(&place, &value(number)).await;
+    }
+    let _ = t.retrieve(&place).await;
+    let _ = t.retrieve(&path("org:a/absent")).await;
+    let _ = t.retrieve_many(here, &["key", "absent", "key"].map(id)).await;
+    let _ = t.exists(&place).await;
+    let _ = t.exists(&path("org:a/absent")).await;
+    let _ = t.list(here, None).await;
+    let _ = t.list_tree(None, None).await;
+    let (mut stores, mut retrieves, mut lists) = (3, 5, 2);
+    if t.provider.compare_and_set().is_some() {
+        if let Ok((_, revision)) = t.retrieve_with_revision(&place).await {
+            let _ = t.store_if(&place, &value(9), Some(&revision)).await;
+            stores += 1;
+        }
+        retrieves += 1;
+    }
+    t.remove(&place).await;
+    if t.provider.soft_delete().is_some() {
+        let _ = t.list_deleted(here).await;
+        let _ = t.recover(&place).await;
+        lists += 1;
+    }
+    let wanted = [stores, retrieves, 1, lists, 2, 0];
+    let found: Vec<_> = counts(&metrics).iter().zip(before).map(|(after, before)| after - before).collect();
+    if found != wanted {
+        fail(
+            &format!(
+                "[stores, retrieves, deletes, lists, exists, errors] are {found:?} and should be {wanted:?}"
+            ),
+            "call `record_operation` once for each operation with `Operation::as_str`, list_tree and list_deleted \
+             included, retrieve_many once for each id; an absence is no error",
+        );
+    }
+}
+
+fn counts(metrics: &StorageMetrics) -> [u64; 6] {
+    [
+        &metrics.store_count,
+        &metrics.retrieve_count,
+        &metrics.delete_count,
+        &metrics.list_count,
+        &metrics.exists_count,
+        &metrics.error_count,
+    ]
+    .map(|count| count.load(Ordering::Relaxed))
+}

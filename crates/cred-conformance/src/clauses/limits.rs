@@ -1,0 +1,198 @@
+//! store-5 and store-6: what fits is taken, what does not is refused before anything is changed.
+
+use cred_core::{CredentialPath, StorageError, StorageErrorKind, Stored, Tags};
+
+use crate::trial::{Trial, fail};
+use crate::value::{key_id, path, tagged, value};
+
+const CHECK_FIRST: &str = "compare the length of the encoded payload with the limit before anything is sent, as \
+                           `TooLarge { size, limit }`";
+
+pub(super) fn is_invalid_request(error: &StorageError, what: &str) {
+    if !matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }) {
+        fail(
+            &format!("{what} are refused as something else than InvalidRequest: {error}"),
+            "check tags before anything is sent, and refuse as InvalidRequest what the backend cannot keep exactly",
+        );
+    }
+}
+
+/// A payload whose encoded size the clause steers: coarsely by the ciphertext, finely by the key's name, which no
+/// encoding rounds up by more than a few bytes.
+fn payload(ciphertext_len: usize, key_len: usize) -> Stored {
+    let (mut data, metadata) = value(1);
+    data.ciphertext = vec![0xa5; ciphertext_len];
+    data.key_id = key_id(&"k".repeat(key_len));
+    (data, metadata)
+}
+
+/// The encoded size and the limit, as the refusal tells them; `None`: it was taken.
+async fn refusal(t: &Trial, place: &CredentialPath, stored: &Stored) -> Option<(usize, usize)> {
+    match t.store(place, stored).await {
+        Ok(()) => None,
+        Err(error) => match *error.kind() {
+            StorageErrorKind::TooLarge { size, limit } => Some((size, limit)),
+            _ => fail(&format!("an oversize payload is refused as something else: {error}"), CHECK_FIRST),
+        },
+    }
+}
+
+/// A payload as near to the limit as the encoding allows, from below and from above.
+struct Boundary {
+    fits: Stored,
+    fits_len: usize,
+    too_large: Stored,
+    too_large_len: usize,
+    limit: usize,
+}
+
+/// Finds the boundary from what refusals say of sizes: all probes are far too large, so none is written.
+async fn boundary(t: &Trial) -> Boundary {
+    /// Ciphertext bytes after which every base64, nested base64 or hex repeats its rounding.
+    const PERIOD: usize = 36;
+    let Some(limit) = t.description.limits.max_payload_len else {
+        fail("`payload_limit` is declared, but `describe().limits.max_payload_len` is None", "declare one");
+    };
+    let probe = path("org:limits/probe");
+    let above = limit + 2 * PERIOD;
+    let size_of = async |ciphertext: usize, key: usize| match refusal(t, &probe, &payload(ciphertext, key))
+        .await
+    {
+        Some((size, declared)) if declared == limit && size > limit => size,
+        Some((size, declared)) => fail(
+            &format!("store-5: the refusal says {size} bytes of {declared}, the description says {limit}"),
+            CHECK_FIRST,
+        ),
+        None => fail(
+            &format!("store-5: {ciphertext} bytes of ciphertext were taken, the payload limit is {limit}"),
+            CHECK_FIRST,
+        ),
+    };
+    let base = size_of(above, 1).await;
+    let step = size_of(above + PERIOD, 1).await.saturating_sub(base).max(1);
+    let mut keys = Vec::new();
+    for key in 1..=64 {
+        keys.push((key, size_of(above, key).await));
+    }
+    // Each size is that of `above` less a whole number of periods.
+    let candidates = keys.iter().flat_map(|(key, size)| {
+        let periods = size.saturating_sub(limit) / step;
+        [periods, periods + 1].into_iter().filter_map(move |periods| {
+            let ciphertext = above.checked_sub(periods.checked_mul(PERIOD)?)?;
+            Some((size.checked_sub(periods.checked_mul(step)?)?, ciphertext, *key))
+        })
+    });
+    let candidates: Vec<_> = candidates.collect();
+    let fits = candidates.iter().filter(|(size, ..)| *size <= limit).max();
+    let too_large = candidates.iter().filter(|(size, ..)| *size > limit).min();
+    match (fits, too_large) {
+        (Some(&(fits_len, fits, fits_key)), Some(&(too_large_len, too_large, too_large_key))) => Boundary {
+            fits: payload(fits, fits_key),
+            fits_len,
+            too_large: payload(too_large, too_large_key),
+            too_large_len,
+            limit,
+        },
+        _ => fail(
+            &format!("store-5: nothing can be stored within the limit of {limit} bytes"),
+            "declare a limit that leaves room for the envelope",
+        ),
+    }
+}
+
+pub(super) async fn store_5_a_payload_of_exactly_the_limit_is_taken(t: Trial) {
+    let Boundary { fits, fits_len, limit, .. } = boundary(&t).await;
+    let place = path("org:limits/fits");
+    if let Some((size, _)) = refusal(&t, &place, &fits).await {
+        fail(
+            &format!(
+                "store-5: a payload of {size} bytes (computed: {fits_len}) is refused, the limit is {limit}"
+            ),
+            "take what is as long as the limit; refuse only what is longer",
+        );
+    }
+    t.holds(&place, &fits, "what is taken is kept whole").await;
+}
+
+pub(super) async fn store_5_one_byte_more_is_too_large_and_the_old_value_remains(t: Trial) {
+    let Boundary { too_large, too_large_len, limit, .. } = boundary(&t).await;
+    let (place, absent) = (path("org:limits/old"), path("org:limits/absent"));
+    t.put(&place, &value(1)).await;
+    t.holds(&place, &value(1), "give back what was stored").await;
+    for target in [&place, &absent] {
+        match refusal(&t, target, &too_large).await {
+            Some((size, declared)) if size == too_large_len && declared == limit => {}
+            Some((size, declared)) => fail(
+                &format!(
+                    "store-5: the refusal says {size} bytes of {declared}, it was {too_large_len} of {limit}"
+                ),
+                CHECK_FIRST,
+            ),
+            None => {
+                fail(&format!("store-5: {too_large_len} bytes were taken, the limit is {limit}"), CHECK_FIRST)
+            }
+        }
+    }
+    t.settle().await;
+    t.holds(&place, &value(1), "a refused store leaves the old value untouched").await;
+    t.lacks(&absent, "a refused store writes nothing").await;
+    t.lacks(&path("org:limits/probe"), "a refused store writes nothing").await;
+}
+
+/// Tags at the limits, one for each bound. `extra` is how far over it they are.
+fn tags_at(t: &Trial, extra: [usize; 3]) -> Option<Tags> {
+    let limits = t.description.limits;
+    let bound = |declared: Option<usize>, most: usize| declared.map_or(most, |declared| declared.min(most));
+    let [more_tags, longer_key, longer_value] = extra;
+    let mut tags = Tags::new();
+    let count = bound(limits.max_tags, Tags::MAX_COUNT) + more_tags;
+    let key_len = bound(limits.max_tag_key_len, Tags::MAX_KEY_LEN) + longer_key;
+    let value_len = bound(limits.max_tag_value_len, Tags::MAX_VALUE_LEN) + longer_value;
+    let by_count = more_tags > 0 || extra == [0; 3];
+    if by_count {
+        for number in 1..count {
+            tags.insert(format!("t{number}"), "v").ok()?;
+        }
+    }
+    tags.insert("k".repeat(key_len), "v".repeat(value_len)).ok()?;
+    Some(tags)
+}
+
+pub(super) async fn store_6_tags_at_the_limits_are_taken(t: Trial) {
+    let advice = "declare in `describe().limits` what the backend takes, and take that much";
+    let place = path("org:a/tags");
+    let Some(tags) = tags_at(&t, [0; 3]) else {
+        fail("the limits on tags leave no room for a single one", advice);
+    };
+    let (data, metadata) = value(1);
+    let stored = (data, metadata.with_tags(tags));
+    if let Err(error) = t.store(&place, &stored).await {
+        fail(&format!("store-6: tags at the declared limits are refused: {error}"), advice);
+    }
+    t.holds(&place, &stored, "keep every tag whole").await;
+}
+
+pub(super) async fn store_6_a_tag_that_does_not_fit_is_refused(t: Trial) {
+    let place = path("org:a/tags");
+    let old = tagged(1, &[("env", "prod")]);
+    t.put(&place, &old).await;
+    t.holds(&place, &old, "give back what was stored").await;
+    for (extra, what) in [
+        ([1, 0, 0], "one tag too many"),
+        ([0, 1, 0], "a key that is one byte too long"),
+        ([0, 0, 1], "a value that is one byte too long"),
+    ] {
+        // Where the type itself refuses it, no provider can be given it.
+        let Some(tags) = tags_at(&t, extra) else { continue };
+        let (data, metadata) = value(2);
+        match t.store(&place, &(data, metadata.with_tags(tags))).await {
+            Ok(()) => fail(
+                &format!("store-6: tags with {what} were taken"),
+                "refuse as InvalidRequest what is over the declared limits; never drop or cut a tag",
+            ),
+            Err(error) => is_invalid_request(&error, &format!("tags with {what}")),
+        }
+        t.settle().await;
+        t.holds(&place, &old, "a refused store leaves the old value untouched").await;
+    }
+}

@@ -1,0 +1,228 @@
+//! list-1 to list-4: lists and what filters make of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cred_core::{CredentialFilter, CredentialId, CredentialPath, Stored, Timestamp};
+use tokio::task::{JoinSet, yield_now};
+
+use crate::trial::{Trial, all, fail};
+use crate::value::{EPOCH_MS, created_at, id, path, scope, tagged, value};
+
+const COMPLETE: &str =
+    "follow every page to the end, and fail where one cannot be read: never give a part for the whole";
+const DECIDE: &str = "decide a filter on the stored metadata with `CredentialFilter::matches`; the backend's own tags \
+                      may only pre-select";
+
+pub(super) async fn list_1_it_gives_each_id_once_and_nothing_of_other_scopes(t: Trial) {
+    let names = [
+        "key",
+        "other",
+        "org:a/key",
+        "org:a/k-1",
+        "org:a/k_1",
+        "org:a/team:x/key",
+        "org:ab/key",
+        "org:b/key",
+    ];
+    let entries: Vec<_> = names.map(path).into_iter().zip((1..).map(value)).collect();
+    for _ in 0..2 {
+        // The second round replaces all: what is stored twice is listed once.
+        t.put_all(entries.clone()).await;
+    }
+    let advice = "list exactly the scope of the context, each id once";
+    for (scope_text, ids) in [
+        (None, &["key", "other"][..]),
+        (Some("org:a"), &["key", "k-1", "k_1"]),
+        (Some("org:a/team:x"), &["key"]),
+        (Some("org:ab"), &["key"]),
+        (Some("org:b"), &["key"]),
+    ] {
+        let ids: Vec<_> = ids.iter().map(|text| id(text)).collect();
+        t.lists(scope_text.map(scope).as_ref(), None, &ids, advice).await;
+    }
+}
+
+pub(super) async fn list_2_a_scope_never_used_is_an_empty_list(t: Trial) {
+    let advice = "a scope that the backend does not know is an empty list, no error";
+    let filter = CredentialFilter::new().with_tag("env", "prod");
+    let scopes = [None, Some(scope("org:never")), Some(scope("org:never/team:used"))];
+    for scope in &scopes {
+        t.lists(scope.as_ref(), None, &[], advice).await;
+        t.lists(scope.as_ref(), Some(&filter), &[], advice).await;
+        t.has_tree(scope.as_ref(), None, &[], advice).await;
+        t.has_tree(scope.as_ref(), Some(&filter), &[], advice).await;
+    }
+    t.put(&path("org:a/team:x/key"), &value(1)).await;
+    t.lists(Some(&scope("org:a")), None, &[], "a scope that has only children lists nothing").await;
+    t.lists(Some(&scope("org:a/team:x/role:r")), None, &[], advice).await;
+    t.remove(&path("org:a/team:x/key")).await;
+    t.lists(Some(&scope("org:a/team:x")), None, &[], "a scope that was emptied lists nothing").await;
+}
+
+fn many(t: &Trial, name: &str) -> Vec<(CredentialPath, Stored)> {
+    let count = t.effort.list_entries;
+    (0..count)
+        .map(|n| {
+            let parity = if n % 2 == 0 { "even" } else { "odd" };
+            (path(&format!("org:many/{name}-{n}")), tagged(n as u64, &[("parity", parity)]))
+        })
+        .collect()
+}
+
+pub(super) async fn list_3_a_long_list_is_complete(t: Trial) {
+    let entries = many(&t, "key");
+    let ids: Vec<_> = entries.iter().map(|(path, _)| path.id.clone()).collect();
+    let even: Vec<_> = ids.iter().step_by(2).cloned().collect();
+    t.put_all(entries).await;
+    let here = Some(scope("org:many"));
+    t.lists(here.as_ref(), None, &ids, COMPLETE).await;
+    let filter = CredentialFilter::new().with_tag("parity", "even");
+    t.lists(here.as_ref(), Some(&filter), &even, COMPLETE).await;
+}
+
+pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
+    let mut entries = many(&t, "stable");
+    entries.truncate((t.effort.list_entries / 5).max(10));
+    let stable: Arc<BTreeSet<CredentialId>> =
+        Arc::new(entries.iter().map(|(path, _)| path.id.clone()).collect());
+    t.put_all(entries.clone()).await;
+    let here = scope("org:many");
+    t.lists(Some(&here), None, &stable.iter().cloned().collect::<Vec<_>>(), COMPLETE).await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    let (lister, ended, expected) = (t.clone(), Arc::clone(&done), Arc::clone(&stable));
+    tasks.spawn(async move {
+        while !ended.load(Ordering::Relaxed) {
+            let listed = match lister.list(Some(&here), None).await {
+                Ok(listed) => listed,
+                Err(error) => fail(
+                    &format!("list-3: a list fails while others write: {error}"),
+                    "what disappears between two steps of a list is not in it, and no error",
+                ),
+            };
+            let unique: BTreeSet<_> = listed.iter().cloned().collect();
+            if unique.len() != listed.len() {
+                fail("list-3: a list taken while others write names an id twice", "remove duplicates across pages");
+            }
+            if let Some(missing) = expected.difference(&unique).next() {
+                fail(
+                    &format!("list-3: `{missing}`, which nobody touched, is missing from a list taken while others write"),
+                    "page by a stable key, not by an offset, and restart where the backend says that the page expired",
+                );
+            }
+            if let Some(foreign) = unique.iter().find(|id| !expected.contains(*id) && !id.as_str().starts_with("churn-")) {
+                fail(
+                    &format!("list-3: `{foreign}`, which nobody stored, is in a list taken while others write"),
+                    "keep temporary names out of lists",
+                );
+            }
+            yield_now().await;
+        }
+    });
+    tasks.spawn(async move {
+        for round in 0..t.effort.rounds {
+            let place = path(&format!("org:many/churn-{}", round % 7));
+            match round % 3 {
+                2 => t.remove(&place).await,
+                _ => t.put(&place, &value(round as u64)).await,
+            }
+            yield_now().await;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    all(tasks).await;
+}
+
+pub(super) async fn list_4_tags_are_anded(t: Trial) {
+    let stored: [(&str, &[(&str, &str)]); 6] = [
+        ("both", &[("env", "prod"), ("team", "a")]),
+        ("more", &[("env", "prod"), ("team", "a"), ("owner", "me")]),
+        ("env-only", &[("env", "prod")]),
+        ("team-only", &[("team", "a")]),
+        ("other-env", &[("env", "test"), ("team", "a")]),
+        ("none", &[]),
+    ];
+    let entry = |(name, tags): (&str, &[(&str, &str)])| (path(&format!("org:a/{name}")), tagged(1, tags));
+    t.put_all(stored.map(entry).into()).await;
+    let filter = CredentialFilter::new();
+    for (filter, names) in [
+        (filter.clone(), &["both", "more", "env-only", "team-only", "other-env", "none"][..]),
+        (filter.clone().with_tag("env", "prod"), &["both", "more", "env-only"]),
+        (filter.clone().with_tag("env", "prod").with_tag("team", "a"), &["both", "more"]),
+        (filter.clone().with_tag("env", "prod").with_tag("team", "b"), &[]),
+        (filter.clone().with_tag("owner", "me"), &["more"]),
+        (filter.clone().with_tag("absent", ""), &[]),
+    ] {
+        is_listed(&t, &filter, names).await;
+    }
+}
+
+pub(super) async fn list_4_tags_are_compared_to_the_letter(t: Trial) {
+    let stored: [(&str, &[(&str, &str)]); 7] = [
+        ("exact", &[("env", "prod")]),
+        ("upper", &[("env", "PROD")]),
+        ("longer", &[("env", "prod-eu")]),
+        ("empty", &[("env", "")]),
+        ("key-case", &[("Env", "prod")]),
+        ("swapped", &[("prod", "env")]),
+        ("joined", &[("en", "vprod")]),
+    ];
+    let entry = |(name, tags): (&str, &[(&str, &str)])| (path(&format!("org:a/{name}")), tagged(1, tags));
+    t.put_all(stored.map(entry).into()).await;
+    for (key, wanted, names) in [
+        ("env", "prod", &["exact"][..]),
+        ("env", "PROD", &["upper"]),
+        ("env", "pro", &[]),
+        ("env", "", &["empty"]),
+        ("Env", "prod", &["key-case"]),
+        ("env", "*", &[]),
+    ] {
+        is_listed(&t, &CredentialFilter::new().with_tag(key, wanted), names).await;
+    }
+}
+
+pub(super) async fn list_4_bounds_are_exclusive(t: Trial) {
+    let entries = (9..=12).map(|ms| (path(&format!("org:a/at-{ms}")), created_at(ms, EPOCH_MS + ms)));
+    t.put_all(entries.collect()).await;
+    let at = |ms| Timestamp::from_unix_millis(EPOCH_MS + ms);
+    let filter = CredentialFilter::new();
+    for (filter, names) in [
+        (filter.clone().with_created_after(at(10)), &["at-11", "at-12"][..]),
+        (filter.clone().with_created_before(at(11)), &["at-9", "at-10"]),
+        (filter.clone().with_created_after(at(9)).with_created_before(at(12)), &["at-10", "at-11"]),
+        (filter.clone().with_created_after(at(10)).with_created_before(at(11)), &[]),
+        (filter.clone().with_created_after(at(12)), &[]),
+        (filter.clone().with_created_after(at(8)), &["at-9", "at-10", "at-11", "at-12"]),
+        // By the metadata's created_at, not by the time at which the backend wrote it.
+        (filter.clone().with_created_after(Timestamp::from_unix_millis(EPOCH_MS + 1_000)), &[]),
+    ] {
+        is_listed(&t, &filter, names).await;
+    }
+    let tagged_too = filter.with_tag("number", "11").with_created_after(at(9));
+    is_listed(&t, &tagged_too, &["at-11"]).await;
+}
+
+pub(super) async fn list_4_a_filter_follows_the_stored_metadata(t: Trial) {
+    let place = path("org:a/key");
+    let by = |env: &str| CredentialFilter::new().with_tag("env", env);
+    t.put(&place, &tagged(1, &[("env", "test")])).await;
+    is_listed(&t, &by("test"), &["key"]).await;
+    t.put(&place, &tagged(2, &[("env", "prod")])).await;
+    is_listed(&t, &by("test"), &[]).await;
+    is_listed(&t, &by("prod"), &["key"]).await;
+    t.put(&place, &tagged(3, &[])).await;
+    is_listed(&t, &by("prod"), &[]).await;
+    t.put(&place, &tagged(4, &[("env", "prod")])).await;
+    t.remove(&place).await;
+    is_listed(&t, &by("prod"), &[]).await;
+}
+
+async fn is_listed(t: &Trial, filter: &CredentialFilter, names: &[&str]) {
+    let here = scope("org:a");
+    let ids: Vec<_> = names.iter().map(|name| id(name)).collect();
+    let advice = format!("{DECIDE} (the filter was {filter:?})");
+    t.lists(Some(&here), Some(filter), &ids, &advice).await;
+}

@@ -1,0 +1,308 @@
+//! store-1 to store-4 and store-7: what is stored stays as it is, whole, whoever else writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cred_core::{CredentialMetadata, RotationPolicy, Stored, Tags, Timestamp};
+use tokio::task::{JoinSet, yield_now};
+
+use crate::trial::{Trial, all, fail};
+use crate::value::{key_id, path, scope, sized, tagged, tags, value, wrapped};
+
+const EVERY_FIELD: &str =
+    "keep every byte of the data and every field of the metadata, also those that the backend has no use for";
+const ATOMIC: &str = "replace in one step (rename, one request, one map insert): never delete and write, never write in \
+                      parts that a reader can see";
+
+async fn come_back(t: &Trial, name: &str, values: impl IntoIterator<Item = Stored>) {
+    for (index, value) in values.into_iter().enumerate() {
+        let path = path(&format!("org:a/{name}-{index}"));
+        t.put(&path, &value).await;
+        t.holds(&path, &value, EVERY_FIELD).await;
+    }
+}
+
+pub(super) async fn store_1_what_was_stored_is_given_back_exactly(t: Trial) {
+    come_back(&t, "value", (0..12).map(value)).await;
+}
+
+pub(super) async fn store_1_every_byte_and_length_of_a_ciphertext_is_kept(t: Trial) {
+    let lengths = [0, 1, 2, 3, 4, 15, 16, 17, 255, 256, 1_023, 4_096];
+    come_back(&t, "length", lengths.into_iter().zip(1..).map(|(len, number)| sized(number, len))).await;
+    let extremes =
+        [vec![0; 64], vec![0xff; 64], (0..=255).collect(), b"{\"a\": null}\r\n\0 \xef\xbb\xbf".to_vec()];
+    let with = |ciphertext: Vec<u8>| {
+        let (mut data, metadata) = value(1);
+        let byte = ciphertext.first().copied().unwrap_or_default();
+        (data.salt, data.commitment, data.nonce, data.tag) = ([byte; 32], [byte; 32], [byte; 12], [byte; 16]);
+        data.ciphertext = ciphertext;
+        (data, metadata)
+    };
+    come_back(&t, "bytes", extremes.into_iter().map(with)).await;
+}
+
+pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
+    let (plain, metadata) = value(0);
+    let plain = plain.with_kdf_salt(None).with_wrapped_key(None);
+    let metadata = metadata.with_expires_at(None).with_rotation(None).with_tags(Tags::new());
+    let data = |salt: Option<[u8; 16]>, key: Option<Vec<u8>>| {
+        plain.clone().with_kdf_salt(salt).with_wrapped_key(key.map(wrapped))
+    };
+    let moment = Timestamp::from_unix_millis;
+    come_back(
+        &t,
+        "optional",
+        [
+            (data(None, None), metadata.clone()),
+            (data(Some([0; 16]), None), metadata.clone()),
+            (data(None, Some(vec![0])), metadata.clone()),
+            (data(Some([0xff; 16]), Some(vec![0xff; 1_024])), metadata.clone()),
+            (plain.clone(), metadata.clone().with_expires_at(moment(0))),
+            (plain.clone(), metadata.clone().with_expires_at(moment(u64::MAX))),
+            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::Manual)),
+            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::Periodic { interval_ms: 0 })),
+            (
+                plain.clone(),
+                metadata.clone().with_rotation(RotationPolicy::Periodic { interval_ms: u64::MAX }),
+            ),
+            (
+                plain.clone(),
+                metadata.clone().with_rotation(RotationPolicy::BeforeExpiry { lead_ms: u64::MAX }),
+            ),
+            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::At { at: moment(u64::MAX) })),
+        ],
+    )
+    .await;
+}
+
+pub(super) async fn store_1_numbers_are_kept_to_the_last_bit(t: Trial) {
+    let numbers = [0, 1, u64::from(u32::MAX), (1 << 53) + 1, i64::MAX as u64 + 2, u64::MAX];
+    let with = |number: u64| {
+        let (data, mut metadata) = value(2);
+        metadata.created_at = Timestamp::from_unix_millis(number);
+        metadata.last_modified = Timestamp::from_unix_millis(number);
+        metadata.version = number;
+        metadata.expires_at = Some(Timestamp::from_unix_millis(number));
+        (data, metadata)
+    };
+    come_back(&t, "number", numbers.map(with)).await;
+}
+
+pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
+    let with = |fields: &[(u16, Vec<u8>)]| {
+        let (data, mut metadata) = value(3);
+        for (number, bytes) in fields {
+            if metadata.unknown.insert(*number, bytes.clone()).is_err() {
+                fail("the conformance kit uses a field number that is not free", "report it");
+            }
+        }
+        (data, metadata)
+    };
+    let values = [
+        with(&[(7, vec![])]),
+        with(&[(0x7fff, vec![0, 0xff, b'"', b'\\', b'\n'])]),
+        with(&[(7, vec![1]), (8, vec![2, 3]), (1_000, (0..=255).collect())]),
+    ];
+    come_back(&t, "unknown", values).await;
+}
+
+pub(super) async fn store_1_the_names_of_keys_are_kept(t: Trial) {
+    let names = ["k", "2026.01-main_key", "-", "_", "...", "A", "a", &"k".repeat(64)].map(key_id);
+    let with = |key_id| {
+        let (mut data, metadata) = value(4);
+        data.key_id = key_id;
+        (data, metadata)
+    };
+    come_back(&t, "key", names.map(with)).await;
+}
+
+/// A backend may be unable to spell a tag; then it says so.
+pub(super) async fn store_1_tags_are_kept_to_the_letter_or_refused(t: Trial) {
+    let plain = tagged(5, &[("env", "prod"), ("owner", "team-a")]);
+    come_back(&t, "plain-tag", [plain]).await;
+    let odd: [&[(&str, &str)]; 12] = [
+        &[("empty", "")],
+        &[("Case", "A"), ("case", "a")],
+        &[(" leading", " and trailing "), ("inner  space", "two  spaces")],
+        &[("a=b", "c=d,e;f"), ("x:y", "z/w")],
+        &[("quote\"", "back\\slash'"), ("<tag>", "&amp;")],
+        &[("clé", "élève"), ("e\u{301}", "decomposed"), ("\u{e9}", "composed")],
+        &[("鍵", "値"), ("ключ", "значение")],
+        &[("emoji", "🔐👩‍👩‍👧"), ("rtl", "\u{202e}abc"), ("zero", "a\u{200b}b"), ("bom", "\u{feff}x")],
+        &[("null", "null"), ("true", "false"), ("0", "1"), ("__proto__", "x")],
+        &[("%41", "%2F"), ("${x}", "{{y}}"), ("-", "_")],
+        &[("aws:reserved", "x"), ("kubernetes.io/name", "y"), (".", "..")],
+        &[("\u{10ffff}", "\u{fffd}")],
+    ];
+    for (index, wanted) in odd.iter().enumerate() {
+        let (path, stored) = (path(&format!("org:a/tag-{index}")), tagged(6, wanted));
+        match t.store(&path, &stored).await {
+            Ok(()) => t.holds(&path, &stored, EVERY_FIELD).await,
+            Err(error) => {
+                super::limits::is_invalid_request(&error, &format!("the tags {wanted:?}"));
+                t.lacks(&path, "a refused store writes nothing").await;
+            }
+        }
+    }
+}
+
+pub(super) async fn store_1_what_was_stored_outlives_the_client(t: Trial) {
+    let entries: Vec<_> = ["key", "org:a/key", "org:a/team:x/key", "org:A/K_-"]
+        .into_iter()
+        .map(path)
+        .zip((1..).map(value))
+        .collect();
+    t.put_all(entries.clone()).await;
+    t.put(&path("org:a/gone"), &value(9)).await;
+    t.remove(&path("org:a/gone")).await;
+    t.settle().await;
+    t.shutdown().await;
+    let later = t.reopen().await;
+    drop(t);
+    let advice = "answer Ok only when the backend has it, and read everything back from there";
+    later.all_hold(&entries, advice).await;
+    later.lacks(&path("org:a/gone"), advice).await;
+    let paths: Vec<_> = entries.iter().map(|(path, _)| path.clone()).collect();
+    later.has_tree(None, None, &paths, advice).await;
+    later.lists(Some(&scope("org:a")), None, &[path("org:a/key").id], advice).await;
+}
+
+pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
+    let place = path("org:a/hot");
+    let writes = u64::try_from(t.effort.rounds).unwrap_or(100);
+    // Long and short in turn: what is written in place leaves a tail of the longer one.
+    let values: Arc<Vec<Stored>> =
+        Arc::new((0..=writes).map(|n| sized(n, if n % 2 == 0 { 9_000 } else { 20 })).collect());
+    t.put(&place, &value_at(&values, 0)).await;
+    t.holds(&place, &value_at(&values, 0), ATOMIC).await;
+
+    let done = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    for _ in 0..2 {
+        let (t, place, values, done) = (t.clone(), place.clone(), Arc::clone(&values), Arc::clone(&done));
+        tasks.spawn(async move {
+            while !done.load(Ordering::Relaxed) {
+                match t.retrieve(&place).await {
+                    Ok(read) if values.contains(&read) => {}
+                    Ok(_) => fail("store-2: a reader saw a value that nobody wrote, a mix of two", ATOMIC),
+                    Err(error) => {
+                        fail(&format!("store-2: a reader saw none while it was replaced: {error}"), ATOMIC)
+                    }
+                }
+                if !t.is_there(&place).await {
+                    fail("store-2: exists said false while the value was replaced", ATOMIC);
+                }
+                yield_now().await;
+            }
+        });
+    }
+    let (writer, written) = (t.clone(), place.clone());
+    tasks.spawn(async move {
+        for value in values.iter() {
+            writer.put(&written, value).await;
+            yield_now().await;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    all(tasks).await;
+}
+
+pub(super) async fn store_2_a_list_never_misses_what_is_being_replaced(t: Trial) {
+    let place = path("org:a/hot");
+    t.put(&place, &value(0)).await;
+    let only = [place.id.clone()];
+    t.lists(place.scope.as_ref(), None, &only, ATOMIC).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+    let (lister, listed, ended) = (t.clone(), place.clone(), Arc::clone(&done));
+    tasks.spawn(async move {
+        while !ended.load(Ordering::Relaxed) {
+            lister.lists(listed.scope.as_ref(), None, &only, ATOMIC).await;
+            yield_now().await;
+        }
+    });
+    tasks.spawn(async move {
+        for (round, number) in (0..t.effort.rounds).zip(1..) {
+            let len = if round % 2 == 0 { 5_000 } else { 5 };
+            t.put(&place, &sized(number, len)).await;
+            yield_now().await;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    all(tasks).await;
+}
+
+pub(super) async fn store_3_of_concurrent_writers_one_value_remains_whole(t: Trial) {
+    for round in 0..(t.effort.rounds / 10).max(2) {
+        let place = path(&format!("org:a/contended-{round}"));
+        let values: Vec<_> = (0..8).map(|n| sized(n, if n % 2 == 0 { 6_000 } else { 10 })).collect();
+        let mut tasks = JoinSet::new();
+        for value in values.clone() {
+            let (t, place) = (t.clone(), place.clone());
+            tasks.spawn(async move { t.put(&place, &value).await });
+        }
+        all(tasks).await;
+        t.settle().await;
+        let winner = t.retrieve(&place).await;
+        match &winner {
+            Ok(read) if values.contains(read) => {}
+            Ok(_) => fail("store-3: concurrent writers left a mix of their values", ATOMIC),
+            Err(error) => {
+                fail(&format!("store-3: after concurrent stores nothing can be read: {error}"), ATOMIC)
+            }
+        }
+        if let Ok(winner) = winner {
+            t.holds(&place, &winner, "the value must not change any more once all writers were answered")
+                .await;
+        }
+    }
+}
+
+pub(super) async fn store_3_concurrent_writers_of_different_ids_all_remain(t: Trial) {
+    let entries: Vec<_> = (0..40)
+        .map(|n| (path(&format!("org:{}/key-{n}", ["a", "b"].get(n % 2).unwrap_or(&"a"))), value(n as u64)))
+        .collect();
+    t.put_all(entries.clone()).await;
+    let advice = "keep each credential in a place of its own, or guard the shared one over read and write";
+    t.all_hold(&entries, advice).await;
+    let paths: Vec<_> = entries.iter().map(|(path, _)| path.clone()).collect();
+    t.has_tree(None, None, &paths, advice).await;
+}
+
+pub(super) async fn store_4_after_a_delete_a_store_of_the_same_id_works(t: Trial) {
+    let place = path("org:a/phoenix");
+    for number in 0..5 {
+        t.put(&place, &value(number)).await;
+        t.holds(&place, &value(number), "a store after a delete writes anew; clear what the delete left")
+            .await;
+        t.lists(place.scope.as_ref(), None, &[place.id.clone()], "a name that is stored again is listed")
+            .await;
+        t.remove(&place).await;
+        t.lacks(&place, "delete removes").await;
+    }
+}
+
+pub(super) async fn store_7_storing_the_same_value_twice_is_no_error(t: Trial) {
+    let place = path("org:a/twice");
+    let stored = value(1);
+    for _ in 0..3 {
+        t.put(&place, &stored).await;
+    }
+    t.holds(&place, &stored, EVERY_FIELD).await;
+    t.lists(
+        place.scope.as_ref(),
+        None,
+        &[place.id.clone()],
+        "one path is one entry, however often it is stored",
+    )
+    .await;
+
+    let metadata: CredentialMetadata = stored.1.clone().with_tags(tags(&[("changed", "yes")]));
+    let changed = (stored.0, metadata);
+    t.put(&place, &changed).await;
+    t.holds(&place, &changed, "a store of the same data with other metadata is a change").await;
+}
+
+fn value_at(values: &[Stored], index: usize) -> Stored {
+    values.get(index).cloned().unwrap_or_else(|| value(0))
+}

@@ -1,0 +1,349 @@
+//! A provider that does all that the contract asks, in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use cred_core::{
+    CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
+    Description, EncryptedData, Limits, Operation, Revision, ScopeId, SoftDelete, StorageError,
+    StorageErrorKind, StorageMetrics, StorageProvider, Stored, Target, async_trait,
+};
+
+use super::codec::{decode, encode};
+
+/// A provider that does all that the contract asks, in memory: the measure of the clauses, and a stand-in for a
+/// backend in tests.
+///
+/// It is strongly consistent and has every ability. Each operation is done at its first poll. Clones share the data,
+/// as two clients of one backend do. It is made for tests: values are kept until it is dropped, a deleted one until it
+/// is purged, and nothing is wiped.
+#[derive(Clone)]
+pub struct Reference {
+    description: Description,
+    abilities: bool,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    places: Mutex<Places>,
+    down: AtomicBool,
+    metrics: Arc<StorageMetrics>,
+}
+
+#[derive(Default)]
+struct Places {
+    live: BTreeMap<CredentialPath, Entry>,
+    deleted: BTreeMap<CredentialPath, Entry>,
+    writes: u64,
+}
+
+#[derive(Clone)]
+struct Entry {
+    bytes: Vec<u8>,
+    revision: u64,
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Counts only: what it keeps is nobody's business.
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reference")
+            .field("description", &self.description)
+            .field("credentials", &self.places().live.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reference {
+    /// Its name in errors.
+    pub const NAME: &'static str = "reference";
+
+    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it waits.
+    #[must_use]
+    pub fn new() -> Self {
+        let description = Description::new(Self::NAME, Duration::from_secs(5)).with_in_doubt(Duration::ZERO);
+        Self { description, abilities: true, shared: Arc::default() }
+    }
+
+    /// Takes no more than this. The payload is counted in this provider's own encoding.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.description.limits = limits;
+        self
+    }
+
+    /// Hands out neither compare-and-set nor recovery; a delete is final.
+    #[must_use]
+    pub fn without_abilities(mut self) -> Self {
+        self.abilities = false;
+        self
+    }
+
+    /// Makes every operation fail as [`Unavailable`](StorageErrorKind::Unavailable) and without effect, or work again.
+    pub fn set_outage(&self, down: bool) {
+        self.shared.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Replaces the bytes kept for a path, past the provider; false where nothing is stored. They are no stable format.
+    pub fn edit_raw(&self, path: &CredentialPath, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> bool {
+        let mut places = self.places();
+        let Some(entry) = places.live.get_mut(path) else { return false };
+        entry.bytes = edit(std::mem::take(&mut entry.bytes));
+        true
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // A panic elsewhere cannot leave the maps half changed: no step between two changes can panic.
+        self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs an operation: outage, metrics and the error's context are the same for all.
+    fn run<T>(
+        &self,
+        operation: Operation,
+        target: impl Into<Target>,
+        work: impl FnOnce(&mut Places) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let started = Instant::now();
+        let result = match self.shared.down.load(Ordering::SeqCst) {
+            true => Err(StorageError::unavailable("an outage was asked for")),
+            false => work(&mut self.places()),
+        };
+        let success = result.as_ref().map_or_else(StorageError::is_not_found, |_| true);
+        self.shared.metrics.record_operation(operation.as_str(), started.elapsed(), success);
+        result.map_err(|error| error.at(Self::NAME, operation, target))
+    }
+
+    fn checked(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<Vec<u8>, StorageError> {
+        let limits = self.description.limits;
+        let over = |limit: Option<usize>, len: usize| limit.is_some_and(|limit| len > limit);
+        let tags = &metadata.tags;
+        if over(limits.max_tags, tags.len())
+            || tags.iter().any(|(key, value)| {
+                over(limits.max_tag_key_len, key.len()) || over(limits.max_tag_value_len, value.len())
+            })
+        {
+            return Err(StorageError::invalid_request(
+                "the tags exceed the limits of this backend; use fewer or shorter ones",
+            ));
+        }
+        let stored = (data, metadata);
+        let bytes =
+            encode(&stored).filter(|bytes| decode(bytes).as_ref() == Some(&stored)).ok_or_else(|| {
+                StorageError::invalid_request("the metadata is of a newer version; update this one")
+            })?;
+        match limits.max_payload_len {
+            Some(limit) if bytes.len() > limit => {
+                Err(StorageErrorKind::TooLarge { size: bytes.len(), limit }.into())
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    fn names(
+        &self,
+        operation: Operation,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+        belongs: impl Fn(&CredentialPath) -> bool,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.run(operation, Target::Scope(ctx.scope_id.clone()), |places| {
+            let mut names = Vec::new();
+            for (path, entry) in places.live.iter().filter(|(path, _)| belongs(path)) {
+                let admitted = match filter.filter(|filter| !filter.is_empty()) {
+                    None => true,
+                    Some(filter) => {
+                        let read =
+                            read(entry).map_err(|error| error.at(Self::NAME, operation, path.clone()))?;
+                        filter.matches(&read.1)
+                    }
+                };
+                if admitted {
+                    names.push(path.clone());
+                }
+            }
+            Ok(names)
+        })
+    }
+}
+
+fn read(entry: &Entry) -> Result<Stored, StorageError> {
+    decode(&entry.bytes).ok_or_else(|| StorageError::corrupted("it is not in this provider's encoding"))
+}
+
+fn absent() -> StorageError {
+    StorageErrorKind::NotFound.into()
+}
+
+impl Places {
+    fn write(&mut self, path: CredentialPath, bytes: Vec<u8>) -> Revision {
+        self.writes += 1;
+        self.deleted.remove(&path);
+        self.live.insert(path, Entry { bytes, revision: self.writes });
+        Revision::new(self.writes.to_string())
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl StorageProvider for Reference {
+    fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    async fn store(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        ctx: &CredentialContext,
+    ) -> Result<(), StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Store, path.clone(), |places| {
+            places.write(path, self.checked(data, metadata)?);
+            Ok(())
+        })
+    }
+
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Retrieve, path.clone(), |places| read(places.live.get(&path).ok_or_else(absent)?))
+    }
+
+    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Delete, path.clone(), |places| {
+            if let Some(entry) = places.live.remove(&path).filter(|_| self.abilities) {
+                places.deleted.insert(path, entry);
+            }
+            Ok(())
+        })
+    }
+
+    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Exists, path.clone(), |places| Ok(places.live.contains_key(&path)))
+    }
+
+    async fn list(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let here = |path: &CredentialPath| path.scope == ctx.scope_id;
+        let names = self.names(Operation::List, filter, ctx, here)?;
+        Ok(names.into_iter().map(|path| path.id).collect())
+    }
+
+    async fn list_tree(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.names(Operation::ListTree, filter, ctx, |path| below(ctx.scope_id.as_ref(), path))
+    }
+
+    async fn retrieve_many(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Stored, StorageError>> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for id in ids {
+            answers.push(self.retrieve(id, ctx).await);
+        }
+        answers
+    }
+
+    async fn shutdown(&self) {}
+
+    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
+        Some(Arc::clone(&self.shared.metrics))
+    }
+
+    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
+        self.abilities.then_some(self as _)
+    }
+
+    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
+        self.abilities.then_some(self as _)
+    }
+}
+
+/// Whether a path is in the tree of this scope.
+pub(super) fn below(root: Option<&ScopeId>, path: &CredentialPath) -> bool {
+    root.is_none_or(|root| path.scope.as_ref().is_some_and(|scope| root.contains(scope)))
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl CompareAndSet for Reference {
+    async fn retrieve_with_revision(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::RetrieveWithRevision, path.clone(), |places| {
+            let entry = places.live.get(&path).ok_or_else(absent)?;
+            let (data, metadata) = read(entry)?;
+            Ok((data, metadata, Revision::new(entry.revision.to_string())))
+        })
+    }
+
+    async fn store_if(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        expected: Option<&Revision>,
+        ctx: &CredentialContext,
+    ) -> Result<Revision, StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::StoreIf, path.clone(), |places| {
+            let bytes = self.checked(data, metadata)?;
+            let stored = places.live.get(&path).map(|entry| entry.revision.to_string());
+            if stored.as_deref() != expected.map(Revision::as_str) {
+                return Err(StorageError::conflict("another revision is stored"));
+            }
+            Ok(places.write(path, bytes))
+        })
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SoftDelete for Reference {
+    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Recover, path.clone(), |places| {
+            let entry = places.deleted.remove(&path).ok_or_else(absent)?;
+            places.write(path, entry.bytes);
+            Ok(())
+        })
+    }
+
+    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let path = ctx.path(id).to_owned();
+        self.run(Operation::Purge, path.clone(), |places| {
+            places.deleted.remove(&path);
+            Ok(())
+        })
+    }
+
+    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
+        self.run(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone()), |places| {
+            let here = places.deleted.keys().filter(|path| path.scope == ctx.scope_id);
+            Ok(here.map(|path| path.id.clone()).collect())
+        })
+    }
+}

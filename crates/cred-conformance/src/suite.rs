@@ -1,0 +1,122 @@
+//! The macro, and what its tests call.
+
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::clauses::CLAUSES;
+use crate::trial::Trial;
+use crate::{Harness, Offers};
+
+/// One test for each clause, in the module where it stands.
+///
+/// `suite!(harness, offers: [words])`: the first part is an expression that makes a new [`Harness`](crate::Harness),
+/// evaluated for each clause inside a tokio runtime (it may `.await`). The words are those of
+/// [`Offers`](crate::Offers); clauses that need another one become `#[ignore = "not offered"]`. Attributes before the
+/// harness go to every test, so that a suite that needs a server can be ignored by default:
+///
+/// ```ignore
+/// cred_conformance::suite!(#[ignore = "needs Vault"] VaultHarness::start().await, offers: [compare_and_set]);
+/// ```
+///
+/// Tests are named after the clauses in the documentation of [`StorageProvider`](cred_core::StorageProvider):
+/// `store_1_what_was_stored_is_given_back_exactly` proves clause store-1. The caller's crate needs no dependency but
+/// this one: each test brings its own multi-threaded runtime.
+#[macro_export]
+macro_rules! suite {
+    ($(#[$attribute:meta])* $harness:expr, offers: [$($offer:ident),* $(,)?] $(,)?) => {
+        $crate::__suite!(($) [$(#[$attribute])*] $harness, [$($offer)*]);
+    };
+}
+
+/// `$d` is a dollar sign, which a macro needs to write a macro: `__cred_clause` knows the offered words as literals.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite {
+    (($d:tt) [$($attribute:tt)*] $harness:expr, [$($offer:ident)*]) => {
+        macro_rules! __cred_clause {
+            $(([$offer $d($rest:ident)*] $d name:ident) => { __cred_clause!([$d($rest)*] $d name); };)*
+            ([] $d name:ident) => {
+                $($attribute)*
+                #[test]
+                fn $d name() {
+                    let offers = $crate::Offers { $($offer: true,)* ..$crate::Offers::NONE };
+                    $crate::__run(stringify!($d name), offers, async { $harness });
+                }
+            };
+            ([$d($need:ident)+] $d name:ident) => {
+                $($attribute)*
+                #[test]
+                #[ignore = "not offered"]
+                #[allow(unused_attributes, reason = "the suite itself may be ignored as well")]
+                fn $d name() {
+                    panic!("this clause needs {}", stringify!($d($need),+));
+                }
+            };
+        }
+        macro_rules! __cred_clauses {
+            ($d([$d($need:ident)*] $d module:ident::$d name:ident;)*) => {
+                $d(__cred_clause!([$d($need)*] $d name);)*
+            };
+        }
+        $crate::__each_clause!(__cred_clauses);
+    };
+}
+
+/// One rule of the contract, as a test that runs against any provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Clause {
+    pub(crate) name: &'static str,
+    pub(crate) needs: Offers,
+    pub(crate) check: fn(Trial) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Clause {
+    /// Every clause, in the order of the contract.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        CLAUSES
+    }
+
+    /// Its name, such as `store_1_what_was_stored_is_given_back_exactly`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it needs; without it, it is not run.
+    #[must_use]
+    pub const fn needs(&self) -> Offers {
+        self.needs
+    }
+
+    /// Runs it over a fresh harness and closes that. For runners of your own, on any tokio runtime with time enabled;
+    /// [`suite!`](crate::suite) does it for you.
+    ///
+    /// # Panics
+    /// If the provider breaks the clause; the message says how and what to do.
+    pub async fn check(&self, harness: Arc<dyn Harness>, offers: Offers) {
+        let check = self.check;
+        let trial = Trial::open(Arc::clone(&harness), offers).await;
+        let outcome = tokio::spawn(check(trial)).await;
+        harness.close().await;
+        if let Err(failed) = outcome {
+            resume_unwind(failed.into_panic());
+        }
+    }
+}
+
+/// What each test of a suite does.
+#[doc(hidden)]
+#[expect(clippy::panic, reason = "it reports to the test runner")]
+pub fn run<H: Harness + 'static>(name: &str, offers: Offers, harness: impl Future<Output = H>) {
+    let Some(clause) = Clause::all().iter().find(|clause| clause.name == name) else {
+        panic!("there is no clause `{name}`");
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(async { clause.check(Arc::new(harness.await), offers).await }),
+        Err(error) => panic!("no tokio runtime could be built: {error}"),
+    }
+}

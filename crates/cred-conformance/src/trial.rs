@@ -1,0 +1,443 @@
+//! One provider on trial: every operation with its deadline, and the questions that most clauses ask.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{
+    CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialPath,
+    Description, Operation, Revision, ScopeId, SoftDelete, StorageError, Stored,
+};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::clauses::alive_tasks;
+use crate::value::{context, difference};
+use crate::{Effort, Harness, Offers, Subject};
+
+/// What an operation may take over its `operation_timeout` before it counts as late: a busy machine is no defect.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Writes of one clause in flight.
+const IN_FLIGHT: usize = 16;
+
+#[derive(Clone)]
+pub(crate) struct Trial {
+    pub(crate) harness: Arc<dyn Harness>,
+    pub(crate) provider: Arc<dyn Subject>,
+    pub(crate) description: Description,
+    pub(crate) effort: Effort,
+    pub(crate) declared: Offers,
+    /// Tasks of the runtime before the provider was opened.
+    pub(crate) tasks_before_open: usize,
+}
+
+impl Trial {
+    pub(crate) async fn open(harness: Arc<dyn Harness>, declared: Offers) -> Self {
+        let before = alive_tasks();
+        let provider = harness.open().await;
+        Self::of(harness, provider, declared, before)
+    }
+
+    /// A trial of another client over the same data.
+    pub(crate) async fn reopen(&self) -> Self {
+        let Some(provider) = self.harness.reopen().await else {
+            fail("`reopen` is declared, but the harness gives no second provider", "write `Harness::reopen`");
+        };
+        Self::of(Arc::clone(&self.harness), provider, self.declared, self.tasks_before_open)
+    }
+
+    fn of(
+        harness: Arc<dyn Harness>,
+        provider: Arc<dyn Subject>,
+        declared: Offers,
+        tasks_before_open: usize,
+    ) -> Self {
+        let description = provider.describe().clone();
+        let effort = harness.effort();
+        Self { harness, provider, description, effort, declared, tasks_before_open }
+    }
+}
+
+/// The operations, each with its deadline.
+impl Trial {
+    pub(crate) async fn store(&self, path: &CredentialPath, value: &Stored) -> Result<(), StorageError> {
+        let (data, metadata) = value.clone();
+        let ctx = context(path);
+        self.in_time(Operation::Store, path, self.provider.store(&path.id, data, metadata, &ctx)).await
+    }
+
+    pub(crate) async fn retrieve(&self, path: &CredentialPath) -> Result<Stored, StorageError> {
+        let ctx = context(path);
+        self.in_time(Operation::Retrieve, path, self.provider.retrieve(&path.id, &ctx)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &CredentialPath) -> Result<(), StorageError> {
+        let ctx = context(path);
+        self.in_time(Operation::Delete, path, self.provider.delete(&path.id, &ctx)).await
+    }
+
+    pub(crate) async fn exists(&self, path: &CredentialPath) -> Result<bool, StorageError> {
+        let ctx = context(path);
+        self.in_time(Operation::Exists, path, self.provider.exists(&path.id, &ctx)).await
+    }
+
+    pub(crate) async fn list(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let ctx = CredentialContext::from(scope.cloned());
+        self.in_time(Operation::List, spell(scope), self.provider.list(filter, &ctx)).await
+    }
+
+    pub(crate) async fn list_tree(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let ctx = CredentialContext::from(scope.cloned());
+        self.in_time(Operation::ListTree, spell(scope), self.provider.list_tree(filter, &ctx)).await
+    }
+
+    /// Each id has its own `operation_timeout`: that is what the default implementation takes.
+    pub(crate) async fn retrieve_many(
+        &self,
+        scope: Option<&ScopeId>,
+        ids: &[CredentialId],
+    ) -> Vec<Result<Stored, StorageError>> {
+        let ctx = CredentialContext::from(scope.cloned());
+        let calls = u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
+        let limit = self.description.operation_timeout.saturating_mul(calls);
+        let answer = self.provider.retrieve_many(ids, &ctx);
+        within(limit, Operation::RetrieveMany, spell(scope), answer).await
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        self.in_time(Operation::Connect, "shutdown", self.provider.shutdown()).await;
+    }
+
+    pub(crate) async fn retrieve_with_revision(
+        &self,
+        path: &CredentialPath,
+    ) -> Result<(Stored, Revision), StorageError> {
+        let ctx = context(path);
+        let read = self.compare_and_set().retrieve_with_revision(&path.id, &ctx);
+        let (data, metadata, revision) = self.in_time(Operation::RetrieveWithRevision, path, read).await?;
+        Ok(((data, metadata), revision))
+    }
+
+    pub(crate) async fn store_if(
+        &self,
+        path: &CredentialPath,
+        value: &Stored,
+        expected: Option<&Revision>,
+    ) -> Result<Revision, StorageError> {
+        let (data, metadata) = value.clone();
+        let ctx = context(path);
+        let write = self.compare_and_set().store_if(&path.id, data, metadata, expected, &ctx);
+        self.in_time(Operation::StoreIf, path, write).await
+    }
+
+    pub(crate) async fn recover(&self, path: &CredentialPath) -> Result<(), StorageError> {
+        let ctx = context(path);
+        self.in_time(Operation::Recover, path, self.soft_delete().recover(&path.id, &ctx)).await
+    }
+
+    pub(crate) async fn purge(&self, path: &CredentialPath) -> Result<(), StorageError> {
+        let ctx = context(path);
+        self.in_time(Operation::Purge, path, self.soft_delete().purge(&path.id, &ctx)).await
+    }
+
+    pub(crate) async fn list_deleted(
+        &self,
+        scope: Option<&ScopeId>,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let ctx = CredentialContext::from(scope.cloned());
+        self.in_time(Operation::ListDeleted, spell(scope), self.soft_delete().list_deleted(&ctx)).await
+    }
+
+    pub(crate) fn compare_and_set(&self) -> &dyn CompareAndSet {
+        self.provider.compare_and_set().unwrap_or_else(|| {
+            fail("`compare_and_set` is declared, but the provider hands out none", "take it from `offers`")
+        })
+    }
+
+    pub(crate) fn soft_delete(&self) -> &dyn SoftDelete {
+        self.provider.soft_delete().unwrap_or_else(|| {
+            fail("`soft_delete` is declared, but the provider hands out none", "take it from `offers`")
+        })
+    }
+
+    async fn in_time<T>(
+        &self,
+        operation: Operation,
+        what: impl Display,
+        answer: impl Future<Output = T>,
+    ) -> T {
+        within(self.description.operation_timeout, operation, what, answer).await
+    }
+}
+
+/// What most clauses ask. Each question is repeated until the bound that the provider declares has passed.
+impl Trial {
+    pub(crate) async fn put(&self, path: &CredentialPath, value: &Stored) {
+        if let Err(error) = self.store(path, value).await {
+            fail(
+                &format!("`{path}` could not be stored: {error}"),
+                "every id, scope and value is to be taken",
+            );
+        }
+    }
+
+    pub(crate) async fn remove(&self, path: &CredentialPath) {
+        if let Err(error) = self.delete(path).await {
+            fail(&format!("`{path}` could not be deleted: {error}"), "delete answers Ok, absent or not");
+        }
+    }
+
+    /// Stores many, some at a time.
+    pub(crate) async fn put_all(&self, entries: Vec<(CredentialPath, Stored)>) {
+        let mut tasks = JoinSet::new();
+        for (path, value) in entries {
+            if tasks.len() >= IN_FLIGHT {
+                joined(tasks.join_next().await);
+            }
+            let trial = self.clone();
+            tasks.spawn(async move { trial.put(&path, &value).await });
+        }
+        all(tasks).await;
+    }
+
+    /// The path gives this value.
+    pub(crate) async fn holds(&self, path: &CredentialPath, expected: &Stored, advice: &str) {
+        let mut patience = self.patience_for_point();
+        loop {
+            let problem = match self.retrieve(path).await {
+                Ok(actual) if actual == *expected => return,
+                Ok(actual) => {
+                    format!("`{path}` gives another value: {} differ", difference(expected, &actual))
+                }
+                Err(error) => format!("`{path}` was stored and cannot be read: {error}"),
+            };
+            patience.or_fail(&problem, advice).await;
+        }
+    }
+
+    /// Each path gives its own value; where two paths share a place, both are named.
+    pub(crate) async fn all_hold(&self, entries: &[(CredentialPath, Stored)], advice: &str) {
+        for (path, expected) in entries {
+            let mut patience = self.patience_for_point();
+            loop {
+                let problem = match self.retrieve(path).await {
+                    Ok(actual) if actual == *expected => break,
+                    Ok(actual) => match entries.iter().find(|(_, value)| *value == actual) {
+                        Some((other, _)) => {
+                            format!(
+                                "`{path:.80}` and `{other:.80}` share one place: what was stored at one is read at the other"
+                            )
+                        }
+                        None => format!("`{path:.80}` gives what nobody stored"),
+                    },
+                    Err(error) => format!("`{path:.80}` was stored and cannot be read: {error}"),
+                };
+                patience.or_fail(&problem, advice).await;
+            }
+        }
+    }
+
+    /// Nothing is stored at the path, for `retrieve` and `exists`.
+    pub(crate) async fn lacks(&self, path: &CredentialPath, advice: &str) {
+        let mut patience = self.patience_for_point();
+        loop {
+            let problem = match (self.retrieve(path).await, self.exists(path).await) {
+                (Err(error), Ok(false)) if error.is_not_found() => return,
+                (Ok(_), _) => format!("nothing should be stored at `{path}`, but retrieve gives a value"),
+                (_, Ok(true)) => format!("nothing should be stored at `{path}`, but exists says true"),
+                (Err(error), _) if !error.is_not_found() => {
+                    format!("nothing is stored at `{path}`, but retrieve fails with something else: {error}")
+                }
+                (_, Err(error)) => {
+                    format!("exists of `{path}` fails where absence is an answer: {error}")
+                }
+                (Err(_), Ok(false)) => return,
+            };
+            patience.or_fail(&problem, advice).await;
+        }
+    }
+
+    /// Whether something is stored at the path, asked once.
+    pub(crate) async fn is_there(&self, path: &CredentialPath) -> bool {
+        match self.exists(path).await {
+            Ok(there) => there,
+            Err(error) => fail(&format!("exists of `{path}` failed: {error}"), "absence is no error"),
+        }
+    }
+
+    /// The list of exactly this scope has these ids, each once.
+    pub(crate) async fn lists(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+        expected: &[CredentialId],
+        advice: &str,
+    ) {
+        let mut patience = self.patience_for_list();
+        loop {
+            let problem = match self.list(scope, filter).await {
+                Ok(actual) => mismatch(expected, actual),
+                Err(error) => Some(format!("it fails: {error}")),
+            };
+            let Some(problem) = problem else { return };
+            patience.or_fail(&format!("the list of {} is wrong: {problem}", spell(scope)), advice).await;
+        }
+    }
+
+    /// The tree below this scope has these paths, each once.
+    pub(crate) async fn has_tree(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+        expected: &[CredentialPath],
+        advice: &str,
+    ) {
+        let mut patience = self.patience_for_list();
+        loop {
+            let problem = match self.list_tree(scope, filter).await {
+                Ok(actual) => mismatch(expected, actual),
+                Err(error) => Some(format!("it fails: {error}")),
+            };
+            let Some(problem) = problem else { return };
+            patience.or_fail(&format!("the tree of {} is wrong: {problem}", spell(scope)), advice).await;
+        }
+    }
+
+    /// The deleted ids of exactly this scope are these, each once.
+    pub(crate) async fn lists_deleted(
+        &self,
+        scope: Option<&ScopeId>,
+        expected: &[CredentialId],
+        advice: &str,
+    ) {
+        let mut patience = self.patience_for_list();
+        loop {
+            let problem = match self.list_deleted(scope).await {
+                Ok(actual) => mismatch(expected, actual),
+                Err(error) => Some(format!("it fails: {error}")),
+            };
+            let Some(problem) = problem else { return };
+            patience
+                .or_fail(&format!("the list of deleted ids of {} is wrong: {problem}", spell(scope)), advice)
+                .await;
+        }
+    }
+
+    /// Waits until every answered write must show to reads.
+    pub(crate) async fn settle(&self) {
+        let point = self.description.consistency.point();
+        if !point.is_zero() {
+            sleep(point).await;
+        }
+    }
+
+    pub(crate) fn patience_for_point(&self) -> Patience {
+        Patience::new(self.description.consistency, self.description.consistency.point())
+    }
+
+    pub(crate) fn patience_for_list(&self) -> Patience {
+        Patience::new(self.description.consistency, self.description.consistency.list())
+    }
+}
+
+/// Repeats a question until the declared bound has passed.
+pub(crate) struct Patience {
+    declared: Consistency,
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(declared: Consistency, bound: Duration) -> Self {
+        let pause = (bound / 20).clamp(Duration::from_millis(1), Duration::from_secs(2));
+        Self { declared, deadline: Instant::now() + bound, pause }
+    }
+
+    /// Waits for the next try; fails where the bound has passed.
+    pub(crate) async fn or_fail(&mut self, problem: &str, advice: &str) {
+        if Instant::now() >= self.deadline {
+            match self.declared {
+                Consistency::Strong => fail(problem, advice),
+                _ => fail(&format!("after the declared bound ({:?}), {problem}", self.declared), advice),
+            }
+        }
+        sleep(self.pause).await;
+    }
+}
+
+/// Ends the clause: what is wrong, and what its author can do.
+#[expect(clippy::panic, reason = "this is how a test reports")]
+pub(crate) fn fail(problem: &str, advice: &str) -> ! {
+    panic!("{problem}. What to do: {advice}.");
+}
+
+/// Runs all tasks to their end; the first that failed fails the clause.
+pub(crate) async fn all<T: Send + 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
+    let mut results = Vec::with_capacity(tasks.len());
+    while let Some(result) = joined(tasks.join_next().await) {
+        results.push(result);
+    }
+    results
+}
+
+fn joined<T>(ended: Option<Result<T, tokio::task::JoinError>>) -> Option<T> {
+    match ended? {
+        Ok(value) => Some(value),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    operation: Operation,
+    what: impl Display,
+    answer: impl Future<Output = T>,
+) -> T {
+    match timeout(limit.saturating_add(MARGIN), answer).await {
+        Ok(answer) => answer,
+        Err(_) => fail(
+            &format!(
+                "describe-3: {operation} of {what} did not end within the operation_timeout of {limit:?}"
+            ),
+            "give every wait in the provider a deadline, or declare the time that it takes",
+        ),
+    }
+}
+
+pub(crate) fn spell(scope: Option<&ScopeId>) -> String {
+    scope.map_or_else(|| "the root".to_owned(), |scope| format!("scope `{scope}`"))
+}
+
+/// What is wrong with a list; `None` where it holds what is expected, each once.
+pub(crate) fn mismatch<T: Ord + Display + Clone>(expected: &[T], actual: Vec<T>) -> Option<String> {
+    let wanted: BTreeSet<&T> = expected.iter().collect();
+    let found: BTreeSet<&T> = actual.iter().collect();
+    let missing: Vec<_> = wanted.difference(&found).collect();
+    let foreign: Vec<_> = found.difference(&wanted).collect();
+    let twice = actual.len() - found.len();
+    let sample = |names: &[&&T]| {
+        names.iter().take(3).map(|name| format!("`{name:.60}`")).collect::<Vec<_>>().join(", ")
+    };
+    let mut problems = Vec::new();
+    if !missing.is_empty() {
+        problems.push(format!("{} missing ({})", missing.len(), sample(&missing)));
+    }
+    if !foreign.is_empty() {
+        problems.push(format!("{} that do not belong ({})", foreign.len(), sample(&foreign)));
+    }
+    if twice > 0 {
+        problems.push(format!("{twice} given more than once"));
+    }
+    (!problems.is_empty()).then(|| problems.join(", "))
+}
