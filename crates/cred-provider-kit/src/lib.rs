@@ -6,6 +6,8 @@ mod env;
 mod envelope;
 mod executor;
 pub mod limits;
+pub mod naming;
+pub mod tags;
 
 pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};

@@ -1,0 +1,210 @@
+//! Tags as a backend's own tags or labels, where they only pre-select: filters are decided on the envelope.
+
+use std::collections::BTreeMap;
+
+use cred_core::{Limits, StorageError, Tags};
+
+/// What a backend takes as tags: one of [`AWS`], [`AZURE`], [`VAULT`] and [`KUBERNETES`].
+#[derive(Debug, Clone, Copy)]
+pub struct TagRules {
+    /// Tags on one credential, the provider's own included.
+    max_count: usize,
+    /// Bytes of a key.
+    max_key_len: usize,
+    /// Bytes of a value.
+    max_value_len: usize,
+    key: fn(&str) -> bool,
+    value: fn(&str) -> bool,
+    /// What keys and values must be, in words.
+    allowed: &'static str,
+}
+
+/// AWS: 50 tags, keys of 128 and values of 256 characters, no key that begins with `aws:` ([service
+/// quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)), of letters, digits, spaces
+/// and `_.:/=+-@` ([tags](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Tag.html)).
+pub const AWS: TagRules = TagRules {
+    max_count: 50,
+    max_key_len: 128,
+    max_value_len: 256,
+    key: |key| is_aws_text(key) && !key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:")),
+    value: is_aws_text,
+    allowed: "letters, digits, spaces and _ . : / = + - @, and no key that begins with `aws:`",
+};
+
+/// Azure Key Vault: 15 tags, keys and values of 256 characters ([secret
+/// tags](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)). Whoever may list can read them.
+pub const AZURE: TagRules = TagRules {
+    max_count: 15,
+    max_key_len: 256,
+    max_value_len: 256,
+    key: |_| true,
+    value: |_| true,
+    allowed: "any text",
+};
+
+/// Vault: 64 pairs of custom metadata, keys of 128 and values of 512 bytes
+/// ([KV v2](https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2)).
+pub const VAULT: TagRules = TagRules {
+    max_count: 64,
+    max_key_len: 128,
+    max_value_len: 512,
+    key: |_| true,
+    value: |_| true,
+    allowed: "any text",
+};
+
+/// Kubernetes labels: keys and values of 63 characters that begin and end with a letter or digit, with `-`, `_` and `.`
+/// between; a key may have a DNS prefix and a slash, all in the 63; a value may be empty
+/// ([labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/), which allow a longer prefix). Their
+/// number is bounded by the object's size alone.
+pub const KUBERNETES: TagRules = TagRules {
+    max_count: Tags::MAX_COUNT,
+    max_key_len: 63,
+    max_value_len: 63,
+    key: |key| match key.split_once('/') {
+        Some((prefix, name)) => is_subdomain(prefix) && is_label(name),
+        None => is_label(key),
+    },
+    value: |value| value.is_empty() || is_label(value),
+    allowed: "A-Z a-z 0-9 - _ . that begin and end with a letter or digit (a key may have a DNS prefix and `/`)",
+};
+
+impl TagRules {
+    /// `limits` with the bounds that are left to callers where the provider adds `own` tags.
+    #[must_use]
+    pub fn bound(&self, limits: Limits, own: usize) -> Limits {
+        // What no credential can have needs no bound.
+        let count = self.max_count.saturating_sub(own).min(Tags::MAX_COUNT);
+        let key_len = self.max_key_len.min(Tags::MAX_KEY_LEN);
+        limits.with_max_tags(count, key_len, self.max_value_len.min(Tags::MAX_VALUE_LEN))
+    }
+
+    /// The tags of a credential together with the provider's own. All of them or an error: none is dropped or cut.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) naming the key of the first tag that does not fit or
+    /// is one of the provider's own, never a value.
+    pub fn project(
+        &self,
+        tags: &Tags,
+        own: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, StorageError> {
+        let refuse = |reason: String| Err(StorageError::invalid_request(reason));
+        let mut projected = own.clone();
+        for (key, value) in tags.iter() {
+            let allowed = self.allowed;
+            if own.contains_key(key) {
+                return refuse(format!("tag `{key}` is one that the provider sets itself; use another key"));
+            }
+            if key.len() > self.max_key_len || !(self.key)(key) {
+                let limit = self.max_key_len;
+                return refuse(format!(
+                    "the key of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"
+                ));
+            }
+            if value.len() > self.max_value_len || !(self.value)(value) {
+                let limit = self.max_value_len;
+                return refuse(format!(
+                    "the value of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"
+                ));
+            }
+            projected.insert(key.clone(), value.clone());
+        }
+        match projected.len() > self.max_count {
+            false => Ok(projected),
+            true => {
+                let (count, limit) = (tags.len(), self.max_count.saturating_sub(own.len()));
+                refuse(format!("it has {count} tags; use at most {limit}"))
+            }
+        }
+    }
+}
+
+fn is_aws_text(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().all(inner) && has_alphanumeric_ends(text)
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.split('.').all(|label| label.bytes().all(inner) && has_alphanumeric_ends(label))
+}
+
+fn has_alphanumeric_ends(text: &str) -> bool {
+    let is_one = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(is_one) && text.ends_with(is_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(all: &[(&str, &str)]) -> Tags {
+        Tags::try_from(all.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect::<BTreeMap<_, _>>())
+            .unwrap()
+    }
+
+    fn takes(rules: &TagRules, key: &str, value: &str) -> bool {
+        rules.project(&tags(&[(key, value)]), &BTreeMap::new()).is_ok()
+    }
+
+    #[test]
+    fn every_tag_is_projected_as_it_is_with_the_providers_own() {
+        let own = BTreeMap::from([("managed".to_owned(), "cred".to_owned())]);
+        let projected = AZURE.project(&tags(&[("env", "prod"), ("ümlaut !", "x")]), &own).unwrap();
+        assert_eq!(projected.len(), 3);
+        assert_eq!(
+            (&*projected["managed"], &*projected["env"], &*projected["ümlaut !"]),
+            ("cred", "prod", "x")
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_its_key_and_without_its_value() {
+        let own = BTreeMap::from([("managed".to_owned(), "cred".to_owned())]);
+        for (rules, key) in [(KUBERNETES, "env"), (AWS, "env"), (AZURE, "managed")] {
+            let error = rules.project(&tags(&[(key, "hunter2!")]), &own).unwrap_err();
+            assert!(matches!(error.kind(), cred_core::StorageErrorKind::InvalidRequest { .. }));
+            assert!(error.to_string().contains(key) && !error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn labels_of_kubernetes_have_its_form() {
+        for key in ["a", "A-b_c.9", "app.kubernetes.io/name", &"k".repeat(63)] {
+            assert!(takes(&KUBERNETES, key, ""), "{key}");
+        }
+        for key in ["-a", "a-", "a b", "/a", "a/", "a/b/c", "App/x", "a..b/c", "-a/b", &"k".repeat(64)] {
+            assert!(!takes(&KUBERNETES, key, ""), "{key}");
+        }
+        assert!(takes(&KUBERNETES, "k", &"v".repeat(63)));
+        for value in [".v", "v_", "é", &"v".repeat(64)] {
+            assert!(!takes(&KUBERNETES, "k", value), "{value}");
+        }
+    }
+
+    #[test]
+    fn tags_of_aws_have_its_characters_and_not_its_prefix() {
+        assert!(takes(&AWS, "cost centre:é_.:/=+-@", ""));
+        for key in ["aws:x", "AWS:x", "a!", "a,b"] {
+            assert!(!takes(&AWS, key, ""), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_providers_own_tags_count() {
+        let own = BTreeMap::from([("managed".to_owned(), String::new())]);
+        let numbered = |count: usize| {
+            Tags::try_from((0..count).map(|n| (format!("t{n}"), String::new())).collect::<BTreeMap<_, _>>())
+                .unwrap()
+        };
+        assert!(AZURE.project(&numbered(14), &own).is_ok());
+        assert!(AZURE.project(&numbered(15), &own).is_err());
+        assert_eq!(AZURE.bound(Limits::none(), own.len()).max_tags, Some(14));
+        assert_eq!(VAULT.bound(Limits::none(), 0).max_tag_value_len, Some(Tags::MAX_VALUE_LEN));
+    }
+}
