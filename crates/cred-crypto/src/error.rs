@@ -41,11 +41,14 @@ pub enum KeyRingError {
     },
     /// What was given is no name of an environment variable. It is not repeated: it may be a key.
     #[error(
-        "a name of an environment variable has 1 to 128 characters of A-Z a-z 0-9 _; give the name, not the key"
+        "a name of an environment variable here has 1 to 128 characters of A-Z a-z 0-9 _; give the name, not the key"
     )]
     VariableName,
     /// The key file could not be read.
-    #[error("key file `{path}` could not be read; check that it exists and belongs to this user", path = .path.display())]
+    #[error(
+        "key file `{path}` could not be read; check that it exists and belongs to this user",
+        path = .path.display()
+    )]
     UnreadableFile {
         /// The file.
         path: PathBuf,
@@ -72,7 +75,10 @@ pub enum KeyRingError {
         mode: u32,
     },
     /// The key file could not be made. A file that existed is untouched.
-    #[error("key file `{path}` could not be created; an existing file is never replaced", path = .path.display())]
+    #[error(
+        "key file `{path}` could not be created; name a new file, as an existing one is never replaced",
+        path = .path.display()
+    )]
     UncreatedFile {
         /// The file.
         path: PathBuf,

@@ -25,9 +25,9 @@ use crate::{KeyRingError, SealingKey};
 /// a key, make one in which the new key is active and the old one still there, re-seal (`rekey`), and then drop the
 /// old one.
 ///
-/// What it costs: a message key is derived and one AES-256-GCM pass made on the calling thread, some 10 microseconds for
-/// 1 KiB. A passphrase costs an Argon2id derivation per salt, once, on a thread of the ring's own; it ends with the
-/// ring.
+/// What it costs: a message key is derived and one AES-256-GCM pass made on the calling thread, some 10 microseconds
+/// for 1 KiB. A passphrase costs an Argon2id derivation per salt, once, on a thread of the ring's own, which ends with
+/// the ring.
 #[derive(Clone)]
 pub struct KeyRing(Arc<Inner>);
 

@@ -1,4 +1,69 @@
-//! Placeholder.
+//! Client-side sealing for [cred](https://docs.rs/cred-manager): keys, and what is done with them.
+//!
+//! A [`KeyRing`] is the [`Sealer`](cred_core::Sealer) that a credential manager seals with. It holds one active key,
+//! which seals, and any number of older ones, which only open. A key is 32 random bytes, from a file, an environment
+//! variable or the caller, or a [`Passphrase`].
+//!
+//! ```
+//! use cred_core::{CredentialMetadata, CredentialPath, Sealer, Timestamp};
+//! use cred_crypto::{KeyRing, SealingKey};
+//!
+//! # async fn sealing() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let file = directory.path().join("cred.key");
+//! // Once, by the operator; then keep a copy where the sealed credentials are not.
+//! SealingKey::create_file(&file)?;
+//! // At each start of the service.
+//! let keys = KeyRing::from_key_file("k-2026".parse()?, &file)?;
+//!
+//! let path: CredentialPath = "org:acme/stripe-api-key".parse()?;
+//! let metadata = CredentialMetadata::new(Timestamp::now());
+//! let sealed = keys.seal(path.as_ref(), &metadata, b"sk_live_...").await?;
+//! let opened = keys.open(path.as_ref(), &sealed, &metadata).await?;
+//! assert_eq!(*opened.secret, b"sk_live_...");
+//!
+//! // Sealing binds the path: the same bytes do not open elsewhere.
+//! let elsewhere: CredentialPath = "org:evil/stripe-api-key".parse()?;
+//! assert!(keys.open(elsewhere.as_ref(), &sealed, &metadata).await.is_err());
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(sealing()).unwrap();
+//! ```
+//!
+//! To replace a key, make a ring that holds both, with the new one active, let the manager re-seal (`rekey`), and then
+//! drop the old one:
+//!
+//! ```
+//! use cred_crypto::{KeyRing, SealingKey};
+//!
+//! # let environment = |_: &str| Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned());
+//! let keys = KeyRing::builder("k-2027".parse()?)
+//!     .key("k-2027".parse()?, SealingKey::generate()?)
+//!     .key("k-2026".parse()?, SealingKey::from_env("CRED_KEY_2026", environment)?)
+//!     .build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What sealing does
+//! Each message has its own key, derived by HKDF-SHA-512 from the ring's key and 32 random bytes, and is encrypted with
+//! AES-256-GCM. A commitment, compared in constant time before anything is decrypted, tells a wrong key from an edited
+//! message, and no message opens under two keys. Path, key id and salts are authenticated; the metadata is sealed
+//! together with the secret and compared with the copy that the backend keeps in clear.
+//!
+//! # Passphrases
+//! A key comes from a passphrase by Argon2id, which is meant to be slow ([`Argon2Params`]), once for each salt that the
+//! ring meets. That runs on a thread of the ring's own, one derivation at a time, never on the async runtime. The salt
+//! stands in the envelope, so whoever can write to the backend chooses it: salts that no opened envelope has proven
+//! may cost 8 derivations, and one more every 10 seconds; after that, opening under a new salt is the transient
+//! [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). Sealing, and salts that are proven, are not held up.
+//!
+//! # What stays in memory
+//! Keys, passphrases, derived keys, opened content and Argon2id's memory are wiped when they are dropped. Not wiped,
+//! because the code that this crate calls does not do it, is what single calls leave on the stack and in registers:
+//! `ring`'s HMAC states, which have seen the ring's key, and its AES key schedules of single messages; the hash
+//! states of Argon2id, which have seen the passphrase. Memory is not locked: it may be swapped out or stand in a core
+//! dump. Turn both off where that matters.
+
 mod error;
 mod inner;
 mod kdf;
@@ -16,3 +81,7 @@ pub use passphrase::{Argon2Params, Passphrase};
 
 #[cfg(test)]
 mod vectors;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -124,8 +124,8 @@ impl Argon2Params {
     /// The most lanes.
     pub const MAX_P: u32 = 64;
 
-    /// Takes memory in KiB (8 for each lane to [`MAX_M_KIB`](Self::MAX_M_KIB)), passes (1 to [`MAX_T`](Self::MAX_T)) and
-    /// lanes (1 to [`MAX_P`](Self::MAX_P)). The lanes are computed one after another, on one thread.
+    /// Takes memory in KiB (8 for each lane to [`MAX_M_KIB`](Self::MAX_M_KIB)), passes (1 to [`MAX_T`](Self::MAX_T))
+    /// and lanes (1 to [`MAX_P`](Self::MAX_P)). The lanes are computed one after another, on one thread.
     ///
     /// # Errors
     /// [`KeyRingError::Argon2Parameter`] names the first that is out of its bounds.

@@ -1,0 +1,132 @@
+//! Sends known keys, a passphrase and a secret through everything that can be printed, and looks for them.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cred_core::{
+    CredentialMetadata, CredentialPath, ExposeSecret, Sealer, SecretString, Timestamp, Zeroizing,
+};
+use cred_crypto::{Argon2Params, KeyRing, Passphrase, SealingKey};
+
+const PASSPHRASE: &str = "canary-passphrase-1c9e";
+const SECRET: &str = "canary-secret-77ab";
+const KEY: [u8; 32] = *b"canary-key-of-thirty-two-bytes!!";
+const KEY_TEXT: &str = "Y2FuYXJ5LWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE=";
+
+/// In clear, as hex, as base64, and as a list of numbers.
+fn shapes() -> Vec<String> {
+    let mut shapes = Vec::new();
+    for bytes in [PASSPHRASE.as_bytes(), SECRET.as_bytes(), &KEY] {
+        shapes.push(String::from_utf8(bytes.to_vec()).unwrap());
+        shapes.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        shapes.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
+    }
+    // Without the last group: the canary may stand inside a longer text.
+    shapes.push(KEY_TEXT[..40].to_owned());
+    shapes
+}
+
+/// Everything that was printed.
+#[derive(Default)]
+struct Printed(Vec<String>);
+
+impl Printed {
+    fn debug(&mut self, value: &dyn Debug) {
+        self.0.push(format!("{value:?} {value:#?}"));
+    }
+
+    fn error(&mut self, error: &(dyn Error + 'static)) {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            self.0.push(format!("{error} {error:?} {error:#?}"));
+            cause = error.source();
+        }
+    }
+
+    fn panic(&mut self, body: impl FnOnce()) {
+        let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
+        self.0.push(payload.downcast_ref::<String>().unwrap().clone());
+    }
+}
+
+fn raw() -> SealingKey {
+    SealingKey::from_bytes(Zeroizing::new(KEY))
+}
+
+fn passphrase() -> Passphrase {
+    let params = Argon2Params::new(8, 1, 1).unwrap();
+    Passphrase::new(SecretString::from(PASSPHRASE)).unwrap().with_params(params).with_kdf_salt([7; 16])
+}
+
+#[tokio::test]
+async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
+    let mut printed = Printed::default();
+    printed.debug(&raw());
+    printed.debug(&passphrase());
+    printed.debug(&SealingKey::from(passphrase()));
+
+    let id = |text: &str| text.parse().unwrap();
+    let builder = || KeyRing::builder(id("raw")).key(id("raw"), raw()).key(id("pass"), passphrase());
+    printed.debug(&builder());
+    let ring = builder().build().unwrap();
+    printed.debug(&ring);
+    printed.error(&builder().key(id("raw"), raw()).build().unwrap_err());
+    printed.error(&KeyRing::builder(id("none")).key(id("raw"), raw()).build().unwrap_err());
+
+    for text in
+        [KEY_TEXT.to_owned() + "=", KEY_TEXT[1..].to_owned(), PASSPHRASE.to_owned(), SECRET.to_owned()]
+    {
+        printed.error(&SealingKey::from_base64(&text).unwrap_err());
+        printed.error(&SealingKey::from_env("KEY", |_| Some(text.clone())).unwrap_err());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        SealingKey::create_file(&path).unwrap();
+        std::fs::write(&path, &text).unwrap();
+        printed.error(&SealingKey::from_file(&path).unwrap_err());
+        printed.panic(move || drop(SealingKey::from_base64(&text).unwrap()));
+    }
+    printed.error(&SealingKey::from_env(KEY_TEXT, |_| None).unwrap_err());
+
+    let path: CredentialPath = "org:a/id".parse().unwrap();
+    let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1));
+    let pass_ring = KeyRing::builder(id("pass")).key(id("pass"), passphrase()).build().unwrap();
+    for sealer in [&ring, &pass_ring] {
+        let data = sealer.seal(path.as_ref(), &metadata, SECRET.as_bytes()).await.unwrap();
+        let opened = ring.open(path.as_ref(), &data, &metadata).await.unwrap();
+        assert_eq!(&**opened.secret, SECRET.as_bytes());
+        printed.debug(&data);
+        printed.debug(&opened);
+
+        let mut wrong = data.clone();
+        wrong.commitment = [0; 32];
+        let mut tampered = data.clone();
+        tampered.tag = [0; 16];
+        let mut unknown = data.clone();
+        unknown.key_id = id("none");
+        let stripped = metadata.clone().with_expires_at(Timestamp::default());
+        for (data, outer) in
+            [(wrong, &metadata), (tampered, &metadata), (unknown, &metadata), (data, &stripped)]
+        {
+            let refused = ring.open(path.as_ref(), &data, outer).await;
+            printed.error(refused.as_ref().unwrap_err());
+            printed.panic(move || drop(refused.unwrap()));
+        }
+    }
+
+    assert!(printed.0.len() > 30);
+    for text in &printed.0 {
+        for shape in shapes() {
+            assert!(!text.contains(&shape), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_search_finds_each_shape() {
+    assert_eq!(SecretString::from(PASSPHRASE).expose_secret(), PASSPHRASE);
+    let shown = format!("{KEY:?} {PASSPHRASE} {SECRET} {KEY_TEXT}");
+    assert_eq!(shapes().iter().filter(|shape| shown.contains(*shape)).count(), 4);
+}
