@@ -6,7 +6,7 @@
 //!                    "ciphertext":"..","tag":"..","wrapped_key":".."},
 //!  "metadata":{"created_at":1767225600000,"last_modified":1767225600000,"version":1,"tags":{"env":"prod"},
 //!              "expires_at":..,"rotation":{"periodic_ms":3600000},"extra":{"7":".."}},
-//!  "salt":"..","path":"org:acme/stripe"}
+//!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
 //!
 //! There is one way to write a credential: no white space, keys in this order, tags by key, `extra` by number, moments
@@ -22,7 +22,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, StorageError, StorageErrorKind, Stored};
+use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, StorageError, Stored};
 
 use self::wire::{Agrees, Envelope};
 
@@ -40,6 +40,9 @@ pub struct CredentialFile {
     pub salt: Option<[u8; 16]>,
     /// Where it belongs: there exactly where the physical name is hashed and cannot tell; `None` where it can.
     pub path: Option<CredentialPath>,
+    /// Random bytes that tell this store of the path from every other, where the backend has no revisions of its own
+    /// (local files); `None` where it has.
+    pub mark: Option<[u8; 16]>,
 }
 
 impl CredentialFile {
@@ -50,13 +53,20 @@ impl CredentialFile {
     #[must_use]
     pub fn new(mut encrypted_data: EncryptedData, metadata: CredentialMetadata) -> Self {
         let salt = encrypted_data.kdf_salt.take();
-        Self { version: Self::CURRENT_VERSION, encrypted_data, metadata, salt, path: None }
+        Self { version: Self::CURRENT_VERSION, encrypted_data, metadata, salt, path: None, mark: None }
     }
 
     /// Sets [`path`](Self::path): pass the path where the physical name is hashed, else `None`.
     #[must_use]
     pub fn with_path(mut self, path: Option<CredentialPath>) -> Self {
         self.path = path;
+        self
+    }
+
+    /// Sets [`mark`](Self::mark).
+    #[must_use]
+    pub const fn with_mark(mut self, mark: Option<[u8; 16]>) -> Self {
+        self.mark = mark;
         self
     }
 
@@ -77,7 +87,7 @@ impl CredentialFile {
     /// Its canonical bytes: about 4/3 of the ciphertext and 400 bytes more. One allocation as a rule.
     ///
     /// # Errors
-    /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) for a rotation policy of a newer `cred-core` than this
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy of a newer `cred-core` than this
     /// crate was written for.
     pub fn encode(&self) -> Result<Vec<u8>, StorageError> {
         let envelope = Envelope::of(self)?;
@@ -90,8 +100,7 @@ impl CredentialFile {
     /// Reads canonical bytes, and nothing else.
     ///
     /// # Errors
-    /// [`Unsupported`](StorageErrorKind::Unsupported) for a newer version, else
-    /// [`Corrupted`](StorageErrorKind::Corrupted). Neither holds any of the bytes.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a reason of its own for a newer version. It holds none of the bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
         // The parser's own error is not passed on: it repeats parts of what it read.
         let parsed = serde_json::from_slice::<Envelope<'_>>(bytes).ok();
@@ -110,7 +119,9 @@ impl CredentialFile {
     }
 }
 
+/// Damage can look so too, hence no kind of its own.
 fn newer() -> StorageError {
-    let what = "the credential was written by a newer version of this library; upgrade this one to read it";
-    StorageErrorKind::Unsupported { what: what.into() }.into()
+    StorageError::corrupted(
+        "it says that it was written by a newer version of this library; upgrade this one, if so",
+    )
 }

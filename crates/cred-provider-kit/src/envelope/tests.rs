@@ -1,4 +1,4 @@
-use cred_core::{KeyId, RotationPolicy, Tags, Timestamp, UnknownFields, WrappedKey};
+use cred_core::{KeyId, RotationPolicy, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +17,9 @@ fn full() -> CredentialFile {
         .with_rotation(RotationPolicy::Periodic { interval_ms: 3_600_000 });
     metadata.version = 3;
     metadata.unknown = unknown;
-    CredentialFile::new(data(), metadata).with_path(Some("org:acme/stripe".parse().unwrap()))
+    CredentialFile::new(data(), metadata)
+        .with_path(Some("org:acme/stripe".parse().unwrap()))
+        .with_mark(Some([8; 16]))
 }
 
 fn data() -> EncryptedData {
@@ -54,7 +56,7 @@ fn the_bytes_are_those_of_the_documentation() {
 #[test]
 fn each_part_stands_where_the_form_says() {
     let text = String::from_utf8(full().encode().unwrap()).unwrap();
-    assert!(text.ends_with(",\"salt\":\"BQUFBQUFBQUFBQUFBQUFBQ==\",\"path\":\"org:acme/stripe\"}"), "{text}");
+    assert!(text.ends_with(",\"salt\":\"BQUFBQUFBQUFBQUFBQUFBQ==\",\"path\":\"org:acme/stripe\",\"mark\":\"CAgICAgICAgICAgICAgICA==\"}"), "{text}");
     assert!(
         text.contains("\"rotation\":{\"periodic_ms\":3600000},\"extra\":{\"7\":\"\",\"1000\":\"bGF0ZXI=\"}}")
     );
@@ -144,7 +146,8 @@ fn a_newer_version_says_so_whatever_it_looks_like() {
         text.replace("_data\":{\"version\":1", "_data\":{\"version\":2"),
         "{\"version\":2,\"what\":[1.5]}".to_owned(),
     ] {
-        assert!(matches!(kind(newer.as_bytes()), StorageErrorKind::Unsupported { .. }), "{newer}");
+        let error = CredentialFile::decode(newer.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("newer version"), "{newer}: {error}");
     }
     assert!(!bare().needs_migration());
     assert!(CredentialFile { version: 0, ..bare() }.needs_migration());
@@ -209,9 +212,10 @@ proptest! {
         data in any_data(),
         metadata in any_metadata(),
         path in prop::option::of("(org:[a-z]{1,3}/)?[a-z]{1,3}"),
+        mark in any::<Option<[u8; 16]>>(),
     ) {
         let path: Option<CredentialPath> = path.map(|path| path.parse().unwrap());
-        let file = CredentialFile::new(data.clone(), metadata.clone()).with_path(path);
+        let file = CredentialFile::new(data.clone(), metadata.clone()).with_path(path).with_mark(mark);
         let decoded = CredentialFile::decode(&file.encode().unwrap()).unwrap();
         prop_assert_eq!(&decoded, &file);
         prop_assert_eq!(decoded.into_stored(), (data, metadata));

@@ -29,6 +29,8 @@ pub(super) struct Envelope<'a> {
     salt: Option<Fixed<16>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<Fixed<16>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,13 +83,14 @@ fn is_empty(tags: &BTreeMap<String, String>) -> bool {
 
 impl<'a> Envelope<'a> {
     pub(super) fn of(file: &'a CredentialFile) -> Result<Self, StorageError> {
-        let CredentialFile { version, encrypted_data: data, metadata, salt, path } = file;
+        let CredentialFile { version, encrypted_data: data, metadata, salt, path, mark } = file;
         Ok(Self {
             version: *version,
             encrypted_data: Data::of(data),
             metadata: Metadata::of(metadata)?,
             salt: salt.or(data.kdf_salt).map(Fixed),
             path: path.as_ref().map(ToString::to_string),
+            mark: mark.map(Fixed),
         })
     }
 
@@ -118,6 +121,7 @@ impl<'a> Envelope<'a> {
             metadata: self.metadata.into_metadata()?,
             salt: self.salt.map(|salt| salt.0),
             path,
+            mark: self.mark.map(|mark| mark.0),
         })
     }
 }
