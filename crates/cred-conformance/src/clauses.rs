@@ -25,7 +25,6 @@ macro_rules! table {
         /// Every clause, in the order of the contract.
         pub(crate) static CLAUSES: &[Clause] = &[$(Clause {
             name: stringify!($name),
-            #[allow(clippy::needless_update, reason = "a clause may need everything one day")]
             needs: Offers { $($need: true,)* ..Offers::NONE },
             check: |trial| Box::pin($module::$name(trial)),
         },)*];

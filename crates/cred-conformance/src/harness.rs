@@ -103,6 +103,7 @@ impl Effort {
 /// [`suite!`](crate::suite); the clauses that need a word which is not declared are ignored, and one clause finds
 /// whatever is declared wrongly or forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "a set of words; each is declared by name")]
 pub struct Offers {
     /// The provider hands out [`CompareAndSet`](cred_core::CompareAndSet).

@@ -38,7 +38,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
         for index in 0..=chunk.len() {
             let letter = group >> (18 - 6 * index) & 63;
-            text.extend(LETTERS.iter().nth(letter as usize).map(|letter| char::from(*letter)));
+            text.extend(LETTERS.get(letter as usize).map(|letter| char::from(*letter)));
         }
     }
     text

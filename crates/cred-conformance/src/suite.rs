@@ -41,7 +41,9 @@ macro_rules! __suite {
                 $($attribute)*
                 #[test]
                 fn $d name() {
-                    let offers = $crate::Offers { $($offer: true,)* ..$crate::Offers::NONE };
+                    #[allow(unused_mut, reason = "a provider may offer nothing")]
+                    let mut offers = $crate::Offers::NONE;
+                    $(offers.$offer = true;)*
                     $crate::__run(stringify!($d name), offers, async { $harness });
                 }
             };

@@ -295,6 +295,11 @@ impl Trial {
         }
     }
 
+    /// The list of the path's scope has its id, once, and no other.
+    pub(crate) async fn lists_only(&self, path: &CredentialPath, advice: &str) {
+        self.lists(path.scope.as_ref(), None, std::slice::from_ref(&path.id), advice).await;
+    }
+
     /// The tree below this scope has these paths, each once.
     pub(crate) async fn has_tree(
         &self,

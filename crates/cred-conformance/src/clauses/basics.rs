@@ -44,7 +44,7 @@ pub(super) async fn retrieve_2_another_client_reads_the_latest_value(t: Trial) {
         other.holds(&place, &value(2 * number), advice).await;
         other.put(&place, &value(2 * number + 1)).await;
         t.holds(&place, &value(2 * number + 1), advice).await;
-        t.lists(place.scope.as_ref(), None, &[place.id.clone()], advice).await;
+        t.lists_only(&place, advice).await;
     }
     other.remove(&place).await;
     t.lacks(&place, advice).await;
@@ -62,7 +62,7 @@ pub(super) async fn retrieve_3_a_read_changes_nothing(t: Trial) {
     for _ in 0..5 {
         t.holds(&place, &value(1), "a read writes nothing, not even a time of access").await;
         t.lacks(&absent, "a read of what is absent creates nothing").await;
-        let _ = t.retrieve_many(absent.scope.as_ref(), &[absent.id.clone()]).await;
+        let _ = t.retrieve_many(absent.scope.as_ref(), std::slice::from_ref(&absent.id)).await;
     }
     if let Some(before) = revision {
         match t.retrieve_with_revision(&place).await {
@@ -83,8 +83,8 @@ pub(super) async fn delete_1_afterwards_it_is_gone_everywhere(t: Trial) {
     let advice =
         "a delete hides the credential from reads and lists, also where the backend could recover it";
     t.lacks(&place, advice).await;
-    t.lists(here.as_ref(), None, &[other.id.clone()], advice).await;
-    t.has_tree(None, None, &[other.clone()], advice).await;
+    t.lists(here.as_ref(), None, std::slice::from_ref(&other.id), advice).await;
+    t.has_tree(None, None, std::slice::from_ref(&other), advice).await;
     let many = t.retrieve_many(here.as_ref(), &[place.id, other.id]).await;
     match many.as_slice() {
         [Err(error), Ok(_)] if error.is_not_found() => {}

@@ -113,13 +113,7 @@ pub(super) async fn cas_3_with_the_stored_revision_it_writes(t: Trial) {
             );
         }
     }
-    t.lists(
-        place.scope.as_ref(),
-        None,
-        &[place.id.clone()],
-        "what is stored conditionally is listed as any other",
-    )
-    .await;
+    t.lists_only(&place, "what is stored conditionally is listed as any other").await;
 }
 
 pub(super) async fn cas_4_with_another_revision_it_conflicts_and_writes_nothing(t: Trial) {
@@ -157,7 +151,7 @@ pub(super) async fn cas_6_something_new_is_written_where_nothing_is_stored(t: Tr
     for number in 0..3 {
         put_if(&t, &place, &value(number), None).await;
         t.holds(&place, &value(number), "write as store does").await;
-        t.lists(place.scope.as_ref(), None, &[place.id.clone()], "write as store does").await;
+        t.lists_only(&place, "write as store does").await;
         t.remove(&place).await;
         t.lacks(&place, "delete removes").await;
     }
@@ -168,7 +162,8 @@ pub(super) async fn cas_6_a_soft_deleted_name_counts_as_nothing_stored(t: Trial)
     let place = path("org:a/key");
     t.put(&place, &value(1)).await;
     t.remove(&place).await;
-    t.lists_deleted(place.scope.as_ref(), &[place.id.clone()], "list what can be recovered").await;
+    t.lists_deleted(place.scope.as_ref(), std::slice::from_ref(&place.id), "list what can be recovered")
+        .await;
     put_if(&t, &place, &value(2), None).await;
     t.holds(&place, &value(2), "write anew over a soft-deleted name").await;
     t.lists_deleted(place.scope.as_ref(), &[], "what is stored again is not deleted").await;
@@ -180,13 +175,13 @@ pub(super) async fn cas_7_of_concurrent_calls_with_one_revision_exactly_one_succ
         let place = path(&format!("org:a/key-{round}"));
         t.put(&place, &value(0)).await;
         let (_, revision) = current(&t, &place).await;
-        one_wins(&[t.clone()], &place, Some(revision)).await;
+        one_wins(std::slice::from_ref(&t), &place, Some(revision)).await;
     }
 }
 
 pub(super) async fn cas_7_of_concurrent_calls_for_something_new_exactly_one_succeeds(t: Trial) {
     for round in 0..(t.effort.rounds / 10).max(2) {
-        one_wins(&[t.clone()], &path(&format!("org:a/key-{round}")), None).await;
+        one_wins(std::slice::from_ref(&t), &path(&format!("org:a/key-{round}")), None).await;
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn error_1_an_absence_names_provider_operation_and_path(t: Tria
     for place in ["key", "org:a/key", "org:a/team:x/key"].map(path) {
         let error = refused(t.retrieve(&place).await, "a read of nothing");
         says_where(&t, &error, &[Operation::Retrieve], &place);
-        for error in t.retrieve_many(place.scope.as_ref(), &[place.id.clone()]).await {
+        for error in t.retrieve_many(place.scope.as_ref(), std::slice::from_ref(&place.id)).await {
             let error = refused(error, "a read of nothing");
             says_where(&t, &error, &[Operation::Retrieve, Operation::RetrieveMany], &place);
         }
@@ -143,7 +143,9 @@ async fn errors(t: &Trial) -> Vec<String> {
     found.extend(t.retrieve(&place).await.err());
     found.extend(t.exists(&place).await.err());
     found.extend(t.list(None, Some(&CredentialFilter::new().with_tag("a", "b"))).await.err());
-    found.extend(t.retrieve_many(None, &[place.id.clone()]).await.into_iter().filter_map(Result::err));
+    found.extend(
+        t.retrieve_many(None, std::slice::from_ref(&place.id)).await.into_iter().filter_map(Result::err),
+    );
     if t.provider.compare_and_set().is_some() {
         let taken = path("org:a/key");
         found.extend(t.store_if(&taken, &value(1), None).await.err());

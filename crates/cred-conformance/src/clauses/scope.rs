@@ -63,7 +63,7 @@ pub(super) async fn scope_2_a_list_never_shows_another_scopes_credential(t: Tria
     }
     t.put_all(entries.clone()).await;
     for (path, _) in &entries {
-        t.lists(path.scope.as_ref(), None, &[path.id.clone()], EXACT_SCOPE).await;
+        t.lists_only(path, EXACT_SCOPE).await;
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn scope_2_a_store_changes_no_other_scope(t: Trial) {
     }
     t.all_hold(&entries, FROM_SCOPE).await;
     for (path, _) in &entries {
-        t.lists(path.scope.as_ref(), None, &[path.id.clone()], EXACT_SCOPE).await;
+        t.lists_only(path, EXACT_SCOPE).await;
     }
 }
 

@@ -49,9 +49,9 @@ pub(super) async fn soft_1_a_recovered_credential_is_as_it_was(t: Trial) {
         if !t.is_there(place).await {
             fail("soft-1: exists says false of what was recovered", advice);
         }
-        t.lists(place.scope.as_ref(), None, &[place.id.clone()], advice).await;
+        t.lists_only(place, advice).await;
         let filter = CredentialFilter::new().with_tag("number", number.to_string());
-        t.lists(place.scope.as_ref(), Some(&filter), &[place.id.clone()], advice).await;
+        t.lists(place.scope.as_ref(), Some(&filter), std::slice::from_ref(&place.id), advice).await;
         t.lists_deleted(place.scope.as_ref(), &[], "what was recovered is not deleted").await;
         t.remove(place).await;
         t.lacks(place, "what was recovered can be deleted again").await;
@@ -77,7 +77,8 @@ pub(super) async fn soft_2_what_is_not_deleted_cannot_be_recovered(t: Trial) {
 pub(super) async fn soft_3_what_was_purged_is_gone_for_good(t: Trial) {
     let place = path("org:a/key");
     deleted(&t, &place, 1).await;
-    t.lists_deleted(place.scope.as_ref(), &[place.id.clone()], "list what can be recovered").await;
+    t.lists_deleted(place.scope.as_ref(), std::slice::from_ref(&place.id), "list what can be recovered")
+        .await;
     erase(&t, &place).await;
     t.lists_deleted(place.scope.as_ref(), &[], "purge removes for good").await;
     cannot_be_recovered(&t, &place, "what was purged").await;
@@ -146,7 +147,7 @@ pub(super) async fn soft_5_what_was_deleted_outlives_the_client(t: Trial) {
     let later = t.reopen().await;
     drop(t);
     let advice = "keep deleted credentials in the backend";
-    later.lists_deleted(place.scope.as_ref(), &[place.id.clone()], advice).await;
+    later.lists_deleted(place.scope.as_ref(), std::slice::from_ref(&place.id), advice).await;
     restore(&later, &place).await;
     later.holds(&place, &value(1), advice).await;
 }

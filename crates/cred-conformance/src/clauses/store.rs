@@ -275,8 +275,7 @@ pub(super) async fn store_4_after_a_delete_a_store_of_the_same_id_works(t: Trial
         t.put(&place, &value(number)).await;
         t.holds(&place, &value(number), "a store after a delete writes anew; clear what the delete left")
             .await;
-        t.lists(place.scope.as_ref(), None, &[place.id.clone()], "a name that is stored again is listed")
-            .await;
+        t.lists_only(&place, "a name that is stored again is listed").await;
         t.remove(&place).await;
         t.lacks(&place, "delete removes").await;
     }
@@ -289,13 +288,7 @@ pub(super) async fn store_7_storing_the_same_value_twice_is_no_error(t: Trial) {
         t.put(&place, &stored).await;
     }
     t.holds(&place, &stored, EVERY_FIELD).await;
-    t.lists(
-        place.scope.as_ref(),
-        None,
-        &[place.id.clone()],
-        "one path is one entry, however often it is stored",
-    )
-    .await;
+    t.lists_only(&place, "one path is one entry, however often it is stored").await;
 
     let metadata: CredentialMetadata = stored.1.clone().with_tags(tags(&[("changed", "yes")]));
     let changed = (stored.0, metadata);

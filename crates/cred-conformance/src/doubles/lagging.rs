@@ -1,0 +1,262 @@
+//! A provider whose writes show late.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cred_core::{
+    CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
+    CredentialPath, Description, EncryptedData, Revision, SoftDelete, StorageError, StorageMetrics,
+    StorageProvider, Stored, async_trait,
+};
+use tokio::time::Instant;
+
+use super::reference::below;
+
+/// Wraps any provider and shows its own writes late: to reads of one credential after one time, to lists after
+/// another, as replicated backends do. Conditional stores and the list of deleted ids see every write at once.
+///
+/// Only writes through this wrapper lag. The times run on tokio's clock, so a paused one steers them.
+pub struct Lagging<P> {
+    inner: P,
+    description: Description,
+    point: Duration,
+    list: Duration,
+    /// What was read at each path just before and after each write of late, oldest first.
+    recent: Mutex<BTreeMap<CredentialPath, Vec<Version>>>,
+}
+
+struct Version {
+    /// `None`: since ever.
+    since: Option<Instant>,
+    read: Result<Stored, StorageError>,
+}
+
+/// The wrapped provider and the times; what was written is nobody's business.
+impl<P: fmt::Debug> fmt::Debug for Lagging<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lagging")
+            .field("inner", &self.inner)
+            .field("point", &self.point)
+            .field("list", &self.list)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: StorageProvider> Lagging<P> {
+    /// Shows writes to reads after `point` and to lists after `list`, and says so in its description.
+    #[must_use]
+    pub fn new(inner: P, point: Duration, list: Duration) -> Self {
+        let description = inner.describe().clone().with_consistency(Consistency::Eventual { point, list });
+        Self { inner, description, point, list, recent: Mutex::default() }
+    }
+
+    /// Claims another consistency than it has: for tests of what happens then.
+    #[must_use]
+    pub fn claiming(mut self, consistency: Consistency) -> Self {
+        self.description.consistency = consistency;
+        self
+    }
+
+    fn recent(&self) -> MutexGuard<'_, BTreeMap<CredentialPath, Vec<Version>>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a write and remembers what could be read before and after it. The two reads are not one step with the
+    /// write: of concurrent ones, some values are never shown.
+    async fn write<T>(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+        write: impl Future<Output = T>,
+    ) -> T {
+        let before = self.inner.retrieve(id, ctx).await;
+        let answer = write.await;
+        let after = self.inner.retrieve(id, ctx).await;
+        let now = Instant::now();
+        let mut recent = self.recent();
+        let versions = recent.entry(ctx.path(id).to_owned()).or_default();
+        if versions.is_empty() {
+            versions.push(Version { since: None, read: before });
+        }
+        versions.push(Version { since: Some(now), read: after });
+        // What no lag reaches back to any more is dropped.
+        let longest = self.point.max(self.list);
+        while versions.get(1).is_some_and(|version| shows(version, longest, now)) {
+            versions.remove(0);
+        }
+        answer
+    }
+
+    /// What a lagging read gives; `None`: all writes show, the wrapped provider is to be asked.
+    fn lagging(versions: &[Version], lag: Duration, now: Instant) -> Option<&Result<Stored, StorageError>> {
+        match versions.last() {
+            Some(last) if !shows(last, lag, now) => {
+                let visible = versions.iter().rev().find(|version| shows(version, lag, now));
+                visible.or(versions.first()).map(|version| &version.read)
+            }
+            _ => None,
+        }
+    }
+
+    fn read(&self, id: &CredentialId, ctx: &CredentialContext) -> Option<Result<Stored, StorageError>> {
+        let recent = self.recent();
+        let versions = recent.get(&ctx.path(id).to_owned())?;
+        Self::lagging(versions, self.point, Instant::now()).cloned()
+    }
+
+    /// Puts the names that a list shows late in the place of those that it would show now.
+    fn as_of_late(
+        &self,
+        filter: Option<&CredentialFilter>,
+        belongs: impl Fn(&CredentialPath) -> bool,
+        names: &mut Vec<CredentialPath>,
+    ) -> Result<(), StorageError> {
+        let now = Instant::now();
+        let recent = self.recent();
+        for (path, versions) in recent.iter().filter(|(path, _)| belongs(path)) {
+            let Some(read) = Self::lagging(versions, self.list, now) else { continue };
+            names.retain(|name| name != path);
+            let admitted = match (read, filter.filter(|filter| !filter.is_empty())) {
+                (Err(error), _) if error.is_not_found() => false,
+                (_, None) => true,
+                (Ok((_, metadata)), Some(filter)) => filter.matches(metadata),
+                (Err(error), Some(_)) => return Err(error.clone()),
+            };
+            if admitted {
+                names.push(path.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shows(version: &Version, lag: Duration, now: Instant) -> bool {
+    version.since.is_none_or(|since| since + lag <= now)
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<P: StorageProvider> StorageProvider for Lagging<P> {
+    fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    async fn store(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        ctx: &CredentialContext,
+    ) -> Result<(), StorageError> {
+        self.write(id, ctx, self.inner.store(id, data, metadata, ctx)).await
+    }
+
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+        match self.read(id, ctx) {
+            Some(late) => late,
+            None => self.inner.retrieve(id, ctx).await,
+        }
+    }
+
+    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        self.write(id, ctx, self.inner.delete(id, ctx)).await
+    }
+
+    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
+        match self.read(id, ctx) {
+            Some(Err(error)) => Ok(!error.is_not_found()),
+            Some(Ok(_)) => Ok(true),
+            None => self.inner.exists(id, ctx).await,
+        }
+    }
+
+    async fn list(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let now = self.inner.list(filter, ctx).await?;
+        let mut names = now.iter().map(|id| ctx.path(id).to_owned()).collect();
+        self.as_of_late(filter, |path| path.scope == ctx.scope_id, &mut names)?;
+        Ok(names.into_iter().map(|path| path.id).collect())
+    }
+
+    async fn list_tree(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let mut names = self.inner.list_tree(filter, ctx).await?;
+        self.as_of_late(filter, |path| below(ctx.scope_id.as_ref(), path), &mut names)?;
+        Ok(names)
+    }
+
+    async fn retrieve_many(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Stored, StorageError>> {
+        let now = self.inner.retrieve_many(ids, ctx).await;
+        ids.iter().zip(now).map(|(id, now)| self.read(id, ctx).unwrap_or(now)).collect()
+    }
+
+    async fn shutdown(&self) {
+        self.inner.shutdown().await;
+    }
+
+    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
+        // The wrapped provider counts the wrapper's own reads as well, so its numbers say nothing of this one.
+        None
+    }
+
+    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
+        self.inner.compare_and_set().map(|_| self as _)
+    }
+
+    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
+        self.inner.soft_delete().map(|_| self as _)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<P: StorageProvider> CompareAndSet for Lagging<P> {
+    async fn retrieve_with_revision(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
+        super::compare_and_set(&self.inner)?.retrieve_with_revision(id, ctx).await
+    }
+
+    async fn store_if(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        expected: Option<&Revision>,
+        ctx: &CredentialContext,
+    ) -> Result<Revision, StorageError> {
+        let inner = super::compare_and_set(&self.inner)?;
+        self.write(id, ctx, inner.store_if(id, data, metadata, expected, ctx)).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<P: StorageProvider> SoftDelete for Lagging<P> {
+    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        self.write(id, ctx, super::soft_delete(&self.inner)?.recover(id, ctx)).await
+    }
+
+    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        super::soft_delete(&self.inner)?.purge(id, ctx).await
+    }
+
+    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
+        super::soft_delete(&self.inner)?.list_deleted(ctx).await
+    }
+}
