@@ -60,6 +60,18 @@ pub struct Lifecycle {
     pub version: u64,
 }
 
+impl Lifecycle {
+    /// What this metadata says of it.
+    #[must_use]
+    pub const fn of(metadata: &CredentialMetadata) -> Self {
+        Self {
+            created_at: metadata.created_at,
+            last_modified: metadata.last_modified,
+            version: metadata.version,
+        }
+    }
+}
+
 /// Making one.
 impl Credential {
     /// A single secret value of any form, in the field [`field::VALUE`].
@@ -305,11 +317,7 @@ impl Credential {
             tags: metadata.tags.clone(),
             expires_at: metadata.expires_at,
             rotation: metadata.rotation,
-            lifecycle: Some(Lifecycle {
-                created_at: metadata.created_at,
-                last_modified: metadata.last_modified,
-                version: metadata.version,
-            }),
+            lifecycle: Some(Lifecycle::of(metadata)),
         })))
     }
 }

@@ -1,11 +1,14 @@
 //! Building a manager: what is needed is needed at compile time.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cred_core::{Sealer, StorageProvider};
 
 use crate::CredentialManager;
+use crate::shared::{Settings, Shared};
 
 /// Whether a part of the builder was given: [`No`] or [`Yes`].
 pub trait Slot: private::Sealed {
@@ -62,25 +65,72 @@ mod private {
 pub struct CredentialManagerBuilder<Storage: Slot = No, Keys: Slot = No> {
     storage: Storage::Of<Arc<dyn StorageProvider>>,
     keys: Keys::Of<Arc<dyn Sealer>>,
+    settings: Settings,
 }
 
 impl CredentialManagerBuilder {
+    /// How many items of a batch are in flight, unless [`batch_concurrency`](Self::batch_concurrency) says otherwise.
+    pub const DEFAULT_BATCH_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
+    /// How many credentials are cached at most, unless [`cache_max_size`](Self::cache_max_size) says otherwise.
+    pub const DEFAULT_CACHE_MAX_SIZE: usize = 1_000;
+    /// How long before its expiry a credential counts as expiring soon, unless
+    /// [`expiry_warning`](Self::expiry_warning) says otherwise: 7 days.
+    pub const DEFAULT_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
     pub(crate) const fn new() -> Self {
-        Self { storage: (), keys: () }
+        let settings = Settings {
+            cache_ttl: Duration::ZERO,
+            cache_max_size: Self::DEFAULT_CACHE_MAX_SIZE,
+            batch_concurrency: Self::DEFAULT_BATCH_CONCURRENCY,
+            expiry_warning: Self::DEFAULT_EXPIRY_WARNING,
+        };
+        Self { storage: (), keys: (), settings }
     }
 }
 
 impl<Keys: Slot> CredentialManagerBuilder<No, Keys> {
     /// Where credentials are kept. Required.
     pub fn storage(self, provider: Arc<dyn StorageProvider>) -> CredentialManagerBuilder<Yes, Keys> {
-        CredentialManagerBuilder { storage: provider, keys: self.keys }
+        CredentialManagerBuilder { storage: provider, keys: self.keys, settings: self.settings }
     }
 }
 
 impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
     /// What seals them: a key ring, or a KMS of your own. Required.
     pub fn keys(self, sealer: Arc<dyn Sealer>) -> CredentialManagerBuilder<Storage, Yes> {
-        CredentialManagerBuilder { storage: self.storage, keys: sealer }
+        CredentialManagerBuilder { storage: self.storage, keys: sealer, settings: self.settings }
+    }
+}
+
+impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
+    /// Keeps opened credentials in memory for so long after their load began. Without it, or with zero, nothing is
+    /// cached and every read is a call of the provider.
+    ///
+    /// It is also the longest that a write of somebody else stays unseen, plus one load.
+    pub const fn cache_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.cache_ttl = ttl;
+        self
+    }
+
+    /// How many credentials are cached at most; default
+    /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE). Zero: nothing is cached. It turns
+    /// nothing on without [`cache_ttl`](Self::cache_ttl).
+    pub const fn cache_max_size(mut self, size: usize) -> Self {
+        self.settings.cache_max_size = size;
+        self
+    }
+
+    /// How many items of a batch are in flight at once; default 10.
+    pub const fn batch_concurrency(mut self, limit: NonZeroUsize) -> Self {
+        self.settings.batch_concurrency = limit;
+        self
+    }
+
+    /// How long before its expiry [`validate`](CredentialManager::validate) says that a credential expires soon;
+    /// default 7 days. Zero: never.
+    pub const fn expiry_warning(mut self, before: Duration) -> Self {
+        self.settings.expiry_warning = before;
+        self
     }
 }
 
@@ -88,12 +138,12 @@ impl CredentialManagerBuilder<Yes, Yes> {
     /// The manager's root handle: it contains every scope. Touches neither network nor disk.
     #[must_use]
     pub fn build(self) -> CredentialManager {
-        CredentialManager::new(self.storage, self.keys)
+        CredentialManager::root(Shared::new(self.storage, self.keys, self.settings))
     }
 }
 
 impl<Storage: Slot, Keys: Slot> fmt::Debug for CredentialManagerBuilder<Storage, Keys> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialManagerBuilder").finish_non_exhaustive()
+        f.debug_struct("CredentialManagerBuilder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }

@@ -36,15 +36,26 @@
 //!
 //! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
 
+mod batch;
 mod builder;
+mod cache;
 mod error;
 mod manager;
+mod observe;
+mod rekey;
+mod rotation;
 mod sealing;
-mod writes;
+mod shared;
+mod tasks;
+mod turns;
+mod validation;
 
 pub use builder::{CredentialManagerBuilder, No, Slot, Yes};
+pub use cache::CacheStats;
 pub use error::ManagerError;
 pub use manager::CredentialManager;
+pub use rekey::RekeyReport;
+pub use validation::ValidationResult;
 
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.
 #[cfg(feature = "crypto")]

@@ -1,51 +1,40 @@
-//! The handle that services use.
+//! The handle that services use: one credential at a time, lists, scopes and the cache.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cred_core::{
-    Credential, CredentialContext, CredentialId, Operation, PathRef, ScopeId, Sealer, StorageError,
-    StorageErrorKind, StorageProvider, Target,
+    Credential, CredentialContext, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError,
+    StorageErrorKind, StorageProvider as _, Target, Timestamp,
 };
 use tokio::time::timeout;
 
-use crate::sealing::Sealing;
-use crate::writes::{Turn, Writes};
+use crate::cache::{CacheStats, Loaded, Miss};
+use crate::observe::{cache_said, is_watched, observe};
+use crate::shared::Shared;
+use crate::turns::Turns;
 use crate::{CredentialManagerBuilder, ManagerError};
 
-/// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
-/// runtime to deliver an answer that was just in time.
-const ANSWER_MARGIN: Duration = Duration::from_secs(1);
-
-/// Sealed, scoped and ordered access to a storage provider. Cheap to clone; clones and scoped handles share everything.
+/// Sealed, scoped, ordered and cached access to a storage provider. Cheap to clone; clones and scoped handles share
+/// everything.
 ///
 /// The builder's handle is the root: it contains every scope, and its own credentials are those that belong to no
 /// tenant. [`CredentialManager::scoped`] gives the same API inside one tenant.
 #[derive(Clone)]
 pub struct CredentialManager {
-    shared: Arc<Shared>,
-    context: CredentialContext,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: CredentialContext,
 }
 
-struct Shared {
-    provider: Arc<dyn StorageProvider>,
-    sealing: Sealing,
-    writes: Writes,
-    /// The longest that a call of the provider is waited for.
-    limit: Duration,
-}
-
+/// Handles.
 impl CredentialManager {
     /// Begins with nothing: storage and keys are needed before `build` compiles.
     pub const fn builder() -> CredentialManagerBuilder {
         CredentialManagerBuilder::new()
     }
 
-    pub(crate) fn new(provider: Arc<dyn StorageProvider>, sealer: Arc<dyn Sealer>) -> Self {
-        let limit = provider.describe().operation_timeout.saturating_add(ANSWER_MARGIN);
-        let sealing = Sealing::new(sealer, limit);
-        let shared = Arc::new(Shared { provider, sealing, writes: Writes::default(), limit });
+    pub(crate) const fn root(shared: Arc<Shared>) -> Self {
         Self { shared, context: CredentialContext::unscoped() }
     }
 
@@ -68,82 +57,8 @@ impl CredentialManager {
         }
     }
 
-    /// Seals a credential and stores it, in the place of the one that may be there. One call of the provider.
-    ///
-    /// It starts at version 1, created now, whatever was there before.
-    ///
-    /// # Errors
-    /// [`ManagerError::Seal`] and [`ManagerError::Credential`]: nothing was written. [`ManagerError::Storage`]: ask
-    /// [`ManagerError::may_have_written`]; a write without an answer is
-    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt). [`ManagerError::ShutDown`].
-    ///
-    /// # Cancellation
-    /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
-    /// write goes on to its end.
-    pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
-        self.shared.writes.refuse_when_closed()?;
-        let turn = self.shared.writes.turn(self.path(id).to_owned()).await;
-        let (data, metadata) = self.shared.sealing.seal(self.path(id), &credential).await?;
-        let (provider, context, owned_id) =
-            (Arc::clone(&self.shared.provider), self.context.clone(), id.clone());
-        let write = async move { provider.store(&owned_id, data, metadata, &context).await };
-        self.write(Operation::Store, id, turn, write).await
-    }
-
-    /// Reads a credential and opens it; `None`: nothing is stored under that id. One call of the provider.
-    ///
-    /// # Errors
-    /// [`ManagerError::Storage`]; [`ManagerError::Seal`] if it does not open, and the message says why;
-    /// [`ManagerError::Credential`] if what was opened is no credential; [`ManagerError::ShutDown`].
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn retrieve(&self, id: &CredentialId) -> Result<Option<Credential>, ManagerError> {
-        self.shared.writes.refuse_when_closed()?;
-        let target = || self.path(id).to_owned().into();
-        let read = self.shared.provider.retrieve(id, &self.context);
-        match self.shared.read(Operation::Retrieve, target, read).await {
-            Ok(stored) => self.shared.sealing.open(self.path(id), &stored).await.map(Some),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Deletes a credential; deleting what is not there is `Ok`. One call of the provider.
-    ///
-    /// # Errors
-    /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].
-    ///
-    /// # Cancellation
-    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its end.
-    pub async fn delete(&self, id: &CredentialId) -> Result<(), ManagerError> {
-        self.shared.writes.refuse_when_closed()?;
-        let turn = self.shared.writes.turn(self.path(id).to_owned()).await;
-        let (provider, context, owned_id) =
-            (Arc::clone(&self.shared.provider), self.context.clone(), id.clone());
-        let write = async move { provider.delete(&owned_id, &context).await };
-        self.write(Operation::Delete, id, turn, write).await
-    }
-
-    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no tenant. One call of
-    /// the provider, never cached.
-    ///
-    /// # Errors
-    /// [`ManagerError::Storage`]; a list is complete or an error. [`ManagerError::ShutDown`].
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn list(&self) -> Result<Vec<CredentialId>, ManagerError> {
-        self.shared.writes.refuse_when_closed()?;
-        let target = || Target::Scope(self.scope().cloned());
-        let list = self.shared.provider.list(None, &self.context);
-        let mut ids = self.shared.read(Operation::List, target, list).await?;
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    /// Refuses what comes from now on, waits for the writes that run, and shuts the provider down. For every clone and
-    /// every scoped handle; it can be called again.
+    /// Refuses what comes from now on, waits for the reads and writes that run, shuts the provider down and empties the
+    /// cache. For every clone and every scoped handle; it can be called again.
     ///
     /// # Errors
     /// [`ManagerError::RootOnly`] on a scoped handle: other tenants use the same manager. [`StorageErrorKind::Timeout`]
@@ -155,53 +70,263 @@ impl CredentialManager {
         if let Some(scope) = self.scope() {
             return Err(ManagerError::RootOnly { operation: "shutdown", scope: scope.clone() });
         }
-        self.shared.writes.close().await;
-        let ended = timeout(self.shared.limit, self.shared.provider.shutdown()).await;
-        ended.map_err(|_| {
-            let error = StorageErrorKind::Timeout { limit: self.shared.limit }.into();
-            self.shared.at(error, Operation::Shutdown, Target::Backend).into()
-        })
+        let work = async {
+            self.shared.tasks.close().await;
+            if let Some(cache) = &self.shared.cache {
+                cache.clear(None);
+            }
+            let ended = timeout(self.shared.limit, self.shared.provider.shutdown()).await;
+            ended.map_err(|_| {
+                let error: StorageError = StorageErrorKind::Timeout { limit: self.shared.limit }.into();
+                self.shared.at(error, Operation::Shutdown, Target::Backend).into()
+            })
+        };
+        observe("shutdown", None, None, work).await
     }
 
     /// The path of `id` in this handle's scope.
-    fn path<'a>(&'a self, id: &'a CredentialId) -> PathRef<'a> {
+    pub(crate) const fn path<'a>(&'a self, id: &'a CredentialId) -> PathRef<'a> {
         self.context.path(id)
-    }
-
-    /// Runs a write whose turn has come and says where it failed.
-    async fn write<W>(
-        &self,
-        operation: Operation,
-        id: &CredentialId,
-        turn: Turn,
-        write: W,
-    ) -> Result<(), ManagerError>
-    where
-        W: Future<Output = Result<(), StorageError>> + Send + 'static,
-    {
-        self.shared.writes.run(turn, self.shared.limit, write).await.map_err(|error| match error {
-            ManagerError::Storage(error) => self.shared.at(error, operation, self.path(id).to_owned()).into(),
-            other => other,
-        })
     }
 }
 
-impl Shared {
-    /// A read that ends in time, with an answer or an error that says where.
-    async fn read<T>(
-        &self,
-        operation: Operation,
-        target: impl FnOnce() -> Target,
-        read: impl Future<Output = Result<T, StorageError>>,
-    ) -> Result<T, StorageError> {
-        let answer = timeout(self.limit, read).await;
-        let answer = answer.unwrap_or_else(|_| Err(StorageErrorKind::Timeout { limit: self.limit }.into()));
-        answer.map_err(|error| self.at(error, operation, target()))
+/// One credential.
+impl CredentialManager {
+    /// Seals a credential and stores it, in the place of the one that may be there. One call of the provider.
+    ///
+    /// It starts at version 1, created now, whatever was there before; [`rotate`](Self::rotate) carries both on.
+    ///
+    /// # Errors
+    /// [`ManagerError::Seal`] and [`ManagerError::Credential`]: nothing was written. [`ManagerError::Storage`]: ask
+    /// [`ManagerError::may_have_written`]; a write without an answer is
+    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt). [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
+    /// write goes on to its end.
+    pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
+        observe("store", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let path = self.path(id).to_owned();
+            let turn = Turns::take(&shared.turns, path.clone()).await;
+            let metadata = credential.to_metadata(Timestamp::now());
+            let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
+            let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
+            let write = async move { provider.store(&owned_id, data, metadata, &ctx).await };
+            shared.write(Operation::Store, &path, turn.into(), write).await
+        })
+        .await
     }
 
-    /// Names the place, where the provider has not done so itself.
-    fn at(&self, error: StorageError, operation: Operation, target: impl Into<Target>) -> StorageError {
-        error.at(self.provider.describe().name.clone(), operation, target)
+    /// Reads a credential; `None`: nothing is stored under that id. From the cache, or one call of the provider, shared
+    /// by all who miss the same credential at once.
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`]; [`ManagerError::Seal`] if it does not open, and the message says why;
+    /// [`ManagerError::Credential`] if what was opened is no credential; [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing; a load that has begun goes on for others.
+    #[inline]
+    pub async fn retrieve(&self, id: &CredentialId) -> Result<Option<Credential>, ManagerError> {
+        if let Some(cache) = &self.shared.cache {
+            if !is_watched() {
+                if let Some(credential) = cache.get(self.path(id)) {
+                    return Ok(Some(credential));
+                }
+            }
+        }
+        self.retrieve_watched(id).await
+    }
+
+    /// Everything but an unwatched hit. Boxed, so that the future of a hit stays small.
+    #[cold]
+    #[inline(never)]
+    fn retrieve_watched<'a>(
+        &'a self,
+        id: &'a CredentialId,
+    ) -> Pin<Box<dyn Future<Output = Loaded> + Send + 'a>> {
+        Box::pin(observe("retrieve", self.scope(), Some(id), self.retrieve_or_load(id)))
+    }
+
+    pub(crate) async fn retrieve_or_load(&self, id: &CredentialId) -> Loaded {
+        let shared = &self.shared;
+        shared.tasks.refuse_when_closed()?;
+        let path = self.path(id);
+        let Some(cache) = &shared.cache else { return shared.fetch(id, &self.context).await };
+        if let Some(credential) = cache.get(path) {
+            cache_said("hit");
+            return Ok(Some(credential));
+        }
+        match cache.join(path) {
+            Miss::Hit(credential) => {
+                cache_said("hit");
+                Ok(Some(credential))
+            }
+            Miss::Joined(answer) => {
+                cache_said("joined");
+                shared.answer(answer, path).await
+            }
+            Miss::Lead(lead, answer) => {
+                cache_said("miss");
+                shared.begin_load(lead)?;
+                shared.answer(answer, path).await
+            }
+        }
+    }
+
+    /// Reads a credential from the provider whatever is cached, and caches what it finds. One call of the provider.
+    ///
+    /// It never joins a load that has begun before. If it fails, what was cached stays.
+    ///
+    /// # Errors
+    /// As [`retrieve`](Self::retrieve).
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing; the load goes on.
+    pub async fn refresh(&self, id: &CredentialId) -> Result<Option<Credential>, ManagerError> {
+        observe("refresh", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let Some(cache) = &shared.cache else { return shared.fetch(id, &self.context).await };
+            let (lead, answer) = cache.lead_anew(self.path(id));
+            shared.begin_load(lead)?;
+            shared.answer(answer, self.path(id)).await
+        })
+        .await
+    }
+
+    /// Deletes a credential; deleting what is not there is `Ok`. One call of the provider.
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its end.
+    pub async fn delete(&self, id: &CredentialId) -> Result<(), ManagerError> {
+        observe("delete", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let path = self.path(id).to_owned();
+            let turn = Turns::take(&shared.turns, path.clone()).await;
+            let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
+            let write = async move { provider.delete(&owned_id, &ctx).await };
+            shared.write(Operation::Delete, &path, turn.into(), write).await
+        })
+        .await
+    }
+}
+
+/// Lists and other scopes.
+impl CredentialManager {
+    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no tenant. One call of
+    /// the provider, never cached.
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`]; a list is complete or an error. [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn list(&self) -> Result<Vec<CredentialId>, ManagerError> {
+        observe("list", self.scope(), None, async {
+            self.shared.tasks.refuse_when_closed()?;
+            let target = || Target::Scope(self.scope().cloned());
+            let list = self.shared.provider.list(None, &self.context);
+            let mut ids = self.shared.read(Operation::List, target, list).await?;
+            ids.sort_unstable();
+            Ok(ids)
+        })
+        .await
+    }
+
+    /// The paths stored in this handle's scope and below it, sorted; for the root everything. One call of the provider,
+    /// never cached.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn list_tree(&self) -> Result<Vec<CredentialPath>, ManagerError> {
+        observe("list_tree", self.scope(), None, async {
+            self.shared.tasks.refuse_when_closed()?;
+            let target = || Target::Scope(self.scope().cloned());
+            let list = self.shared.provider.list_tree(None, &self.context);
+            let mut paths = self.shared.read(Operation::ListTree, target, list).await?;
+            paths.sort_unstable();
+            Ok(paths)
+        })
+        .await
+    }
+
+    /// Reads a credential of another scope inside this handle's; `None`: nothing is stored there. As
+    /// [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve) in one.
+    ///
+    /// # Errors
+    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whatever is stored there: nobody learns what other
+    /// tenants hold. Else as [`retrieve`](Self::retrieve).
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn retrieve_scoped(
+        &self,
+        id: &CredentialId,
+        scope: &ScopeId,
+    ) -> Result<Option<Credential>, ManagerError> {
+        self.scoped(scope.clone())?.retrieve(id).await
+    }
+
+    /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever scopes it is. Use
+    /// [`list_tree`](Self::list_tree) on a scoped handle to know where. One call of the provider.
+    ///
+    /// # Errors
+    /// [`ManagerError::ScopeViolation`] outside this handle's scope. Else as [`list`](Self::list).
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn list_scoped(&self, scope: &ScopeId) -> Result<Vec<CredentialId>, ManagerError> {
+        let paths = self.scoped(scope.clone())?.list_tree().await?;
+        let mut ids: Vec<CredentialId> = paths.into_iter().map(|path| path.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+/// The cache.
+impl CredentialManager {
+    /// Forgets every cached credential of this handle's scope and below it; for the root everything. What is being
+    /// loaded at this moment is not kept either.
+    ///
+    /// # Errors
+    /// None today; the contract leaves room for a cache that is not in this process.
+    pub fn clear_cache(&self) -> Result<(), ManagerError> {
+        if let Some(cache) = &self.shared.cache {
+            cache.clear(self.scope());
+        }
+        Ok(())
+    }
+
+    /// Forgets one cached credential. What is being loaded of it at this moment is not kept either.
+    ///
+    /// # Errors
+    /// As [`clear_cache`](Self::clear_cache).
+    pub fn clear_cache_for(&self, id: &CredentialId) -> Result<(), ManagerError> {
+        if let Some(cache) = &self.shared.cache {
+            cache.clear_path(self.path(id));
+        }
+        Ok(())
+    }
+
+    /// How the cache does; `None` where nothing is cached, and on a scoped handle: the numbers would tell of other
+    /// tenants.
+    #[must_use]
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        match self.scope() {
+            None => self.shared.cache.as_ref().map(|cache| cache.stats()),
+            Some(_) => None,
+        }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{
-    Credential, CredentialMetadata, EncryptedData, PathRef, SealError, Sealer, Stored, Timestamp,
-};
+use cred_core::{Credential, CredentialMetadata, EncryptedData, Opened, PathRef, SealError, Sealer, Stored};
 use tokio::time::timeout;
 
 use crate::ManagerError;
@@ -21,29 +19,46 @@ impl Sealing {
         Self { sealer, limit }
     }
 
-    /// Seals a credential that is stored now, for the first time or in the place of another.
+    /// Seals a credential with the metadata that will stand beside it.
     pub(crate) async fn seal(
         &self,
         path: PathRef<'_>,
+        metadata: &CredentialMetadata,
         credential: &Credential,
-    ) -> Result<(EncryptedData, CredentialMetadata), ManagerError> {
-        let metadata = credential.to_metadata(Timestamp::now());
+    ) -> Result<EncryptedData, ManagerError> {
         let secret = credential
             .to_secret_bytes()
             .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })?;
-        let sealed = self.in_time(path, self.sealer.seal(path, &metadata, &secret)).await?;
-        Ok((sealed, metadata))
+        Ok(self.in_time(path, self.sealer.seal(path, metadata, &secret)).await?)
     }
 
     /// Opens what was stored under `path`.
-    pub(crate) async fn open(
+    pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Stored) -> Result<Credential, ManagerError> {
+        let opened = self.open_bytes(path, stored).await?;
+        Credential::from_secret_bytes(&opened.secret, &opened.metadata)
+            .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })
+    }
+
+    /// Opens what was stored under `path` as far as the sealed metadata and the secret bytes.
+    pub(crate) async fn open_bytes(
         &self,
         path: PathRef<'_>,
         (data, metadata): &Stored,
-    ) -> Result<Credential, ManagerError> {
-        let opened = self.in_time(path, self.sealer.open(path, data, metadata)).await?;
-        Credential::from_secret_bytes(&opened.secret, &opened.metadata)
-            .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })
+    ) -> Result<Opened, SealError> {
+        self.in_time(path, self.sealer.open(path, data, metadata)).await
+    }
+
+    /// Seals what was opened once more, under the active key, with nothing inside changed. What stands beside it becomes
+    /// what stands inside.
+    pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Stored) -> Result<Stored, SealError> {
+        let Opened { metadata, secret, .. } = self.open_bytes(path, stored).await?;
+        let data = self.in_time(path, self.sealer.seal(path, &metadata, &secret)).await?;
+        Ok((data, metadata))
+    }
+
+    /// Whether a re-key can leave it alone.
+    pub(crate) fn is_current(&self, data: &EncryptedData) -> bool {
+        self.sealer.is_current(data)
     }
 
     async fn in_time<T>(

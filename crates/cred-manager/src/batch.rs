@@ -1,0 +1,207 @@
+//! Many credentials at once: bounded, in input order, each with an answer of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cred_core::{Credential, CredentialContext, CredentialId, Operation, StorageError};
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::cache::{Lead, Loaded, Miss};
+use crate::observe::observe;
+use crate::shared::Shared;
+use crate::{CredentialManager, ManagerError};
+
+impl CredentialManager {
+    /// Stores many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
+    /// call of the provider each.
+    ///
+    /// The answers are in input order; one failure touches its own slot alone. An id that is given twice is stored
+    /// twice, in input order, so that the last one stands.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further item; those that have begun go on, as in [`store`](Self::store).
+    pub async fn store_batch(&self, items: Vec<(CredentialId, Credential)>) -> Vec<Result<(), ManagerError>> {
+        let work = group(items).into_iter().map(|(id, items)| async move {
+            let mut answers = Vec::with_capacity(items.len());
+            for (slot, credential) in items {
+                answers.push((slot, self.store(&id, credential).await));
+            }
+            answers
+        });
+        in_order(self.concurrently("store_batch", work).await)
+    }
+
+    /// Deletes many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
+    /// call of the provider for each different id.
+    ///
+    /// The answers are in input order; one failure touches its own slots alone.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further item; those that have begun go on, as in [`delete`](Self::delete).
+    pub async fn delete_batch(&self, ids: Vec<CredentialId>) -> Vec<Result<(), ManagerError>> {
+        let groups = group_ids(ids);
+        let work =
+            groups.into_iter().map(|(id, slots)| async move { to_each(slots, self.delete(&id).await) });
+        in_order(self.concurrently("delete_batch", work).await)
+    }
+
+    /// Reads many credentials. Those that are cached cost nothing; of the others each different id is loaded once, by
+    /// calls of at most [`Description::batch`](cred_core::Description) ids, of which
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight.
+    ///
+    /// The answers are in input order; one failure touches its own slots alone, and absence is `Ok(None)`.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further call; loads that have begun go on for others.
+    pub async fn retrieve_batch(
+        &self,
+        ids: Vec<CredentialId>,
+    ) -> Vec<Result<Option<Credential>, ManagerError>> {
+        let groups = group_ids(ids);
+        let batch = self.shared.provider.describe().batch.get();
+        if batch == 1 {
+            let load = |(id, slots)| async move { to_each(slots, self.retrieve_or_load(&id).await) };
+            return in_order(self.concurrently("retrieve_batch", groups.into_iter().map(load)).await);
+        }
+        let (mut answers, mut missed) = (Vec::new(), Vec::new());
+        for (id, slots) in groups {
+            match self.shared.cache.as_ref().and_then(|cache| cache.get(self.path(&id))) {
+                Some(credential) => answers.extend(to_each(slots, Ok(Some(credential)))),
+                None => missed.push((id, slots)),
+            }
+        }
+        let load = |chunk: Vec<(CredentialId, Slots)>| async move {
+            let (ids, slots): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+            let loaded = self.load_many(ids).await;
+            loaded.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
+        };
+        answers
+            .extend(self.concurrently("retrieve_batch", chunks(missed, batch).into_iter().map(load)).await);
+        in_order(answers)
+    }
+
+    /// Runs so many of the futures at once and gives their answers together. What was not begun is not begun when the
+    /// caller leaves.
+    pub(crate) async fn concurrently<T>(
+        &self,
+        operation: &'static str,
+        work: impl Iterator<Item = impl Future<Output = Vec<(usize, T)>>>,
+    ) -> Vec<(usize, T)> {
+        let limit = self.shared.settings.batch_concurrency.get();
+        let answers = stream::iter(work).buffer_unordered(limit).collect::<Vec<_>>();
+        let answers = observe(operation, self.scope(), None, async { Ok(answers.await) }).await;
+        answers.into_iter().flatten().flatten().collect()
+    }
+
+    /// Loads different ids by one call of the provider, joining those that are under way; one answer for each.
+    async fn load_many(&self, ids: Vec<CredentialId>) -> Vec<Loaded> {
+        let shared = &self.shared;
+        if let Err(closed) = shared.tasks.refuse_when_closed() {
+            return ids.iter().map(|_| Err(closed.clone())).collect();
+        }
+        let Some(cache) = &shared.cache else { return shared.fetch_many(&ids, &self.context).await };
+        let (mut leads, mut waits) = (Vec::new(), Vec::new());
+        for id in &ids {
+            waits.push(match cache.join(self.path(id)) {
+                Miss::Hit(credential) => Err(credential),
+                Miss::Joined(answer) => Ok(answer),
+                Miss::Lead(lead, answer) => {
+                    leads.push(lead);
+                    Ok(answer)
+                }
+            });
+        }
+        if let Err(closed) = shared.begin_loads(leads, self.context.clone()) {
+            return ids.iter().map(|_| Err(closed.clone())).collect();
+        }
+        let mut answers = Vec::with_capacity(ids.len());
+        for (id, wait) in ids.iter().zip(waits) {
+            answers.push(match wait {
+                Ok(answer) => shared.answer(answer, self.path(id)).await,
+                Err(credential) => Ok(Some(credential)),
+            });
+        }
+        answers
+    }
+}
+
+impl Shared {
+    /// Reads and opens many credentials by one call of the provider; one answer for each id.
+    async fn fetch_many(&self, ids: &[CredentialId], ctx: &CredentialContext) -> Vec<Loaded> {
+        let target = || cred_core::Target::Scope(ctx.scope_id.clone());
+        let call = async { Ok(self.provider.retrieve_many(ids, ctx).await) };
+        let answers = match self.read(Operation::RetrieveMany, target, call).await {
+            Ok(answers) => answers,
+            Err(error) => return ids.iter().map(|_| Err(error.clone().into())).collect(),
+        };
+        let mut answers = answers.into_iter();
+        let mut loaded = Vec::with_capacity(ids.len());
+        for id in ids {
+            let path = ctx.path(id);
+            // A provider that breaks its word is no reason to shift the answers.
+            let missing =
+                || Err(StorageError::other("the provider gave fewer answers than it was asked for"));
+            loaded.push(match answers.next().unwrap_or_else(missing) {
+                Ok(stored) => self.sealing.open(path, &stored).await.map(Some),
+                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) => Err(self.at(error, Operation::RetrieveMany, path.to_owned()).into()),
+            });
+        }
+        loaded
+    }
+
+    /// Loads many paths of one scope in one task of the manager.
+    fn begin_loads(self: &Arc<Self>, leads: Vec<Lead>, ctx: CredentialContext) -> Result<(), ManagerError> {
+        if leads.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let ids: Vec<CredentialId> = leads.iter().map(|lead| lead.path().id.clone()).collect();
+            let answers = shared.fetch_many(&ids, &ctx).await;
+            for (lead, answer) in leads.into_iter().zip(answers) {
+                lead.land(answer);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// Where the answers of an id belong.
+pub(crate) type Slots = Vec<(usize, ())>;
+
+fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let mut chunks = Vec::new();
+    while !items.is_empty() {
+        let rest = items.split_off(size.min(items.len()));
+        chunks.push(std::mem::replace(&mut items, rest));
+    }
+    chunks
+}
+
+/// Puts what is said of one id together, with its places in the input; ids in the order of their first appearance.
+fn group<I>(items: impl IntoIterator<Item = (CredentialId, I)>) -> Vec<(CredentialId, Vec<(usize, I)>)> {
+    let mut places: HashMap<CredentialId, usize> = HashMap::new();
+    let mut groups: Vec<(CredentialId, Vec<(usize, I)>)> = Vec::new();
+    for (slot, (id, item)) in items.into_iter().enumerate() {
+        let place = *places.entry(id.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, items)) => items.push((slot, item)),
+            None => groups.push((id, vec![(slot, item)])),
+        }
+    }
+    groups
+}
+
+pub(crate) fn group_ids(ids: Vec<CredentialId>) -> Vec<(CredentialId, Slots)> {
+    group(ids.into_iter().map(|id| (id, ())))
+}
+
+pub(crate) fn to_each<T: Clone>(slots: Slots, answer: T) -> Vec<(usize, T)> {
+    slots.into_iter().map(|(slot, ())| (slot, answer.clone())).collect()
+}
+
+pub(crate) fn in_order<T>(mut answers: Vec<(usize, T)>) -> Vec<T> {
+    answers.sort_unstable_by_key(|(slot, _)| *slot);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}

@@ -1,0 +1,203 @@
+//! The cache: which value may be kept, and for how long.
+//!
+//! The map is `quick_cache`; what is here are the rules that make its answers true. One lock guards the *flights* (loads
+//! that readers can join) and the *quiet times* (while nothing that is loaded may be kept):
+//!
+//! - An invalidation unlinks the path's flight and removes its entry, in one step. A load keeps its value only while its
+//!   flight is still linked: the flight is the epoch.
+//! - A miss looks at the map and the flights again in one step, so that it joins what has begun since.
+//! - After a write of this manager its path is quiet for as long as a read may lag behind the write; after one in doubt,
+//!   for as long as it may still take effect besides. What is loaded from a moment in a quiet time on is not kept.
+//!   Quiet times only lengthen.
+//! - Nothing that holds a secret is dropped under the lock.
+
+mod lead;
+mod ledger;
+mod stats;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cred_core::{Consistency, Credential, CredentialPath, PathRef, ScopeId};
+use quick_cache::sync::Cache as Map;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
+use tokio::time::Instant;
+
+pub(crate) use lead::Lead;
+pub(crate) use ledger::Answer;
+pub use stats::CacheStats;
+
+use crate::ManagerError;
+use ledger::{Flight, Ledger};
+use stats::Counters;
+
+/// What a load gives: absence is an answer.
+pub(crate) type Loaded = Result<Option<Credential>, ManagerError>;
+
+pub(crate) struct Cache {
+    map: Map<CredentialPath, Entry, UnitWeighter, DefaultHashBuilder, CollectEvicted>,
+    ledger: Mutex<Ledger>,
+    rules: Rules,
+    capacity: usize,
+    counters: Counters,
+}
+
+/// How long what may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// How long a loaded value is kept.
+    pub(crate) ttl: Duration,
+    /// When the provider's writes show.
+    pub(crate) consistency: Consistency,
+    /// How long a write without an answer may still take effect.
+    pub(crate) in_doubt: Duration,
+}
+
+#[derive(Clone)]
+struct Entry {
+    credential: Credential,
+    /// Fixed when its load started.
+    deadline: Instant,
+}
+
+/// What a miss came to.
+pub(crate) enum Miss {
+    /// The value was loaded in the meantime.
+    Hit(Credential),
+    /// Somebody loads it already.
+    Joined(Answer),
+    /// It is to be loaded.
+    Lead(Lead, Answer),
+}
+
+impl Cache {
+    pub(crate) fn new(capacity: usize, rules: Rules) -> Arc<Self> {
+        let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
+        let map = Map::with(capacity, weight, UnitWeighter, DefaultHashBuilder::default(), CollectEvicted);
+        Arc::new(Self { map, ledger: Mutex::default(), rules, capacity, counters: Counters::default() })
+    }
+
+    /// The value of a path, if it may be handed out.
+    #[inline]
+    pub(crate) fn get(&self, path: PathRef<'_>) -> Option<Credential> {
+        let entry = self.map.get(&path)?;
+        if Instant::now() < entry.deadline {
+            self.counters.hit();
+            return Some(entry.credential);
+        }
+        None
+    }
+
+    /// After a miss: joins the load that is under way, or begins one.
+    pub(crate) fn join(self: &Arc<Self>, path: PathRef<'_>) -> Miss {
+        self.counters.miss();
+        let now = Instant::now();
+        // Only if it is still the expired one: a fresh value must not go with it.
+        let expired = self.map.remove_if(&path, |entry| entry.deadline <= now);
+        if expired.is_some() {
+            self.counters.expiration();
+        }
+        let mut ledger = self.ledger();
+        if let Some(entry) = self.map.peek(&path).filter(|entry| now < entry.deadline) {
+            return Miss::Hit(entry.credential);
+        }
+        if let Some(flight) = ledger.flights.get(&path.to_owned()) {
+            return Miss::Joined(flight.answer());
+        }
+        let (lead, answer, _) = self.link(&mut ledger, path, now);
+        drop(ledger);
+        Miss::Lead(lead, answer)
+    }
+
+    /// Begins a load whatever is cached or under way. An earlier flight still answers its readers, but keeps nothing.
+    pub(crate) fn lead_anew(self: &Arc<Self>, path: PathRef<'_>) -> (Lead, Answer) {
+        let mut ledger = self.ledger();
+        let (lead, answer, unlinked) = self.link(&mut ledger, path, Instant::now());
+        drop(ledger);
+        drop(unlinked);
+        (lead, answer)
+    }
+
+    fn link(
+        self: &Arc<Self>,
+        ledger: &mut Ledger,
+        path: PathRef<'_>,
+        now: Instant,
+    ) -> (Lead, Answer, Option<Flight>) {
+        let keep = !ledger.is_quiet(path, now);
+        let (flight, sender, answer) = ledger.new_flight();
+        let lead = Lead::new(Arc::clone(self), path.to_owned(), flight.number(), sender, now, keep);
+        let unlinked = ledger.flights.insert(path.to_owned(), flight);
+        self.counters.load();
+        (lead, answer, unlinked)
+    }
+
+    /// A write of this path has ended, or may have: what was loaded before is not handed out any more.
+    pub(crate) fn invalidate(&self, path: PathRef<'_>, in_doubt: bool) {
+        let quiet = self.rules.consistency.point().saturating_add(match in_doubt {
+            true => self.rules.in_doubt,
+            false => Duration::ZERO,
+        });
+        let mut ledger = self.ledger();
+        if !quiet.is_zero() {
+            ledger.keep_quiet(path, Instant::now(), quiet);
+        }
+        let unlinked = ledger.unlink(path);
+        let removed = self.map.remove(&path);
+        drop(ledger);
+        drop((unlinked, removed));
+    }
+
+    /// Forgets what is cached and lets nothing that is being loaded be kept: one path.
+    pub(crate) fn clear_path(&self, path: PathRef<'_>) {
+        let mut ledger = self.ledger();
+        let unlinked = ledger.unlink(path);
+        let removed = self.map.remove(&path);
+        drop(ledger);
+        drop((unlinked, removed));
+    }
+
+    /// As [`clear_path`](Self::clear_path), for all paths of a subtree; without a scope, for everything.
+    pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
+        let within = |path: &CredentialPath| match (scope, &path.scope) {
+            (None, _) => true,
+            (Some(root), Some(scope)) => root.contains(scope),
+            (Some(_), None) => false,
+        };
+        let mut ledger = self.ledger();
+        let flying: Vec<CredentialPath> =
+            ledger.flights.keys().filter(|path| within(path)).cloned().collect();
+        let unlinked: Vec<Flight> = flying.iter().filter_map(|path| ledger.flights.remove(path)).collect();
+        let cached: Vec<CredentialPath> =
+            self.map.iter().map(|(path, _)| path).filter(|path| within(path)).collect();
+        let removed: Vec<_> = cached.iter().filter_map(|path| self.map.remove(path)).collect();
+        drop(ledger);
+        drop((unlinked, removed));
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        self.counters.snapshot(self.map.len(), self.capacity)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands evicted entries to whoever inserted, to be dropped outside every lock.
+#[derive(Clone)]
+struct CollectEvicted;
+
+impl Lifecycle<CredentialPath, Entry> for CollectEvicted {
+    type RequestState = Vec<(CredentialPath, Entry)>;
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, path: CredentialPath, entry: Entry) {
+        evicted.push((path, entry));
+    }
+}
+
+/// A moment so much later, or one that nobody lives to see.
+fn later(moment: Instant, by: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
+    moment.checked_add(by).or_else(|| moment.checked_add(AGES)).unwrap_or(moment)
+}

@@ -1,0 +1,64 @@
+//! A span and, with the feature `metrics`, counters for every operation; never a value.
+
+use cred_core::{CredentialId, ScopeId};
+use tracing::field::{Empty, display};
+use tracing::{Instrument as _, Level, Span, debug_span, enabled};
+
+use crate::ManagerError;
+
+/// Whether somebody looks, so that a cache hit is worth a span.
+#[inline]
+pub(crate) fn is_watched() -> bool {
+    cfg!(feature = "metrics") || enabled!(Level::DEBUG)
+}
+
+/// Runs an operation in a span with its scope, id and outcome.
+pub(crate) async fn observe<T>(
+    operation: &'static str,
+    scope: Option<&ScopeId>,
+    id: Option<&CredentialId>,
+    work: impl Future<Output = Result<T, ManagerError>>,
+) -> Result<T, ManagerError> {
+    let span = debug_span!(
+        "cred",
+        operation,
+        scope = Empty,
+        id = Empty,
+        cache = Empty,
+        outcome = Empty,
+        error = Empty
+    );
+    if let Some(scope) = scope {
+        span.record("scope", scope.as_str());
+    }
+    if let Some(id) = id {
+        span.record("id", id.as_str());
+    }
+    #[cfg(feature = "metrics")]
+    let started = tokio::time::Instant::now();
+    let result = work.instrument(span.clone()).await;
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(error) if error.may_have_written() => "in_doubt",
+        Err(_) => "failed",
+    };
+    span.record("outcome", outcome);
+    if let Err(error) = &result {
+        span.record("error", display(error));
+    }
+    #[cfg(feature = "metrics")]
+    {
+        metrics::counter!("cred_operations_total", "operation" => operation, "outcome" => outcome)
+            .increment(1);
+        metrics::histogram!("cred_operation_seconds", "operation" => operation)
+            .record(started.elapsed().as_secs_f64());
+    }
+    result
+}
+
+/// Says in the current operation's span what the cache did.
+pub(crate) fn cache_said(what: &'static str) {
+    Span::current().record("cache", what);
+    #[cfg(feature = "metrics")]
+    metrics::counter!("cred_cache_total", "result" => what).increment(1);
+}

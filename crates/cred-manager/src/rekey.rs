@@ -1,0 +1,132 @@
+//! Sealing a whole tree under the active key.
+
+use std::sync::Arc;
+
+use cred_core::{CredentialPath, Stored};
+
+use crate::observe::observe;
+use crate::rotation::{CONFLICT_RETRIES, is_conflict};
+use crate::turns::Turns;
+use crate::{CredentialManager, ManagerError};
+
+/// How a re-key went, or how it goes so far. Of each credential found it tells one thing.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RekeyReport {
+    /// Credentials found when it began.
+    pub found: usize,
+    /// Sealed anew under the active key; in a dry run, those that would be.
+    pub resealed: usize,
+    /// Under the active key already.
+    pub current: usize,
+    /// Deleted by somebody since it began.
+    pub gone: usize,
+    /// Left as they were, with the reason.
+    pub failed: Vec<(CredentialPath, ManagerError)>,
+}
+
+impl RekeyReport {
+    /// Whether every credential that was found is under the active key now, or gone. Of a dry run it says that they
+    /// would be.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.done() == self.found
+    }
+
+    /// Credentials of which something is known by now.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.resealed + self.current + self.gone + self.failed.len()
+    }
+}
+
+/// What became of one credential.
+enum Resealed {
+    Anew,
+    NotNeeded,
+    Gone,
+}
+
+impl CredentialManager {
+    /// Seals every credential of this handle's scope and below it under the active key, with nothing inside changed;
+    /// for the root, everything.
+    ///
+    /// Resumable: what is under the active key already is left alone, so that after a failure, a kill or a dropped
+    /// future it is simply called again. With `dry_run` nothing is written, but everything is opened, so that a missing
+    /// key shows. `progress` is called after each credential.
+    ///
+    /// Concurrent writers lose nothing: where the provider has compare-and-set, a credential is replaced only if it is
+    /// still the one that was read. Elsewhere this manager's own writers wait for their turn, the credential is read
+    /// again just before the write and compared, and read back afterwards; another process that writes between that
+    /// last read and the write is overwritten by the value before it. Stop other writers there.
+    ///
+    /// One listing, then two calls of the provider for each credential to be sealed (four without compare-and-set) and
+    /// one for each other, one credential after another.
+    ///
+    /// # Errors
+    /// If the tree cannot be listed. What fails of one credential is in the report, and the others go on.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further credential.
+    pub async fn rekey(
+        &self,
+        dry_run: bool,
+        mut progress: impl FnMut(&RekeyReport) + Send,
+    ) -> Result<RekeyReport, ManagerError> {
+        let paths = self.list_tree().await?;
+        observe("rekey", self.scope(), None, async {
+            let mut report = RekeyReport { found: paths.len(), ..RekeyReport::default() };
+            for path in paths {
+                match self.reseal(&path, dry_run).await {
+                    Ok(Resealed::Anew) => report.resealed += 1,
+                    Ok(Resealed::NotNeeded) => report.current += 1,
+                    Ok(Resealed::Gone) => report.gone += 1,
+                    Err(error) => report.failed.push((path, error)),
+                }
+                progress(&report);
+            }
+            Ok(report)
+        })
+        .await
+    }
+
+    async fn reseal(&self, path: &CredentialPath, dry_run: bool) -> Result<Resealed, ManagerError> {
+        self.shared.tasks.refuse_when_closed()?;
+        let turn = Arc::new(Turns::take(&self.shared.turns, path.clone()).await);
+        let mut attempts = 0;
+        loop {
+            let Some((stored, revision)) = self.shared.fetch_with_revision(path).await? else {
+                return Ok(Resealed::Gone);
+            };
+            if self.shared.sealing.is_current(&stored.0) {
+                return Ok(Resealed::NotNeeded);
+            }
+            let fresh = self.shared.sealing.reseal(path.as_ref(), &stored).await?;
+            if dry_run {
+                return Ok(Resealed::Anew);
+            }
+            let conditional = revision.is_some();
+            if conditional || self.is_still(path, &stored).await? {
+                match self.shared.replace(path, &turn, revision, fresh.clone()).await {
+                    Ok(()) if conditional || self.is_still(path, &fresh).await? => return Ok(Resealed::Anew),
+                    Ok(()) => {}
+                    Err(error) if is_conflict(&error) && attempts < CONFLICT_RETRIES => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // Somebody else wrote in between: theirs is what is to be looked at now.
+            attempts += 1;
+            if attempts > CONFLICT_RETRIES {
+                let error =
+                    cred_core::StorageError::conflict("others kept writing it while it was sealed anew");
+                return Err(self.shared.at(error, cred_core::Operation::Store, path.clone()).into());
+            }
+        }
+    }
+
+    /// Whether what is stored under a path is still this.
+    async fn is_still(&self, path: &CredentialPath, stored: &Stored) -> Result<bool, ManagerError> {
+        let ctx = path.scope.clone().into();
+        Ok(self.shared.fetch_sealed(&path.id, &ctx).await?.as_ref() == Some(stored))
+    }
+}

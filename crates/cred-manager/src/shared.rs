@@ -1,0 +1,178 @@
+//! What all handles of a manager share, and the few ways in which they reach the provider.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{
+    CredentialContext, CredentialId, CredentialPath, Operation, PathRef, Sealer, StorageError,
+    StorageErrorKind, StorageProvider, Stored, Target,
+};
+use tokio::time::timeout;
+
+use crate::ManagerError;
+use crate::cache::{Answer, Cache, Lead, Loaded, Rules};
+use crate::sealing::Sealing;
+use crate::tasks::Tasks;
+use crate::turns::{Turn, Turns};
+
+/// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
+/// runtime to deliver an answer that was just in time.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// What the builder settles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Zero: nothing is cached.
+    pub(crate) cache_ttl: Duration,
+    /// Zero: nothing is cached.
+    pub(crate) cache_max_size: usize,
+    pub(crate) batch_concurrency: NonZeroUsize,
+    pub(crate) expiry_warning: Duration,
+}
+
+pub(crate) struct Shared {
+    pub(crate) provider: Arc<dyn StorageProvider>,
+    pub(crate) sealing: Sealing,
+    pub(crate) tasks: Tasks,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) cache: Option<Arc<Cache>>,
+    pub(crate) settings: Settings,
+    /// The longest that a call of the provider is waited for.
+    pub(crate) limit: Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        provider: Arc<dyn StorageProvider>,
+        sealer: Arc<dyn Sealer>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        let description = provider.describe();
+        let limit = description.operation_timeout.saturating_add(ANSWER_MARGIN);
+        let rules = Rules {
+            ttl: settings.cache_ttl,
+            consistency: description.consistency,
+            in_doubt: description.in_doubt,
+        };
+        let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
+        let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
+        let (sealing, tasks, turns) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
+        Arc::new(Self { provider, sealing, tasks, turns, cache, settings, limit })
+    }
+
+    /// Reads a credential from the provider and opens it.
+    pub(crate) async fn fetch(&self, id: &CredentialId, ctx: &CredentialContext) -> Loaded {
+        match self.fetch_sealed(id, ctx).await? {
+            Some(stored) => self.sealing.open(ctx.path(id), &stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a credential from the provider as it is stored.
+    pub(crate) async fn fetch_sealed(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+    ) -> Result<Option<Stored>, ManagerError> {
+        let target = || ctx.path(id).to_owned().into();
+        match self.read(Operation::Retrieve, target, self.provider.retrieve(id, ctx)).await {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A read of the provider that ends in time, with an answer or an error that says where.
+    pub(crate) async fn read<T>(
+        &self,
+        operation: Operation,
+        target: impl FnOnce() -> Target,
+        read: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let answer = timeout(self.limit, read).await;
+        let answer = answer.unwrap_or_else(|_| Err(StorageErrorKind::Timeout { limit: self.limit }.into()));
+        answer.map_err(|error| self.at(error, operation, target()))
+    }
+
+    /// Loads a path in a task of the manager, which goes on when every reader has gone.
+    pub(crate) fn begin_load(self: &Arc<Self>, lead: Lead) -> Result<(), ManagerError> {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let ctx = CredentialContext::from(lead.path().scope.clone());
+            let answer = shared.fetch(&lead.path().id, &ctx).await;
+            lead.land(answer);
+        })?;
+        Ok(())
+    }
+
+    /// Waits for the answer of a load that is under way.
+    pub(crate) async fn answer(&self, mut answer: Answer, path: PathRef<'_>) -> Loaded {
+        match answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone()) {
+            Some(loaded) => loaded,
+            None => {
+                let ended =
+                    StorageError::other("the load ended without an answer, by a panic or with the runtime");
+                Err(self.at(ended, Operation::Retrieve, path.to_owned()).into())
+            }
+        }
+    }
+
+    /// Runs a write in a task of the manager, which keeps `turn` until it ends, and waits for its answer. From here on
+    /// dropping the caller's future changes nothing.
+    ///
+    /// # Errors
+    /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the runtime;
+    /// [`ManagerError::ShutDown`] if it never began.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+        turn: Arc<Turn>,
+        write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> Result<T, ManagerError> {
+        let limit = self.limit;
+        let mut outcome = Outcome { cache: self.cache.clone(), path: path.clone(), in_doubt: true };
+        let task = self.tasks.spawn(async move {
+            let _until_the_end = turn;
+            let answer = timeout(limit, write).await.unwrap_or_else(|_| {
+                Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
+            });
+            outcome.in_doubt = answer.as_ref().is_err_and(StorageError::may_have_written);
+            // The invalidation comes before the answer and before the path's next turn.
+            drop(outcome);
+            answer
+        })?;
+        let answer = match task.await {
+            Ok(answer) => answer,
+            Err(ended) if ended.is_panic() => Err(StorageError::in_doubt("the provider panicked")),
+            Err(_) => Err(StorageError::in_doubt("the runtime ended it")),
+        };
+        Ok(answer.map_err(|error| self.at(error, operation, path.clone()))?)
+    }
+
+    /// Names the place, where the provider has not done so itself.
+    pub(crate) fn at(
+        &self,
+        error: StorageError,
+        operation: Operation,
+        target: impl Into<Target>,
+    ) -> StorageError {
+        error.at(self.provider.describe().name.clone(), operation, target)
+    }
+}
+
+/// How a write ended; in doubt unless somebody says otherwise. Whatever ends it, the cache is told.
+struct Outcome {
+    cache: Option<Arc<Cache>>,
+    path: CredentialPath,
+    in_doubt: bool,
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate(self.path.as_ref(), self.in_doubt);
+        }
+    }
+}

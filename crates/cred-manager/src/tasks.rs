@@ -1,0 +1,54 @@
+//! The tasks that a manager owns: what has begun ends, whoever has gone, and shutdown waits for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::ManagerError;
+
+/// The running tasks of a manager. Each has a deadline of its own, so all of them end.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    closed: AtomicBool,
+}
+
+impl Tasks {
+    /// Begins a task, in the current span.
+    ///
+    /// # Errors
+    /// [`ManagerError::ShutDown`]; the task has not begun.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<JoinHandle<T>, ManagerError> {
+        // The token comes before the look at `closed`: either this task sees the shutdown, or the shutdown sees it.
+        let token = self.tracker.token();
+        self.refuse_when_closed()?;
+        Ok(tokio::spawn(
+            async move {
+                let _until_the_end = token;
+                task.await
+            }
+            .in_current_span(),
+        ))
+    }
+
+    /// Lets no further task begin and waits for the running ones.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// # Errors
+    /// [`ManagerError::ShutDown`] once closing has begun.
+    pub(crate) fn refuse_when_closed(&self) -> Result<(), ManagerError> {
+        match self.closed.load(Ordering::SeqCst) {
+            true => Err(ManagerError::ShutDown),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Whose turn it is to write a path.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cred_core::CredentialPath;
+use tokio::sync::OwnedMutexGuard;
+
+/// A fair lock per path that is being written; paths at rest take no room.
+#[derive(Default)]
+pub(crate) struct Turns(Mutex<HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    /// Waits until all earlier writes of this path have ended. Turns come in the order of the first poll.
+    ///
+    /// The wait has no deadline of its own: each write before it has one, and who leaves the queue leaves no trace.
+    pub(crate) async fn take(turns: &Arc<Self>, path: CredentialPath) -> Turn {
+        let queue = Arc::clone(turns.lock().entry(path.clone()).or_default());
+        let mut turn = Turn { turns: Arc::clone(turns), path, queue: Some(queue.clone()), held: None };
+        // Dropped here, `turn` takes the queue away again if nobody else is in it. Tokio's mutex is first in, first out.
+        turn.held = Some(queue.lock_owned().await);
+        turn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue of a path, and then the right to write it, until dropped.
+pub(crate) struct Turn {
+    turns: Arc<Turns>,
+    path: CredentialPath,
+    queue: Option<Arc<tokio::sync::Mutex<()>>>,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.held = None;
+        let mut turns = self.turns.lock();
+        // Everybody in the queue owns it through a `Turn` that lets go under this lock: a count of two, the map's and
+        // this one's, means that nobody else is in it, and nobody can join before the lock is free.
+        if self.queue.take().is_some_and(|queue| Arc::strong_count(&queue) == 2) {
+            turns.remove(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn path(text: &str) -> CredentialPath {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn turns_of_a_path_come_in_call_order_and_other_paths_do_not_wait() {
+        let turns = Arc::new(Turns::default());
+        let first = Turns::take(&turns, path("a")).await;
+        let mut second = Box::pin(Turns::take(&turns, path("a")));
+        let mut third = Box::pin(Turns::take(&turns, path("a")));
+        assert!((&mut second).now_or_never().is_none());
+        assert!((&mut third).now_or_never().is_none());
+        assert!(Turns::take(&turns, path("org:x/a")).now_or_never().is_some(), "another path waited");
+
+        drop(first);
+        assert!((&mut third).now_or_never().is_none(), "the third came before the second");
+        drop(second.await);
+        third.await;
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_queue_leaves_no_trace() {
+        let turns = Arc::new(Turns::default());
+        let first = Turns::take(&turns, path("a")).await;
+        let mut waiting = Box::pin(Turns::take(&turns, path("a")));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(waiting);
+        assert_eq!(turns.lock().len(), 1);
+        drop(first);
+        assert!(turns.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_queue_with_somebody_in_it_is_never_taken_away() {
+        let turns = Arc::new(Turns::default());
+        let first = Turns::take(&turns, path("a")).await;
+        let mut second = Box::pin(Turns::take(&turns, path("a")));
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        let mut late = Box::pin(Turns::take(&turns, path("a")));
+        assert!((&mut late).now_or_never().is_none(), "two writers of one path at once");
+        drop(second.await);
+        late.await;
+        assert!(turns.lock().is_empty());
+    }
+}

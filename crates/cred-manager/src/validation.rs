@@ -1,0 +1,177 @@
+//! Whether credentials are fit for use.
+
+use cred_core::{CredentialId, CredentialMetadata, StorageErrorKind, Timestamp};
+
+use crate::batch::{Slots, group_ids, in_order, to_each};
+use crate::observe::observe;
+use crate::{CredentialManager, ManagerError};
+
+/// What [`CredentialManager::validate`] found; where several hold, the first in this order.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ValidationResult {
+    /// It could not be looked up, so nothing is known. In the answers of
+    /// [`validate_batch`](CredentialManager::validate_batch) alone; [`validate`](CredentialManager::validate) fails.
+    LookupFailed {
+        /// Why.
+        error: ManagerError,
+    },
+    /// Nothing is stored under that id.
+    NotFound,
+    /// It is stored, but cannot be read: corrupted, tampered with, or sealed under a key that is not there.
+    Unreadable {
+        /// Why.
+        error: ManagerError,
+    },
+    /// Its time is over.
+    Expired {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Its policy says that it should be replaced.
+    RotationDue {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Its time will be over within the builder's
+    /// [`expiry_warning`](crate::CredentialManagerBuilder::expiry_warning).
+    ExpiringSoon {
+        /// When.
+        at: Timestamp,
+    },
+    /// It can be read and is due for nothing.
+    Valid,
+}
+
+impl ValidationResult {
+    /// Whether the credential can be used now: valid, expiring soon or due for rotation.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        matches!(self, Self::Valid | Self::ExpiringSoon { .. } | Self::RotationDue { .. })
+    }
+}
+
+impl CredentialManager {
+    /// Reads a credential from the provider, whatever is cached, opens it and says whether it is fit for use. One call
+    /// of the provider.
+    ///
+    /// # Errors
+    /// If it could not be looked up: [`ManagerError::Storage`], a transient [`ManagerError::Seal`],
+    /// [`ManagerError::ShutDown`]. What is stored and cannot be read is
+    /// [`Unreadable`](ValidationResult::Unreadable), no error.
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn validate(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
+        observe("validate", self.scope(), Some(id), self.judge(id)).await
+    }
+
+    /// Validates many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once, in
+    /// input order. It stops at no problem: a failed look-up is
+    /// [`LookupFailed`](ValidationResult::LookupFailed) in its slot. One call of the provider for each different id.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further look-up.
+    pub async fn validate_batch(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
+        let judge = |(id, slots): (CredentialId, Slots)| async move {
+            let found =
+                self.judge(&id).await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
+            to_each(slots, found)
+        };
+        in_order(self.concurrently("validate_batch", group_ids(ids).into_iter().map(judge)).await)
+    }
+
+    async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
+        self.shared.tasks.refuse_when_closed()?;
+        let stored = match self.shared.fetch_sealed(id, &self.context).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(ValidationResult::NotFound),
+            Err(error) if is_corrupted(&error) => return Ok(ValidationResult::Unreadable { error }),
+            Err(error) => return Err(error),
+        };
+        match self.shared.sealing.open(self.path(id), &stored).await {
+            // Opening proved that the metadata beside it is the sealed one.
+            Ok(_) => Ok(due(&stored.1, Timestamp::now(), self.shared.settings.expiry_warning)),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => Ok(ValidationResult::Unreadable { error }),
+        }
+    }
+}
+
+fn is_corrupted(error: &ManagerError) -> bool {
+    matches!(error, ManagerError::Storage(error) if matches!(error.kind(), StorageErrorKind::Corrupted { .. }))
+}
+
+/// What a readable credential is due for at `now`.
+fn due(
+    metadata: &CredentialMetadata,
+    now: Timestamp,
+    expiry_warning: std::time::Duration,
+) -> ValidationResult {
+    let rotation =
+        metadata.rotation.and_then(|policy| policy.due_at(metadata.last_modified, metadata.expires_at));
+    match (metadata.expires_at, rotation) {
+        (Some(expiry), _) if expiry <= now => ValidationResult::Expired { since: expiry },
+        (_, Some(due)) if due <= now => ValidationResult::RotationDue { since: due },
+        (Some(expiry), _) if expiry < now.saturating_add(expiry_warning) => {
+            ValidationResult::ExpiringSoon { at: expiry }
+        }
+        _ => ValidationResult::Valid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cred_core::RotationPolicy;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// What is found at `now` of a value modified at 0, with an hour's warning.
+    fn found(
+        expires_at: Option<u64>,
+        rotation: impl Into<Option<RotationPolicy>>,
+        now: u64,
+    ) -> ValidationResult {
+        let at = Timestamp::from_unix_millis;
+        let metadata =
+            CredentialMetadata::new(at(0)).with_expires_at(expires_at.map(at)).with_rotation(rotation);
+        due(&metadata, at(now), HOUR)
+    }
+
+    #[test]
+    fn expiry_is_foretold_and_then_told() {
+        let day = 24 * 3_600_000;
+        assert!(matches!(found(Some(day), None, 0), ValidationResult::Valid));
+        assert!(matches!(found(Some(day), None, day - 3_600_000), ValidationResult::Valid));
+        assert!(matches!(found(Some(day), None, day - 3_599_999), ValidationResult::ExpiringSoon { .. }));
+        assert!(matches!(found(Some(day), None, day), ValidationResult::Expired { .. }));
+        assert!(matches!(found(None, None, u64::MAX), ValidationResult::Valid));
+    }
+
+    #[test]
+    fn each_kind_of_policy_comes_due() {
+        let at = Timestamp::from_unix_millis;
+        let is_due = |found| matches!(found, ValidationResult::RotationDue { .. });
+        assert!(!is_due(found(None, RotationPolicy::periodic(HOUR), 3_599_999)));
+        assert!(is_due(found(None, RotationPolicy::periodic(HOUR), 3_600_000)));
+        assert!(!is_due(found(Some(7_200_000), RotationPolicy::before_expiry(HOUR), 3_599_999)));
+        assert!(is_due(found(Some(7_200_000), RotationPolicy::before_expiry(HOUR), 3_600_000)));
+        assert!(!is_due(found(None, RotationPolicy::At { at: at(5) }, 4)));
+        assert!(is_due(found(None, RotationPolicy::At { at: at(5) }, 5)));
+        assert!(!is_due(found(None, RotationPolicy::Manual, u64::MAX)));
+    }
+
+    #[test]
+    fn the_worst_is_said_first() {
+        assert!(matches!(
+            found(Some(5), RotationPolicy::periodic(HOUR), 9_000_000),
+            ValidationResult::Expired { .. }
+        ));
+        let both = found(Some(9_000_001), RotationPolicy::periodic(HOUR), 9_000_000);
+        assert!(matches!(both, ValidationResult::RotationDue { .. }));
+    }
+}
