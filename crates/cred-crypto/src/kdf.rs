@@ -182,9 +182,6 @@ fn work(
     derive: impl Fn(&Passphrase, &[u8; 16]) -> Result<Master, DeriveError>,
 ) {
     while let Ok(job) = queue.recv() {
-        if shared.strong_count() == 0 {
-            return;
-        }
         let outcome = derive(&job.passphrase, &job.salted.1);
         let Some(shared) = shared.upgrade() else { return };
         shared.finish(job, outcome);

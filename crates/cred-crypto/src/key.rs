@@ -41,9 +41,7 @@ impl SealingKey {
     /// # Errors
     /// [`KeyRingError::Random`].
     pub fn generate() -> Result<Self, KeyRingError> {
-        let master =
-            Master::fill(|master| SystemRandom::new().fill(master)).map_err(|_| KeyRingError::Random)?;
-        Ok(Self(Source::Raw(master)))
+        Ok(Self(Source::Raw(random()?)))
     }
 
     /// Reads the text form, without anything around it.
@@ -100,9 +98,9 @@ impl SealingKey {
     /// # Errors
     /// [`KeyRingError::Random`], [`KeyRingError::UncreatedFile`].
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self, KeyRingError> {
-        let master =
-            Master::fill(|master| SystemRandom::new().fill(master)).map_err(|_| KeyRingError::Random)?;
+        let master = random()?;
         let mut text = Zeroizing::new([0; Self::TEXT_LEN]);
+        // Refuses only a buffer of another length.
         Base64::encode(master.as_bytes(), &mut *text).map_err(|_| KeyRingError::Random)?;
         key_file::create(path.as_ref(), &*text)?;
         Ok(Self(Source::Raw(master)))
@@ -117,7 +115,7 @@ impl SealingKey {
         let master = Master::fill(|master| {
             let mut bytes = Zeroizing::new([0; 33]);
             match Base64::decode(text, &mut *bytes) {
-                Ok(decoded) if text.len() == Self::TEXT_LEN && decoded.len() == master.len() => {
+                Ok(decoded) if decoded.len() == master.len() => {
                     master.copy_from_slice(decoded);
                     Ok(())
                 }
@@ -129,6 +127,10 @@ impl SealingKey {
             Err(()) => Err(KeyRingError::Malformed { origin: origin(), problem }),
         }
     }
+}
+
+fn random() -> Result<Master, KeyRingError> {
+    Master::fill(|master| SystemRandom::new().fill(master)).map_err(|_| KeyRingError::Random)
 }
 
 impl From<Passphrase> for SealingKey {

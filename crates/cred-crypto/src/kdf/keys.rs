@@ -31,7 +31,7 @@ pub(crate) struct Found {
 
 pub(super) struct Keys {
     sealing: BTreeMap<KeyId, Sealing>,
-    /// An attacker cannot get anything in here: the entries last.
+    /// Only the keys of salts that a holder of the passphrase has sealed under get in here.
     proven: LruCache<Salted, Arc<Derived>>,
     /// Anybody who can write to the backend can fill this one.
     unproven: LruCache<Salted, Arc<Derived>>,
