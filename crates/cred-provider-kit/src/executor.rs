@@ -164,8 +164,9 @@ impl Executor {
     /// Runs an operation of one wire call. `attempt` makes one attempt; its timeout is that of a write if the operation
     /// is one.
     ///
-    /// Where nothing fails and nobody listens to the span, it allocates nothing and adds about a quarter of a microsecond
-    /// (measured over a future that is ready at once). Needs a tokio runtime with its timer enabled.
+    /// Where nothing fails and nobody listens to the span, it allocates nothing and adds about 0.2 us, of which 0.07 us are
+    /// the attempt's timeout (a future that is ready at once, release build, 2 virtual CPUs). Needs a tokio runtime with
+    /// its timer enabled, and panics without one.
     ///
     /// # Errors
     /// What the last attempt gave, judged as the type's docs say.
@@ -180,7 +181,8 @@ impl Executor {
         Fut: Future<Output = Result<T, StorageError>>,
     {
         let access = if operation.is_write() { Access::Write } else { Access::Read };
-        self.perform(operation, target.into(), async |wire| wire.call(access, attempt).await).await
+        self.perform(operation, target.into(), async |wire| wire.call(access, wire.started, attempt).await)
+            .await
     }
 
     /// Runs an operation of several wire calls, made by `body` through the [`Wire`] that it is given. One deadline, one

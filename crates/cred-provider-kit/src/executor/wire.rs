@@ -15,7 +15,7 @@ use crate::budget::Reserved;
 #[derive(Debug)]
 pub struct Wire<'e> {
     executor: &'e Executor,
-    started: Instant,
+    pub(super) started: Instant,
     /// When the operation ends at the latest.
     deadline: Instant,
     /// When its wire calls end at the latest: earlier where time is held back.
@@ -57,7 +57,7 @@ impl<'e> Wire<'e> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, StorageError>>,
     {
-        self.call(Access::Read, attempt).await
+        self.call(Access::Read, Instant::now(), attempt).await
     }
 
     /// Makes a wire call that changes something: its attempts take twice the timeout, and leave doubt when they fail
@@ -71,7 +71,7 @@ impl<'e> Wire<'e> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, StorageError>>,
     {
-        self.call(Access::Write, attempt).await
+        self.call(Access::Write, Instant::now(), attempt).await
     }
 
     /// Waits, as between two looks at something that the backend does in its own time.
@@ -165,25 +165,35 @@ impl<'e> Wire<'e> {
         }
     }
 
-    pub(super) async fn call<T, F, Fut>(&mut self, access: Access, mut attempt: F) -> Result<T, StorageError>
+    /// Makes a wire call that begins `now`.
+    pub(super) async fn call<T, F, Fut>(
+        &mut self,
+        access: Access,
+        mut now: Instant,
+        mut attempt: F,
+    ) -> Result<T, StorageError>
     where
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, StorageError>>,
     {
+        if now >= self.cutoff {
+            return Err(self.out_of_time());
+        }
         let mut refund = RetryBudget::REGAINED;
         let mut retry = 0;
         loop {
-            let error = match self.attempt(access, retry, &mut attempt).await {
+            let error = match self.attempt(access, now, retry, &mut attempt).await {
                 Err(error) if error.is_transient() => error,
                 answer => {
                     self.executor.budget.refill(refund);
                     return answer;
                 }
             };
-            let Some((end, reserved)) = self.next_attempt(retry, &error) else { return Err(error) };
-            sleep_until(end).await;
+            let Some((next, reserved)) = self.next_attempt(retry, &error) else { return Err(error) };
+            sleep_until(next).await;
+            now = Instant::now();
             // The timer is coarse, and the runtime may have been busy.
-            if self.remaining().is_zero() {
+            if now >= self.cutoff {
                 return Err(error);
             }
             refund = reserved.spend();
@@ -195,6 +205,7 @@ impl<'e> Wire<'e> {
     async fn attempt<T, F, Fut>(
         &mut self,
         access: Access,
+        now: Instant,
         retry: u32,
         attempt: &mut F,
     ) -> Result<T, StorageError>
@@ -202,10 +213,6 @@ impl<'e> Wire<'e> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, StorageError>>,
     {
-        let now = Instant::now();
-        if now >= self.cutoff {
-            return Err(self.out_of_time());
-        }
         let limit = match access {
             Access::Read => self.executor.timeout,
             Access::Write => self.executor.timeout.saturating_mul(2),

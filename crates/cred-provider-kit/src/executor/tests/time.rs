@@ -1,3 +1,5 @@
+use std::task::{Context, Poll, Waker};
+
 use cred_core::Operation;
 use proptest::prelude::*;
 
@@ -50,6 +52,18 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
         (vec![0, 100], 100),
         "300 ms leave nothing to try in"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wakes_after_the_deadline_sends_nothing_and_gives_the_last_error() {
+    let (executor, script) = (executor(), Script::new([unreachable(), Answer::Ok]));
+    let mut operation = Box::pin(executor.run(Operation::Store, TargetRef::Backend, |_| script.call()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(operation.as_mut().poll(&mut context).is_pending());
+    tokio::time::advance(61 * S).await;
+    let Poll::Ready(Err(error)) = operation.as_mut().poll(&mut context) else { panic!("it ends at once") };
+    assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error}");
+    assert_eq!((script.sent_ms(), executor.budget().available()), (vec![0], 500));
 }
 
 #[tokio::test(start_paused = true)]
