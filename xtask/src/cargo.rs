@@ -44,20 +44,26 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Runs to the end, showing each line of stdout and stderr and handing it to `line`; true on success.
-///
-/// Both streams share one pipe, since `cargo test` names a test binary on the one and its tests on the other.
-pub(crate) fn each_line(mut command: Command, mut line: impl FnMut(&str)) -> Result<bool> {
+pub(crate) fn each_line(command: Command, mut line: impl FnMut(&str)) -> Result<bool> {
     let shown = shown(&command);
     println!("$ {shown}");
+    stream(command, &shown, |text| {
+        println!("{text}");
+        line(text);
+    })
+}
+
+/// Runs to the end, handing each line of stdout and stderr to `line`; true on success.
+///
+/// Both streams share one pipe, since `cargo test` names a test binary on the one and its tests on the other.
+pub(crate) fn stream(mut command: Command, shown: &str, mut line: impl FnMut(&str)) -> Result<bool> {
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     command.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
     drop(command); // it holds the writing ends: the pipe would never end
     for bytes in BufReader::new(reader).split(b'\n') {
         let bytes = bytes.with_context(|| format!("cannot read the output of `{shown}`"))?;
-        let text = String::from_utf8_lossy(&bytes);
-        println!("{text}");
-        line(text.trim_end_matches('\r'));
+        line(String::from_utf8_lossy(&bytes).trim_end_matches('\r'));
     }
     Ok(child.wait().with_context(|| format!("cannot wait for `{shown}`"))?.success())
 }

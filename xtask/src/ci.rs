@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::test::{Report, Selection};
-use crate::{cargo, deps, docs, package, quickstart, table, test, tidy, tools};
+use crate::{cargo, deps, docs, integration, package, quickstart, table, test, tidy, tools};
 
 /// Runs all steps, also after one has failed: one run should tell all there is to mend.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     let mut gate = Gate::default();
     let mut report = Report::default();
 
@@ -24,6 +24,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     });
     gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
+    gate.step("integration", || integration::all(allow_missing, &mut report));
     gate.step("docs", docs::run);
     gate.step("quickstart", || quickstart::run(None));
     gate.step("deny", || cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"])));

@@ -4,12 +4,16 @@
 //! rules of the project (`tidy`, `deps`) are tested like any other code. It depends on no crate of ours: it
 //! must build while they don't.
 
+mod cache;
 mod cargo;
 mod ci;
 mod deps;
 mod docs;
+mod guard;
+mod integration;
 mod package;
 mod quickstart;
+mod servers;
 mod table;
 mod test;
 mod tidy;
@@ -31,12 +35,18 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Chore {
     /// Everything that must hold before a change is merged; ends with the tables of steps and tests
-    Ci,
+    Ci {
+        /// A server of the integration tests that may be missing; its tests are then skipped and named
+        #[arg(long, value_name = "SERVER")]
+        allow_missing: Vec<String>,
+    },
     /// Unit, integration and doc tests, with a table that names every skipped test
     Test {
         /// The crates to test; all where none is named
         crates: Vec<String>,
     },
+    /// The conformance suites and own tests of the backends, against real servers that it finds or builds
+    TestIntegration(integration::Options),
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
@@ -50,6 +60,12 @@ enum Chore {
         /// The .env file to import; a sample with fake values where none is given
         env_file: Option<PathBuf>,
     },
+    /// Starts, keeps, shows and stops the real servers of the integration tests
+    #[command(subcommand)]
+    Servers(servers::Chore),
+    /// Runs a command until it or its chore ends: what xtask puts between itself and what it starts
+    #[command(hide = true)]
+    Guard(guard::Guard),
     /// Installs the pinned tools that `ci` needs into the cache folder
     Tools,
 }
@@ -67,8 +83,11 @@ fn main() -> ExitCode {
 /// Chores whose last lines are a summary give their exit code themselves, so that nothing is printed after it.
 fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
-        Chore::Ci => return ci::run(),
+        Chore::Ci { allow_missing } => return ci::run(&allow_missing),
         Chore::Test { crates } => return test::run(&crates),
+        Chore::TestIntegration(options) => return integration::run(&options),
+        Chore::Servers(chore) => return servers::run(&chore),
+        Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
         Chore::Deps => deps::run()?,
         Chore::Docs => docs::run()?,

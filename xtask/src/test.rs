@@ -8,7 +8,7 @@ use std::process::{ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Message, TargetKind};
 
-pub(crate) use self::report::Report;
+pub(crate) use self::report::{Counts, Report, Skip};
 use crate::{cargo, workspace};
 
 /// Which crates are tested.

@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {
-    let lints: [fn(&Tree) -> Vec<Finding>; 13] = [
+    let lints: [fn(&Tree) -> Vec<Finding>; 14] = [
         sources::lib_is_docs_and_exports,
         sources::names_say_the_domain,
         sources::files_are_short,
@@ -45,6 +45,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         commands::programs_exist,
         reasons::allowances_have_reasons,
         reasons::ignored_tests_have_reasons,
+        reasons::real_server_tests_are_found,
         reasons::no_ignored_doc_tests,
         guards::tests_exist,
         guards::are_well_formed,
@@ -97,6 +98,7 @@ mod tests {
             ("crates/cred-store-x/Cargo.toml", "[package]\nname = \"cred-store-x\"\n"),
             ("crates/cred-store-x/src/lib.rs", "fn late() {}\n"),
             ("crates/cred-store-x/src/utils.rs", "#[allow(dead_code)]\n#[ignore]\n/// ```ignore\n"),
+            ("crates/cred-store-x/src/far.rs", "#[ignore = \"needs a real server: x\"]\n"),
             ("crates/cred-store-x/src/big.rs", &"\n".repeat(601)),
             ("README.md", "```sh\ncargo xtask nothing\n```\n"),
             ("docs/architecture.md", "`test: nowhere.rs::gone` `test: what`\n"),
@@ -113,6 +115,7 @@ mod tests {
             "`cargo xtask nothing`",
             "`allow`",
             "an ignored test",
+            "far.rs:1: `needs a real server: x`",
             "doc test",
             "nowhere.rs",
             "`test: what`",

@@ -3,6 +3,8 @@
 //! The output is only read to tell names and numbers. Whether the run was good is decided by exit codes as
 //! well, and everything that is not understood counts as a failure: a test that nobody saw pass did not pass.
 
+use std::fmt;
+
 use anyhow::{Result, bail};
 
 use crate::table;
@@ -11,6 +13,17 @@ use crate::table;
 #[derive(Default)]
 pub(crate) struct Report {
     suites: Vec<Suite>,
+}
+
+/// How many tests ended how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    /// Ignored since the provider does not have what they are about; nothing was left untried.
+    pub(crate) not_offered: usize,
+    /// Ignored for another reason.
+    pub(crate) skipped: usize,
 }
 
 /// One test program, or the doc tests of one crate.
@@ -22,8 +35,15 @@ struct Suite {
     failed: usize,
     skipped: usize,
     failures: Vec<String>,
-    skips: Vec<String>,
+    skips: Vec<Skip>,
     summarized: bool,
+}
+
+/// A test that did not run, and why; an empty reason is one that was not given.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Skip {
+    pub(crate) name: String,
+    pub(crate) reason: String,
 }
 
 /// One `cargo test` that is under way; feeds its suites into the report.
@@ -70,12 +90,57 @@ impl Report {
         };
         let rows: Vec<_> = self.suites.iter().map(row).collect();
         let mut text = table::render(["crate", "tests", "passed", "failed", "skipped"], &[2, 3, 4], &rows);
-        text += &self.named("failed", |suite| &suite.failures);
-        text += &self.named("skipped", |suite| &suite.skips);
+        text += &self.named("failed", |suite| suite.failures.clone());
+        text += &self.named("skipped", |suite| suite.skips.iter().map(Skip::to_string).collect());
         text
     }
 
-    fn named(&self, what: &str, names: impl Fn(&Suite) -> &Vec<String>) -> String {
+    pub(crate) fn counts(&self) -> Counts {
+        let not_offered = |suite: &Suite| suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
+        Counts {
+            passed: self.sum(|suite| suite.passed),
+            failed: self.sum(|suite| suite.failed),
+            not_offered: self.sum(not_offered),
+            skipped: self.sum(|suite| suite.skipped - not_offered(suite).min(suite.skipped)),
+        }
+    }
+
+    /// The tests of one source file that did not run.
+    pub(crate) fn skips(&self, target: &str) -> impl Iterator<Item = &Skip> {
+        self.suites.iter().filter(move |suite| suite.target == target).flat_map(|suite| &suite.skips)
+    }
+
+    /// What was left untried though there is something to try, each with its source file.
+    pub(crate) fn untried(&self) -> impl Iterator<Item = (&str, &Skip)> {
+        let skips =
+            self.suites.iter().flat_map(|suite| suite.skips.iter().map(|skip| (&*suite.target, skip)));
+        skips.filter(|(_, skip)| !skip.is_not_offered())
+    }
+
+    /// Takes over a later run of tests of `target` that are skipped here: they are skipped no longer.
+    pub(crate) fn caught_up(&mut self, target: &str, names: &[&str], mut later: Report) {
+        let Some(suite) = self.suites.iter_mut().find(|suite| suite.target == target) else { return };
+        suite.skips.retain(|skip| !names.contains(&skip.name.as_str()));
+        suite.skipped = suite.skipped.saturating_sub(names.len());
+        suite.passed += later.sum(|suite| suite.passed);
+        suite.failed += later.sum(|suite| suite.failed);
+        suite.failures.extend(later.suites.iter_mut().flat_map(|suite| suite.failures.drain(..)));
+    }
+
+    /// Takes over the suites of another report. A test program that is in both counts once, as it ran there,
+    /// unless tests of it failed here: what failed once stays.
+    pub(crate) fn absorb(&mut self, other: Report) {
+        let again = |suite: &Suite| {
+            other
+                .suites
+                .iter()
+                .any(|new| (&new.crate_name, &new.target) == (&suite.crate_name, &suite.target))
+        };
+        self.suites.retain(|suite| suite.failed > 0 || !again(suite));
+        self.suites.extend(other.suites);
+    }
+
+    fn named(&self, what: &str, names: impl Fn(&Suite) -> Vec<String>) -> String {
         let mut text = String::new();
         for suite in &self.suites {
             for name in names(suite) {
@@ -85,7 +150,8 @@ impl Report {
         if text.is_empty() { text } else { format!("\n{what}:\n{text}") }
     }
 
-    fn failure(&mut self, crate_name: &str, target: &str, why: &str) {
+    /// A failure that no test could report.
+    pub(crate) fn failure(&mut self, crate_name: &str, target: &str, why: &str) {
         self.suites.push(Suite {
             crate_name: crate_name.to_owned(),
             target: target.to_owned(),
@@ -157,20 +223,36 @@ impl Suite {
         {
             match verdict.split_once(", ").unwrap_or((verdict, "")) {
                 ("FAILED", _) => self.failures.push(name.to_owned()),
-                ("ignored", "") => self.skips.push(format!("{name} (no reason given)")),
-                ("ignored", reason) => self.skips.push(format!("{name} ({reason})")),
+                ("ignored", reason) => {
+                    self.skips.push(Skip { name: name.to_owned(), reason: reason.to_owned() });
+                }
                 _ => {}
             }
         }
     }
 
     fn name_the_nameless(&mut self) {
-        for (number, names) in [(self.failed, &mut self.failures), (self.skipped, &mut self.skips)] {
-            let unnamed = number.saturating_sub(names.len());
-            if unnamed > 0 {
-                names.push(format!("{unnamed} more, whose names were not understood"));
-            }
-        }
+        let nameless = |number: usize, names: usize| {
+            let unnamed = number.saturating_sub(names);
+            (unnamed > 0).then(|| format!("{unnamed} more, whose names were not understood"))
+        };
+        self.failures.extend(nameless(self.failed, self.failures.len()));
+        let name = nameless(self.skipped, self.skips.len());
+        self.skips.extend(name.map(|name| Skip { name, reason: String::new() }));
+    }
+}
+
+impl Skip {
+    /// So the conformance kit ignores a clause on an ability that the provider does not have.
+    fn is_not_offered(&self) -> bool {
+        self.reason == "not offered"
+    }
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = if self.reason.is_empty() { "no reason given" } else { &self.reason };
+        write!(f, "{} ({reason})", self.name)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::sources::numbered;
 use super::{Finding, Tree};
+use crate::integration::{PREFIX, Reason};
 
 /// Clippy asks for the reason too, but not in code that this machine's configuration leaves out.
 pub(super) fn allowances_have_reasons(tree: &Tree) -> Vec<Finding> {
@@ -36,6 +37,29 @@ pub(super) fn ignored_tests_have_reasons(tree: &Tree) -> Vec<Finding> {
             if reason.is_none_or(str::is_empty) {
                 let message = "an ignored test without a reason; write #[ignore = \"...\"]";
                 findings.push(Finding::line(path, number, message));
+            }
+        }
+    }
+    findings
+}
+
+/// Where `cargo xtask test-integration` finds them, in words that it understands: elsewhere they would never run.
+pub(super) fn real_server_tests_are_found(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, text) in tree.rust().filter(|(path, _)| path.starts_with("crates/")) {
+        for (number, line) in numbered(text) {
+            let Some((_, rest)) = line.split_once("ignore = \"") else { continue };
+            let reason = rest.split('"').next().unwrap_or(rest);
+            let place = path.splitn(3, '/').nth(2).unwrap_or(path);
+            match Reason::read(reason) {
+                Ok(None) => {}
+                Ok(Some(_)) if place.starts_with("tests/integration") => {}
+                Ok(Some(_)) => {
+                    let message =
+                        format!("a test that {PREFIX} stands in tests/integration*.rs, or it never runs");
+                    findings.push(Finding::line(path, number, message));
+                }
+                Err(error) => findings.push(Finding::line(path, number, format!("{error:#}"))),
             }
         }
     }
@@ -98,6 +122,21 @@ mod tests {
             "// #[allow(x)]",
         ] {
             assert_eq!(found(allowances_have_reasons, text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_would_never_meet_its_server_is_found() {
+        let attribute = |words: &str| format!("suite!(#[ignore = \"{words}\"] harness())");
+        let good = attribute("needs a real server: cargo xtask test-integration vault (with toxiproxy)");
+        let found = |path: &str, text: &str| real_server_tests_are_found(&Tree::of(&[(path, text)])).len();
+        for path in ["crates/a/tests/integration.rs", "crates/a/tests/integration/tls.rs"] {
+            assert_eq!(found(path, &good), 0, "{path}");
+            assert_eq!(found(path, &attribute("needs a moon")), 0, "{path}");
+            assert_eq!(found(path, &attribute("needs a real server: valt")), 1, "{path}");
+        }
+        for path in ["crates/a/tests/vault.rs", "crates/a/src/integration.rs"] {
+            assert_eq!(found(path, &good), 1, "{path}");
         }
     }
 

@@ -144,3 +144,56 @@ fn what_a_test_prints_is_not_taken_for_a_summary() {
     let output = GOOD.replace("test clause_1", &format!("{noise}test clause_1"));
     assert_eq!(report_of(&output, true).0.totals(), "3 passed, 0 failed, 1 skipped");
 }
+
+fn integration(skips: &str, count: usize) -> String {
+    format!(
+        "Running tests/integration.rs (deps/i-1)\ntest free ... ok\n{skips}test result: ok. 1 passed; 0 failed; \
+         {count} ignored;\n"
+    )
+}
+
+#[test]
+fn tells_what_is_not_offered_from_what_was_left_untried() {
+    let skips = "test a ... ignored, not offered\ntest b ... ignored, needs a moon\n";
+    let (report, _) = report_of(&integration(skips, 2), true);
+    assert_eq!(report.counts(), Counts { passed: 1, failed: 0, not_offered: 1, skipped: 1 });
+    assert_eq!(report.totals(), "1 passed, 0 failed, 2 skipped");
+}
+
+#[test]
+fn tests_that_were_caught_up_with_are_skipped_no_longer() {
+    let skips =
+        "test a ... ignored, needs a server\ntest b ... ignored, needs a server\ntest c ... ignored, no\n";
+    let (mut report, _) = report_of(&integration(skips, 3), true);
+    let (later, _) = report_of(
+        "Running tests/integration.rs (deps/i-1)\ntest a ... ok\ntest b ... FAILED\ntest result: FAILED. 1 passed; \
+         1 failed; 0 ignored;\n",
+        false,
+    );
+    report.caught_up("tests/integration.rs", &["a", "b"], later);
+    assert_eq!(report.counts(), Counts { passed: 2, failed: 1, not_offered: 0, skipped: 1 });
+    let details = report.details();
+    assert!(
+        details.contains("tests/integration.rs: b\n") && !details.contains("needs a server"),
+        "{details}"
+    );
+}
+
+#[test]
+fn a_program_that_ran_again_counts_once() {
+    let (mut report, _) = report_of(&integration("test a ... ignored, needs a server\n", 1), true);
+    let mut again = Report::default();
+    let output = integration("", 0).replace("1 passed", "2 passed");
+    feed(&mut again, &output, true).unwrap();
+    report.absorb(again);
+    assert_eq!(report.totals(), "2 passed, 0 failed, 0 skipped");
+}
+
+#[test]
+fn a_failure_outlives_a_later_run_that_was_good() {
+    let output = GOOD.replace("clause_1 ... ok", "clause_1 ... FAILED");
+    let (mut report, _) = report_of(&output.replace("ok. 1 passed; 0", "FAILED. 0 passed; 1"), false);
+    let (again, _) = report_of(GOOD, true);
+    report.absorb(again);
+    assert!(!report.passed());
+}

@@ -1,0 +1,235 @@
+//! What xtask starts ends with it, however it ends: seen from outside, with servers that are shell scripts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panic says what it must"
+)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Only how long a broken test takes to say so.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that leaves a child behind which does not listen to SIGTERM. `PIDS` becomes a file.
+const SERVER: &str = r#"
+[ "$1" = -version ] && { echo toxiproxy-server version 9.9.9; exit; }
+(trap '' TERM; echo ready >> PIDS.trapped; exec sleep 1000) &
+while [ ! -s PIDS.trapped ]; do sleep 0.01; done
+echo $! >> PIDS
+echo $$ >> PIDS
+wait
+"#;
+
+/// Waits for the server's two processes, adds itself, and stays.
+const COMMAND: &str =
+    r#"while [ "$(wc -l < PIDS)" -lt 2 ]; do sleep 0.01; done; echo $$ >> PIDS; exec sleep 1000"#;
+
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    /// A machine whose one server is this script, and whose curl is content with everything.
+    fn with(server: &str) -> Self {
+        let machine = Self { folder: tempfile::tempdir().unwrap() };
+        for name in ["bin", "tmp", "cache"] {
+            fs::create_dir(machine.path(name)).unwrap();
+        }
+        fs::write(machine.path("pids"), "").unwrap();
+        machine.program("toxiproxy-server", &machine.filled(server));
+        machine.program("curl", "echo '{\"version\":\"9.9.9\"}'");
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn filled(&self, script: &str) -> String {
+        script.replace("PIDS", self.path("pids").to_str().unwrap())
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn xtask(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let path = std::env::var_os("PATH").unwrap();
+        let folders = std::iter::once(self.path("bin")).chain(std::env::split_paths(&path));
+        command.args(args).env("PATH", std::env::join_paths(folders).unwrap());
+        command.env("TMPDIR", self.path("tmp")).env("CRED_CACHE_DIR", self.path("cache"));
+        command.env_remove("CRED_TEST_TOXIPROXY_ADDR").stdin(Stdio::null());
+        command
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
+        self.xtask(args).output().unwrap()
+    }
+
+    /// `servers run` with a command that stays, once everything runs.
+    fn running(&self) -> Child {
+        let command = self.filled(COMMAND);
+        let mut xtask = self.xtask(&["servers", "run", "toxiproxy", "--", "sh", "-c", &command]);
+        let child = xtask.stderr(Stdio::null()).spawn().unwrap();
+        until("three processes", || self.pids().len() == 3);
+        assert!(self.pids().iter().all(|pid| is_alive(pid)));
+        child
+    }
+
+    fn pids(&self) -> Vec<String> {
+        fs::read_to_string(self.path("pids")).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn all_gone(&self) {
+        until("the end of every process", || !self.pids().iter().any(|pid| is_alive(pid)));
+        until("a clean temporary folder", || is_empty(&self.path("tmp")));
+    }
+}
+
+impl Drop for Machine {
+    /// A broken test leaves nothing either.
+    fn drop(&mut self) {
+        for pid in self.pids().iter().filter(|pid| is_alive(pid)) {
+            let _ = Command::new("kill").args(["-KILL", pid]).status();
+        }
+    }
+}
+
+fn until(what: &str, reached: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !reached() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A process that has ended but that nobody waited for has the state Z.
+fn is_alive(pid: &str) -> bool {
+    let output = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
+    let state = String::from_utf8(output.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn no_signal_leaves_a_process_or_a_folder_behind() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        let machine = Machine::with(SERVER);
+        let mut xtask = machine.running();
+        let pid = Pid::from_raw(i32::try_from(xtask.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        xtask.wait().unwrap();
+        machine.all_gone();
+    }
+}
+
+#[test]
+fn a_command_that_ends_takes_the_servers_with_it_and_gives_its_exit_code() {
+    let machine = Machine::with(SERVER);
+    let script = "case $CRED_TEST_TOXIPROXY_ADDR in http://127.0.0.1:*) exit 3;; esac";
+    let output = machine.output(&["servers", "run", "toxiproxy", "--", "sh", "-c", script]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    machine.all_gone();
+}
+
+#[test]
+fn a_server_that_ends_too_early_fails_the_run() {
+    let machine = Machine::with(SERVER);
+    let script = machine.filled(
+        r#"while [ "$(wc -l < PIDS)" -lt 2 ]; do sleep 0.01; done
+        server=$(tail -n 1 PIDS); kill -KILL "$server"
+        while ps -o stat= -p "$server" | grep -qv Z; do sleep 0.01; done"#,
+    );
+    // The guard learns of the end at its next look, within 20 ms; the command stays a little longer.
+    let script = format!("{script}; sleep 1");
+    let output = machine.output(&["servers", "run", "toxiproxy", "--", "sh", "-c", &script]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("toxiproxy ended before the command did"), "{}", stderr(&output));
+    machine.all_gone();
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why_and_leaves_nothing() {
+    let machine =
+        Machine::with(r#"[ "$1" = -version ] && exit; echo $$ >> PIDS; echo no more memory; exit 9"#);
+    // Nobody answers, or what answers would be taken for the server at its first breath.
+    machine.program("curl", "exit 7");
+    let output = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("no more memory"), "{}", stderr(&output));
+    assert_eq!(machine.pids().len(), 3, "its port may have been taken, so it is tried again");
+    machine.all_gone();
+}
+
+#[test]
+fn a_server_that_is_kept_outlives_its_run_until_it_is_taken_down() {
+    let machine = Machine::with(SERVER);
+    let up = machine.output(&["servers", "up", "toxiproxy"]);
+    assert!(up.status.success(), "{}", stderr(&up));
+    let exports = String::from_utf8(up.stdout).unwrap();
+    assert!(exports.starts_with("export CRED_TEST_TOXIPROXY_ADDR='http://127.0.0.1:"), "{exports}");
+    until("two processes", || machine.pids().len() == 2);
+    assert!(machine.pids().iter().all(|pid| is_alive(pid)));
+
+    let again = machine.output(&["servers", "up", "toxiproxy"]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), exports, "it is found, not started again");
+    let used = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    assert!(stderr(&used).contains("left up earlier"), "{}", stderr(&used));
+    let status = machine.output(&["servers", "status", "toxiproxy"]);
+    assert_eq!(String::from_utf8(status.stdout).unwrap(), format!("# toxiproxy 9.9.9 is up\n{exports}"));
+    assert_eq!(machine.pids().len(), 2);
+
+    assert!(machine.output(&["servers", "down", "toxiproxy"]).status.success());
+    machine.all_gone();
+    let status = machine.output(&["servers", "status", "toxiproxy"]);
+    assert_eq!(status.stdout, b"# toxiproxy is not up\n");
+}
+
+#[test]
+fn a_server_that_is_given_is_used_and_left_alone() {
+    let machine = Machine::with("exit 1");
+    let mut xtask =
+        machine.xtask(&["servers", "run", "toxiproxy", "--", "sh", "-c", "echo $CRED_TEST_TOXIPROXY_ADDR"]);
+    let output = xtask.env("CRED_TEST_TOXIPROXY_ADDR", "http://elsewhere:1").output().unwrap();
+    assert_eq!(output.stdout, b"http://elsewhere:1\n", "{}", stderr(&output));
+    assert!(stderr(&output).contains("given by CRED_TEST_TOXIPROXY_ADDR"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_that_is_given_but_does_not_answer_fails_the_run() {
+    let machine = Machine::with("exit 1");
+    machine.program("curl", "exit 7");
+    let mut xtask = machine.xtask(&["servers", "run", "toxiproxy", "--", "true"]);
+    let output = xtask.env("CRED_TEST_TOXIPROXY_ADDR", "http://elsewhere:1").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("does not answer at http://elsewhere:1"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_server_that_cannot_be_had_fails_the_run() {
+    let machine = Machine::with("exit 127");
+    machine.program("go", "echo no such version; exit 1");
+    let output = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    assert_eq!(output.status.code(), Some(1));
+    for words in ["does not run; looking further", "cannot make toxiproxy", "no such version"] {
+        assert!(stderr(&output).contains(words), "{words} is not in: {}", stderr(&output));
+    }
+    assert_eq!(fs::read_dir(machine.path("cache/servers")).unwrap().count(), 1, "only the lock");
+}
