@@ -197,3 +197,13 @@ async fn a_write_call_that_the_body_drops_leaves_doubt() {
         .unwrap_err();
     assert!(is_in_doubt(&error), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_is_no_write_is_not_in_doubt_of_its_writes() {
+    let login = Script::new([Answer::Hang, denied()]);
+    let error = executor()
+        .sequence(Operation::Connect, TargetRef::Backend, async |wire| wire.write(|_| login.call()).await)
+        .await
+        .unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
+}
