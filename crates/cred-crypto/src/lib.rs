@@ -50,6 +50,28 @@
 //! message, and no message opens under two keys. Path, key id and salts are authenticated; the metadata is sealed
 //! together with the secret and compared with the copy that the backend keeps in clear.
 //!
+//! # The sealed format, version 1
+//! ```text
+//! lp(x) = u16 length || x          opt(x) = 00 | 01 || x          integers are big-endian
+//!
+//! salt[32] || nonce[12]  one draw of the system's random source per message
+//! master[32]             the raw key, or Argon2id (version 0x13) of the passphrase's bytes with kdf_salt
+//! okm[64]                HKDF-SHA-512(salt = salt, ikm = master, info = "cred/seal/v1")
+//! key || commitment      okm[0..32] || okm[32..64]
+//! (ciphertext, tag)      AES-256-GCM(key, nonce, aad, content)
+//!
+//! aad     = "cred/aad/v1" 00 || version (01) || lp(key_id) || opt(kdf_salt[16]) || opt(lp(wrapped_key))
+//!           || salt || nonce || opt(lp(scope)) || lp(id)
+//! content = "CRP1" || u32 length of the metadata || metadata || secret
+//! metadata: fields of u16 number || u32 length || value, numbers ascending, defaults left out
+//!   1 created_at u64 ms   2 last_modified u64 ms   3 version u64   4 tags: lp(key) || lp(value), keys ascending
+//!   5 expires_at u64 ms   6 rotation policy: 01 || u64 ms (periodic), 02 || u64 ms (before expiry),
+//!                           03 || u64 ms (at), 04 (manual)
+//!   7 to 0x7fff: of newer writers, kept as they are; 0x8000 and above: reserved
+//! ```
+//! `kdf_salt` is there exactly where the key is a passphrase, `wrapped_key` (1 to 1,024 bytes) exactly where a KMS
+//! wraps the key, which a key ring's never is. The decoder takes no other bytes than the encoder writes.
+//!
 //! # Passphrases
 //! A key comes from a passphrase by Argon2id, which is meant to be slow ([`Argon2Params`]), once for each salt that the
 //! ring meets. That runs on a thread of the ring's own, one derivation at a time, never on the async runtime. The salt
