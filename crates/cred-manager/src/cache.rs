@@ -201,3 +201,20 @@ fn later(moment: Instant, by: Duration) -> Instant {
     const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
     moment.checked_add(by).or_else(|| moment.checked_add(AGES)).unwrap_or(moment)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_came_in_between_look_and_join_is_found() {
+        let rules =
+            Rules { ttl: Duration::from_secs(9), consistency: Consistency::Strong, in_doubt: Duration::ZERO };
+        let cache = Cache::new(9, rules);
+        let path: CredentialPath = "org:a/id".parse().unwrap();
+        assert!(cache.get(path.as_ref()).is_none());
+        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
+        lead.land(Ok(Some(Credential::text("x"))));
+        assert!(matches!(cache.join(path.as_ref()), Miss::Hit(_)), "loaded twice");
+    }
+}

@@ -34,6 +34,47 @@
 //! - **Truth.** A write that got no answer is
 //!   [in doubt](cred_core::StorageErrorKind::InDoubt), never silently lost and never called failed.
 //!
+//! # The cache's promise
+//! A read that starts after this manager's write was answered Ok returns that write or a later one (`Eventual`: after
+//! `point` plus one load). Another manager's write, or an attempt that lands after `in_doubt`, shows at most TTL plus one
+//! load later. Dropping a caller's future never breaks it.
+//!
+//! # The contract
+//! | operation | here | proven by |
+//! |---|---|---|
+//! | store | [`CredentialManager::store`] | `sealing::every_part_of_a_credential_comes_back`, `cache::a_read_after_a_write_never_joins_a_load_from_before_it` |
+//! | retrieve | [`CredentialManager::retrieve`] | `cache::a_value_is_loaded_once_and_kept_for_its_time`, `cache::absence_is_not_cached` |
+//! | delete | [`CredentialManager::delete`] | `cache::a_delete_and_a_rotation_invalidate_as_well` |
+//! | list | [`CredentialManager::list`] | `sealing::a_scope_is_another_place_and_a_handle_only_narrows` |
+//! | retrieve_scoped | [`CredentialManager::retrieve_scoped`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
+//! | list_scoped | [`CredentialManager::list_scoped`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
+//! | store_batch | [`CredentialManager::store_batch`] | `batch::so_many_are_in_flight_and_no_more`, `batch::of_a_duplicate_the_last_in_input_order_stands` |
+//! | retrieve_batch | [`CredentialManager::retrieve_batch`] | `batch::answers_are_in_input_order_and_duplicates_are_answered`, `batch::a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached` |
+//! | delete_batch | [`CredentialManager::delete_batch`] | `batch::so_many_are_in_flight_and_no_more` |
+//! | validate | [`CredentialManager::validate`] | `lifecycle::validation_tells_every_state_apart` |
+//! | validate_batch | [`CredentialManager::validate_batch`] | `lifecycle::a_failed_look_up_has_a_slot_and_stops_nothing` |
+//! | clear_cache | [`CredentialManager::clear_cache`] | `cache::a_scoped_handle_clears_its_own_subtree_and_has_no_stats` |
+//! | clear_cache_for | [`CredentialManager::clear_cache_for`] | `cache::clearing_also_keeps_out_what_is_being_loaded` |
+//! | cache_stats | [`CredentialManager::cache_stats`] | `cache::the_statistics_add_up`, `cache::without_a_time_or_room_nothing_is_cached_and_nothing_shared` |
+//! | builder | [`CredentialManager::builder`] | the examples of [`CredentialManagerBuilder`], two of which must not compile |
+//! | storage | [`CredentialManagerBuilder::storage`] | the same |
+//! | cache_ttl, cache_max_size | [`CredentialManagerBuilder::cache_ttl`], [`CredentialManagerBuilder::cache_max_size`] | `cache::without_a_time_or_room_nothing_is_cached_and_nothing_shared` |
+//! | batch_concurrency | [`CredentialManagerBuilder::batch_concurrency`] | `batch::so_many_are_in_flight_and_no_more` |
+//! | build | [`CredentialManagerBuilder::build`] | the examples of [`CredentialManagerBuilder`] |
+//! | list_tree | [`CredentialManager::list_tree`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
+//! | rotate | [`CredentialManager::rotate`] | `lifecycle::a_rotation_carries_creation_and_version_on` |
+//! | rekey | [`CredentialManager::rekey`] | `lifecycle::a_rekey_seals_a_tree_anew_and_changes_nothing_inside` |
+//! | refresh | [`CredentialManager::refresh`] | `cache::refresh_never_joins_a_load_and_replaces_what_was_cached` |
+//! | shutdown | [`CredentialManager::shutdown`] | `writes::shutdown_waits_for_running_writes_and_refuses_what_comes_later` |
+//!
+//! Where it departs: operations take `&CredentialId`, so that callers need not clone; keys are required besides storage;
+//! `batch_concurrency` takes a `NonZeroUsize`, since zero would hang.
+//!
+//! # Watching it
+//! Every operation is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
+//! `error`, never a value; a cache hit makes one only where somebody listens. With the feature `metrics` each is counted
+//! and timed through the `metrics` facade: `cred_operations_total`, `cred_operation_seconds`, `cred_cache_total`.
+//!
 //! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
 
 mod batch;
@@ -63,4 +104,5 @@ pub use cred_crypto as crypto;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,0 +1,213 @@
+//! Batches: bounded, ordered, each item with an answer of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+
+mod doubles;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cred_core::{Consistency, Credential, CredentialId, field};
+use cred_manager::{CredentialManager, ManagerError};
+use doubles::backend::Backend;
+use doubles::{id, keys};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+const TTL: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn build(backend: &Arc<Backend>, ttl: Duration) -> CredentialManager {
+    let limit = NonZeroUsize::new(4).unwrap();
+    CredentialManager::builder()
+        .storage(backend.clone())
+        .keys(keys())
+        .cache_ttl(ttl)
+        .batch_concurrency(limit)
+        .build()
+}
+
+fn ids(names: impl IntoIterator<Item = u32>) -> Vec<CredentialId> {
+    names.into_iter().map(|name| id(&name.to_string())).collect()
+}
+
+fn named(names: impl IntoIterator<Item = u32>) -> Vec<(CredentialId, Credential)> {
+    ids(names).into_iter().map(|id| (id.clone(), Credential::text(id.as_str()))).collect()
+}
+
+fn texts(answers: Vec<Result<Option<Credential>, ManagerError>>) -> Vec<Option<String>> {
+    let text = |credential: Credential| credential.expose_text(field::VALUE).unwrap().to_owned();
+    answers.into_iter().map(|answer| answer.unwrap().map(text)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_in_input_order_and_duplicates_are_answered() {
+    for (batch, ttl) in [(1, TTL), (1, Duration::ZERO), (3, TTL), (3, Duration::ZERO)] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let manager = build(&backend, ttl);
+        assert!(manager.store_batch(named(0..10)).await.iter().all(Result::is_ok));
+        let asked = [3, 9, 3, 77, 0, 9, 77];
+        let answers = texts(manager.retrieve_batch(ids(asked)).await);
+        let expected = asked.map(|name| (name < 10).then(|| name.to_string()));
+        assert_eq!(answers, expected, "batch {batch}, ttl {ttl:?}");
+        let calls = if batch == 1 { backend.reads() } else { backend.batches.load(Ordering::SeqCst) };
+        assert_eq!(
+            calls,
+            if batch == 1 { 4 } else { 2 },
+            "each different id once, by as few calls as can be"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_batch_has_no_answers() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = build(&backend, TTL);
+    assert!(manager.store_batch(vec![]).await.is_empty());
+    assert!(manager.retrieve_batch(vec![]).await.is_empty());
+    assert!(manager.delete_batch(vec![]).await.is_empty());
+    assert!(manager.validate_batch(vec![]).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_are_in_flight_and_no_more() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = build(&backend, TTL);
+    backend.behave(|behaviour| {
+        behaviour.write_takes = SECOND;
+        behaviour.read_takes = SECOND;
+    });
+    let started = Instant::now();
+    manager.store_batch(named(0..20)).await;
+    assert_eq!(backend.most_in_flight.load(Ordering::SeqCst), 4);
+    assert_eq!(started.elapsed(), 5 * SECOND);
+    let started = Instant::now();
+    manager.retrieve_batch(ids(0..20)).await;
+    assert_eq!(started.elapsed(), 5 * SECOND);
+    let started = Instant::now();
+    manager.delete_batch(ids(0..20)).await;
+    assert_eq!(started.elapsed(), 5 * SECOND);
+    assert_eq!(backend.most_in_flight.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_duplicate_the_last_in_input_order_stands() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = build(&backend, TTL);
+    let values = (0..30).map(|value| (id("a"), Credential::text(value.to_string()))).collect();
+    assert!(manager.store_batch(values).await.iter().all(Result::is_ok));
+    assert_eq!(texts(manager.retrieve_batch(vec![id("a")]).await), [Some("29".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_touches_its_own_slot_alone() {
+    for batch in [1, 3] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let manager = build(&backend, TTL);
+        manager.store_batch(named(0..6)).await;
+        // Sealed under a key that this manager does not have.
+        let stranger = CredentialManager::builder()
+            .storage(backend.clone())
+            .keys(Arc::new(cred_manager::crypto::KeyRing::generate("other".parse().unwrap()).unwrap()))
+            .build();
+        stranger.store(&id("3"), Credential::text("x")).await.unwrap();
+        let answers = manager.retrieve_batch(ids(0..6)).await;
+        for (number, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_err(), number == 3, "{number}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_batch_begins_no_further_items() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = build(&backend, TTL);
+    backend.behave(|behaviour| behaviour.write_takes = SECOND);
+    let mut batch = Box::pin(manager.store_batch(named(0..20)));
+    assert!((&mut batch).now_or_never().is_none());
+    sleep(SECOND / 2).await;
+    drop(batch);
+    sleep(10 * SECOND).await;
+    assert_eq!(manager.list().await.unwrap().len(), 4, "those that had begun, and no other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
+    for batch in [1, 2] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let manager = build(&backend, TTL);
+        backend.behave(|behaviour| {
+            behaviour.write_takes = SECOND;
+            behaviour.read_takes = SECOND;
+        });
+        let work = async {
+            tokio::join!(
+                manager.store_batch(named((0..10).chain(0..10))),
+                manager.store_batch(named((0..10).rev().chain(0..10))),
+                manager.retrieve_batch(ids((0..10).chain(0..10))),
+                manager.retrieve_batch(ids((0..10).rev())),
+                manager.delete_batch(ids((0..10).rev().chain(0..10))),
+            )
+        };
+        let (stored, again, read, reversed, deleted) = timeout(600 * SECOND, work).await.unwrap();
+        assert_eq!(
+            [stored.len(), again.len(), read.len(), reversed.len(), deleted.len()],
+            [20, 20, 20, 10, 20]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
+    for batch in [1, 8] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let manager = build(&backend, TTL);
+        manager.store_batch(named(0..4)).await;
+        backend.behave(|behaviour| behaviour.read_takes = SECOND);
+        manager.retrieve(&id("0")).await.unwrap();
+        let one = id("1");
+        let (single, answers) = tokio::join!(manager.retrieve(&one), manager.retrieve_batch(ids(0..4)));
+        single.unwrap();
+        assert_eq!(texts(answers).len(), 4);
+        assert_eq!(manager.cache_stats().unwrap().loads, 4, "batch {batch}: one load for each");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_concurrent_operations_finish() {
+    let backend = Backend::with_batch(Consistency::Strong, 5);
+    let manager = build(&backend, TTL);
+    let work = (0..10_000_u32).map(|number| {
+        let manager = manager.clone();
+        tokio::spawn(async move {
+            let name = id(&(number % 100).to_string());
+            match number % 5 {
+                0 => manager.store(&name, Credential::text("x")).await.is_ok(),
+                1 => manager.delete(&name).await.is_ok(),
+                2 => manager.retrieve_batch(ids(0..20)).await.len() == 20,
+                3 => manager.refresh(&name).await.is_ok(),
+                _ => manager.retrieve(&name).await.is_ok(),
+            }
+        })
+    });
+    let answers = timeout(120 * SECOND, futures_util::future::join_all(work)).await.unwrap();
+    assert!(answers.into_iter().all(|answer| answer.unwrap()));
+}
+
+#[test]
+fn every_future_can_be_spawned() {
+    fn is_send<T: Send>(_: T) {}
+    fn check(manager: &CredentialManager, id: &CredentialId) {
+        is_send(manager.store(id, Credential::text("x")));
+        is_send(manager.retrieve(id));
+        is_send(manager.store_batch(vec![]));
+        is_send(manager.retrieve_batch(vec![]));
+        is_send(manager.delete_batch(vec![]));
+        is_send(manager.validate_batch(vec![]));
+        is_send(manager.rotate(id, Credential::text("x")));
+        is_send(manager.rekey(true, |_| ()));
+        is_send(manager.shutdown());
+    }
+    let _ = check;
+}

@@ -1,0 +1,404 @@
+//! The cache's promise, rule by rule, on a clock that the tests hold.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+
+mod doubles;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{Consistency, Credential, Timestamp, field};
+use cred_manager::{CredentialManager, ManagerError};
+use doubles::backend::Backend;
+use doubles::{id, keys};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+const TTL: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn cached(backend: &Arc<Backend>) -> CredentialManager {
+    CredentialManager::builder().storage(backend.clone()).keys(keys()).cache_ttl(TTL).build()
+}
+
+fn strong() -> (Arc<Backend>, CredentialManager) {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = cached(&backend);
+    (backend, manager)
+}
+
+async fn store(manager: &CredentialManager, value: &str) {
+    manager.store(&id("a"), Credential::text(value)).await.unwrap();
+}
+
+fn text(credential: Option<Credential>) -> Option<String> {
+    credential.map(|credential| credential.expose_text(field::VALUE).unwrap().to_owned())
+}
+
+async fn read(manager: &CredentialManager) -> Option<String> {
+    text(manager.retrieve(&id("a")).await.unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_loaded_once_and_kept_for_its_time() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    for _ in 0..5 {
+        assert_eq!(read(&manager).await.as_deref(), Some("1"));
+    }
+    assert_eq!(backend.reads(), 1);
+    sleep(TTL - SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 1);
+    sleep(SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 2, "kept beyond its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_load_does_not_lengthen_the_time_of_its_value() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    backend.behave(|behaviour| behaviour.read_takes = 8 * SECOND);
+    read(&manager).await;
+    sleep(TTL - 9 * SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 1);
+    sleep(SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 2, "the time ran from the end of the load");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_time_or_room_nothing_is_cached_and_nothing_shared() {
+    for (ttl, size) in [(Duration::ZERO, 10), (TTL, 0)] {
+        let backend = Backend::new(Consistency::Strong);
+        let manager = CredentialManager::builder()
+            .storage(backend.clone())
+            .keys(keys())
+            .cache_ttl(ttl)
+            .cache_max_size(size)
+            .build();
+        assert!(manager.cache_stats().is_none());
+        store(&manager, "1").await;
+        join_all((0..5).map(|_| read(&manager))).await;
+        assert_eq!(backend.reads(), 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn absence_is_not_cached() {
+    let (backend, manager) = strong();
+    assert_eq!(read(&manager).await, None);
+    assert_eq!(read(&manager).await, None);
+    assert_eq!(backend.reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_misses_of_one_path_are_one_call_also_when_it_fails() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    backend.behave(|behaviour| behaviour.read_takes = SECOND);
+    assert!(
+        join_all((0..1_000).map(|_| read(&manager))).await.iter().all(|value| value.as_deref() == Some("1"))
+    );
+    assert_eq!(backend.reads(), 1);
+
+    manager.clear_cache().unwrap();
+    backend.behave(|behaviour| behaviour.reads_fail = true);
+    let a = id("a");
+    let failed = join_all((0..1_000).map(|_| manager.retrieve(&a))).await;
+    assert!(failed.iter().all(|answer| answer.as_ref().is_err_and(ManagerError::is_transient)));
+    assert_eq!(backend.reads(), 2);
+    assert_eq!(manager.cache_stats().unwrap().failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_goes_on_when_the_reader_who_began_it_leaves() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    backend.behave(|behaviour| behaviour.read_takes = SECOND);
+    let a = id("a");
+    let mut first = Box::pin(manager.retrieve(&a));
+    assert!((&mut first).now_or_never().is_none());
+    let mut second = Box::pin(manager.retrieve(&a));
+    assert!((&mut second).now_or_never().is_none());
+    drop(first);
+    assert_eq!(text(second.await.unwrap()).as_deref(), Some("1"));
+    assert_eq!(backend.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_runs_although_nobody_polls() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    backend.behave(|behaviour| behaviour.read_takes = SECOND);
+    let a = id("a");
+    let mut stalled = Box::pin(manager.retrieve(&a));
+    assert!((&mut stalled).now_or_never().is_none());
+    sleep(2 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("1"));
+    assert_eq!(backend.reads(), 1, "the value came in while the reader slept");
+    drop(stalled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_after_a_write_never_joins_a_load_from_before_it() {
+    let (backend, manager) = strong();
+    store(&manager, "old").await;
+    backend.behave(|behaviour| behaviour.read_takes = 5 * SECOND);
+    let a = id("a");
+    let mut early = Box::pin(manager.retrieve(&a));
+    assert!((&mut early).now_or_never().is_none());
+    sleep(SECOND).await;
+    store(&manager, "new").await;
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "joined a flight from before the write");
+    assert_eq!(text(early.await.unwrap()).as_deref(), Some("old"), "it had begun before");
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "the early load was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_overlaps_a_write_is_not_kept() {
+    let (backend, manager) = strong();
+    store(&manager, "old").await;
+    backend.behave(|behaviour| {
+        behaviour.write_takes = 2 * SECOND;
+        behaviour.read_takes = 3 * SECOND;
+    });
+    let a = id("a");
+    let (stored, during) = tokio::join!(manager.store(&a, Credential::text("new")), async {
+        sleep(SECOND).await;
+        read(&manager).await
+    });
+    stored.unwrap();
+    assert_eq!(during.as_deref(), Some("old"), "the write was not answered yet");
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "inserted without its flight");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_write_invalidates_when_it_ends() {
+    let (backend, manager) = strong();
+    store(&manager, "old").await;
+    read(&manager).await;
+    backend.behave(|behaviour| behaviour.write_takes = 2 * SECOND);
+    let a = id("a");
+    let mut write = Box::pin(manager.store(&a, Credential::text("new")));
+    assert!((&mut write).now_or_never().is_none());
+    drop(write);
+    sleep(3 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_and_a_rotation_invalidate_as_well() {
+    let (_, manager) = strong();
+    store(&manager, "1").await;
+    read(&manager).await;
+    manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
+    assert_eq!(read(&manager).await.as_deref(), Some("2"));
+    manager.delete(&id("a")).await.unwrap();
+    assert_eq!(read(&manager).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_loaded_while_a_write_may_lag_is_kept() {
+    let lag = 4 * SECOND;
+    let backend = Backend::new(Consistency::Eventual { point: 5 * SECOND, list: TTL });
+    let manager = cached(&backend);
+    store(&manager, "old").await;
+    sleep(10 * SECOND).await;
+    backend.behave(|behaviour| behaviour.lag = lag);
+    store(&manager, "new").await;
+    assert_eq!(read(&manager).await.as_deref(), Some("old"), "this backend lags, and may");
+    sleep(5 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "the lagging read was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_began_in_a_quiet_time_is_not_kept_although_it_ends_after() {
+    let backend = Backend::new(Consistency::Eventual { point: 5 * SECOND, list: TTL });
+    let manager = cached(&backend);
+    store(&manager, "old").await;
+    sleep(10 * SECOND).await;
+    backend.behave(|behaviour| {
+        behaviour.lag = 4 * SECOND;
+        behaviour.read_takes = 6 * SECOND;
+    });
+    store(&manager, "new").await;
+    assert_eq!(read(&manager).await.as_deref(), Some("old"));
+    assert_eq!(
+        read(&manager).await.as_deref(),
+        Some("new"),
+        "the quiet time was judged at the end of the load"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_write_in_doubt_nothing_is_kept_until_it_cannot_land_any_more() {
+    let (backend, manager) = strong();
+    store(&manager, "old").await;
+    backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
+    let error = manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
+    assert!(error.may_have_written());
+    backend.behave(|behaviour| behaviour.writes_land_late = None);
+    sleep(20 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("old"));
+    sleep(10 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("late"), "kept although the write could still land");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
+    let (backend, manager) = strong();
+    store(&manager, "old").await;
+    backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
+    manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
+    backend.behave(|behaviour| behaviour.writes_land_late = None);
+    store(&manager, "answered").await;
+    assert_eq!(read(&manager).await.as_deref(), Some("answered"));
+    sleep(26 * SECOND).await;
+    assert_eq!(read(&manager).await.as_deref(), Some("late"), "the late write was hidden by the cache");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    read(&manager).await;
+    // Another manager, with the same keys, writes behind this one's back: a raw copy of a later value.
+    let other = CredentialManager::builder().storage(backend.clone()).keys(keys()).build();
+    other.delete(&id("a")).await.unwrap();
+    assert_eq!(read(&manager).await.as_deref(), Some("1"), "unseen for at most its time");
+    assert_eq!(text(manager.refresh(&id("a")).await.unwrap()), None);
+    assert_eq!(read(&manager).await, None, "what a refresh found absent was still handed out");
+
+    store(&manager, "2").await;
+    backend.behave(|behaviour| behaviour.read_takes = 3 * SECOND);
+    let a = id("a");
+    let mut slow = Box::pin(manager.retrieve(&a));
+    assert!((&mut slow).now_or_never().is_none());
+    sleep(SECOND).await;
+    let before = backend.reads();
+    manager.refresh(&a).await.unwrap();
+    assert_eq!(backend.reads(), before + 1, "a refresh joined the flight that was there");
+    slow.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_leaves_what_was_cached() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    read(&manager).await;
+    backend.behave(|behaviour| behaviour.reads_fail = true);
+    manager.refresh(&id("a")).await.unwrap_err();
+    assert_eq!(read(&manager).await.as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clearing_also_keeps_out_what_is_being_loaded() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    for clear in
+        [CredentialManager::clear_cache, |manager: &CredentialManager| manager.clear_cache_for(&id("a"))]
+    {
+        backend.behave(|behaviour| behaviour.read_takes = SECOND);
+        let a = id("a");
+        let mut load = Box::pin(manager.retrieve(&a));
+        assert!((&mut load).now_or_never().is_none());
+        clear(&manager).unwrap();
+        load.await.unwrap();
+        let before = backend.reads();
+        read(&manager).await;
+        assert_eq!(backend.reads(), before + 1, "a load from before the clearing was kept");
+        clear(&manager).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scoped_handle_clears_its_own_subtree_and_has_no_stats() {
+    let (backend, manager) = strong();
+    let (org, other) = (
+        manager.scoped("org:a".parse().unwrap()).unwrap(),
+        manager.scoped("org:ab".parse().unwrap()).unwrap(),
+    );
+    let team = org.scoped("org:a/team:x".parse().unwrap()).unwrap();
+    let all = [&manager, &org, &team, &other];
+    for handle in all {
+        store(handle, "1").await;
+        read(handle).await;
+    }
+    assert!(org.cache_stats().is_none());
+    org.clear_cache().unwrap();
+    let before = backend.reads();
+    for handle in all {
+        read(handle).await;
+    }
+    assert_eq!(backend.reads(), before + 2, "org:a and org:a/team:x, and no other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_value_is_handed_out_and_kept_for_a_second_at_most() {
+    let (backend, manager) = strong();
+    let expired = Credential::text("1").with_expires_at(Timestamp::from_unix_millis(5));
+    manager.store(&id("a"), expired).await.unwrap();
+    assert_eq!(read(&manager).await.as_deref(), Some("1"));
+    read(&manager).await;
+    assert_eq!(backend.reads(), 1);
+    sleep(SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_is_kept_no_longer_than_it_is_valid() {
+    let (backend, manager) = strong();
+    let soon = Timestamp::now().saturating_add(10 * SECOND);
+    manager.store(&id("a"), Credential::text("1").with_expires_at(soon)).await.unwrap();
+    read(&manager).await;
+    sleep(11 * SECOND).await;
+    read(&manager).await;
+    assert_eq!(backend.reads(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_load_fails_its_readers_and_the_next_one_begins_anew() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    backend.behave(|behaviour| behaviour.reads_panic = true);
+    let error = manager.retrieve(&id("a")).await.unwrap_err();
+    assert!(error.to_string().starts_with("could not retrieve credential `a` in backend"), "{error}");
+    backend.behave(|behaviour| behaviour.reads_panic = false);
+    assert_eq!(read(&manager).await.as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_expiry_is_one_load() {
+    let (backend, manager) = strong();
+    store(&manager, "1").await;
+    read(&manager).await;
+    sleep(TTL).await;
+    join_all((0..200).map(|_| read(&manager))).await;
+    assert_eq!(backend.reads(), 2);
+    assert_eq!(manager.cache_stats().unwrap().expirations, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_statistics_add_up() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager =
+        CredentialManager::builder().storage(backend).keys(keys()).cache_ttl(TTL).cache_max_size(50).build();
+    for number in 0..200 {
+        let id = id(&number.to_string());
+        manager.store(&id, Credential::text("x")).await.unwrap();
+        manager.retrieve(&id).await.unwrap();
+        manager.retrieve(&id).await.unwrap();
+    }
+    let stats = manager.cache_stats().unwrap();
+    assert_eq!((stats.hits, stats.misses, stats.loads, stats.failures), (200, 200, 200, 0));
+    assert_eq!(stats.capacity, 50);
+    assert!(stats.size <= 50, "{stats:?}");
+    assert_eq!(stats.evictions, 200 - u64::try_from(stats.size).unwrap());
+    assert_eq!(stats.hit_rate(), 0.5);
+    manager.shutdown().await.unwrap();
+    assert_eq!(manager.cache_stats().unwrap().size, 0, "secrets outlived the shutdown");
+}

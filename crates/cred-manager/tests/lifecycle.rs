@@ -1,0 +1,248 @@
+//! Rotation, validation, re-key, and the scope operations of the contract.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+
+mod doubles;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{
+    Consistency, Credential, CredentialContext, PathRef, RotationPolicy, StorageErrorKind, StorageProvider,
+    Timestamp, field,
+};
+use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_manager::{CredentialManager, ManagerError, ValidationResult};
+use doubles::backend::Backend;
+use doubles::{id, keys, manager, memory};
+use futures_util::future::join_all;
+
+fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
+    CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
+}
+
+fn text(credential: &Credential) -> &str {
+    credential.expose_text(field::VALUE).unwrap()
+}
+
+#[tokio::test]
+async fn a_rotation_carries_creation_and_version_on() {
+    let manager = manager(memory());
+    manager.store(&id("a"), Credential::text("1").with_tag("env", "prod").unwrap()).await.unwrap();
+    let first = manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
+    let second = manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
+    assert_eq!((second.created_at, second.version), (first.created_at, 2));
+    assert!(second.last_modified >= first.last_modified);
+    let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    assert_eq!((text(&read), read.lifecycle()), ("2", Some(second)));
+    assert!(read.tags().is_empty(), "the fresh credential's tags count");
+}
+
+#[tokio::test]
+async fn a_rotation_of_nothing_is_not_found() {
+    let manager = manager(memory());
+    let error = manager.rotate(&id("a"), Credential::text("1")).await.unwrap_err();
+    assert!(matches!(&error, ManagerError::Storage(error) if error.is_not_found()), "{error}");
+    assert!(manager.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn rotations_by_several_managers_each_get_a_version_of_their_own() {
+    let (provider, keys) = (memory(), keys());
+    let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
+    managers[0].store(&id("a"), Credential::text("first")).await.unwrap();
+    let a = id("a");
+    let rotations = managers.iter().map(|manager| manager.rotate(&a, Credential::text("next")));
+    let mut versions: Vec<_> =
+        join_all(rotations).await.into_iter().map(|done| done.unwrap().version).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, [2, 3, 4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_compare_and_set_rotations_of_one_manager_are_still_in_order() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = over(backend.clone(), &keys());
+    manager.store(&id("a"), Credential::text("first")).await.unwrap();
+    backend.behave(|behaviour| behaviour.write_takes = Duration::from_secs(1));
+    let a = id("a");
+    let rotations = (0..4).map(|_| manager.rotate(&a, Credential::text("next")));
+    let versions: Vec<_> = join_all(rotations).await.into_iter().map(|done| done.unwrap().version).collect();
+    assert_eq!(versions, [2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn validation_tells_every_state_apart() {
+    let provider = memory();
+    let manager = manager(provider.clone());
+    let now = Timestamp::now();
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    for (name, credential) in [
+        ("valid", Credential::text("x")),
+        ("soon", Credential::text("x").with_expires_at(now.saturating_add(days(3)))),
+        ("later", Credential::text("x").with_expires_at(now.saturating_add(days(30)))),
+        ("expired", Credential::text("x").with_expires_at(now.saturating_sub(days(1)))),
+        ("due", Credential::text("x").with_rotation(RotationPolicy::periodic(Duration::ZERO))),
+        ("broken", Credential::text("x")),
+        ("moved", Credential::text("x")),
+    ] {
+        manager.store(&id(name), credential).await.unwrap();
+    }
+    provider.edit_payload(PathRef::new(None, &id("broken")), |payload| payload.truncate(9));
+    let root = CredentialContext::unscoped();
+    let (data, metadata) = provider.retrieve(&id("valid"), &root).await.unwrap();
+    provider.store(&id("moved"), data, metadata, &root).await.unwrap();
+
+    let names = ["valid", "soon", "later", "expired", "due", "broken", "moved", "absent", "valid"];
+    let found = manager.validate_batch(names.map(id).to_vec()).await;
+    assert!(
+        matches!(
+            found.as_slice(),
+            [
+                ValidationResult::Valid,
+                ValidationResult::ExpiringSoon { .. },
+                ValidationResult::Valid,
+                ValidationResult::Expired { .. },
+                ValidationResult::RotationDue { .. },
+                ValidationResult::Unreadable { error: ManagerError::Storage(_) },
+                ValidationResult::Unreadable { error: ManagerError::Seal(_) },
+                ValidationResult::NotFound,
+                ValidationResult::Valid,
+            ]
+        ),
+        "{found:#?}"
+    );
+    let usable: Vec<_> = found.iter().map(ValidationResult::is_usable).collect();
+    assert_eq!(usable, [true, true, true, false, true, false, false, false, true]);
+    assert!(matches!(manager.validate(&id("absent")).await, Ok(ValidationResult::NotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = over(backend.clone(), &keys());
+    backend.behave(|behaviour| behaviour.reads_fail = true);
+    let found = manager.validate_batch(vec![id("a"), id("b")]).await;
+    assert!(matches!(
+        found.as_slice(),
+        [ValidationResult::LookupFailed { .. }, ValidationResult::LookupFailed { .. }]
+    ));
+    assert!(manager.validate(&id("a")).await.unwrap_err().is_transient());
+}
+
+#[tokio::test]
+async fn the_scope_operations_stay_inside_the_handle() {
+    let root = manager(memory());
+    let org = root.scoped("org:a".parse().unwrap()).unwrap();
+    for scope in ["org:a", "org:a/team:x", "org:a/team:y", "org:ab"] {
+        let handle = root.scoped(scope.parse().unwrap()).unwrap();
+        handle.store(&id("same"), Credential::text(scope)).await.unwrap();
+    }
+    org.store(&id("own"), Credential::text("x")).await.unwrap();
+    root.store(&id("free"), Credential::text("x")).await.unwrap();
+
+    let team = "org:a/team:x".parse().unwrap();
+    assert_eq!(text(&org.retrieve_scoped(&id("same"), &team).await.unwrap().unwrap()), "org:a/team:x");
+    assert!(org.retrieve_scoped(&id("absent"), &team).await.unwrap().is_none());
+    for (name, scope) in [("same", "org:ab"), ("absent", "org:ab"), ("same", "org:zz")] {
+        let error = org.retrieve_scoped(&id(name), &scope.parse().unwrap()).await.unwrap_err();
+        assert!(
+            matches!(error, ManagerError::ScopeViolation { .. }),
+            "what is there must not matter: {error}"
+        );
+    }
+    assert_eq!(org.list_scoped(&"org:a".parse().unwrap()).await.unwrap(), [id("own"), id("same")]);
+    assert_eq!(org.list_scoped(&team).await.unwrap(), [id("same")]);
+    assert!(org.list_scoped(&"org:ab".parse().unwrap()).await.is_err());
+    let paths: Vec<_> = org.list_tree().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(paths, ["org:a/own", "org:a/same", "org:a/team:x/same", "org:a/team:y/same"]);
+    assert_eq!(root.list_tree().await.unwrap().len(), 6);
+    assert_eq!(root.list().await.unwrap(), [id("free")]);
+}
+
+/// The key ring before and after a change of the active key.
+fn old_and_new() -> (Arc<KeyRing>, Arc<KeyRing>) {
+    let raw = |byte: u8| SealingKey::from_bytes(cred_core::Zeroizing::new([byte; 32]));
+    let (old_id, new_id) = ("old".parse().unwrap(), "new".parse::<cred_core::KeyId>().unwrap());
+    let old = KeyRing::builder(cred_core::KeyId::clone(&old_id)).key(old_id.clone(), raw(1)).build().unwrap();
+    let new = KeyRing::builder(new_id.clone()).key(new_id, raw(2)).key(old_id, raw(1)).build().unwrap();
+    (Arc::new(old), Arc::new(new))
+}
+
+#[tokio::test]
+async fn a_rekey_seals_a_tree_anew_and_changes_nothing_inside() {
+    for conditional in [true, false] {
+        let (old, new) = old_and_new();
+        let storage: Arc<dyn StorageProvider> = match conditional {
+            true => Arc::new(memory()),
+            false => Backend::new(Consistency::Strong),
+        };
+        let before = over(storage.clone(), &old);
+        let tenant = before.scoped("org:a".parse().unwrap()).unwrap();
+        let stored = Credential::api_key("k").with_tag("env", "prod").unwrap();
+        for name in ["x", "y", "z"] {
+            tenant.store(&id(name), stored.clone()).await.unwrap();
+        }
+        before.store(&id("outside"), stored.clone()).await.unwrap();
+        tenant.rotate(&id("x"), stored.clone()).await.unwrap();
+        let lifecycle = tenant.retrieve(&id("x")).await.unwrap().unwrap().lifecycle();
+
+        let after = over(storage.clone(), &new);
+        let tenant = after.scoped("org:a".parse().unwrap()).unwrap();
+        let mut seen = Vec::new();
+        let dry = tenant.rekey(true, |report| seen.push(report.done())).await.unwrap();
+        assert_eq!((dry.found, dry.resealed, dry.is_complete(), seen), (3, 3, true, vec![1, 2, 3]));
+        assert!(before.retrieve(&id("outside")).await.is_ok(), "a dry run wrote");
+
+        let report = tenant.rekey(false, |_| ()).await.unwrap();
+        assert_eq!((report.found, report.resealed, report.is_complete()), (3, 3, true));
+        let again = tenant.rekey(false, |_| ()).await.unwrap();
+        assert_eq!((again.resealed, again.current, again.is_complete()), (0, 3, true));
+
+        let read = tenant.retrieve(&id("x")).await.unwrap().unwrap();
+        assert_eq!((&read, read.lifecycle()), (&stored, lifecycle));
+        let ctx = CredentialContext::scoped("org:a".parse().unwrap());
+        assert_eq!(storage.retrieve(&id("x"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+        let outside = storage.retrieve(&id("outside"), &CredentialContext::unscoped()).await.unwrap();
+        assert_eq!(outside.0.key_id.as_str(), "old", "beyond the handle's scope");
+    }
+}
+
+#[tokio::test]
+async fn a_rekey_goes_on_past_what_fails_and_names_it() {
+    let (old, new) = old_and_new();
+    let provider = memory();
+    let before = over(provider.clone(), &old);
+    for name in ["a", "b", "c"] {
+        before.store(&id(name), Credential::text("x")).await.unwrap();
+    }
+    provider.edit_payload(PathRef::new(None, &id("b")), |payload| payload.truncate(9));
+    let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
+    assert_eq!((report.resealed, report.is_complete()), (2, false));
+    assert_eq!(report.failed.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["b"]);
+    let ManagerError::Storage(error) = &report.failed[0].1 else { panic!("{report:?}") };
+    assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }));
+}
+
+#[tokio::test]
+async fn concurrent_writers_lose_nothing_to_a_rekey() {
+    let (old, new) = old_and_new();
+    let provider = memory();
+    let (writer, rekeyer) = (over(provider.clone(), &new), over(provider.clone(), &new));
+    let before = over(provider.clone(), &old);
+    for name in 0..50 {
+        before.store(&id(&name.to_string()), Credential::text("old")).await.unwrap();
+    }
+    let write = tokio::spawn(async move {
+        for name in 0..50 {
+            writer.store(&id(&name.to_string()), Credential::text("new")).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    });
+    let report = rekeyer.rekey(false, |_| ()).await.unwrap();
+    write.await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    for name in 0..50 {
+        let read = rekeyer.retrieve(&id(&name.to_string())).await.unwrap().unwrap();
+        assert_eq!(text(&read), "new", "a re-key brought an older value back");
+    }
+}
