@@ -1,1 +1,1 @@
-//! Benchmarks live in `benches/benches`.
+//! The benchmarks are in `benches/`; `docs/performance.md` has their ratios and the commands.
