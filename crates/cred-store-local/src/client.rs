@@ -1,0 +1,285 @@
+//! The files: each method is the whole blocking work of one operation. Nothing else here knows the operating system.
+
+mod directory;
+mod lock;
+mod temporary;
+mod walk;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cred_core::{
+    ConfigError, CredentialFilter, CredentialId, CredentialPath, Limits, Operation, PathRef, Revision,
+    ScopeId, StorageError, StorageErrorKind,
+};
+use cred_provider_kit::naming::FileNames;
+use cred_provider_kit::{CredentialFile, limits};
+use sha2::{Digest, Sha256};
+
+use self::directory::Directory;
+use self::lock::StoreLock;
+use self::temporary::Temporary;
+use self::walk::Walk;
+use crate::LocalStorageConfig;
+use crate::error::WriteError;
+
+/// What must be stored for a write to happen.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Anything,
+    Nothing,
+    Exactly(Revision),
+}
+
+/// When a write gives up, and the time that it was given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) limit: Duration,
+}
+
+impl Deadline {
+    fn check(&self) -> Result<(), StorageError> {
+        match Instant::now() < self.at {
+            true => Ok(()),
+            false => Err(StorageErrorKind::Timeout { limit: self.limit }.into()),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    base: PathBuf,
+    create_dir: bool,
+    locking: bool,
+    names: FileNames,
+    /// Bytes of the longest file that is read.
+    max_read_len: usize,
+    /// Whether the base was there once: from then on its absence is an outage.
+    opened: AtomicBool,
+}
+
+impl Client {
+    /// A valid configuration is expected.
+    pub(crate) fn new(config: LocalStorageConfig) -> Result<Self, ConfigError> {
+        let (names, max_read_len) = (config.names()?, config.max_read_len());
+        let LocalStorageConfig { base_path: base, create_dir, enable_locking: locking, .. } = config;
+        Ok(Self { base, create_dir, locking, names, max_read_len, opened: AtomicBool::new(false) })
+    }
+
+    /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
+    pub(crate) fn connect(&self) -> Result<(), StorageError> {
+        self.opened.store(false, Ordering::Relaxed);
+        self.base().map(drop)
+    }
+
+    pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
+        self.decode(&self.bytes(path)?, path)
+    }
+
+    pub(crate) fn retrieve_with_revision(
+        &self,
+        path: PathRef<'_>,
+    ) -> Result<(CredentialFile, Revision), StorageError> {
+        let bytes = self.bytes(path)?;
+        Ok((self.decode(&bytes, path)?, revision(&bytes)))
+    }
+
+    pub(crate) fn exists(&self, path: PathRef<'_>) -> Result<bool, StorageError> {
+        match self.directory(path.scope)? {
+            Some(directory) => directory.has_file(&self.names.file(path.id).text),
+            None => Ok(false),
+        }
+    }
+
+    /// The file of one store of a path. It tells its path exactly where the names cannot.
+    pub(crate) fn address(&self, file: CredentialFile, path: PathRef<'_>) -> CredentialFile {
+        let place = self.names.is_hashed(path).then(|| path.to_owned());
+        file.with_path(place).with_mark(Some(fastrand::u128(..).to_be_bytes()))
+    }
+
+    /// Replaces the file of a path where the condition holds.
+    pub(crate) fn store(
+        &self,
+        path: PathRef<'_>,
+        file: &CredentialFile,
+        condition: &Condition,
+        limits: &Limits,
+        deadline: Deadline,
+    ) -> Result<Revision, WriteError> {
+        deadline.check()?;
+        let bytes = file.encode()?;
+        limits::check(limits, &bytes, &file.metadata)?;
+
+        let base = self.base()?;
+        let target = self.created_directory(&base, path.scope)?;
+        let name = self.names.file(path.id).text;
+        let mut temporary = Temporary::create(&base)?;
+        temporary.write(&bytes)?;
+
+        let lock = self.lock(&base, deadline)?;
+        self.check(&target, &name, condition)?;
+        deadline.check()?;
+        temporary.rename(&target, &name)?;
+        drop(lock);
+        target.sync().map_err(not_durable)?;
+        Ok(revision(&bytes))
+    }
+
+    /// Removes whatever has the path's name, readable or not.
+    pub(crate) fn delete(&self, path: PathRef<'_>, deadline: Deadline) -> Result<(), WriteError> {
+        let base = self.base()?;
+        let Some(directory) = self.directory_below(base.try_clone()?, path.scope)? else { return Ok(()) };
+        let lock = self.lock(&base, deadline)?;
+        deadline.check()?;
+        directory.remove(&self.names.file(path.id).text)?;
+        drop(lock);
+        // Also where nothing was there: an earlier removal may not be durable yet.
+        directory.sync().map_err(not_durable)
+    }
+
+    pub(crate) fn list(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+        deadline: Deadline,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let base = self.base()?;
+        let Some(directory) = self.directory_below(base.try_clone()?, scope)? else { return Ok(Vec::new()) };
+        let paths = Walk::new(self, Operation::List, &base, filter, deadline).list(&directory, scope)?;
+        Ok(paths.into_iter().map(|path| path.id).collect())
+    }
+
+    pub(crate) fn list_tree(
+        &self,
+        scope: Option<&ScopeId>,
+        filter: Option<&CredentialFilter>,
+        deadline: Deadline,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let base = self.base()?;
+        let Some(directory) = self.directory_below(base.try_clone()?, scope)? else { return Ok(Vec::new()) };
+        Walk::new(self, Operation::ListTree, &base, filter, deadline).tree(directory, scope)
+    }
+}
+
+/// What the operations are made of.
+impl Client {
+    fn base(&self) -> Result<Directory, StorageError> {
+        if self.opened.load(Ordering::Relaxed) {
+            return Directory::base(&self.base)?.ok_or_else(|| self.base_is_missing());
+        }
+        let base = match Directory::base(&self.base)? {
+            Some(base) => base,
+            None if self.create_dir => Directory::create_base(&self.base)?,
+            None => return Err(self.base_is_missing()),
+        };
+        // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
+        let _ = temporary::sweep(&base);
+        self.opened.store(true, Ordering::Relaxed);
+        Ok(base)
+    }
+
+    fn base_is_missing(&self) -> StorageError {
+        let base = self.base.display();
+        StorageError::unavailable(format!(
+            "its directory `{base}` is missing, so mount, restore or create it"
+        ))
+    }
+
+    /// The directory of a scope; `None`: nothing was ever stored there.
+    fn directory(&self, scope: Option<&ScopeId>) -> Result<Option<Directory>, StorageError> {
+        self.directory_below(self.base()?, scope)
+    }
+
+    fn directory_below(
+        &self,
+        base: Directory,
+        scope: Option<&ScopeId>,
+    ) -> Result<Option<Directory>, StorageError> {
+        let mut directory = base;
+        for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
+            match directory.child(&name.text)? {
+                Some(child) => directory = child,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(directory))
+    }
+
+    fn created_directory(
+        &self,
+        base: &Directory,
+        scope: Option<&ScopeId>,
+    ) -> Result<Directory, StorageError> {
+        let mut directory = base.try_clone()?;
+        for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
+            directory = directory.child_or_create(&name.text)?;
+        }
+        Ok(directory)
+    }
+
+    fn lock(&self, base: &Directory, deadline: Deadline) -> Result<Option<StoreLock>, StorageError> {
+        self.locking.then(|| StoreLock::acquire(base, deadline.at)).transpose()
+    }
+
+    fn bytes(&self, path: PathRef<'_>) -> Result<Vec<u8>, StorageError> {
+        let directory = self.directory(path.scope)?.ok_or_else(not_found)?;
+        self.read(&directory, &self.names.file(path.id).text)?.ok_or_else(not_found)
+    }
+
+    /// The bytes of a file; `None`: it is not there.
+    fn read(&self, directory: &Directory, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(file) = directory.open_file(name)? else { return Ok(None) };
+        if self.locking {
+            file.share()?;
+        }
+        file.read(self.max_read_len).map(Some)
+    }
+
+    /// What the bytes at the place of a path hold.
+    fn decode(&self, bytes: &[u8], path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
+        let file = CredentialFile::decode(bytes)?;
+        // A path stands in the file exactly where the names cannot tell it.
+        let expected = self.names.is_hashed(path).then(|| path.to_owned());
+        match file.path == expected {
+            true => Ok(file),
+            false => Err(StorageError::corrupted("the file is that of another credential")),
+        }
+    }
+
+    fn check(&self, directory: &Directory, name: &str, condition: &Condition) -> Result<(), StorageError> {
+        match condition {
+            Condition::Anything => Ok(()),
+            Condition::Nothing => match directory.has_file(name)? {
+                false => Ok(()),
+                true => Err(StorageError::conflict("something is stored there already")),
+            },
+            Condition::Exactly(expected) => match self.read(directory, name)? {
+                Some(bytes) if revision(&bytes) == *expected => Ok(()),
+                Some(_) => Err(StorageError::conflict("another revision is stored")),
+                None => Err(StorageError::conflict("nothing is stored there any more")),
+            },
+        }
+    }
+}
+
+/// The hash of a file. Each store has a mark of its own in it, so no two have the same.
+fn revision(bytes: &[u8]) -> Revision {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Revision::new(text)
+}
+
+fn not_found() -> StorageError {
+    StorageErrorKind::NotFound.into()
+}
+
+fn not_durable(error: StorageError) -> WriteError {
+    let reason = "the directory could not be synced".into();
+    WriteError::Doubtful(error.with_kind(StorageErrorKind::NotDurable { reason }))
+}

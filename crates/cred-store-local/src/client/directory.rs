@@ -1,0 +1,260 @@
+//! Directories and files below the base, opened one name at a time: no name is ever resolved through a link, and what was
+//! checked is what is used.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open, openat,
+    statat, unlinkat,
+};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::geteuid;
+
+use crate::error::{from_errno, from_io};
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Opening a pipe must not wait for its other end.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    fd: OwnedFd,
+    place: PathBuf,
+}
+
+impl Directory {
+    /// The base; `None`: it is not there. It alone may be a link, as the user named it.
+    pub(super) fn base(place: &Path) -> Result<Option<Self>, StorageError> {
+        let opened = retry_on_intr(|| open(place, DIRECTORY, Mode::empty()));
+        Self::trusted(opened, || place.to_owned())
+    }
+
+    /// The base, made with all that is missing above it.
+    pub(super) fn create_base(place: &Path) -> Result<Self, StorageError> {
+        create_durably(place)?;
+        let missing =
+            || StorageError::unavailable(format!("its directory `{}` was removed", place.display()));
+        Self::base(place)?.ok_or_else(missing)
+    }
+
+    /// A directory in this one; `None`: it is not there.
+    pub(super) fn child(&self, name: &str) -> Result<Option<Self>, StorageError> {
+        let opened = retry_on_intr(|| openat(&self.fd, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()));
+        Self::trusted(opened, || self.place.join(name))
+    }
+
+    /// A directory in this one, made durably where it is not there.
+    pub(super) fn child_or_create(&self, name: &str) -> Result<Self, StorageError> {
+        if let Some(child) = self.child(name)? {
+            return Ok(child);
+        }
+        match mkdirat(&self.fd, name, Mode::RWXU) {
+            Ok(()) => self.sync()?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(from_errno(errno, "creating", &self.place.join(name))),
+        }
+        let removed =
+            || StorageError::unavailable(format!("`{}` was removed", self.place.join(name).display()));
+        self.child(name)?.ok_or_else(removed)
+    }
+
+    /// Another handle of the same directory.
+    pub(super) fn try_clone(&self) -> Result<Self, StorageError> {
+        match self.fd.try_clone() {
+            Ok(fd) => Ok(Self { fd, place: self.place.clone() }),
+            Err(error) => Err(from_io(&error, "opening", &self.place)),
+        }
+    }
+
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.place.join(name)
+    }
+
+    /// A file of ours to be read; `None`: it is not there.
+    pub(super) fn open_file(&self, name: &str) -> Result<Option<Content>, StorageError> {
+        let place = || self.place.join(name);
+        let fd = match retry_on_intr(|| openat(&self.fd, name, FILE, Mode::empty())) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            // A socket cannot be opened at all.
+            Err(Errno::NXIO) => return Err(not_regular(&place())),
+            Err(errno) => return Err(from_errno(errno, "opening", &place())),
+        };
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(not_regular(&place()));
+        }
+        check_owner(&stat, Mode::RWXG | Mode::RWXO, "600", place)?;
+        let length = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        Ok(Some(Content { file: File::from(fd), length, place: place() }))
+    }
+
+    /// Whether there is a file of this name, whatever is in it.
+    pub(super) fn has_file(&self, name: &str) -> Result<bool, StorageError> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) != FileType::Directory),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(from_errno(errno, "looking at", &self.place.join(name))),
+        }
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&self, name: &str) -> Result<(), StorageError> {
+        match retry_on_intr(|| unlinkat(&self.fd, name, AtFlags::empty())) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(from_errno(errno, "removing", &self.place.join(name))),
+        }
+    }
+
+    /// Makes what was created, renamed and removed here survive a power cut.
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        fsync(&self.fd).map_err(|errno| from_errno(errno, "syncing", &self.place))
+    }
+
+    /// What is in it, in no order, and what the file system said of each; names that are no text are nobody's of ours.
+    pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> Result<(), StorageError> {
+        let failed = |errno| from_errno(errno, "listing", &self.place);
+        for entry in Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let kind = match entry.file_type() {
+                // This file system does not tell; what is gone meanwhile is told by whoever opens it.
+                FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+                kind => kind,
+            };
+            each(name, kind);
+        }
+        Ok(())
+    }
+
+    /// When a name in it last changed: seconds and nanoseconds.
+    pub(super) fn changed(&self) -> Result<(i64, u32), StorageError> {
+        let stat = fstat(&self.fd).map_err(|errno| from_errno(errno, "looking at", &self.place))?;
+        #[allow(clippy::useless_conversion, reason = "the types differ among systems")]
+        Ok((i64::from(stat.st_mtime), u32::try_from(stat.st_mtime_nsec).unwrap_or_default()))
+    }
+
+    /// Others who may write a directory can put anything in the place of what is in it.
+    fn trusted(
+        opened: Result<OwnedFd, Errno>,
+        place: impl Fn() -> PathBuf,
+    ) -> Result<Option<Self>, StorageError> {
+        let fd = match opened {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(from_errno(errno, "opening", &place())),
+        };
+        let place = place();
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place))?;
+        check_owner(&stat, Mode::WGRP | Mode::WOTH, "700", || place.clone())?;
+        Ok(Some(Self { fd, place }))
+    }
+}
+
+/// A file that is open for reading.
+#[derive(Debug)]
+pub(super) struct Content {
+    file: File,
+    /// Bytes, when it was opened.
+    length: usize,
+    place: PathBuf,
+}
+
+impl Content {
+    /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours never do: the file
+    /// that is renamed is never changed again.
+    pub(super) fn share(&self) -> Result<(), StorageError> {
+        // A sweep holds a file for a moment to see whether it is in use.
+        for patience_ms in [1, 2, 4, 8] {
+            match flock(self.file.as_fd(), FlockOperation::NonBlockingLockShared) {
+                Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(patience_ms)),
+                // Some file systems have no locks; then nobody edits under one.
+                _ => return Ok(()),
+            }
+        }
+        let place = self.place.display();
+        Err(StorageError::unavailable(format!("another program holds an exclusive lock on `{place}`")))
+    }
+
+    /// All of it, if it is at most `limit` bytes.
+    pub(super) fn read(self, limit: usize) -> Result<Vec<u8>, StorageError> {
+        let Self { file, length, place } = self;
+        let too_long = || {
+            let place = place.display();
+            StorageError::corrupted(format!(
+                "`{place}` is longer than the {limit} bytes that are ever written"
+            ))
+        };
+        if length > limit {
+            return Err(too_long());
+        }
+        let mut bytes = Vec::with_capacity(length.saturating_add(1));
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(most).read_to_end(&mut bytes).map_err(|error| from_io(&error, "reading", &place))?;
+        if bytes.len() > limit { Err(too_long()) } else { Ok(bytes) }
+    }
+}
+
+/// Refuses what belongs to another user, or lets others in by one of these permissions.
+fn check_owner(
+    stat: &Stat,
+    forbidden: Mode,
+    wanted: &str,
+    place: impl Fn() -> PathBuf,
+) -> Result<(), StorageError> {
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let refuse = |reason: String| Err(StorageErrorKind::PermissionDenied { reason: reason.into() }.into());
+    if stat.st_uid != geteuid().as_raw() {
+        let (place, owner) = (place(), stat.st_uid);
+        return refuse(format!(
+            "`{}` belongs to user {owner}, not to the user of this process",
+            place.display()
+        ));
+    }
+    if mode.intersects(forbidden) {
+        let (place, mode) = (place(), mode.bits() & 0o7777);
+        let place = place.display();
+        return refuse(format!(
+            "`{place}` has mode {mode:o} and is open to other users until `chmod {wanted}`"
+        ));
+    }
+    Ok(())
+}
+
+fn not_regular(place: &Path) -> StorageError {
+    StorageError::corrupted(format!("`{}` is not a regular file", place.display()))
+}
+
+/// Makes a directory and those above it, each synced into the one that holds it.
+fn create_durably(place: &Path) -> Result<(), StorageError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(place) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let Some(above) = place.parent() else { return Err(from_io(&error, "creating", place)) };
+            create_durably(above)?;
+            match std::fs::DirBuilder::new().mode(0o700).create(place) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(from_io(&error, "creating", place));
+                }
+                _ => {}
+            }
+        }
+        Err(error) => return Err(from_io(&error, "creating", place)),
+    }
+    let Some(above) = place.parent() else { return Ok(()) };
+    File::open(above).and_then(|above| above.sync_all()).map_err(|error| from_io(&error, "syncing", above))
+}

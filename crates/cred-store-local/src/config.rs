@@ -1,0 +1,232 @@
+//! What can be chosen, and what is refused.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cred_core::{ConfigError, ProviderConfig};
+use cred_provider_kit::Env;
+use cred_provider_kit::naming::FileNames;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use serde::Deserialize;
+
+/// Where and how credentials are kept in local files.
+///
+/// ```
+/// use cred_store_local::LocalStorageConfig;
+/// let config = LocalStorageConfig::default().with_base_path("/var/lib/app/credentials").with_create_dir(false);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LocalStorageConfig {
+    /// The directory that holds everything; absolute. Default: empty, which [`validate`](ProviderConfig::validate)
+    /// refuses.
+    pub base_path: PathBuf,
+    /// Whether the directory is created at the first use, with 0700, and the ones above it; default true.
+    pub create_dir: bool,
+    /// Extension of the files, without its dot: 1 to 64 bytes of `[A-Za-z0-9._-]`; default `enc.json`.
+    pub file_extension: String,
+    /// Whether writers exclude each other with a lock file; default true. Without it there is no compare-and-set, and a
+    /// list may miss what is replaced while it runs.
+    pub enable_locking: bool,
+    /// The longest that one operation takes, 100 ms to 10 minutes; default 30 s. Written `"30s"` in files.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub operation_timeout: Duration,
+    /// Bytes of the longest file that is written, 4 KiB to 1 GiB; default 16 MiB. A file holds about 4/3 of the sealed bytes.
+    pub max_payload_len: usize,
+}
+
+impl Default for LocalStorageConfig {
+    fn default() -> Self {
+        Self {
+            base_path: PathBuf::new(),
+            create_dir: true,
+            file_extension: "enc.json".to_owned(),
+            enable_locking: true,
+            operation_timeout: Duration::from_secs(30),
+            max_payload_len: Self::DEFAULT_MAX_PAYLOAD_LEN,
+        }
+    }
+}
+
+impl LocalStorageConfig {
+    const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+    const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
+    const LEAST_PAYLOAD_LEN: usize = 4 * 1_024;
+    const DEFAULT_MAX_PAYLOAD_LEN: usize = 16 * 1_024 * 1_024;
+    const MOST_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
+
+    /// The defaults below the user's data directory: `nebula/credentials` in `XDG_DATA_HOME`, or in `.local/share` of
+    /// `HOME`. Where neither is an absolute path, the base path is empty and refused.
+    #[must_use]
+    pub fn from_env(env: &dyn Env) -> Self {
+        let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let data =
+            absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+        let base_path = data.map(|data| data.join("nebula/credentials")).unwrap_or_default();
+        Self { base_path, ..Self::default() }
+    }
+
+    /// Sets [`base_path`](Self::base_path).
+    #[must_use]
+    pub fn with_base_path(mut self, base_path: impl Into<PathBuf>) -> Self {
+        self.base_path = base_path.into();
+        self
+    }
+
+    /// Sets [`create_dir`](Self::create_dir).
+    #[must_use]
+    pub const fn with_create_dir(mut self, create_dir: bool) -> Self {
+        self.create_dir = create_dir;
+        self
+    }
+
+    /// Sets [`file_extension`](Self::file_extension).
+    #[must_use]
+    pub fn with_file_extension(mut self, file_extension: impl Into<String>) -> Self {
+        self.file_extension = file_extension.into();
+        self
+    }
+
+    /// Sets [`enable_locking`](Self::enable_locking).
+    #[must_use]
+    pub const fn with_enable_locking(mut self, enable_locking: bool) -> Self {
+        self.enable_locking = enable_locking;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    #[must_use]
+    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets [`max_payload_len`](Self::max_payload_len).
+    #[must_use]
+    pub const fn with_max_payload_len(mut self, bytes: usize) -> Self {
+        self.max_payload_len = bytes;
+        self
+    }
+
+    /// The longest file that is read: one of a time when more was allowed is no damage.
+    pub(crate) fn max_read_len(&self) -> usize {
+        self.max_payload_len.max(Self::DEFAULT_MAX_PAYLOAD_LEN)
+    }
+
+    /// The names of the files.
+    pub(crate) fn names(&self) -> Result<FileNames, ConfigError> {
+        FileNames::new("file_extension", &self.file_extension)
+    }
+
+    fn check_base(&self) -> Result<(), &'static str> {
+        let base = &self.base_path;
+        if base.as_os_str().is_empty() {
+            return Err("is empty; set the directory that shall hold the credentials");
+        }
+        if !base.is_absolute() {
+            return Err("is relative, so it would depend on the working directory; give an absolute path");
+        }
+        match base.metadata() {
+            Ok(found) if !found.is_dir() => Err("is no directory; give one"),
+            Ok(_) if !is_writable(base) => {
+                Err("is not writable for this process; make it so or give another directory")
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err("cannot be looked at; make the directories above it accessible")
+            }
+            Err(_) if self.create_dir => Ok(()),
+            Err(_) => Err("does not exist; create it with mode 0700, or set `create_dir`"),
+        }
+    }
+}
+
+/// As the effective user, whose rights count when files are opened.
+fn is_writable(directory: &Path) -> bool {
+    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+}
+
+impl ProviderConfig for LocalStorageConfig {
+    /// Looks at the base directory, and creates nothing.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |field, problem| ConfigError::invalid(self.provider_name(), field, problem);
+        self.check_base().map_err(|problem| invalid("base_path", problem))?;
+        self.names()?;
+        if !(Self::SHORTEST_TIMEOUT..=Self::LONGEST_TIMEOUT).contains(&self.operation_timeout) {
+            return Err(invalid("operation_timeout", "must be 100 ms to 10 minutes"));
+        }
+        if !(Self::LEAST_PAYLOAD_LEN..=Self::MOST_PAYLOAD_LEN).contains(&self.max_payload_len) {
+            return Err(invalid("max_payload_len", "must be 4 KiB to 1 GiB, in bytes"));
+        }
+        Ok(())
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "local"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_provider_kit::MapEnv;
+
+    use super::*;
+
+    fn problem(config: &LocalStorageConfig) -> String {
+        config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        let base = tempfile::tempdir().unwrap();
+        let good = LocalStorageConfig::default().with_base_path(base.path());
+        assert!(good.validate().is_ok());
+        assert!(problem(&LocalStorageConfig::default()).contains("`base_path` is empty"));
+        assert!(problem(&good.clone().with_base_path("a/b")).contains("`base_path` is relative"));
+        let missing = good.clone().with_base_path(base.path().join("missing"));
+        assert!(missing.validate().is_ok(), "it is created at the first use");
+        assert!(!missing.base_path.exists(), "and not before");
+        assert!(problem(&missing.with_create_dir(false)).contains("`base_path` does not exist"));
+        let file = base.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(problem(&good.clone().with_base_path(&file)).contains("`base_path` is no directory"));
+        assert!(
+            problem(&good.clone().with_base_path(file.join("below")))
+                .contains("`base_path` cannot be looked at")
+        );
+        for extension in ["", "a/b", ".json"] {
+            assert!(problem(&good.clone().with_file_extension(extension)).contains("`file_extension`"));
+        }
+        for timeout in [Duration::ZERO, Duration::from_secs(601)] {
+            assert!(problem(&good.clone().with_operation_timeout(timeout)).contains("`operation_timeout`"));
+        }
+        for length in [0, 4_095, (1 << 30) + 1] {
+            assert!(problem(&good.clone().with_max_payload_len(length)).contains("`max_payload_len`"));
+        }
+    }
+
+    #[test]
+    fn a_file_may_leave_out_fields_but_not_misspell_them() {
+        let read = |text: &str| serde_json::from_str::<LocalStorageConfig>(text);
+        let expected =
+            LocalStorageConfig::default().with_base_path("/a").with_operation_timeout(Duration::from_secs(5));
+        assert_eq!(read(r#"{"base_path":"/a","operation_timeout":"5s"}"#).unwrap(), expected);
+        assert!(read(r#"{"base_bath":"/a"}"#).is_err());
+        assert!(read(r#"{"operation_timeout":5}"#).is_err());
+    }
+
+    #[test]
+    fn the_environment_gives_the_users_data_directory() {
+        let base = |variables: &[(&str, &str)]| {
+            LocalStorageConfig::from_env(&variables.iter().copied().collect::<MapEnv>()).base_path
+        };
+        assert_eq!(base(&[("HOME", "/h")]), Path::new("/h/.local/share/nebula/credentials"));
+        assert_eq!(base(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d")]), Path::new("/d/nebula/credentials"));
+        assert_eq!(
+            base(&[("HOME", "/h"), ("XDG_DATA_HOME", "d")]),
+            Path::new("/h/.local/share/nebula/credentials")
+        );
+        assert_eq!(base(&[]), Path::new(""));
+    }
+}

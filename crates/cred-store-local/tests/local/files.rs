@@ -1,0 +1,208 @@
+//! What is on the disk, and what comes back from it.
+
+use crate::common::*;
+use cred_core::{CredentialContext, CredentialFilter, StorageErrorKind, StorageProvider as _, Timestamp};
+use cred_store_local::LocalStorageProvider;
+
+#[tokio::test]
+async fn what_is_stored_comes_back_and_is_gone_when_deleted() {
+    let place = Place::new();
+    let provider = place.open();
+    for at in ["key", "org:a/key", "org:a/team:b/key", "org:b/key"] {
+        assert!(get(&provider, at).await.unwrap_err().is_not_found(), "{at}");
+    }
+    for (number, at) in ["key", "org:a/key", "org:a/team:b/key", "org:b/key"].into_iter().enumerate() {
+        let number = u8::try_from(number).unwrap();
+        put(&provider, at, value(number)).await.unwrap();
+        put(&provider, at, value(number + 10)).await.unwrap();
+    }
+    assert_eq!(tree(&provider).await, ["key", "org:a/key", "org:a/team:b/key", "org:b/key"]);
+    delete(&provider, "org:a/key").await.unwrap();
+    delete(&provider, "org:a/key").await.unwrap();
+    delete(&provider, "org:never/key").await.unwrap();
+    assert!(get(&provider, "org:a/key").await.unwrap_err().is_not_found());
+    // Another provider, as after a restart.
+    let again = place.open();
+    assert_eq!(get(&again, "key").await.unwrap(), value(10));
+    assert_eq!(get(&again, "org:a/team:b/key").await.unwrap(), value(12));
+    assert_eq!(get(&again, "org:b/key").await.unwrap(), value(13));
+}
+
+#[tokio::test]
+async fn files_have_readable_names_and_only_the_owner_may_read_them() {
+    let place = Place::new();
+    let provider = place.open();
+    assert!(!place.base.exists(), "nothing is made before the first use");
+    for at in ["stripe-api-key", "DB_PASSWORD", "org:acme/team:x/nul"] {
+        put(&provider, at, value(1)).await.unwrap();
+    }
+    assert_eq!(
+        names(&place.base),
+        ["+db_password.enc.json", ".lock", ".tmp", "org=acme", "stripe-api-key.enc.json"]
+    );
+    assert_eq!(names(&place.base.join("org=acme/team=x")), ["%6eul.enc.json"]);
+    assert!(names(&place.base.join(".tmp")).is_empty(), "what was written was renamed");
+    for file in ["stripe-api-key.enc.json", ".lock", "org=acme/team=x/%6eul.enc.json"] {
+        assert_eq!(mode(&place.base.join(file)), 0o600, "{file}");
+    }
+    for directory in ["", ".tmp", "org=acme", "org=acme/team=x"] {
+        assert_eq!(mode(&place.base.join(directory)), 0o700, "{directory}");
+    }
+}
+
+#[tokio::test]
+async fn connect_makes_the_directory_and_all_above_it() {
+    let place = Place::new();
+    let deep = place.base.join("a/b");
+    let provider = LocalStorageProvider::new(place.config().with_base_path(&deep)).unwrap();
+    provider.connect().await.unwrap();
+    assert_eq!((mode(&place.base), mode(&deep)), (0o700, 0o700));
+    assert!(tree(&provider).await.is_empty());
+}
+
+#[tokio::test]
+async fn paths_that_are_alike_are_apart() {
+    let place = Place::new();
+    let provider = place.open();
+    let alike = ["key", "KEY", "Key", "k-ey", "k_ey", "org:a/key", "org:A/key", "org:ab/key", "ORG:a/key"];
+    for (number, at) in alike.into_iter().enumerate() {
+        put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
+    }
+    for (number, at) in alike.into_iter().enumerate() {
+        assert_eq!(get(&provider, at).await.unwrap(), value(u8::try_from(number).unwrap()), "{at}");
+    }
+    let ids = provider.list(None, &context(&path("org:a/key"))).await.unwrap();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let under = provider.list_tree(None, &context(&path("org:a/key"))).await.unwrap();
+    assert_eq!(under, [path("org:a/key")]);
+}
+
+#[tokio::test]
+async fn the_longest_ids_and_scopes_are_listed_as_they_are() {
+    let place = Place::new();
+    let provider = place.open();
+    let long = [
+        "x".repeat(255),
+        "X".repeat(255),
+        format!("org:{}/key", "y".repeat(508)),
+        format!("org:{}/team:b/{}", "y".repeat(300), "z".repeat(255)),
+        format!("org:a/{}", "q".repeat(247)),
+        "aB".repeat(127),
+    ];
+    for (number, at) in long.iter().enumerate() {
+        put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
+    }
+    for (number, at) in long.iter().enumerate() {
+        assert_eq!(get(&provider, at).await.unwrap(), value(u8::try_from(number).unwrap()), "{at}");
+        let ids = provider.list(None, &context(&path(at))).await.unwrap();
+        assert!(ids.contains(&path(at).id), "{at}");
+        let under = provider.list_tree(None, &context(&path(at))).await.unwrap();
+        assert!(under.contains(&path(at)), "{at}");
+    }
+    let mut expected = long.to_vec();
+    expected.sort();
+    assert_eq!(tree(&provider).await, expected);
+}
+
+#[tokio::test]
+async fn a_filter_is_decided_on_the_contents() {
+    let place = Place::new();
+    let provider = place.open();
+    for (number, at) in ["org:a/one", "org:a/two", "org:a/team:b/one", "one"].into_iter().enumerate() {
+        put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
+    }
+    let ctx = context(&path("org:a/x"));
+    let tagged = CredentialFilter::new().with_tag("number", "1");
+    assert_eq!(provider.list(Some(&tagged), &ctx).await.unwrap(), [path("two").id]);
+    let late = CredentialFilter::new().with_created_after(Timestamp::from_unix_millis(1_001));
+    assert_eq!(provider.list_tree(Some(&late), &ctx).await.unwrap(), [path("org:a/team:b/one")]);
+    let all = provider.list_tree(Some(&late), &CredentialContext::unscoped()).await.unwrap();
+    assert_eq!(all.len(), 2);
+}
+
+#[tokio::test]
+async fn what_others_put_there_is_left_alone_and_not_listed() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    let foreign =
+        ["README", "Key.enc.json", "a b.enc.json", "key.json", ".hidden", "org=a.enc.json", "+a+.enc.json"];
+    for name in foreign {
+        std::fs::write(place.base.join(name), "theirs").unwrap();
+    }
+    for name in ["photos", "Org=a", "x.enc.json", ".git"] {
+        std::fs::create_dir(place.base.join(name)).unwrap();
+        std::fs::write(place.base.join(name).join("key.enc.json"), "theirs").unwrap();
+    }
+    std::fs::write(place.base.join(".tmp/notes"), "theirs").unwrap();
+    let again = place.open();
+    assert_eq!(tree(&again).await, ["key"]);
+    assert_eq!(again.list(None, &CredentialContext::unscoped()).await.unwrap(), [path("key").id]);
+    let filter = CredentialFilter::new().with_tag("number", "1");
+    assert_eq!(again.list_tree(Some(&filter), &CredentialContext::unscoped()).await.unwrap().len(), 1);
+    for name in foreign.into_iter().chain([".tmp/notes", "photos/key.enc.json"]) {
+        assert_eq!(std::fs::read(place.base.join(name)).unwrap(), b"theirs", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "org:a/key", value(1)).await.unwrap();
+    let file = place.base.join("org=a/key.enc.json");
+    std::fs::write(&file, "hunter2 hunter2").unwrap();
+    let error = get(&provider, "org:a/key").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "could not retrieve credential `org:a/key` in local: the stored data is corrupted: it is no envelope of a \
+         sealed credential; restore it from a backup or store it anew"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+    assert_eq!(tree(&provider).await, ["org:a/key"]);
+    let filter = CredentialFilter::new().with_tag("number", "1");
+    let error = provider.list_tree(Some(&filter), &CredentialContext::unscoped()).await.unwrap_err();
+    assert_eq!(error.path(), Some(&path("org:a/key")));
+    put(&provider, "org:a/key", value(2)).await.unwrap();
+    assert_eq!(get(&provider, "org:a/key").await.unwrap(), value(2));
+}
+
+#[tokio::test]
+async fn a_file_that_was_moved_from_a_hashed_name_is_corrupted() {
+    let place = Place::new();
+    let provider = place.open();
+    let (one, other) = ("a".repeat(255), "b".repeat(255));
+    put(&provider, &one, value(1)).await.unwrap();
+    put(&provider, &other, value(2)).await.unwrap();
+    let hashed: Vec<_> = names(&place.base).into_iter().filter(|name| name.starts_with("%h")).collect();
+    std::fs::copy(place.base.join(&hashed[0]), place.base.join(&hashed[1])).unwrap();
+    let answers = [get(&provider, &one).await, get(&provider, &other).await];
+    let corrupted = answers.iter().filter(|answer| {
+        answer.as_ref().is_err_and(|error| matches!(error.kind(), StorageErrorKind::Corrupted { .. }))
+    });
+    assert_eq!(corrupted.count(), 1);
+    assert!(provider.list_tree(None, &CredentialContext::unscoped()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_at_the_limit_is_taken_and_a_longer_one_is_not_read() {
+    let place = Place::new();
+    let provider = LocalStorageProvider::new(place.config().with_max_payload_len(64 * 1_024)).unwrap();
+    let limit = provider.describe().limits.max_payload_len.unwrap();
+    put(&provider, "key", value(1)).await.unwrap();
+    // Three bytes are four of base64, and the rest of the file is less than a kibibyte.
+    put(&provider, "key", sized(2, (limit - 1_024) / 4 * 3)).await.unwrap();
+    let error = put(&provider, "key", sized(3, limit / 4 * 3)).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::TooLarge { .. }), "{error}");
+    assert_eq!(get(&provider, "key").await.unwrap(), sized(2, (limit - 1_024) / 4 * 3));
+    let small = LocalStorageProvider::new(place.config().with_max_payload_len(4 * 1_024)).unwrap();
+    assert_eq!(
+        get(&small, "key").await.unwrap(),
+        sized(2, (limit - 1_024) / 4 * 3),
+        "a lowered limit is no damage"
+    );
+    let file = std::fs::File::options().write(true).open(place.base.join("key.enc.json")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let error = get(&provider, "key").await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error}");
+}

@@ -1,0 +1,108 @@
+//! A directory that is gone, a disk that is full, a file system that refuses.
+
+use std::process::{Command, Stdio};
+
+use crate::common::*;
+use cred_core::{CredentialContext, ProviderConfig as _, StorageErrorKind, StorageProvider as _};
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+
+#[tokio::test]
+async fn a_directory_that_went_away_is_an_outage_and_is_not_made_anew() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    let aside = place.directory.path().join("aside");
+    std::fs::rename(&place.base, &aside).unwrap();
+    let at = path("key");
+    for error in [
+        get(&provider, "key").await.unwrap_err(),
+        provider.exists(&at.id, &context(&at)).await.unwrap_err(),
+        provider.list(None, &CredentialContext::unscoped()).await.unwrap_err(),
+        provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap_err(),
+        put(&provider, "key", value(2)).await.unwrap_err(),
+        delete(&provider, "key").await.unwrap_err(),
+    ] {
+        assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains(place.base.to_str().unwrap()), "{error}");
+    }
+    assert!(!place.base.exists(), "an empty directory in the place of an unmounted one would hide it");
+    std::fs::rename(&aside, &place.base).unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
+    let place = Place::new();
+    let config = place.config().with_create_dir(false);
+    let problem = config.validate().unwrap_err().to_string();
+    assert_eq!(
+        problem,
+        "the local configuration is invalid: `base_path` does not exist; create it with mode 0700, or set `create_dir`"
+    );
+    std::fs::create_dir(&place.base).unwrap();
+    let provider = LocalStorageProvider::new(config).unwrap();
+    std::fs::remove_dir(&place.base).unwrap();
+    let error = provider.connect().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("could not connect to local: the backend is unavailable: its directory `")
+    );
+    assert!(!place.base.exists());
+}
+
+/// Runs one of the tests below in a process of its own, with a shell's `setup` before it.
+fn run_after(setup: &str, test: &str, place: &Place) -> bool {
+    Command::new("sh")
+        .args(["-c", &format!("{setup} exec \"$0\" --exact {test} --ignored --nocapture")])
+        .arg(std::env::current_exe().unwrap())
+        .env("CRED_TEST_BASE", &place.base)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
+}
+
+fn base_of_the_other_process() -> LocalStorageProvider {
+    let base = std::env::var_os("CRED_TEST_BASE").expect("it is started by another test");
+    LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(base)).unwrap()
+}
+
+/// `ulimit -f` is a limit in blocks of 512 bytes (1,024 in some shells) that every user can set; reached, it fails as a
+/// full disk does, in the middle of the write.
+#[test]
+fn no_room_for_a_file_leaves_the_old_value() {
+    let place = Place::new();
+    assert!(run_after("trap '' XFSZ; ulimit -f 16;", "outage::a_store_without_room", &place));
+}
+
+#[tokio::test]
+#[ignore = "is started by no_room_for_a_file_leaves_the_old_value and a_full_disk_leaves_the_old_value"]
+async fn a_store_without_room() {
+    let provider = base_of_the_other_process();
+    put(&provider, "key", value(1)).await.unwrap();
+    let error = put(&provider, "key", sized(2, 200_000)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "could not store credential `key` in local: no space is left on the disk; free some and store it again, the \
+         old value is untouched"
+    );
+    assert!(!error.may_have_written());
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+    put(&provider, "key", value(3)).await.unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(3));
+    let base = std::path::PathBuf::from(std::env::var_os("CRED_TEST_BASE").unwrap());
+    assert!(names(&base.join(".tmp")).is_empty(), "what was begun is removed, and takes no room");
+}
+
+#[test]
+#[ignore = "mounts a file system of 64 KiB, for which it must be root or be allowed user namespaces"]
+fn a_full_disk_leaves_the_old_value() {
+    let place = Place::new();
+    std::fs::create_dir(&place.base).unwrap();
+    let mount = "mount -t tmpfs -o size=64k,mode=700 none \"$CRED_TEST_BASE\" &&";
+    let script = format!(
+        "exec unshare --mount --map-root-user sh -c '{mount} exec \"$0\" --exact outage::a_store_without_room --ignored --nocapture' \"$0\";"
+    );
+    assert!(run_after(&script, "outage::a_store_without_room", &place));
+}

@@ -1,0 +1,235 @@
+//! Several writers, readers, providers and processes on one directory.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use cred_core::{CompareAndSet, CredentialContext, StorageErrorKind, StorageProvider as _};
+use cred_store_local::LocalStorageProvider;
+use rustix::fs::{FlockOperation, flock};
+use tokio::task::JoinSet;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_see_whole_values_while_many_write() {
+    let place = Place::new();
+    put(&place.open(), "key", sized(0, 9_000)).await.unwrap();
+    let mut writers = JoinSet::new();
+    for number in 1..=6 {
+        let provider = place.open();
+        writers.spawn(async move {
+            for _ in 0..30 {
+                put(&provider, "key", sized(number, 1_000 * usize::from(number))).await.unwrap();
+            }
+        });
+    }
+    let mut readers = JoinSet::new();
+    let done = Arc::new(AtomicBool::new(false));
+    for _ in 0..4 {
+        let (provider, done) = (place.open(), Arc::clone(&done));
+        readers.spawn(async move {
+            let mut reads = 0;
+            while !done.load(Ordering::Relaxed) {
+                let (data, _) = get(&provider, "key").await.unwrap();
+                assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "a mix of two values");
+                assert_eq!(
+                    provider.list(None, &CredentialContext::unscoped()).await.unwrap(),
+                    [path("key").id]
+                );
+                reads += 1;
+            }
+            reads
+        });
+    }
+    writers.join_all().await;
+    done.store(true, Ordering::Relaxed);
+    assert!(readers.join_all().await.iter().all(|reads| *reads > 0));
+    assert!(names(&place.base.join(".tmp")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
+    let place = Place::new();
+    let at = path("org:a/key");
+    let ctx = context(&at);
+    let mut expected = None;
+    for round in 0..20 {
+        let mut tasks = JoinSet::new();
+        for number in 0..6 {
+            let (provider, at, ctx, expected) = (place.open(), at.clone(), ctx.clone(), expected.clone());
+            tasks.spawn(async move {
+                let (data, metadata) = value(number);
+                let stored = provider.store_if(&at.id, data, metadata, expected.as_ref(), &ctx).await;
+                stored.map(|revision| (revision, number))
+            });
+        }
+        let (won, lost): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}");
+        for error in lost {
+            let error = error.unwrap_err();
+            assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
+        }
+        let (revision, number) = won.into_iter().next().unwrap().unwrap();
+        let (data, _, stored) = place.open().retrieve_with_revision(&at.id, &ctx).await.unwrap();
+        assert_eq!((data, &stored), (value(number).0, &revision));
+        expected = Some(revision);
+    }
+}
+
+#[tokio::test]
+async fn every_store_makes_another_revision_even_of_equal_bytes() {
+    let place = Place::new();
+    let provider = place.open();
+    let at = path("key");
+    let ctx = context(&at);
+    let mut seen = BTreeSet::new();
+    for round in 0..40 {
+        put(&provider, "key", value(1)).await.unwrap();
+        let (_, _, revision) = provider.retrieve_with_revision(&at.id, &ctx).await.unwrap();
+        assert!(seen.insert(revision.to_string()), "round {round}");
+        if round % 4 == 0 {
+            delete(&provider, "key").await.unwrap();
+            let (data, metadata) = value(2);
+            let error = provider.store_if(&at.id, data, metadata, Some(&revision), &ctx).await.unwrap_err();
+            assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
+        }
+    }
+    let (data, metadata) = value(2);
+    let error = provider.store_if(&at.id, data, metadata, None, &ctx).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), StorageErrorKind::Conflict { .. }) && !error.may_have_written(),
+        "{error}"
+    );
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+}
+
+#[tokio::test]
+async fn without_locking_there_is_no_compare_and_set() {
+    let place = Place::new();
+    let provider = LocalStorageProvider::new(place.config().with_enable_locking(false)).unwrap();
+    assert!(provider.compare_and_set().is_none());
+    put(&provider, "key", value(1)).await.unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+    assert!(!place.base.join(".lock").exists());
+    assert!(place.open().compare_and_set().is_some());
+}
+
+#[tokio::test]
+async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
+    let place = Place::new();
+    put(&place.open(), "key", value(1)).await.unwrap();
+    let limit = Duration::from_millis(300);
+    let provider = LocalStorageProvider::new(place.config().with_operation_timeout(limit)).unwrap();
+    let lock = File::open(place.base.join(".lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let started = Instant::now();
+    for error in
+        [put(&provider, "key", value(2)).await.unwrap_err(), delete(&provider, "key").await.unwrap_err()]
+    {
+        assert!(
+            matches!(error.kind(), StorageErrorKind::Unavailable { .. }) && error.is_transient(),
+            "{error}"
+        );
+        assert!(error.to_string().contains("nothing was written"), "{error}");
+    }
+    assert!(started.elapsed() < 2 * limit + Duration::from_secs(1));
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers don't wait");
+    assert!(names(&place.base.join(".tmp")).is_empty());
+    drop(lock);
+    put(&provider, "key", value(2)).await.unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(2));
+}
+
+#[tokio::test]
+async fn a_file_that_is_edited_under_a_lock_is_not_read() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    let editor = File::open(place.base.join("key.enc.json")).unwrap();
+    flock(&editor, FlockOperation::LockExclusive).unwrap();
+    let error = get(&provider, "key").await.unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("exclusive lock"), "{error}");
+    flock(&editor, FlockOperation::Unlock).unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+    flock(&editor, FlockOperation::LockShared).unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers share");
+    put(&provider, "key", value(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_takes_only_what_nobody_writes() {
+    let place = Place::new();
+    put(&place.open(), "key", value(1)).await.unwrap();
+    let tmp = place.base.join(".tmp");
+    std::fs::write(tmp.join("00000000000000aa"), "left by a crash").unwrap();
+    std::fs::write(tmp.join("00000000000000bb"), "being written").unwrap();
+    std::fs::write(tmp.join("not-one-of-ours"), "").unwrap();
+    let writer = File::open(tmp.join("00000000000000bb")).unwrap();
+    flock(&writer, FlockOperation::LockShared).unwrap();
+    assert_eq!(tree(&place.open()).await, ["key"]);
+    assert_eq!(names(&tmp), ["00000000000000bb", "not-one-of-ours"]);
+    drop(writer);
+    place.open().connect().await.unwrap();
+    assert_eq!(names(&tmp), ["not-one-of-ours"]);
+}
+
+#[tokio::test]
+async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
+    let place = Place::new();
+    put(&place.open(), "key", sized(7, 5_000)).await.unwrap();
+    let mut left = 0;
+    for round in 0..25 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sharing::writes_for_ever", "--ignored"])
+            .env("CRED_TEST_BASE", &place.base)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Not before it writes: the kill must hit the writing.
+        let before = std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap() == before {
+            assert!(Instant::now() < deadline, "the other process writes nothing");
+            tokio::task::yield_now().await;
+        }
+        std::thread::sleep(Duration::from_micros(fastrand::u64(0..3_000)));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        left += names(&place.base.join(".tmp")).len();
+        let provider = place.open();
+        let (data, _) = get(&provider, "key").await.unwrap();
+        assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "round {round}");
+        assert!(names(&place.base.join(".tmp")).is_empty(), "round {round}");
+        put(&provider, "key", sized(7, 5_000)).await.unwrap();
+    }
+    assert!(left > 0, "no kill hit a write, so the test shows nothing");
+}
+
+#[tokio::test]
+#[ignore = "is started, and killed, by a_writer_that_is_killed_leaves_a_whole_value_and_is_swept"]
+async fn writes_for_ever() {
+    let base = std::env::var_os("CRED_TEST_BASE").unwrap();
+    let config = cred_store_local::LocalStorageConfig::default().with_base_path(base);
+    let provider = LocalStorageProvider::new(config).unwrap();
+    for number in (0..=255).cycle() {
+        put(&provider, "key", sized(number, 20_000)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_store_ends_whole() {
+    let place = Place::new();
+    let provider = place.open();
+    for number in 0..50 {
+        let write = put(&provider, "key", sized(number, 5_000));
+        let _ = tokio::time::timeout(Duration::from_micros(fastrand::u64(0..1_500)), write).await;
+        match get(&provider, "key").await {
+            Ok((data, _)) => assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0])),
+            Err(error) => assert!(error.is_not_found(), "{error}"),
+        }
+    }
+}
