@@ -73,7 +73,7 @@ pub(super) async fn describe_3_every_operation_ends_in_its_time(t: Trial) {
     // Alone, then all at once: a queue for one connection or lock counts as well.
     one_of_each(&t, 0).await;
     let mut tasks = JoinSet::new();
-    for number in 0..32 {
+    for number in 0..16 {
         let t = t.clone();
         tasks.spawn(async move { one_of_each(&t, number).await });
     }

@@ -320,7 +320,7 @@ pub(super) async fn scope_4_names_that_backends_reserve_can_be_used(t: Trial) {
         "null:null",
     ];
     let unscoped = ids.iter().map(|id| (*id).to_owned());
-    let scoped = scopes.iter().flat_map(|scope| ["key", "data", "tmp"].map(|id| format!("{scope}/{id}")));
+    let scoped = scopes.iter().flat_map(|scope| ["key", "tmp"].map(|id| format!("{scope}/{id}")));
     are_apart(&t, unscoped.chain(scoped), USABLE).await;
 }
 
@@ -334,20 +334,14 @@ pub(super) async fn scope_4_ids_of_every_length_can_be_used(t: Trial) {
 }
 
 pub(super) async fn scope_4_every_character_of_an_id_can_stand_anywhere(t: Trial) {
-    let names = ID_ALPHABET.chars().flat_map(|letter| {
-        [format!("{letter}"), format!("org:a/{letter}"), format!("{letter}mid"), format!("mid{letter}")]
-    });
+    let names =
+        ID_ALPHABET.chars().flat_map(|letter| [format!("{letter}"), format!("org:a/{letter}mid{letter}")]);
     are_apart(&t, names, USABLE).await;
 }
 
 pub(super) async fn scope_4_every_character_of_a_scope_can_stand_anywhere(t: Trial) {
     let names = NAME_ALPHABET.chars().flat_map(|letter| {
-        [
-            format!("org:{letter}/k"),
-            format!("{letter}:a/k"),
-            format!("org:x{letter}/k"),
-            format!("org:{letter}x/k"),
-        ]
+        [format!("org:{letter}/k"), format!("{letter}:a/k"), format!("org:{letter}x{letter}/k")]
     });
     // A value is never `.`: the one name of these that is none.
     are_apart(&t, names.filter(|name| name.parse::<CredentialPath>().is_ok()), USABLE).await;

@@ -236,8 +236,15 @@ impl Flawed {
                 }
                 kind => kind,
             };
+            let refused = matches!(kind, StorageErrorKind::TooLarge { .. });
             let error = StorageError::from(kind);
             match self.flaw {
+                Some(Flaw::RefusalPrintsContents) if refused => {
+                    let given = self.notes().first.get(path).map(|(data, _)| data.ciphertext.clone());
+                    let text = String::from_utf8_lossy(&given.unwrap_or_default()).into_owned();
+                    let cause = Arc::new(std::io::Error::other(text)) as Arc<_>;
+                    error.with_source(cause).at(Reference::NAME, operation, path.clone())
+                }
                 Some(Flaw::ErrorsNameNothing) => error,
                 Some(Flaw::ErrorsNameAnotherOperation) => {
                     error.at(Reference::NAME, Operation::Connect, path.clone())

@@ -11,7 +11,7 @@ use cred_core::{
     StorageProvider, Stored, async_trait,
 };
 
-use crate::bench::{Flawed, context, once, other, pause};
+use crate::bench::{Flawed, once, other, pause};
 use crate::contents::{admits, foreign, spoiled};
 use crate::flaw::Flaw;
 use crate::naming::{place, refuses};
@@ -197,7 +197,7 @@ impl StorageProvider for Flawed {
 impl Flawed {
     async fn load(&self) {
         if self.is(Flaw::HangsUnderLoad) {
-            if self.shared.in_flight.fetch_add(1, Ordering::SeqCst) > 20 {
+            if self.shared.in_flight.fetch_add(1, Ordering::SeqCst) > 10 {
                 pending::<()>().await;
             }
             pause().await;
@@ -223,7 +223,17 @@ impl Flawed {
             notes.absent.remove(path);
             *notes.revisions.entry(place.clone()).or_default() += 1;
         }
-        let old = self.uncounted_read(&place).await;
+        let old = match self.flaw {
+            Some(
+                Flaw::StoreReadsFirst
+                | Flaw::WritesMetadataAfterData
+                | Flaw::InterleavesWriters
+                | Flaw::RefusesTheSameValue
+                | Flaw::SkipsTheSameData
+                | Flaw::FirstStoreInParts,
+            ) => self.uncounted_read(&place).await,
+            _ => Err(StorageErrorKind::NotFound.into()),
+        };
         match self.flaw {
             Some(Flaw::StoreReadsFirst) if old.as_ref().is_err_and(|error| !error.is_not_found()) => {
                 return old.map(drop);
@@ -316,13 +326,6 @@ impl Flawed {
                 }
                 _ => error,
             }),
-            (Err(error), Some(Flaw::RefusalPrintsContents)) => Err(match error.kind() {
-                StorageErrorKind::TooLarge { .. } => {
-                    let text = String::from_utf8_lossy(&stored.0.ciphertext).into_owned();
-                    error.with_source(Arc::new(std::io::Error::other(text)) as Arc<_>)
-                }
-                _ => error,
-            }),
             (Err(error), Some(Flaw::OutageIsOk))
                 if matches!(error.kind(), StorageErrorKind::Unavailable { .. }) =>
             {
@@ -412,7 +415,9 @@ impl Flawed {
         if let Ok(stored) = &old {
             self.notes().deleted.insert(path.clone(), stored.clone());
         }
-        self.cache.lock().unwrap().remove(path);
+        if !self.is(Flaw::ExistsIsCached) {
+            self.cache.lock().unwrap().remove(path);
+        }
         match self.flaw {
             Some(Flaw::DeletesChildScopesToo) => {
                 for other in self.all().await? {
@@ -514,14 +519,7 @@ impl Flawed {
             }
             _ => StorageError::from(error.kind().clone()).at("reference", operation, target),
         };
-        // One call of the wrapped provider's own, so that metrics count it as it was made.
-        let places = match operation {
-            Operation::List => match self.inner.list(None, ctx).await {
-                Ok(_) => self.uncounted().await,
-                Err(error) => Err(error),
-            },
-            _ => self.inner.list_tree(None, &CredentialContext::unscoped()).await,
-        };
+        let places = self.all().await;
         let places = match places {
             Err(_) if self.is(Flaw::OutageIsEmpty) => return Ok(Vec::new()),
             Err(error) => return Err(fails(error, scope)),
@@ -532,11 +530,14 @@ impl Flawed {
             if self.is(Flaw::PagesByOffset) && index % 5 == 4 {
                 pause().await;
             }
-            let spelled = self.notes().spelled.get(place).cloned();
-            let path = spelled.unwrap_or_else(|| place.clone());
-            if !belongs(&path) || self.notes().absent.contains(&path) {
-                continue;
-            }
+            let path = {
+                let notes = self.notes();
+                let path = notes.spelled.get(place).unwrap_or(place);
+                if !belongs(path) || notes.absent.contains(path) {
+                    continue;
+                }
+                path.clone()
+            };
             if self.is(Flaw::ListFailsOnWhatVanishes) {
                 pause().await;
                 if self.get(place).await.is_err_and(|error| error.is_not_found()) {
