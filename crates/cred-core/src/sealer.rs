@@ -116,7 +116,7 @@ pub enum SealError {
     },
     /// Too many passphrase derivations are waiting. Transient.
     #[error(
-        "credential `{path}` was not opened: too many passphrase derivations are under way; try again in a moment"
+        "credential `{path}` was not sealed or opened: too many passphrase derivations are under way; try again in a moment"
     )]
     KdfBusy {
         /// The credential.
