@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::guard::guarded;
+
 /// A cargo command that behaves as if it were typed at the prompt.
 ///
 /// `cargo run` tells its child about the package that it runs. Passed on, these variables would make build
@@ -43,11 +45,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed bytes that are not UTF-8"))
 }
 
-/// Runs to the end, showing each line of stdout and stderr and handing it to `line`; true on success.
-pub(crate) fn each_line(command: Command, mut line: impl FnMut(&str)) -> Result<bool> {
-    let shown = shown(&command);
+/// Runs to the end, showing each line of stdout and stderr and handing it to `line`; true on success. Under a
+/// guard: test programs that wait for something end with us.
+pub(crate) fn each_line(command: &Command, mut line: impl FnMut(&str)) -> Result<bool> {
+    let shown = shown(command);
     println!("$ {shown}");
-    stream(command, &shown, |text| {
+    stream(guarded(command, &[]), &shown, |text| {
         println!("{text}");
         line(text);
     })
@@ -105,7 +108,7 @@ mod tests {
         // `cargo` itself is the one program that is surely there.
         let mut lines = Vec::new();
         let ok =
-            each_line(cargo(["no-such-subcommand-of-cargo"]), |line| lines.push(line.to_owned())).unwrap();
+            stream(cargo(["no-such-subcommand-of-cargo"]), "", |line| lines.push(line.to_owned())).unwrap();
         assert!(!ok);
         assert!(lines.iter().any(|line| line.contains("no-such-subcommand-of-cargo")), "{lines:?}");
     }

@@ -16,7 +16,7 @@ pub(crate) use self::reason::{PREFIX, Reason};
 use self::summary::{Row, Summary};
 use crate::servers::{Environment, Servers};
 use crate::test::{self, Report, Selection};
-use crate::{cargo, guard, servers, workspace};
+use crate::{cargo, servers, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -146,17 +146,11 @@ fn programs(package: &Package) -> BTreeMap<String, String> {
     integration.filter_map(|target| Some((file(&target.src_path)?, target.name.clone()))).collect()
 }
 
-/// Under a guard: test programs that wait for a server end with us too.
 fn cargo_test(args: &[String], environment: &Environment, package: &str, report: &mut Report) -> Result<()> {
     let mut command = cargo::cargo(args);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    let shown = cargo::shown(&command);
-    println!("$ {shown}");
     let mut run = report.start("integration tests");
-    let success = cargo::stream(guard::guarded(&command, &[]), &shown, |line| {
-        println!("{line}");
-        run.line(line, |_| package.to_owned());
-    })?;
+    let success = cargo::each_line(&command, |line| run.line(line, |_| package.to_owned()))?;
     run.end(success)
 }
 

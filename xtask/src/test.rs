@@ -98,7 +98,7 @@ fn build(args: &[String]) -> Result<BTreeMap<String, String>> {
 
 fn watch(args: &[String], report: &mut Report, what: &str, crate_of: impl Fn(&str) -> String) -> Result<()> {
     let mut run = report.start(what);
-    let success = cargo::each_line(cargo::cargo(args), |line| run.line(line, &crate_of))?;
+    let success = cargo::each_line(&cargo::cargo(args), |line| run.line(line, &crate_of))?;
     run.end(success)
 }
 

@@ -134,7 +134,7 @@ fn watched(command: Command, name: &str, needs: &str) -> Result<()> {
         }
         if told.elapsed() >= SIGN_OF_LIFE {
             told = Instant::now();
-            eprintln!("{name}: {steps} steps, {} s: {line}", begin.elapsed().as_secs());
+            eprintln!("{name}: {steps} steps, {} s: {line:.80}", begin.elapsed().as_secs());
         }
     })?;
     if !good {
