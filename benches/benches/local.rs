@@ -142,7 +142,7 @@ fn list(c: &mut Criterion) {
             let name = store.join(format!("credential-{number}.enc.json"));
             OpenOptions::new()
                 .write(true)
-                .create(true)
+                .create_new(true)
                 .mode(0o600)
                 .open(name)
                 .unwrap()

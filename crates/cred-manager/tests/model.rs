@@ -6,7 +6,8 @@
 //! backend's lag and one load where it lags), and for a write in doubt once it cannot land any more. A read below the
 //! floor at its start is a broken promise.
 //!
-//! `CRED_MODEL_OPERATIONS` sets how many operations are run.
+//! `CRED_MODEL_OPERATIONS` sets how many operations each of the two tests runs; the default is 200,000. The long run is
+//! `CRED_MODEL_OPERATIONS=10000000 cargo test -p cred-manager --test model`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
 #![allow(clippy::indexing_slicing, reason = "indices are made by this file")]
 
@@ -217,7 +218,7 @@ impl World {
             .cache_ttl(TTL)
             .cache_max_size(40)
             .build();
-        let left = std::env::var("CRED_MODEL_OPERATIONS").map_or(1_000_000, |text| text.parse().unwrap());
+        let left = std::env::var("CRED_MODEL_OPERATIONS").map_or(200_000, |text| text.parse().unwrap());
         Arc::new(Self {
             manager,
             backend,
@@ -370,7 +371,11 @@ async fn run(consistency: Consistency) {
         broken.len(),
         &broken[..broken.len().min(5)]
     );
-    assert!(stats.hits > stats.loads && writes > 100, "it did not try what it is for");
+    let (reads, writes) = (world.reads.load(SeqCst), writes as u64);
+    // A run in which one of them is rare shows nothing about it.
+    for much in [stats.hits, stats.loads, writes] {
+        assert!(much * 50 > reads, "it did not try what it is for: {stats:?}, {writes} landings");
+    }
     let ends: HashMap<_, _> = world.floors.iter().map(|floor| (floor.load(SeqCst) > 0, ())).collect();
     assert_eq!(ends.len(), 1, "a path was never written");
 }

@@ -61,7 +61,7 @@ const RULES: [Rule; 7] = [
         arrows: &["cred-core"],
         optional: &["cred-crypto"],
         without: &["rustls", "hyper"],
-        budget: 56,
+        budget: 66,
     },
     Rule {
         name: "cred-store-memory",
