@@ -1,5 +1,6 @@
 //! The files: each method is the whole blocking work of one operation. Nothing else here knows the operating system.
 
+mod anchored;
 mod directory;
 mod lock;
 mod temporary;
@@ -17,6 +18,7 @@ use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{CredentialFile, limits};
 use sha2::{Digest, Sha256};
 
+use self::anchored::Anchored;
 use self::directory::Directory;
 use self::lock::StoreLock;
 use self::temporary::Temporary;
@@ -58,6 +60,7 @@ pub(crate) struct Client {
     max_read_len: usize,
     /// Whether the base was there once: from then on its absence is an outage.
     opened: AtomicBool,
+    anchored: Anchored,
 }
 
 impl Client {
@@ -65,7 +68,15 @@ impl Client {
     pub(crate) fn new(config: LocalStorageConfig) -> Result<Self, ConfigError> {
         let (names, max_read_len) = (config.names()?, config.max_read_len());
         let LocalStorageConfig { base_path: base, create_dir, enable_locking: locking, .. } = config;
-        Ok(Self { base, create_dir, locking, names, max_read_len, opened: AtomicBool::new(false) })
+        Ok(Self {
+            base,
+            create_dir,
+            locking,
+            names,
+            max_read_len,
+            opened: AtomicBool::new(false),
+            anchored: Anchored::default(),
+        })
     }
 
     /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
@@ -113,9 +124,10 @@ impl Client {
         limits::check(limits, &bytes, &file.metadata)?;
 
         let base = self.base()?;
+        base.anchor(&self.anchored)?;
         let target = self.created_directory(&base, path.scope)?;
         let name = self.names.file(path.id).text;
-        let mut temporary = Temporary::create(&base)?;
+        let mut temporary = Temporary::create(&base, &self.anchored)?;
         temporary.write(&bytes)?;
 
         let lock = self.lock(&base, deadline)?;
@@ -214,7 +226,7 @@ impl Client {
     ) -> Result<Directory, StorageError> {
         let mut directory = base.try_clone()?;
         for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
-            directory = directory.child_or_create(&name.text)?;
+            directory = directory.child_or_create(&name.text, &self.anchored)?;
         }
         Ok(directory)
     }

@@ -30,7 +30,7 @@
 //! # What holds
 //! - **Atomic.** A value is written to a file of its own, synced and renamed over the old one: a reader, a crash or a
 //!   full disk sees the old value or the new one. What a crash leaves in `.tmp` is removed at the next opening.
-//! - **Durable.** A store is answered when file and directory are synced. Where the last sync fails, it is
+//! - **Durable.** A store is answered when the file, its directory and those above it are synced. Where the last sync fails, it is
 //!   [`NotDurable`](cred_core::StorageErrorKind::NotDurable): the value is visible, and a power cut may undo it.
 //! - **Private.** Files are 0600, directories 0700. A file that others may read, a directory that others may write, or one
 //!   of another user, is refused and named. No symbolic link below the base is followed, and nothing but regular files is
@@ -59,3 +59,7 @@ mod provider;
 pub use config::LocalStorageConfig;
 #[cfg(unix)]
 pub use provider::LocalStorageProvider;
+
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,20 +4,20 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open, openat,
-    statat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open,
+    openat, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::geteuid;
 
-use crate::error::{from_errno, from_io};
+use super::anchored::{Anchored, Identity};
+use crate::error::{WriteError, from_errno, from_io};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// Opening a pipe must not wait for its other end.
@@ -26,7 +26,8 @@ const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLO
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Directory {
-    fd: OwnedFd,
+    fd: File,
+    identity: Identity,
     place: PathBuf,
 }
 
@@ -51,14 +52,20 @@ impl Directory {
         Self::trusted(opened, || self.place.join(name))
     }
 
-    /// A directory in this one, made durably where it is not there.
-    pub(super) fn child_or_create(&self, name: &str) -> Result<Self, StorageError> {
-        if let Some(child) = self.child(name)? {
-            return Ok(child);
-        }
-        match mkdirat(&self.fd, name, Mode::RWXU) {
-            Ok(()) => self.sync()?,
-            Err(Errno::EXIST) => {}
+    /// A directory in this one, made where it is not there, and durable in any case.
+    pub(super) fn child_or_create(&self, name: &str, anchored: &Anchored) -> Result<Self, StorageError> {
+        let child = match self.child(name)? {
+            Some(child) => child,
+            None => self.create(name)?,
+        };
+        // Not only where it was made here: another process may have made it just now, or was killed before it synced.
+        anchored.once(child.identity, || self.sync())?;
+        Ok(child)
+    }
+
+    fn create(&self, name: &str) -> Result<Self, StorageError> {
+        match retry_on_intr(|| mkdirat(&self.fd, name, Mode::RWXU)) {
+            Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(from_errno(errno, "creating", &self.place.join(name))),
         }
         let removed =
@@ -66,15 +73,29 @@ impl Directory {
         self.child(name)?.ok_or_else(removed)
     }
 
+    /// Makes the directory itself survive a power cut, in the one that holds it.
+    pub(super) fn anchor(&self, anchored: &Anchored) -> Result<(), StorageError> {
+        anchored.once(self.identity, || {
+            let above = retry_on_intr(|| openat(&self.fd, "..", DIRECTORY, Mode::empty()));
+            match above.and_then(|above| retry_on_intr(|| fsync(&above))) {
+                Ok(()) => Ok(()),
+                // What this user may not open was prepared by another one, long before; the base may be mounted on what
+                // takes no writes and so no sync.
+                Err(Errno::ACCESS | Errno::ROFS | Errno::INVAL) => Ok(()),
+                Err(errno) => Err(from_errno(errno, "syncing", &self.place.join(".."))),
+            }
+        })
+    }
+
     /// Another handle of the same directory.
     pub(super) fn try_clone(&self) -> Result<Self, StorageError> {
         match self.fd.try_clone() {
-            Ok(fd) => Ok(Self { fd, place: self.place.clone() }),
+            Ok(fd) => Ok(Self { fd, identity: self.identity, place: self.place.clone() }),
             Err(error) => Err(from_io(&error, "opening", &self.place)),
         }
     }
 
-    pub(super) fn fd(&self) -> &OwnedFd {
+    pub(super) fn fd(&self) -> &File {
         &self.fd
     }
 
@@ -111,16 +132,20 @@ impl Directory {
     }
 
     /// Removes a file, if it is there.
-    pub(super) fn remove(&self, name: &str) -> Result<(), StorageError> {
+    pub(super) fn remove(&self, name: &str) -> Result<(), WriteError> {
+        let failed = |errno| from_errno(errno, "removing", &self.place.join(name));
         match retry_on_intr(|| unlinkat(&self.fd, name, AtFlags::empty())) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(from_errno(errno, "removing", &self.place.join(name))),
+            // The journal failed in the middle.
+            Err(Errno::IO) => Err(WriteError::Doubtful(failed(Errno::IO))),
+            Err(errno) => Err(WriteError::Nothing(failed(errno))),
         }
     }
 
     /// Makes what was created, renamed and removed here survive a power cut.
     pub(super) fn sync(&self) -> Result<(), StorageError> {
-        fsync(&self.fd).map_err(|errno| from_errno(errno, "syncing", &self.place))
+        // By the standard library, which on Apple's systems asks for what they don't do in `fsync`.
+        self.fd.sync_all().map_err(|error| from_io(&error, "syncing", &self.place))
     }
 
     /// What is in it, in no order, and what the file system said of each; names that are no text are nobody's of ours.
@@ -160,7 +185,7 @@ impl Directory {
         let place = place();
         let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place))?;
         check_owner(&stat, Mode::WGRP | Mode::WOTH, "700", || place.clone())?;
-        Ok(Some(Self { fd, place }))
+        Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), place }))
     }
 }
 
@@ -177,8 +202,8 @@ impl Content {
     /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours never do: the file
     /// that is renamed is never changed again.
     pub(super) fn share(&self) -> Result<(), StorageError> {
-        // A sweep holds a file for a moment to see whether it is in use.
-        for patience_ms in [1, 2, 4, 8] {
+        // A sweep holds a file for a moment to see whether it is in use; more where its thread has to wait for a core.
+        for patience_ms in [1, 2, 4, 8, 16, 32] {
             match flock(self.file.as_fd(), FlockOperation::NonBlockingLockShared) {
                 Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(patience_ms)),
                 // Some file systems have no locks; then nobody edits under one.
@@ -240,21 +265,17 @@ fn not_regular(place: &Path) -> StorageError {
 
 /// Makes a directory and those above it, each synced into the one that holds it.
 fn create_durably(place: &Path) -> Result<(), StorageError> {
-    match std::fs::DirBuilder::new().mode(0o700).create(place) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let Some(above) = place.parent() else { return Err(from_io(&error, "creating", place)) };
-            create_durably(above)?;
-            match std::fs::DirBuilder::new().mode(0o700).create(place) {
-                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(from_io(&error, "creating", place));
-                }
-                _ => {}
-            }
-        }
-        Err(error) => return Err(from_io(&error, "creating", place)),
-    }
+    let create = || retry_on_intr(|| mkdirat(CWD, place, Mode::RWXU));
     let Some(above) = place.parent() else { return Ok(()) };
+    let mut made = create();
+    if made == Err(Errno::NOENT) {
+        create_durably(above)?;
+        made = create();
+    }
+    match made {
+        // Another process was faster, and may not have synced it yet.
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(from_errno(errno, "creating", place)),
+    }
     File::open(above).and_then(|above| above.sync_all()).map_err(|error| from_io(&error, "syncing", above))
 }

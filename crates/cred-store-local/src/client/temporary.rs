@@ -7,6 +7,7 @@ use cred_core::StorageError;
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::anchored::Anchored;
 use super::directory::Directory;
 use crate::error::{WriteError, from_errno, from_io};
 
@@ -27,9 +28,9 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    pub(super) fn create(base: &Directory) -> Result<Self, StorageError> {
+    pub(super) fn create(base: &Directory, anchored: &Anchored) -> Result<Self, StorageError> {
         for _ in 0..TRIES {
-            if let Some(temporary) = Self::try_create(base)? {
+            if let Some(temporary) = Self::try_create(base.child_or_create(DIRECTORY, anchored)?)? {
                 return Ok(temporary);
             }
         }
@@ -37,8 +38,7 @@ impl Temporary {
     }
 
     /// `None`: another one was faster.
-    fn try_create(base: &Directory) -> Result<Option<Self>, StorageError> {
-        let directory = base.child_or_create(DIRECTORY)?;
+    fn try_create(directory: Directory) -> Result<Option<Self>, StorageError> {
         let name = format!("{:016x}", fastrand::u64(..));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match retry_on_intr(|| openat(directory.fd(), &name, flags, Mode::RUSR | Mode::WUSR)) {
@@ -46,13 +46,17 @@ impl Temporary {
             Err(Errno::EXIST) => return Ok(None),
             Err(errno) => return Err(from_errno(errno, "creating", &directory.place(&name))),
         };
+        let temporary = Self { directory, name, file, renamed: false };
+        let failed = |errno, doing| from_errno(errno, doing, &temporary.directory.place(&temporary.name));
         // Shared, because it stays on the file after the rename, where readers share it. A sweep wants the file alone, so
         // it is locked, or swept already and without a name. Where there are no locks, nothing is swept.
-        if flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
-            return Ok(None);
+        match retry_on_intr(|| flock(&temporary.file, FlockOperation::NonBlockingLockShared)) {
+            Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(failed(errno, "locking")),
         }
-        let stat = fstat(&file).map_err(|errno| from_errno(errno, "looking at", &directory.place(&name)))?;
-        Ok((stat.st_nlink > 0).then_some(Self { directory, name, file, renamed: false }))
+        let stat = fstat(&temporary.file).map_err(|errno| failed(errno, "looking at"))?;
+        Ok((stat.st_nlink > 0).then_some(temporary))
     }
 
     /// Writes and syncs. After a failed sync nobody knows what is on the disk, and trying again would tell nothing: the
@@ -103,7 +107,8 @@ pub(super) fn sweep(base: &Directory) -> Result<(), StorageError> {
     for name in names {
         let Ok(file) = openat(directory.fd(), &name, flags, Mode::empty()) else { continue };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            directory.remove(&name)?;
+            // What cannot be removed now is at the next opening.
+            let _ = directory.remove(&name);
         }
     }
     Ok(())
