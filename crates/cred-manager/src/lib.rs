@@ -73,7 +73,8 @@
 //! # Watching it
 //! Every operation is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
 //! `error`, never a value; a cache hit makes one only where somebody listens. With the feature `metrics` each is counted
-//! and timed through the `metrics` facade: `cred_operations_total`, `cred_operation_seconds`, `cred_cache_total`.
+//! through the `metrics` facade (`cred_operations_total`, `cred_cache_total`), and timed (`cred_operation_seconds`) but for
+//! cache hits that make no span.
 //!
 //! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
 

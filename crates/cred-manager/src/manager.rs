@@ -11,7 +11,7 @@ use cred_core::{
 use tokio::time::timeout;
 
 use crate::cache::{CacheStats, Loaded, Miss};
-use crate::observe::{cache_said, is_watched, observe};
+use crate::observe::{cache_said, hit_unwatched, is_watched, observe};
 use crate::shared::Shared;
 use crate::turns::Turns;
 use crate::{CredentialManagerBuilder, ManagerError};
@@ -133,6 +133,7 @@ impl CredentialManager {
         if let Some(cache) = &self.shared.cache {
             if !is_watched() {
                 if let Some(credential) = cache.get(self.path(id)) {
+                    hit_unwatched();
                     return Ok(Some(credential));
                 }
             }

@@ -32,6 +32,7 @@ const PATHS: usize = 48;
 const LAG: Duration = Duration::from_millis(3);
 const IN_DOUBT: Duration = Duration::from_millis(8);
 const TTL: Duration = Duration::from_millis(40);
+const UNWINDING: Duration = Duration::from_millis(100);
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The panics of the backend are part of the play: they are not printed.
@@ -66,6 +67,12 @@ struct Backend {
     paths: Arc<Vec<Mutex<Landings>>>,
     /// The write that each path is about to make: deletes have no contents to tell.
     next: Vec<AtomicU64>,
+    /// When a read of each path panicked last: the one cause for which a load may end without an answer.
+    panics: Vec<Mutex<Option<Instant>>>,
+    /// The latest write of each path that landed while its call ran.
+    landed: Vec<AtomicU64>,
+    /// Writes that landed after one that was called later.
+    disordered: AtomicU64,
 }
 
 fn place(id: &CredentialId) -> usize {
@@ -91,6 +98,11 @@ impl Backend {
             let shows = landings.0.last().map_or(shows, |(last, ..)| shows.max(*last));
             landings.0.push((shows, write, value));
         };
+        let in_turn = || {
+            if self.landed[place].fetch_max(write, SeqCst) > write {
+                self.disordered.fetch_add(1, SeqCst);
+            }
+        };
         if chance(8) {
             sleep(upto(Duration::from_millis(2))).await;
         }
@@ -110,14 +122,17 @@ impl Backend {
             }
             () if chance(60) => Err(StorageErrorKind::Throttled { retry_after: None }.into()),
             () if chance(200) => {
+                in_turn();
                 land();
                 panic!("{PLANNED}: after the effect");
             }
             () if chance(4_000) => {
+                in_turn();
                 land();
                 std::future::pending().await
             }
             () => {
+                in_turn();
                 land();
                 if chance(4) {
                     sleep(upto(Duration::from_millis(1))).await;
@@ -160,7 +175,10 @@ impl StorageProvider for Backend {
         }
         match () {
             () if chance(50) => Err(StorageError::unavailable("reset")),
-            () if chance(500) => panic!("{PLANNED}: as a defective provider might"),
+            () if chance(500) => {
+                *self.panics[place(id)].lock().unwrap() = Some(Instant::now());
+                panic!("{PLANNED}: as a defective provider might")
+            }
             () => seen.ok_or_else(|| StorageErrorKind::NotFound.into()),
         }
     }
@@ -211,6 +229,9 @@ impl World {
             lag: consistency.point(),
             paths: Arc::new((0..PATHS).map(|_| Mutex::default()).collect()),
             next: (0..PATHS).map(|_| AtomicU64::new(0)).collect(),
+            panics: (0..PATHS).map(|_| Mutex::default()).collect(),
+            landed: (0..PATHS).map(|_| AtomicU64::new(0)).collect(),
+            disordered: AtomicU64::new(0),
         });
         let manager = CredentialManager::builder()
             .storage(backend.clone())
@@ -280,8 +301,16 @@ impl World {
                 let _ = (&mut dropped).now_or_never();
             }
             () => {
+                let started = Instant::now();
                 let answer = self.manager.retrieve(id).await;
                 self.judge(path, floor, &answer);
+                let lost = answer.is_err_and(|error| error.to_string().contains("ended without an answer"));
+                // A load can be joined for a moment after its panic.
+                let panicked = |at: Instant| at + UNWINDING > started;
+                if lost && !self.backend.panics[path].lock().unwrap().is_some_and(panicked) {
+                    let what = format!("path {path}: a load ended because a reader of it had left");
+                    self.broken.lock().unwrap().push(what);
+                }
             }
         }
     }
@@ -354,7 +383,10 @@ async fn run(consistency: Consistency) {
                 if !world.go_on() {
                     break;
                 }
-                world.write(path).await;
+                // Also one after the other, while the one before runs on without its caller.
+                for _ in 0..fastrand::usize(1..4) {
+                    world.write(path).await;
+                }
                 sleep(upto(Duration::from_millis(6))).await;
             }
         }));
@@ -364,6 +396,7 @@ async fn run(consistency: Consistency) {
     }
     let (stats, writes) = (world.manager.cache_stats().unwrap(), landed(&world));
     println!("{consistency:?}: {} reads, {writes} landings, {stats:?}", world.reads.load(SeqCst));
+    assert_eq!(world.backend.disordered.load(SeqCst), 0, "writes of one path overtook each other");
     let broken = world.broken.lock().unwrap();
     assert!(
         broken.is_empty(),

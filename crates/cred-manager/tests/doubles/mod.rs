@@ -30,6 +30,12 @@ pub(crate) fn manager(provider: impl StorageProvider + 'static) -> CredentialMan
     CredentialManager::builder().storage(Arc::new(provider)).keys(keys()).build()
 }
 
+/// A manager over memory that caches for an hour.
+pub(crate) fn cached() -> CredentialManager {
+    let ttl = Duration::from_secs(3_600);
+    CredentialManager::builder().storage(Arc::new(memory())).keys(keys()).cache_ttl(ttl).build()
+}
+
 pub(crate) fn id(text: &str) -> CredentialId {
     text.parse().unwrap()
 }

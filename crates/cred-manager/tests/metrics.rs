@@ -1,0 +1,85 @@
+//! What is counted through the `metrics` facade.
+#![cfg(feature = "metrics")]
+#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+
+mod doubles;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use cred_core::Credential;
+use doubles::{cached, id};
+use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+/// Counts what is told under the name and labels of each metric.
+#[derive(Default)]
+struct Counts(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+/// Counts the values of a histogram.
+struct Values(Arc<AtomicU64>);
+
+impl HistogramFn for Values {
+    fn record(&self, _: f64) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Counts {
+    fn of(&self, key: &Key) -> Arc<AtomicU64> {
+        let labels: Vec<_> = key.labels().map(|label| label.value()).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Arc::clone(self.0.lock().unwrap().entry(name).or_default())
+    }
+}
+
+impl Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.of(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.of(key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Values(self.of(key))))
+    }
+}
+
+#[test]
+fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
+    let counts = Counts::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    metrics::with_local_recorder(&counts, || {
+        runtime.block_on(async {
+            let manager = cached();
+            manager.store(&id("key"), Credential::text("x")).await.unwrap();
+            for _ in 0..3 {
+                manager.retrieve(&id("key")).await.unwrap();
+            }
+            manager.delete(&id("key")).await.unwrap();
+            manager.scoped("org:a".parse().unwrap()).unwrap().shutdown().await.unwrap_err();
+        });
+    });
+    let counts = counts.0.into_inner().unwrap();
+    let counts: Vec<_> =
+        counts.iter().map(|(name, n)| format!("{name}: {}", n.load(Ordering::SeqCst))).collect();
+    assert_eq!(
+        counts,
+        [
+            "cred_cache_total hit: 2",
+            "cred_cache_total miss: 1",
+            "cred_operation_seconds delete: 1",
+            "cred_operation_seconds retrieve: 1",
+            "cred_operation_seconds store: 1",
+            "cred_operations_total delete ok: 1",
+            "cred_operations_total retrieve ok: 3",
+            "cred_operations_total store ok: 1",
+        ]
+    );
+}
