@@ -39,6 +39,7 @@ macro_rules! __each_clause {
     ($call:ident) => {
         $call! {
             [] describe::offers_what_is_declared_is_what_is_there;
+            [outage reopen] outage::describe_1_a_constructor_touches_no_network;
             [] describe::describe_2_the_description_never_changes;
             [] describe::describe_3_every_operation_ends_in_its_time;
             [] describe::ability_1_whether_an_ability_is_there_never_changes;
@@ -135,6 +136,7 @@ macro_rules! __each_clause {
             [] cancel::cancel_1_a_dropped_delete_leaves_the_value_or_nothing;
             [] cancel::cancel_1_a_dropped_read_leaves_everything_as_it_was;
             [compare_and_set] cancel::cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_new_value;
+            [soft_delete] cancel::cancel_1_a_dropped_recovery_leaves_it_recovered_or_recoverable;
             [compare_and_set] compare::cas_1_it_reads_what_retrieve_reads;
             [compare_and_set] compare::cas_2_every_store_makes_another_revision;
             [compare_and_set] compare::cas_3_with_the_stored_revision_it_writes;

@@ -4,9 +4,11 @@ mod clauses;
 pub mod doubles;
 mod harness;
 mod leak;
+mod rule;
 mod suite;
 mod trial;
 mod value;
+mod watch;
 
 pub use harness::{Edit, Effort, Harness, Offers, Subject};
 pub use suite::Clause;

@@ -1,13 +1,14 @@
 //! The macro, and what its tests call.
 
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::task::{JoinError, JoinSet};
+
 use crate::clauses::CLAUSES;
 use crate::trial::Trial;
-use crate::{Harness, Offers};
+use crate::{Harness, Offers, rule};
 
 /// One test for each clause, in the module where it stands.
 ///
@@ -87,6 +88,19 @@ impl Clause {
         self.name
     }
 
+    /// The rule that it proves, such as `store-1`: its name in the docs of [`StorageProvider`](cred_core::StorageProvider)
+    /// and its abilities. A word without a number where the docs give none: `offers`, `metrics`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        rule::of(self.name)
+    }
+
+    /// Whose docs hold the rule, such as `cred_core::StorageProvider::store`.
+    #[must_use]
+    pub fn documented_at(&self) -> &'static str {
+        rule::place(&self.rule()).unwrap_or("cred_core::StorageProvider")
+    }
+
     /// What it needs; without it, it is not run.
     #[must_use]
     pub const fn needs(&self) -> Offers {
@@ -98,13 +112,18 @@ impl Clause {
     ///
     /// # Panics
     /// If the provider breaks the clause; the message says how and what to do.
+    #[expect(clippy::panic, reason = "this is how a test reports")]
     pub async fn check(&self, harness: Arc<dyn Harness>, offers: Offers) {
-        let check = self.check;
-        let trial = Trial::open(Arc::clone(&harness), offers).await;
-        let outcome = tokio::spawn(check(trial)).await;
+        let (check, opened) = (self.check, Arc::clone(&harness));
+        // A task, so that a panic does not pass the harness's end by; in a set, so that it ends with this future.
+        let mut clause = JoinSet::new();
+        clause.spawn(async move { check(Trial::open(opened, offers).await).await });
+        let outcome = clause.join_next().await;
         harness.close().await;
-        if let Err(failed) = outcome {
-            resume_unwind(failed.into_panic());
+        match outcome.map(|ended| ended.map_err(JoinError::try_into_panic)) {
+            None | Some(Ok(())) => {}
+            Some(Err(Ok(payload))) => panic!("{}", rule::message(self.name, &*payload)),
+            Some(Err(Err(error))) => panic!("{} did not end: {error}", self.name),
         }
     }
 }

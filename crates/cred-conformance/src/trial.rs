@@ -14,11 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clauses::alive_tasks;
+use crate::rule::fail;
 use crate::value::{context, difference};
 use crate::{Effort, Harness, Offers, Subject};
 
 /// What an operation may take over its `operation_timeout` before it counts as late: a busy machine is no defect.
-const MARGIN: Duration = Duration::from_secs(2);
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// Writes of one clause in flight.
 const IN_FLIGHT: usize = 16;
@@ -44,7 +45,10 @@ impl Trial {
     /// A trial of another client over the same data.
     pub(crate) async fn reopen(&self) -> Self {
         let Some(provider) = self.harness.reopen().await else {
-            fail("`reopen` is declared, but the harness gives no second provider", "write `Harness::reopen`");
+            fail(
+                "offers: `reopen` is declared, but the harness gives no second provider",
+                "write `Harness::reopen`",
+            );
         };
         Self::of(Arc::clone(&self.harness), provider, self.declared, self.tasks_before_open)
     }
@@ -161,17 +165,23 @@ impl Trial {
 
     pub(crate) fn compare_and_set(&self) -> &dyn CompareAndSet {
         self.provider.compare_and_set().unwrap_or_else(|| {
-            fail("`compare_and_set` is declared, but the provider hands out none", "take it from `offers`")
+            fail(
+                "offers: `compare_and_set` is declared, but the provider hands out none",
+                "take it from `offers`",
+            )
         })
     }
 
     pub(crate) fn soft_delete(&self) -> &dyn SoftDelete {
         self.provider.soft_delete().unwrap_or_else(|| {
-            fail("`soft_delete` is declared, but the provider hands out none", "take it from `offers`")
+            fail(
+                "offers: `soft_delete` is declared, but the provider hands out none",
+                "take it from `offers`",
+            )
         })
     }
 
-    async fn in_time<T>(
+    pub(crate) async fn in_time<T>(
         &self,
         operation: Operation,
         what: impl Display,
@@ -356,35 +366,40 @@ impl Trial {
     }
 }
 
-/// Repeats a question until the declared bound has passed.
+/// Repeats a question until the declared bound has passed, and once more: only what is asked after the bound counts
+/// against the provider.
+#[derive(Clone)]
 pub(crate) struct Patience {
     declared: Consistency,
     deadline: Instant,
     pause: Duration,
+    /// The question that is being asked began after the bound.
+    last: bool,
 }
 
 impl Patience {
     fn new(declared: Consistency, bound: Duration) -> Self {
         let pause = (bound / 20).clamp(Duration::from_millis(1), Duration::from_secs(2));
-        Self { declared, deadline: Instant::now() + bound, pause }
+        Self { declared, deadline: Instant::now() + bound, pause, last: bound.is_zero() }
     }
 
-    /// Waits for the next try; fails where the bound has passed.
+    /// Waits for the next try; fails where the last one began after the bound.
     pub(crate) async fn or_fail(&mut self, problem: &str, advice: &str) {
-        if Instant::now() >= self.deadline {
+        if self.last {
             match self.declared {
                 Consistency::Strong => fail(problem, advice),
-                _ => fail(&format!("after the declared bound ({:?}), {problem}", self.declared), advice),
+                _ => fail(&format!("{problem}, after the declared bound ({:?})", self.declared), advice),
             }
         }
-        sleep(self.pause).await;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        sleep(self.pause.min(left)).await;
+        self.last = self.has_passed();
     }
-}
 
-/// Ends the clause: what is wrong, and what its author can do.
-#[expect(clippy::panic, reason = "this is how a test reports")]
-pub(crate) fn fail(problem: &str, advice: &str) -> ! {
-    panic!("{problem}. What to do: {advice}.");
+    /// Whether all that was answered before this patience began must show by now.
+    pub(crate) fn has_passed(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
 }
 
 /// Runs all tasks to their end; the first that failed fails the clause.

@@ -4,7 +4,8 @@ use tokio::task::JoinSet;
 
 use cred_core::StorageErrorKind;
 
-use crate::trial::{Trial, all, fail};
+use crate::rule::fail;
+use crate::trial::{Trial, all};
 use crate::value::{path, scope, sized, value};
 
 pub(super) async fn retrieve_1_absence_is_not_found(t: Trial) {

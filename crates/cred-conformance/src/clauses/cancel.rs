@@ -3,72 +3,106 @@
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use cred_core::{CredentialPath, StorageError, Stored};
+use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{context, path, sized};
 
 const WHOLE: &str =
     "change what is visible in one step, or finish the change in a task that outlives the caller";
 const FREE: &str = "release locks and permits by guards that a dropped future drops as well";
 
+/// After how many polls a future is dropped: 0, 1, 2 and so on, later in growing steps, until it ends by itself. So
+/// every future is followed to its end, however many polls that takes.
+struct Points {
+    next: usize,
+    singly: usize,
+}
+
+impl Points {
+    fn new(t: &Trial) -> Self {
+        Self { next: 0, singly: t.effort.rounds / 2 }
+    }
+
+    /// The next point; not called any more once the future ended before it was to be dropped.
+    fn advance(&mut self) -> usize {
+        let point = self.next;
+        self.next += if point < self.singly { 1 } else { 1 + point / 4 };
+        point
+    }
+}
+
 /// Polls `future` so many times and drops it; its answer, if it had one by then.
-async fn polled<T>(future: impl Future<Output = T>, mut times: usize) -> Option<T> {
+async fn polled<T>(
+    t: &Trial,
+    operation: Operation,
+    place: &CredentialPath,
+    future: impl Future<Output = T>,
+    mut times: usize,
+) -> Option<T> {
     if times == 0 {
         return None;
     }
     let mut future = Box::pin(future);
-    poll_fn(|context| {
+    let polls = poll_fn(|context| {
         times -= 1;
         match future.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending if times == 0 => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
-    })
-    .await
+    });
+    t.in_time(operation, place, polls).await
 }
 
-/// What the clause found stored at a place: any of these may be.
+/// Any of these is stored at the place.
 async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>], when: &str) {
-    let found = match t.retrieve(place).await {
-        Ok(found) => Some(found),
-        Err(error) if error.is_not_found() => None,
-        Err(error) => fail(&format!("cancel-1: {when}, `{place}` cannot be read: {error}"), WHOLE),
-    };
-    if !allowed.contains(&found.as_ref()) {
-        let what = if found.is_some() { "a value that nobody wrote, or an older one" } else { "nothing" };
-        fail(&format!("cancel-1: {when}, {what} is stored at `{place}`"), WHOLE);
-    }
-    let there = t.is_there(place).await;
-    if !allowed.iter().any(|value| value.is_some() == there) {
-        fail(&format!("cancel-1: {when}, exists says {there}"), WHOLE);
+    let mut patience = t.patience_for_point();
+    loop {
+        let found = match t.retrieve(place).await {
+            Ok(found) => Some(found),
+            Err(error) if error.is_not_found() => None,
+            Err(error) => fail(&format!("cancel-1: {when}, `{place}` cannot be read: {error}"), WHOLE),
+        };
+        let there = t.is_there(place).await;
+        let problem = if !allowed.contains(&found.as_ref()) {
+            let what = if found.is_some() { "a value that nobody wrote, or an older one" } else { "nothing" };
+            format!("cancel-1: {when}, {what} is stored at `{place}`")
+        } else if !allowed.iter().any(|value| value.is_some() == there) {
+            format!("cancel-1: {when}, exists of `{place}` says {there}")
+        } else {
+            return;
+        };
+        patience.or_fail(&problem, WHOLE).await;
     }
 }
 
-/// Stores and deletes the place again, in time: a lock that the dropped future held would be in the way.
-async fn is_usable(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>]) {
+/// Stores to the place again, in time: a lock that the dropped future held would be in the way. The dropped write may
+/// still land after this one; `landed` is what it leaves then, whole. What was there before may not come back.
+async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Stored>]) {
     let last = sized(4, 30);
     if let Err(error) = t.store(place, &last).await {
         fail(&format!("cancel-1: after a dropped future, a store of `{place}` fails: {error}"), FREE);
     }
-    // The dropped write may still land after this one; then it landed whole.
-    t.settle().await;
-    let allowed: Vec<_> = allowed.iter().copied().chain([Some(&last)]).collect();
-    is_one_of(t, place, &allowed, "after a later store").await;
+    let allowed: Vec<_> = landed.iter().copied().chain([Some(&last)]).collect();
+    is_one_of(t, place, &allowed, "after a store that followed a dropped future").await;
 }
 
 pub(super) async fn cancel_1_a_dropped_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
-    for times in 0..t.effort.rounds {
+    let mut points = Points::new(&t);
+    loop {
+        let times = points.advance();
         let place = path(&format!("org:a/key-{times}"));
         t.put(&place, &old).await;
         t.holds(&place, &old, "give back what was stored").await;
         let (ctx, (data, metadata)) = (context(&place), new.clone());
-        let ended = polled(t.provider.store(&place.id, data, metadata, &ctx), times).await;
-        let allowed = [Some(&old), Some(&new)];
-        is_one_of(&t, &place, &allowed, &format!("after a store dropped at poll {times}")).await;
-        is_usable(&t, &place, &allowed).await;
+        let store = t.provider.store(&place.id, data, metadata, &ctx);
+        let ended = polled(&t, Operation::Store, &place, store, times).await;
+        let when = format!("after a store dropped at poll {times}");
+        is_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
+        is_usable(&t, &place, &[Some(&new)]).await;
         if done(ended, "store") {
             return;
         }
@@ -77,22 +111,27 @@ pub(super) async fn cancel_1_a_dropped_store_leaves_the_old_or_the_new_value(t: 
 
 pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_value(t: Trial) {
     let new = sized(2, 7_000);
-    for times in 0..t.effort.rounds {
+    let mut points = Points::new(&t);
+    let mut used = Vec::new();
+    loop {
+        let times = points.advance();
         let place = path(&format!("org:a/key-{times}"));
+        used.push(place.clone());
         let (ctx, (data, metadata)) = (context(&place), new.clone());
-        let ended = polled(t.provider.store(&place.id, data, metadata, &ctx), times).await;
-        let allowed = [None, Some(&new)];
-        is_one_of(&t, &place, &allowed, &format!("after a first store dropped at poll {times}")).await;
+        let store = t.provider.store(&place.id, data, metadata, &ctx);
+        let ended = polled(&t, Operation::Store, &place, store, times).await;
+        let when = format!("after a first store dropped at poll {times}");
+        is_one_of(&t, &place, &[None, Some(&new)], &when).await;
         let listed = t.list_tree(None, None).await.unwrap_or_else(|error| {
             fail(&format!("cancel-1: after a dropped store the tree cannot be listed: {error}"), WHOLE)
         });
-        if let Some(foreign) = listed.iter().find(|listed| !listed.id.as_str().starts_with("key-")) {
+        if let Some(foreign) = listed.iter().find(|listed| !used.contains(listed)) {
             fail(
                 &format!("cancel-1: a dropped store left `{foreign}` in the lists"),
                 "keep temporary names out of lists",
             );
         }
-        is_usable(&t, &place, &allowed).await;
+        is_usable(&t, &place, &[Some(&new)]).await;
         if done(ended, "store") {
             return;
         }
@@ -101,15 +140,18 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
 
 pub(super) async fn cancel_1_a_dropped_delete_leaves_the_value_or_nothing(t: Trial) {
     let old = sized(1, 7_000);
-    for times in 0..t.effort.rounds {
+    let mut points = Points::new(&t);
+    loop {
+        let times = points.advance();
         let place = path(&format!("org:a/key-{times}"));
         t.put(&place, &old).await;
         t.holds(&place, &old, "give back what was stored").await;
         let ctx = context(&place);
-        let ended = polled(t.provider.delete(&place.id, &ctx), times).await;
-        let allowed = [Some(&old), None];
-        is_one_of(&t, &place, &allowed, &format!("after a delete dropped at poll {times}")).await;
-        is_usable(&t, &place, &allowed).await;
+        let delete = t.provider.delete(&place.id, &ctx);
+        let ended = polled(&t, Operation::Delete, &place, delete, times).await;
+        let when = format!("after a delete dropped at poll {times}");
+        is_one_of(&t, &place, &[Some(&old), None], &when).await;
+        is_usable(&t, &place, &[None]).await;
         if done(ended, "delete") {
             return;
         }
@@ -120,17 +162,23 @@ pub(super) async fn cancel_1_a_dropped_read_leaves_everything_as_it_was(t: Trial
     let (place, old) = (path("org:a/key"), sized(1, 7_000));
     t.put(&place, &old).await;
     t.holds(&place, &old, "give back what was stored").await;
-    let ctx = context(&place);
-    for times in 0..t.effort.rounds {
+    let (ctx, ids) = (context(&place), [place.id.clone()]);
+    let mut points = Points::new(&t);
+    loop {
+        let times = points.advance();
+        let read = t.provider.retrieve(&place.id, &ctx);
         let ended = [
-            polled(t.provider.retrieve(&place.id, &ctx), times).await.is_some(),
-            polled(t.provider.exists(&place.id, &ctx), times).await.is_some(),
-            polled(t.provider.list(None, &ctx), times).await.is_some(),
-            polled(t.provider.list_tree(None, &ctx), times).await.is_some(),
+            polled(&t, Operation::Retrieve, &place, read, times).await.is_some(),
+            polled(&t, Operation::Exists, &place, t.provider.exists(&place.id, &ctx), times).await.is_some(),
+            polled(&t, Operation::List, &place, t.provider.list(None, &ctx), times).await.is_some(),
+            polled(&t, Operation::ListTree, &place, t.provider.list_tree(None, &ctx), times).await.is_some(),
+            polled(&t, Operation::RetrieveMany, &place, t.provider.retrieve_many(&ids, &ctx), times)
+                .await
+                .is_some(),
         ];
         t.holds(&place, &old, "a dropped read changes nothing").await;
         t.put(&place, &old).await;
-        if ended == [true; 4] {
+        if ended == [true; 5] {
             return;
         }
     }
@@ -138,7 +186,9 @@ pub(super) async fn cancel_1_a_dropped_read_leaves_everything_as_it_was(t: Trial
 
 pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
-    for times in 0..t.effort.rounds {
+    let mut points = Points::new(&t);
+    loop {
+        let times = points.advance();
         let place = path(&format!("org:a/key-{times}"));
         t.put(&place, &old).await;
         t.holds(&place, &old, "give back what was stored").await;
@@ -149,11 +199,40 @@ pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_n
         };
         let (ctx, (data, metadata)) = (context(&place), new.clone());
         let swap = t.compare_and_set().store_if(&place.id, data, metadata, Some(&revision), &ctx);
-        let ended = polled(swap, times).await;
-        let allowed = [Some(&old), Some(&new)];
-        is_one_of(&t, &place, &allowed, &format!("after a conditional store dropped at poll {times}")).await;
-        is_usable(&t, &place, &allowed).await;
+        let ended = polled(&t, Operation::StoreIf, &place, swap, times).await;
+        let when = format!("after a conditional store dropped at poll {times}");
+        is_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
+        // Its revision is no longer stored, so it cannot land any more.
+        is_usable(&t, &place, &[]).await;
         if done(ended, "store_if") {
+            return;
+        }
+    }
+}
+
+pub(super) async fn cancel_1_a_dropped_recovery_leaves_it_recovered_or_recoverable(t: Trial) {
+    let old = sized(1, 7_000);
+    let mut points = Points::new(&t);
+    loop {
+        let times = points.advance();
+        let place = path(&format!("org:a/key-{times}"));
+        t.put(&place, &old).await;
+        t.holds(&place, &old, "give back what was stored").await;
+        t.remove(&place).await;
+        t.lacks(&place, "a soft delete hides the credential").await;
+        let ctx = context(&place);
+        let recovery = t.soft_delete().recover(&place.id, &ctx);
+        let ended = polled(&t, Operation::Recover, &place, recovery, times).await;
+        let when = format!("after a recovery dropped at poll {times}");
+        is_one_of(&t, &place, &[None, Some(&old)], &when).await;
+        // Nothing to recover is right as well, where the dropped one has landed.
+        match t.recover(&place).await {
+            Err(error) if !error.is_not_found() => {
+                fail(&format!("cancel-1: {when}, `{place}` cannot be recovered: {error}"), FREE);
+            }
+            _ => t.holds(&place, &old, WHOLE).await,
+        }
+        if done(ended, "recover") {
             return;
         }
     }

@@ -4,7 +4,8 @@ use cred_core::{CredentialPath, Revision, StorageError, StorageErrorKind, Stored
 use tokio::task::{JoinSet, yield_now};
 
 use super::error::refused;
-use crate::trial::{Trial, all, fail};
+use crate::rule::fail;
+use crate::trial::{Trial, all};
 use crate::value::{path, sized, value};
 
 const ONE_STEP: &str = "let the backend compare and write in one step; a read followed by a write is none";

@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::Offers;
-use crate::trial::{Trial, all, fail};
+use crate::rule::fail;
+use crate::trial::{Trial, all};
 use crate::value::{id, path, value};
 
 pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
@@ -32,11 +33,11 @@ pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
     for ((word, declared), (_, there)) in t.declared.words().zip(actual.words()) {
         match (declared, there) {
             (true, false) => fail(
-                &format!("`{word}` is declared, but neither the provider nor its harness has it"),
+                &format!("offers: `{word}` is declared, but neither the provider nor its harness has it"),
                 &format!("take `{word}` from `offers: [...]`, or let the provider or the harness offer it"),
             ),
             (false, true) => fail(
-                &format!("`{word}` is there, but not declared, so its clauses are ignored"),
+                &format!("offers: `{word}` is there, but not declared, so its clauses are ignored"),
                 &format!("add `{word}` to `offers: [...]`"),
             ),
             _ => {}
@@ -145,11 +146,13 @@ pub(super) async fn shutdown_2_dropping_the_provider_leaks_no_task(t: Trial) {
     let before = t.tasks_before_open;
     drop(t);
     let deadline = Instant::now() + Duration::from_secs(5);
-    // This clause is a task as well.
-    while alive_tasks() > before + 1 {
+    while alive_tasks() > before {
         if Instant::now() >= deadline {
             fail(
-                &format!("shutdown-2: {} tasks outlive the dropped provider", alive_tasks() - before - 1),
+                &format!(
+                    "shutdown-2: {} tasks outlive the dropped provider",
+                    alive_tasks().saturating_sub(before)
+                ),
                 "end background tasks on drop, for instance by an abort handle in a guard; a harness must not keep \
                  the provider that it opened",
             );
@@ -164,7 +167,7 @@ pub(crate) fn alive_tasks() -> usize {
 
 pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
     let Some(metrics) = t.provider.metrics() else {
-        fail("`metrics` is declared, but the provider has none", "take it from `offers`");
+        fail("offers: `metrics` is declared, but the provider has none", "take it from `offers`");
     };
     let before = counts(&metrics);
     let place = path("org:a/key");

@@ -3,7 +3,8 @@
 use cred_core::{CredentialFilter, CredentialPath, Operation, StorageError, StorageErrorKind, Stored, Tags};
 
 use crate::leak::leak;
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{path, sized, value};
 
 const SAY_WHERE: &str =

@@ -2,7 +2,8 @@
 
 use cred_core::{CredentialPath, StorageError, StorageErrorKind, Stored, Tags};
 
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{key_id, path, tagged, value};
 
 const CHECK_FIRST: &str = "compare the length of the encoded payload with the limit before anything is sent, as \
@@ -51,7 +52,10 @@ async fn boundary(t: &Trial) -> Boundary {
     /// Ciphertext bytes after which every base64, nested base64 or hex repeats its rounding.
     const PERIOD: usize = 36;
     let Some(limit) = t.description.limits.max_payload_len else {
-        fail("`payload_limit` is declared, but `describe().limits.max_payload_len` is None", "declare one");
+        fail(
+            "offers: `payload_limit` is declared, but `describe().limits.max_payload_len` is None",
+            "declare one",
+        );
     };
     let probe = path("org:limits/probe");
     let above = limit + 2 * PERIOD;

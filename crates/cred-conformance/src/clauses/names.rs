@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use cred_core::{CredentialId, CredentialPath, ScopeId};
 
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{path, value};
 
 const INJECTIVE: &str = "make the physical name injective: escape what the backend's alphabet or case rules lose \

@@ -1,20 +1,62 @@
 //! What is told while the backend is down.
 
+use std::time::Duration;
+
 use cred_core::{CredentialFilter, CredentialPath, Operation, StorageError, Stored};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use super::error::{refused, says_where};
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{path, scope, value};
 
 const NOT_ABSENT: &str = "say that something is absent only where the backend itself said so";
 
+async fn begins(t: &Trial) {
+    set(t, true).await;
+}
+
+/// Brings the backend back and waits until the provider has noticed, for as long as one operation may take.
+async fn ends(t: &Trial) {
+    set(t, false).await;
+    let deadline = Instant::now() + t.description.operation_timeout;
+    while let Err(error) = t.exists(&path("org:a/key")).await {
+        if Instant::now() >= deadline {
+            fail(
+                &format!("the backend is back, and the provider still fails: {error}"),
+                "drop connections that broke, and try anew with the next operation",
+            );
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn set(t: &Trial, down: bool) {
     if !t.harness.outage(down).await {
         fail(
-            "`outage` is declared, but `Harness::outage` says that it cannot",
+            "offers: `outage` is declared, but `Harness::outage` says that it cannot",
             "write it, or take the word away",
         );
     }
+}
+
+/// Built while the backend is down, used when it is back.
+pub(super) async fn describe_1_a_constructor_touches_no_network(t: Trial) {
+    let place = path("org:a/key");
+    t.put(&place, &value(1)).await;
+    t.holds(&place, &value(1), "give back what was stored").await;
+    begins(&t).await;
+    let (built, mut tasks) = (t.clone(), JoinSet::new());
+    tasks.spawn(async move { built.reopen().await });
+    let Some(Ok(late)) = tasks.join_next().await else {
+        fail(
+            "describe-1: no second client could be built while the backend was down",
+            "validate in the constructor and connect at the first use; `Harness::reopen` calls the constructor alone",
+        );
+    };
+    ends(&t).await;
+    late.holds(&place, &value(1), "connect at the first use, and again after a failure").await;
 }
 
 fn no_absence<T>(result: Result<T, StorageError>, what: &str) {
@@ -28,7 +70,7 @@ pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
     let place = path("org:a/key");
     t.put(&place, &value(1)).await;
     t.holds(&place, &value(1), "give back what was stored").await;
-    set(&t, true).await;
+    begins(&t).await;
     no_absence(t.retrieve(&place).await, "retrieve");
     no_absence(t.exists(&place).await, "exists");
     for answer in t.retrieve_many(place.scope.as_ref(), std::slice::from_ref(&place.id)).await {
@@ -37,7 +79,7 @@ pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
     if t.provider.compare_and_set().is_some() {
         no_absence(t.retrieve_with_revision(&place).await, "retrieve_with_revision");
     }
-    set(&t, false).await;
+    ends(&t).await;
     t.holds(&place, &value(1), "work again when the backend does").await;
 }
 
@@ -46,7 +88,7 @@ pub(super) async fn list_3_an_outage_is_not_told_as_an_empty_list(t: Trial) {
     t.put(&place, &value(1)).await;
     let here = Some(scope("org:a"));
     t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "list what is stored").await;
-    set(&t, true).await;
+    begins(&t).await;
     let filter = CredentialFilter::new().with_tag("number", "1");
     for filter in [None, Some(&filter)] {
         no_absence(t.list(here.as_ref(), filter).await, "list");
@@ -55,13 +97,13 @@ pub(super) async fn list_3_an_outage_is_not_told_as_an_empty_list(t: Trial) {
     if t.provider.soft_delete().is_some() {
         no_absence(t.list_deleted(here.as_ref()).await, "list_deleted");
     }
-    set(&t, false).await;
+    ends(&t).await;
     t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "work again when the backend does").await;
 }
 
 pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
-    set(&t, true).await;
+    begins(&t).await;
     let failures = [
         (t.store(&place, &value(1)).await.err(), Operation::Store),
         (t.retrieve(&place).await.err(), Operation::Retrieve),
@@ -91,7 +133,7 @@ pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial
             );
         }
     }
-    set(&t, false).await;
+    ends(&t).await;
 }
 
 pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote(t: Trial) {
@@ -105,21 +147,23 @@ pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote
         Some(_) => t.retrieve_with_revision(&swapped).await.ok().map(|(_, revision)| revision),
         None => None,
     };
-    set(&t, true).await;
+    begins(&t).await;
     let store = t.store(&stored, &value(2)).await;
     let delete = t.delete(&deleted).await;
     let swap = match &revision {
         Some(revision) => Some(t.store_if(&swapped, &value(2), Some(revision)).await),
         None => None,
     };
-    set(&t, false).await;
+    ends(&t).await;
     told_truly(&t, &stored, store, Some(value(2))).await;
     told_truly(&t, &deleted, delete, None).await;
     if let Some(swap) = swap {
         told_truly(&t, &swapped, swap.map(drop), Some(value(2))).await;
     }
-    t.put(&stored, &value(3)).await;
-    t.holds(&stored, &value(3), "work again when the backend does").await;
+    // Elsewhere: a store that was left in doubt may still land where it was meant for.
+    let fresh = path("org:a/fresh");
+    t.put(&fresh, &value(3)).await;
+    t.holds(&fresh, &value(3), "work again when the backend does").await;
 }
 
 /// The write of `wanted` over value 1 was answered so: what is stored must agree.

@@ -3,7 +3,8 @@
 use cred_core::{CredentialFilter, CredentialPath};
 
 use super::error::refused;
-use crate::trial::{Trial, fail};
+use crate::rule::fail;
+use crate::trial::Trial;
 use crate::value::{id, path, scope, value};
 
 async fn restore(t: &Trial, place: &CredentialPath) {

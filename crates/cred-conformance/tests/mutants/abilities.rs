@@ -223,6 +223,12 @@ impl Flawed {
                 let kept = self.notes().deleted.remove(path).ok_or(StorageErrorKind::NotFound)?;
                 return self.put(&place, kept).await;
             }
+            Some(Flaw::RecoversInParts) => {
+                let kept = self.notes().deleted.remove(path).ok_or(StorageErrorKind::NotFound)?;
+                soft.purge(&id, &ctx).await?;
+                pause().await;
+                return self.put(&place, kept).await;
+            }
             Some(Flaw::RecoversTheLiveAsOk) => {
                 return soft
                     .recover(&id, &ctx)

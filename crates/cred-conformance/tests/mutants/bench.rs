@@ -31,6 +31,7 @@ pub(crate) struct Bench {
 pub(crate) struct Shared {
     pub(crate) notes: Mutex<Notes>,
     pub(crate) busy: AtomicBool,
+    pub(crate) down: AtomicBool,
     pub(crate) stored_once: AtomicBool,
     pub(crate) shut: AtomicUsize,
     pub(crate) in_flight: AtomicUsize,
@@ -43,6 +44,7 @@ impl Default for Shared {
         Self {
             notes: Mutex::default(),
             busy: AtomicBool::default(),
+            down: AtomicBool::default(),
             stored_once: AtomicBool::default(),
             shut: AtomicUsize::default(),
             in_flight: AtomicUsize::default(),
@@ -127,6 +129,8 @@ impl Harness for Bench {
             Some(Flaw::ForgetsOnReopen) => Reference::new(),
             _ => self.reference.clone(),
         };
+        let down = self.shared.down.load(Ordering::SeqCst);
+        assert!(!(down && self.flaw == Some(Flaw::ConnectsInTheConstructor)), "cannot connect");
         if self.flaw == Some(Flaw::ForgetsDeletedOnReopen) {
             let soft = reference.soft_delete().unwrap();
             for scope in [None, Some("org:a".parse().unwrap())] {
@@ -144,6 +148,7 @@ impl Harness for Bench {
     }
 
     async fn outage(&self, down: bool) -> bool {
+        self.shared.down.store(down, Ordering::SeqCst);
         self.reference.set_outage(down);
         true
     }

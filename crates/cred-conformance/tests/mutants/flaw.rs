@@ -154,8 +154,10 @@ flaws! {
     KeepsItsLockWhenDropped,
     ReadsTakeAway,
     SwapsInParts,
+    RecoversInParts,
     // What it says of itself.
     DescriptionChanges,
+    ConnectsInTheConstructor,
     HasNoTimeout,
     HangsUnderLoad,
     ListsTooSlowly,

@@ -364,10 +364,12 @@ impl Flawed {
             Some(Flaw::FallsBackToTheRoot) if absent => {
                 return self.get(&CredentialPath::new(None, path.id.clone())).await;
             }
-            Some(Flaw::UnknownScopeIsAnError) if absent && path.scope.is_some() => {
-                if !self.all().await?.iter().any(|other| other.scope == path.scope) {
-                    return Err(StorageError::other("no such directory"));
-                }
+            Some(Flaw::UnknownScopeIsAnError)
+                if absent
+                    && path.scope.is_some()
+                    && !self.all().await?.iter().any(|other| other.scope == path.scope) =>
+            {
+                return Err(StorageError::other("no such directory"));
             }
             Some(Flaw::ReadsMakeRevisions) => {
                 if let Ok(stored) = &read {
