@@ -1,0 +1,264 @@
+//! Vault's answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cred_core::{SecretString, StorageError, Zeroizing};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Grant, Token};
+use crate::error::{Broken, Failure, Place, Refusal};
+
+/// The longest answer that is read: a list of some 500,000 names, or the longest value twice.
+const LONGEST: usize = 64 * 1_024 * 1_024;
+
+/// What is stored under a name.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing ever, or nothing any more.
+    Absent,
+    /// A version that can be read.
+    Live(Secret),
+    /// One that is marked as deleted and can be recovered.
+    Deleted { version: u64 },
+    /// One whose value is gone.
+    Destroyed { version: u64 },
+}
+
+/// A version with its value.
+#[derive(Debug)]
+pub(crate) struct Secret {
+    pub(crate) version: Version,
+    /// `None`: somebody else stored something else there.
+    pub(crate) envelope: Option<String>,
+}
+
+/// Which version of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Version {
+    #[serde(rename = "version")]
+    pub(crate) number: u64,
+    /// Numbers begin anew after a deletion for good; the time tells the generations apart.
+    #[serde(rename = "created_time")]
+    pub(crate) created: String,
+}
+
+/// The versions of a secret, without values.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) current: Current,
+}
+
+/// What a secret's metadata say of its latest version.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Current {
+    #[default]
+    Absent,
+    Live,
+    /// It has a time of deletion, which may be to come: only the server's clock can tell.
+    Dated,
+    Destroyed,
+}
+
+/// What kind of engine a mount is.
+#[derive(Deserialize)]
+pub(super) struct Engine {
+    #[serde(rename = "type")]
+    kind: String,
+    options: Option<HashMap<String, String>>,
+}
+
+impl Engine {
+    pub(super) fn is(&self, kind: &str, version: &str) -> bool {
+        let found = self.options.as_ref().and_then(|options| options.get("version"));
+        self.kind == kind && found.map_or("1", String::as_str) == version
+    }
+}
+
+/// A whole answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Sends a request and reads the answer to its end.
+    pub(super) async fn of(
+        http: &reqwest::Client,
+        request: reqwest::Request,
+        place: &Place<'_>,
+    ) -> Result<Self, Failure> {
+        let broken = |error: &reqwest::Error| {
+            StorageError::from(Broken { connected: !error.is_connect(), cause: error })
+        };
+        let mut response = http.execute(request).await.map_err(|error| broken(&error))?;
+        let status = response.status().as_u16();
+        let header = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
+        // The other form of the header is a date, which Vault does not give and which needs clocks that agree.
+        let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(1_024 * 1_024));
+        while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+            if body.len().saturating_add(chunk.len()) > LONGEST {
+                return Err(StorageError::corrupted(format!(
+                    "the answer for `{place}` is longer than any that is needed"
+                ))
+                .into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, retry_after, body })
+    }
+
+    /// The value under `data`.
+    fn data<T: DeserializeOwned>(&self) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Outer<T> {
+            data: T,
+        }
+        serde_json::from_slice::<Outer<T>>(&self.body).ok().map(|outer| outer.data)
+    }
+
+    pub(super) fn secret(&self) -> Option<Secret> {
+        #[derive(Deserialize)]
+        struct Data {
+            data: Fields,
+            metadata: Version,
+        }
+        #[derive(Deserialize)]
+        struct Fields {
+            envelope: Option<String>,
+        }
+        let Data { data, metadata } = self.data()?;
+        Some(Secret { version: metadata, envelope: data.envelope })
+    }
+
+    /// What a 404 says of a secret; `None`: it is about something else.
+    pub(super) fn gone(&self) -> Option<Found> {
+        #[derive(Deserialize)]
+        struct Data {
+            metadata: Metadata,
+        }
+        #[derive(Deserialize)]
+        struct Metadata {
+            version: u64,
+            destroyed: bool,
+        }
+        match self.data::<Data>() {
+            Some(Data { metadata: Metadata { version, destroyed: false } }) => Some(Found::Deleted { version }),
+            Some(Data { metadata: Metadata { version, destroyed: true } }) => {
+                Some(Found::Destroyed { version })
+            }
+            None => self.refusal().is_absence().then_some(Found::Absent),
+        }
+    }
+
+    pub(super) fn written(&self) -> Option<Version> {
+        self.data()
+    }
+
+    pub(super) fn versions(&self) -> Option<Versions> {
+        #[derive(Deserialize)]
+        struct Data {
+            current_version: u64,
+            versions: HashMap<String, One>,
+        }
+        #[derive(Deserialize)]
+        struct One {
+            deletion_time: String,
+            destroyed: bool,
+        }
+        let data: Data = self.data()?;
+        let current = match data.versions.get(&data.current_version.to_string()) {
+            None => Current::Absent,
+            Some(One { destroyed: true, .. }) => Current::Destroyed,
+            Some(One { deletion_time, .. }) if deletion_time.is_empty() => Current::Live,
+            Some(_) => Current::Dated,
+        };
+        let numbers = data.versions.keys().map(|number| number.parse().ok()).collect::<Option<Vec<_>>>()?;
+        Some(Versions { numbers, current })
+    }
+
+    pub(super) fn keys(&self) -> Option<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Data {
+            keys: Vec<String>,
+        }
+        self.data::<Data>().map(|data| data.keys)
+    }
+
+    pub(super) fn engine(&self) -> Option<Engine> {
+        self.data()
+    }
+
+    /// The token of a login. The bytes that it was in are wiped.
+    pub(super) fn grant(self) -> Option<Grant> {
+        #[derive(Deserialize)]
+        struct Outer {
+            auth: Auth,
+        }
+        #[derive(Deserialize)]
+        struct Auth {
+            client_token: SecretString,
+            lease_duration: u64,
+            renewable: bool,
+        }
+        let body = Zeroizing::new(self.body);
+        let Auth { client_token, lease_duration, renewable } =
+            serde_json::from_slice::<Outer>(&body).ok()?.auth;
+        let lease = Duration::from_secs(lease_duration);
+        // It must go into a header, where anything else would be a panic of the SDK.
+        let usable = |token: &SecretString| {
+            let text = cred_core::ExposeSecret::expose_secret(token);
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        Some(Grant { token: Some(client_token).filter(usable), lease, renewable })
+    }
+
+    /// What is left of a token's life.
+    pub(super) fn life(self) -> Option<Grant> {
+        #[derive(Deserialize)]
+        struct Data {
+            ttl: u64,
+            renewable: Option<bool>,
+        }
+        let data: Option<Data> = self.data();
+        // The answer repeats the token.
+        drop(Zeroizing::new(self.body));
+        let Data { ttl, renewable } = data?;
+        Some(Grant {
+            token: None,
+            lease: Duration::from_secs(ttl),
+            renewable: renewable.unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        #[derive(Deserialize)]
+        struct Errors {
+            errors: Vec<String>,
+        }
+        let reasons = serde_json::from_slice::<Errors>(&self.body).ok().map(|body| body.errors);
+        Refusal { status: self.status, reasons, retry_after: self.retry_after }
+    }
+
+    /// Nothing where nothing is there, else why not.
+    pub(super) fn unless_absent<T: Default>(&self, place: &Place<'_>, token: &Token) -> Result<T, Failure> {
+        let refusal = self.refusal();
+        match refusal.is_absence() {
+            true => Ok(T::default()),
+            false => Err(refusal.explain(place, token.hidden())),
+        }
+    }
+
+    /// Whether it says that it was done.
+    pub(super) fn done(&self, place: &Place<'_>, token: &Token) -> Result<(), Failure> {
+        match self.status {
+            200 | 204 => Ok(()),
+            _ => Err(self.refusal().explain(place, token.hidden())),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The HTTP client, and what its settings may be.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use reqwest::{Certificate, Url, redirect};
+
+use crate::VaultConfig;
+
+/// What an address says of the way to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Without TLS.
+    pub(crate) plain: bool,
+    /// On this host.
+    pub(crate) loopback: bool,
+}
+
+/// Reads an address; the error continues a sentence that begins with the field.
+pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
+    const FORM: &str = "is no address of a server; give it as `https://vault.example.com:8200`";
+    let url = Url::parse(address).map_err(|_| FORM)?;
+    let plain = match url.scheme() {
+        "http" => true,
+        "https" => false,
+        _ => return Err(FORM),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or a password, which Vault knows not; give `auth_method`");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("has more than a host and a port; leave `/v1` and all else away");
+    }
+    let host = url.host_str().ok_or(FORM)?;
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let loopback = number.map_or(host == "localhost", |number| number.is_loopback());
+    Ok(Address { plain, loopback })
+}
+
+/// Whether the file can be read and holds certificates.
+pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str> {
+    file.map_or(Ok(()), |file| authorities(file).map(drop))
+}
+
+fn authorities(file: &Path) -> Result<Vec<Certificate>, &'static str> {
+    let bytes = std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
+    match Certificate::from_pem_bundle(&bytes) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate"),
+    }
+}
+
+/// A client that goes to the server of the configuration and nowhere else.
+pub(super) fn build(config: &VaultConfig) -> Result<reqwest::Client, (&'static str, &'static str)> {
+    let address = check_address(&config.address).map_err(|problem| ("address", problem))?;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_rustls()
+        .https_only(!address.plain)
+        .connect_timeout(config.timeout)
+        // A redirect would carry the token to wherever the answer says.
+        .redirect(redirect::Policy::none())
+        // Whether the environment's proxies count would depend on the features that other crates choose.
+        .no_proxy()
+        .user_agent(concat!("cred-store-vault/", env!("CARGO_PKG_VERSION")));
+    if address.plain {
+        // Without certificates of the system, building would fail though none is needed.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(file) = &config.ca_cert {
+        builder = builder.tls_certs_only(authorities(file).map_err(|problem| ("ca_cert", problem))?);
+    }
+    builder.build().map_err(|_| {
+        ("ca_cert", "is needed, since the system has no authorities that could sign the server's certificate")
+    })
+}

@@ -1,0 +1,480 @@
+//! What can be chosen, and what is refused.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString};
+use cred_provider_kit::Env;
+use cred_provider_kit::naming::{self, Names};
+use serde::Deserialize;
+
+use crate::client;
+
+/// Which Vault keeps the credentials, where in it, and who asks.
+///
+/// ```
+/// use cred_store_vault::{VaultAuthMethod, VaultConfig};
+/// let config = VaultConfig::default()
+///     .with_address("https://vault.example.com:8200")
+///     .with_auth_method(VaultAuthMethod::app_role("payments", "secret-id".into()));
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct VaultConfig {
+    /// The server, as `https://host:port`, without a path. Default `http://127.0.0.1:8200`. Plain http is for the host
+    /// itself alone, unless [`allow_http`](Self::allow_http).
+    pub address: String,
+    /// Who asks. Default: an empty token, which [`validate`](ProviderConfig::validate) refuses.
+    pub auth_method: VaultAuthMethod,
+    /// Where the KV version 2 engine is mounted, without a slash at either end; default `secret`.
+    pub mount_path: String,
+    /// Goes before every name: segments with `/` between, no slash before; default `nebula/credentials`. Empty: names begin
+    /// at the mount's root. Two providers share credentials exactly if mount, namespace and this are equal.
+    pub path_prefix: String,
+    /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default none. Logins are made in it as well.
+    pub namespace: Option<String>,
+    /// The longest that one call to Vault takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub timeout: Duration,
+    /// The longest that one operation takes, all its calls, retries, waits and a login together; 1 s to 10 minutes, default
+    /// 60 s.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub operation_timeout: Duration,
+    /// How transient failures are tried again.
+    pub retry_policy: RetryPolicy,
+    /// Whether the server's certificate is checked; default true, and never false on https.
+    pub tls_verify: bool,
+    /// A PEM file of the authorities that may sign the server's certificate, instead of those that the system trusts;
+    /// default none: the system's. Read once, by the constructor.
+    pub ca_cert: Option<PathBuf>,
+    /// Whether plain http may leave the host, as in a network that encrypts by itself; default false.
+    pub allow_http: bool,
+    /// How long before its end a token is renewed at the latest; 1 s to 768 h, default 1 h. Where a third of the lease that
+    /// Vault really gave is shorter, that counts: tokens of seconds are renewed within seconds.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub token_renewal_threshold: Duration,
+    /// What [`delete`](cred_core::StorageProvider::delete) leaves behind; default nothing.
+    pub delete_mode: VaultDeleteMode,
+    /// Bytes of the longest value, as Vault's storage counts them: 4 KiB to 32 MiB. Default 1 MiB less 1 KiB, which fits
+    /// the default of Vault's integrated storage.
+    pub max_payload_len: usize,
+}
+
+/// Who asks Vault.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum VaultAuthMethod {
+    /// A token that somebody else got. It is renewed as long as Vault lets it be, and never revoked.
+    Token {
+        /// The token: visible ASCII, no line end.
+        token: SecretString,
+    },
+    /// A login with AppRole, again whenever the token reaches its maximum age. A secret id that may be used once cannot log in
+    /// again: give it as many uses as the process has logins, or none to count.
+    AppRole {
+        /// The role.
+        role_id: String,
+        /// Its secret; empty where the role needs none.
+        secret_id: SecretString,
+        /// Where the method is mounted, without `auth/`; default `approle`.
+        #[serde(default = "approle")]
+        mount_path: String,
+    },
+}
+
+/// What a deletion leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VaultDeleteMode {
+    /// Nothing: all versions and the name go, for good.
+    #[default]
+    Metadata,
+    /// The versions, marked as deleted: they can be [recovered](cred_core::SoftDelete) until they are purged. The name stays
+    /// in Vault's own lists, so that a list here asks for each name.
+    Soft,
+}
+
+fn approle() -> String {
+    "approle".to_owned()
+}
+
+impl VaultAuthMethod {
+    /// [`VaultAuthMethod::Token`].
+    #[must_use]
+    pub const fn token(token: SecretString) -> Self {
+        Self::Token { token }
+    }
+
+    /// [`VaultAuthMethod::AppRole`] at its usual mount.
+    #[must_use]
+    pub fn app_role(role_id: impl Into<String>, secret_id: SecretString) -> Self {
+        Self::AppRole { role_id: role_id.into(), secret_id, mount_path: approle() }
+    }
+}
+
+impl fmt::Debug for VaultAuthMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token { .. } => f.debug_struct("Token").finish_non_exhaustive(),
+            // The role is half of the login.
+            Self::AppRole { mount_path, .. } => {
+                f.debug_struct("AppRole").field("mount_path", mount_path).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl Default for VaultConfig {
+    fn default() -> Self {
+        Self {
+            address: "http://127.0.0.1:8200".to_owned(),
+            auth_method: VaultAuthMethod::token("".into()),
+            mount_path: "secret".to_owned(),
+            path_prefix: "nebula/credentials".to_owned(),
+            namespace: None,
+            timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(60),
+            retry_policy: RetryPolicy::default(),
+            tls_verify: true,
+            ca_cert: None,
+            allow_http: false,
+            token_renewal_threshold: Duration::from_secs(3_600),
+            delete_mode: VaultDeleteMode::Metadata,
+            max_payload_len: 1_024 * 1_024 - 1_024,
+        }
+    }
+}
+
+impl VaultConfig {
+    const PAYLOAD_LEN: std::ops::RangeInclusive<usize> = 4 * 1_024..=32 * 1_024 * 1_024;
+
+    /// The defaults with `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE` and `VAULT_CACERT` where these are set.
+    /// `VAULT_SKIP_VERIFY` is not read.
+    #[must_use]
+    pub fn from_env(env: &dyn Env) -> Self {
+        let mut config = Self::default();
+        if let Some(address) = env.get("VAULT_ADDR") {
+            config.address = address;
+        }
+        if let Some(token) = env.secret("VAULT_TOKEN") {
+            config.auth_method = VaultAuthMethod::token(token);
+        }
+        config.namespace = env.get("VAULT_NAMESPACE");
+        config.ca_cert = env.get("VAULT_CACERT").map(PathBuf::from);
+        config
+    }
+
+    /// Sets [`address`](Self::address).
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<String>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Sets [`auth_method`](Self::auth_method).
+    #[must_use]
+    pub fn with_auth_method(mut self, auth_method: VaultAuthMethod) -> Self {
+        self.auth_method = auth_method;
+        self
+    }
+
+    /// Sets [`mount_path`](Self::mount_path).
+    #[must_use]
+    pub fn with_mount_path(mut self, mount_path: impl Into<String>) -> Self {
+        self.mount_path = mount_path.into();
+        self
+    }
+
+    /// Sets [`path_prefix`](Self::path_prefix).
+    #[must_use]
+    pub fn with_path_prefix(mut self, path_prefix: impl Into<String>) -> Self {
+        self.path_prefix = path_prefix.into();
+        self
+    }
+
+    /// Sets [`namespace`](Self::namespace).
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<Option<String>>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    #[must_use]
+    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets [`retry_policy`](Self::retry_policy).
+    #[must_use]
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets [`tls_verify`](Self::tls_verify).
+    #[must_use]
+    pub const fn with_tls_verify(mut self, tls_verify: bool) -> Self {
+        self.tls_verify = tls_verify;
+        self
+    }
+
+    /// Sets [`ca_cert`](Self::ca_cert).
+    #[must_use]
+    pub fn with_ca_cert(mut self, ca_cert: impl Into<Option<PathBuf>>) -> Self {
+        self.ca_cert = ca_cert.into();
+        self
+    }
+
+    /// Sets [`allow_http`](Self::allow_http).
+    #[must_use]
+    pub const fn with_allow_http(mut self, allow_http: bool) -> Self {
+        self.allow_http = allow_http;
+        self
+    }
+
+    /// Sets [`token_renewal_threshold`](Self::token_renewal_threshold).
+    #[must_use]
+    pub const fn with_token_renewal_threshold(mut self, threshold: Duration) -> Self {
+        self.token_renewal_threshold = threshold;
+        self
+    }
+
+    /// Sets [`delete_mode`](Self::delete_mode).
+    #[must_use]
+    pub const fn with_delete_mode(mut self, delete_mode: VaultDeleteMode) -> Self {
+        self.delete_mode = delete_mode;
+        self
+    }
+
+    /// Sets [`max_payload_len`](Self::max_payload_len).
+    #[must_use]
+    pub const fn with_max_payload_len(mut self, bytes: usize) -> Self {
+        self.max_payload_len = bytes;
+        self
+    }
+
+    /// The names of the secrets.
+    pub(crate) fn names(&self) -> Result<Names, ConfigError> {
+        let mut prefix = self.path_prefix.clone();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        Names::new(naming::VAULT, "path_prefix", prefix)
+    }
+
+    fn check_auth(&self) -> Result<(), (&'static str, &'static str)> {
+        match &self.auth_method {
+            VaultAuthMethod::Token { token } if token.expose_secret().is_empty() => {
+                Err(("auth_method.token", "is empty; give a token, or log in with AppRole"))
+            }
+            VaultAuthMethod::Token { token } if !is_header(token.expose_secret()) => Err((
+                "auth_method.token",
+                "has a space, a line end or another character that no token has; does it come from a file with a \
+                 line end?",
+            )),
+            VaultAuthMethod::AppRole { role_id, .. } if role_id.is_empty() => {
+                Err(("auth_method.role_id", "is empty; give the role's id"))
+            }
+            VaultAuthMethod::AppRole { mount_path, .. } if !is_path(mount_path) => {
+                Err(("auth_method.mount_path", PATH))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const PATH: &str =
+    "must be segments of A-Z a-z 0-9 _ - . : joined by `/`, with none at either end, and none of them `.` or `..`";
+
+/// Segments that no client resolves away, and that need no escapes in a URL.
+fn is_path(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+    text.split('/').all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(allowed))
+}
+
+/// What the SDK can put into a header without a panic.
+fn is_header(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl ProviderConfig for VaultConfig {
+    /// Reads the file of [`ca_cert`](Self::ca_cert) where one is given, and touches no network.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        let secure = match client::check_address(&self.address) {
+            Ok(address) if address.plain && !address.loopback && !self.allow_http => {
+                return invalid(
+                    "address",
+                    "would send the token in the clear to another host; use https, or set `allow_http`",
+                );
+            }
+            Ok(address) => !address.plain,
+            Err(problem) => return invalid("address", problem),
+        };
+        if secure && !self.tls_verify {
+            return invalid(
+                "tls_verify",
+                "is false, so anybody could answer as Vault and take the token; give the server's authority as \
+                 `ca_cert` instead",
+            );
+        }
+        if let Err((field, problem)) = self.check_auth() {
+            return invalid(field, problem);
+        }
+        if !is_path(&self.mount_path) {
+            return invalid("mount_path", PATH);
+        }
+        if self.namespace.as_deref().is_some_and(|namespace| !is_path(namespace.trim_end_matches('/'))) {
+            return invalid("namespace", PATH);
+        }
+        self.names()?;
+        let seconds = Duration::from_secs;
+        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
+            return invalid("timeout", "must be 1 to 60 s");
+        }
+        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
+            return invalid("operation_timeout", "must be 1 s to 10 minutes");
+        }
+        if !(seconds(1)..=seconds(768 * 3_600)).contains(&self.token_renewal_threshold) {
+            return invalid("token_renewal_threshold", "must be 1 s to 768 h, the longest that Vault gives a token");
+        }
+        if !Self::PAYLOAD_LEN.contains(&self.max_payload_len) {
+            return invalid("max_payload_len", "must be 4 KiB to 32 MiB, in bytes");
+        }
+        if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
+            return invalid("ca_cert", problem);
+        }
+        self.retry_policy.validate()
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "vault"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_provider_kit::MapEnv;
+
+    use super::*;
+
+    fn good() -> VaultConfig {
+        VaultConfig::default().with_auth_method(VaultAuthMethod::token("t0ken".into()))
+    }
+
+    fn problem(config: &VaultConfig) -> String {
+        config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_wrong_field_is_named() {
+        assert!(good().validate().is_ok());
+        for (wrong, field) in [
+            (VaultConfig::default(), "auth_method.token"),
+            (good().with_auth_method(VaultAuthMethod::token("t0ken\n".into())), "auth_method.token"),
+            (good().with_auth_method(VaultAuthMethod::app_role("", "s".into())), "auth_method.role_id"),
+            (good().with_address("vault:8200"), "address"),
+            (good().with_address("ftp://vault"), "address"),
+            (good().with_address("https://vault/path"), "address"),
+            (good().with_address("https://user:hunter2@vault"), "address"),
+            (good().with_address("https://vault?x=1"), "address"),
+            (good().with_address("http://vault.example.com:8200"), "address"),
+            (good().with_address("https://vault").with_tls_verify(false), "tls_verify"),
+            (good().with_mount_path("/secret"), "mount_path"),
+            (good().with_mount_path("secret/"), "mount_path"),
+            (good().with_mount_path("a/../b"), "mount_path"),
+            (good().with_mount_path(""), "mount_path"),
+            (good().with_path_prefix("/a"), "path_prefix"),
+            (good().with_path_prefix("a//b"), "path_prefix"),
+            (good().with_path_prefix("a/.."), "path_prefix"),
+            (good().with_namespace("a\r\nX-Evil: 1".to_owned()), "namespace"),
+            (good().with_timeout(Duration::from_millis(999)), "timeout"),
+            (good().with_timeout(Duration::from_secs(61)), "timeout"),
+            (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
+            (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
+            (good().with_token_renewal_threshold(Duration::ZERO), "token_renewal_threshold"),
+            (good().with_max_payload_len(4_095), "max_payload_len"),
+            (good().with_max_payload_len((32 << 20) + 1), "max_payload_len"),
+            (good().with_ca_cert(PathBuf::from("/does/not/exist.pem")), "ca_cert"),
+            (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
+        ] {
+            assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
+        }
+        assert!(!problem(&good().with_address("https://user:hunter2@vault")).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_meant_is_taken() {
+        for right in [
+            good().with_address("https://vault.example.com"),
+            good().with_address("https://[::1]:8200/"),
+            good().with_address("http://localhost:8200"),
+            good().with_address("http://[::1]:8200"),
+            good().with_address("http://vault:8200").with_allow_http(true),
+            good().with_tls_verify(false),
+            good().with_mount_path("team/kv"),
+            good().with_path_prefix(""),
+            good().with_path_prefix("a/b/"),
+            good().with_namespace("org1/team-a/".to_owned()),
+            good().with_auth_method(VaultAuthMethod::app_role("role", "".into())),
+        ] {
+            assert!(right.validate().is_ok(), "{right:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_names_everything_and_misspells_nothing() {
+        let read = |text: &str| serde_json::from_str::<VaultConfig>(text);
+        let config = read(
+            r#"{"address":"https://v","auth_method":{"app_role":{"role_id":"r","secret_id":"s"}},"timeout":"2s",
+                "delete_mode":"soft"}"#,
+        )
+        .unwrap();
+        assert_eq!((config.timeout, config.delete_mode), (Duration::from_secs(2), VaultDeleteMode::Soft));
+        let VaultAuthMethod::AppRole { mount_path, .. } = config.auth_method else { unreachable!() };
+        assert_eq!(mount_path, "approle");
+        for wrong in [r#"{"adress":"x"}"#, r#"{"timeout":5}"#, r#"{"auth_method":{"token":{"tokn":"x"}}}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_environment_gives_what_it_has() {
+        let env = MapEnv::from([
+            ("VAULT_ADDR", "https://v"),
+            ("VAULT_TOKEN", "hunter2"),
+            ("VAULT_NAMESPACE", ""),
+            ("VAULT_CACERT", "/ca.pem"),
+            ("VAULT_SKIP_VERIFY", ""),
+        ]);
+        let config = VaultConfig::from_env(&env);
+        assert_eq!(config.address, "https://v");
+        assert_eq!((config.namespace, config.tls_verify), (None, true));
+        assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
+        let VaultAuthMethod::Token { token } = config.auth_method else { unreachable!() };
+        assert_eq!(token.expose_secret(), "hunter2");
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        for method in
+            [VaultAuthMethod::token("hunter2".into()), VaultAuthMethod::app_role("hunter2", "hunter2".into())]
+        {
+            let printed = format!("{:?} {:#?}", good().with_auth_method(method.clone()), method);
+            assert!(!printed.contains("hunter2"), "{printed}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What Vault or the way to it said, as what it means for a credential.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind};
+
+/// A failed call, and what a provider does about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) meaning: Meaning,
+    pub(crate) error: StorageError,
+}
+
+/// What a failed call means besides its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Nothing more.
+    Plain,
+    /// Vault refused before it did anything, though it may do it a little later.
+    NothingDone,
+    /// The token is expired, revoked or was never one.
+    TokenInvalid,
+    /// The mount or the key takes conditional writes alone.
+    CasRequired,
+    /// Another version is the current one.
+    CasMismatch,
+}
+
+impl Failure {
+    /// Whether nothing was written, beyond what the error's kind says.
+    pub(crate) fn nothing_written(&self) -> bool {
+        self.meaning != Meaning::Plain || !self.error.may_have_written()
+    }
+
+    fn new(meaning: Meaning, error: impl Into<StorageError>) -> Self {
+        Self { meaning, error: error.into() }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::new(Meaning::Plain, error)
+    }
+}
+
+impl From<Failure> for StorageError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// Where a call went, as Vault's policies spell it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// What a policy calls the right to do this.
+    pub(crate) right: &'static str,
+    pub(crate) mount: &'a str,
+    /// `data`, `metadata`, ... below the mount.
+    pub(crate) section: &'static str,
+    pub(crate) name: &'a str,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [self.mount, self.section, self.name];
+        let mut parts = parts.iter().filter(|part| !part.is_empty());
+        if let Some(first) = parts.next() {
+            f.write_str(first)?;
+        }
+        parts.try_for_each(|part| write!(f, "/{part}"))
+    }
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// Vault's `errors`, or nothing where the answer is not Vault's.
+    pub(crate) reasons: Option<Vec<String>>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Whether it is how KV says that nothing is there: 404 without a reason.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.status == 404 && self.reasons.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// What the refusal of a call means. `hide` is what may not be repeated, whoever echoes it.
+    pub(crate) fn explain(&self, place: &Place<'_>, hide: &str) -> Failure {
+        let said = self.said(hide);
+        let right = place.right;
+        let has = |text: &str| self.reasons.iter().flatten().any(|reason| reason.contains(text));
+        let unavailable = |reason: String| StorageErrorKind::Unavailable {
+            reason: reason.into(),
+            retry_after: self.retry_after,
+        };
+        match self.status {
+            // Vault's own texts: it has no codes. Pinned by the tests on a real server.
+            400 if has("check-and-set parameter required") => Failure::new(
+                Meaning::CasRequired,
+                StorageError::invalid_request(format!("`{place}` takes conditional writes alone ({said})")),
+            ),
+            400 if has("check-and-set parameter did not match") => Failure::new(
+                Meaning::CasMismatch,
+                StorageError::conflict("another version is stored there"),
+            ),
+            403 if has("invalid token") || has("bad token") => Failure::new(
+                Meaning::TokenInvalid,
+                StorageErrorKind::AuthenticationFailed {
+                    reason: format!(
+                        "the token has expired, was revoked or is none, as Vault says of `{place}` ({said})"
+                    )
+                    .into(),
+                },
+            ),
+            403 => Failure::from(StorageError::from(StorageErrorKind::PermissionDenied {
+                reason: format!("Vault refuses `{right}` on `{place}` ({said})").into(),
+            })),
+            404 if has("no handler for route") || has("unsupported path") => {
+                Failure::from(StorageError::invalid_request(format!(
+                    "Vault has no KV version 2 engine at `{place}` ({said}); mount one, or correct `mount_path`"
+                )))
+            }
+            405 => Failure::from(StorageError::invalid_request(format!(
+                "Vault's engine at `{place}` cannot `{right}` ({said}); is `mount_path` KV version 2?"
+            ))),
+            307 | 308 => Failure::new(
+                Meaning::NothingDone,
+                unavailable(
+                    "this node is a standby that redirects; give the address of the active node or of a load \
+                     balancer in front of all"
+                        .to_owned(),
+                ),
+            ),
+            412 => Failure::new(
+                Meaning::NothingDone,
+                unavailable(format!("this node has not caught up with the active one yet ({said})")),
+            ),
+            429 => Failure::from(StorageError::from(StorageErrorKind::Throttled {
+                retry_after: self.retry_after,
+            })),
+            _ if has("Vault is sealed") || has("Vault is not initialized") => Failure::new(
+                Meaning::NothingDone,
+                unavailable(format!("this node is sealed ({said}); unseal it")),
+            ),
+            _ if has("node not active") || has("in standby mode") => Failure::new(
+                Meaning::NothingDone,
+                unavailable(format!("this node is a standby without an active one ({said})")),
+            ),
+            413 => Failure::from(StorageError::invalid_request(format!(
+                "Vault takes no request of this size ({said}); lower `max_payload_len`, or raise Vault's limit"
+            ))),
+            status @ 400..=499 => Failure::from(StorageError::invalid_request(format!(
+                "Vault refuses `{right}` on `{place}` with status {status} ({said})"
+            ))),
+            status if has("value too large") || has("value being too large") => {
+                Failure::new(
+                    Meaning::NothingDone,
+                    StorageError::invalid_request(format!(
+                        "Vault's storage takes no value of this size (status {status}: {said}); lower \
+                         `max_payload_len`, or raise the storage's limit"
+                    )),
+                )
+            }
+            status => Failure::from(StorageError::from(unavailable(format!(
+                "Vault answers `{right}` on `{place}` with status {status} ({said})"
+            )))),
+        }
+    }
+
+    /// Vault's own words in one short line, or that there are none.
+    pub(crate) fn said(&self, hide: &str) -> String {
+        const LONGEST: usize = 300;
+        let Some(reasons) = &self.reasons else { return "the answer is not Vault's".to_owned() };
+        let mut text = String::new();
+        for reason in reasons {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            let words = reason.split(|c: char| c.is_whitespace() || c.is_control());
+            let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+            text.push_str(&words.join(" "));
+        }
+        if !hide.is_empty() {
+            text = text.replace(hide, "[redacted]");
+        }
+        if text.is_empty() {
+            return "without a reason".to_owned();
+        }
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    }
+}
+
+/// An answer with a good status that Vault does not give.
+pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
+    StorageError::corrupted(format!("the answer for `{place}` is not what KV version 2 gives"))
+}
+
+/// An engine that takes the call and means something else by it.
+pub(crate) fn kv1(mount: &str) -> StorageError {
+    StorageError::invalid_request(format!(
+        "`{mount}` is a KV version 1 engine, which has no versions and no atomic writes; upgrade it with `vault kv \
+         enable-versioning {mount}`, or give a version 2 mount as `mount_path`"
+    ))
+}
+
+/// Why no whole answer came: the phrase, and whether a connection was there at all.
+pub(crate) struct Broken<'a> {
+    pub(crate) connected: bool,
+    pub(crate) cause: &'a (dyn Error + 'static),
+}
+
+impl From<Broken<'_>> for StorageError {
+    fn from(broken: Broken<'_>) -> Self {
+        let chain = || std::iter::successors(Some(broken.cause), |error| inner(*error));
+        let tls = chain().find_map(|error| error.downcast_ref::<rustls::Error>());
+        let io = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
+        if let Some(reason) = tls.and_then(untrusted) {
+            return StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into();
+        }
+        let seen: Cow<'static, str> = match (tls, io) {
+            (Some(error), _) => format!("TLS failed: {error}").into(),
+            (None, Some(error)) => error.kind().to_string().into(),
+            (None, None) => "the connection broke".into(),
+        };
+        let kind = match broken.connected {
+            true => StorageErrorKind::Unavailable {
+                reason: format!("the connection ended before the answer did ({seen})").into(),
+                retry_after: None,
+            },
+            false => StorageErrorKind::Unreachable { reason: seen },
+        };
+        StorageError::from(kind)
+    }
+}
+
+/// The cause behind an error; an I/O error keeps it where `source` does not give it.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}
+
+/// Why the server was not believed to be who it says. `None`: another fault of TLS.
+fn untrusted(error: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError as Why;
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let problem = match why {
+        Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        Why::UnknownIssuer => {
+            "it is signed by no authority that is trusted here; give that authority as `ca_cert`".to_owned()
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "it is for another host; connect by a name that is in it".to_owned()
+        }
+        Why::Revoked => "it was revoked".to_owned(),
+        other => format!("{other}"),
+    };
+    Some(format!("the server's certificate is refused: {problem}"))
+}

@@ -1,0 +1,187 @@
+//! Writes, with and without a condition, and what follows where their answer is lost.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cred_core::{CredentialMetadata, EncryptedData, Revision, StorageError, StorageErrorKind};
+use cred_provider_kit::{CredentialFile, limits};
+
+use super::calls::Calls;
+use super::{Inner, revision};
+use crate::client::{Found, Version};
+use crate::error::{Failure, Meaning};
+
+/// How often a conditional creation looks anew at what changes under it.
+const LOOKS: u32 = 8;
+
+/// The longest pause before a plain write tries again where another one was quicker.
+const LONGEST_PAUSE_MS: u64 = 20;
+
+impl Inner {
+    /// The envelope as text, if it fits.
+    pub(super) fn encode(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<String, StorageError> {
+        let file = CredentialFile::new(data, metadata);
+        let envelope = String::from_utf8(file.encode()?)
+            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
+        limits::check_payload_len(&self.description.limits, kept_len(&envelope))?;
+        Ok(envelope)
+    }
+
+    async fn write(
+        &self,
+        calls: &mut Calls<'_, '_>,
+        name: &str,
+        envelope: &str,
+        cas: Option<u64>,
+    ) -> Result<Version, Failure> {
+        calls
+            .write(|session| async move { self.client.write(session.token(), name, envelope, cas).await })
+            .await
+    }
+
+    /// Writes whatever is there: one call, or where conditions are required, a look and a write that repeat until no other
+    /// writer comes between.
+    pub(super) async fn store(
+        &self,
+        calls: &mut Calls<'_, '_>,
+        name: &str,
+        envelope: &str,
+    ) -> Result<(), Failure> {
+        if !self.needs_cas.load(Ordering::Relaxed) {
+            match self.write(calls, name, envelope, None).await {
+                Err(failure) if failure.meaning == Meaning::CasRequired => {
+                    self.needs_cas.store(true, Ordering::Relaxed);
+                }
+                answer => return answer.map(drop),
+            }
+        }
+        loop {
+            let cas = match self.found(calls, name).await? {
+                Found::Live(secret) if calls.wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) => {
+                    return Ok(());
+                }
+                Found::Live(secret) => secret.version.number,
+                Found::Deleted { version } | Found::Destroyed { version } => version,
+                Found::Absent => 0,
+            };
+            match self.write(calls, name, envelope, Some(cas)).await {
+                Err(failure) if failure.meaning == Meaning::CasMismatch => {
+                    let pause = Duration::from_millis(fastrand::u64(1..=LONGEST_PAUSE_MS));
+                    calls.wire.pause(pause).await?;
+                }
+                answer => return answer.map(drop),
+            }
+        }
+    }
+
+    /// Writes over exactly the expected revision.
+    pub(super) async fn replace(
+        &self,
+        calls: &mut Calls<'_, '_>,
+        name: &str,
+        envelope: &str,
+        expected: &Revision,
+    ) -> Result<Version, Failure> {
+        // The number alone would let a write pass that expects an earlier generation of the same name.
+        let number = match self.found(calls, name).await? {
+            Found::Live(secret) if revision(&secret.version) == *expected => secret.version.number,
+            Found::Live(_) => return Err(StorageError::conflict("another revision is stored").into()),
+            _ => return Err(StorageError::conflict("nothing is stored there any more").into()),
+        };
+        match self.write(calls, name, envelope, Some(number)).await {
+            Err(failure) if failure.meaning == Meaning::CasMismatch => {
+                self.unless_ours(calls, name, envelope, failure).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Writes only where nothing is stored; what is deleted counts as nothing.
+    pub(super) async fn create(
+        &self,
+        calls: &mut Calls<'_, '_>,
+        name: &str,
+        envelope: &str,
+    ) -> Result<Version, Failure> {
+        let mut cas = 0;
+        for _ in 0..LOOKS {
+            let failure = match self.write(calls, name, envelope, Some(cas)).await {
+                Err(failure) if failure.meaning == Meaning::CasMismatch => failure,
+                answer => return answer,
+            };
+            cas = match self.found(calls, name).await? {
+                Found::Live(_) => return self.unless_ours(calls, name, envelope, failure).await,
+                Found::Deleted { version } | Found::Destroyed { version } => version,
+                Found::Absent => 0,
+            };
+        }
+        Err(StorageError::conflict("it is created and deleted by others all the time").into())
+    }
+
+    /// A write met another version. Where an earlier attempt of it may have landed, that may be its own.
+    async fn unless_ours(
+        &self,
+        calls: &mut Calls<'_, '_>,
+        name: &str,
+        envelope: &str,
+        failure: Failure,
+    ) -> Result<Version, Failure> {
+        if calls.wire.in_doubt() {
+            match self.found(calls, name).await? {
+                Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => return Ok(secret.version),
+                // Versions only grow, so an attempt that is still under way can no longer land.
+                _ => calls.wire.settle(),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Brings the latest version back.
+    pub(super) async fn recover(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<(), Failure> {
+        match self.found(calls, name).await? {
+            Found::Deleted { version } => {
+                calls
+                    .write(|session| async move { self.client.undelete(session.token(), name, version).await })
+                    .await
+            }
+            _ => Err(StorageError::from(StorageErrorKind::NotFound).into()),
+        }
+    }
+
+    /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if nobody has stored
+    /// anew meanwhile.
+    pub(super) async fn purge(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<(), Failure> {
+        let Found::Deleted { version } = self.found(calls, name).await? else { return Ok(()) };
+        let kept =
+            calls.read(|session| async move { self.client.versions(session.token(), name).await }).await?;
+        let numbers: Vec<_> = kept.numbers.into_iter().filter(|number| *number <= version).collect();
+        let numbers = &numbers;
+        calls
+            .write(|session| async move { self.client.destroy(session.token(), name, numbers.clone()).await })
+            .await
+    }
+}
+
+/// Bytes of the secret as Vault keeps it: `{"envelope":".."}` in the JSON of Go, which escapes more than others.
+fn kept_len(envelope: &str) -> usize {
+    const AROUND: usize = r#"{"envelope":""}"#.len();
+    let escaped = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    };
+    envelope.chars().map(escaped).fold(AROUND, usize::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_that_of_go() {
+        // json.Marshal(map[string]string{"envelope": "a\"\\<\n\x01\u2028é"}) of Go 1.26
+        let kept = r#"{"envelope":"a\"\\\u003c\n\u0001\u2028é"}"#;
+        assert_eq!(kept_len("a\"\\<\n\u{1}\u{2028}é"), kept.len());
+        assert_eq!(kept_len(""), 15);
+    }
+}
