@@ -4,11 +4,13 @@ mod clauses;
 pub mod doubles;
 mod harness;
 mod leak;
+mod patience;
 mod rule;
 mod suite;
 mod trial;
 mod value;
 mod watch;
+mod wording;
 
 pub use harness::{Edit, Effort, Harness, Offers, Subject};
 pub use suite::Clause;

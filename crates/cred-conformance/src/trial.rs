@@ -1,21 +1,21 @@
 //! One provider on trial: every operation with its deadline, and the questions that most clauses ask.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialPath,
-    Description, Operation, Revision, ScopeId, SoftDelete, StorageError, Stored,
+    CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialPath, Description, Operation,
+    Revision, ScopeId, SoftDelete, StorageError, Stored,
 };
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::clauses::alive_tasks;
+use crate::patience::Patience;
 use crate::rule::fail;
 use crate::value::{context, difference};
+use crate::wording::{mismatch, moved, short, spell};
 use crate::{Effort, Harness, Offers, Subject};
 
 /// What an operation may take over its `operation_timeout` before it counts as late: a busy machine is no defect.
@@ -70,22 +70,22 @@ impl Trial {
     pub(crate) async fn store(&self, path: &CredentialPath, value: &Stored) -> Result<(), StorageError> {
         let (data, metadata) = value.clone();
         let ctx = context(path);
-        self.in_time(Operation::Store, path, self.provider.store(&path.id, data, metadata, &ctx)).await
+        self.in_time(Operation::Store, of(path), self.provider.store(&path.id, data, metadata, &ctx)).await
     }
 
     pub(crate) async fn retrieve(&self, path: &CredentialPath) -> Result<Stored, StorageError> {
         let ctx = context(path);
-        self.in_time(Operation::Retrieve, path, self.provider.retrieve(&path.id, &ctx)).await
+        self.in_time(Operation::Retrieve, of(path), self.provider.retrieve(&path.id, &ctx)).await
     }
 
     pub(crate) async fn delete(&self, path: &CredentialPath) -> Result<(), StorageError> {
         let ctx = context(path);
-        self.in_time(Operation::Delete, path, self.provider.delete(&path.id, &ctx)).await
+        self.in_time(Operation::Delete, of(path), self.provider.delete(&path.id, &ctx)).await
     }
 
     pub(crate) async fn exists(&self, path: &CredentialPath) -> Result<bool, StorageError> {
         let ctx = context(path);
-        self.in_time(Operation::Exists, path, self.provider.exists(&path.id, &ctx)).await
+        self.in_time(Operation::Exists, of(path), self.provider.exists(&path.id, &ctx)).await
     }
 
     pub(crate) async fn list(
@@ -94,7 +94,7 @@ impl Trial {
         filter: Option<&CredentialFilter>,
     ) -> Result<Vec<CredentialId>, StorageError> {
         let ctx = CredentialContext::from(scope.cloned());
-        self.in_time(Operation::List, spell(scope), self.provider.list(filter, &ctx)).await
+        self.in_time(Operation::List, spell(scope, filter), self.provider.list(filter, &ctx)).await
     }
 
     pub(crate) async fn list_tree(
@@ -103,7 +103,7 @@ impl Trial {
         filter: Option<&CredentialFilter>,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let ctx = CredentialContext::from(scope.cloned());
-        self.in_time(Operation::ListTree, spell(scope), self.provider.list_tree(filter, &ctx)).await
+        self.in_time(Operation::ListTree, spell(scope, filter), self.provider.list_tree(filter, &ctx)).await
     }
 
     /// Each id has its own `operation_timeout`: that is what the default implementation takes.
@@ -116,11 +116,11 @@ impl Trial {
         let calls = u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
         let limit = self.description.operation_timeout.saturating_mul(calls);
         let answer = self.provider.retrieve_many(ids, &ctx);
-        within(limit, Operation::RetrieveMany, spell(scope), answer).await
+        within(limit, "retrieve_many", &spell(scope, None), answer).await
     }
 
     pub(crate) async fn shutdown(&self) {
-        self.in_time(Operation::Connect, "shutdown", self.provider.shutdown()).await;
+        within(self.description.operation_timeout, "shutdown", "", self.provider.shutdown()).await;
     }
 
     pub(crate) async fn retrieve_with_revision(
@@ -129,7 +129,8 @@ impl Trial {
     ) -> Result<(Stored, Revision), StorageError> {
         let ctx = context(path);
         let read = self.compare_and_set().retrieve_with_revision(&path.id, &ctx);
-        let (data, metadata, revision) = self.in_time(Operation::RetrieveWithRevision, path, read).await?;
+        let (data, metadata, revision) =
+            self.in_time(Operation::RetrieveWithRevision, of(path), read).await?;
         Ok(((data, metadata), revision))
     }
 
@@ -142,17 +143,17 @@ impl Trial {
         let (data, metadata) = value.clone();
         let ctx = context(path);
         let write = self.compare_and_set().store_if(&path.id, data, metadata, expected, &ctx);
-        self.in_time(Operation::StoreIf, path, write).await
+        self.in_time(Operation::StoreIf, of(path), write).await
     }
 
     pub(crate) async fn recover(&self, path: &CredentialPath) -> Result<(), StorageError> {
         let ctx = context(path);
-        self.in_time(Operation::Recover, path, self.soft_delete().recover(&path.id, &ctx)).await
+        self.in_time(Operation::Recover, of(path), self.soft_delete().recover(&path.id, &ctx)).await
     }
 
     pub(crate) async fn purge(&self, path: &CredentialPath) -> Result<(), StorageError> {
         let ctx = context(path);
-        self.in_time(Operation::Purge, path, self.soft_delete().purge(&path.id, &ctx)).await
+        self.in_time(Operation::Purge, of(path), self.soft_delete().purge(&path.id, &ctx)).await
     }
 
     pub(crate) async fn list_deleted(
@@ -160,7 +161,7 @@ impl Trial {
         scope: Option<&ScopeId>,
     ) -> Result<Vec<CredentialId>, StorageError> {
         let ctx = CredentialContext::from(scope.cloned());
-        self.in_time(Operation::ListDeleted, spell(scope), self.soft_delete().list_deleted(&ctx)).await
+        self.in_time(Operation::ListDeleted, spell(scope, None), self.soft_delete().list_deleted(&ctx)).await
     }
 
     pub(crate) fn compare_and_set(&self) -> &dyn CompareAndSet {
@@ -184,10 +185,10 @@ impl Trial {
     pub(crate) async fn in_time<T>(
         &self,
         operation: Operation,
-        what: impl Display,
+        what: String,
         answer: impl Future<Output = T>,
     ) -> T {
-        within(self.description.operation_timeout, operation, what, answer).await
+        within(self.description.operation_timeout, operation.as_str(), &what, answer).await
     }
 }
 
@@ -196,7 +197,7 @@ impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Stored) {
         if let Err(error) = self.store(path, value).await {
             fail(
-                &format!("`{path}` could not be stored: {error}"),
+                &format!("`{}` could not be stored: {error}", short(path)),
                 "every id, scope and value is to be taken",
             );
         }
@@ -204,7 +205,11 @@ impl Trial {
 
     pub(crate) async fn remove(&self, path: &CredentialPath) {
         if let Err(error) = self.delete(path).await {
-            fail(&format!("`{path}` could not be deleted: {error}"), "delete answers Ok, absent or not");
+            let rule = if error.is_not_found() { "delete-2: " } else { "" };
+            fail(
+                &format!("{rule}`{}` could not be deleted: {error}", short(path)),
+                "delete answers Ok, whether something is stored there or not",
+            );
         }
     }
 
@@ -241,19 +246,24 @@ impl Trial {
         for (path, expected) in entries {
             let mut patience = self.patience_for_point();
             loop {
+                let mut hint = "";
                 let problem = match self.retrieve(path).await {
                     Ok(actual) if actual == *expected => break,
                     Ok(actual) => match entries.iter().find(|(_, value)| *value == actual) {
                         Some((other, _)) => {
+                            if other.id == path.id {
+                                hint = "; both have the same id: if the scope is no part of the name yet, begin there";
+                            }
+                            let (path, other) = (short(path), short(other));
                             format!(
-                                "`{path:.80}` and `{other:.80}` share one place: what was stored at one is read at the other"
+                                "`{path}` and `{other}` share one place: what was stored at one is read at the other"
                             )
                         }
-                        None => format!("`{path:.80}` gives what nobody stored"),
+                        None => format!("`{}` gives what nobody stored", short(path)),
                     },
-                    Err(error) => format!("`{path:.80}` was stored and cannot be read: {error}"),
+                    Err(error) => format!("`{}` was stored and cannot be read: {error}", short(path)),
                 };
-                patience.or_fail(&problem, advice).await;
+                patience.or_fail(&problem, &format!("{advice}{hint}")).await;
             }
         }
     }
@@ -267,10 +277,12 @@ impl Trial {
                 (Ok(_), _) => format!("nothing should be stored at `{path}`, but retrieve gives a value"),
                 (_, Ok(true)) => format!("nothing should be stored at `{path}`, but exists says true"),
                 (Err(error), _) if !error.is_not_found() => {
-                    format!("nothing is stored at `{path}`, but retrieve fails with something else: {error}")
+                    format!(
+                        "retrieve-1: nothing is stored at `{path}`, but retrieve fails with something else: {error}"
+                    )
                 }
                 (_, Err(error)) => {
-                    format!("exists of `{path}` fails where absence is an answer: {error}")
+                    format!("exists-1: exists of `{path}` fails where absence is an answer: {error}")
                 }
                 (Err(_), Ok(false)) => return,
             };
@@ -297,11 +309,11 @@ impl Trial {
         let mut patience = self.patience_for_list();
         loop {
             let problem = match self.list(scope, filter).await {
-                Ok(actual) => mismatch(expected, actual),
+                Ok(actual) => mismatch(expected, &actual),
                 Err(error) => Some(format!("it fails: {error}")),
             };
             let Some(problem) = problem else { return };
-            patience.or_fail(&format!("the list of {} is wrong: {problem}", spell(scope)), advice).await;
+            patience.or_fail(&format!("the list {} is wrong: {problem}", spell(scope, filter)), advice).await;
         }
     }
 
@@ -321,11 +333,20 @@ impl Trial {
         let mut patience = self.patience_for_list();
         loop {
             let problem = match self.list_tree(scope, filter).await {
-                Ok(actual) => mismatch(expected, actual),
+                Ok(actual) => match moved(expected, &actual) {
+                    Some((stored, listed)) => {
+                        let (stored, listed) = (short(stored), short(listed));
+                        let problem = format!("tree-1: `{stored}` is listed as `{listed}`");
+                        let advice = "give back exactly the scope and the id that were stored";
+                        patience.or_fail(&problem, advice).await;
+                        continue;
+                    }
+                    None => mismatch(expected, &actual),
+                },
                 Err(error) => Some(format!("it fails: {error}")),
             };
             let Some(problem) = problem else { return };
-            patience.or_fail(&format!("the tree of {} is wrong: {problem}", spell(scope)), advice).await;
+            patience.or_fail(&format!("the tree {} is wrong: {problem}", spell(scope, filter)), advice).await;
         }
     }
 
@@ -339,12 +360,15 @@ impl Trial {
         let mut patience = self.patience_for_list();
         loop {
             let problem = match self.list_deleted(scope).await {
-                Ok(actual) => mismatch(expected, actual),
+                Ok(actual) => mismatch(expected, &actual),
                 Err(error) => Some(format!("it fails: {error}")),
             };
             let Some(problem) = problem else { return };
             patience
-                .or_fail(&format!("the list of deleted ids of {} is wrong: {problem}", spell(scope)), advice)
+                .or_fail(
+                    &format!("the list of deleted ids {} is wrong: {problem}", spell(scope, None)),
+                    advice,
+                )
                 .await;
         }
     }
@@ -366,42 +390,6 @@ impl Trial {
     }
 }
 
-/// Repeats a question until the declared bound has passed, and once more: only what is asked after the bound counts
-/// against the provider.
-#[derive(Clone)]
-pub(crate) struct Patience {
-    declared: Consistency,
-    deadline: Instant,
-    pause: Duration,
-    /// The question that is being asked began after the bound.
-    last: bool,
-}
-
-impl Patience {
-    fn new(declared: Consistency, bound: Duration) -> Self {
-        let pause = (bound / 20).clamp(Duration::from_millis(1), Duration::from_secs(2));
-        Self { declared, deadline: Instant::now() + bound, pause, last: bound.is_zero() }
-    }
-
-    /// Waits for the next try; fails where the last one began after the bound.
-    pub(crate) async fn or_fail(&mut self, problem: &str, advice: &str) {
-        if self.last {
-            match self.declared {
-                Consistency::Strong => fail(problem, advice),
-                _ => fail(&format!("{problem}, after the declared bound ({:?})", self.declared), advice),
-            }
-        }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        sleep(self.pause.min(left)).await;
-        self.last = self.has_passed();
-    }
-
-    /// Whether all that was answered before this patience began must show by now.
-    pub(crate) fn has_passed(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-}
-
 /// Runs all tasks to their end; the first that failed fails the clause.
 pub(crate) async fn all<T: Send + 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut results = Vec::with_capacity(tasks.len());
@@ -418,46 +406,17 @@ fn joined<T>(ended: Option<Result<T, tokio::task::JoinError>>) -> Option<T> {
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    operation: Operation,
-    what: impl Display,
-    answer: impl Future<Output = T>,
-) -> T {
+async fn within<T>(limit: Duration, operation: &str, what: &str, answer: impl Future<Output = T>) -> T {
     match timeout(limit.saturating_add(MARGIN), answer).await {
         Ok(answer) => answer,
         Err(_) => fail(
-            &format!(
-                "describe-3: {operation} of {what} did not end within the operation_timeout of {limit:?}"
-            ),
-            "give every wait in the provider a deadline, or declare the time that it takes",
+            &format!("describe-3: {operation} {what} did not end within the operation_timeout of {limit:?}"),
+            "give every wait in the provider a deadline, free locks when a future is dropped, or declare the time that it takes",
         ),
     }
 }
 
-pub(crate) fn spell(scope: Option<&ScopeId>) -> String {
-    scope.map_or_else(|| "the root".to_owned(), |scope| format!("scope `{scope}`"))
-}
-
-/// What is wrong with a list; `None` where it holds what is expected, each once.
-pub(crate) fn mismatch<T: Ord + Display + Clone>(expected: &[T], actual: Vec<T>) -> Option<String> {
-    let wanted: BTreeSet<&T> = expected.iter().collect();
-    let found: BTreeSet<&T> = actual.iter().collect();
-    let missing: Vec<_> = wanted.difference(&found).collect();
-    let foreign: Vec<_> = found.difference(&wanted).collect();
-    let twice = actual.len() - found.len();
-    let sample = |names: &[&&T]| {
-        names.iter().take(3).map(|name| format!("`{name:.60}`")).collect::<Vec<_>>().join(", ")
-    };
-    let mut problems = Vec::new();
-    if !missing.is_empty() {
-        problems.push(format!("{} missing ({})", missing.len(), sample(&missing)));
-    }
-    if !foreign.is_empty() {
-        problems.push(format!("{} that do not belong ({})", foreign.len(), sample(&foreign)));
-    }
-    if twice > 0 {
-        problems.push(format!("{twice} given more than once"));
-    }
-    (!problems.is_empty()).then(|| problems.join(", "))
+/// What an operation was about, as `describe-3` tells it.
+fn of(path: &CredentialPath) -> String {
+    format!("of `{}`", short(path))
 }

@@ -8,6 +8,7 @@ use cred_core::{CredentialPath, Operation, StorageError, Stored};
 use crate::rule::fail;
 use crate::trial::Trial;
 use crate::value::{context, path, sized};
+use crate::wording::moved;
 
 const WHOLE: &str =
     "change what is visible in one step, or finish the change in a task that outlives the caller";
@@ -53,7 +54,7 @@ async fn polled<T>(
             Poll::Pending => Poll::Pending,
         }
     });
-    t.in_time(operation, place, polls).await
+    t.in_time(operation, format!("of `{place}`"), polls).await
 }
 
 /// Any of these is stored at the place.
@@ -125,9 +126,15 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
         let listed = t.list_tree(None, None).await.unwrap_or_else(|error| {
             fail(&format!("cancel-1: after a dropped store the tree cannot be listed: {error}"), WHOLE)
         });
+        if let Some((stored, listed)) = moved(&used, &listed) {
+            fail(
+                &format!("tree-1: `{stored}` is listed as `{listed}`"),
+                "give back exactly the scope and the id that were stored",
+            );
+        }
         if let Some(foreign) = listed.iter().find(|listed| !used.contains(listed)) {
             fail(
-                &format!("cancel-1: a dropped store left `{foreign}` in the lists"),
+                &format!("cancel-1: a dropped store left `{foreign}`, which nobody stored, in the lists"),
                 "keep temporary names out of lists",
             );
         }

@@ -12,17 +12,22 @@ const SAY_WHERE: &str =
 const SILENT: &str = "write `Debug` by hand and keep values out of errors; reduce an SDK's error to its kind";
 
 pub(super) fn says_where(t: &Trial, error: &StorageError, operations: &[Operation], place: &CredentialPath) {
-    let named = error.provider() == Some(&t.description.name);
-    let asked = error.operation().is_some_and(|operation| operations.contains(&operation));
-    for (right, what, found) in [
-        (named, format!("the provider `{}`", t.description.name), format!("{:?}", error.provider())),
-        (asked, format!("the operation {operations:?}"), format!("{:?}", error.operation())),
-        (error.path() == Some(place), format!("the path `{place}`"), format!("{:?}", error.target())),
-    ] {
-        if !right {
-            fail(&format!("error-1: an error does not name {what}, but {found}: {error}"), SAY_WHERE);
+    let expected = operations.iter().map(|operation| operation.as_str()).collect::<Vec<_>>().join(" or ");
+    let asked = error.operation().filter(|operation| operations.contains(operation));
+    let problem = match (error.provider(), asked, error.path()) {
+        (Some(provider), Some(_), Some(path)) if *provider == *t.description.name && path == place => return,
+        (None, ..) => "says neither provider nor operation nor path".to_owned(),
+        (Some(provider), Some(_), _) if *provider == *t.description.name => {
+            format!("names {:?} where it is about `{place}`", error.target())
         }
-    }
+        (Some(provider), ..) if *provider == *t.description.name => {
+            format!("names the operation {:?} where {expected} was asked", error.operation())
+        }
+        (Some(provider), ..) => {
+            format!("names the provider `{provider}`, which calls itself `{}`", t.description.name)
+        }
+    };
+    fail(&format!("error-1: an error of {expected} {problem}: {error}"), SAY_WHERE);
 }
 
 /// The refusal of what must fail.

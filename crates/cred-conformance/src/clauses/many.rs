@@ -1,14 +1,17 @@
 //! many-1 to many-3.
 
-use cred_core::{CredentialId, ScopeId, StorageErrorKind, Stored};
+use cred_core::{CredentialId, CredentialPath, Operation, ScopeId, StorageErrorKind, Stored};
 
+use super::error::says_where;
 use crate::trial::Trial;
 use crate::value::{id, path, scope, value};
+use crate::wording::short;
 
 const IN_ORDER: &str = "give one answer for each id, in the order of the ids: look each up in what the backend gave, \
                         never count on the backend's order";
 
-/// The answers are those of single reads: the value where there is one, else NotFound that names the path.
+/// The answers are those of single reads: the value where there is one, else NotFound that names the path (a clause on
+/// errors besides, which is told as such).
 async fn answers(
     t: &Trial,
     here: Option<&ScopeId>,
@@ -44,13 +47,13 @@ fn difference(
                 Some(format!("is absent and gives another error: {error}"))
             }
             (None, Err(error)) => {
-                let names_it = error.path().is_some_and(|path| path.scope.as_ref() == here && path.id == *id)
-                    && error.provider() == Some(&t.description.name);
-                (!names_it).then(|| format!("is absent, but the error does not name it: {error}"))
+                let path = CredentialPath::new(here.cloned(), id.clone());
+                says_where(t, error, &[Operation::Retrieve, Operation::RetrieveMany], &path);
+                None
             }
         };
         if let Some(problem) = problem {
-            return Some(format!("answer {position}, of `{id:.60}`, {problem}"));
+            return Some(format!("answer {position}, of `{}`, {problem}", short(id)));
         }
     }
     None

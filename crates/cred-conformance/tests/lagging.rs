@@ -1,0 +1,85 @@
+//! A provider whose writes show late keeps the contract where it says so, and breaks it where it claims to be strong.
+
+#![allow(clippy::unwrap_used, reason = "a test reports by panic")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_conformance::doubles::{Lagging, Reference};
+use cred_conformance::{Clause, Effort, Harness, Offers, Subject};
+use cred_core::{Consistency, async_trait};
+
+const POINT: Duration = Duration::from_millis(300);
+const LIST: Duration = Duration::from_secs(2);
+
+/// A lagging provider that claims this consistency.
+struct Late(Consistency);
+
+#[async_trait]
+impl Harness for Late {
+    async fn open(&self) -> Arc<dyn Subject> {
+        Arc::new(Lagging::new(Reference::new(), POINT, LIST).claiming(self.0))
+    }
+
+    fn effort(&self) -> Effort {
+        Effort::default().with_list_entries(60).with_rounds(20)
+    }
+}
+
+fn offers() -> Offers {
+    let mut offers = Offers::NONE;
+    offers.compare_and_set = true;
+    offers.soft_delete = true;
+    offers
+}
+
+/// The messages of the clauses that are red. The clock is paused, so no lag takes real time.
+fn red(claimed: Consistency) -> BTreeMap<&'static str, String> {
+    let mut red = BTreeMap::new();
+    for clause in Clause::all().iter().filter(|clause| offers().cover(clause.needs())) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let harness = Arc::new(Late(claimed));
+        let check = runtime.block_on(async { tokio::spawn(clause.check(harness, offers())).await });
+        if let Err(failed) = check {
+            red.insert(clause.name(), *failed.into_panic().downcast::<String>().unwrap());
+        }
+    }
+    red
+}
+
+#[test]
+fn it_passes_with_the_lag_that_it_declares() {
+    assert_eq!(red(Consistency::Eventual { point: POINT, list: LIST }), BTreeMap::new());
+}
+
+#[test]
+fn it_fails_where_it_claims_to_be_strong() {
+    let red = red(Consistency::Strong);
+    for clause in [
+        "store_1_what_was_stored_is_given_back_exactly",
+        "retrieve_2_the_latest_value_is_read",
+        "delete_1_afterwards_it_is_gone_everywhere",
+        "exists_1_it_is_true_after_a_store_and_false_otherwise",
+        "list_1_it_gives_each_id_once_and_nothing_of_other_scopes",
+        "tree_3_without_a_scope_it_holds_everything",
+        "cas_3_with_the_stored_revision_it_writes",
+        "soft_1_a_recovered_credential_is_as_it_was",
+    ] {
+        assert!(red.contains_key(clause), "{clause} is green");
+    }
+}
+
+/// Reads in time and lists late: the two bounds are told apart.
+#[test]
+fn it_fails_where_lists_lag_longer_than_declared() {
+    let red = red(Consistency::Eventual { point: POINT, list: POINT });
+    assert!(red.contains_key("list_3_a_long_list_is_complete"), "{:?}", red.keys());
+    assert!(!red.contains_key("retrieve_2_the_latest_value_is_read"), "{:?}", red.keys());
+    let message = &red["list_1_it_gives_each_id_once_and_nothing_of_other_scopes"];
+    assert!(
+        message.contains("after the declared bound (Eventual { point: 300ms, list: 300ms })"),
+        "{message}"
+    );
+}
