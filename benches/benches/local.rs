@@ -158,7 +158,7 @@ fn list(c: &mut Criterion) {
                     let entries = fs::read_dir(store).unwrap();
                     entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
                 };
-                runtime.block_on(spawn_blocking(names)).unwrap()
+                runtime.block_on(async { spawn_blocking(names).await }).unwrap()
             });
         });
         group.bench_function("cred-store-local", |b| {

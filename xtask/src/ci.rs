@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::test::{Report, Selection};
-use crate::{cargo, deps, docs, integration, package, quickstart, table, test, tidy, tools};
+use crate::{cargo, deps, docs, fire, integration, package, quickstart, table, test, tidy, tools};
 
 /// Runs all steps, also after one has failed: one run should tell all there is to mend.
 pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
@@ -24,7 +24,10 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     });
     gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
-    gate.step("integration", || integration::all(allow_missing, &mut report));
+    let (tools, servers): (Vec<String>, _) =
+        allow_missing.iter().cloned().partition(|name| name == fire::TOOL);
+    gate.step("integration", || integration::all(&servers, &mut report));
+    gate.step("fire", || fire::catch_up(!tools.is_empty(), &mut report));
     gate.step("docs", docs::run);
     gate.step("quickstart", || quickstart::run(None));
     gate.step("deny", || cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"])));

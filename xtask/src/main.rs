@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod deps;
 mod docs;
+mod fire;
 mod guard;
 mod integration;
 mod package;
@@ -36,7 +37,7 @@ pub(crate) struct Cli {
 enum Chore {
     /// Everything that must hold before a change is merged; ends with the tables of steps and tests
     Ci {
-        /// A server of the integration tests that may be missing; its tests are then skipped and named
+        /// A server of the integration tests, or strace, that may be missing; its tests are then skipped and named
         #[arg(long, value_name = "SERVER")]
         allow_missing: Vec<String>,
     },
@@ -47,6 +48,8 @@ enum Chore {
     },
     /// The conformance suites and own tests of the backends, against real servers that it finds or builds
     TestIntegration(integration::Options),
+    /// Local files under fire, at full size: kills, lost power, injected errors, eight processes; takes minutes
+    Fire,
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
@@ -85,6 +88,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Ci { allow_missing } => return ci::run(&allow_missing),
         Chore::Test { crates } => return test::run(&crates),
+        Chore::Fire => return fire::run(),
         Chore::TestIntegration(options) => return integration::run(&options),
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),

@@ -1,6 +1,6 @@
 //! What is on the disk, and what comes back from it.
 
-use crate::common::*;
+use crate::place::*;
 use cred_core::{CredentialContext, CredentialFilter, StorageErrorKind, StorageProvider as _, Timestamp};
 use cred_store_local::LocalStorageProvider;
 

@@ -2,8 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 
-mod common;
 mod files;
 mod outage;
+mod place;
 mod sharing;
 mod trust;

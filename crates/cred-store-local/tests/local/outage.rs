@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::*;
+use crate::place::*;
 use cred_core::{CredentialContext, ProviderConfig as _, StorageErrorKind, StorageProvider as _};
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::*;
+use crate::place::*;
 use cred_core::{CompareAndSet, CredentialContext, StorageErrorKind, StorageProvider as _};
 use cred_store_local::LocalStorageProvider;
 use rustix::fs::{FlockOperation, flock};

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::*;
+use crate::place::*;
 use cred_core::{CredentialContext, StorageError, StorageErrorKind, StorageProvider as _};
 use cred_store_local::LocalStorageProvider;
 use rustix::fs::{CWD, FileType, Mode, mkfifoat, mknodat};

@@ -1,0 +1,30 @@
+//! Local files under fire: killed writers, injected errors, lost power, eight processes at once.
+//!
+//! `cargo xtask fire` runs all of it at full size; an ordinary test run does the short form of what needs no strace.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a test that cannot go on says so by a panic"
+)]
+#![allow(clippy::print_stdout, reason = "what was measured is shown by `cargo xtask fire`")]
+#![allow(clippy::indexing_slicing, reason = "the tests' own vectors")]
+
+mod disk;
+mod inject;
+mod kills;
+mod linear;
+mod many;
+mod oracle;
+mod order;
+mod power;
+mod register;
+mod trace;
+mod worker;
+
+/// At full size, as `cargo xtask fire` asks for, or in the short form.
+pub(crate) fn sized<T>(short: T, full: T) -> T {
+    if std::env::var_os("CRED_FIRE_FULL").is_some() { full } else { short }
+}

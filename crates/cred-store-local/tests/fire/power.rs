@@ -1,0 +1,88 @@
+//! Power that is lost at any moment, on the model of a disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::disk::Disk;
+use crate::kills::names;
+use crate::oracle::Oracle;
+use crate::sized;
+use crate::trace::{CALLS, Call, Deed, read, strace};
+use crate::worker::{Process, arguments, look, open, paths, runtime, settings};
+
+const WRITERS: usize = 3;
+
+#[test]
+#[ignore = "needs strace: cargo xtask fire"]
+fn no_cut_of_power_loses_what_was_acknowledged() {
+    let (records, cuts) = sized((5, 40), (10, 100));
+    let (mut acknowledged, mut calls) = (0, 0);
+    for _ in 0..records {
+        let folder = tempfile::tempdir().unwrap();
+        let record = work(folder.path());
+        calls += record.len();
+        for _ in 0..cuts {
+            acknowledged += cut(folder.path(), &record, fastrand::usize(..=record.len()));
+        }
+    }
+    println!(
+        "power: {} cuts in {records} records of {WRITERS} writers ({calls} system calls); {acknowledged} values were \
+         acknowledged before a cut and all were found",
+        records * cuts
+    );
+    assert!(acknowledged > records * cuts, "the cuts came before anything was written");
+}
+
+/// Several writers that begin at once, from a base that is not there, under one strace.
+fn work(root: &Path) -> Vec<Call> {
+    let record = root.join("record");
+    let base = root.join("above/base");
+    let own = arguments().map(|word| format!("'{word}'")).join(" ");
+    let writer = |slot: usize| {
+        let first = slot * 1_000;
+        format!("CRED_FIRE_SLOT={slot} CRED_FIRE_FIRST={first} CRED_FIRE_COUNT=25 {own} &")
+    };
+    let script: String = (0..WRITERS).map(writer).collect();
+    let mut words = strace(&record, CALLS, &[]);
+    words.extend(["sh".to_owned(), "-c".to_owned(), format!("{script} wait"), "sh".to_owned()]);
+    let (said, complaints) = Process::start_behind(&words, &settings("random", &base, &[])).end();
+    assert_eq!(said.iter().filter(|word| *word == "end").count(), WRITERS, "{said:?} {complaints}");
+    read(&record)
+}
+
+/// Cuts the power after so many calls; gives how many values had to be there and were.
+fn cut(root: &Path, record: &[Call], after: usize) -> usize {
+    let mut disk = Disk::new(root);
+    let mut threads = BTreeMap::new();
+    let mut oracles: Vec<Oracle> = Vec::new();
+    for call in &record[..after] {
+        disk.apply(call);
+        if let Some(Deed::Said(word)) = call.deed() {
+            let writer = *threads.entry(call.thread).or_insert_with(|| {
+                oracles.push(Oracle::default());
+                oracles.len() - 1
+            });
+            oracles[writer].hear(&word);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    disk.cut(folder.path());
+    let base = folder.path().join("above/base");
+    let provider = open(&base);
+    let mut found_after = 0;
+    runtime().block_on(async {
+        provider.connect().await.unwrap();
+        for path in (0..WRITERS).flat_map(|slot| paths(&slot.to_string())) {
+            let found = look(&provider, &path).await.unwrap_or_else(|error| panic!("call {after}: {error}"));
+            // A writer that has said nothing yet has nothing; the others each know their own paths.
+            let writer = oracles.iter().find(|oracle| oracle.knows(&path)).cloned().unwrap_or_default();
+            assert!(
+                writer.admits(&path, found),
+                "{path} is {found:?} after call {after}, said was {writer:?}"
+            );
+            found_after += usize::from(writer.has_acknowledged(&path));
+        }
+    });
+    assert_eq!(names(&base.join(".tmp")), [""; 0], "left after the next opening");
+    found_after
+}

@@ -1,0 +1,178 @@
+//! Eight processes on the same ids: a history that a register explains, and nobody waits long.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use cred_core::CredentialPath;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::linear::{Did, Record, violation};
+use crate::sized;
+use crate::worker::{Process, look_closely, open, runtime, say, store, store_if};
+
+const PROCESSES: usize = 8;
+const PATHS: [&str; 8] = [
+    "key",
+    "KEY",
+    "org:a/key",
+    "org:a/other",
+    "org:a/team:b/key",
+    "org:b/key",
+    "org:b/team:b/key",
+    "org:c/team:d/key",
+];
+
+#[test]
+fn the_history_of_eight_processes_is_that_of_registers() {
+    let seconds = sized(3, 60);
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    let seconds_text = seconds.to_string();
+    let start = |client: usize| {
+        let (client, out) = (client.to_string(), folder.path().join(format!("history-{client}")));
+        let more = [
+            ("CRED_FIRE_CLIENT", &*client),
+            ("CRED_FIRE_SECONDS", &*seconds_text),
+            ("CRED_FIRE_OUT", out.to_str().unwrap()),
+        ];
+        Process::start("client", &base, &more)
+    };
+    let clients: Vec<_> = (0..PROCESSES).map(start).collect();
+    for client in clients {
+        std::thread::sleep(Duration::from_millis(10));
+        client.expect("ready");
+        while let Some(word) = client.next() {
+            assert!(word == "working" || word == "end", "{word}");
+        }
+        let (_, complaints) = client.end();
+        assert!(!complaints.contains("panicked"), "{complaints}");
+    }
+
+    let mut histories: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+    let mut waits: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for client in 0..PROCESSES {
+        let text = std::fs::read_to_string(folder.path().join(format!("history-{client}"))).unwrap();
+        for line in text.lines() {
+            let (path, record) = parsed(line);
+            waits.entry(kind(record.did)).or_default().push(record.ended - record.began);
+            histories.entry(path.to_owned()).or_default().push(record);
+        }
+    }
+    let calls: usize = histories.values().map(Vec::len).sum();
+    for (path, history) in &histories {
+        assert_eq!(violation(history).map(|record| format!("{record:?}")), None, "{path}");
+    }
+    assert_eq!(histories.len(), PATHS.len());
+    assert!(calls >= sized(1_000, 100_000), "only {calls} calls in {seconds} s");
+    println!(
+        "register: {PROCESSES} processes, {seconds} s, {calls} calls, 0 violations; milliseconds of waiting:"
+    );
+    for (kind, times) in &mut waits {
+        times.sort_unstable();
+        let at = |part: usize| {
+            Duration::from_nanos(times[(times.len() - 1) * part / 1_000]).as_secs_f64() * 1_000.0
+        };
+        println!(
+            "  {kind}: {} calls, half within {:.2}, 99% within {:.2}, worst {:.1}",
+            times.len(),
+            at(500),
+            at(990),
+            at(1_000)
+        );
+    }
+}
+
+fn kind(did: Did) -> &'static str {
+    match did {
+        Did::Read(_) => "reads",
+        Did::Store(_) | Did::Delete | Did::Swapped { .. } | Did::Refused { .. } => "writes",
+    }
+}
+
+/// The role of a client: calls at random, each with its moments, kept until the end.
+pub(crate) fn client() {
+    let setting = |name: &str| std::env::var(name).expect("it is started by another test");
+    let base = setting("CRED_FIRE_BASE");
+    let client: u64 = setting("CRED_FIRE_CLIENT").parse().unwrap();
+    let seconds: u64 = setting("CRED_FIRE_SECONDS").parse().unwrap();
+    let paths: Vec<CredentialPath> = PATHS.iter().map(|path| path.parse().unwrap()).collect();
+    let mut history = String::new();
+    runtime().block_on(async {
+        let provider = open(Path::new(&base));
+        provider.connect().await.unwrap();
+        say("ready");
+        let end = now() + seconds * 1_000_000_000;
+        let mut number = client * 100_000_000;
+        let mut said = now();
+        // What each path held when it was last read, with its revision.
+        let mut known = vec![None; paths.len()];
+        while now() < end {
+            if now() - said > 5_000_000_000 {
+                said = now();
+                say("working");
+            }
+            number += 1;
+            let at = fastrand::usize(..paths.len());
+            let path = &paths[at];
+            let began = now();
+            let did = match fastrand::u8(..100) {
+                0..70 => {
+                    let found = look_closely(&provider, path).await.unwrap();
+                    known[at].clone_from(&found);
+                    format!("read {}", told(found.map(|(number, _)| number)))
+                }
+                70..82 => {
+                    store(&provider, path, number).await.unwrap();
+                    format!("store {number}")
+                }
+                82..95 => {
+                    let expected = known[at].clone();
+                    let revision = expected.as_ref().map(|(_, revision)| revision);
+                    let word = match store_if(&provider, path, number, revision).await.unwrap() {
+                        true => "swapped",
+                        false => "refused",
+                    };
+                    format!("{word} {} {number}", told(expected.as_ref().map(|(number, _)| *number)))
+                }
+                _ => {
+                    provider_delete(&provider, path).await;
+                    "delete".to_owned()
+                }
+            };
+            writeln!(history, "{began} {} {path} {did}", now()).unwrap();
+        }
+    });
+    std::fs::write(setting("CRED_FIRE_OUT"), history).unwrap();
+    say("end");
+}
+
+async fn provider_delete(provider: &cred_store_local::LocalStorageProvider, path: &CredentialPath) {
+    use cred_core::StorageProvider as _;
+    provider.delete(&path.id, &crate::worker::context(path)).await.unwrap();
+}
+
+fn told(value: Option<u64>) -> String {
+    value.map_or_else(|| "nothing".to_owned(), |number| number.to_string())
+}
+
+/// Nanoseconds of the clock that all processes of the machine share.
+fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
+}
+
+fn parsed(line: &str) -> (&str, Record) {
+    let words: Vec<_> = line.split(' ').collect();
+    let value = |at: usize| words[at].parse::<u64>().ok();
+    let did = match words[3] {
+        "read" => Did::Read(value(4)),
+        "store" => Did::Store(value(4).unwrap()),
+        "delete" => Did::Delete,
+        "swapped" => Did::Swapped { expected: value(4), new: value(5).unwrap() },
+        "refused" => Did::Refused { expected: value(4) },
+        other => panic!("nobody does {other}"),
+    };
+    (words[2], Record { began: words[0].parse().unwrap(), ended: words[1].parse().unwrap(), did })
+}
