@@ -15,31 +15,36 @@ pub type Edit<'a> = &'a (dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync);
 
 /// One empty place to store in, and how to reach it.
 ///
-/// [`suite!`](crate::suite) makes a new harness for each clause, so a harness stands for a namespace that nobody else
-/// uses: a temporary directory, a random prefix, a fresh map. Only [`Harness::open`] has to be written. Each of the
+/// [`suite!`](crate::suite) makes a new harness for each clause, and clauses run at the same time, so a harness stands
+/// for a namespace that nobody else uses: a temporary directory, a random prefix, a fresh map. Only [`Harness::open`] has to be written. Each of the
 /// others makes more clauses run; those that a harness has are declared in the suite's `offers: [...]`.
 ///
-/// A method of a harness panics when it cannot do its work: the clause is red then, and says why.
+/// A method of a harness panics when it cannot do its work: the clause is red then, and says why. None has a deadline
+/// from the kit.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// A provider over this harness's namespace, empty at the first call.
+    /// A provider over this harness's namespace, empty at the first call. The harness keeps no copy of it that has
+    /// background tasks: a clause drops it and looks for what is left. Tasks of the harness's own (a server in this
+    /// process) begin before.
     async fn open(&self) -> Arc<dyn Subject>;
 
-    /// `offers: [reopen]`. Another client, built anew over the same data while the first may still be in use; `None`:
-    /// the data ends with the provider.
+    /// `offers: [reopen]`. Another client, built anew over the same data while the first may still be in use, by its
+    /// constructor alone: with `outage`, the backend may be down at that time. `None`: the data ends with the provider.
     async fn reopen(&self) -> Option<Arc<dyn Subject>> {
         None
     }
 
     /// `offers: [raw_edit]`. Replaces the bytes that the backend holds for `path`, past the provider, by what `edit`
-    /// makes of them. False: it cannot be done.
+    /// makes of them. False: it cannot be done. What the backend cannot hold, such as bytes that are no text, or none at
+    /// all, may be replaced by the nearest that it can: `String::from_utf8_lossy`, a single space.
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
         let _ = (path, edit);
         false
     }
 
     /// `offers: [outage]`. Makes the backend unreachable or failing for the open provider, or brings it back with all
-    /// its data. False: it cannot be done.
+    /// its data; bringing back what is not down changes nothing. False: it cannot be done. An operation in an outage takes
+    /// as long as the provider tries, so give it an `operation_timeout` of a few seconds.
     async fn outage(&self, down: bool) -> bool {
         let _ = down;
         false
@@ -73,7 +78,8 @@ pub trait Harness: Send + Sync {
 pub struct Effort {
     /// Credentials in a long list, at least 10. Default: 1,000. Keep it above the backend's page size.
     pub list_entries: usize,
-    /// Rounds of a race, and the most points at which a future is dropped, at least 4. Default: 100.
+    /// Rounds of a race, and twice the polls after which a future is dropped at every single one, later at fewer and
+    /// fewer; at least 4. Default: 100.
     pub rounds: usize,
 }
 

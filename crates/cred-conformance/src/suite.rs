@@ -17,8 +17,21 @@ use crate::{Harness, Offers, rule};
 /// [`Offers`](crate::Offers); clauses that need another one become `#[ignore = "not offered"]`. Attributes before the
 /// harness go to every test, so that a suite that needs a server can be ignored by default:
 ///
-/// ```ignore
-/// cred_conformance::suite!(#[ignore = "needs Vault"] VaultHarness::start().await, offers: [compare_and_set]);
+/// ```
+/// # struct VaultHarness(cred_conformance::doubles::Reference);
+/// # impl VaultHarness {
+/// #     async fn start() -> Self { Self(cred_conformance::doubles::Reference::new()) }
+/// # }
+/// # #[cred_core::async_trait]
+/// # impl cred_conformance::Harness for VaultHarness {
+/// #     async fn open(&self) -> std::sync::Arc<dyn cred_conformance::Subject> { std::sync::Arc::new(self.0.clone()) }
+/// # }
+/// cred_conformance::suite!(
+///     #[ignore = "needs Vault"]
+///     VaultHarness::start().await,
+///     offers: [compare_and_set]
+/// );
+/// # fn main() {}
 /// ```
 ///
 /// Tests are named after the clauses in the documentation of [`StorageProvider`](cred_core::StorageProvider):
@@ -26,8 +39,23 @@ use crate::{Harness, Offers, rule};
 /// this one: each test brings its own multi-threaded runtime.
 #[macro_export]
 macro_rules! suite {
-    ($(#[$attribute:meta])* $harness:expr, offers: [$($offer:ident),* $(,)?] $(,)?) => {
-        $crate::__suite!(($) [$(#[$attribute])*] $harness, [$($offer)*]);
+    (#[$($attribute:tt)*] $($rest:tt)*) => {
+        $crate::__suite_with!([#[$($attribute)*]] $($rest)*);
+    };
+    ($harness:expr, offers: [$($offer:ident),* $(,)?] $(,)?) => {
+        $crate::__suite!(($) [] $harness, [$($offer)*]);
+    };
+}
+
+/// Collects the attributes: an expression may begin with one as well, so they have to be taken before it is parsed.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite_with {
+    ([$($taken:tt)*] #[$($attribute:tt)*] $($rest:tt)*) => {
+        $crate::__suite_with!([$($taken)* #[$($attribute)*]] $($rest)*);
+    };
+    ([$($taken:tt)*] $harness:expr, offers: [$($offer:ident),* $(,)?] $(,)?) => {
+        $crate::__suite!(($) [$($taken)*] $harness, [$($offer)*]);
     };
 }
 
@@ -49,10 +77,11 @@ macro_rules! __suite {
                 }
             };
             ([$d($need:ident)+] $d name:ident) => {
-                $($attribute)*
-                #[test]
+                // The first reason counts: what is not offered is never run, be there a server or not.
                 #[ignore = "not offered"]
                 #[allow(unused_attributes, reason = "the suite itself may be ignored as well")]
+                $($attribute)*
+                #[test]
                 fn $d name() {
                     panic!("this clause needs {}", stringify!($d($need),+));
                 }

@@ -60,3 +60,13 @@ mod with_nothing {
 
     cred_conformance::suite!(Plain, offers: [metrics]);
 }
+
+/// Attributes go to every test: without the first, this would not compile.
+mod left_out {
+    cred_conformance::suite!(
+        #[cfg(any())]
+        #[ignore = "never built"]
+        NoSuchHarness::start().await,
+        offers: [metrics]
+    );
+}

@@ -16,11 +16,25 @@ use tokio::time::sleep;
 /// Wraps any provider and makes chosen operations fail, wait or answer something else.
 ///
 /// ```
+/// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// # let (id, here) = ("key".parse()?, CredentialContext::unscoped());
+/// # let data = EncryptedData::new(KeyId::new("k")?, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]);
+/// # let metadata = CredentialMetadata::default();
 /// use cred_conformance::doubles::{Fault, Faulty, Reference};
-/// use cred_core::{Operation, StorageErrorKind};
+/// use cred_core::{Operation, StorageErrorKind, StorageProvider};
 ///
 /// let provider = Faulty::new(Reference::new());
-/// provider.once(Operation::Retrieve, Fault::Refuse(StorageErrorKind::Throttled { retry_after: None }));
+/// // The store takes effect, and its answer is lost on the way.
+/// let timeout = StorageErrorKind::Timeout { limit: std::time::Duration::from_secs(1) };
+/// provider.once(Operation::Store, Fault::Lose(timeout));
+///
+/// let error = provider.store(&id, data.clone(), metadata.clone(), &here).await.unwrap_err();
+/// assert!(error.may_have_written());
+/// assert_eq!(provider.retrieve(&id, &here).await?, (data, metadata));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Faulty<P> {
     inner: P,

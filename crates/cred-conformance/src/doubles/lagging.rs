@@ -19,6 +19,31 @@ use super::reference::below;
 /// another, as replicated backends do. Conditional stores and the list of deleted ids see every write at once.
 ///
 /// Only writes through this wrapper lag. The times run on tokio's clock, so a paused one steers them.
+///
+/// ```
+/// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// # let (id, here) = ("key".parse()?, CredentialContext::unscoped());
+/// # let data = EncryptedData::new(KeyId::new("k")?, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]);
+/// # let metadata = CredentialMetadata::default();
+/// use std::time::Duration;
+///
+/// use cred_conformance::doubles::{Lagging, Reference};
+/// use cred_core::StorageProvider;
+///
+/// let (point, list) = (Duration::from_millis(50), Duration::from_secs(1));
+/// let provider = Lagging::new(Reference::new(), point, list);
+/// provider.store(&id, data, metadata, &here).await?;
+/// assert!(!provider.exists(&id, &here).await?);
+/// tokio::time::sleep(point).await;
+/// assert!(provider.exists(&id, &here).await?);
+/// assert!(provider.list(None, &here).await?.is_empty());
+/// tokio::time::sleep(list).await;
+/// assert_eq!(provider.list(None, &here).await?, [id]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Lagging<P> {
     inner: P,
     description: Description,

@@ -10,6 +10,26 @@ use cred_core::{
 
 /// Wraps any provider and keeps the list of calls, in the order in which they began (at their first poll). What was
 /// stored is not in it.
+///
+/// ```
+/// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// # let (id, here) = ("key".parse()?, CredentialContext::unscoped());
+/// # let data = EncryptedData::new(KeyId::new("k")?, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]);
+/// # let metadata = CredentialMetadata::default();
+/// use cred_conformance::doubles::{Recording, Reference};
+/// use cred_core::{Operation, StorageProvider};
+///
+/// let provider = Recording::new(Reference::new());
+/// provider.store(&id, data, metadata, &here).await?;
+/// provider.exists(&id, &here).await?;
+/// assert_eq!(provider.count(Operation::Store), 1);
+/// let operations: Vec<_> = provider.take().into_iter().map(|call| call.operation).collect();
+/// assert_eq!(operations, [Operation::Store, Operation::Exists]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Recording<P> {
     inner: P,

@@ -20,6 +20,27 @@ use super::codec::{decode, encode};
 /// It is strongly consistent and has every ability. Each operation is done at its first poll. Clones share the data,
 /// as two clients of one backend do. It is made for tests: values are kept until it is dropped, a deleted one until it
 /// is purged, and nothing is wiped.
+///
+/// ```
+/// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// # let (id, here) = ("key".parse()?, CredentialContext::unscoped());
+/// # let data = EncryptedData::new(KeyId::new("k")?, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]);
+/// # let metadata = CredentialMetadata::default();
+/// use cred_conformance::doubles::Reference;
+/// use cred_core::StorageProvider;
+///
+/// let provider = Reference::new();
+/// let other_client = provider.clone();
+/// provider.store(&id, data, metadata, &here).await?;
+/// assert!(other_client.exists(&id, &here).await?);
+///
+/// provider.set_outage(true);
+/// assert!(other_client.exists(&id, &here).await.unwrap_err().is_transient());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Reference {
     description: Description,
