@@ -1,0 +1,121 @@
+//! The wrappers are providers: with nothing asked of them they keep the contract, and each fault is what it says.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test reports by panic")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cred_conformance::doubles::{Fault, Faulty, Recording, Reference};
+use cred_conformance::{Clause, Effort, Harness, Offers, Subject};
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, Operation, StorageErrorKind,
+    StorageProvider, Stored, async_trait,
+};
+use tokio::time::timeout;
+
+/// Opens what the function gives, and counts how often it was closed.
+struct Of<F>(F, Arc<AtomicUsize>);
+
+#[async_trait]
+impl<F: Fn() -> Arc<dyn Subject> + Send + Sync> Harness for Of<F> {
+    async fn open(&self) -> Arc<dyn Subject> {
+        (self.0)()
+    }
+
+    fn effort(&self) -> Effort {
+        Effort::default().with_list_entries(60).with_rounds(20)
+    }
+
+    async fn close(&self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn offers() -> Offers {
+    let mut offers = Offers::NONE;
+    offers.compare_and_set = true;
+    offers.soft_delete = true;
+    offers.metrics = true;
+    offers
+}
+
+async fn keeps_the_contract<F: Fn() -> Arc<dyn Subject> + Clone + Send + Sync + 'static>(open: F) {
+    let closed = Arc::new(AtomicUsize::new(0));
+    let clauses: Vec<_> = Clause::all().iter().filter(|clause| offers().cover(clause.needs())).collect();
+    for clause in &clauses {
+        clause.check(Arc::new(Of(open.clone(), Arc::clone(&closed))), offers()).await;
+    }
+    assert_eq!(closed.load(Ordering::SeqCst), clauses.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_faulty_provider_without_faults_keeps_the_contract() {
+    keeps_the_contract(|| Arc::new(Faulty::new(Reference::new()))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorded_provider_keeps_the_contract() {
+    keeps_the_contract(|| Arc::new(Recording::new(Reference::new()))).await;
+}
+
+#[tokio::test]
+async fn a_harness_that_cannot_open_is_told_so_and_closed() {
+    let closed = Arc::new(AtomicUsize::new(0));
+    let open = || -> Arc<dyn Subject> { panic!("no disk") };
+    let harness = Arc::new(Of(open, Arc::clone(&closed)));
+    let failed = tokio::spawn(async move { Clause::all()[0].check(harness, Offers::NONE).await }).await;
+    let message = *failed.unwrap_err().into_panic().downcast::<String>().unwrap();
+    assert!(message.contains("panicked: ") && message.contains("no disk"), "{message}");
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+}
+
+fn key() -> CredentialId {
+    "key".parse().unwrap()
+}
+
+fn value() -> Stored {
+    let key = KeyId::new("k").unwrap();
+    (EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]), CredentialMetadata::default())
+}
+
+async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
+    let (provider, here) = (Faulty::new(Reference::new()), CredentialContext::unscoped());
+    let (data, metadata) = value();
+    provider.store(&key(), data, metadata, &here).await.unwrap();
+    (provider, here)
+}
+
+#[tokio::test]
+async fn a_refusal_has_no_effect_and_comes_once() {
+    let (provider, here) = holding_a_value().await;
+    provider.once(Operation::Delete, Fault::Refuse(StorageErrorKind::Throttled { retry_after: None }));
+    let error = provider.delete(&key(), &here).await.unwrap_err();
+    assert_eq!(error.operation(), Some(Operation::Delete));
+    assert!(provider.exists(&key(), &here).await.unwrap());
+    provider.delete(&key(), &here).await.unwrap();
+    assert!(!provider.exists(&key(), &here).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_delays_and_a_hang_never_ends() {
+    let (provider, here) = holding_a_value().await;
+    let second = Duration::from_secs(1);
+    provider.once(Operation::Exists, Fault::Delay(second));
+    let started = tokio::time::Instant::now();
+    assert!(provider.exists(&key(), &here).await.unwrap());
+    assert_eq!(started.elapsed(), second);
+
+    provider.always(Operation::Exists, Fault::Hang);
+    assert!(timeout(3_600 * second, provider.exists(&key(), &here)).await.is_err());
+    provider.clear();
+    assert!(provider.exists(&key(), &here).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_altered_read_leaves_what_is_stored() {
+    let (provider, here) = holding_a_value().await;
+    provider.once(Operation::Retrieve, Fault::alter(|data, _| data.ciphertext.push(9)));
+    assert_eq!(provider.retrieve(&key(), &here).await.unwrap().0.ciphertext, [1, 9]);
+    assert_eq!(provider.retrieve(&key(), &here).await.unwrap(), value());
+}
