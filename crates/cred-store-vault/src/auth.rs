@@ -159,7 +159,9 @@ fn refusal(state: &State, method: &VaultAuthMethod) -> Option<StorageError> {
     match (state.closed, failed, method) {
         (true, ..) => Some(closed()),
         (false, Some((_, error)), _) => Some(error.clone()),
-        (false, None, VaultAuthMethod::Token { .. }) => Some(unauthenticated("the token has ended; give another")),
+        (false, None, VaultAuthMethod::Token { .. }) => {
+            Some(unauthenticated("the token has ended; give another"))
+        }
         (false, None, VaultAuthMethod::AppRole { .. }) => None,
     }
 }

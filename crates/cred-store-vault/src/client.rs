@@ -80,8 +80,7 @@ impl Client {
     /// Reads the latest version of a secret, or what became of it.
     pub(crate) async fn read(&self, token: &Token, name: &str) -> Result<Found, Failure> {
         let place = self.place("read", "data", name);
-        let endpoint =
-            ReadSecretRequest { mount: self.mount.clone(), path: name.to_owned(), version: None };
+        let endpoint = ReadSecretRequest { mount: self.mount.clone(), path: name.to_owned(), version: None };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
             200 => Ok(Found::Live(answer.secret().ok_or_else(|| garbled(&place))?)),
@@ -103,7 +102,9 @@ impl Client {
     ) -> Result<Version, Failure> {
         let place = self.place("update", "data", name);
         let cas = cas.map(u32::try_from).transpose().map_err(|_| {
-            StorageError::invalid_request("it has more versions than the SDK can name; store it under another id")
+            StorageError::invalid_request(
+                "it has more versions than the SDK can name; store it under another id",
+            )
         })?;
         let data = serde_json::Value::Object([(FIELD.to_owned(), envelope.into())].into_iter().collect());
         let endpoint = SetSecretRequest {
@@ -213,7 +214,10 @@ impl Client {
         };
         let answer = self.call(&self.token(&"".into()), &place, endpoint).await?;
         if answer.status == 200 {
-            return Ok(answer.grant().filter(|grant| grant.token.is_some()).ok_or_else(|| garbled(&place))?);
+            return Ok(answer
+                .grant()
+                .filter(|grant| grant.token.is_some())
+                .ok_or_else(|| garbled(&place))?);
         }
         let refusal = answer.refusal();
         let failure = refusal.explain(&place, secret_id.expose_secret());

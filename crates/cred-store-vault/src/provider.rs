@@ -116,7 +116,9 @@ impl HashiCorpVaultProvider {
             .sequence(operation, target, async |wire| {
                 let mut calls = Calls { inner, wire };
                 if !inner.mount_checked.load(Ordering::Relaxed) {
-                    calls.read(|session| async move { inner.client.check_mount(session.token()).await }).await?;
+                    calls
+                        .read(|session| async move { inner.client.check_mount(session.token()).await })
+                        .await?;
                     inner.mount_checked.store(true, Ordering::Relaxed);
                 }
                 Ok(body(&mut calls).await?)
@@ -213,7 +215,8 @@ impl StorageProvider for HashiCorpVaultProvider {
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
         let name = self.name(id, ctx);
-        self.perform(Operation::Exists, ctx.path(id), async |calls| self.inner.is_live(calls, &name).await).await
+        self.perform(Operation::Exists, ctx.path(id), async |calls| self.inner.is_live(calls, &name).await)
+            .await
     }
 
     async fn list(
@@ -311,7 +314,8 @@ impl CompareAndSet for HashiCorpVaultProvider {
 impl SoftDelete for HashiCorpVaultProvider {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let name = self.name(id, ctx);
-        self.perform(Operation::Recover, ctx.path(id), async |calls| self.inner.recover(calls, &name).await).await
+        self.perform(Operation::Recover, ctx.path(id), async |calls| self.inner.recover(calls, &name).await)
+            .await
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {

@@ -33,7 +33,7 @@ const CORE_WITHOUT: &[&str] = &[
     "kube",
 ];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule { name: "cred-core", arrows: &[], optional: &[], without: CORE_WITHOUT, budget: 22 },
     Rule {
         name: "cred-provider-kit",
@@ -55,6 +55,14 @@ const RULES: [Rule; 8] = [
         optional: &[],
         without: &["ring", "rustls"],
         budget: 28,
+    },
+    // For tests alone, and not published.
+    Rule {
+        name: "cred-fault-proxy",
+        arrows: &["cred-core"],
+        optional: &[],
+        without: &["ring", "rustls"],
+        budget: 32,
     },
     Rule {
         name: "cred-manager",

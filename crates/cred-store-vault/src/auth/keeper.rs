@@ -101,9 +101,8 @@ impl Keeper {
                 let state = self.state();
                 (state.session.clone(), state.wanted > *self.ended.borrow())
             };
-            let is_due = |session: &Session| {
-                session.lease.as_ref().is_some_and(|lease| lease.is_due(Instant::now()))
-            };
+            let is_due =
+                |session: &Session| session.lease.as_ref().is_some_and(|lease| lease.is_due(Instant::now()));
             match session {
                 Some(session) if is_due(&session) => self.prolong(&session).await,
                 // Whoever waits has come too late to see it.
@@ -200,10 +199,15 @@ impl Keeper {
                     tracing::warn!(target: TARGET, error = %failure.error, "the login failed");
                     let now = Instant::now();
                     // The token that there is may be good for a while.
-                    state.session = state.session.take().filter(|session| !session.has_ended()).map(|session| {
-                        let lease = session.lease.as_ref().map(|lease| lease.later(now));
-                        Arc::new(Session { token: Arc::clone(&session.token), login: session.login, lease })
-                    });
+                    state.session =
+                        state.session.take().filter(|session| !session.has_ended()).map(|session| {
+                            let lease = session.lease.as_ref().map(|lease| lease.later(now));
+                            Arc::new(Session {
+                                token: Arc::clone(&session.token),
+                                login: session.login,
+                                lease,
+                            })
+                        });
                     let until = if failure.error.is_transient() { now } else { now + REFUSAL_HOLDS };
                     state.failed = Some((until, failure.error));
                 }
@@ -240,9 +244,7 @@ impl Keeper {
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         match timeout(self.timeout, call).await {
             Ok(answer) => answer,
-            Err(_) => {
-                Err(StorageError::from(StorageErrorKind::Timeout { limit: self.timeout }).into())
-            }
+            Err(_) => Err(StorageError::from(StorageErrorKind::Timeout { limit: self.timeout }).into()),
         }
     }
 }

@@ -89,7 +89,10 @@ mod tests {
     fn a_short_lease_is_prolonged_at_two_thirds() {
         let (begun, lease) = lease(6, HOUR, 0.0);
         assert_eq!(lease.due - begun, Duration::from_secs(4));
-        assert!(!lease.has_ended(begun + Duration::from_millis(5_999)) && lease.has_ended(begun + Duration::from_secs(6)));
+        assert!(
+            !lease.has_ended(begun + Duration::from_millis(5_999))
+                && lease.has_ended(begun + Duration::from_secs(6))
+        );
     }
 
     #[test]

@@ -148,7 +148,9 @@ impl Answer {
             destroyed: bool,
         }
         match self.data::<Data>() {
-            Some(Data { metadata: Metadata { version, destroyed: false } }) => Some(Found::Deleted { version }),
+            Some(Data { metadata: Metadata { version, destroyed: false } }) => {
+                Some(Found::Deleted { version })
+            }
             Some(Data { metadata: Metadata { version, destroyed: true } }) => {
                 Some(Found::Destroyed { version })
             }
@@ -229,11 +231,7 @@ impl Answer {
         // The answer repeats the token.
         drop(Zeroizing::new(self.body));
         let Data { ttl, renewable } = data?;
-        Some(Grant {
-            token: None,
-            lease: Duration::from_secs(ttl),
-            renewable: renewable.unwrap_or_default(),
-        })
+        Some(Grant { token: None, lease: Duration::from_secs(ttl), renewable: renewable.unwrap_or_default() })
     }
 
     pub(super) fn refusal(&self) -> Refusal {

@@ -43,10 +43,13 @@ pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str>
 }
 
 fn authorities(file: &Path) -> Result<Vec<Certificate>, &'static str> {
-    let bytes = std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
+    let bytes =
+        std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate"),
+        _ => {
+            Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate")
+        }
     }
 }
 

@@ -129,11 +129,7 @@ impl Inner {
         Ok(apart)
     }
 
-    async fn look(
-        &self,
-        calls: &mut Calls<'_, '_>,
-        paths: &[CredentialPath],
-    ) -> Result<Vec<Found>, Failure> {
+    async fn look(&self, calls: &mut Calls<'_, '_>, paths: &[CredentialPath]) -> Result<Vec<Found>, Failure> {
         let names = self.names_of(paths);
         calls
             .read_each(&names, |session, index| {

@@ -19,7 +19,11 @@ const LONGEST_PAUSE_MS: u64 = 20;
 
 impl Inner {
     /// The envelope as text, if it fits.
-    pub(super) fn encode(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<String, StorageError> {
+    pub(super) fn encode(
+        &self,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+    ) -> Result<String, StorageError> {
         let file = CredentialFile::new(data, metadata);
         let envelope = String::from_utf8(file.encode()?)
             .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
@@ -57,7 +61,9 @@ impl Inner {
         }
         loop {
             let cas = match self.found(calls, name).await? {
-                Found::Live(secret) if calls.wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) => {
+                Found::Live(secret)
+                    if calls.wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) =>
+                {
                     return Ok(());
                 }
                 Found::Live(secret) => secret.version.number,
@@ -128,7 +134,9 @@ impl Inner {
     ) -> Result<Version, Failure> {
         if calls.wire.in_doubt() {
             match self.found(calls, name).await? {
-                Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => return Ok(secret.version),
+                Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => {
+                    return Ok(secret.version);
+                }
                 // Versions only grow, so an attempt that is still under way can no longer land.
                 _ => calls.wire.settle(),
             }
@@ -141,7 +149,9 @@ impl Inner {
         match self.found(calls, name).await? {
             Found::Deleted { version } => {
                 calls
-                    .write(|session| async move { self.client.undelete(session.token(), name, version).await })
+                    .write(
+                        |session| async move { self.client.undelete(session.token(), name, version).await },
+                    )
                     .await
             }
             _ => Err(StorageError::from(StorageErrorKind::NotFound).into()),
