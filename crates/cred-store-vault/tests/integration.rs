@@ -12,3 +12,9 @@ mod admin;
 mod contract;
 #[path = "integration/faults.rs"]
 mod faults;
+#[path = "integration/lifecycle.rs"]
+mod lifecycle;
+#[path = "integration/refusals.rs"]
+mod refusals;
+#[path = "integration/secured.rs"]
+mod secured;

@@ -1,0 +1,207 @@
+//! A token's life, on a real Vault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, StorageErrorKind,
+    StorageProvider, Stored, Timestamp,
+};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::admin::Admin;
+
+pub(crate) fn value(number: u8) -> Stored {
+    let key_id: KeyId = "key".parse().unwrap();
+    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 256], [5; 16]);
+    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+}
+
+pub(crate) fn id(text: &str) -> CredentialId {
+    text.parse().unwrap()
+}
+
+pub(crate) async fn store(
+    provider: &impl StorageProvider,
+    name: &str,
+    number: u8,
+) -> Result<(), cred_core::StorageError> {
+    let (data, metadata) = value(number);
+    provider.store(&id(name), data, metadata, &CredentialContext::unscoped()).await
+}
+
+/// The accessors of the tokens that a login method gave and that still live.
+async fn living(admin: &Admin, method: &str) -> usize {
+    let (_, answer) = admin.ask("LIST", "auth/token/accessors", None).await;
+    let mut count = 0;
+    for accessor in answer["data"]["keys"].as_array().unwrap() {
+        let (status, found) =
+            admin.ask("POST", "auth/token/lookup-accessor", Some(json!({"accessor": accessor}))).await;
+        let path = found["data"]["path"].as_str().unwrap_or_default();
+        count += usize::from(status == 200 && path == format!("auth/{method}/login"));
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
+    let admin = Admin::new();
+    let role = admin.app_role("secret", json!({"token_ttl": "5s", "token_max_ttl": "15s"})).await;
+    let provider =
+        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut workers = JoinSet::new();
+    for worker in 0..6_u8 {
+        let provider = Arc::clone(&provider);
+        workers.spawn(async move {
+            let name = format!("key-{worker}");
+            let mut operations = 0_u32;
+            store(&*provider, &name, 0).await.unwrap();
+            while Instant::now() < end {
+                if worker < 2 {
+                    store(&*provider, &name, 1).await.unwrap();
+                } else {
+                    provider.retrieve(&id(&name), &CredentialContext::unscoped()).await.unwrap();
+                }
+                operations += 1;
+                sleep(Duration::from_millis(5)).await;
+            }
+            operations
+        });
+    }
+    let operations: u32 = workers.join_all().await.into_iter().sum();
+    assert!(operations > 1_000, "only {operations} operations in a minute");
+    // At 15 s each token has reached its maximum age, so that there were several, and the last ones may overlap.
+    assert!((1..=2).contains(&living(&admin, &role.mount).await));
+    provider.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_burst_makes_one_login() {
+    let admin = Admin::new();
+    // A second login would be refused.
+    let role = admin.app_role("secret", json!({"secret_id_num_uses": 1, "token_ttl": "60s"})).await;
+    let provider =
+        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    let mut burst = JoinSet::new();
+    for number in 0..64_u8 {
+        let provider = Arc::clone(&provider);
+        burst.spawn(async move { store(&*provider, &format!("key-{number}"), number).await });
+    }
+    for stored in burst.join_all().await {
+        stored.unwrap();
+    }
+    assert_eq!(living(&admin, &role.mount).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_token_that_was_revoked_is_replaced_under_its_readers() {
+    let admin = Admin::new();
+    let role = admin.app_role("secret", json!({"token_ttl": "60s"})).await;
+    let provider =
+        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    store(&*provider, "key", 1).await.unwrap();
+    for _ in 0..3 {
+        admin.done("POST", &format!("sys/leases/revoke-prefix/auth/{}/login", role.mount), json!({})).await;
+        let mut burst = JoinSet::new();
+        for _ in 0..16 {
+            let provider = Arc::clone(&provider);
+            burst.spawn(async move {
+                provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.map(drop)
+            });
+        }
+        for read in burst.join_all().await {
+            read.unwrap();
+        }
+        assert_eq!(living(&admin, &role.mount).await, 1, "one login for the burst");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_says_so() {
+    let admin = Admin::new();
+    let settings = json!({"secret_id_num_uses": 1, "token_ttl": "2s", "token_max_ttl": "2s"});
+    let role = admin.app_role("secret", settings).await;
+    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    sleep(Duration::from_secs(3)).await;
+    let error = provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert!(error.to_string().contains("cannot log in again"), "{error}");
+    assert!(!error.to_string().contains(&role.secret_id), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn shutdown_revokes_the_token_of_a_login_and_ends_all_use() {
+    let admin = Admin::new();
+    let role = admin.app_role("secret", json!({"token_ttl": "60s"})).await;
+    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    assert_eq!(living(&admin, &role.mount).await, 1);
+    provider.shutdown().await;
+    assert_eq!(living(&admin, &role.mount).await, 0);
+    let error = store(&provider, "key", 2).await.unwrap_err();
+    assert!(error.to_string().contains("was shut down"), "{error}");
+    assert_eq!(living(&admin, &role.mount).await, 0, "and logs in no more");
+}
+
+/// A token of its own, from the operator's.
+async fn given(admin: &Admin, settings: serde_json::Value) -> String {
+    let answer = admin.done("POST", "auth/token/create", settings).await;
+    answer["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_token_that_was_given_is_renewed_and_never_revoked() {
+    let admin = Admin::new();
+    let token = given(&admin, json!({"ttl": "3s", "policies": ["root"]})).await;
+    let method = VaultAuthMethod::token(token.as_str().into());
+    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
+    for _ in 0..70 {
+        store(&provider, "key", 1).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    provider.shutdown().await;
+    let (status, _) = admin.ask("POST", "auth/token/lookup", Some(json!({"token": token}))).await;
+    assert_eq!(status, 200, "it is somebody else's");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_token_that_ended_is_told_apart_from_a_missing_right() {
+    let admin = Admin::new();
+    let token = given(&admin, json!({"ttl": "60s"})).await;
+    let method = VaultAuthMethod::token(token.as_str().into());
+    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    admin.done("POST", "auth/token/revoke", json!({"token": token})).await;
+    let error = store(&provider, "key", 2).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert!(error.to_string().contains("expired, was revoked or is none"), "{error}");
+    assert!(!error.may_have_written());
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_wrong_secret_id_is_refused_by_name_and_without_it() {
+    let admin = Admin::new();
+    let role = admin.app_role("secret", json!({})).await;
+    let mut method = role.method();
+    if let VaultAuthMethod::AppRole { secret_id, .. } = &mut method {
+        *secret_id = "hunter2-hunter2".into();
+    }
+    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
+    let error = provider.connect().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("auth/{}/login", role.mount)), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}

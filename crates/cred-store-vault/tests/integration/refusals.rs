@@ -1,0 +1,162 @@
+//! What a real Vault refuses, and how it is told.
+
+use std::time::Duration;
+
+use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_store_vault::{HashiCorpVaultProvider, VaultDeleteMode};
+use serde_json::json;
+
+use crate::admin::{Admin, fresh};
+use crate::lifecycle::{id, store};
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_missing_mount_is_no_absence() {
+    let admin = Admin::new();
+    let mount = format!("nowhere-{}", fresh());
+    let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
+    let ctx = CredentialContext::unscoped();
+    for error in [
+        store(&provider, "key", 1).await.unwrap_err(),
+        provider.retrieve(&id("key"), &ctx).await.unwrap_err(),
+        provider.exists(&id("key"), &ctx).await.unwrap_err(),
+        provider.list(None, &ctx).await.unwrap_err(),
+        provider.delete(&id("key"), &ctx).await.unwrap_err(),
+    ] {
+        assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&mount) && text.contains("no handler for route"), "{text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_mount_of_version_1_is_refused_before_anything_is_written() {
+    let admin = Admin::new();
+    let mount = admin.mount("1").await;
+    let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
+    let ctx = CredentialContext::unscoped();
+    for error in [
+        store(&provider, "key", 1).await.unwrap_err(),
+        provider.retrieve(&id("key"), &ctx).await.unwrap_err(),
+        provider.list(None, &ctx).await.unwrap_err(),
+        provider.connect().await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("version 1"), "{error}");
+        assert!(!error.may_have_written());
+    }
+    let (status, _) = admin.ask("LIST", &format!("{mount}/data/"), None).await;
+    assert_eq!(status, 404, "nothing was written");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn another_engine_is_no_store() {
+    let admin = Admin::new();
+    let mount = format!("transit-{}", fresh());
+    admin.done("POST", &format!("sys/mounts/{mount}"), json!({"type": "transit"})).await;
+    let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
+    let error = store(&provider, "key", 1).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
+    assert!(error.to_string().contains("no KV version 2 engine"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_missing_right_is_told_with_the_path_and_vaults_reason() {
+    let admin = Admin::new();
+    let role = admin.app_role("elsewhere", json!({"token_ttl": "60s"})).await;
+    let config = admin.config().with_auth_method(role.method());
+    let place = format!("secret/data/{}/key", config.path_prefix);
+    let folder = format!("secret/metadata/{}", config.path_prefix);
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    let ctx = CredentialContext::unscoped();
+    for (error, right, place) in [
+        (store(&provider, "key", 1).await.unwrap_err(), "`update`", &place),
+        (provider.retrieve(&id("key"), &ctx).await.unwrap_err(), "`read`", &place),
+        (provider.list(None, &ctx).await.unwrap_err(), "`list`", &folder),
+    ] {
+        assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(place) && text.contains(right) && text.contains("permission denied"), "{text}");
+        assert!(!error.may_have_written());
+    }
+    provider.shutdown().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_rate_limit_is_throttling_with_the_pause_that_vault_asks_for() {
+    let admin = Admin::new();
+    let mount = admin.mount("2").await;
+    // Without this, Vault does not say how long to wait. It changes no other test.
+    admin.done("POST", "sys/quotas/config", json!({"enable_rate_limit_response_headers": true})).await;
+    let quota = format!("sys/quotas/rate-limit/{}", fresh());
+    let limit = json!({"path": format!("{mount}/"), "rate": 2, "interval": "30s"});
+    admin.done("POST", &quota, limit).await;
+    let once = RetryPolicy::default().with_max_retries(0);
+    let config = admin.config().with_mount_path(&mount).with_retry_policy(once);
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    let mut throttled = None;
+    for number in 0..8 {
+        if let Err(error) = store(&provider, "key", number).await {
+            throttled = Some(error);
+            break;
+        }
+    }
+    admin.done("DELETE", &quota, json!({})).await;
+    let error = throttled.unwrap();
+    let StorageErrorKind::Throttled { retry_after } = error.kind() else { panic!("{error:?}") };
+    assert!(retry_after.is_some_and(|pause| pause <= Duration::from_secs(31)), "{retry_after:?}");
+    assert!(!error.may_have_written());
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn what_somebody_else_keeps_beside_is_no_credential_and_no_secret_of_ours() {
+    let admin = Admin::new();
+    let config = admin.config();
+    let prefix = format!("secret/data/{}", config.path_prefix);
+    admin.done("POST", &format!("{prefix}/foreign"), json!({"data": {"password": "x"}})).await;
+    admin.done("POST", &format!("{prefix}/folder/key"), json!({"data": {"password": "x"}})).await;
+    admin.done("POST", &format!("{prefix}/not.an.id"), json!({"data": {"password": "x"}})).await;
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    let ctx = CredentialContext::unscoped();
+    let error = provider.retrieve(&id("foreign"), &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error}");
+    assert_eq!(provider.list_tree(None, &ctx).await.unwrap().len(), 2, "`key` and, by its name, `foreign`");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_version_with_a_time_of_deletion_to_come_is_there() {
+    let admin = Admin::new();
+    let mount = admin.mount("2").await;
+    admin.done("POST", &format!("{mount}/config"), json!({"delete_version_after": "1h"})).await;
+    let config = admin.config().with_mount_path(&mount).with_delete_mode(VaultDeleteMode::Soft);
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    let ctx = CredentialContext::unscoped();
+    store(&provider, "key", 1).await.unwrap();
+    assert!(provider.exists(&id("key"), &ctx).await.unwrap());
+    assert_eq!(provider.list(None, &ctx).await.unwrap(), [id("key")]);
+    assert!(provider.soft_delete().unwrap().list_deleted(&ctx).await.unwrap().is_empty());
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    assert!(!provider.exists(&id("key"), &ctx).await.unwrap());
+    assert_eq!(provider.soft_delete().unwrap().list_deleted(&ctx).await.unwrap(), [id("key")]);
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn a_revision_of_an_earlier_generation_writes_nothing() {
+    let provider = HashiCorpVaultProvider::new(Admin::new().config()).unwrap();
+    let ctx = CredentialContext::unscoped();
+    let cas = provider.compare_and_set().unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    let (_, _, old) = cas.retrieve_with_revision(&id("key"), &ctx).await.unwrap();
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    store(&provider, "key", 2).await.unwrap();
+    let (data, metadata) = crate::lifecycle::value(3);
+    let error = cas.store_if(&id("key"), data, metadata, Some(&old), &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
+}

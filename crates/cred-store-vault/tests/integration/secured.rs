@@ -1,0 +1,37 @@
+//! TLS, on a real Vault.
+
+use std::path::PathBuf;
+
+use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+
+use crate::admin::{fresh, variable};
+use crate::lifecycle::{id, store};
+
+fn config() -> VaultConfig {
+    VaultConfig::default()
+        .with_address(variable("CRED_TEST_VAULT_TLS_ADDR"))
+        .with_auth_method(VaultAuthMethod::token(variable("CRED_TEST_VAULT_TLS_TOKEN").as_str().into()))
+        .with_path_prefix(format!("test-{}", fresh()))
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault (with vault-tls)"]
+async fn the_authority_that_is_given_is_trusted() {
+    let config = config().with_ca_cert(PathBuf::from(variable("CRED_TEST_VAULT_CA")));
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    store(&provider, "key", 1).await.unwrap();
+    assert!(provider.exists(&id("key"), &CredentialContext::unscoped()).await.unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault (with vault-tls)"]
+async fn an_authority_that_nobody_gave_is_not() {
+    let Ok(provider) = HashiCorpVaultProvider::new(config()) else {
+        // A machine without any authorities says so at once.
+        return assert!(HashiCorpVaultProvider::new(config()).unwrap_err().to_string().contains("ca_cert"));
+    };
+    let error = store(&provider, "key", 1).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+}
