@@ -8,6 +8,7 @@ mod walk;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cred_core::{
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use self::anchored::Anchored;
 use self::directory::Directory;
-use self::lock::StoreLock;
+use self::lock::{Queue, StoreLock};
 use self::temporary::Temporary;
 use self::walk::Walk;
 use crate::LocalStorageConfig;
@@ -60,7 +61,10 @@ pub(crate) struct Client {
     max_read_len: usize,
     /// Whether the base was there once: from then on its absence is an outage.
     opened: AtomicBool,
+    /// The base, open since it was last seen: to look whether it still is what it was takes less than to open it.
+    held: Mutex<Option<Arc<Directory>>>,
     anchored: Anchored,
+    queue: Queue,
 }
 
 impl Client {
@@ -75,14 +79,16 @@ impl Client {
             names,
             max_read_len,
             opened: AtomicBool::new(false),
+            held: Mutex::default(),
             anchored: Anchored::default(),
+            queue: Queue::default(),
         })
     }
 
     /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
     pub(crate) fn connect(&self) -> Result<(), StorageError> {
         self.opened.store(false, Ordering::Relaxed);
-        self.base().map(drop)
+        self.open_base().map(drop)
     }
 
     pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
@@ -98,7 +104,7 @@ impl Client {
     }
 
     pub(crate) fn exists(&self, path: PathRef<'_>) -> Result<bool, StorageError> {
-        match self.directory(path.scope)? {
+        match self.directory(&self.base()?, path.scope)? {
             Some(directory) => directory.has_file(&self.names.file(path.id).text),
             None => Ok(false),
         }
@@ -142,7 +148,7 @@ impl Client {
     /// Removes whatever has the path's name, readable or not.
     pub(crate) fn delete(&self, path: PathRef<'_>, deadline: Deadline) -> Result<(), WriteError> {
         let base = self.base()?;
-        let Some(directory) = self.directory_below(base.try_clone()?, path.scope)? else { return Ok(()) };
+        let Some(directory) = self.directory(&base, path.scope)? else { return Ok(()) };
         let lock = self.lock(&base, deadline)?;
         deadline.check()?;
         directory.remove(&self.names.file(path.id).text)?;
@@ -158,7 +164,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Vec<CredentialId>, StorageError> {
         let base = self.base()?;
-        let Some(directory) = self.directory_below(base.try_clone()?, scope)? else { return Ok(Vec::new()) };
+        let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
         let paths = Walk::new(self, Operation::List, &base, filter, deadline).list(&directory, scope)?;
         Ok(paths.into_iter().map(|path| path.id).collect())
     }
@@ -170,25 +176,35 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let base = self.base()?;
-        let Some(directory) = self.directory_below(base.try_clone()?, scope)? else { return Ok(Vec::new()) };
-        Walk::new(self, Operation::ListTree, &base, filter, deadline).tree(directory, scope)
+        let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
+        Walk::new(self, Operation::ListTree, &base, filter, deadline).tree(&directory, scope)
     }
 }
 
 /// What the operations are made of.
 impl Client {
-    fn base(&self) -> Result<Directory, StorageError> {
-        if self.opened.load(Ordering::Relaxed) {
-            return Directory::base(&self.base)?.ok_or_else(|| self.base_is_missing());
+    fn base(&self) -> Result<Arc<Directory>, StorageError> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match held {
+            Some(base) if base.is_at(&self.base)? => Ok(base),
+            _ => self.open_base(),
         }
+    }
+
+    fn open_base(&self) -> Result<Arc<Directory>, StorageError> {
+        let opened = self.opened.load(Ordering::Relaxed);
         let base = match Directory::base(&self.base)? {
             Some(base) => base,
-            None if self.create_dir => Directory::create_base(&self.base)?,
+            None if self.create_dir && !opened => Directory::create_base(&self.base)?,
             None => return Err(self.base_is_missing()),
         };
-        // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
-        let _ = temporary::sweep(&base);
-        self.opened.store(true, Ordering::Relaxed);
+        if !opened {
+            // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
+            let _ = temporary::sweep(&base);
+            self.opened.store(true, Ordering::Relaxed);
+        }
+        let base = Arc::new(base);
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&base));
         Ok(base)
     }
 
@@ -200,19 +216,15 @@ impl Client {
     }
 
     /// The directory of a scope; `None`: nothing was ever stored there.
-    fn directory(&self, scope: Option<&ScopeId>) -> Result<Option<Directory>, StorageError> {
-        self.directory_below(self.base()?, scope)
-    }
-
-    fn directory_below(
+    fn directory(
         &self,
-        base: Directory,
+        base: &Arc<Directory>,
         scope: Option<&ScopeId>,
-    ) -> Result<Option<Directory>, StorageError> {
-        let mut directory = base;
+    ) -> Result<Option<Arc<Directory>>, StorageError> {
+        let mut directory = Arc::clone(base);
         for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
             match directory.child(&name.text)? {
-                Some(child) => directory = child,
+                Some(child) => directory = Arc::new(child),
                 None => return Ok(None),
             }
         }
@@ -221,22 +233,22 @@ impl Client {
 
     fn created_directory(
         &self,
-        base: &Directory,
+        base: &Arc<Directory>,
         scope: Option<&ScopeId>,
-    ) -> Result<Directory, StorageError> {
-        let mut directory = base.try_clone()?;
+    ) -> Result<Arc<Directory>, StorageError> {
+        let mut directory = Arc::clone(base);
         for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
-            directory = directory.child_or_create(&name.text, &self.anchored)?;
+            directory = Arc::new(directory.child_or_create(&name.text, &self.anchored)?);
         }
         Ok(directory)
     }
 
-    fn lock(&self, base: &Directory, deadline: Deadline) -> Result<Option<StoreLock>, StorageError> {
-        self.locking.then(|| StoreLock::acquire(base, deadline.at)).transpose()
+    fn lock(&self, base: &Directory, deadline: Deadline) -> Result<Option<StoreLock<'_>>, StorageError> {
+        self.locking.then(|| StoreLock::acquire(&self.queue, base, deadline.at)).transpose()
     }
 
     fn bytes(&self, path: PathRef<'_>) -> Result<Vec<u8>, StorageError> {
-        let directory = self.directory(path.scope)?.ok_or_else(not_found)?;
+        let directory = self.directory(&self.base()?, path.scope)?.ok_or_else(not_found)?;
         self.read(&directory, &self.names.file(path.id).text)?.ok_or_else(not_found)
     }
 

@@ -79,6 +79,9 @@ impl FileNames {
     #[must_use]
     pub fn decode_file(&self, name: &str) -> Decoded<CredentialId> {
         let Some(stem) = name.strip_suffix(&self.extension) else { return Decoded::Foreign };
+        if is_its_own_name(stem, MAX_COMPONENT - self.extension.len()) {
+            return CredentialId::new(stem).map_or(Decoded::Foreign, Decoded::Exact);
+        }
         if COMPONENT.is_hashed(stem) {
             return Decoded::Hashed;
         }
@@ -109,7 +112,16 @@ fn directory(part: &str) -> PhysicalName {
     component(part, MAX_COMPONENT)
 }
 
+/// What is said below of nearly all names, without writing them: a list reads very many.
+fn is_its_own_name(text: &str, max_len: usize) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    text.len() <= max_len && text.bytes().all(plain) && !is_device(text.as_bytes())
+}
+
 fn component(text: &str, max_len: usize) -> PhysicalName {
+    if is_its_own_name(text, max_len) {
+        return PhysicalName { text: text.to_owned(), hashed: false };
+    }
     let readable = COMPONENT.encode(text, |at| is_refused(text.as_bytes(), at));
     match readable.len() > max_len {
         false => PhysicalName { text: readable, hashed: false },

@@ -1,19 +1,21 @@
 //! Directories and files below the base, opened one name at a time: no name is ever resolved through a link, and what was
 //! checked is what is used.
 
+use std::ffi::CStr;
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
+#[cfg(target_os = "linux")]
+use rustix::fs::RawDir;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open,
-    openat, statat, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open, openat,
+    stat, statat, unlinkat,
 };
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, read, retry_on_intr};
 use rustix::process::geteuid;
 
 use super::anchored::{Anchored, Identity};
@@ -46,6 +48,17 @@ impl Directory {
         Self::base(place)?.ok_or_else(missing)
     }
 
+    /// Whether it is what is found at this place, and still trusted.
+    pub(super) fn is_at(&self, place: &Path) -> Result<bool, StorageError> {
+        match stat(place) {
+            Ok(stat) if Identity::of(&stat) == self.identity => {
+                check_owner(&stat, Mode::WGRP | Mode::WOTH, "700", || place.to_owned()).map(|()| true)
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(from_errno(errno, "looking at", place)),
+        }
+    }
+
     /// A directory in this one; `None`: it is not there.
     pub(super) fn child(&self, name: &str) -> Result<Option<Self>, StorageError> {
         let opened = retry_on_intr(|| openat(&self.fd, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()));
@@ -73,25 +86,34 @@ impl Directory {
         self.child(name)?.ok_or_else(removed)
     }
 
-    /// Makes the directory itself survive a power cut, in the one that holds it.
+    /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to those of other users.
     pub(super) fn anchor(&self, anchored: &Anchored) -> Result<(), StorageError> {
         anchored.once(self.identity, || {
-            let above = retry_on_intr(|| openat(&self.fd, "..", DIRECTORY, Mode::empty()));
-            match above.and_then(|above| retry_on_intr(|| fsync(&above))) {
-                Ok(()) => Ok(()),
-                // What this user may not open was prepared by another one, long before; the base may be mounted on what
-                // takes no writes and so no sync.
-                Err(Errno::ACCESS | Errno::ROFS | Errno::INVAL) => Ok(()),
-                Err(errno) => Err(from_errno(errno, "syncing", &self.place.join(".."))),
-            }
+            self.sync_above().map_err(|errno| from_errno(errno, "syncing what is above", &self.place))
         })
     }
 
-    /// Another handle of the same directory.
-    pub(super) fn try_clone(&self) -> Result<Self, StorageError> {
-        match self.fd.try_clone() {
-            Ok(fd) => Ok(Self { fd, identity: self.identity, place: self.place.clone() }),
-            Err(error) => Err(from_io(&error, "opening", &self.place)),
+    fn sync_above(&self) -> Result<(), Errno> {
+        let (mut held, mut identity) = (None, self.identity);
+        loop {
+            let from = held.as_ref().unwrap_or(&self.fd);
+            let above = match retry_on_intr(|| openat(from, "..", DIRECTORY, Mode::empty())) {
+                // What this user may not open, another one has prepared, long before.
+                Err(Errno::ACCESS) => return Ok(()),
+                above => File::from(above?),
+            };
+            match retry_on_intr(|| fsync(&above)) {
+                // The base may be mounted on what takes no writes, and so no sync.
+                Ok(()) | Err(Errno::ROFS | Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+            let stat = fstat(&above)?;
+            // Only a directory of this user can have been made for the base. The root is above itself.
+            if stat.st_uid != geteuid().as_raw() || Identity::of(&stat) == identity {
+                return Ok(());
+            }
+            identity = Identity::of(&stat);
+            held = Some(above);
         }
     }
 
@@ -151,16 +173,31 @@ impl Directory {
     /// What is in it, in no order, and what the file system said of each; names that are no text are nobody's of ours.
     pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> Result<(), StorageError> {
         let failed = |errno| from_errno(errno, "listing", &self.place);
-        for entry in Dir::read_from(&self.fd).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            let kind = match entry.file_type() {
+        let mut take = |name: &CStr, kind: FileType| {
+            let Ok(name) = name.to_str() else { return };
+            let kind = match kind {
                 // This file system does not tell; what is gone meanwhile is told by whoever opens it.
                 FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
                     .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => kind,
             };
             each(name, kind);
+        };
+        #[cfg(target_os = "linux")]
+        {
+            // Opened anew, as each handle has one position. `Dir` asks for some 30 names at a time.
+            let fd = retry_on_intr(|| openat(&self.fd, ".", DIRECTORY, Mode::empty())).map_err(failed)?;
+            let mut buffer = Vec::with_capacity(32 * 1_024);
+            let mut entries = RawDir::new(fd, buffer.spare_capacity_mut());
+            while let Some(entry) = entries.next() {
+                let entry = entry.map_err(failed)?;
+                take(entry.file_name(), entry.file_type());
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            take(entry.file_name(), entry.file_type());
         }
         Ok(())
     }
@@ -226,10 +263,24 @@ impl Content {
         if length > limit {
             return Err(too_long());
         }
-        let mut bytes = Vec::with_capacity(length.saturating_add(1));
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        file.take(most).read_to_end(&mut bytes).map_err(|error| from_io(&error, "reading", &place))?;
-        if bytes.len() > limit { Err(too_long()) } else { Ok(bytes) }
+        // One byte of room more tells a file that grew. A file that did not is at its end when all of it was read, and is
+        // not asked again.
+        let mut bytes = vec![0; length.saturating_add(1)];
+        let mut filled = 0;
+        loop {
+            let room = bytes.get_mut(filled..).unwrap_or_default();
+            let count = retry_on_intr(|| read(&file, &mut *room))
+                .map_err(|errno| from_errno(errno, "reading", &place))?;
+            filled = filled.saturating_add(count);
+            if filled > length {
+                return Err(StorageError::corrupted(format!("`{}` grew while it was read", place.display())));
+            }
+            if count == 0 || filled == length {
+                break;
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Lists of what is stored.
 
+use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, PathRef, ScopeId, StorageError};
+use cred_core::{CredentialFilter, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Decoded;
 use rustix::fs::FileType;
@@ -14,6 +15,10 @@ use super::{Client, Deadline};
 const TICK: Duration = Duration::from_millis(20);
 /// More directories in a row than a scope has parts: 128 parts of four bytes.
 const DEEPEST: usize = 130;
+/// Threads that read the files of one list by their contents.
+const MOST_READERS: usize = 4;
+/// Files that are worth a thread.
+const LEAST_SHARE: usize = 256;
 
 /// One list: what it wants, and the directories on the way.
 pub(super) struct Walk<'a> {
@@ -31,6 +36,16 @@ enum Place {
     Scope(Option<ScopeId>),
     /// Below a hashed name: the files tell, and their names must agree.
     Hashed,
+}
+
+/// What is in one directory, without what is nobody's of ours as far as a name tells.
+#[derive(Default)]
+struct Names {
+    /// Told by the names of files.
+    ids: Vec<CredentialId>,
+    /// Names of files that tell nothing.
+    hashed: Vec<String>,
+    directories: Vec<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -51,22 +66,22 @@ impl<'a> Walk<'a> {
         directory: &Directory,
         scope: Option<&ScopeId>,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        let (files, _) = self.names(directory)?;
-        self.take_files(directory, &Place::Scope(scope.cloned()), &[], files)?;
+        let names = self.names(directory)?;
+        self.take_files(directory, &Place::Scope(scope.cloned()), &[], names)?;
         Ok(self.found)
     }
 
     /// The credentials in a directory and all below it.
     pub(super) fn tree(
         mut self,
-        directory: Directory,
+        directory: &Directory,
         scope: Option<&ScopeId>,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let mut way = match scope {
             Some(scope) => self.client.names.directories(scope).map(|name| name.text).collect(),
             None => Vec::new(),
         };
-        self.descend(&directory, &Place::Scope(scope.cloned()), &mut way)?;
+        self.descend(directory, &Place::Scope(scope.cloned()), &mut way)?;
         Ok(self.found)
     }
 
@@ -76,8 +91,9 @@ impl<'a> Walk<'a> {
         place: &Place,
         way: &mut Vec<String>,
     ) -> Result<(), StorageError> {
-        let (files, directories) = self.names(directory)?;
-        self.take_files(directory, place, way, files)?;
+        let mut names = self.names(directory)?;
+        let directories = std::mem::take(&mut names.directories);
+        self.take_files(directory, place, way, names)?;
         if way.len() >= DEEPEST {
             return Ok(());
         }
@@ -110,39 +126,76 @@ impl<'a> Walk<'a> {
         directory: &Directory,
         place: &Place,
         way: &[String],
-        files: Vec<String>,
+        names: Names,
     ) -> Result<(), StorageError> {
-        for name in files {
-            let path = match (self.client.names.decode_file(&name), place) {
-                (Decoded::Foreign, _) => continue,
-                (Decoded::Exact(id), Place::Scope(scope)) => Some(CredentialPath::new(scope.clone(), id)),
-                _ => None,
-            };
-            match path {
-                Some(path) => self.take_named(directory, &name, path)?,
-                None => self.take_hashed(directory, &name, place, way)?,
+        match place {
+            Place::Scope(scope) => {
+                let paths = names.ids.into_iter().map(|id| CredentialPath::new(scope.clone(), id));
+                match self.filter {
+                    None => self.found.extend(paths),
+                    Some(filter) => self.take_admitted(directory, &paths.collect::<Vec<_>>(), filter)?,
+                }
             }
+            Place::Hashed => {
+                for id in names.ids {
+                    self.take_hashed(directory, &self.client.names.file(&id).text, place, way)?;
+                }
+            }
+        }
+        for name in names.hashed {
+            self.take_hashed(directory, &name, place, way)?;
         }
         Ok(())
     }
 
-    fn take_named(
+    /// Reads the files of these paths, many of them on a few threads.
+    fn take_admitted(
         &mut self,
         directory: &Directory,
-        name: &str,
-        path: CredentialPath,
+        paths: &[CredentialPath],
+        filter: &CredentialFilter,
     ) -> Result<(), StorageError> {
-        if self.filter.is_some() {
-            let at = |error: StorageError| error.at("local", self.operation, path.clone());
-            // It may have been removed meanwhile.
-            let Some(bytes) = self.client.read(directory, name).map_err(at)? else { return Ok(()) };
-            let file = self.client.decode(&bytes, path.as_ref()).map_err(at)?;
-            if !self.admits(&file) {
-                return Ok(());
+        let readers = available_parallelism().map_or(1, |cores| cores.get().min(MOST_READERS));
+        let share = paths.len().div_ceil(readers).max(LEAST_SHARE);
+        let this = &*self;
+        let read = |share: &[CredentialPath]| {
+            let admitted = share.iter().filter_map(|path| match this.admits(directory, path, filter) {
+                Ok(true) => Some(Ok(path.clone())),
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            });
+            admitted.collect::<Result<Vec<_>, _>>()
+        };
+        let (first, others) = paths.split_at(share.min(paths.len()));
+        let answers = std::thread::scope(|scope| {
+            let others: Vec<_> = others.chunks(share).map(|share| scope.spawn(move || read(share))).collect();
+            let mut answers = vec![read(first)];
+            for other in others {
+                answers.push(
+                    other.join().unwrap_or_else(|_| Err(StorageError::other("reading the files panicked"))),
+                );
             }
+            answers
+        });
+        for answer in answers {
+            self.found.extend(answer?);
         }
-        self.found.push(path);
         Ok(())
+    }
+
+    fn admits(
+        &self,
+        directory: &Directory,
+        path: &CredentialPath,
+        filter: &CredentialFilter,
+    ) -> Result<bool, StorageError> {
+        let at = |error: StorageError| error.at("local", self.operation, path.clone());
+        self.deadline.check()?;
+        // It may have been removed meanwhile.
+        let name = self.client.names.file(&path.id).text;
+        let Some(bytes) = self.client.read(directory, &name).map_err(at)? else { return Ok(false) };
+        let file = self.client.decode(&bytes, path.as_ref()).map_err(at)?;
+        Ok(filter.matches(&file.metadata))
     }
 
     fn take_hashed(
@@ -152,6 +205,7 @@ impl<'a> Walk<'a> {
         place: &Place,
         way: &[String],
     ) -> Result<(), StorageError> {
+        self.deadline.check()?;
         let Some(bytes) = self.client.read(directory, name)? else { return Ok(()) };
         let unnamed = |problem: &str| {
             let place = directory.place(name);
@@ -162,7 +216,7 @@ impl<'a> Walk<'a> {
         if !self.is_at(path.as_ref(), name, place, way) {
             return Err(unnamed("tells the path of another credential"));
         }
-        if self.admits(&file) {
+        if self.filter.is_none_or(|filter| filter.matches(&file.metadata)) {
             self.found.push(path);
         }
         Ok(())
@@ -181,37 +235,39 @@ impl<'a> Walk<'a> {
         in_place && names.file(path.id).text == name
     }
 
-    fn admits(&self, file: &CredentialFile) -> bool {
-        self.filter.is_none_or(|filter| filter.matches(&file.metadata))
-    }
-
-    /// The files and directories in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced while
-    /// the directory is read, and then miss it: where something changed, it is read once more with writers kept out.
-    fn names(&self, directory: &Directory) -> Result<(Vec<String>, Vec<String>), StorageError> {
+    /// What is in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced while the directory is
+    /// read, and then miss it: where something changed, it is read once more with writers kept out.
+    fn names(&self, directory: &Directory) -> Result<Names, StorageError> {
         let started =
             SystemTime::now().checked_sub(TICK).and_then(|start| start.duration_since(UNIX_EPOCH).ok());
-        let names = read_names(directory)?;
+        let names = self.read_names(directory)?;
         let (seconds, nanos) = directory.changed()?;
         let changed = Duration::new(u64::try_from(seconds).unwrap_or_default(), nanos);
         if started.is_some_and(|started| changed < started) || !self.client.locking {
             return Ok(names);
         }
         let _lock = self.client.lock(self.base, self.deadline)?;
-        read_names(directory)
+        self.read_names(directory)
     }
-}
 
-fn read_names(directory: &Directory) -> Result<(Vec<String>, Vec<String>), StorageError> {
-    let (mut files, mut directories) = (Vec::new(), Vec::new());
-    directory.entries(|name, kind| match kind {
-        _ if name.starts_with('.') => {}
-        FileType::Directory => directories.push(name.to_owned()),
-        // Refused when it is opened: in the place of a scope it would hide all that is below.
-        FileType::Symlink => {
-            files.push(name.to_owned());
-            directories.push(name.to_owned());
-        }
-        _ => files.push(name.to_owned()),
-    })?;
-    Ok((files, directories))
+    fn read_names(&self, directory: &Directory) -> Result<Names, StorageError> {
+        let mut names = Names::default();
+        directory.entries(|name, kind| {
+            if name.starts_with('.') {
+                return;
+            }
+            // A link is both, and refused when it is opened: in the place of a scope it would hide all that is below.
+            if matches!(kind, FileType::Directory | FileType::Symlink) {
+                names.directories.push(name.to_owned());
+            }
+            if kind != FileType::Directory {
+                match self.client.names.decode_file(name) {
+                    Decoded::Exact(id) => names.ids.push(id),
+                    Decoded::Hashed => names.hashed.push(name.to_owned()),
+                    Decoded::Foreign => {}
+                }
+            }
+        })?;
+        Ok(names)
+    }
 }

@@ -33,6 +33,42 @@ fn no_cut_of_power_loses_what_was_acknowledged() {
     assert!(acknowledged > records * cuts, "the cuts came before anything was written");
 }
 
+/// That a directory is there does not mean that it stays: whoever made it may have been killed before the sync.
+#[test]
+#[ignore = "needs strace: cargo xtask fire"]
+fn what_a_killed_writer_has_made_is_synced_by_the_next() {
+    let (mut syncs, mut acknowledged) = (0, 0);
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("above/base");
+        let run = |slot: usize, inject: &[String]| {
+            let record = folder.path().join(format!("record-{slot}"));
+            let script = format!("store org:acme/team:shared/key-{slot} {slot}");
+            let settings = settings("script", &base, &[("CRED_FIRE_SCRIPT", &script)]);
+            let (said, _) = Process::start_behind(&strace(&record, CALLS, inject), &settings).end();
+            (read(&record), said.contains(&"ok".to_owned()))
+        };
+        syncs += 1;
+        let killed = ["-e".to_owned(), format!("inject=fsync:signal=SIGKILL:when={syncs}")];
+        let (mut record, survived) = run(0, &killed);
+        let later = record.len() + 1_000_000;
+        let (next, stored) = run(1, &[]);
+        assert!(stored);
+        record.extend(next.into_iter().map(|call| call.later(later)));
+        for _ in 0..20 {
+            acknowledged += cut(folder.path(), &record, record.len());
+        }
+        if survived {
+            break;
+        }
+    }
+    println!(
+        "power: {} writers were killed at a sync, {acknowledged} values of the next were found",
+        syncs - 1
+    );
+    assert!(syncs > 6, "a store in a new scope makes and syncs several directories");
+}
+
 /// Several writers that begin at once, from a base that is not there, under one strace.
 fn work(root: &Path) -> Vec<Call> {
     let record = root.join("record");

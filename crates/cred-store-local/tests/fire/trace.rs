@@ -143,6 +143,12 @@ fn descriptor(text: &str) -> PathBuf {
 }
 
 impl Call {
+    /// The same call, so many moments later.
+    pub(crate) fn later(mut self, moments: usize) -> Self {
+        (self.began, self.ended) = (self.began + moments, self.ended.saturating_add(moments));
+        self
+    }
+
     pub(crate) fn succeeded(&self) -> bool {
         !self.result.is_empty() && !self.result.starts_with('-')
     }

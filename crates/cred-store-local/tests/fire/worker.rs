@@ -154,7 +154,10 @@ fn script() {
         let provider = open(Path::new(&base));
         let silent = std::env::var("CRED_FIRE_WARM_UP").map_or(0, |count| count.parse().unwrap());
         for number in 1..=silent {
-            store(&provider, &"warm".parse().unwrap(), number).await.unwrap();
+            let path = "warm".parse().unwrap();
+            store(&provider, &path, number).await.unwrap();
+            look(&provider, &path).await.unwrap();
+            provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap();
         }
         for line in setting("CRED_FIRE_SCRIPT").split(';') {
             let operation: Operation = line.parse().unwrap();
