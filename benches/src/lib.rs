@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "prints its table")]
 
 pub mod cache;
+pub mod files;
 pub mod ratio;
 pub mod sealing;
 pub mod slow;
