@@ -256,7 +256,8 @@ fn untrusted(error: &rustls::Error) -> Option<String> {
     let problem = match why {
         Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
         Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Why::UnknownIssuer => {
+        // The second: by one that only has the name of one that is trusted.
+        Why::UnknownIssuer | Why::BadSignature => {
             "it is signed by no authority that is trusted here; give that authority as `ca_cert`".to_owned()
         }
         Why::NotValidForName | Why::NotValidForNameContext { .. } => {

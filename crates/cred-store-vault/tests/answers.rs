@@ -1,0 +1,191 @@
+//! Answers that a real Vault cannot be made to give at will, each told as what it is.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+use std::time::Duration;
+
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, StorageError,
+    StorageErrorKind, StorageProvider, Timestamp,
+};
+use cred_fault_proxy::{Fault, Proxy};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use tokio::net::TcpListener;
+
+const TOKEN: &str = "hvs.hunter2hunter2";
+
+/// A server that gives every request the same answer.
+struct Scripted {
+    proxy: Proxy,
+    provider: HashiCorpVaultProvider,
+    _upstream: TcpListener,
+}
+
+impl Scripted {
+    async fn answering(status: u16, headers: &[&str], body: &str) -> Self {
+        Self::with(VaultAuthMethod::token(TOKEN.into()), status, headers, body).await
+    }
+
+    async fn with(method: VaultAuthMethod, status: u16, headers: &[&str], body: &str) -> Self {
+        // It is connected to and never asked.
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(upstream.local_addr().unwrap()).await.unwrap();
+        proxy.fail_always(Fault::answer(status, headers, body));
+        let config = VaultConfig::default()
+            .with_address(format!("http://{}", proxy.address()))
+            .with_auth_method(method)
+            .with_timeout(Duration::from_secs(5))
+            .with_operation_timeout(Duration::from_secs(10))
+            .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10));
+        Self { proxy, provider: HashiCorpVaultProvider::new(config).unwrap(), _upstream: upstream }
+    }
+
+    async fn store(&self) -> StorageError {
+        let key_id: KeyId = "key".parse().unwrap();
+        let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; 64], [5; 16]);
+        let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000));
+        self.provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await.unwrap_err()
+    }
+
+    async fn retrieve(&self) -> StorageError {
+        self.provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err()
+    }
+}
+
+fn id() -> CredentialId {
+    "key".parse().unwrap()
+}
+
+/// Unavailable, sure that nothing was written, in these words.
+fn is_unavailable(error: &StorageError, words: &str) {
+    assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[tokio::test]
+async fn a_sealed_vault_is_unavailable_and_leaves_no_doubt() {
+    let vault = Scripted::answering(503, &[], r#"{"errors":["Vault is sealed"]}"#).await;
+    is_unavailable(&vault.store().await, "this node is sealed");
+    is_unavailable(&vault.retrieve().await, "this node is sealed");
+}
+
+#[tokio::test]
+async fn a_standby_that_redirects_is_not_followed() {
+    let elsewhere = Scripted::answering(200, &[], "{}").await;
+    let location = format!("Location: http://{}/v1/secret/data/x", elsewhere.proxy.address());
+    let vault = Scripted::answering(307, &[&location], "").await;
+    is_unavailable(&vault.store().await, "standby that redirects");
+    assert_eq!(elsewhere.proxy.requests(), 0, "the token would have gone along");
+}
+
+#[tokio::test]
+async fn a_standby_without_an_active_node_is_unavailable() {
+    let body = r#"{"errors":["local node not active but active cluster node not found"]}"#;
+    let vault = Scripted::answering(500, &[], body).await;
+    is_unavailable(&vault.store().await, "standby without an active one");
+}
+
+#[tokio::test]
+async fn a_node_that_lags_is_asked_again() {
+    let body = r#"{"errors":["required index state not present"]}"#;
+    let vault = Scripted::answering(412, &[], body).await;
+    is_unavailable(&vault.store().await, "has not caught up");
+    // The look-up of the token, by the task, may be among them.
+    assert!(vault.proxy.requests() >= 3, "{}", vault.proxy.requests());
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_leaves_a_write_in_doubt() {
+    // The mount is looked at first, which a definite answer ends.
+    let vault = Scripted::answering(404, &[], r#"{"errors":[]}"#).await;
+    assert!(vault.retrieve().await.is_not_found());
+    vault.proxy.fail_always(Fault::answer(500, &[], r#"{"errors":["internal error"]}"#));
+    let error = vault.store().await;
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
+    assert!(error.to_string().contains("internal error"), "{error}");
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_not_asked_for_twice() {
+    let vault =
+        Scripted::answering(403, &[], r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#).await;
+    let first = vault.retrieve().await;
+    assert!(matches!(first.kind(), StorageErrorKind::PermissionDenied { .. }), "{first:?}");
+    let before = vault.proxy.requests();
+    let error = vault.store().await;
+    assert!(error.to_string().contains("`secret/data/nebula/credentials/key`"), "{error}");
+    assert!(error.to_string().contains("(1 error occurred: * permission denied)"), "{error}");
+    assert_eq!(vault.proxy.requests(), before + 1);
+}
+
+#[tokio::test]
+async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() {
+    let vault = Scripted::answering(403, &[], r#"{"errors":["permission denied"]}"#).await;
+    let _ = vault.retrieve().await;
+    vault.proxy.fail_always(Fault::Answer(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec()));
+    let error = vault.store().await;
+    assert!(error.to_string().contains("KV version 1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_of_something_else_is_no_answer_of_vault() {
+    for (status, body) in [(200, "<html>welcome</html>"), (200, r#"{"data":{"data":7}}"#), (200, "")] {
+        let vault = Scripted::answering(status, &[], body).await;
+        let error = vault.retrieve().await;
+        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
+        assert!(!error.to_string().contains("welcome"), "{error}");
+    }
+    // Nobody is told that a credential is absent by a proxy that knows no Vault.
+    let vault = Scripted::answering(404, &[], "<html>not found</html>").await;
+    assert!(!vault.retrieve().await.is_not_found());
+    let vault = Scripted::answering(502, &[], "<html>bad gateway</html>").await;
+    is_unavailable(&vault.retrieve().await, "the answer is not Vault's");
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_token_has_it_hidden() {
+    for status in [400, 403, 500] {
+        let body = format!(r#"{{"errors":["no such thing as {TOKEN}, said the proxy"]}}"#);
+        let vault = Scripted::answering(status, &[], &body).await;
+        for error in [vault.retrieve().await, vault.store().await] {
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("hunter2") && text.contains("[redacted]"), "{text}");
+        }
+    }
+    let secret_id = "s-hunter2-s";
+    let body = format!(r#"{{"errors":["{secret_id} is wrong"]}}"#);
+    let method = VaultAuthMethod::app_role("role", secret_id.into());
+    let vault = Scripted::with(method, 400, &[], &body).await;
+    let error = vault.retrieve().await;
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_long_reason_is_cut() {
+    let body = format!(r#"{{"errors":["{}"]}}"#, "é".repeat(10_000));
+    let vault = Scripted::answering(400, &[], &body).await;
+    assert!(vault.retrieve().await.to_string().len() < 1_500);
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_repeated_for_each_who_waits() {
+    let method = VaultAuthMethod::app_role("role", "s-1234".into());
+    let vault = Scripted::with(method, 400, &[], r#"{"errors":["invalid role or secret ID"]}"#).await;
+    let reads = (0..32).map(|_| async { vault.retrieve().await });
+    for error in futures_util::future::join_all(reads).await {
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+        assert!(error.to_string().contains("invalid role or secret ID"), "{error}");
+    }
+    let error = vault.store().await;
+    assert!(!error.may_have_written(), "a write whose login failed was never sent");
+    assert_eq!(vault.proxy.requests(), 1, "one login for all of them, and for a second after");
+}
+
+#[tokio::test]
+async fn a_constructor_asks_nobody() {
+    let vault = Scripted::answering(200, &[], "{}").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(vault.proxy.requests(), 0);
+    vault.provider.shutdown().await;
+    assert_eq!(vault.proxy.requests(), 0, "nothing was taken, so nothing is given back");
+}

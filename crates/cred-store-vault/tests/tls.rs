@@ -1,0 +1,190 @@
+//! Whom the provider believes to be Vault.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{
+    CredentialContext, ProviderConfig, RetryPolicy, StorageError, StorageErrorKind, StorageProvider,
+};
+use cred_fault_proxy::{Fault, Proxy};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// An authority of our own.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    file: NamedTempFile,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::called("an authority")
+    }
+
+    fn called(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(issuer.pem().as_bytes()).unwrap();
+        Self { issuer, file }
+    }
+
+    /// A server that proves to be `host` by a certificate that is valid, or was.
+    async fn server(&self, host: &str, expired: bool) -> Server {
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        if expired {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let settings = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], secret)
+            .unwrap();
+        Server::start(TlsAcceptor::from(Arc::new(settings))).await
+    }
+}
+
+/// Answers every request as Vault does where nothing is stored.
+struct Server {
+    address: SocketAddr,
+    _task: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(tls: TlsAcceptor) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let tls = tls.clone();
+                connections.spawn(async move {
+                    let Ok(mut stream) = tls.accept(stream).await else { return };
+                    let mut request = vec![0; 16 * 1_024];
+                    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                        let body = r#"{"errors":[]}"#;
+                        let answer =
+                            format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, _task: task }
+    }
+}
+
+fn config(host: &str, port: u16, trusted: &Authority) -> VaultConfig {
+    VaultConfig::default()
+        .with_address(format!("https://{host}:{port}"))
+        .with_auth_method(VaultAuthMethod::token("token".into()))
+        .with_ca_cert(trusted.file.path().to_owned())
+        .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10))
+}
+
+async fn read(config: VaultConfig) -> StorageError {
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    provider.retrieve(&"key".parse().unwrap(), &CredentialContext::unscoped()).await.unwrap_err()
+}
+
+fn is_refused(error: &StorageError, why: &str) {
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("certificate is refused") && error.to_string().contains(why),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_authority_that_is_given_is_trusted() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", false).await;
+    let error = read(config("localhost", server.address.port(), &authority)).await;
+    assert!(error.is_not_found(), "{error}");
+}
+
+#[tokio::test]
+async fn another_authority_is_refused() {
+    let server = Authority::new().server("localhost", false).await;
+    for other in [Authority::called("another authority"), Authority::new()] {
+        let error = read(config("localhost", server.address.port(), &other)).await;
+        is_refused(&error, "no authority that is trusted");
+    }
+}
+
+#[tokio::test]
+async fn another_host_is_refused() {
+    let authority = Authority::new();
+    let server = authority.server("vault.example.com", false).await;
+    is_refused(&read(config("localhost", server.address.port(), &authority)).await, "for another host");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", true).await;
+    is_refused(&read(config("localhost", server.address.port(), &authority)).await, "has expired");
+}
+
+#[test]
+fn verification_is_never_off_on_https() {
+    let config = config("localhost", 8200, &Authority::new()).with_tls_verify(false);
+    assert_eq!(config.validate().unwrap_err().field(), "tls_verify");
+    assert!(HashiCorpVaultProvider::new(config).is_err());
+}
+
+#[test]
+fn a_file_without_a_certificate_is_refused() {
+    let authority = Authority::new();
+    std::fs::write(authority.file.path(), "no certificate").unwrap();
+    let error = config("localhost", 8200, &authority).validate().unwrap_err();
+    assert_eq!(error.field(), "ca_cert");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_cut_is_no_connection() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", false).await;
+    let proxy = Proxy::start(server.address).await.unwrap();
+    for fault in [Fault::Reset(0), Fault::Reset(100), Fault::Truncate(5), Fault::LoseAnswer] {
+        proxy.fail_always(fault.clone());
+        let error = read(config("localhost", proxy.address().port(), &authority)).await;
+        assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{fault:?}: {error:?}");
+    }
+    // Once only: the second attempt gets through.
+    proxy.fail_once(Fault::Reset(100));
+    assert!(read(config("localhost", proxy.address().port(), &authority)).await.is_not_found());
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_ends_in_its_time() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", false).await;
+    let proxy = Proxy::start(server.address).await.unwrap();
+    proxy.fail_always(Fault::Stall);
+    let config = config("localhost", proxy.address().port(), &authority)
+        .with_timeout(Duration::from_secs(1))
+        .with_operation_timeout(Duration::from_secs(3));
+    let error = tokio::time::timeout(Duration::from_secs(5), read(config)).await.unwrap();
+    assert!(error.is_transient(), "{error:?}");
+}
