@@ -1,0 +1,112 @@
+use cred_provider_kit::MapEnv;
+
+use super::*;
+
+fn good() -> VaultConfig {
+    VaultConfig::default().with_auth_method(VaultAuthMethod::token("t0ken".into()))
+}
+
+fn problem(config: &VaultConfig) -> String {
+    config.validate().unwrap_err().to_string()
+}
+
+#[test]
+fn each_wrong_field_is_named() {
+    assert!(good().validate().is_ok());
+    for (wrong, field) in [
+        (VaultConfig::default(), "auth_method.token"),
+        (good().with_auth_method(VaultAuthMethod::token("t0ken\n".into())), "auth_method.token"),
+        (good().with_auth_method(VaultAuthMethod::app_role("", "s".into())), "auth_method.role_id"),
+        (good().with_address("vault:8200"), "address"),
+        (good().with_address("ftp://vault"), "address"),
+        (good().with_address("https://vault/path"), "address"),
+        (good().with_address("https://user:hunter2@vault"), "address"),
+        (good().with_address("https://vault?x=1"), "address"),
+        (good().with_address("http://vault.example.com:8200"), "address"),
+        (good().with_address("https://vault").with_tls_verify(false), "tls_verify"),
+        (good().with_mount_path("/secret"), "mount_path"),
+        (good().with_mount_path("secret/"), "mount_path"),
+        (good().with_mount_path("a/../b"), "mount_path"),
+        (good().with_mount_path(""), "mount_path"),
+        (good().with_path_prefix("/a"), "path_prefix"),
+        (good().with_path_prefix("a//b"), "path_prefix"),
+        (good().with_path_prefix("a/.."), "path_prefix"),
+        (good().with_namespace("a\r\nX-Evil: 1".to_owned()), "namespace"),
+        (good().with_timeout(Duration::from_millis(999)), "timeout"),
+        (good().with_timeout(Duration::from_secs(61)), "timeout"),
+        (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
+        (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
+        (good().with_token_renewal_threshold(Duration::ZERO), "token_renewal_threshold"),
+        (good().with_max_payload_len(4_095), "max_payload_len"),
+        (good().with_max_payload_len((32 << 20) + 1), "max_payload_len"),
+        (good().with_ca_cert(PathBuf::from("/does/not/exist.pem")), "ca_cert"),
+        (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
+    ] {
+        assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
+    }
+    assert!(!problem(&good().with_address("https://user:hunter2@vault")).contains("hunter2"));
+}
+
+#[test]
+fn what_is_meant_is_taken() {
+    for right in [
+        good().with_address("https://vault.example.com"),
+        good().with_address("https://[::1]:8200/"),
+        good().with_address("http://localhost:8200"),
+        good().with_address("http://[::1]:8200"),
+        good().with_address("http://vault:8200").with_allow_http(true),
+        good().with_tls_verify(false),
+        good().with_mount_path("team/kv"),
+        good().with_path_prefix(""),
+        good().with_path_prefix("a/b/"),
+        good().with_namespace("org1/team-a/".to_owned()),
+        good().with_auth_method(VaultAuthMethod::app_role("role", "".into())),
+    ] {
+        assert!(right.validate().is_ok(), "{right:?}");
+    }
+}
+
+#[test]
+fn a_file_names_everything_and_misspells_nothing() {
+    let read = |text: &str| serde_json::from_str::<VaultConfig>(text);
+    let config = read(
+        r#"{"address":"https://v","auth_method":{"app_role":{"role_id":"r","secret_id":"s"}},"timeout":"2s",
+            "delete_mode":"soft"}"#,
+    )
+    .unwrap();
+    assert_eq!((config.timeout, config.delete_mode), (Duration::from_secs(2), VaultDeleteMode::Soft));
+    assert!(
+        matches!(config.auth_method, VaultAuthMethod::AppRole { mount_path, .. } if mount_path == "approle")
+    );
+    for wrong in [r#"{"adress":"x"}"#, r#"{"timeout":5}"#, r#"{"auth_method":{"token":{"tokn":"x"}}}"#] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_environment_gives_what_it_has() {
+    let env = MapEnv::from([
+        ("VAULT_ADDR", "https://v"),
+        ("VAULT_TOKEN", "hunter2"),
+        ("VAULT_NAMESPACE", ""),
+        ("VAULT_CACERT", "/ca.pem"),
+        ("VAULT_SKIP_VERIFY", ""),
+    ]);
+    let config = VaultConfig::from_env(&env);
+    assert_eq!(config.address, "https://v");
+    assert_eq!((config.namespace, config.tls_verify), (None, true));
+    assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
+    assert!(
+        matches!(config.auth_method, VaultAuthMethod::Token { token } if token.expose_secret() == "hunter2")
+    );
+}
+
+#[test]
+fn no_secret_is_printed() {
+    for method in
+        [VaultAuthMethod::token("hunter2".into()), VaultAuthMethod::app_role("hunter2", "hunter2".into())]
+    {
+        let printed = format!("{:?} {:#?}", good().with_auth_method(method.clone()), method);
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
