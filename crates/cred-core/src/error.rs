@@ -106,6 +106,12 @@ pub enum StorageErrorKind {
         /// How long the backend asks to wait; `None`: it did not say.
         retry_after: Option<Duration>,
     },
+    /// Its turn did not come in time, as for a lock that another writer holds; nothing was done. Transient.
+    #[error("it was not its turn in time: {reason}; nothing was done, try again in a moment")]
+    Busy {
+        /// What it waited for.
+        reason: Cow<'static, str>,
+    },
     /// No connection was made, so nothing was sent. Transient.
     #[error("the backend could not be reached: {reason}; check the address and the network")]
     Unreachable {
@@ -196,12 +202,13 @@ impl StorageErrorKind {
             self,
             Self::Throttled { .. }
                 | Self::Unavailable { .. }
+                | Self::Busy { .. }
                 | Self::Unreachable { .. }
                 | Self::Timeout { .. }
         )
     }
 
-    /// Whether the failed call may have changed what is stored: true unless the kind proves that it has not.
+    /// Whether a failed write may have changed what is stored: true unless the kind proves that it has not.
     #[must_use]
     pub const fn may_have_written(&self) -> bool {
         !matches!(
@@ -211,6 +218,7 @@ impl StorageErrorKind {
                 | Self::PermissionDenied { .. }
                 | Self::AuthenticationFailed { .. }
                 | Self::Throttled { .. }
+                | Self::Busy { .. }
                 | Self::Unreachable { .. }
                 | Self::Conflict { .. }
                 | Self::DiskFull
@@ -290,10 +298,11 @@ impl StorageError {
         self.0.kind.is_transient()
     }
 
-    /// [`StorageErrorKind::may_have_written`].
+    /// Whether the failed operation may have changed what is stored: never, if it only reads; else what
+    /// [`StorageErrorKind::may_have_written`] says. Before [`StorageError::at`] any operation is taken for a write.
     #[must_use]
     pub fn may_have_written(&self) -> bool {
-        self.0.kind.may_have_written()
+        self.operation().is_none_or(Operation::is_write) && self.0.kind.may_have_written()
     }
 
     /// Whether it says that nothing is stored there.
@@ -333,6 +342,12 @@ impl StorageError {
     #[must_use]
     pub fn in_doubt(reason: impl Into<Cow<'static, str>>) -> Self {
         StorageErrorKind::InDoubt { reason: reason.into() }.into()
+    }
+
+    /// [`StorageErrorKind::Busy`].
+    #[must_use]
+    pub fn busy(reason: impl Into<Cow<'static, str>>) -> Self {
+        StorageErrorKind::Busy { reason: reason.into() }.into()
     }
 
     /// [`StorageErrorKind::Unavailable`].
@@ -436,6 +451,14 @@ mod tests {
     }
 
     #[test]
+    fn a_read_has_written_nothing_however_it_failed() {
+        let error = || StorageError::from(StorageErrorKind::Timeout { limit: Duration::ZERO });
+        assert!(error().may_have_written(), "nobody has said what it was");
+        assert!(error().at("vault", Operation::Store, path()).may_have_written());
+        assert!(!error().at("vault", Operation::Retrieve, path()).may_have_written());
+    }
+
+    #[test]
     fn transience_and_doubt_are_told_by_kind() {
         let reason = || Cow::Borrowed("");
         let table = [
@@ -445,6 +468,7 @@ mod tests {
             (StorageErrorKind::AuthenticationFailed { reason: reason() }, false, false),
             (StorageErrorKind::Throttled { retry_after: None }, true, false),
             (StorageErrorKind::Unavailable { reason: reason(), retry_after: None }, true, true),
+            (StorageErrorKind::Busy { reason: reason() }, true, false),
             (StorageErrorKind::Unreachable { reason: reason() }, true, false),
             (StorageErrorKind::Timeout { limit: Duration::ZERO }, true, true),
             (StorageErrorKind::InDoubt { reason: reason() }, false, true),

@@ -136,7 +136,8 @@ pub trait StorageProvider: Send + Sync {
     /// - **many-2.** An id that is given twice is answered twice.
     /// - **many-3.** One that is missing or broken fails alone, as in [`retrieve`](Self::retrieve).
     ///
-    /// The default reads one after another, each with its own `operation_timeout`.
+    /// The default reads one after another, each with its own `operation_timeout`. Where
+    /// [`Description::batch`](crate::Description) is above 1, a call of up to so many ids ends within one `operation_timeout`.
     async fn retrieve_many(
         &self,
         ids: &[CredentialId],

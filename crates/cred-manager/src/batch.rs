@@ -1,13 +1,14 @@
 //! Many credentials at once: bounded, in input order, each with an answer of its own.
 
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use cred_core::{Credential, CredentialContext, CredentialId, Operation, StorageError};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::cache::{Lead, Loaded, Miss};
-use crate::observe::observe;
+use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::shared::Shared;
 use crate::{CredentialManager, ManagerError};
 
@@ -28,7 +29,7 @@ impl CredentialManager {
             }
             answers
         });
-        in_order(self.concurrently("store_batch", work).await)
+        in_order(self.concurrently("store_batch", work, Result::is_err).await)
     }
 
     /// Deletes many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
@@ -42,7 +43,7 @@ impl CredentialManager {
         let groups = group_ids(ids);
         let work =
             groups.into_iter().map(|(id, slots)| async move { to_each(slots, self.delete(&id).await) });
-        in_order(self.concurrently("delete_batch", work).await)
+        in_order(self.concurrently("delete_batch", work, Result::is_err).await)
     }
 
     /// Reads many credentials. Those that are cached cost nothing; of the others each different id is loaded once, by
@@ -61,23 +62,32 @@ impl CredentialManager {
         let batch = self.shared.provider.describe().batch.get();
         if batch == 1 {
             let load = |(id, slots)| async move { to_each(slots, self.retrieve_or_load(&id).await) };
-            return in_order(self.concurrently("retrieve_batch", groups.into_iter().map(load)).await);
+            return in_order(
+                self.concurrently("retrieve_batch", groups.into_iter().map(load), Result::is_err).await,
+            );
         }
-        let (mut answers, mut missed) = (Vec::new(), Vec::new());
+        let (mut cached, mut missed) = (Vec::new(), Vec::new());
         for (id, slots) in groups {
             match self.shared.cache.as_ref().and_then(|cache| cache.get(self.path(&id))) {
-                Some(credential) => answers.extend(to_each(slots, Ok(Some(credential)))),
+                Some(credential) => {
+                    cache_counted("hit");
+                    cached.extend(to_each(slots, Ok(Some(credential))));
+                }
                 None => missed.push((id, slots)),
             }
         }
-        let load = |chunk: Vec<(CredentialId, Slots)>| async move {
+        let parts =
+            iter::once(Part::Cached(cached)).chain(chunks(missed, batch).into_iter().map(Part::Missed));
+        let load = |part| async move {
+            let chunk = match part {
+                Part::Cached(answers) => return answers,
+                Part::Missed(chunk) => chunk,
+            };
             let (ids, slots): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
             let loaded = self.load_many(ids).await;
             loaded.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
         };
-        answers
-            .extend(self.concurrently("retrieve_batch", chunks(missed, batch).into_iter().map(load)).await);
-        in_order(answers)
+        in_order(self.concurrently("retrieve_batch", parts.map(load), Result::is_err).await)
     }
 
     /// Runs so many of the futures at once and gives their answers together. What was not begun is not begun when the
@@ -86,11 +96,18 @@ impl CredentialManager {
         &self,
         operation: &'static str,
         work: impl Iterator<Item = impl Future<Output = Vec<(usize, T)>>>,
+        is_failed: impl Fn(&T) -> bool,
     ) -> Vec<(usize, T)> {
         let limit = self.shared.settings.batch_concurrency.get();
-        let answers = stream::iter(work).buffer_unordered(limit).collect::<Vec<_>>();
-        let answers = observe(operation, self.scope(), None, async { Ok(answers.await) }).await;
-        answers.into_iter().flatten().flatten().collect()
+        let answers = async {
+            let answers = stream::iter(work).buffer_unordered(limit).collect::<Vec<_>>().await;
+            answers.into_iter().flatten().collect()
+        };
+        observe_as(operation, self.scope(), None, answers, |answers: &Vec<(usize, T)>| {
+            let failed = answers.iter().filter(|(_, answer)| is_failed(answer)).count();
+            (outcome_of_parts(failed, answers.len()), None)
+        })
+        .await
     }
 
     /// Loads different ids by one call of the provider, joining those that are under way; one answer for each.
@@ -103,9 +120,16 @@ impl CredentialManager {
         let (mut leads, mut waits) = (Vec::new(), Vec::new());
         for id in &ids {
             waits.push(match cache.join(self.path(id)) {
-                Miss::Hit(credential) => Err(credential),
-                Miss::Joined(answer) => Ok(answer),
+                Miss::Hit(credential) => {
+                    cache_counted("hit");
+                    Err(credential)
+                }
+                Miss::Joined(answer) => {
+                    cache_counted("joined");
+                    Ok(answer)
+                }
                 Miss::Lead(lead, answer) => {
+                    cache_counted("miss");
                     leads.push(lead);
                     Ok(answer)
                 }
@@ -134,14 +158,16 @@ impl Shared {
             Ok(answers) => answers,
             Err(error) => return ids.iter().map(|_| Err(error.clone().into())).collect(),
         };
-        let mut answers = answers.into_iter();
+        if answers.len() != ids.len() {
+            // Nobody knows which answer is whose: an absence could be another's.
+            let broken = StorageError::other("the provider did not give exactly one answer for each id");
+            let error = ManagerError::from(self.at(broken, Operation::RetrieveMany, target()));
+            return ids.iter().map(|_| Err(error.clone())).collect();
+        }
         let mut loaded = Vec::with_capacity(ids.len());
-        for id in ids {
+        for (id, answer) in ids.iter().zip(answers) {
             let path = ctx.path(id);
-            // A provider that breaks its word is no reason to shift the answers.
-            let missing =
-                || Err(StorageError::other("the provider gave fewer answers than it was asked for"));
-            loaded.push(match answers.next().unwrap_or_else(missing) {
+            loaded.push(match answer {
                 Ok(stored) => self.sealing.open(path, &stored).await.map(Some),
                 Err(error) if error.is_not_found() => Ok(None),
                 Err(error) => Err(self.at(error, Operation::RetrieveMany, path.to_owned()).into()),
@@ -165,6 +191,12 @@ impl Shared {
         })?;
         Ok(())
     }
+}
+
+/// A part of a batch of reads.
+enum Part {
+    Cached(Vec<(usize, Loaded)>),
+    Missed(Vec<(CredentialId, Slots)>),
 }
 
 /// Where the answers of an id belong.

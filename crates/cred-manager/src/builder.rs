@@ -103,10 +103,13 @@ impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
 }
 
 impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
-    /// Keeps opened credentials in memory for so long after their load began. Without it, or with zero, nothing is
+    /// Hands opened credentials out from memory for so long after their load began. Without it, or with zero, nothing is
     /// cached and every read is a call of the provider.
     ///
-    /// It is also the longest that a write of somebody else stays unseen, plus one load.
+    /// It is also the longest that a write of somebody else stays unseen, plus one load. Time is that of the monotonic
+    /// clock, which on most systems stands still while the machine is suspended. A value whose time is over stays in
+    /// memory until somebody asks for it or it makes room for another;
+    /// [`clear_cache`](crate::CredentialManager::clear_cache) wipes at once.
     pub const fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.settings.cache_ttl = ttl;
         self

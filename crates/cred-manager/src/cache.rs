@@ -124,7 +124,7 @@ impl Cache {
         path: PathRef<'_>,
         now: Instant,
     ) -> (Lead, Answer, Option<Flight>) {
-        let keep = !ledger.is_quiet(path, now);
+        let keep = !ledger.quiet.is_quiet(path, now);
         let (flight, sender, answer) = ledger.new_flight();
         let lead = Lead::new(Arc::clone(self), path.to_owned(), flight.number(), sender, now, keep);
         let unlinked = ledger.flights.insert(path.to_owned(), flight);
@@ -140,7 +140,7 @@ impl Cache {
         });
         let mut ledger = self.ledger();
         if !quiet.is_zero() {
-            ledger.keep_quiet(path, Instant::now(), quiet);
+            ledger.quiet.lengthen(path, Instant::now(), quiet);
         }
         let unlinked = ledger.unlink(path);
         let removed = self.map.remove(&path);
@@ -194,12 +194,6 @@ impl Lifecycle<CredentialPath, Entry> for CollectEvicted {
     fn on_evict(&self, evicted: &mut Self::RequestState, path: CredentialPath, entry: Entry) {
         evicted.push((path, entry));
     }
-}
-
-/// A moment so much later, or one that nobody lives to see.
-fn later(moment: Instant, by: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
-    moment.checked_add(by).or_else(|| moment.checked_add(AGES)).unwrap_or(moment)
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@
 //! `point` plus one load). Another manager's write, or an attempt that lands after `in_doubt`, shows at most TTL plus one
 //! load later. Dropping a caller's future never breaks it.
 //!
+//! An attempt of a write that is tried again and then answered Ok is such an attempt: if the network delivers it later
+//! still, it counts as landing by itself, and shows at most TTL plus one load after it has landed.
+//!
 //! # The contract
 //! | operation | here | proven by |
 //! |---|---|---|
@@ -72,7 +75,7 @@
 //!
 //! # Watching it
 //! Every operation is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
-//! `error`, never a value; a cache hit makes one only where somebody listens. With the feature `metrics` each is counted
+//! `error`, never a value. The outcome is `ok`, `failed` or `in_doubt`, of many at once also `partial`. A cache hit makes one only where somebody listens. With the feature `metrics` each is counted
 //! through the `metrics` facade (`cred_operations_total`, `cred_cache_total`), and timed (`cred_operation_seconds`) but for
 //! cache hits that make no span.
 //!
@@ -84,6 +87,7 @@ mod cache;
 mod error;
 mod manager;
 mod observe;
+mod quiet;
 mod rekey;
 mod rotation;
 mod sealing;

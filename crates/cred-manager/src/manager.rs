@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cred_core::{
     Credential, CredentialContext, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError,
@@ -13,7 +14,6 @@ use tokio::time::timeout;
 use crate::cache::{CacheStats, Loaded, Miss};
 use crate::observe::{cache_said, hit_unwatched, is_watched, observe};
 use crate::shared::Shared;
-use crate::turns::Turns;
 use crate::{CredentialManagerBuilder, ManagerError};
 
 /// Sealed, scoped, ordered and cached access to a storage provider. Cheap to clone; clones and scoped handles share
@@ -57,31 +57,38 @@ impl CredentialManager {
         }
     }
 
-    /// Refuses what comes from now on, waits for the reads and writes that run, shuts the provider down and empties the
-    /// cache. For every clone and every scoped handle; it can be called again.
+    /// Refuses what comes from now on, empties the cache, waits for the writes and the shared loads that run, and shuts the
+    /// provider down. Reads that are not shared (lists, validations, every read without a cache) are not waited for. For every clone and every scoped handle; it can be called again.
     ///
     /// # Errors
     /// [`ManagerError::RootOnly`] on a scoped handle: other tenants use the same manager. [`StorageErrorKind::Timeout`]
-    /// if the provider does not come to an end.
+    /// if a write, a load or the provider does not come to an end.
     ///
     /// # Cancellation
     /// Dropped half-way, the manager stays closed; call it again to wait for the rest.
     pub async fn shutdown(&self) -> Result<(), ManagerError> {
-        if let Some(scope) = self.scope() {
-            return Err(ManagerError::RootOnly { operation: "shutdown", scope: scope.clone() });
-        }
-        let work = async {
-            self.shared.tasks.close().await;
-            if let Some(cache) = &self.shared.cache {
-                cache.clear(None);
+        observe("shutdown", self.scope(), None, async {
+            if let Some(scope) = self.scope() {
+                return Err(ManagerError::RootOnly { operation: "shutdown", scope: scope.clone() });
             }
-            let ended = timeout(self.shared.limit, self.shared.provider.shutdown()).await;
-            ended.map_err(|_| {
-                let error: StorageError = StorageErrorKind::Timeout { limit: self.shared.limit }.into();
-                self.shared.at(error, Operation::Shutdown, Target::Backend).into()
-            })
-        };
-        observe("shutdown", None, None, work).await
+            let shared = &self.shared;
+            shared.tasks.close();
+            // Before the wait, so that nothing is handed out if this future is dropped there; and after, for what the
+            // last loads have kept.
+            shared.clear(None);
+            self.in_time(shared.task_limit(), shared.tasks.ended()).await?;
+            shared.clear(None);
+            self.in_time(shared.limit, shared.provider.shutdown()).await
+        })
+        .await
+    }
+
+    async fn in_time(&self, limit: Duration, end: impl Future<Output = ()>) -> Result<(), ManagerError> {
+        let ended = timeout(limit, end).await;
+        ended.map_err(|_| {
+            let error: StorageError = StorageErrorKind::Timeout { limit }.into();
+            self.shared.at(error, Operation::Shutdown, Target::Backend).into()
+        })
     }
 
     /// The path of `id` in this handle's scope.
@@ -99,17 +106,19 @@ impl CredentialManager {
     /// # Errors
     /// [`ManagerError::Seal`] and [`ManagerError::Credential`]: nothing was written. [`ManagerError::Storage`]: ask
     /// [`ManagerError::may_have_written`]; a write without an answer is
-    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt). [`ManagerError::ShutDown`].
+    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt), one whose turn did not come in the provider's
+    /// `operation_timeout` and a second is [`Busy`](cred_core::StorageErrorKind::Busy). [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
-    /// write goes on to its end.
+    /// write goes on to its end. Kept and not polled, as the loser of a `select!` that is polled again later, it keeps its
+    /// place in the queue, and other writes of the credential end in `Busy`: drop it, or poll it.
     pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
         observe("store", self.scope(), Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = Turns::take(&shared.turns, path.clone()).await;
+            let turn = shared.turn(Operation::Store, &path).await?;
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
@@ -131,7 +140,7 @@ impl CredentialManager {
     #[inline]
     pub async fn retrieve(&self, id: &CredentialId) -> Result<Option<Credential>, ManagerError> {
         if let Some(cache) = &self.shared.cache {
-            if !is_watched() {
+            if !is_watched() && !self.shared.tasks.are_closed() {
                 if let Some(credential) = cache.get(self.path(id)) {
                     hit_unwatched();
                     return Ok(Some(credential));
@@ -210,7 +219,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = Turns::take(&shared.turns, path.clone()).await;
+            let turn = shared.turn(Operation::Delete, &path).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let write = async move { provider.delete(&owned_id, &ctx).await };
             shared.write(Operation::Delete, &path, turn.into(), write).await
@@ -275,7 +284,10 @@ impl CredentialManager {
         id: &CredentialId,
         scope: &ScopeId,
     ) -> Result<Option<Credential>, ManagerError> {
-        self.scoped(scope.clone())?.retrieve(id).await
+        match self.scoped(scope.clone()) {
+            Ok(handle) => handle.retrieve(id).await,
+            Err(refused) => observe("retrieve_scoped", self.scope(), Some(id), async { Err(refused) }).await,
+        }
     }
 
     /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever scopes it is. Use
@@ -287,7 +299,10 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn list_scoped(&self, scope: &ScopeId) -> Result<Vec<CredentialId>, ManagerError> {
-        let paths = self.scoped(scope.clone())?.list_tree().await?;
+        let paths = match self.scoped(scope.clone()) {
+            Ok(handle) => handle.list_tree().await?,
+            Err(refused) => observe("list_scoped", self.scope(), None, async { Err(refused) }).await?,
+        };
         let mut ids: Vec<CredentialId> = paths.into_iter().map(|path| path.id).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -303,9 +318,7 @@ impl CredentialManager {
     /// # Errors
     /// None today; the contract leaves room for a cache that is not in this process.
     pub fn clear_cache(&self) -> Result<(), ManagerError> {
-        if let Some(cache) = &self.shared.cache {
-            cache.clear(self.scope());
-        }
+        self.shared.clear(self.scope());
         Ok(())
     }
 

@@ -22,6 +22,9 @@ pub(crate) fn hit_unwatched() {
     }
 }
 
+/// How an operation ended, in a word, and the error that says more.
+type Outcome<'a> = (&'static str, Option<&'a ManagerError>);
+
 /// Runs an operation in a span with its scope, id and outcome.
 pub(crate) async fn observe<T>(
     operation: &'static str,
@@ -29,6 +32,34 @@ pub(crate) async fn observe<T>(
     id: Option<&CredentialId>,
     work: impl Future<Output = Result<T, ManagerError>>,
 ) -> Result<T, ManagerError> {
+    observe_as(operation, scope, id, work, outcome).await
+}
+
+pub(crate) fn outcome<T>(result: &Result<T, ManagerError>) -> Outcome<'_> {
+    match result {
+        Ok(_) => ("ok", None),
+        Err(error) if error.may_have_written() => ("in_doubt", Some(error)),
+        Err(error) => ("failed", Some(error)),
+    }
+}
+
+/// The outcome of what has many parts, each with an answer of its own.
+pub(crate) const fn outcome_of_parts(failed: usize, all: usize) -> &'static str {
+    match failed {
+        0 => "ok",
+        failed if failed == all => "failed",
+        _ => "partial",
+    }
+}
+
+/// As [`observe`], for what is no plain result.
+pub(crate) async fn observe_as<T>(
+    operation: &'static str,
+    scope: Option<&ScopeId>,
+    id: Option<&CredentialId>,
+    work: impl Future<Output = T>,
+    outcome: impl FnOnce(&T) -> Outcome<'_>,
+) -> T {
     let span = debug_span!(
         "cred",
         operation,
@@ -47,13 +78,9 @@ pub(crate) async fn observe<T>(
     #[cfg(feature = "metrics")]
     let started = tokio::time::Instant::now();
     let result = work.instrument(span.clone()).await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(error) if error.may_have_written() => "in_doubt",
-        Err(_) => "failed",
-    };
+    let (outcome, error) = outcome(&result);
     span.record("outcome", outcome);
-    if let Err(error) = &result {
+    if let Some(error) = error {
         span.record("error", display(error));
     }
     #[cfg(feature = "metrics")]
@@ -69,6 +96,12 @@ pub(crate) async fn observe<T>(
 /// Says in the current operation's span what the cache did.
 pub(crate) fn cache_said(what: &'static str) {
     Span::current().record("cache", what);
+    cache_counted(what);
+}
+
+/// Counts what the cache did for one of many.
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nobody counts"))]
+pub(crate) fn cache_counted(what: &'static str) {
     #[cfg(feature = "metrics")]
     metrics::counter!("cred_cache_total", "result" => what).increment(1);
 }

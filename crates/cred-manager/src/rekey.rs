@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cred_core::{CredentialPath, Stored};
+use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
-use crate::observe::observe;
+use crate::observe::{observe_as, outcome, outcome_of_parts};
 use crate::rotation::{CONFLICT_RETRIES, is_conflict};
-use crate::turns::Turns;
+use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
 
 /// How a re-key went, or how it goes so far. Of each credential found it tells one thing.
@@ -21,7 +21,8 @@ pub struct RekeyReport {
     pub current: usize,
     /// Deleted by somebody since it began.
     pub gone: usize,
-    /// Left as they were, with the reason.
+    /// Not known to be under the active key, with the reason. They are as they were, unless
+    /// [`ManagerError::may_have_written`] says that they may be sealed anew already. Call it again for them.
     pub failed: Vec<(CredentialPath, ManagerError)>,
 }
 
@@ -58,7 +59,9 @@ impl CredentialManager {
     /// Concurrent writers lose nothing: where the provider has compare-and-set, a credential is replaced only if it is
     /// still the one that was read. Elsewhere this manager's own writers wait for their turn, the credential is read
     /// again just before the write and compared, and read back afterwards; another process that writes between that
-    /// last read and the write is overwritten by the value before it. Stop other writers there.
+    /// last read and the write is overwritten by the value before it. Stop other writers there. Over an eventually
+    /// consistent provider each of these reads first waits until this manager's last write of the credential shows
+    /// ([`Consistency::point`](cred_core::Consistency)), and what other processes wrote shortly before is not seen.
     ///
     /// One listing, then two calls of the provider for each credential to be sealed (four without compare-and-set) and
     /// one for each other, one credential after another.
@@ -73,8 +76,8 @@ impl CredentialManager {
         dry_run: bool,
         mut progress: impl FnMut(&RekeyReport) + Send,
     ) -> Result<RekeyReport, ManagerError> {
-        let paths = self.list_tree().await?;
-        observe("rekey", self.scope(), None, async {
+        let work = async {
+            let paths = self.list_tree().await?;
             let mut report = RekeyReport { found: paths.len(), ..RekeyReport::default() };
             for path in paths {
                 match self.reseal(&path, dry_run).await {
@@ -86,13 +89,38 @@ impl CredentialManager {
                 progress(&report);
             }
             Ok(report)
+        };
+        observe_as("rekey", self.scope(), None, work, |result| match result {
+            Ok(report) => (outcome_of_parts(report.failed.len(), report.found), None),
+            failed => outcome(failed),
         })
         .await
     }
 
     async fn reseal(&self, path: &CredentialPath, dry_run: bool) -> Result<Resealed, ManagerError> {
         self.shared.tasks.refuse_when_closed()?;
-        let turn = Arc::new(Turns::take(&self.shared.turns, path.clone()).await);
+        let turn = Arc::new(self.shared.turn(Operation::Store, path).await?);
+        let mut written = false;
+        self.reseal_in_turn(path, dry_run, &turn, &mut written).await.map_err(|error| match written {
+            true if !error.may_have_written() => {
+                let doubt =
+                    StorageError::in_doubt("it was sealed anew, but what became of it could not be seen");
+                self.shared
+                    .at(doubt.with_source(Arc::new(error) as Arc<_>), Operation::Store, path.clone())
+                    .into()
+            }
+            _ => error,
+        })
+    }
+
+    /// `written` tells whether a write was answered, so that a later failure is no proof that nothing has changed.
+    async fn reseal_in_turn(
+        &self,
+        path: &CredentialPath,
+        dry_run: bool,
+        turn: &Arc<Turn>,
+        written: &mut bool,
+    ) -> Result<Resealed, ManagerError> {
         let mut attempts = 0;
         loop {
             let Some((stored, revision)) = self.shared.fetch_with_revision(path).await? else {
@@ -107,9 +135,13 @@ impl CredentialManager {
             }
             let conditional = revision.is_some();
             if conditional || self.is_still(path, &stored).await? {
-                match self.shared.replace(path, &turn, revision, fresh.clone()).await {
-                    Ok(()) if conditional || self.is_still(path, &fresh).await? => return Ok(Resealed::Anew),
-                    Ok(()) => {}
+                match self.shared.replace(path, turn, revision, fresh.clone()).await {
+                    Ok(()) => {
+                        *written = true;
+                        if conditional || self.is_still(path, &fresh).await? {
+                            return Ok(Resealed::Anew);
+                        }
+                    }
                     Err(error) if is_conflict(&error) && attempts < CONFLICT_RETRIES => {}
                     Err(error) => return Err(error),
                 }
@@ -117,15 +149,15 @@ impl CredentialManager {
             // Somebody else wrote in between: theirs is what is to be looked at now.
             attempts += 1;
             if attempts > CONFLICT_RETRIES {
-                let error =
-                    cred_core::StorageError::conflict("others kept writing it while it was sealed anew");
-                return Err(self.shared.at(error, cred_core::Operation::Store, path.clone()).into());
+                let error = StorageError::conflict("others kept writing it while it was sealed anew");
+                return Err(self.shared.at(error, Operation::Store, path.clone()).into());
             }
         }
     }
 
     /// Whether what is stored under a path is still this.
     async fn is_still(&self, path: &CredentialPath, stored: &Stored) -> Result<bool, ManagerError> {
+        self.shared.settling.settled(path.as_ref()).await;
         let ctx = path.scope.clone().into();
         Ok(self.shared.fetch_sealed(&path.id, &ctx).await?.as_ref() == Some(stored))
     }

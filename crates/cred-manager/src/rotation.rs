@@ -9,7 +9,7 @@ use cred_core::{
 
 use crate::observe::observe;
 use crate::shared::Shared;
-use crate::turns::{Turn, Turns};
+use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
 
 /// How often a conditional write is tried again after somebody else wrote in between.
@@ -20,7 +20,8 @@ impl CredentialManager {
     /// goes up by one. Tags, expiry and policy are those of the fresh one. Two calls of the provider.
     ///
     /// Where the provider has compare-and-set, rotations by several managers at once each get a version of their own;
-    /// elsewhere only those of this manager do.
+    /// elsewhere only those of this manager do. Over an eventually consistent provider it first waits until this manager's
+    /// last write of the credential shows ([`Consistency::point`](cred_core::Consistency)).
     ///
     /// # Errors
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if what is stored does not
@@ -34,7 +35,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = Arc::new(Turns::take(&shared.turns, path.clone()).await);
+            let turn = Arc::new(shared.turn(Operation::Store, &path).await?);
             let mut conflicts = 0;
             loop {
                 match self.rotate_once(&path, &turn, &credential).await {
@@ -58,7 +59,8 @@ impl CredentialManager {
             return Err(shared.at(absent, Operation::Retrieve, path.clone()).into());
         };
         let former = shared.sealing.open_bytes(path.as_ref(), &stored).await?.metadata;
-        let mut metadata = credential.to_metadata(Timestamp::now());
+        // Never before what it follows, wherever the clock of this machine is.
+        let mut metadata = credential.to_metadata(Timestamp::now().max(former.last_modified));
         metadata.created_at = former.created_at;
         metadata.version = former.version.saturating_add(1);
         metadata.unknown = former.unknown;
@@ -70,11 +72,13 @@ impl CredentialManager {
 }
 
 impl Shared {
-    /// What is stored, with its revision where the provider has compare-and-set.
+    /// What is stored, with its revision where the provider has compare-and-set. Where a read may lag behind this manager's
+    /// own last write, that is waited for first: what is built on what is read must not undo it.
     pub(crate) async fn fetch_with_revision(
         &self,
         path: &CredentialPath,
     ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
+        self.settling.settled(path.as_ref()).await;
         let ctx = path.scope.clone().into();
         let Some(conditional) = self.provider.compare_and_set() else {
             return Ok(self.fetch_sealed(&path.id, &ctx).await?.map(|stored| (stored, None)));

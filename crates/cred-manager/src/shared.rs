@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialPath, Operation, PathRef, Sealer, StorageError,
+    CredentialContext, CredentialId, CredentialPath, Operation, PathRef, ScopeId, Sealer, StorageError,
     StorageErrorKind, StorageProvider, Stored, Target,
 };
 use tokio::time::timeout;
 
 use crate::ManagerError;
 use crate::cache::{Answer, Cache, Lead, Loaded, Rules};
+use crate::quiet::Settling;
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
 use crate::turns::{Turn, Turns};
@@ -35,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) provider: Arc<dyn StorageProvider>,
     pub(crate) sealing: Sealing,
     pub(crate) tasks: Tasks,
-    pub(crate) turns: Arc<Turns>,
+    turns: Arc<Turns>,
+    pub(crate) settling: Arc<Settling>,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) settings: Settings,
     /// The longest that a call of the provider is waited for.
@@ -57,8 +59,24 @@ impl Shared {
         };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
         let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
+        let settling = Arc::new(Settling::new(description.consistency));
         let (sealing, tasks, turns) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
-        Arc::new(Self { provider, sealing, tasks, turns, cache, settings, limit })
+        Arc::new(Self { provider, sealing, tasks, turns, settling, cache, settings, limit })
+    }
+
+    /// Waits for the turn to write a path, no longer than for an answer of the provider.
+    pub(crate) async fn turn(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<Turn, ManagerError> {
+        let turn = Turns::take(&self.turns, path.clone(), self.limit).await;
+        Ok(turn.map_err(|error| self.at(error, operation, path.clone()))?)
+    }
+
+    /// The longest that a task of the manager runs: a call of the provider and one of the sealer.
+    pub(crate) fn task_limit(&self) -> Duration {
+        self.limit.saturating_mul(2).saturating_add(ANSWER_MARGIN)
     }
 
     /// Reads a credential from the provider and opens it.
@@ -108,14 +126,19 @@ impl Shared {
 
     /// Waits for the answer of a load that is under way.
     pub(crate) async fn answer(&self, mut answer: Answer, path: PathRef<'_>) -> Loaded {
-        match answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone()) {
-            Some(loaded) => loaded,
-            None => {
-                let ended =
-                    StorageError::other("the load ended without an answer, by a panic or with the runtime");
-                Err(self.at(ended, Operation::Retrieve, path.to_owned()).into())
+        // It has deadlines of its own, but runs on the runtime of whoever began it, which may have stopped.
+        let limit = self.task_limit();
+        let error = match timeout(limit, answer.wait_for(Option::is_some)).await {
+            Ok(Ok(answer)) => match &*answer {
+                Some(loaded) => return loaded.clone(),
+                None => StorageError::other("the load gave no answer"),
+            },
+            Ok(Err(_)) => {
+                StorageError::other("the load ended without an answer, by a panic or with the runtime")
             }
-        }
+            Err(_) => StorageErrorKind::Timeout { limit }.into(),
+        };
+        Err(self.at(error, Operation::Retrieve, path.to_owned()).into())
     }
 
     /// Runs a write in a task of the manager, which keeps `turn` until it ends, and waits for its answer. From here on
@@ -132,13 +155,15 @@ impl Shared {
         write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
-        let mut outcome = Outcome { cache: self.cache.clone(), path: path.clone(), in_doubt: true };
+        let (cache, settling) = (self.cache.clone(), Arc::clone(&self.settling));
+        let mut outcome = Outcome { cache, settling, path: path.clone(), in_doubt: true };
         let task = self.tasks.spawn(async move {
             let _until_the_end = turn;
             let answer = timeout(limit, write).await.unwrap_or_else(|_| {
                 Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
             });
-            outcome.in_doubt = answer.as_ref().is_err_and(StorageError::may_have_written);
+            // By the kind alone: whatever step of it a provider names, it was a write.
+            outcome.in_doubt = answer.as_ref().is_err_and(|error| error.kind().may_have_written());
             // The invalidation comes before the answer and before the path's next turn.
             drop(outcome);
             answer
@@ -149,6 +174,13 @@ impl Shared {
             Err(_) => Err(StorageError::in_doubt("the runtime ended it")),
         };
         Ok(answer.map_err(|error| self.at(error, operation, path.clone()))?)
+    }
+
+    /// Forgets what is cached of a subtree; without a scope, everything.
+    pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
+        if let Some(cache) = &self.cache {
+            cache.clear(scope);
+        }
     }
 
     /// Names the place, where the provider has not done so itself.
@@ -165,12 +197,14 @@ impl Shared {
 /// How a write ended; in doubt unless somebody says otherwise. Whatever ends it, the cache is told.
 struct Outcome {
     cache: Option<Arc<Cache>>,
+    settling: Arc<Settling>,
     path: CredentialPath,
     in_doubt: bool,
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
+        self.settling.written(self.path.as_ref());
         if let Some(cache) = &self.cache {
             cache.invalidate(self.path.as_ref(), self.in_doubt);
         }

@@ -36,11 +36,21 @@ impl Tasks {
         ))
     }
 
-    /// Lets no further task begin and waits for the running ones.
-    pub(crate) async fn close(&self) {
+    /// Lets no further task begin.
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.tracker.close();
+    }
+
+    /// Waits for the running ones, once closed.
+    pub(crate) async fn ended(&self) {
         self.tracker.wait().await;
+    }
+
+    /// Whether closing has begun.
+    #[inline]
+    pub(crate) fn are_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// # Errors

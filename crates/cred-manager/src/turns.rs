@@ -2,24 +2,38 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use cred_core::CredentialPath;
+use cred_core::{CredentialPath, StorageError};
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 /// A fair lock per path that is being written; paths at rest take no room.
 #[derive(Default)]
 pub(crate) struct Turns(Mutex<HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits until all earlier writes of this path have ended. Turns come in the order of the first poll.
+    /// Waits until all earlier writes of this path have ended, and no longer than `limit`: one whose caller keeps its
+    /// future but does not poll it would block the path for ever. Turns come in the order of the first poll, and who
+    /// leaves the queue leaves no trace.
     ///
-    /// The wait has no deadline of its own: each write before it has one, and who leaves the queue leaves no trace.
-    pub(crate) async fn take(turns: &Arc<Self>, path: CredentialPath) -> Turn {
+    /// # Errors
+    /// [`Busy`](cred_core::StorageErrorKind::Busy).
+    pub(crate) async fn take(
+        turns: &Arc<Self>,
+        path: CredentialPath,
+        limit: Duration,
+    ) -> Result<Turn, StorageError> {
         let queue = Arc::clone(turns.lock().entry(path.clone()).or_default());
         let mut turn = Turn { turns: Arc::clone(turns), path, queue: Some(queue.clone()), held: None };
         // Dropped here, `turn` takes the queue away again if nobody else is in it. Tokio's mutex is first in, first out.
-        turn.held = Some(queue.lock_owned().await);
-        turn
+        match timeout(limit, queue.lock_owned()).await {
+            Ok(held) => turn.held = Some(held),
+            Err(_) => {
+                return Err(StorageError::busy(format!("the writes before it did not end within {limit:?}")));
+            }
+        }
+        Ok(turn)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>> {
@@ -53,6 +67,12 @@ mod tests {
 
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(9);
+
+    async fn take(turns: &Arc<Turns>, path: CredentialPath) -> Turn {
+        Turns::take(turns, path, LIMIT).await.unwrap()
+    }
+
     fn path(text: &str) -> CredentialPath {
         text.parse().unwrap()
     }
@@ -60,12 +80,12 @@ mod tests {
     #[tokio::test]
     async fn turns_of_a_path_come_in_call_order_and_other_paths_do_not_wait() {
         let turns = Arc::new(Turns::default());
-        let first = Turns::take(&turns, path("a")).await;
-        let mut second = Box::pin(Turns::take(&turns, path("a")));
-        let mut third = Box::pin(Turns::take(&turns, path("a")));
+        let first = take(&turns, path("a")).await;
+        let mut second = Box::pin(take(&turns, path("a")));
+        let mut third = Box::pin(take(&turns, path("a")));
         assert!((&mut second).now_or_never().is_none());
         assert!((&mut third).now_or_never().is_none());
-        assert!(Turns::take(&turns, path("org:x/a")).now_or_never().is_some(), "another path waited");
+        assert!(take(&turns, path("org:x/a")).now_or_never().is_some(), "another path waited");
 
         drop(first);
         assert!((&mut third).now_or_never().is_none(), "the third came before the second");
@@ -76,8 +96,8 @@ mod tests {
     #[tokio::test]
     async fn who_leaves_the_queue_leaves_no_trace() {
         let turns = Arc::new(Turns::default());
-        let first = Turns::take(&turns, path("a")).await;
-        let mut waiting = Box::pin(Turns::take(&turns, path("a")));
+        let first = take(&turns, path("a")).await;
+        let mut waiting = Box::pin(take(&turns, path("a")));
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         assert_eq!(turns.lock().len(), 1);
@@ -88,14 +108,28 @@ mod tests {
     #[tokio::test]
     async fn a_queue_with_somebody_in_it_is_never_taken_away() {
         let turns = Arc::new(Turns::default());
-        let first = Turns::take(&turns, path("a")).await;
-        let mut second = Box::pin(Turns::take(&turns, path("a")));
+        let first = take(&turns, path("a")).await;
+        let mut second = Box::pin(take(&turns, path("a")));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        let mut late = Box::pin(Turns::take(&turns, path("a")));
+        let mut late = Box::pin(take(&turns, path("a")));
         assert!((&mut late).now_or_never().is_none(), "two writers of one path at once");
         drop(second.await);
         late.await;
+        assert!(turns.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_the_turn_and_does_not_use_it_makes_others_busy_for_a_time_only() {
+        let turns = Arc::new(Turns::default());
+        let first = take(&turns, path("a")).await;
+        let mut kept = Box::pin(Turns::take(&turns, path("a"), LIMIT));
+        assert!((&mut kept).now_or_never().is_none());
+        drop(first);
+        let error = Turns::take(&turns, path("a"), LIMIT).await.map(drop).unwrap_err();
+        assert!(error.is_transient() && !error.may_have_written(), "{error}");
+        drop(kept);
+        take(&turns, path("a")).await;
         assert!(turns.lock().is_empty());
     }
 }

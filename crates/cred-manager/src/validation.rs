@@ -78,7 +78,9 @@ impl CredentialManager {
                 self.judge(&id).await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
             to_each(slots, found)
         };
-        in_order(self.concurrently("validate_batch", group_ids(ids).into_iter().map(judge)).await)
+        let is_failed = |found: &_| matches!(found, ValidationResult::LookupFailed { .. });
+        let work = group_ids(ids).into_iter().map(judge);
+        in_order(self.concurrently("validate_batch", work, is_failed).await)
     }
 
     async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {

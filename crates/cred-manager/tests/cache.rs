@@ -9,7 +9,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Credential, Timestamp, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
-use doubles::{id, keys};
+use doubles::{Gated, id, keys};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -401,4 +401,42 @@ async fn the_statistics_add_up() {
     assert_eq!(stats.hit_rate(), 0.5);
     manager.shutdown().await.unwrap();
     assert_eq!(manager.cache_stats().unwrap().size, 0, "secrets outlived the shutdown");
+}
+
+#[test]
+fn a_load_on_a_runtime_that_has_stopped_is_not_waited_for_for_ever() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = cached(&backend);
+    let stopped = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    stopped.block_on(async {
+        backend.behave(|behaviour| behaviour.read_takes = Duration::from_millis(1));
+        let id = id("a");
+        assert!(manager.retrieve(&id).now_or_never().is_none());
+    });
+    // It has begun there, and nobody drives that runtime any more.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let error = runtime.block_on(manager.retrieve(&id("a"))).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    drop(stopped);
+    assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_manager_that_closes_hands_nothing_out_any_more() {
+    let gated = Gated::new(false);
+    let ttl = Duration::from_secs(60);
+    let manager = CredentialManager::builder().storage(gated.clone()).keys(keys()).cache_ttl(ttl).build();
+    gated.admit(1);
+    manager.store(&id("a"), Credential::text("x")).await.unwrap();
+    manager.retrieve(&id("a")).await.unwrap().unwrap();
+    let stuck = id("b");
+    let mut write = Box::pin(manager.store(&stuck, Credential::text("x")));
+    assert!((&mut write).now_or_never().is_none());
+    tokio::task::yield_now().await;
+    let closing = Box::pin(manager.shutdown());
+    assert!(closing.now_or_never().is_none(), "it waits for the write, and is given up");
+    assert!(matches!(manager.retrieve(&id("a")).await, Err(ManagerError::ShutDown)));
+    gated.admit(1);
+    write.await.unwrap();
 }

@@ -15,6 +15,7 @@ use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::{id, keys, manager, memory};
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
     CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
@@ -245,4 +246,76 @@ async fn concurrent_writers_lose_nothing_to_a_rekey() {
         let read = rekeyer.retrieve(&id(&name.to_string())).await.unwrap().unwrap();
         assert_eq!(text(&read), "new", "a re-key brought an older value back");
     }
+}
+
+/// A lag of five seconds, and no compare-and-set.
+fn lagging() -> Arc<Backend> {
+    let lag = Duration::from_secs(5);
+    let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
+    backend.behave(|behaviour| behaviour.lag = lag);
+    backend
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_over_a_lagging_provider_undoes_no_write_of_its_manager() {
+    let (old, new) = old_and_new();
+    for ttl in [0, 60] {
+        let backend = lagging();
+        over(backend.clone(), &old).store(&id("a"), Credential::text("old")).await.unwrap();
+        over(backend.clone(), &old).store(&id("b"), Credential::text("old")).await.unwrap();
+        sleep(Duration::from_secs(60)).await;
+        let manager = CredentialManager::builder()
+            .storage(backend.clone())
+            .keys(new.clone())
+            .cache_ttl(Duration::from_secs(ttl))
+            .build();
+        manager.store(&id("a"), Credential::text("new")).await.unwrap();
+        let report = manager.rekey(false, |_| ()).await.unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "new");
+        assert_eq!(text(&manager.retrieve(&id("b")).await.unwrap().unwrap()), "old");
+        let ctx = CredentialContext::unscoped();
+        assert_eq!(backend.retrieve(&id("b"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rotations_over_a_lagging_provider_see_the_write_before_them() {
+    let (_, keys) = old_and_new();
+    let manager = over(lagging(), &keys);
+    manager.store(&id("a"), Credential::text("1")).await.unwrap();
+    for version in 2..5 {
+        let lifecycle = manager.rotate(&id("a"), Credential::text("x")).await.unwrap();
+        assert_eq!(lifecycle.version, version);
+    }
+    manager.delete(&id("a")).await.unwrap();
+    let error = manager.rotate(&id("a"), Credential::text("y")).await.unwrap_err();
+    assert!(matches!(&error, ManagerError::Storage(error) if error.is_not_found()), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_that_wrote_and_cannot_look_says_that_it_may_have_written() {
+    let (old, new) = old_and_new();
+    let backend = Backend::new(Consistency::Strong);
+    over(backend.clone(), &old).store(&id("a"), Credential::text("x")).await.unwrap();
+    backend.behave(|behaviour| behaviour.write_takes = Duration::from_secs(2));
+    let manager = over(backend.clone(), &new);
+    let break_down = async {
+        sleep(Duration::from_secs(1)).await;
+        backend.behave(|behaviour| behaviour.reads_fail = true);
+    };
+    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), break_down);
+    let report = report.unwrap();
+    assert!(report.failed[0].1.may_have_written(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_read_that_failed_has_written_nothing() {
+    let backend = Backend::new(Consistency::Strong);
+    let (_, keys) = old_and_new();
+    backend.behave(|behaviour| behaviour.reads_fail = true);
+    let manager = over(backend, &keys);
+    assert!(!manager.retrieve(&id("a")).await.unwrap_err().may_have_written());
+    assert!(!manager.rotate(&id("a"), Credential::text("x")).await.unwrap_err().may_have_written());
 }

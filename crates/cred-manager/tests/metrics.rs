@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cred_core::Credential;
-use doubles::{cached, id};
+use cred_core::{Consistency, Credential};
+use doubles::backend::Backend;
+use doubles::{cached, id, manager};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 /// Counts what is told under the name and labels of each metric.
@@ -76,10 +77,37 @@ fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
             "cred_cache_total miss: 1",
             "cred_operation_seconds delete: 1",
             "cred_operation_seconds retrieve: 1",
+            "cred_operation_seconds shutdown: 1",
             "cred_operation_seconds store: 1",
             "cred_operations_total delete ok: 1",
             "cred_operations_total retrieve ok: 3",
+            "cred_operations_total shutdown failed: 1",
             "cred_operations_total store ok: 1",
         ]
     );
+}
+
+#[test]
+fn a_batch_says_how_many_of_it_failed() {
+    let counts = Counts::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    metrics::with_local_recorder(&counts, || {
+        runtime.block_on(async {
+            let backend = Backend::with_batch(Consistency::Strong, 2);
+            let manager = manager(backend.clone());
+            let store = |name: &str| (id(name), Credential::text("x"));
+            manager.store_batch(vec![store("a"), store("b")]).await;
+            let ids = || vec![id("a"), id("b"), id("c")];
+            manager.retrieve_batch(ids()).await;
+            backend.behave(|behaviour| behaviour.reads_fail = true);
+            manager.retrieve_batch(ids()).await;
+            manager.validate_batch(ids()).await;
+        });
+    });
+    let counts = counts.0.into_inner().unwrap();
+    let of = |name: &str| counts.get(name).map_or(0, |count| count.load(Ordering::SeqCst));
+    assert_eq!(of("cred_operations_total store_batch ok"), 1);
+    assert_eq!(of("cred_operations_total retrieve_batch ok"), 1);
+    assert_eq!(of("cred_operations_total retrieve_batch failed"), 1);
+    assert_eq!(of("cred_operations_total validate_batch failed"), 1);
 }

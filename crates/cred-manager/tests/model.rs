@@ -13,7 +13,6 @@
 
 mod doubles;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +31,7 @@ const PATHS: usize = 48;
 const LAG: Duration = Duration::from_millis(3);
 const IN_DOUBT: Duration = Duration::from_millis(8);
 const TTL: Duration = Duration::from_millis(40);
-const UNWINDING: Duration = Duration::from_millis(100);
+const UNWINDING: Duration = Duration::from_secs(1);
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The panics of the backend are part of the play: they are not printed.
@@ -91,10 +90,15 @@ impl Backend {
     async fn write(&self, id: &CredentialId, write: u64, value: Option<Stored>) -> Result<(), StorageError> {
         let place = place(id);
         let (paths, shows_after) = (Arc::clone(&self.paths), upto(self.lag));
-        let land = move || {
+        let land = move |at_latest: Option<Instant>| {
             let mut landings = paths[place].lock().unwrap();
+            let now = Instant::now();
+            // A busy machine may have woken it too late; then it does not land at all, as it had promised.
+            if at_latest.is_some_and(|moment| moment <= now) {
+                return;
+            }
             // They show in the order in which they landed.
-            let shows = Instant::now() + shows_after;
+            let shows = now + shows_after;
             let shows = landings.0.last().map_or(shows, |(last, ..)| shows.max(*last));
             landings.0.push((shows, write, value));
         };
@@ -113,27 +117,24 @@ impl Backend {
                 let late = upto(IN_DOUBT - self.lag);
                 tokio::spawn(async move {
                     sleep(late).await;
-                    // A busy machine may have woken it too late; then it does not land at all, as it had promised.
-                    if Instant::now() < last_moment {
-                        land();
-                    }
+                    land(Some(last_moment));
                 });
                 Err(StorageError::unavailable("reset"))
             }
             () if chance(60) => Err(StorageErrorKind::Throttled { retry_after: None }.into()),
             () if chance(200) => {
                 in_turn();
-                land();
+                land(None);
                 panic!("{PLANNED}: after the effect");
             }
             () if chance(4_000) => {
                 in_turn();
-                land();
+                land(None);
                 std::future::pending().await
             }
             () => {
                 in_turn();
-                land();
+                land(None);
                 if chance(4) {
                     sleep(upto(Duration::from_millis(1))).await;
                 }
@@ -175,7 +176,7 @@ impl StorageProvider for Backend {
         }
         match () {
             () if chance(50) => Err(StorageError::unavailable("reset")),
-            () if chance(500) => {
+            () if chance(5_000) => {
                 *self.panics[place(id)].lock().unwrap() = Some(Instant::now());
                 panic!("{PLANNED}: as a defective provider might")
             }
@@ -237,7 +238,7 @@ impl World {
             .storage(backend.clone())
             .keys(keys())
             .cache_ttl(TTL)
-            .cache_max_size(40)
+            .cache_max_size(20)
             .build();
         let left = std::env::var("CRED_MODEL_OPERATIONS").map_or(200_000, |text| text.parse().unwrap());
         Arc::new(Self {
@@ -409,8 +410,8 @@ async fn run(consistency: Consistency) {
     for much in [stats.hits, stats.loads, writes] {
         assert!(much * 50 > reads, "it did not try what it is for: {stats:?}, {writes} landings");
     }
-    let ends: HashMap<_, _> = world.floors.iter().map(|floor| (floor.load(SeqCst) > 0, ())).collect();
-    assert_eq!(ends.len(), 1, "a path was never written");
+    let floors: Vec<_> = world.floors.iter().map(|floor| floor.load(SeqCst)).collect();
+    assert!(floors.iter().all(|floor| *floor > 0), "no read was held to anything on some path: {floors:?}");
 }
 
 fn landed(world: &World) -> usize {

@@ -194,3 +194,21 @@ async fn a_scoped_handle_cannot_shut_down_what_other_tenants_use() {
     assert!(matches!(tenant.shutdown().await, Err(ManagerError::RootOnly { .. })));
     tenant.store(&id("a"), Credential::text("1")).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_kept_and_not_polled_does_not_block_its_path_for_ever() {
+    let provider = Gated::new(false);
+    let manager = manager(provider.clone());
+    let id = id("a");
+    let mut first = Box::pin(manager.store(&id, Credential::text("1")));
+    assert!((&mut first).now_or_never().is_none());
+    let mut kept = Box::pin(manager.store(&id, Credential::text("2")));
+    assert!((&mut kept).now_or_never().is_none());
+    provider.admit(9);
+    first.await.unwrap();
+    let error = manager.store(&id, Credential::text("3")).await.unwrap_err();
+    assert!(error.is_transient() && !error.may_have_written(), "{error}");
+    assert!(error.to_string().contains("credential `a`"), "{error}");
+    drop(kept);
+    manager.store(&id, Credential::text("3")).await.unwrap();
+}

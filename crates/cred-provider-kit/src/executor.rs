@@ -77,7 +77,7 @@ use crate::RetryBudget;
 /// better calls [`Wire::settle`]. Operations that are no [writes](Operation::is_write) are never in doubt.
 ///
 /// When the time runs out before a write was sent, the error is [`Timeout`](cred_core::StorageErrorKind::Timeout). Its
-/// `may_have_written` is true although nothing was written: no kind says both, and doubt too many is the safe side.
+/// `may_have_written` is true although nothing was written: doubt too many is the safe side.
 ///
 /// # Errors and records
 /// Provider, operation and target are added to the error once. One operation is one record in the [`StorageMetrics`], with

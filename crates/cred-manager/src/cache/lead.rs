@@ -7,7 +7,8 @@ use cred_core::{CredentialPath, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Cache, Entry, Loaded, later};
+use super::{Cache, Entry, Loaded};
+use crate::quiet::later;
 
 /// A value that had expired before it was loaded is handed out, and kept so long at most: somebody is about to replace it.
 const EXPIRED_TTL: Duration = Duration::from_secs(1);

@@ -29,11 +29,14 @@ pub(crate) struct Behaviour {
     pub(crate) reads_panic: bool,
 }
 
+/// When a write shows, and what was stored; `None`: a deletion.
+type Written = (Instant, Option<Stored>);
+
 pub(crate) struct Backend {
     description: Description,
     behaviour: Mutex<Behaviour>,
     /// What was written, with the moment from which it shows.
-    written: Arc<Mutex<HashMap<CredentialPath, Vec<(Instant, Option<Stored>)>>>>,
+    written: Arc<Mutex<HashMap<CredentialPath, Vec<Written>>>>,
     pub(crate) reads: AtomicUsize,
     pub(crate) batches: AtomicUsize,
     pub(crate) in_flight: AtomicUsize,

@@ -61,7 +61,8 @@ impl<'e> Wire<'e> {
     }
 
     /// Makes a wire call that changes something: its attempts take twice the timeout, and leave doubt when they fail
-    /// without a definite answer. It must bear being sent twice.
+    /// without a definite answer. It must bear being sent twice: an ambiguous attempt that a later one made good may still
+    /// take effect, so give the backend what makes both one write (a request token, a revision) where it takes that.
     ///
     /// # Errors
     /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt included: the body may still
