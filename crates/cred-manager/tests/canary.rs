@@ -43,14 +43,14 @@ impl MakeWriter<'_> for Log {
 
 /// All that a value could print of itself.
 fn print(out: &mut String, value: &impl Debug) {
-    write!(out, "{value:?} {value:#?}\n").unwrap();
+    writeln!(out, "{value:?} {value:#?}").unwrap();
 }
 
 fn print_error(out: &mut String, error: &ManagerError) {
     print(out, error);
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        write!(out, "{error} {error:?}\n").unwrap();
+        writeln!(out, "{error} {error:?}").unwrap();
         cause = error.source();
     }
 }
