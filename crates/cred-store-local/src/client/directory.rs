@@ -330,3 +330,23 @@ fn create_durably(place: &Path) -> Result<(), StorageError> {
     }
     File::open(above).and_then(|above| above.sync_all()).map_err(|error| from_io(&error, "syncing", above))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_of_ten_bytes(length: usize) -> Result<Vec<u8>, StorageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("file");
+        std::fs::write(&place, "0123456789").unwrap();
+        Content { file: File::open(&place).unwrap(), length, place }.read(100)
+    }
+
+    #[test]
+    fn a_file_that_changes_its_length_after_it_was_looked_at_takes_no_more_memory() {
+        assert_eq!(read_of_ten_bytes(10).unwrap(), b"0123456789");
+        assert_eq!(read_of_ten_bytes(99).unwrap(), b"0123456789", "it became shorter");
+        assert!(read_of_ten_bytes(9).unwrap_err().to_string().contains("grew while it was read"));
+        assert!(read_of_ten_bytes(101).unwrap_err().to_string().contains("longer than the 100 bytes"));
+    }
+}

@@ -71,6 +71,11 @@ async fn paths_that_are_alike_are_apart() {
     for (number, at) in alike.into_iter().enumerate() {
         assert_eq!(get(&provider, at).await.unwrap(), value(u8::try_from(number).unwrap()), "{at}");
     }
+    // As a file system that ignores case sees them.
+    let mut folded: Vec<_> = names(&place.base).iter().map(|name| name.to_lowercase()).collect();
+    folded.sort();
+    folded.dedup();
+    assert_eq!(folded.len(), names(&place.base).len(), "{folded:?}");
     let ids = provider.list(None, &context(&path("org:a/key"))).await.unwrap();
     assert_eq!(ids.len(), 1, "{ids:?}");
     let under = provider.list_tree(None, &context(&path("org:a/key"))).await.unwrap();

@@ -2,12 +2,16 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::place::*;
-use cred_core::{CredentialContext, StorageError, StorageErrorKind, StorageProvider as _};
+use cred_core::{
+    CredentialContext, CredentialFilter, CredentialPath, StorageError, StorageErrorKind, StorageProvider as _,
+};
 use cred_store_local::LocalStorageProvider;
-use rustix::fs::{CWD, FileType, Mode, mkfifoat, mknodat};
+use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
 
 fn is_corrupted(error: &StorageError) -> bool {
     matches!(error.kind(), StorageErrorKind::Corrupted { .. })
@@ -170,4 +174,130 @@ async fn what_belongs_to_another_user_is_refused() {
     }
     let error = get(&provider, "key").await.unwrap_err();
     assert!(is_denied(&error) && error.to_string().contains("belongs to user 12345"), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_of_another_user_is_refused() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "org:a/key", value(1)).await.unwrap();
+    let directory = place.base.join("org=a");
+    if std::os::unix::fs::chown(&directory, Some(12_345), None).is_err() {
+        // Only root can give directories away; everyone else finds one of root's.
+        let config = place.config().with_base_path("/var/tmp");
+        let error = put(&LocalStorageProvider::new(config).unwrap(), "key", value(1)).await.unwrap_err();
+        assert!(is_denied(&error) && !error.may_have_written(), "{error}");
+        return;
+    }
+    for error in [
+        get(&provider, "org:a/key").await.unwrap_err(),
+        put(&provider, "org:a/key", value(2)).await.unwrap_err(),
+        delete(&provider, "org:a/key").await.unwrap_err(),
+        provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap_err(),
+    ] {
+        assert!(is_denied(&error) && says(&error, &directory) && !error.may_have_written(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_never_read() {
+    let place = Place::new();
+    let provider = place.open();
+    provider.connect().await.unwrap();
+    let file = place.base.join("key.enc.json");
+    let mode = Mode::RUSR | Mode::WUSR;
+    // The device of endless zeros. Only root can make one; everyone else makes a pipe, which is refused in the same place.
+    mknodat(CWD, &file, FileType::CharacterDevice, mode, makedev(1, 5))
+        .or_else(|_| mkfifoat(CWD, &file, mode))
+        .unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(5), get(&provider, "key")).await;
+    let error = read.expect("it must not be read to its end").unwrap_err();
+    assert!(is_corrupted(&error) && says(&error, &file), "{error}");
+    put(&provider, "key", value(1)).await.unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1));
+}
+
+#[tokio::test]
+async fn no_path_leads_out_of_the_base() {
+    for text in
+        ["../key", "org:../key", "org:a/../key", "org:a/..", "/etc/key", "org:./key", "org:a/team:b\\c/key"]
+    {
+        assert!(text.parse::<CredentialPath>().is_err(), "{text}");
+    }
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    // What would be spelled so is nobody's of ours.
+    for name in ["%2e%2e", "org=..", "org=%2e%2e", "%2e%2e=%2e%2e", "org=a%2fb"] {
+        let directory = place.base.join(name);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("key.enc.json"), "theirs").unwrap();
+    }
+    std::fs::write(place.base.join("%2e%2e.enc.json"), "theirs").unwrap();
+    assert_eq!(tree(&provider).await, ["key"]);
+}
+
+/// Another program puts now this and now that in the place of a file, while it is listed and read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_swapped_while_it_is_listed_and_read_is_refused_or_whole() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    let (file, outside) = (place.base.join("key.enc.json"), place.directory.path().join("outside"));
+    let good = std::fs::read(&file).unwrap();
+    put(&place.open(), "other", value(9)).await.unwrap();
+    std::fs::rename(place.base.join("other.enc.json"), &outside).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let swaps = std::thread::spawn({
+        let (done, file, aside) = (Arc::clone(&done), file.clone(), place.base.join("aside"));
+        move || {
+            let mut swaps = 0;
+            while !done.load(Ordering::Relaxed) {
+                match swaps % 4 {
+                    0 => symlink(&outside, &aside).unwrap(),
+                    1 => mkfifoat(CWD, &aside, Mode::RUSR | Mode::WUSR).unwrap(),
+                    2 => std::fs::write(&aside, "open to all").unwrap(),
+                    _ => {
+                        std::fs::write(&aside, &good).unwrap();
+                        set_mode(&aside, 0o600);
+                    }
+                }
+                std::fs::rename(&aside, &file).unwrap();
+                swaps += 1;
+            }
+            swaps
+        }
+    });
+    let filter = CredentialFilter::new().with_tag("number", "1");
+    let (mut whole, mut refused) = (0, 0);
+    for _ in 0..2_000 {
+        match get(&provider, "key").await {
+            Ok(found) => {
+                assert_eq!(found, value(1), "it was read through a link");
+                whole += 1;
+            }
+            Err(error) => {
+                assert!(is_corrupted(&error) || is_denied(&error), "{error}");
+                refused += 1;
+            }
+        }
+        match provider.list(Some(&filter), &CredentialContext::unscoped()).await {
+            Ok(ids) => assert_eq!(ids, [path("key").id]),
+            Err(error) => assert!(is_corrupted(&error) || is_denied(&error), "{error}"),
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(swaps.join().unwrap() > 100 && whole > 10 && refused > 10, "{whole} whole, {refused} refused");
+}
+
+#[tokio::test]
+async fn a_base_that_was_replaced_is_not_remembered() {
+    let place = Place::new();
+    let provider = place.open();
+    put(&provider, "key", value(1)).await.unwrap();
+    std::fs::rename(&place.base, place.directory.path().join("aside")).unwrap();
+    put(&place.open(), "key", value(2)).await.unwrap();
+    assert_eq!(get(&provider, "key").await.unwrap(), value(2));
+    put(&provider, "key", value(3)).await.unwrap();
+    assert_eq!(get(&place.open(), "key").await.unwrap(), value(3));
 }
