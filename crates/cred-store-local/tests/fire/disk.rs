@@ -74,8 +74,10 @@ impl Disk {
                 *synced = true;
             }
             Node::Directory { durable, pending } => {
-                let later = pending.iter().position(|(moment, ..)| *moment >= began).unwrap_or(pending.len());
-                for (_, name, inode) in pending.drain(..later) {
+                let (done, later) =
+                    std::mem::take(pending).into_iter().partition(|(moment, ..)| *moment < began);
+                *pending = later;
+                for (_, name, inode) in done {
                     apply(durable, name, inode);
                 }
             }

@@ -247,6 +247,8 @@ impl Process {
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .envs(settings)
+            // Cargo's list of folders would make the loader search them, and with it the numbers of system calls.
+            .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
