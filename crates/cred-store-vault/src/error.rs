@@ -151,21 +151,16 @@ impl Refusal {
                 Meaning::NothingDone,
                 unavailable(format!("this node is a standby without an active one ({said})")),
             ),
-            413 => Failure::from(StorageError::invalid_request(format!(
-                "Vault takes no request of this size ({said}); lower `max_payload_len`, or raise Vault's limit"
-            ))),
+            // Of the listener, its reader of JSON, and the storage; the last two come as errors of the server.
+            status if status == 413 || has("being too large") || has("exceeds allowed length") => {
+                Failure::from(StorageError::invalid_request(format!(
+                    "Vault takes no value of this size (status {status}: {said}); lower `max_payload_len`, or raise \
+                     Vault's limits"
+                )))
+            }
             status @ 400..=499 => Failure::from(StorageError::invalid_request(format!(
                 "Vault refuses `{right}` on `{place}` with status {status} ({said})"
             ))),
-            status if has("value too large") || has("value being too large") => {
-                Failure::new(
-                    Meaning::NothingDone,
-                    StorageError::invalid_request(format!(
-                        "Vault's storage takes no value of this size (status {status}: {said}); lower \
-                         `max_payload_len`, or raise the storage's limit"
-                    )),
-                )
-            }
             status => Failure::from(StorageError::from(unavailable(format!(
                 "Vault answers `{right}` on `{place}` with status {status} ({said})"
             )))),

@@ -9,7 +9,9 @@ use cred_core::{
 };
 use cred_fault_proxy::{Fault, Proxy};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
 const TOKEN: &str = "hvs.hunter2hunter2";
 
@@ -105,6 +107,22 @@ async fn an_error_of_the_server_leaves_a_write_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_value_that_is_too_long_for_vault_is_refused_once_and_for_all() {
+    // Vault 1.21 with integrated storage, and its listener.
+    let storage = "1 error occurred:\\n\\t* put failed due to value being too large; got 1048619 bytes, max: 1048576 bytes";
+    for (status, reason) in [(500, storage), (500, "JSON string value exceeds allowed length"), (413, "")] {
+        let vault = Scripted::answering(404, &[], r#"{"errors":[]}"#).await;
+        assert!(vault.retrieve().await.is_not_found());
+        let before = vault.proxy.requests();
+        vault.proxy.fail_always(Fault::answer(status, &[], &format!(r#"{{"errors":["{reason}"]}}"#)));
+        let error = vault.store().await;
+        assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error:?}");
+        assert!(error.to_string().contains("`max_payload_len`"), "{error}");
+        assert_eq!(vault.proxy.requests(), before + 1);
+    }
+}
+
+#[tokio::test]
 async fn a_right_that_is_missing_is_not_asked_for_twice() {
     let vault =
         Scripted::answering(403, &[], r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#).await;
@@ -188,4 +206,68 @@ async fn a_constructor_asks_nobody() {
     assert_eq!(vault.proxy.requests(), 0);
     vault.provider.shutdown().await;
     assert_eq!(vault.proxy.requests(), 0, "nothing was taken, so nothing is given back");
+}
+
+/// The heads of all requests of a read, each answered as Vault does where nothing is stored.
+async fn heads(provider: impl FnOnce(String) -> HashiCorpVaultProvider) -> Vec<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let provider = provider(format!("http://{}", listener.local_addr().unwrap()));
+    let mut heads = Vec::new();
+    let serve = async {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 8 * 1_024];
+            let count = stream.read(&mut request).await.unwrap();
+            heads.push(String::from_utf8(request.get(..count).unwrap().to_vec()).unwrap().to_lowercase());
+            let answer =
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"errors\":[]}";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    };
+    let (id, ctx) = (id(), CredentialContext::unscoped());
+    tokio::select! {
+        () = serve => {}
+        _ = provider.retrieve(&id, &ctx) => {}
+    }
+    heads
+}
+
+#[tokio::test]
+async fn a_namespace_goes_into_every_request_and_a_login_without_a_token() {
+    let heads = heads(|address| {
+        let config = VaultConfig::default()
+            .with_address(address)
+            .with_namespace("org1/team-a/".to_owned())
+            .with_auth_method(VaultAuthMethod::app_role("role", "s-1234".into()));
+        HashiCorpVaultProvider::new(config).unwrap()
+    })
+    .await;
+    let login = heads.first().unwrap();
+    assert!(login.starts_with("post /v1/auth/approle/login "), "{login}");
+    assert!(login.contains("x-vault-namespace: org1/team-a\r\n"), "{login}");
+    assert!(!login.contains("x-vault-token"), "{login}");
+}
+
+#[tokio::test]
+async fn a_client_of_the_callers_gives_the_connection_and_not_the_token() {
+    let heads = heads(|address| {
+        let settings = VaultClientSettingsBuilder::default()
+            .address(address)
+            .token("another-token")
+            .namespace(Some("org2".to_owned()))
+            .verify(true)
+            .build();
+        let config = VaultConfig::default()
+            .with_address("http://127.0.0.1:9")
+            .with_namespace("org1".to_owned())
+            .with_auth_method(VaultAuthMethod::token(TOKEN.into()));
+        let client = VaultClient::new(settings.unwrap()).unwrap();
+        HashiCorpVaultProvider::with_client(config, client).unwrap()
+    })
+    .await;
+    assert!(heads.len() >= 2, "the look at the mount and the read");
+    for head in heads {
+        assert!(head.contains("x-vault-namespace: org2\r\n"), "{head}");
+        assert!(head.contains(&format!("x-vault-token: {TOKEN}\r\n")), "{head}");
+    }
 }
