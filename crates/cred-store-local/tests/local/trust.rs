@@ -213,6 +213,7 @@ async fn a_device_is_never_read() {
     let read = tokio::time::timeout(Duration::from_secs(5), get(&provider, "key")).await;
     let error = read.expect("it must not be read to its end").unwrap_err();
     assert!(is_corrupted(&error) && says(&error, &file), "{error}");
+    assert!(error.to_string().contains("is not a regular file"), "refused unread: {error}");
     put(&provider, "key", value(1)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));
 }
