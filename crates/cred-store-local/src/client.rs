@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use self::anchored::Anchored;
 use self::directory::Directory;
-use self::lock::{Queue, StoreLock};
+use self::lock::{Access, Queue, StoreLock};
 use self::temporary::Temporary;
 use self::walk::Walk;
 use crate::LocalStorageConfig;
@@ -136,7 +136,11 @@ impl Client {
         let mut temporary = Temporary::create(&base, &self.anchored)?;
         temporary.write(&bytes)?;
 
-        let lock = self.lock(&base, deadline)?;
+        let access = match condition {
+            Condition::Anything => Access::Together,
+            Condition::Nothing | Condition::Exactly(_) => Access::Alone,
+        };
+        let lock = self.lock(access, &base, deadline)?;
         self.check(&target, &name, condition)?;
         deadline.check()?;
         temporary.rename(&target, &name)?;
@@ -149,7 +153,7 @@ impl Client {
     pub(crate) fn delete(&self, path: PathRef<'_>, deadline: Deadline) -> Result<(), WriteError> {
         let base = self.base()?;
         let Some(directory) = self.directory(&base, path.scope)? else { return Ok(()) };
-        let lock = self.lock(&base, deadline)?;
+        let lock = self.lock(Access::Together, &base, deadline)?;
         deadline.check()?;
         directory.remove(&self.names.file(path.id).text)?;
         drop(lock);
@@ -243,8 +247,13 @@ impl Client {
         Ok(directory)
     }
 
-    fn lock(&self, base: &Directory, deadline: Deadline) -> Result<Option<StoreLock<'_>>, StorageError> {
-        self.locking.then(|| StoreLock::acquire(&self.queue, base, deadline.at)).transpose()
+    fn lock(
+        &self,
+        access: Access,
+        base: &Directory,
+        deadline: Deadline,
+    ) -> Result<Option<StoreLock<'_>>, StorageError> {
+        self.locking.then(|| StoreLock::acquire(&self.queue, access, base, deadline.at)).transpose()
     }
 
     fn bytes(&self, path: PathRef<'_>) -> Result<Vec<u8>, StorageError> {

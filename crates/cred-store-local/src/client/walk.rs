@@ -9,6 +9,7 @@ use cred_provider_kit::naming::Decoded;
 use rustix::fs::FileType;
 
 use super::directory::Directory;
+use super::lock::Access;
 use super::{Client, Deadline};
 
 /// File systems stamp changes with a clock that ticks each 1 to 10 ms: what changed within a tick may look unchanged.
@@ -246,7 +247,7 @@ impl<'a> Walk<'a> {
         if started.is_some_and(|started| changed < started) || !self.client.locking {
             return Ok(names);
         }
-        let _lock = self.client.lock(self.base, self.deadline)?;
+        let _lock = self.client.lock(Access::Alone, self.base, self.deadline)?;
         self.read_names(directory)
     }
 

@@ -5,14 +5,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use cred_core::CredentialPath;
+use cred_core::{CredentialPath, StorageProvider as _};
+use cred_store_local::LocalStorageProvider;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::linear::{Did, Record, violation};
 use crate::sized;
-use crate::worker::{Process, look_closely, open, runtime, say, store, store_if};
+use crate::worker::{Process, context, look_closely, open, runtime, say, store, store_if};
 
 const PROCESSES: usize = 8;
+/// Of each process, with one provider.
+const THREADS: u64 = 2;
 const PATHS: [&str; 8] = [
     "key",
     "KEY",
@@ -67,7 +70,7 @@ fn the_history_of_eight_processes_is_that_of_registers() {
     assert_eq!(histories.len(), PATHS.len());
     assert!(calls >= sized(1_000, 100_000), "only {calls} calls in {seconds} s");
     println!(
-        "register: {PROCESSES} processes, {seconds} s, {calls} calls, 0 violations; milliseconds of waiting:"
+        "register: {PROCESSES} processes of {THREADS} threads, {seconds} s, {calls} calls, 0 violations; milliseconds of waiting:"
     );
     for (kind, times) in &mut waits {
         times.sort_unstable();
@@ -91,66 +94,69 @@ fn kind(did: Did) -> &'static str {
     }
 }
 
-/// The role of a client: calls at random, each with its moments, kept until the end.
+/// The role of a client: calls at random of a few threads with one provider, each with its moments, kept until the end.
 pub(crate) fn client() {
     let setting = |name: &str| std::env::var(name).expect("it is started by another test");
     let base = setting("CRED_FIRE_BASE");
     let client: u64 = setting("CRED_FIRE_CLIENT").parse().unwrap();
     let seconds: u64 = setting("CRED_FIRE_SECONDS").parse().unwrap();
-    let paths: Vec<CredentialPath> = PATHS.iter().map(|path| path.parse().unwrap()).collect();
-    let mut history = String::new();
-    runtime().block_on(async {
-        let provider = open(Path::new(&base));
-        provider.connect().await.unwrap();
-        say("ready");
-        let end = now() + seconds * 1_000_000_000;
-        let mut number = client * 100_000_000;
-        let mut said = now();
-        // What each path held when it was last read, with its revision.
-        let mut known = vec![None; paths.len()];
+    let provider = open(Path::new(&base));
+    runtime().block_on(provider.connect()).unwrap();
+    say("ready");
+    let end = now() + seconds * 1_000_000_000;
+    let histories = std::thread::scope(|scope| {
+        let thread = |thread: u64| {
+            let (provider, first) = (provider.clone(), (client * THREADS + thread) * 100_000_000);
+            scope.spawn(move || runtime().block_on(calls(&provider, first, end)))
+        };
+        let threads: Vec<_> = (0..THREADS).map(thread).collect();
         while now() < end {
-            if now() - said > 5_000_000_000 {
-                said = now();
-                say("working");
-            }
-            number += 1;
-            let at = fastrand::usize(..paths.len());
-            let path = &paths[at];
-            let began = now();
-            let did = match fastrand::u8(..100) {
-                0..70 => {
-                    let found = look_closely(&provider, path).await.unwrap();
-                    known[at].clone_from(&found);
-                    format!("read {}", told(found.map(|(number, _)| number)))
-                }
-                70..82 => {
-                    store(&provider, path, number).await.unwrap();
-                    format!("store {number}")
-                }
-                82..95 => {
-                    let expected = known[at].clone();
-                    let revision = expected.as_ref().map(|(_, revision)| revision);
-                    let word = match store_if(&provider, path, number, revision).await.unwrap() {
-                        true => "swapped",
-                        false => "refused",
-                    };
-                    format!("{word} {} {number}", told(expected.as_ref().map(|(number, _)| *number)))
-                }
-                _ => {
-                    provider_delete(&provider, path).await;
-                    "delete".to_owned()
-                }
-            };
-            writeln!(history, "{began} {} {path} {did}", now()).unwrap();
+            std::thread::sleep(Duration::from_secs(1));
+            say("working");
         }
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<String>()
     });
-    std::fs::write(setting("CRED_FIRE_OUT"), history).unwrap();
+    std::fs::write(setting("CRED_FIRE_OUT"), histories).unwrap();
     say("end");
 }
 
-async fn provider_delete(provider: &cred_store_local::LocalStorageProvider, path: &CredentialPath) {
-    use cred_core::StorageProvider as _;
-    provider.delete(&path.id, &crate::worker::context(path)).await.unwrap();
+async fn calls(provider: &LocalStorageProvider, mut number: u64, end: u64) -> String {
+    let paths: Vec<CredentialPath> = PATHS.iter().map(|path| path.parse().unwrap()).collect();
+    let mut history = String::new();
+    // What each path held when it was last read, with its revision.
+    let mut known = vec![None; paths.len()];
+    while now() < end {
+        number += 1;
+        let at = fastrand::usize(..paths.len());
+        let path = &paths[at];
+        let began = now();
+        let did = match fastrand::u8(..100) {
+            0..70 => {
+                let found = look_closely(provider, path).await.unwrap();
+                known[at].clone_from(&found);
+                format!("read {}", told(found.map(|(number, _)| number)))
+            }
+            70..82 => {
+                store(provider, path, number).await.unwrap();
+                format!("store {number}")
+            }
+            82..95 => {
+                let expected = known[at].clone();
+                let revision = expected.as_ref().map(|(_, revision)| revision);
+                let word = match store_if(provider, path, number, revision).await.unwrap() {
+                    true => "swapped",
+                    false => "refused",
+                };
+                format!("{word} {} {number}", told(expected.as_ref().map(|(number, _)| *number)))
+            }
+            _ => {
+                provider.delete(&path.id, &context(path)).await.unwrap();
+                "delete".to_owned()
+            }
+        };
+        writeln!(history, "{began} {} {path} {did}", now()).unwrap();
+    }
+    history
 }
 
 fn told(value: Option<u64>) -> String {
