@@ -56,10 +56,13 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
     let at = path("org:a/key");
     let ctx = context(&at);
     let mut expected = None;
-    for round in 0..20 {
+    let shared = place.open();
+    for round in 0..60 {
         let mut tasks = JoinSet::new();
         for number in 0..6 {
-            let (provider, at, ctx, expected) = (place.open(), at.clone(), ctx.clone(), expected.clone());
+            // Some are of one provider, which has a queue of its own, and some of others.
+            let provider = if round % 3 == 0 { place.open() } else { shared.clone() };
+            let (at, ctx, expected) = (at.clone(), ctx.clone(), expected.clone());
             tasks.spawn(async move {
                 let (data, metadata) = value(number);
                 let stored = provider.store_if(&at.id, data, metadata, expected.as_ref(), &ctx).await;
@@ -77,6 +80,35 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
         assert_eq!((data, &stored), (value(number).0, &revision));
         expected = Some(revision);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
+    let place = Place::new();
+    let provider = place.open();
+    let at = path("key");
+    let ctx = context(&at);
+    let mut both = 0;
+    for round in 0..200 {
+        put(&provider, "key", value(0)).await.unwrap();
+        let (_, _, seen) = provider.retrieve_with_revision(&at.id, &ctx).await.unwrap();
+        let plain = tokio::spawn({
+            let provider = provider.clone();
+            async move { put(&provider, "key", value(1)).await }
+        });
+        let conditional = tokio::spawn({
+            let (provider, at, ctx) = (provider.clone(), at.clone(), ctx.clone());
+            let (data, metadata) = value(2);
+            async move { provider.store_if(&at.id, data, metadata, Some(&seen), &ctx).await }
+        });
+        plain.await.unwrap().unwrap();
+        if conditional.await.unwrap().is_ok() {
+            // It saw the first value, so the plain store came after it.
+            assert_eq!(get(&provider, "key").await.unwrap(), value(1), "round {round}");
+            both += 1;
+        }
+    }
+    assert!(both > 0, "the conditional one always came second, so nothing is shown");
 }
 
 #[tokio::test]
