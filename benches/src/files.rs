@@ -21,8 +21,8 @@ use tokio::task::spawn_blocking;
 /// A store below a folder, a folder for bare files beside it, and one sealed credential of 1 KiB.
 #[allow(missing_debug_implementations, reason = "nobody prints it")]
 pub struct Files {
-    pub runtime: Runtime,
-    pub bare: PathBuf,
+    runtime: Runtime,
+    bare: PathBuf,
     pub bytes: Vec<u8>,
     store: PathBuf,
     provider: LocalStorageProvider,
