@@ -9,7 +9,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Credential, Timestamp, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
-use doubles::{Gated, id, keys};
+use doubles::{id, keys};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -416,27 +416,33 @@ fn a_load_on_a_runtime_that_has_stopped_is_not_waited_for_for_ever() {
     // It has begun there, and nobody drives that runtime any more.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let error = runtime.block_on(manager.retrieve(&id("a"))).unwrap_err();
-    assert!(error.is_transient(), "{error}");
+    let (error, waited) = runtime.block_on(async {
+        let started = tokio::time::Instant::now();
+        (manager.retrieve(&id("a")).await.unwrap_err(), started.elapsed())
+    });
+    assert!(error.is_transient() && waited < Duration::from_secs(60), "after {waited:?}: {error}");
     drop(stopped);
     assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_manager_that_closes_hands_nothing_out_any_more() {
-    let gated = Gated::new(false);
-    let ttl = Duration::from_secs(60);
-    let manager = CredentialManager::builder().storage(gated.clone()).keys(keys()).cache_ttl(ttl).build();
-    gated.admit(1);
-    manager.store(&id("a"), Credential::text("x")).await.unwrap();
+    let backend = Backend::new(Consistency::Strong);
+    let manager = cached(&backend);
+    for name in ["a", "b"] {
+        manager.store(&id(name), Credential::text("x")).await.unwrap();
+    }
     manager.retrieve(&id("a")).await.unwrap().unwrap();
-    let stuck = id("b");
-    let mut write = Box::pin(manager.store(&stuck, Credential::text("x")));
-    assert!((&mut write).now_or_never().is_none());
-    tokio::task::yield_now().await;
+    backend.behave(|behaviour| behaviour.read_takes = Duration::from_secs(5));
+    let loading = id("b");
+    let mut reader = Box::pin(manager.retrieve(&loading));
+    assert!((&mut reader).now_or_never().is_none());
     let closing = Box::pin(manager.shutdown());
-    assert!(closing.now_or_never().is_none(), "it waits for the write, and is given up");
+    assert!(closing.now_or_never().is_none(), "it waits for the load, and is given up");
+    assert_eq!(manager.cache_stats().unwrap().size, 0);
     assert!(matches!(manager.retrieve(&id("a")).await, Err(ManagerError::ShutDown)));
-    gated.admit(1);
-    write.await.unwrap();
+    assert!(reader.await.unwrap().is_some(), "it had begun before");
+    assert!(matches!(manager.retrieve(&loading).await, Err(ManagerError::ShutDown)), "a load kept it since");
+    manager.shutdown().await.unwrap();
+    assert_eq!(manager.cache_stats().unwrap().size, 0);
 }

@@ -206,7 +206,9 @@ async fn a_write_that_is_kept_and_not_polled_does_not_block_its_path_for_ever() 
     assert!((&mut kept).now_or_never().is_none());
     provider.admit(9);
     first.await.unwrap();
+    let started = tokio::time::Instant::now();
     let error = manager.store(&id, Credential::text("3")).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(60), "it waited {:?}", started.elapsed());
     assert!(error.is_transient() && !error.may_have_written(), "{error}");
     assert!(error.to_string().contains("credential `a`"), "{error}");
     drop(kept);
