@@ -1,6 +1,7 @@
 //! A read from Vault beside the bare call of `vaultrs`, on a server in this process: `cargo bench -p cred-benches --bench
 //! vault`.
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+#![allow(clippy::print_stdout, reason = "says how quick the server is")]
 
 use std::collections::HashMap;
 use std::hint::black_box;

@@ -5,6 +5,7 @@ mod doubles;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use cred_core::{Credential, StorageErrorKind, field};
 use cred_manager::{CredentialManager, ManagerError};
