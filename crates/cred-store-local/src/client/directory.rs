@@ -67,12 +67,16 @@ impl Directory {
 
     /// A directory in this one, made where it is not there, and durable in any case.
     pub(super) fn child_or_create(&self, name: &str, anchored: &Anchored) -> Result<Self, StorageError> {
+        let place = (self.identity, name.into());
         let child = match self.child(name)? {
             Some(child) => child,
-            None => self.create(name)?,
+            None => {
+                anchored.forget(&place);
+                self.create(name)?
+            }
         };
         // Not only where it was made here: another process may have made it just now, or was killed before it synced.
-        anchored.once(child.identity, || self.sync())?;
+        anchored.once(place, child.identity, || self.sync())?;
         Ok(child)
     }
 
@@ -88,7 +92,7 @@ impl Directory {
 
     /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to those of other users.
     pub(super) fn anchor(&self, anchored: &Anchored) -> Result<(), StorageError> {
-        anchored.once(self.identity, || {
+        anchored.once((self.identity, "..".into()), self.identity, || {
             self.sync_above().map_err(|errno| from_errno(errno, "syncing what is above", &self.place))
         })
     }
