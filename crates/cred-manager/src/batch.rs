@@ -29,7 +29,7 @@ impl CredentialManager {
             }
             answers
         });
-        in_order(self.concurrently("store_batch", work, Result::is_err).await)
+        in_order(self.concurrently("store_batch", work, failure).await)
     }
 
     /// Deletes many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
@@ -43,7 +43,7 @@ impl CredentialManager {
         let groups = group_ids(ids);
         let work =
             groups.into_iter().map(|(id, slots)| async move { to_each(slots, self.delete(&id).await) });
-        in_order(self.concurrently("delete_batch", work, Result::is_err).await)
+        in_order(self.concurrently("delete_batch", work, failure).await)
     }
 
     /// Reads many credentials. Those that are cached cost nothing; of the others each different id is loaded once, by
@@ -63,7 +63,7 @@ impl CredentialManager {
         if batch == 1 {
             let load = |(id, slots)| async move { to_each(slots, self.retrieve_or_load(&id).await) };
             return in_order(
-                self.concurrently("retrieve_batch", groups.into_iter().map(load), Result::is_err).await,
+                self.concurrently("retrieve_batch", groups.into_iter().map(load), failure).await,
             );
         }
         let (mut cached, mut missed) = (Vec::new(), Vec::new());
@@ -87,7 +87,7 @@ impl CredentialManager {
             let loaded = self.load_many(ids).await;
             loaded.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
         };
-        in_order(self.concurrently("retrieve_batch", parts.map(load), Result::is_err).await)
+        in_order(self.concurrently("retrieve_batch", parts.map(load), failure).await)
     }
 
     /// Runs so many of the futures at once and gives their answers together. What was not begun is not begun when the
@@ -96,7 +96,7 @@ impl CredentialManager {
         &self,
         operation: &'static str,
         work: impl Iterator<Item = impl Future<Output = Vec<(usize, T)>>>,
-        is_failed: impl Fn(&T) -> bool,
+        failure: impl Fn(&T) -> Option<&ManagerError>,
     ) -> Vec<(usize, T)> {
         let limit = self.shared.settings.batch_concurrency.get();
         let answers = async {
@@ -104,8 +104,8 @@ impl CredentialManager {
             answers.into_iter().flatten().collect()
         };
         observe_as(operation, self.scope(), None, answers, |answers: &Vec<(usize, T)>| {
-            let failed = answers.iter().filter(|(_, answer)| is_failed(answer)).count();
-            (outcome_of_parts(failed, answers.len()), None)
+            let failures = answers.iter().filter_map(|(_, answer)| failure(answer));
+            (outcome_of_parts(answers.len(), failures), None)
         })
         .await
     }
@@ -191,6 +191,10 @@ impl Shared {
         })?;
         Ok(())
     }
+}
+
+fn failure<T>(answer: &Result<T, ManagerError>) -> Option<&ManagerError> {
+    answer.as_ref().err()
 }
 
 /// A part of a batch of reads.

@@ -43,12 +43,21 @@ pub(crate) fn outcome<T>(result: &Result<T, ManagerError>) -> Outcome<'_> {
     }
 }
 
-/// The outcome of what has many parts, each with an answer of its own.
-pub(crate) const fn outcome_of_parts(failed: usize, all: usize) -> &'static str {
+/// The outcome of what has so many parts, each with an answer of its own, and these failures among them.
+pub(crate) fn outcome_of_parts<'a>(
+    all: usize,
+    failures: impl Iterator<Item = &'a ManagerError>,
+) -> &'static str {
+    let (mut failed, mut in_doubt) = (0, false);
+    for error in failures {
+        failed += 1;
+        in_doubt |= error.may_have_written();
+    }
     match failed {
         0 => "ok",
-        failed if failed == all => "failed",
-        _ => "partial",
+        failed if failed < all => "partial",
+        _ if in_doubt => "in_doubt",
+        _ => "failed",
     }
 }
 

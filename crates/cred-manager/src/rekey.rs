@@ -91,7 +91,9 @@ impl CredentialManager {
             Ok(report)
         };
         observe_as("rekey", self.scope(), None, work, |result| match result {
-            Ok(report) => (outcome_of_parts(report.failed.len(), report.found), None),
+            Ok(report) => {
+                (outcome_of_parts(report.found, report.failed.iter().map(|(_, error)| error)), None)
+            }
             failed => outcome(failed),
         })
         .await

@@ -78,9 +78,8 @@ impl CredentialManager {
                 self.judge(&id).await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
             to_each(slots, found)
         };
-        let is_failed = |found: &_| matches!(found, ValidationResult::LookupFailed { .. });
         let work = group_ids(ids).into_iter().map(judge);
-        in_order(self.concurrently("validate_batch", work, is_failed).await)
+        in_order(self.concurrently("validate_batch", work, failed_look_up).await)
     }
 
     async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
@@ -97,6 +96,13 @@ impl CredentialManager {
             Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(ValidationResult::Unreadable { error }),
         }
+    }
+}
+
+fn failed_look_up(found: &ValidationResult) -> Option<&ManagerError> {
+    match found {
+        ValidationResult::LookupFailed { error } => Some(error),
+        _ => None,
     }
 }
 

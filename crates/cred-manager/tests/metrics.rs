@@ -7,6 +7,7 @@ mod doubles;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cred_core::{Consistency, Credential};
 use doubles::backend::Backend;
@@ -102,11 +103,14 @@ fn a_batch_says_how_many_of_it_failed() {
             backend.behave(|behaviour| behaviour.reads_fail = true);
             manager.retrieve_batch(ids()).await;
             manager.validate_batch(ids()).await;
+            backend.behave(|behaviour| behaviour.writes_land_late = Some(Duration::from_secs(1)));
+            manager.store_batch(vec![store("a"), store("b")]).await;
         });
     });
     let counts = counts.0.into_inner().unwrap();
     let of = |name: &str| counts.get(name).map_or(0, |count| count.load(Ordering::SeqCst));
     assert_eq!(of("cred_operations_total store_batch ok"), 1);
+    assert_eq!(of("cred_operations_total store_batch in_doubt"), 1, "never called failed");
     assert_eq!(of("cred_operations_total retrieve_batch ok"), 1);
     assert_eq!(of("cred_operations_total retrieve_batch failed"), 1);
     assert_eq!(of("cred_operations_total validate_batch failed"), 1);
