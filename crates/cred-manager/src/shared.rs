@@ -156,15 +156,17 @@ impl Shared {
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
         let (cache, settling) = (self.cache.clone(), Arc::clone(&self.settling));
-        let mut outcome = Outcome { cache, settling, path: path.clone(), in_doubt: true };
+        let outcome = Outcome { cache, settling, path: path.clone(), in_doubt: true };
         let task = self.tasks.spawn(async move {
+            // In this order: however the task ends, a panic and the end of the runtime included, what is dropped first is
+            // the outcome, so that the invalidation comes before the path's next turn.
             let _until_the_end = turn;
+            let mut outcome = outcome;
             let answer = timeout(limit, write).await.unwrap_or_else(|_| {
                 Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
             });
             // By the kind alone: whatever step of it a provider names, it was a write.
             outcome.in_doubt = answer.as_ref().is_err_and(|error| error.kind().may_have_written());
-            // The invalidation comes before the answer and before the path's next turn.
             drop(outcome);
             answer
         })?;
