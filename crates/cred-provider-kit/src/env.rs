@@ -46,9 +46,26 @@ impl Env for ProcessEnv {
         // `var_os` panics on nothing that it is given; an impossible name is merely not there.
         std::env::var_os(name).map(|value| match value.into_string() {
             Ok(value) => value,
-            Err(value) => value.to_string_lossy().into_owned(),
+            // It may be a secret: the bytes that are not handed on are wiped.
+            Err(value) => {
+                let bytes = Zeroizing::new(value.into_encoded_bytes());
+                lossy(&bytes)
+            }
         })
     }
+}
+
+/// What is not UTF-8 replaced, in a text that never grows: growing leaves a copy behind.
+fn lossy(bytes: &[u8]) -> String {
+    let longest = bytes.len().saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8());
+    let mut text = String::with_capacity(longest);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }
 
 /// Variables that the caller gives: for tests, and for what is read from elsewhere.
@@ -113,6 +130,15 @@ mod tests {
         assert_eq!(ProcessEnv.get("CARGO_PKG_NAME").as_deref(), Some("cred-provider-kit"));
         for impossible in ["CRED_KIT_IS_NOT_SET", "", "A=B", "A\0B"] {
             assert_eq!(ProcessEnv.get(impossible), None, "{impossible:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_replaced_without_growing() {
+        for bytes in [&b"tok\xffen\xf0\x9f"[..], &[0xff; 40], b"", b"token"] {
+            let text = lossy(bytes);
+            assert_eq!(text, String::from_utf8_lossy(bytes));
+            assert_eq!(text.capacity(), 3 * bytes.len());
         }
     }
 
