@@ -90,7 +90,6 @@ impl Cache {
 
     /// After a miss: joins the load that is under way, or begins one.
     pub(crate) fn join(self: &Arc<Self>, path: PathRef<'_>) -> Miss {
-        self.counters.miss();
         let now = Instant::now();
         // Only if it is still the expired one: a fresh value must not go with it.
         let expired = self.map.remove_if(&path, |entry| entry.deadline <= now);
@@ -99,8 +98,10 @@ impl Cache {
         }
         let mut ledger = self.ledger();
         if let Some(entry) = self.map.peek(&path).filter(|entry| now < entry.deadline) {
+            self.counters.hit();
             return Miss::Hit(entry.credential);
         }
+        self.counters.miss();
         if let Some(flight) = ledger.flights.get(&path.to_owned()) {
             return Miss::Joined(flight.answer());
         }
@@ -210,5 +211,25 @@ mod tests {
         let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
         lead.land(Ok(Some(Credential::text("x"))));
         assert!(matches!(cache.join(path.as_ref()), Miss::Hit(_)), "loaded twice");
+        let stats = cache.stats();
+        assert_eq!(
+            (stats.hits, stats.misses, stats.loads),
+            (1, 1, 1),
+            "the second was answered from the cache"
+        );
+    }
+
+    #[test]
+    fn a_load_that_ends_without_an_answer_has_failed() {
+        let rules =
+            Rules { ttl: Duration::from_secs(9), consistency: Consistency::Strong, in_doubt: Duration::ZERO };
+        let cache = Cache::new(9, rules);
+        let path: CredentialPath = "org:a/id".parse().unwrap();
+        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
+        drop(lead);
+        assert_eq!(cache.stats().failures, 1);
+        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody loads it any more") };
+        lead.land(Ok(None));
+        assert_eq!(cache.stats().failures, 1);
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct Lead {
     started_at: Timestamp,
     /// Whether the value may be kept: the load did not start in a quiet time.
     keep: bool,
+    landed: bool,
 }
 
 impl Lead {
@@ -34,7 +35,7 @@ impl Lead {
         started: Instant,
         keep: bool,
     ) -> Self {
-        Self { cache, path, number, sender, started, started_at: Timestamp::now(), keep }
+        Self { cache, path, number, sender, started, started_at: Timestamp::now(), keep, landed: false }
     }
 
     pub(crate) const fn path(&self) -> &CredentialPath {
@@ -42,7 +43,8 @@ impl Lead {
     }
 
     /// Keeps the value, if it may be kept, and gives it to everybody who waits.
-    pub(crate) fn land(self, answer: Loaded) {
+    pub(crate) fn land(mut self, answer: Loaded) {
+        self.landed = true;
         if answer.is_err() {
             self.cache.counters.failure();
         }
@@ -86,6 +88,9 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
+        if !self.landed {
+            self.cache.counters.failure();
+        }
         let mut ledger = self.cache.ledger();
         let linked = ledger.flights.get(&self.path).is_some_and(|flight| flight.number() == self.number);
         let unlinked = linked.then(|| ledger.flights.remove(&self.path));

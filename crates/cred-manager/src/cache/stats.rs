@@ -12,7 +12,7 @@ pub struct CacheStats {
     pub misses: u64,
     /// Loads that began: calls of the provider, one for each path of a batch.
     pub loads: u64,
-    /// Loads that failed. An absent credential is an answer.
+    /// Loads that failed, or ended without an answer. An absent credential is an answer.
     pub failures: u64,
     /// Values that made room for others.
     pub evictions: u64,
