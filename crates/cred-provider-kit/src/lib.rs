@@ -5,6 +5,7 @@ pub mod duration;
 mod env;
 mod envelope;
 mod executor;
+pub mod layers;
 pub mod limits;
 pub mod naming;
 pub mod tags;

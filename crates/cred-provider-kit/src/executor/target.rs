@@ -17,7 +17,9 @@ pub enum TargetRef<'a> {
 }
 
 impl<'a> TargetRef<'a> {
-    pub(super) fn scope(self) -> Option<&'a ScopeId> {
+    /// The scope that it lies in or is; `None`: it has none, or it is the backend.
+    #[must_use]
+    pub fn scope(self) -> Option<&'a ScopeId> {
         match self {
             Self::Credential(path) => path.scope,
             Self::Scope(scope) => scope,
@@ -25,7 +27,9 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    pub(super) fn id(self) -> Option<&'a CredentialId> {
+    /// The credential's id; `None`: it is not about one.
+    #[must_use]
+    pub fn id(self) -> Option<&'a CredentialId> {
         match self {
             Self::Credential(path) => Some(path.id),
             Self::Scope(_) | Self::Backend => None,

@@ -1,0 +1,141 @@
+//! A provider with a layer around it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cred_core::{
+    CredentialContext, CredentialId, Description, Operation, StorageError, StorageProvider, Stored,
+};
+
+use super::forward::forward;
+use crate::TargetRef;
+
+/// What a wrapper adds to a provider. Every method has a default that adds nothing.
+///
+/// ```
+/// use cred_core::{Operation, StorageError};
+/// use cred_provider_kit::TargetRef;
+/// use cred_provider_kit::layers::Layer;
+///
+/// /// Lets nobody list.
+/// struct NoLists;
+///
+/// impl Layer for NoLists {
+///     fn admit(&self, operation: Operation, _: TargetRef<'_>) -> Result<(), StorageError> {
+///         match operation {
+///             Operation::List | Operation::ListTree => Err(StorageError::invalid_request("lists are off here")),
+///             _ => Ok(()),
+///         }
+///     }
+/// }
+/// ```
+pub trait Layer: Send + Sync {
+    /// What the wrapped provider promises, made of what the one inside promises. Asked once, at construction.
+    fn describe(&self, inside: Description) -> Description {
+        inside
+    }
+
+    /// Whether an operation is passed on. Asked before anything is sent; [`Layered`] adds the provider, the operation and the
+    /// target to the error. A [`retrieve_many`](StorageProvider::retrieve_many) is asked for once, with its scope.
+    ///
+    /// # Errors
+    /// The refusal. It must be of a kind that proves that nothing was written.
+    fn admit(&self, operation: Operation, target: TargetRef<'_>) -> Result<(), StorageError> {
+        let (_, _) = (operation, target);
+        Ok(())
+    }
+
+    /// Runs an operation that was admitted. Whatever drops `call` before its end leaves a write in doubt, and has to say so.
+    ///
+    /// # Errors
+    /// What `call` gives, or what the layer makes of it.
+    fn around<T: Send>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> impl Future<Output = Result<T, StorageError>> + Send {
+        let _ = operation;
+        call
+    }
+
+    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) is passed on id by id, given whether it is one call of the
+    /// provider inside. By default it is passed on as it is.
+    fn splits_many(&self, is_one_call: bool) -> bool {
+        let _ = is_one_call;
+        false
+    }
+}
+
+/// A provider inside a [`Layer`]. It has the abilities of the provider inside, and its metrics.
+///
+/// # Cancellation
+/// That of the provider inside: dropping the future of an operation drops the call.
+pub struct Layered<L> {
+    inner: Arc<dyn StorageProvider>,
+    description: Description,
+    layer: L,
+}
+
+impl<L: Layer> Layered<L> {
+    /// Wraps a provider, one behind an `Arc` or a `Box` as well.
+    pub fn new(inner: impl StorageProvider + 'static, layer: L) -> Self {
+        let description = layer.describe(inner.describe().clone());
+        Self { inner: Arc::new(inner), description, layer }
+    }
+
+    /// What it adds.
+    #[must_use]
+    pub fn layer(&self) -> &L {
+        &self.layer
+    }
+
+    fn inner(&self) -> &Arc<dyn StorageProvider> {
+        &self.inner
+    }
+
+    async fn pass<T: Send>(
+        &self,
+        operation: Operation,
+        target: impl Into<TargetRef<'_>>,
+        call: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        let target = target.into();
+        let result = match self.layer.admit(operation, target) {
+            Ok(()) => self.layer.around(operation, call).await,
+            Err(refused) => Err(refused),
+        };
+        result.map_err(|error| error.at(self.description.name.clone(), operation, target))
+    }
+
+    async fn pass_many(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Stored, StorageError>> {
+        const OPERATION: Operation = Operation::RetrieveMany;
+        if self.layer.splits_many(self.inner.describe().batch.get() > 1) {
+            let mut answers = Vec::with_capacity(ids.len());
+            for id in ids {
+                answers.push(self.pass(OPERATION, ctx.path(id), self.inner.retrieve(id, ctx)).await);
+            }
+            return answers;
+        }
+        let call = async { Ok(self.inner.retrieve_many(ids, ctx).await) };
+        let answers = match self.layer.admit(OPERATION, ctx.into()) {
+            Ok(()) => self.layer.around(OPERATION, call).await,
+            Err(refused) => Err(refused),
+        };
+        let at = |error: &StorageError, id| {
+            error.clone().at(self.description.name.clone(), OPERATION, TargetRef::from(ctx.path(id)))
+        };
+        answers.unwrap_or_else(|error| ids.iter().map(|id| Err(at(&error, id))).collect())
+    }
+}
+
+forward!(Layered<L>, L: Layer);
+
+impl<L> fmt::Debug for Layered<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layered").field("provider", &self.description.name).finish_non_exhaustive()
+    }
+}

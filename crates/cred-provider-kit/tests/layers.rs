@@ -1,0 +1,254 @@
+//! Wrappers keep the contract where they refuse nothing, refuse what they say, and neither hide nor invent an ability.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+#[path = "layers/plain.rs"]
+mod plain;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_conformance::doubles::{Fault, Faulty};
+use cred_conformance::{Edit, Harness, Subject};
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId, Operation,
+    StorageErrorKind, StorageProvider, Stored, async_trait,
+};
+use cred_provider_kit::layers::{ConcurrencyLimit, HotSwap, Layered, ReadOnly, ScopeJail, Timeout};
+use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+use futures_util::future::join_all;
+use plain::WithoutCompareAndSet;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn memory(soft_delete: bool) -> MemoryStorageProvider {
+    MemoryStorageProvider::new(MemoryStorageConfig::default().with_soft_delete(soft_delete)).unwrap()
+}
+
+fn limit(most: usize, longest_wait: Duration) -> ConcurrencyLimit {
+    ConcurrencyLimit::new(NonZeroUsize::new(most).unwrap(), longest_wait)
+}
+
+/// Memory behind everything that refuses nothing.
+struct Wrapped(MemoryStorageProvider);
+
+#[async_trait]
+impl Harness for Wrapped {
+    async fn open(&self) -> Arc<dyn Subject> {
+        let limited = Layered::new(self.0.clone(), limit(8, MINUTE));
+        Arc::new(HotSwap::new(Layered::new(limited, Timeout::new(MINUTE))))
+    }
+
+    async fn reopen(&self) -> Option<Arc<dyn Subject>> {
+        Some(self.open().await)
+    }
+
+    async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
+        self.0.edit_payload(path.as_ref(), |payload| *payload = edit(std::mem::take(payload)))
+    }
+}
+
+cred_conformance::suite!(
+    Wrapped(memory(true)),
+    offers: [compare_and_set, soft_delete, metrics, reopen, raw_edit]
+);
+
+fn key(text: &str) -> CredentialId {
+    text.parse().unwrap()
+}
+
+fn value(number: u8) -> Stored {
+    let key = KeyId::new("k").unwrap();
+    (EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![number], [0; 16]), CredentialMetadata::default())
+}
+
+async fn store(provider: &dyn StorageProvider, number: u8, ctx: &CredentialContext) {
+    let (data, metadata) = value(number);
+    provider.store(&key("a"), data, metadata, ctx).await.unwrap();
+}
+
+fn scoped(text: &str) -> CredentialContext {
+    CredentialContext::scoped(text.parse().unwrap())
+}
+
+#[test]
+fn a_wrapper_neither_hides_nor_invents_an_ability() {
+    let insides: [fn() -> Arc<dyn StorageProvider>; 4] = [
+        || Arc::new(memory(false)),
+        || Arc::new(memory(true)),
+        || Arc::new(WithoutCompareAndSet(memory(false))),
+        || Arc::new(WithoutCompareAndSet(memory(true))),
+    ];
+    let offers = |provider: &dyn StorageProvider| {
+        let (swap, soft) = (provider.compare_and_set(), provider.soft_delete());
+        (swap.is_some(), soft.is_some(), provider.metrics().is_some())
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for inside in insides {
+        let wrappers: [(&str, Arc<dyn StorageProvider>); 5] = [
+            ("read-only", Arc::new(Layered::new(inside(), ReadOnly))),
+            ("scope jail", Arc::new(Layered::new(inside(), ScopeJail::new("org:a".parse().unwrap())))),
+            ("timeout", Arc::new(Layered::new(inside(), Timeout::new(MINUTE)))),
+            ("concurrency limit", Arc::new(Layered::new(inside(), limit(1, MINUTE)))),
+            ("hot swap", Arc::new(HotSwap::new(inside()))),
+        ];
+        for (name, wrapper) in wrappers {
+            assert_eq!(offers(&*wrapper), offers(&*inside()), "{name}");
+        }
+        seen.insert(offers(&*inside()));
+    }
+    assert_eq!(seen.len(), 4, "every combination was tried");
+}
+
+#[tokio::test]
+async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
+    let (inside, here) = (memory(true), CredentialContext::unscoped());
+    store(&inside, 2, &here).await;
+    let provider = Layered::new(inside.clone(), ReadOnly);
+    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
+    assert_eq!(provider.list(None, &here).await.unwrap(), [key("a")]);
+    let swap = provider.compare_and_set().unwrap();
+    let (.., revision) = swap.retrieve_with_revision(&key("a"), &here).await.unwrap();
+    let soft = provider.soft_delete().unwrap();
+    assert!(soft.list_deleted(&here).await.unwrap().is_empty());
+
+    let (data, metadata) = value(3);
+    let refusals = [
+        provider.store(&key("a"), data.clone(), metadata.clone(), &here).await.unwrap_err(),
+        provider.delete(&key("a"), &here).await.unwrap_err(),
+        swap.store_if(&key("a"), data, metadata, Some(&revision), &here).await.unwrap_err(),
+        soft.recover(&key("a"), &here).await.unwrap_err(),
+        soft.purge(&key("a"), &here).await.unwrap_err(),
+    ];
+    let operations =
+        [Operation::Store, Operation::Delete, Operation::StoreIf, Operation::Recover, Operation::Purge];
+    for (error, operation) in refusals.iter().zip(operations) {
+        assert!(matches!(error.kind(), StorageErrorKind::ReadOnly { .. }), "{error}");
+        assert!(!error.may_have_written());
+        assert_eq!((error.operation(), error.provider()), (Some(operation), Some("memory")));
+        assert_eq!(error.path(), Some(&here.path(&key("a")).to_owned()));
+    }
+    assert_eq!(inside.retrieve(&key("a"), &here).await.unwrap(), value(2));
+}
+
+#[tokio::test]
+async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
+    let inside = memory(false);
+    let provider = Layered::new(inside.clone(), ScopeJail::new("org:a".parse().unwrap()));
+    for (number, scope) in (1..).zip(["org:a", "org:a/team:x"]) {
+        store(&provider, number, &scoped(scope)).await;
+        assert_eq!(inside.retrieve(&key("a"), &scoped(scope)).await.unwrap(), value(number));
+    }
+    for (number, scope) in (3..).zip(["org:ab", "org:b"]) {
+        store(&inside, number, &scoped(scope)).await;
+    }
+    store(&inside, 9, &CredentialContext::unscoped()).await;
+    assert_eq!(provider.list_tree(None, &scoped("org:a")).await.unwrap().len(), 2);
+
+    let ids = [key("a"), key("b")];
+    for outside in
+        [scoped("org:ab"), scoped("org:b"), scoped("org:never-used"), CredentialContext::unscoped()]
+    {
+        let (data, metadata) = value(7);
+        let refusals = [
+            provider.store(&key("a"), data, metadata, &outside).await.unwrap_err(),
+            provider.retrieve(&key("a"), &outside).await.unwrap_err(),
+            provider.delete(&key("a"), &outside).await.unwrap_err(),
+            provider.exists(&key("a"), &outside).await.unwrap_err(),
+            provider.list(None, &outside).await.unwrap_err(),
+            provider.list_tree(None, &outside).await.unwrap_err(),
+        ];
+        for error in &refusals {
+            assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
+            assert!(error.to_string().contains("only `org:a`"), "{error}");
+        }
+        let answers = provider.retrieve_many(&ids, &outside).await;
+        assert_eq!(answers.len(), ids.len());
+        for (answer, id) in answers.iter().zip(&ids) {
+            assert_eq!(answer.as_ref().unwrap_err().path(), Some(&outside.path(id).to_owned()));
+        }
+    }
+    assert_eq!(inside.list_tree(None, &CredentialContext::unscoped()).await.unwrap().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes() {
+    let (inside, here) = (Arc::new(Faulty::new(memory(false))), CredentialContext::unscoped());
+    store(&*inside, 1, &here).await;
+    let provider = Layered::new(Arc::clone(&inside), Timeout::new(SECOND));
+    assert_eq!(provider.describe().operation_timeout, SECOND);
+    for operation in [Operation::Store, Operation::Retrieve, Operation::Delete] {
+        inside.always(operation, Fault::Hang);
+    }
+    let started = tokio::time::Instant::now();
+    let error = provider.retrieve(&key("a"), &here).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }) && !error.may_have_written(), "{error}");
+    let (data, metadata) = value(2);
+    for error in [
+        provider.store(&key("a"), data, metadata, &here).await.unwrap_err(),
+        provider.delete(&key("a"), &here).await.unwrap_err(),
+    ] {
+        assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error}");
+        assert!(error.may_have_written() && error.path().is_some(), "{error}");
+    }
+    let answers = provider.retrieve_many(&[key("a"), key("b")], &here).await;
+    assert!(answers.iter().all(Result::is_err));
+    assert_eq!(started.elapsed(), 5 * SECOND, "each id has its time where there is no real batch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
+    let (inside, here) = (Arc::new(Faulty::new(memory(false))), CredentialContext::unscoped());
+    store(&*inside, 1, &here).await;
+    inside.always(Operation::Retrieve, Fault::Delay(SECOND));
+    let longest_wait = 2 * SECOND + SECOND / 2;
+    let provider = Layered::new(Arc::clone(&inside), limit(2, longest_wait));
+    assert_eq!(
+        provider.describe().operation_timeout,
+        inside.describe().operation_timeout.saturating_add(longest_wait)
+    );
+    let id = key("a");
+    let started = tokio::time::Instant::now();
+    let answers = join_all((0..8).map(|_| provider.retrieve(&id, &here))).await;
+    assert_eq!(
+        answers.iter().filter(|answer| answer.is_ok()).count(),
+        6,
+        "three rounds of two begin in time"
+    );
+    for error in answers.into_iter().filter_map(Result::err) {
+        assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }) && error.is_transient(), "{error}");
+    }
+    assert_eq!(started.elapsed(), 3 * SECOND);
+
+    // Two run, one waits, and all three leave.
+    let leaving = join_all((0..3).map(|_| provider.retrieve(&id, &here)));
+    assert!(tokio::time::timeout(SECOND / 2, leaving).await.is_err());
+    let started = tokio::time::Instant::now();
+    assert!(join_all((0..2).map(|_| provider.retrieve(&id, &here))).await.iter().all(Result::is_ok));
+    assert_eq!(started.elapsed(), SECOND, "who left has given its place back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_is_for_what_begins_after_it_and_changes_no_promise() {
+    let here = CredentialContext::unscoped();
+    let (first, second) = (Arc::new(Faulty::new(memory(false))), Arc::new(Faulty::new(memory(false))));
+    store(&*first, 1, &here).await;
+    store(&*second, 2, &here).await;
+    let provider = Arc::new(HotSwap::new(Arc::clone(&first)));
+    first.once(Operation::Retrieve, Fault::Delay(MINUTE));
+    let (inside, ctx) = (Arc::clone(&provider), here.clone());
+    let slow = tokio::spawn(async move { inside.retrieve(&key("a"), &ctx).await.unwrap() });
+    tokio::time::sleep(SECOND).await;
+
+    let before = provider.swap(Arc::clone(&second)).unwrap();
+    assert_eq!(before.retrieve(&key("a"), &here).await.unwrap(), value(1));
+    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
+    assert_eq!(slow.await.unwrap(), value(1), "it had begun before");
+
+    let refused = provider.swap(memory(true)).err().unwrap();
+    assert!(refused.to_string().contains("other abilities"), "{refused}");
+    let refused = provider.swap(Layered::new(memory(false), Timeout::new(SECOND / 1_000))).err().unwrap();
+    assert!(refused.to_string().contains("describes itself otherwise"), "{refused}");
+    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
+}
