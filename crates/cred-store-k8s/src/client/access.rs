@@ -1,0 +1,307 @@
+//! Which cluster, and who asks: read from files, as `kubectl` and the clients in a pod do.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use cred_provider_kit::Env;
+use http::Uri;
+use kube::Config;
+use kube::config::{Kubeconfig, KubeconfigError};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// Where a pod finds the files of its service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// A cluster and who asks it.
+pub(crate) struct Access(Config);
+
+/// Why it is not known, as it continues a sentence that begins with the field.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) field: &'static str,
+    pub(crate) text: String,
+}
+
+impl Problem {
+    fn new(text: impl Into<String>) -> Self {
+        Self { field: "kubeconfig_path", text: text.into() }
+    }
+}
+
+impl Access {
+    /// From the file, or where none is given from those that the environment names, or else from a pod's service account.
+    pub(crate) fn find(path: Option<&Path>, context: Option<&str>, env: &dyn Env) -> Result<Self, Problem> {
+        let found = match path {
+            Some(path) => Some(read(&expanded(path, env)?)?),
+            None => of_environment(env)?,
+        };
+        let config = match found {
+            Some(kubeconfig) => of_kubeconfig(kubeconfig, context)?,
+            None if context.is_some() => {
+                let text = "is given, but there is no kubeconfig that has contexts; give `kubeconfig_path`";
+                return Err(Problem { field: "context", text: text.to_owned() });
+            }
+            None => in_cluster(Path::new(SERVICE_ACCOUNT), env)?,
+        };
+        trustworthy(&config)?;
+        Ok(Self(config))
+    }
+
+    pub(super) fn into_config(self) -> Config {
+        self.0
+    }
+}
+
+/// `~/` is what people write, and what a shell would have replaced.
+fn expanded(path: &Path, env: &dyn Env) -> Result<PathBuf, Problem> {
+    let Ok(rest) = path.strip_prefix("~") else { return Ok(path.to_owned()) };
+    let home = env.get("HOME").ok_or_else(|| Problem::new("begins with `~`, but `HOME` is not set"))?;
+    Ok(Path::new(&home).join(rest))
+}
+
+/// The files of `KUBECONFIG` that are there, or `~/.kube/config`; `None`: there is none of them.
+fn of_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, Problem> {
+    let paths: Vec<_> = match env.get("KUBECONFIG") {
+        Some(list) => std::env::split_paths(&list).collect(),
+        None => env.get("HOME").map(|home| Path::new(&home).join(".kube/config")).into_iter().collect(),
+    };
+    let mut merged: Option<Kubeconfig> = None;
+    for path in paths.iter().filter(|path| !path.as_os_str().is_empty() && path.exists()) {
+        let next = read(path)?;
+        merged = Some(match merged {
+            Some(first) => first.merge(next).map_err(|error| explain(&error))?,
+            None => next,
+        });
+    }
+    Ok(merged)
+}
+
+fn read(path: &Path) -> Result<Kubeconfig, Problem> {
+    Kubeconfig::read_from(path).map_err(|error| {
+        let Problem { field, text } = explain(&error);
+        Problem { field, text: format!("(`{}`) {text}", path.display()) }
+    })
+}
+
+fn of_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, Problem> {
+    if let Some(context) = context {
+        kubeconfig.current_context = Some(context.to_owned());
+    }
+    let has_proxy = cluster(&kubeconfig)
+        .and_then(|cluster| cluster.proxy_url.as_deref())
+        .is_some_and(|url| !url.is_empty());
+    if has_proxy {
+        return Err(Problem::new(
+            "names a proxy for its cluster, which is not supported; give a client that uses it to `with_client`",
+        ));
+    }
+    let mut config = Config::try_from(kubeconfig).map_err(|error| explain(&error))?;
+    // Of the environment; ours are direct.
+    config.proxy_url = None;
+    Ok(config)
+}
+
+/// The cluster of the current context.
+fn cluster(kubeconfig: &Kubeconfig) -> Option<&kube::config::Cluster> {
+    let current = kubeconfig.current_context.as_ref()?;
+    let context = kubeconfig.contexts.iter().find(|named| named.name == *current)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster)?;
+    cluster.cluster.as_ref()
+}
+
+fn in_cluster(folder: &Path, env: &dyn Env) -> Result<Config, Problem> {
+    let address = (env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT"));
+    let (Some(host), Some(port)) = address else {
+        return Err(Problem::new(
+            "is not given, and there is neither a kubeconfig where `kubectl` looks for one (`KUBECONFIG`, `~/.kube/config`) \
+             nor a pod's service account",
+        ));
+    };
+    let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
+    let uri: Uri = format!("https://{host}:{port}")
+        .parse()
+        .map_err(|_| Problem::new("is not given, and KUBERNETES_SERVICE_HOST and _PORT make no address"))?;
+    let authorities = folder.join("ca.crt");
+    let mut config = Config::new(uri);
+    config.root_cert = Some(certificates(&authorities)?);
+    // Read again by kube now and then: authorities are replaced as well.
+    config.root_cert_file = Some(authorities);
+    config.auth_info.token_file = Some(folder.join("token").to_string_lossy().into_owned());
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Problem> {
+    let unusable = || {
+        let text = format!(
+            "is not given, and the pod's `{}` holds no certificates that can be read",
+            path.display()
+        );
+        Problem::new(text)
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?;
+    let found = found.map(|one| one.map(|one| one.to_vec())).collect::<Result<Vec<_>, _>>();
+    found.ok().filter(|found| !found.is_empty()).ok_or_else(unusable)
+}
+
+/// Refuses what would give the token to whoever answers.
+fn trustworthy(config: &Config) -> Result<(), Problem> {
+    let host = config.cluster_url.host().unwrap_or_default();
+    match config.cluster_url.scheme_str() {
+        Some("https") if config.accept_invalid_certs => Err(Problem::new(
+            "skips the verification of TLS, so anybody could answer as the cluster and take the token; give its authority \
+             instead",
+        )),
+        Some("https") => Ok(()),
+        Some("http") if is_loopback(host) => Ok(()),
+        Some("http") => Err(Problem::new("would send the token in the clear to another host; use https")),
+        _ => Err(Problem::new("has a cluster whose address is no URL; give it as `https://host:6443`")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    number.map_or(host == "localhost", |number| number.is_loopback())
+}
+
+/// kube's own text may hold what it could not read, and so a token.
+fn explain(error: &KubeconfigError) -> Problem {
+    Problem::new(match error {
+        KubeconfigError::ReadConfig(error, _) => {
+            format!("cannot be read ({}); give a file that this process may read", error.kind())
+        }
+        KubeconfigError::Parse(_) => "is no kubeconfig; give one that `kubectl` takes".to_owned(),
+        KubeconfigError::CurrentContextNotSet => "has no current context; give one as `context`".to_owned(),
+        KubeconfigError::LoadContext(name) => {
+            return Problem {
+                field: "context",
+                text: format!("`{name}` is not in the kubeconfig; give one that is"),
+            };
+        }
+        KubeconfigError::LoadClusterOfContext(name) => {
+            format!("has no cluster `{name}`, which its context names")
+        }
+        KubeconfigError::MissingClusterUrl | KubeconfigError::ParseClusterUrl(_) => {
+            "has a cluster whose address is no URL; give it as `https://host:6443`".to_owned()
+        }
+        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
+            "names an authority that cannot be read, or is no PEM".to_owned()
+        }
+        KubeconfigError::ParseProxyUrl(_) => {
+            "cannot be used while `HTTPS_PROXY` is no URL; correct or unset that".to_owned()
+        }
+        _ => "cannot be used; give one that `kubectl` takes".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cred_provider_kit::MapEnv;
+
+    use super::*;
+
+    fn kubeconfig(cluster: &str, user: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: one\nclusters:\n- name: c\n  cluster: {{{cluster}}}\nusers:\n- name: \
+             u\n  user: {{{user}}}\ncontexts:\n- name: one\n  context: {{cluster: c, user: u}}\n- name: two\n  context: {{cluster: \
+             elsewhere, user: u}}\n"
+        )
+    }
+
+    fn found(cluster: &str, context: Option<&str>) -> Result<Config, Problem> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, kubeconfig(cluster, "token: hunter2")).unwrap();
+        Access::find(Some(&path), context, &MapEnv::default()).map(Access::into_config)
+    }
+
+    #[test]
+    fn what_would_give_the_token_away_is_refused() {
+        for (cluster, words) in [
+            ("server: \"http://10.0.0.1:8080\"", "in the clear"),
+            ("server: \"https://10.0.0.1\", insecure-skip-tls-verify: true", "skips the verification"),
+            ("server: \"https://10.0.0.1\", proxy-url: \"http://proxy:3128\"", "proxy"),
+            ("server: \"10.0.0.1\"", "no URL"),
+            ("server: \"ftp://10.0.0.1\"", "no URL"),
+            ("certificate-authority: /does/not/exist, server: \"https://10.0.0.1\"", "authority"),
+        ] {
+            let problem = found(cluster, None).unwrap_err();
+            assert!(problem.text.contains(words) && !problem.text.contains("hunter2"), "{problem:?}");
+            assert_eq!(problem.field, "kubeconfig_path");
+        }
+        for cluster in [
+            "server: \"https://10.0.0.1\"",
+            "server: \"http://127.0.0.1:8001\"",
+            "server: \"http://[::1]:1\"",
+        ] {
+            assert!(found(cluster, None).is_ok(), "{cluster}");
+        }
+    }
+
+    #[test]
+    fn a_context_is_chosen_or_missed_by_name() {
+        let cluster = "server: \"https://10.0.0.1\"";
+        assert!(found(cluster, Some("one")).is_ok());
+        assert_eq!(found(cluster, Some("three")).unwrap_err().field, "context");
+        assert!(found(cluster, Some("two")).unwrap_err().text.contains("no cluster `elsewhere`"));
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named_and_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let problem = |path: &Path| Access::find(Some(path), None, &MapEnv::default()).err().unwrap().text;
+        assert!(problem(&path).contains("cannot be read"));
+        for text in ["users: [hunter2", "users: hunter2", "hunter2"] {
+            fs::write(&path, text).unwrap();
+            let said = problem(&path);
+            assert!(!said.contains("hunter2") && said.contains(&path.display().to_string()), "{said}");
+        }
+        assert!(problem(Path::new("~/config")).contains("`HOME` is not set"));
+    }
+
+    #[test]
+    fn the_environment_is_searched_as_kubectl_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, listed) = (folder.path().join(".kube/config"), folder.path().join("listed"));
+        fs::create_dir(folder.path().join(".kube")).unwrap();
+        fs::write(&home, kubeconfig("server: \"https://home\"", "")).unwrap();
+        fs::write(&listed, kubeconfig("server: \"https://listed\"", "")).unwrap();
+        let of = |list: &str| {
+            let env = MapEnv::from([("HOME", folder.path().to_str().unwrap()), ("KUBECONFIG", list)]);
+            let found = Access::find(None, None, &env).map(Access::into_config);
+            found.map(|config| config.cluster_url.host().unwrap().to_owned())
+        };
+        assert_eq!(of("").unwrap(), "home");
+        let list = std::env::join_paths([Path::new("/does/not/exist"), &listed, &home]).unwrap();
+        assert_eq!(of(list.to_str().unwrap()).unwrap(), "listed", "the first that is there wins");
+        fs::write(&home, "broken: [").unwrap();
+        assert!(of("").is_err(), "a broken one is no reason to become somebody else");
+        assert!(of("/does/not/exist").unwrap_err().text.contains("nor a pod's service account"));
+    }
+
+    #[test]
+    fn a_pod_is_known_by_its_service_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = |host: &'static str| {
+            MapEnv::from([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", "6443")])
+        };
+        assert!(in_cluster(folder.path(), &env("10.0.0.1")).unwrap_err().text.contains("ca.crt"));
+        // Any DER will do for a certificate that nothing is asked of.
+        let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        fs::write(folder.path().join("ca.crt"), pem).unwrap();
+        for (host, expected) in
+            [("10.0.0.1", "https://10.0.0.1:6443/"), ("fd00::1", "https://[fd00::1]:6443/")]
+        {
+            let config = in_cluster(folder.path(), &env(host)).unwrap();
+            assert_eq!(config.cluster_url.to_string(), expected);
+            assert_eq!(
+                config.auth_info.token_file,
+                Some(folder.path().join("token").to_str().unwrap().to_owned())
+            );
+            assert_eq!(config.root_cert_file, Some(folder.path().join("ca.crt")));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What can be chosen, and what is refused.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cred_core::{ConfigError, ProviderConfig, RetryPolicy, Tags};
+use cred_provider_kit::naming::{self, Names};
+use cred_provider_kit::{Env, ProcessEnv, tags};
+use serde::Deserialize;
+
+use crate::client::Access;
+use crate::marks;
+
+/// Which cluster and namespace keep the credentials, and how their secrets look.
+///
+/// ```
+/// use cred_store_k8s::KubernetesSecretsConfig;
+/// let config = KubernetesSecretsConfig::default().with_namespace("payments").with_secret_prefix("payments-cred-");
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KubernetesSecretsConfig {
+    /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, a letter or digit at either end; default `default`.
+    pub namespace: String,
+    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: found as `kubectl` finds it, by
+    /// `KUBECONFIG` and then `~/.kube/config`, and where there is neither, the service account of the pod.
+    pub kubeconfig_path: Option<PathBuf>,
+    /// The context of the kubeconfig; default `None`: its current one. Not for a pod's service account.
+    pub context: Option<String>,
+    /// Goes before every name: 1 to 63 of `a-z 0-9 - .`, a letter or digit first; default `nebula-cred-`. Two providers
+    /// share credentials exactly if cluster, namespace and this are equal.
+    pub secret_prefix: String,
+    /// The longest that one call takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub timeout: Duration,
+    /// The longest that one operation takes, all its calls, retries and waits together; 1 s to 10 minutes, default 60 s.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub operation_timeout: Duration,
+    /// How transient failures are tried again.
+    pub retry_policy: RetryPolicy,
+    /// Labels of every secret, besides those of its tags: at most 64, keys and values of up to 63 characters. Default:
+    /// `app.kubernetes.io/name` and `app.kubernetes.io/component`.
+    pub default_labels: HashMap<String, String>,
+    /// Annotations of every secret: keys of up to 63 characters, 64 KiB in all; default none.
+    pub default_annotations: HashMap<String, String>,
+    /// Whether a secret that somebody has made immutable is deleted and created anew when its credential is stored, so that it is
+    /// gone for a moment, and for good if the process dies in between; default false: such a store is refused.
+    pub replace_immutable: bool,
+}
+
+impl Default for KubernetesSecretsConfig {
+    fn default() -> Self {
+        let labels = [
+            ("app.kubernetes.io/name", "nebula-credential"),
+            ("app.kubernetes.io/component", "credential-storage"),
+        ];
+        Self {
+            namespace: "default".to_owned(),
+            kubeconfig_path: None,
+            context: None,
+            secret_prefix: "nebula-cred-".to_owned(),
+            timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(60),
+            retry_policy: RetryPolicy::default(),
+            default_labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            default_annotations: HashMap::new(),
+            replace_immutable: false,
+        }
+    }
+}
+
+impl KubernetesSecretsConfig {
+    const LONGEST_PREFIX: usize = 63;
+    const MOST_LABELS: usize = 64;
+    /// Of the 256 KiB that Kubernetes allows; the rest is for ours and for those that others add.
+    const MOST_ANNOTATION_BYTES: usize = 64 * 1_024;
+
+    /// The defaults with `KUBERNETES_NAMESPACE` where it is set.
+    #[must_use]
+    pub fn from_env(env: &dyn Env) -> Self {
+        let mut config = Self::default();
+        if let Some(namespace) = env.get("KUBERNETES_NAMESPACE") {
+            config.namespace = namespace;
+        }
+        config
+    }
+
+    /// Sets [`namespace`](Self::namespace).
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Sets [`kubeconfig_path`](Self::kubeconfig_path).
+    #[must_use]
+    pub fn with_kubeconfig_path(mut self, path: impl Into<Option<PathBuf>>) -> Self {
+        self.kubeconfig_path = path.into();
+        self
+    }
+
+    /// Sets [`context`](Self::context).
+    #[must_use]
+    pub fn with_context(mut self, context: impl Into<Option<String>>) -> Self {
+        self.context = context.into();
+        self
+    }
+
+    /// Sets [`secret_prefix`](Self::secret_prefix).
+    #[must_use]
+    pub fn with_secret_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.secret_prefix = prefix.into();
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    #[must_use]
+    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets [`retry_policy`](Self::retry_policy).
+    #[must_use]
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets [`default_labels`](Self::default_labels).
+    #[must_use]
+    pub fn with_default_labels(mut self, labels: HashMap<String, String>) -> Self {
+        self.default_labels = labels;
+        self
+    }
+
+    /// Sets [`default_annotations`](Self::default_annotations).
+    #[must_use]
+    pub fn with_default_annotations(mut self, annotations: HashMap<String, String>) -> Self {
+        self.default_annotations = annotations;
+        self
+    }
+
+    /// Sets [`replace_immutable`](Self::replace_immutable).
+    #[must_use]
+    pub const fn with_replace_immutable(mut self, replace: bool) -> Self {
+        self.replace_immutable = replace;
+        self
+    }
+
+    /// The names of the secrets.
+    pub(crate) fn names(&self) -> Result<Names, ConfigError> {
+        Names::new(naming::KUBERNETES, "secret_prefix", self.secret_prefix.as_str())
+    }
+
+    /// The cluster and who asks it, as files and environment say.
+    pub(crate) fn access(&self, env: &dyn Env) -> Result<Access, ConfigError> {
+        Access::find(self.kubeconfig_path.as_deref(), self.context.as_deref(), env)
+            .map_err(|problem| ConfigError::invalid(self.provider_name(), problem.field, problem.text))
+    }
+
+    /// All but where the cluster is.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        if !is_namespace(&self.namespace) {
+            return invalid(
+                "namespace",
+                "must be 1 to 63 characters of a-z 0-9 - with a letter or digit at either end",
+            );
+        }
+        if self.secret_prefix.len() > Self::LONGEST_PREFIX {
+            return invalid("secret_prefix", "must be 1 to 63 characters long");
+        }
+        self.names()?;
+        let seconds = Duration::from_secs;
+        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
+            return invalid("timeout", "must be 1 to 60 s");
+        }
+        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
+            return invalid("operation_timeout", "must be 1 s to 10 minutes");
+        }
+        const LABELS: &str = "must have keys and values that Kubernetes takes as labels, of up to 63 characters, none of \
+                              them beginning with this library's own `cred-rs.github.io/`, and at most 64";
+        if self.default_labels.len() > Self::MOST_LABELS || !self.default_labels.iter().all(is_label) {
+            return invalid("default_labels", LABELS);
+        }
+        const ANNOTATIONS: &str = "must have keys that Kubernetes takes for annotations, of up to 63 characters, none of \
+                                   them beginning with this library's own `cred-rs.github.io/`, and at most 64 KiB";
+        let bytes: usize = self.default_annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let mut keys = self.default_annotations.keys();
+        if bytes > Self::MOST_ANNOTATION_BYTES || !keys.all(|key| is_label((key, &String::new()))) {
+            return invalid("default_annotations", ANNOTATIONS);
+        }
+        self.retry_policy.validate()
+    }
+}
+
+fn is_namespace(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_label((key, value): (&String, &String)) -> bool {
+    let one = Tags::try_from(BTreeMap::from([(key.clone(), value.clone())]));
+    !marks::is_own(key) && one.is_ok_and(|one| tags::KUBERNETES.project(&one, &BTreeMap::new()).is_ok())
+}
+
+impl ProviderConfig for KubernetesSecretsConfig {
+    /// Reads the kubeconfig, or the files of the pod's service account, and touches no network.
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.check()?;
+        self.access(&ProcessEnv).map(drop)
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "kubernetes"
+    }
+}

@@ -1,0 +1,226 @@
+//! What Kubernetes or the way to it said, as what it means for a credential.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind};
+use hyper_util::client::legacy;
+
+/// Where a call went, as a Role spells it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// What a Role calls the right to do this.
+    pub(crate) verb: &'static str,
+    pub(crate) namespace: &'a str,
+    /// `None`: all secrets of the namespace.
+    pub(crate) name: Option<&'a str>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` on `secrets`", self.verb)?;
+        if let Some(name) = self.name {
+            write!(f, " `{name}`")?;
+        }
+        write!(f, " in the namespace `{}`", self.namespace)
+    }
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// The `reason` of a `Status` of Kubernetes; `None`: the answer is not one.
+    pub(crate) reason: Option<String>,
+    /// Its `message`.
+    pub(crate) message: String,
+    /// What the absent thing is, as in `secrets`.
+    pub(crate) kind: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn is(&self, status: u16, reason: &str) -> bool {
+        self.status == status && self.reason.as_deref() == Some(reason)
+    }
+
+    /// Whether it is how Kubernetes says that there is no secret of that name.
+    pub(crate) fn is_absence(&self) -> bool {
+        self.is(404, "NotFound") && self.kind.as_deref() == Some("secrets")
+    }
+
+    /// Whether a secret of that name is there already.
+    pub(crate) fn is_presence(&self) -> bool {
+        self.is(409, "AlreadyExists")
+    }
+
+    /// Whether the secret is another one than the request expects.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.is(409, "Conflict")
+    }
+
+    /// Whether the rest of a list can no longer be had.
+    pub(crate) fn is_expiry(&self) -> bool {
+        self.status == 410
+    }
+
+    /// Whether the secret may not be changed, only deleted. Kubernetes has no code for it; the text is pinned by a test on
+    /// the real server.
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.is(422, "Invalid") && self.message.contains("field is immutable when `immutable` is set")
+    }
+
+    /// What the refusal of a call means. `hide` is what may not be repeated, whoever echoes it.
+    pub(crate) fn explain(&self, place: &Place<'_>, hide: &[&str]) -> StorageError {
+        let said = self.said(hide);
+        let status = self.status;
+        let kind = match status {
+            401 => StorageErrorKind::AuthenticationFailed {
+                reason: format!("Kubernetes does not know who asks for {place} ({said}); is the token or certificate expired?")
+                    .into(),
+            },
+            403 => StorageErrorKind::PermissionDenied {
+                reason: format!("Kubernetes refuses {place} ({said})").into(),
+            },
+            // Of the API server's priority and fairness, which has not begun with it.
+            429 => StorageErrorKind::Throttled { retry_after: self.retry_after },
+            404 if self.kind.as_deref() == Some("namespaces") => StorageErrorKind::InvalidRequest {
+                reason: format!(
+                    "the namespace `{}` does not exist ({said}); create it, or correct `namespace`",
+                    place.namespace
+                )
+                .into(),
+            },
+            404 | 405 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
+                reason: format!(
+                    "what answers {place} with status {status} is no API server of Kubernetes ({said}); correct the \
+                     cluster's address"
+                )
+                .into(),
+            },
+            413 => StorageErrorKind::InvalidRequest {
+                reason: format!("the API server takes no request of this size ({said}); store less").into(),
+            },
+            300..=399 => StorageErrorKind::InvalidRequest {
+                reason: format!(
+                    "what answers {place} redirects (status {status}), which an API server does not; correct the cluster's \
+                     address"
+                )
+                .into(),
+            },
+            400..=499 => StorageErrorKind::InvalidRequest {
+                reason: format!("Kubernetes refuses {place} with status {status} ({said})").into(),
+            },
+            _ => StorageErrorKind::Unavailable {
+                reason: format!("Kubernetes answers {place} with status {status} ({said})").into(),
+                retry_after: self.retry_after,
+            },
+        };
+        kind.into()
+    }
+
+    /// Kubernetes' own words in one short line, or that there are none.
+    fn said(&self, hide: &[&str]) -> String {
+        const LONGEST: usize = 400;
+        if self.reason.is_none() {
+            return "the answer is not one of Kubernetes".to_owned();
+        }
+        let words = self.message.split(|c: char| c.is_whitespace() || c.is_control());
+        let mut text = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        for secret in hide.iter().filter(|secret| !secret.is_empty()) {
+            text = text.replace(secret, "[redacted]");
+        }
+        if text.is_empty() {
+            return "without a reason".to_owned();
+        }
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    }
+}
+
+/// An answer with a good status that Kubernetes does not give.
+pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
+    StorageError::corrupted(format!("the answer for {place} is not what Kubernetes gives"))
+}
+
+/// A secret lies under the name that was not written by this library, or not by this store.
+pub(crate) fn in_the_way(place: &Place<'_>) -> StorageError {
+    StorageError::invalid_request(format!(
+        "a secret that this store has not written is in the way of {place}; remove it, or give another `secret_prefix`"
+    ))
+}
+
+/// The secret may be deleted and not changed.
+pub(crate) fn immutable(place: &Place<'_>) -> StorageError {
+    StorageError::invalid_request(format!(
+        "somebody has made the secret immutable, which forbids {place}; delete the credential and store it anew, or set \
+         `replace_immutable`"
+    ))
+}
+
+/// Why no whole answer came.
+pub(crate) fn broken(cause: &(dyn Error + 'static)) -> StorageError {
+    let chain = || std::iter::successors(Some(cause), |error| inner(*error));
+    let tls = chain().find_map(|error| error.downcast_ref::<rustls::Error>());
+    let io = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
+    if let Some(reason) = tls.and_then(untrusted) {
+        return StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into();
+    }
+    if chain().any(|error| error.is::<kube::client::AuthError>()) {
+        // Its text may hold what the program printed, the token among it.
+        return StorageErrorKind::AuthenticationFailed {
+            reason: "the program of the kubeconfig gave no usable token; run `kubectl` with it to see why"
+                .into(),
+        }
+        .into();
+    }
+    let seen: Cow<'static, str> = match (tls, io) {
+        (Some(error), _) => format!("TLS failed: {error}").into(),
+        (None, Some(error)) => error.kind().to_string().into(),
+        (None, None) => "the connection broke".into(),
+    };
+    let unsent = chain()
+        .find_map(|error| error.downcast_ref::<legacy::Error>())
+        .is_some_and(legacy::Error::is_connect);
+    let kind = match unsent {
+        true => StorageErrorKind::Unreachable { reason: seen },
+        false => StorageErrorKind::Unavailable {
+            reason: format!("the connection ended before the answer did ({seen})").into(),
+            retry_after: None,
+        },
+    };
+    kind.into()
+}
+
+/// The cause behind an error; an I/O error keeps it where `source` does not give it.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}
+
+/// Why the server was not believed to be who it says. `None`: another fault of TLS.
+fn untrusted(error: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError as Why;
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let problem = match why {
+        Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        // The second: by one that only has the name of one that is trusted.
+        Why::UnknownIssuer | Why::BadSignature => {
+            "it is signed by no authority that is trusted here; give that authority in the kubeconfig"
+                .to_owned()
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "it is for another host; connect by a name that is in it".to_owned()
+        }
+        Why::Revoked => "it was revoked".to_owned(),
+        other => format!("{other}"),
+    };
+    Some(format!("the API server's certificate is refused: {problem}"))
+}

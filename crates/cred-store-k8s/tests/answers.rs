@@ -1,0 +1,404 @@
+//! Answers that a real API server cannot be made to give at will, each told as what it is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, StorageError,
+    StorageErrorKind, StorageProvider, Stored, Timestamp,
+};
+use cred_provider_kit::CredentialFile;
+use cred_provider_kit::naming::digest;
+use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+const TOKEN: &str = "hunter2hunter2";
+
+/// One answer of a script.
+#[derive(Clone)]
+enum Say {
+    Whole(u16, &'static str, String),
+    /// The connection ends instead.
+    Nothing,
+}
+
+fn say(status: u16, body: impl ToString) -> Say {
+    Say::Whole(status, "", body.to_string())
+}
+
+fn status(code: u16, reason: &str, message: &str) -> Say {
+    let kind = if reason == "NotFound" { "secrets" } else { "" };
+    let details = json!({"kind": kind});
+    say(
+        code,
+        json!({"kind": "Status", "reason": reason, "message": message, "code": code, "details": details}),
+    )
+}
+
+fn absent() -> Say {
+    status(404, "NotFound", "secrets \"nebula-cred-key\" not found")
+}
+
+/// A server that answers by a script, the last line of it for ever, and a provider that asks it.
+struct Scripted {
+    requests: Arc<Mutex<Vec<String>>>,
+    provider: KubernetesSecretsProvider,
+    folder: TempDir,
+    _task: JoinSet<()>,
+}
+
+impl Scripted {
+    async fn answering(script: impl IntoIterator<Item = Say>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let path = folder.path().join("kubeconfig");
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        std::fs::write(&path, kubeconfig(&server, &json!({"tokenFile": "token"})).to_string()).unwrap();
+        let provider = KubernetesSecretsProvider::new(config(&path)).unwrap();
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, script.into_iter().collect(), Arc::clone(&requests)));
+        Self { requests, provider, folder, _task: task }
+    }
+
+    async fn store(&self) -> Result<(), StorageError> {
+        let (data, metadata) = value(1);
+        self.provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await
+    }
+
+    async fn retrieve(&self) -> Result<Stored, StorageError> {
+        self.provider.retrieve(&id(), &CredentialContext::unscoped()).await
+    }
+
+    /// The first lines of the requests so far.
+    fn asked(&self) -> Vec<String> {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|request| request.lines().next().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+fn kubeconfig(server: &str, user: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    })
+}
+
+fn config(path: &Path) -> KubernetesSecretsConfig {
+    KubernetesSecretsConfig::default()
+        .with_kubeconfig_path(path.to_owned())
+        .with_operation_timeout(Duration::from_secs(10))
+        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
+}
+
+/// Reads one request after another, whole, and answers each.
+async fn serve(listener: TcpListener, script: Vec<Say>, requests: Arc<Mutex<Vec<String>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(converse(stream, script.clone(), Arc::clone(&requests)));
+    }
+}
+
+async fn converse(mut stream: TcpStream, script: Vec<Say>, requests: Arc<Mutex<Vec<String>>>) {
+    let mut taken = Vec::new();
+    let mut chunk = vec![0; 64 * 1_024];
+    while let Ok(count @ 1..) = stream.read(&mut chunk).await {
+        taken.extend_from_slice(&chunk[..count]);
+        if !is_whole(&taken) {
+            continue;
+        }
+        let request = String::from_utf8(std::mem::take(&mut taken)).unwrap();
+        let number = {
+            let mut requests = requests.lock().unwrap();
+            requests.push(request);
+            requests.len() - 1
+        };
+        let Some(Say::Whole(status, headers, body)) = script.get(number).or(script.last()) else { return };
+        let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        if stream.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    body.len() >= length.unwrap_or_default()
+}
+
+fn id() -> CredentialId {
+    "key".parse().unwrap()
+}
+
+fn value(number: u8) -> Stored {
+    let key_id: KeyId = "key".parse().unwrap();
+    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![4; 64], [5; 16]);
+    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+}
+
+fn metadata(name: &str, version: u32) -> Value {
+    json!({
+        "name": format!("nebula-cred-{name}"),
+        "uid": "u",
+        "resourceVersion": version.to_string(),
+        "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
+        "annotations": {"cred-rs.github.io/path": name},
+    })
+}
+
+/// A secret as this library writes it.
+fn secret(name: &str, version: u32, number: u8) -> Say {
+    let (data, credential) = value(number);
+    let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
+    say(200, json!({"metadata": metadata(name, version), "data": {"envelope": envelope}}))
+}
+
+fn page(names: &[&str], next: &str) -> Say {
+    let items: Vec<_> = names.iter().map(|name| json!({"metadata": metadata(name, 1)})).collect();
+    say(200, json!({"metadata": {"continue": next}, "items": items}))
+}
+
+#[tokio::test]
+async fn a_constructor_asks_nobody() {
+    let server = Scripted::answering([absent()]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.provider.shutdown().await;
+    assert!(server.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_whose_rest_has_expired_begins_anew_and_keeps_nothing_of_before() {
+    let expired = status(410, "Expired", "The provided continue parameter is too old");
+    let script = [page(&["a", "b"], "next/1=="), expired, page(&["b"], "next/2=="), page(&["c"], "")];
+    let server = Scripted::answering(script).await;
+    let listed = server.provider.list(None, &CredentialContext::unscoped()).await.unwrap();
+    assert_eq!(listed, ["b", "c"].map(|id| id.parse::<CredentialId>().unwrap()));
+    let continued: Vec<_> = server.asked().iter().map(|line| line.contains("continue=next%2F")).collect();
+    assert_eq!(continued, [false, true, false, true]);
+}
+
+#[tokio::test]
+async fn a_list_that_expires_for_ever_ends_in_its_time() {
+    let script = [status(410, "Expired", "too old")];
+    let server = Scripted::answering(script).await;
+    let path = server.folder.path().join("kubeconfig");
+    let hasty = config(&path).with_operation_timeout(Duration::from_secs(1));
+    let provider = KubernetesSecretsProvider::new(hasty).unwrap();
+    let error = provider.list(None, &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out_by_the_header_or_by_the_body() {
+    let in_header = Say::Whole(429, "Retry-After: 3600\r\n", "{}".to_owned());
+    let body =
+        json!({"kind": "Status", "reason": "TooManyRequests", "details": {"retryAfterSeconds": 3_600}});
+    for answer in [in_header, say(429, body)] {
+        let server = Scripted::answering([answer]).await;
+        let error = server.store().await.unwrap_err();
+        let told = StorageErrorKind::Throttled { retry_after: Some(Duration::from_secs(3_600)) };
+        assert_eq!(*error.kind(), told);
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_leaves_a_write_in_doubt_and_a_look_without() {
+    for (code, reason) in [(500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")] {
+        let server =
+            Scripted::answering([absent(), status(code, reason, "etcdserver: request timed out")]).await;
+        let error = server.store().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
+        assert!(error.to_string().contains("etcdserver: request timed out"), "{error}");
+        let server = Scripted::answering([status(code, reason, "not now")]).await;
+        assert!(!matches!(server.store().await.unwrap_err().kind(), StorageErrorKind::InDoubt { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_meets_another_looks_anew() {
+    let conflict = status(409, "Conflict", "the object has been modified");
+    let script = [secret("key", 1, 0), conflict, secret("key", 2, 0), secret("key", 3, 1)];
+    let server = Scripted::answering(script).await;
+    server.store().await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    let verbs: Vec<_> = requests.iter().map(|request| request.split(' ').next().unwrap()).collect();
+    assert_eq!(verbs, ["GET", "PUT", "GET", "PUT"]);
+    assert!(requests[1].contains(r#""resourceVersion":"1""#), "{}", requests[1]);
+    assert!(requests[3].contains(r#""resourceVersion":"2""#), "{}", requests[3]);
+}
+
+#[tokio::test]
+async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
+    let conflict = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
+    let script = [secret("key", 1, 0), conflict, secret("key", 2, 0), say(200, json!({"kind": "Status"}))];
+    let server = Scripted::answering(script).await;
+    server.provider.delete(&id(), &CredentialContext::unscoped()).await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    assert!(requests[1].contains(r#""preconditions":{"resourceVersion":"1","uid":"u"}"#), "{}", requests[1]);
+    assert!(requests[3].contains(r#""preconditions":{"resourceVersion":"2","uid":"u"}"#), "{}", requests[3]);
+}
+
+#[tokio::test]
+async fn a_creation_that_may_still_land_is_no_conflict() {
+    // The first attempt gets no answer; then somebody else's value is found. Once that is deleted, the attempt may land.
+    let exists = status(409, "AlreadyExists", "secrets \"nebula-cred-key\" already exists");
+    let script = [Say::Nothing, exists.clone(), secret("key", 7, 9), secret("key", 7, 9)];
+    let server = Scripted::answering(script).await;
+    let cas = server.provider.compare_and_set().unwrap();
+    let (data, metadata) = value(1);
+    let error = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
+
+    let script = [Say::Nothing, exists.clone(), secret("key", 7, 1)];
+    let server = Scripted::answering(script).await;
+    let cas = server.provider.compare_and_set().unwrap();
+    let (data, metadata) = value(1);
+    let revision = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap();
+    assert_eq!(revision.as_str(), "7", "it was this very write");
+
+    let server = Scripted::answering([exists, secret("key", 7, 9)]).await;
+    let cas = server.provider.compare_and_set().unwrap();
+    let (data, metadata) = value(1);
+    let error = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
+    let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
+    let denied = status(403, "Forbidden", "exceeded quota");
+    let script = [secret("key", 1, 0), immutable, say(200, "{}"), absent(), denied];
+    let server = Scripted::answering(script).await;
+    let path = server.folder.path().join("kubeconfig");
+    let provider = KubernetesSecretsProvider::new(config(&path).with_replace_immutable(true)).unwrap();
+    let (data, metadata) = value(1);
+    let error = provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "the old value is gone: {error:?}");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_exchanged_within_the_operation_where_there_is_another() {
+    let refused = status(401, "Unauthorized", "Unauthorized");
+    let server = Scripted::answering([refused.clone()]).await;
+    let error = server.retrieve().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert_eq!(server.asked().len(), 1, "the same token again would be refused again");
+
+    let server = Scripted::answering([secret("key", 1, 1), refused, secret("key", 1, 1)]).await;
+    server.retrieve().await.unwrap();
+    std::fs::write(server.folder.path().join("token"), "another").unwrap();
+    server.retrieve().await.unwrap();
+    let requests = server.requests.lock().unwrap().clone();
+    let tokens: Vec<_> = requests.iter().map(|request| request.contains("Bearer another")).collect();
+    assert_eq!(tokens, [false, false, true]);
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_token_has_it_hidden() {
+    for code in [400, 401, 403, 500] {
+        let server =
+            Scripted::answering([status(code, "Whatever", &format!("no such thing as {TOKEN}"))]).await;
+        for error in [server.retrieve().await.unwrap_err(), server.store().await.unwrap_err()] {
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("hunter2") && text.contains("[redacted]"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_something_else_is_no_answer_of_kubernetes() {
+    for body in ["<html>welcome</html>", r#"{"metadata":7}"#, ""] {
+        let server = Scripted::answering([say(200, body)]).await;
+        let error = server.retrieve().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
+        assert!(!error.to_string().contains("welcome"), "{error}");
+    }
+    // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a missing namespace is none.
+    let namespace = json!({"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces"}});
+    for answer in [say(404, "<html>not found</html>"), say(404, namespace), say(301, "")] {
+        let server = Scripted::answering([answer]).await;
+        let error = server.retrieve().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error:?}");
+    }
+    let server = Scripted::answering([say(502, "<html>bad gateway</html>")]).await;
+    let error = server.retrieve().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_long_reason_is_cut() {
+    let server = Scripted::answering([status(400, "BadRequest", &"\u{e9}".repeat(10_000))]).await;
+    assert!(server.retrieve().await.unwrap_err().to_string().len() < 1_500);
+}
+
+#[tokio::test]
+async fn a_filter_asks_for_its_labels_and_decides_by_the_envelope() {
+    let (data, credential) = value(1);
+    let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
+    // The server lets one through whose envelope has no such tag.
+    let item = json!({"metadata": metadata("key", 1), "data": {"envelope": envelope}});
+    let server = Scripted::answering([say(200, json!({"metadata": {}, "items": [item]}))]).await;
+    let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
+    assert!(server.provider.list(Some(&filter), &CredentialContext::unscoped()).await.unwrap().is_empty());
+    let asked = server.asked();
+    assert!(
+        asked[0].contains("%2Cenv%3Dprod") && asked[0].contains("%2C%21cred-rs.github.io%2Fscope-1"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_the_callers_is_used_with_its_credentials() {
+    let server = Scripted::answering([secret("key", 1, 1)]).await;
+    let kubeconfig: kube::config::Kubeconfig =
+        serde_json::from_slice::<Value>(&std::fs::read(server.folder.path().join("kubeconfig")).unwrap())
+            .map(|mut text| {
+                text["users"][0]["user"] = json!({"token": "of-the-caller"});
+                serde_json::from_value(text).unwrap()
+            })
+            .unwrap();
+    let mut sdk = kube::Config::try_from(kubeconfig).unwrap();
+    sdk.default_retry = false;
+    let client = kube::Client::try_from(sdk).unwrap();
+    let provider =
+        KubernetesSecretsProvider::with_client(KubernetesSecretsConfig::default(), client).unwrap();
+    assert_eq!(provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap(), value(1));
+    let requests = server.requests.lock().unwrap().clone();
+    assert!(requests[0].to_lowercase().contains("authorization: bearer of-the-caller"), "{}", requests[0]);
+    drop(provider);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut sdk = kube::Config::new(format!("http://{address}").parse().unwrap());
+    sdk.default_retry = false;
+    let client = kube::Client::try_from(sdk).unwrap();
+    let config = KubernetesSecretsConfig::default()
+        .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10));
+    let provider = KubernetesSecretsProvider::with_client(config, client).unwrap();
+    let error = provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
+}

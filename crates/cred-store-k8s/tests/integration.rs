@@ -1,0 +1,26 @@
+//! The contract, the rights, and what a real API server refuses, loses and forgets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so by a panic, and JSON has no other way in"
+)]
+
+#[path = "integration/admin.rs"]
+mod admin;
+#[path = "integration/contract.rs"]
+mod contract;
+#[path = "integration/faults.rs"]
+mod faults;
+#[path = "integration/foreign.rs"]
+mod foreign;
+#[path = "integration/lifecycle.rs"]
+mod lifecycle;
+#[path = "integration/lists.rs"]
+mod lists;
+#[path = "integration/refusals.rs"]
+mod refusals;
+#[path = "integration/relay.rs"]
+mod relay;
+#[path = "integration/server.rs"]
+mod server;

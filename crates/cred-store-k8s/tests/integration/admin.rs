@@ -1,0 +1,165 @@
+//! Kubernetes as its administrator sees it: namespaces, roles and raw secrets, past the provider.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use cred_core::{
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, ExposeSecret, KeyId, RetryPolicy,
+    StorageError, StorageProvider, Stored, Timestamp,
+};
+use cred_store_k8s::KubernetesSecretsConfig;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+/// A cluster, with the right to everything.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    client: kube::Client,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) server: SocketAddr,
+    pub(crate) ca: PathBuf,
+    pub(crate) token: String,
+}
+
+impl Admin {
+    /// The cluster that `cargo xtask test-integration` has started or was given.
+    pub(crate) async fn new() -> Self {
+        Self::of(&PathBuf::from(variable("CRED_TEST_K8S_KUBECONFIG"))).await
+    }
+
+    pub(crate) async fn of(path: &Path) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let kubeconfig = Kubeconfig::read_from(path).unwrap();
+        let cluster = kubeconfig.clusters[0].cluster.clone().unwrap();
+        let user = kubeconfig.auth_infos[0].auth_info.clone().unwrap();
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let (_, host) = cluster.server.as_deref().unwrap().split_once("://").unwrap();
+        Self {
+            client: config.try_into().unwrap(),
+            kubeconfig: path.to_owned(),
+            server: std::net::ToSocketAddrs::to_socket_addrs(host).unwrap().next().unwrap(),
+            ca: cluster.certificate_authority.unwrap().into(),
+            token: user.token.unwrap().expose_secret().to_owned(),
+        }
+    }
+
+    /// Asks, and gives status and answer.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        self.send(method, path, kind, body.map(|body| body.to_string()).unwrap_or_default()).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, kind: &str, body: String) -> (u16, Value) {
+        let request = http::Request::builder().method(method).uri(path).header("Content-Type", kind);
+        let answer = self.client.send(request.body(Body::from(body.into_bytes())).unwrap()).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// Asks a server that may not be there; gives the status.
+    pub(crate) async fn try_ask(&self, path: &str) -> Option<u16> {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        self.client.send(request).await.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// Asks for something that must be done.
+    pub(crate) async fn done(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let (status, answer) = self.ask(method, path, body).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// A namespace of its own.
+    pub(crate) async fn namespace(&self) -> String {
+        let name = format!("test-{}", fresh());
+        self.done("POST", "/api/v1/namespaces", Some(json!({"metadata": {"name": name}}))).await;
+        name
+    }
+
+    /// A secret as somebody else would make it.
+    pub(crate) async fn secret(&self, namespace: &str, metadata: Value) -> Value {
+        let body = json!({"metadata": metadata, "data": {"password": BASE64_STANDARD.encode("hunter2")}});
+        self.done("POST", &secrets(namespace, ""), Some(body)).await
+    }
+
+    pub(crate) async fn edit(&self, namespace: &str, name: &str, patch: Value) -> Value {
+        self.done("PATCH", &secrets(namespace, name), Some(patch)).await
+    }
+
+    /// A provider's configuration over a namespace of its own.
+    pub(crate) async fn config(&self) -> KubernetesSecretsConfig {
+        KubernetesSecretsConfig::default()
+            .with_kubeconfig_path(self.kubeconfig.clone())
+            .with_namespace(self.namespace().await)
+            .with_retry_policy(quick())
+    }
+}
+
+/// A kubeconfig of one user: `user` are its fields, `server` is a URL.
+pub(crate) fn kubeconfig(folder: &Path, server: &str, ca: Option<&Path>, user: Value) -> PathBuf {
+    let path = folder.join(format!("kubeconfig-{}", fresh()));
+    let mut cluster = json!({"server": server});
+    if let Some(ca) = ca {
+        cluster["certificate-authority"] = ca.to_str().unwrap().into();
+    }
+    let text = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    });
+    std::fs::write(&path, text.to_string()).unwrap();
+    path
+}
+
+/// Where a secret is, or all of a namespace.
+pub(crate) fn secrets(namespace: &str, name: &str) -> String {
+    let slash = if name.is_empty() { "" } else { "/" };
+    format!("/api/v1/namespaces/{namespace}/secrets{slash}{name}")
+}
+
+pub(crate) fn value(number: u8) -> Stored {
+    let key_id: KeyId = "key".parse().unwrap();
+    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 256], [5; 16]);
+    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+}
+
+pub(crate) fn id(text: &str) -> CredentialId {
+    text.parse().unwrap()
+}
+
+pub(crate) fn unscoped() -> CredentialContext {
+    CredentialContext::unscoped()
+}
+
+pub(crate) async fn store(
+    provider: &impl StorageProvider,
+    name: &str,
+    number: u8,
+) -> Result<(), StorageError> {
+    let (data, metadata) = value(number);
+    provider.store(&id(name), data, metadata, &unscoped()).await
+}
+
+/// Retries within tenths of a second.
+pub(crate) fn quick() -> RetryPolicy {
+    RetryPolicy::default().with_base_delay_ms(20).with_max_delay_ms(200)
+}
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test-integration k8s`"))
+}
+
+/// A name that nobody else has.
+pub(crate) fn fresh() -> String {
+    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
+}

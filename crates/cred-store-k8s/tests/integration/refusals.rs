@@ -1,0 +1,199 @@
+//! What a real API server refuses, and how it is told.
+
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind, StorageProvider};
+use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::admin::{Admin, fresh, id, kubeconfig, store, unscoped, value};
+
+const VERBS: [&str; 5] = ["get", "list", "create", "update", "delete"];
+
+/// The role of the crate's documentation, to the letter, for the user `nobody`.
+async fn grant(admin: &Admin, namespace: &str, without: Option<&str>) {
+    let role = include_str!("../../role.yaml").to_owned();
+    let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
+    let (status, mut role) = admin.send("POST", &format!("{base}/roles"), "application/yaml", role).await;
+    assert_eq!(status, 201, "{role}");
+    assert_eq!(role["rules"][0]["verbs"], json!(VERBS));
+    if let Some(without) = without {
+        role["rules"][0]["verbs"].as_array_mut().unwrap().retain(|verb| verb != without);
+        admin.done("PUT", &format!("{base}/roles/cred"), Some(role)).await;
+    }
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "metadata": {"name": "cred"},
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "cred"},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}],
+    });
+    admin.done("POST", &format!("{base}/rolebindings"), Some(binding)).await;
+}
+
+/// Until the API server has seen a new binding, which takes it a moment.
+async fn granted(what: &str, mut may: impl AsyncFnMut() -> Result<(), StorageError>) {
+    let begun = Instant::now();
+    while let Err(error) = may().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}: {error}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn nobody(config: &KubernetesSecretsConfig) -> KubernetesSecretsProvider {
+    KubernetesSecretsProvider::new(config.clone().with_context("nobody".to_owned())).unwrap()
+}
+
+/// Everything that a provider can do, with the verb that each step needs first.
+async fn use_it(provider: &KubernetesSecretsProvider) -> [(&'static str, Option<StorageError>); 6] {
+    let key = id("key");
+    let looked = provider.retrieve(&key, &unscoped()).await.err().filter(|error| !error.is_not_found());
+    let listed = provider.list(None, &unscoped()).await.err();
+    let (data, metadata) = value(1);
+    let cas = provider.compare_and_set().unwrap();
+    let fresh = id(&fresh());
+    let created = cas.store_if(&fresh, data, metadata, None, &unscoped()).await.err();
+    let updated = store(provider, "key", 2).await.err();
+    let deleted = provider.delete(&key, &unscoped()).await.err();
+    let connected = provider.connect().await.err();
+    [
+        ("get", looked),
+        ("list", listed),
+        ("create", created),
+        ("update", updated),
+        ("delete", deleted),
+        ("list", connected),
+    ]
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn the_role_of_the_documentation_is_enough() {
+    let admin = Admin::new().await;
+    let config = admin.config().await;
+    grant(&admin, &config.namespace, None).await;
+    let provider = nobody(&config);
+    granted("the role", async || provider.connect().await).await;
+    store(&provider, "key", 1).await.unwrap();
+    for (verb, error) in use_it(&provider).await {
+        assert!(error.is_none(), "{verb}: {error:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn each_verb_is_needed_and_its_absence_is_told_with_resource_namespace_and_user() {
+    let admin = Admin::new().await;
+    for missing in VERBS {
+        let config = admin.config().await;
+        let owner = KubernetesSecretsProvider::new(config.clone()).unwrap();
+        store(&owner, "key", 1).await.unwrap();
+        grant(&admin, &config.namespace, Some(missing)).await;
+        let provider = nobody(&config);
+        granted(missing, async || match missing {
+            "list" => provider.exists(&id("key"), &unscoped()).await.map(drop),
+            _ => provider.connect().await,
+        })
+        .await;
+        let mut refused = 0;
+        for (verb, error) in use_it(&provider).await {
+            // What begins with a look fails there.
+            let needs = [verb, if verb == "list" || verb == "create" { verb } else { "get" }];
+            let Some(error) = error else {
+                assert!(!needs.contains(&missing), "`{verb}` was done without `{missing}`");
+                continue;
+            };
+            refused += 1;
+            assert!(needs.contains(&missing), "without `{missing}`, `{verb}`: {error}");
+            assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
+            let text = error.to_string();
+            for word in [missing, "secrets", &config.namespace, "User \"nobody\""] {
+                assert!(text.contains(word), "`{word}` is not in: {text}");
+            }
+            assert!(!error.may_have_written(), "{error}");
+        }
+        assert!(refused > 0, "nothing needs `{missing}`");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn a_missing_namespace_is_told_by_whoever_stores_in_it() {
+    let admin = Admin::new().await;
+    let namespace = format!("nowhere-{}", fresh());
+    let config = admin.config().await.with_namespace(&namespace);
+    let provider = KubernetesSecretsProvider::new(config).unwrap();
+    let error = store(&provider, "key", 1).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("the namespace `{namespace}` does not exist")), "{error}");
+    assert!(provider.retrieve(&id("key"), &unscoped()).await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn a_token_that_is_none_is_no_missing_right_and_is_not_repeated() {
+    let admin = Admin::new().await;
+    let config = admin.config().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("https://{}", admin.server);
+    let file = folder.path().join("token");
+    std::fs::write(&file, "hunter2-hunter2\n").unwrap();
+    for user in [json!({"token": "hunter2-hunter2"}), json!({"tokenFile": file.to_str()})] {
+        let path = kubeconfig(folder.path(), &server, Some(&admin.ca), user);
+        let provider = KubernetesSecretsProvider::new(config.clone().with_kubeconfig_path(path)).unwrap();
+        let error = store(&provider, "key", 1).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+        let text = format!("{error} {error:?} {provider:?}");
+        assert!(!error.may_have_written() && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn an_authority_that_nobody_gave_is_not_trusted() {
+    let admin = Admin::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("https://{}", admin.server);
+    let path = kubeconfig(folder.path(), &server, None, json!({"token": admin.token}));
+    let config = admin.config().await.with_kubeconfig_path(path);
+    match KubernetesSecretsProvider::new(config) {
+        Ok(provider) => {
+            let error = store(&provider, "key", 1).await.unwrap_err();
+            assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+            assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+        }
+        // A machine without any authorities says so at once.
+        Err(error) => assert!(error.to_string().contains("authorities"), "{error}"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn a_program_of_the_kubeconfig_gives_the_token_and_its_failure_is_told() {
+    let admin = Admin::new().await;
+    let config = admin.config().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = format!("https://{}", admin.server);
+    let credential = |token: &str| -> Value {
+        json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}})
+    };
+    let program = |script: &str| {
+        let exec = json!({
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", script],
+            "interactiveMode": "Never",
+        });
+        let path = kubeconfig(folder.path(), &server, Some(&admin.ca), json!({"exec": exec}));
+        KubernetesSecretsProvider::new(config.clone().with_kubeconfig_path(path)).unwrap()
+    };
+    store(&program(&format!("echo '{}'", credential(&admin.token))), "key", 1).await.unwrap();
+    for script in ["echo hunter2; exit 1", "echo hunter2", "exec /does/not/exist"] {
+        let error = store(&program(script), "key", 1).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
+        assert!(
+            error.to_string().contains("program") && !format!("{error:?}").contains("hunter2"),
+            "{error:?}"
+        );
+    }
+}

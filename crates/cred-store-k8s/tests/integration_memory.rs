@@ -1,0 +1,53 @@
+//! The memory that a list of 10,000 secrets takes, in a process of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+// Only a part of what the other tests know of an administrator.
+#![allow(dead_code, reason = "a module of another program")]
+
+#[path = "integration/admin.rs"]
+#[allow(clippy::indexing_slicing, reason = "JSON has no other way in")]
+mod admin;
+
+use std::collections::HashMap;
+
+use cred_core::StorageProvider;
+use cred_store_k8s::KubernetesSecretsProvider;
+use futures_util::StreamExt;
+
+use admin::{Admin, id, unscoped, value};
+
+const SECRETS: usize = 10_000;
+/// Of each secret: annotations that a list has to read and need not keep.
+const ANNOTATED: usize = 4 * 1_024;
+
+/// The most memory that this process ever had, in bytes.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1_024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn ten_thousand_secrets_are_listed_in_bounded_memory() {
+    let admin = Admin::new().await;
+    let annotations = HashMap::from([("note".to_owned(), "x".repeat(ANNOTATED))]);
+    let config = admin.config().await.with_default_annotations(annotations);
+    let provider = KubernetesSecretsProvider::new(config).unwrap();
+    let ids: Vec<_> = (0..SECRETS).map(|number| id(&format!("key-{number}"))).collect();
+    futures_util::stream::iter(&ids)
+        .for_each_concurrent(16, |id| {
+            let provider = &provider;
+            async move {
+                let (data, metadata) = value(1);
+                provider.store(id, data, metadata, &unscoped()).await.unwrap();
+            }
+        })
+        .await;
+    let before = peak();
+    let listed = provider.list(None, &unscoped()).await.unwrap();
+    assert_eq!(listed.len(), SECRETS);
+    let grown = peak() - before;
+    let read = SECRETS * ANNOTATED;
+    eprintln!("memory: {read} bytes and more were read, the process grew by {grown}");
+    assert!(grown < read / 4, "a list of {SECRETS} secrets took {grown} bytes");
+}
