@@ -16,7 +16,7 @@ static BACKENDS: [Backend; 5] = [
     Backend { name: "aws", package: "cred-store-aws", servers: &["moto", "toxiproxy"] },
     // No emulator can be installed from a registry: its tests bring a double of the protocol of their own.
     Backend { name: "azure", package: "cred-store-azure", servers: &[] },
-    Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "toxiproxy"] },
+    Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"] },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Backend> {

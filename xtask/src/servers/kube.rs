@@ -64,7 +64,10 @@ pub(super) fn plan(setup: &Setup<'_>) -> Result<Plan> {
         ca: Some(ca),
         header: Some(format!("Authorization: Bearer {admin}")),
     };
-    let environment = vec![("CRED_TEST_K8S_KUBECONFIG".to_owned(), text(&config))];
+    let mut environment = vec![("CRED_TEST_K8S_KUBECONFIG".to_owned(), text(&config))];
+    // A test that restarts an API server, or signs for one, starts it itself: this one is everybody's.
+    environment
+        .extend(setup.words.first().map(|program| ("CRED_TEST_K8S_PROGRAM".to_owned(), program.clone())));
     Ok(Plan { args: args.into(), variables: Vec::new(), environment, ready })
 }
 
@@ -125,9 +128,12 @@ mod tests {
     fn the_kubeconfig_has_a_context_for_each_user_and_matches_the_tokens() {
         let folder = tempfile::tempdir().unwrap();
         let environment = vec![(ETCD.to_owned(), "http://127.0.0.1:1".to_owned())];
-        let plan = plan(&Setup { folder: folder.path(), environment: &environment }).unwrap();
-        let [(name, path)] = plan.environment.as_slice() else { panic!("one variable") };
+        let words = ["/x/kube-apiserver".to_owned()];
+        let setup = Setup { folder: folder.path(), environment: &environment, words: &words };
+        let plan = plan(&setup).unwrap();
+        let [(name, path), program] = plan.environment.as_slice() else { panic!("two variables") };
         assert_eq!(name, "CRED_TEST_K8S_KUBECONFIG");
+        assert_eq!(*program, ("CRED_TEST_K8S_PROGRAM".to_owned(), words[0].clone()));
         let config = fs::read_to_string(path).unwrap();
         let tokens = fs::read_to_string(folder.path().join("tokens.csv")).unwrap();
         for (line, user) in tokens.lines().zip(["admin", "nobody"]) {
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn without_etcd_there_is_no_plan() {
-        let setup = Setup { folder: Path::new("x"), environment: &Vec::new() };
+        let setup = Setup { folder: Path::new("x"), environment: &Vec::new(), words: &[] };
         assert!(plan(&setup).is_err());
     }
 }

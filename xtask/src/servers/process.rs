@@ -31,6 +31,8 @@ pub(super) struct Setup<'a> {
     pub(super) folder: &'a Path,
     /// Of the servers that are up already.
     pub(super) environment: &'a Environment,
+    /// The program and its first words.
+    pub(super) words: &'a [String],
 }
 
 /// How to start a server, and how to reach it.
@@ -88,7 +90,7 @@ impl Process {
         folder: &Path,
         lock: Option<&Path>,
     ) -> Result<(Self, Environment)> {
-        let plan = (server.plan)(&Setup { folder, environment })?;
+        let plan = (server.plan)(&Setup { folder, environment, words: &program.words })?;
         let (word, first) = program.words.split_first().context("no program")?;
         let mut command = Command::new(word);
         command.args(first).args(&plan.args).current_dir(folder);
