@@ -58,7 +58,7 @@ pub const VAULT: TagRules = TagRules {
 /// ([labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/), which allow a longer prefix). Their
 /// number is bounded by the object's size alone.
 pub const KUBERNETES: TagRules = TagRules {
-    max_count: Tags::MAX_COUNT,
+    max_count: usize::MAX,
     max_key_len: 63,
     max_value_len: 63,
     key: |key| match key.split_once('/') {
@@ -185,6 +185,15 @@ mod tests {
         for value in [".v", "v_", "é", &"v".repeat(64)] {
             assert!(!takes(&KUBERNETES, "k", value), "{value}");
         }
+    }
+
+    #[test]
+    fn labels_of_kubernetes_are_not_counted() {
+        let own = (0..200).map(|number| (format!("own-{number}"), String::new())).collect();
+        let most = (0..Tags::MAX_COUNT).map(|number| (format!("t{number}"), String::new()));
+        let most = Tags::try_from(most.collect::<BTreeMap<_, _>>()).unwrap();
+        assert_eq!(KUBERNETES.project(&most, &own).unwrap().len(), 200 + Tags::MAX_COUNT);
+        assert_eq!(KUBERNETES.bound(Limits::none(), own.len()).max_tags, Some(Tags::MAX_COUNT));
     }
 
     #[test]
