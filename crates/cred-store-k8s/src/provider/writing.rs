@@ -25,8 +25,8 @@ pub(super) struct Draft {
 }
 
 /// What lies under a credential's name.
-enum Place {
-    Free,
+enum Occupant {
+    Nobody,
     Ours(Metadata),
 }
 
@@ -60,12 +60,12 @@ impl Inner {
         loop {
             let seen = self.look(wire, path, "update").await?;
             let written = match &seen {
-                Place::Free => self.write_new(wire, draft).await?,
-                Place::Ours(seen) => self.write_over(wire, draft, seen).await?,
+                Occupant::Nobody => self.write_new(wire, draft).await?,
+                Occupant::Ours(seen) => self.write_over(wire, draft, seen).await?,
             };
             match (written, seen) {
                 (Written::Done(_), _) => return Ok(()),
-                (Written::Immutable, Place::Ours(seen)) if self.replace_immutable => {
+                (Written::Immutable, Occupant::Ours(seen)) if self.replace_immutable => {
                     self.take_away(wire, &seen).await?;
                     taken_away = true;
                 }
@@ -92,9 +92,9 @@ impl Inner {
         expected: &Revision,
     ) -> Result<Revision, StorageError> {
         let seen = match self.look(wire, path, "update").await? {
-            Place::Ours(seen) if seen.identity.version() == expected.as_str() => seen,
-            Place::Ours(_) => return Err(StorageError::conflict("another revision is stored")),
-            Place::Free => return Err(StorageError::conflict("nothing is stored there any more")),
+            Occupant::Ours(seen) if seen.identity.version() == expected.as_str() => seen,
+            Occupant::Ours(_) => return Err(StorageError::conflict("another revision is stored")),
+            Occupant::Nobody => return Err(StorageError::conflict("nothing is stored there any more")),
         };
         match self.write_over(wire, draft, &seen).await? {
             Written::Done(version) => Ok(Revision::new(version)),
@@ -136,8 +136,8 @@ impl Inner {
         // An attempt without an answer may still land once what is there is deleted: it stays in doubt.
         nothing_done(wire);
         match self.look(wire, path, "create").await? {
-            Place::Ours(_) => Err(StorageError::conflict("something is stored there already")),
-            Place::Free => {
+            Occupant::Ours(_) => Err(StorageError::conflict("something is stored there already")),
+            Occupant::Nobody => {
                 Err(StorageError::conflict("it was stored and deleted by somebody else meanwhile"))
             }
         }
@@ -165,10 +165,10 @@ impl Inner {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
         verb: &'static str,
-    ) -> Result<Place, StorageError> {
+    ) -> Result<Occupant, StorageError> {
         let name = &self.marks.name(path);
         match wire.read(|_| self.client.look(name)).await? {
-            None => Ok(Place::Free),
+            None => Ok(Occupant::Nobody),
             Some(seen) if !self.marks.owns(&seen.identity, path) => {
                 Err(in_the_way(&self.client.place(verb, Some(name))))
             }
@@ -176,7 +176,7 @@ impl Inner {
             Some(seen) if seen.identity.is_terminating() => Err(StorageError::busy(
                 "its secret was deleted and stays until others have taken their finalizers from it",
             )),
-            Some(seen) => Ok(Place::Ours(seen)),
+            Some(seen) => Ok(Occupant::Ours(seen)),
         }
     }
 

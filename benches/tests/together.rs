@@ -1,0 +1,141 @@
+//! Every backend in one program: built with the features that each asks for, and used, the remote ones over TLS.
+//!
+//! Two of their SDKs with their default features bring two providers of cryptography for rustls, which then panics at the first
+//! connection. A new backend is a function here and a line in `remotes`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cred_core::{Credential, StorageProvider};
+use cred_manager::CredentialManager;
+use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+use cred_store_memory::MemoryStorageProvider;
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+type Provider = Arc<dyn StorageProvider>;
+
+/// Backends that are a server somewhere.
+fn remotes(server: &Server) -> Vec<(&'static str, Provider)> {
+    vec![("vault", vault(server)), ("kubernetes", kubernetes(server))]
+}
+
+fn vault(server: &Server) -> Provider {
+    let config = VaultConfig::default()
+        .with_address(&server.address)
+        .with_ca_cert(server.authority.clone())
+        .with_auth_method(VaultAuthMethod::token("token".into()));
+    Arc::new(HashiCorpVaultProvider::new(config).unwrap())
+}
+
+fn kubernetes(server: &Server) -> Provider {
+    let path = server.authority.with_file_name("kubeconfig");
+    let (address, authority) = (&server.address, server.authority.display());
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\nclusters:\n- name: x\n  cluster: {{server: \"{address}\", \
+         certificate-authority: \"{authority}\"}}\nusers:\n- {{name: x, user: {{token: token}}}}\ncontexts:\n- {{name: x, context: \
+         {{cluster: x, user: x}}}}\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    Arc::new(
+        KubernetesSecretsProvider::new(KubernetesSecretsConfig::default().with_kubeconfig_path(path))
+            .unwrap(),
+    )
+}
+
+fn manager(storage: Provider, folder: &Path) -> CredentialManager {
+    let key = folder.join("key");
+    if !key.exists() {
+        SealingKey::create_file(&key).unwrap();
+    }
+    let keys = KeyRing::from_key_file("main".parse().unwrap(), &key).unwrap();
+    CredentialManager::builder().storage(storage).keys(Arc::new(keys)).build()
+}
+
+#[tokio::test]
+async fn every_backend_works_in_one_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = "key".parse().unwrap();
+
+    let local = LocalStorageConfig::default().with_base_path(folder.path().join("store"));
+    let local: Provider = Arc::new(LocalStorageProvider::new(local).unwrap());
+    for (name, storage) in [
+        ("memory", Arc::new(MemoryStorageProvider::new(Default::default()).unwrap()) as Provider),
+        ("local", local),
+    ] {
+        let manager = manager(storage, folder.path());
+        manager.store(&id, Credential::api_key("sk_live_example")).await.unwrap();
+        assert!(manager.retrieve(&id).await.unwrap().is_some(), "{name}");
+    }
+
+    let server = Server::start(folder.path()).await;
+    for (name, storage) in remotes(&server) {
+        let before = server.requests.load(Ordering::SeqCst);
+        let found = manager(storage, folder.path()).retrieve(&id).await;
+        assert!(found.unwrap().is_none(), "{name}");
+        assert!(server.requests.load(Ordering::SeqCst) > before, "{name} has not asked over TLS");
+    }
+}
+
+/// Says to everybody, over TLS, that nothing is there: in the words of each backend at once.
+struct Server {
+    address: String,
+    authority: PathBuf,
+    requests: Arc<AtomicUsize>,
+    _task: JoinSet<()>,
+}
+
+const ABSENT: &str = r#"{"errors":[],"kind":"Status","reason":"NotFound","details":{"kind":"secrets"}}"#;
+
+impl Server {
+    async fn start(folder: &Path) -> Self {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let authority = folder.join("ca.pem");
+        std::fs::write(&authority, key.cert.pem()).unwrap();
+        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
+        // Not the process's default: which one that becomes is what the backends are tested for.
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], private)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&requests);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
+                connections.spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let mut request = vec![0; 16 * 1_024];
+                    // A read has no body, so it comes in one piece.
+                    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                        counter.fetch_add(1, Ordering::SeqCst);
+                        let head =
+                            format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n", ABSENT.len());
+                        let answer = format!("{head}{ABSENT}");
+                        if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err()
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, authority, requests, _task: task }
+    }
+}
