@@ -26,6 +26,11 @@ pub trait Remote: Send + Sync {
     /// 200 ms between them.
     async fn provider(&self, through: SocketAddr) -> Arc<dyn StorageProvider>;
 
+    /// How many requests a store of what is there already makes before the one that writes; 0 by default.
+    fn looks(&self) -> usize {
+        0
+    }
+
     /// How the server says "not now" in its own words: a body for the status 503, and for 429.
     fn refusal(&self) -> String;
 }
@@ -157,7 +162,7 @@ async fn a_stalled_read_ends_in_its_time(t: Trial) {
 }
 
 async fn a_stalled_write_ends_in_its_time_and_in_doubt(t: Trial) {
-    t.proxy.fail_always(Fault::Stall);
+    t.proxy.fail_all_after(t.remote.looks(), Fault::Stall);
     let error = refused(t.store(1).await, "a store without an answer");
     is(&error, matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "in doubt");
     // The proxy has passed nothing on.
@@ -239,7 +244,7 @@ async fn a_store_whose_answer_is_lost_is_done_by_another_attempt(t: Trial) {
 }
 
 async fn a_store_whose_answers_are_all_lost_is_in_doubt(t: Trial) {
-    t.proxy.fail_always(Fault::LoseAnswer);
+    t.proxy.fail_all_after(t.remote.looks(), Fault::LoseAnswer);
     let error = refused(t.store(1).await, "a store whose answers are all lost");
     is(&error, matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "in doubt");
     // It had its effect, which the provider cannot know.

@@ -105,6 +105,11 @@ impl Proxy {
         self.fail(fault, skip, Some(1));
     }
 
+    /// Lets so many requests through and breaks every one after them.
+    pub fn fail_all_after(&self, skip: usize, fault: Fault) {
+        self.fail(fault, skip, None);
+    }
+
     /// Breaks so many requests.
     pub fn fail_times(&self, fault: Fault, times: usize) {
         self.fail(fault, 0, Some(times));
