@@ -189,7 +189,8 @@ impl Answer {
         #[derive(Deserialize)]
         struct List<T> {
             metadata: ListMetadata,
-            items: Vec<T>,
+            /// `null` where there is none.
+            items: Option<Vec<T>>,
         }
         #[derive(Deserialize)]
         struct ListMetadata {
@@ -197,7 +198,7 @@ impl Answer {
         }
         let List { metadata, items } = serde_json::from_slice::<List<T>>(&self.body).ok()?;
         let next = metadata.r#continue.filter(|next| !next.is_empty());
-        Some(Page { items: items.into_iter().map(item).collect(), next })
+        Some(Page { items: items.into_iter().flatten().map(item).collect(), next })
     }
 
     pub(super) fn refusal(&self) -> Refusal {

@@ -46,6 +46,10 @@ impl Remote for Kubernetes {
         Arc::new(KubernetesSecretsProvider::new(config).unwrap())
     }
 
+    fn looks(&self) -> usize {
+        1
+    }
+
     fn refusal(&self) -> String {
         r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"not now","reason":"ServiceUnavailable"}"#
             .to_owned()

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -31,12 +32,10 @@ impl ApiServer {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let der = key.to_pkcs8v1().unwrap();
-        let pem = BASE64_STANDARD.encode(der.as_ref());
-        let lines: Vec<_> =
-            pem.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        std::fs::write(folder.path().join("key.pem"), pem).unwrap();
+        let private = pem("PRIVATE KEY", key.to_pkcs8v1().unwrap().as_ref());
+        let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+        std::fs::write(folder.path().join("private.pem"), private).unwrap();
+        std::fs::write(folder.path().join("public.pem"), pem("PUBLIC KEY", public.as_ref())).unwrap();
         let token = fresh();
         std::fs::write(folder.path().join("tokens.csv"), format!("{token},admin,1,\"system:masters\"\n"))
             .unwrap();
@@ -105,6 +104,12 @@ impl ApiServer {
     }
 }
 
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = BASE64_STANDARD.encode(der);
+    let lines: Vec<_> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
 fn spawn(folder: &Path, port: u16, prefix: &str) -> Child {
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
@@ -116,8 +121,8 @@ fn spawn(folder: &Path, port: u16, prefix: &str) -> Child {
             format!("--secure-port={port}"),
             format!("--cert-dir={}", file("certificates")),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", file("key.pem")),
-            format!("--service-account-signing-key-file={}", file("key.pem")),
+            format!("--service-account-key-file={}", file("public.pem")),
+            format!("--service-account-signing-key-file={}", file("private.pem")),
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={}", file("tokens.csv")),
             "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
