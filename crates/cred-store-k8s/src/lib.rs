@@ -25,6 +25,7 @@
 //! | one label for each tag | the tag: what filters select by, before they look into the envelope |
 //! | annotation `cred-rs.github.io/path` | the path, exactly |
 //! | annotation `cred-rs.github.io/metadata` | times and version, for who looks at it; nothing is decided by it |
+//! | annotation `cred-rs.github.io/write` | another random number with each write, so that each makes a new version |
 //!
 //! So a tag must be what Kubernetes takes as a label: up to 63 of `A-Z a-z 0-9 - _ .`, a letter or digit at either end. Another one is
 //! refused, never dropped. Tags can be read by everybody who may list secrets.

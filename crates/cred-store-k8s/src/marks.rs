@@ -18,6 +18,10 @@ pub(crate) const PATH: &str = "cred-rs.github.io/path";
 /// The annotation with what the envelope says of the credential, for who looks at the secret. Nothing is decided by it.
 const METADATA: &str = "cred-rs.github.io/metadata";
 
+/// The annotation that no two writes have in common: Kubernetes takes a write that changes nothing for none, and its secret would keep
+/// its version.
+const WRITE: &str = "cred-rs.github.io/write";
+
 /// Whether a key is one of this library's own.
 pub(crate) fn is_own(key: &str) -> bool {
     key.starts_with(DOMAIN)
@@ -81,6 +85,7 @@ impl Marks {
         let mut annotations = self.annotations.clone();
         annotations.insert(PATH.to_owned(), path.to_string());
         annotations.insert(METADATA.to_owned(), summary(metadata));
+        annotations.insert(WRITE.to_owned(), format!("{:016x}", fastrand::u64(..)));
         Ok(Marked { labels, annotations })
     }
 

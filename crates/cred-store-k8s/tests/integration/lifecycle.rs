@@ -25,7 +25,7 @@ fn now() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
 async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_working() {
-    let server = ApiServer::start().await;
+    let server = ApiServer::start(&[]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let namespace = admin.namespace().await;
     let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
@@ -111,7 +111,7 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
 async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing() {
-    let mut server = ApiServer::start().await;
+    let mut server = ApiServer::start(&[]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let config = admin.config().await.with_operation_timeout(Duration::from_secs(60));
     // Patient enough for a restart.

@@ -21,6 +21,8 @@ pub(crate) struct ApiServer {
     folder: TempDir,
     port: u16,
     prefix: String,
+    /// Arguments besides the usual ones.
+    args: &'static [&'static str],
     /// Signs the tokens of service accounts.
     key: EcdsaKeyPair,
     process: Child,
@@ -28,7 +30,7 @@ pub(crate) struct ApiServer {
 }
 
 impl ApiServer {
-    pub(crate) async fn start() -> Self {
+    pub(crate) async fn start(args: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
@@ -43,8 +45,8 @@ impl ApiServer {
         let ca = folder.path().join("certificates/apiserver.crt");
         let kubeconfig = kubeconfig(folder.path(), &server, Some(&ca), json!({"token": token}));
         let prefix = format!("/test-{}", fresh());
-        let process = spawn(folder.path(), port, &prefix);
-        let server = Self { folder, port, prefix, key, process, kubeconfig };
+        let process = spawn(folder.path(), port, &prefix, args);
+        let server = Self { folder, port, prefix, args, key, process, kubeconfig };
         server.ready().await;
         server
     }
@@ -60,7 +62,7 @@ impl ApiServer {
 
     /// Starts it again, over what it had.
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn(self.folder.path(), self.port, &self.prefix);
+        self.process = spawn(self.folder.path(), self.port, &self.prefix, self.args);
         self.ready().await;
     }
 
@@ -110,7 +112,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-fn spawn(folder: &Path, port: u16, prefix: &str) -> Child {
+fn spawn(folder: &Path, port: u16, prefix: &str, args: &[&str]) -> Child {
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     Command::new(variable("CRED_TEST_K8S_PROGRAM"))
@@ -129,6 +131,7 @@ fn spawn(folder: &Path, port: u16, prefix: &str) -> Child {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--anonymous-auth=false".to_owned(),
         ])
+        .args(args)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
