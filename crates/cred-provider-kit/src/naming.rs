@@ -90,8 +90,7 @@ impl Names {
         match too_long || (self.rules.unusable)(&readable) {
             false => PhysicalName { text: readable, hashed: false },
             true => {
-                let Self { rules, prefix } = self;
-                let text = format!("{prefix}{}{}", rules.alphabet.hashed, digest(&text));
+                let text = format!("{}{}", self.hashed_prefix(), digest(&text));
                 PhysicalName { text, hashed: true }
             }
         }
@@ -124,6 +123,12 @@ impl Names {
             }
             None => self.prefix.clone(),
         }
+    }
+
+    /// What every hashed name begins with, whatever its scope.
+    #[must_use]
+    pub fn hashed_prefix(&self) -> String {
+        format!("{}{}", self.prefix, self.rules.alphabet.hashed)
     }
 
     fn readable(&self, text: &str) -> String {

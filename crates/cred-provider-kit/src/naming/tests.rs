@@ -284,6 +284,7 @@ proptest! {
             prop_assert_eq!(backend.names.decode(&name.text), expected);
             let in_scope = name.text.starts_with(&backend.names.scope_prefix(path.scope.as_ref()));
             prop_assert!(in_scope || name.hashed);
+            prop_assert_eq!(name.text.starts_with(&backend.names.hashed_prefix()), name.hashed);
         }
     }
 
