@@ -94,6 +94,13 @@ pub(super) const NOWHERE: [(&str, &str); 3] = [
     ("native-tls", "is openssl on Linux"),
 ];
 
+/// Packages that no crate may bring twice, each with its reason.
+pub(super) const ONCE: [(&str, &str); 3] = [
+    ("rustls", "two sets of TLS settings and of cryptography"),
+    ("hyper", "an SDK's old default HTTP client beside its new one"),
+    ("tokio", "a future of one runtime panics in the other"),
+];
+
 pub(super) fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name == name)
 }
