@@ -29,6 +29,7 @@ fn findings(graph: &Graph) -> Vec<String> {
             findings.extend(arrows(one, graph));
             findings.extend(weight(one));
             findings.extend(one_user_of_ring(one));
+            findings.extend(nothing_twice(one));
         }
         findings.extend(honest_rust_version(one));
     }
@@ -83,6 +84,13 @@ fn one_user_of_ring(one: &Crate) -> Vec<String> {
     let uses = one.direct.iter().any(|arrow| arrow.name == "ring");
     let message = || format!("{} may not use ring itself; cred-crypto is its only user", one.name);
     if uses && one.name != "cred-crypto" { vec![message()] } else { Vec::new() }
+}
+
+/// Two versions of these are two stacks side by side, and nobody sees which of them a connection takes.
+fn nothing_twice(one: &Crate) -> Vec<String> {
+    let versions = |name: &str| one.tree.iter().filter(|package| package.name == name).count();
+    let twice = rules::ONCE.iter().filter(|(name, _)| versions(name) > 1);
+    twice.map(|(name, why)| format!("{} may not bring two versions of {name}: {why}", one.name)).collect()
 }
 
 /// A crate that promises a Rust that its dependencies don't build with breaks at its users.

@@ -1,0 +1,270 @@
+//! Calls to Secrets Manager, one of its operations each.
+
+mod connection;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use aws_sdk_secretsmanager::Client as SdkClient;
+use aws_sdk_secretsmanager::config::http::HttpResponse;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
+use cred_core::StorageError;
+use tokio::sync::OnceCell;
+
+pub(crate) use self::connection::check_endpoint;
+use crate::AwsSecretsManagerConfig;
+use crate::error::{Broken, Place, Refusal, garbled, no_text};
+
+/// One account and region of Secrets Manager.
+pub(crate) struct Client {
+    config: AwsSecretsManagerConfig,
+    /// Made at the first use: AWS's chain reads files and may ask the network.
+    sdk: OnceCell<SdkClient>,
+}
+
+/// A version that is to be written.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) name: String,
+    pub(crate) envelope: String,
+    /// Becomes the version's id; makes several attempts one write.
+    pub(crate) token: String,
+    /// What tells the path where the name does not.
+    pub(crate) description: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// What is known of a secret without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// It is to be deleted, and can be restored until then.
+    pub(crate) scheduled: bool,
+    /// The version that is current.
+    current: Option<String>,
+}
+
+impl Described {
+    /// The same after it was restored, and nothing else.
+    pub(crate) fn restored(&self) -> Self {
+        Self { scheduled: false, ..self.clone() }
+    }
+}
+
+/// What a listing says of one secret.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) scheduled: bool,
+}
+
+/// One page of a listing.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) next: Option<String>,
+}
+
+/// One secret of a batch.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) name: String,
+    pub(crate) value: Result<String, StorageError>,
+}
+
+impl Client {
+    /// Names that one `BatchGetSecretValue` takes.
+    pub(crate) const BATCH: usize = 20;
+    /// Secrets of one page, the most there are.
+    const PAGE: i32 = 100;
+
+    pub(crate) fn new(config: AwsSecretsManagerConfig) -> Self {
+        Self { config, sdk: OnceCell::new() }
+    }
+
+    /// Over the caller's own client.
+    pub(crate) fn of_sdk(config: AwsSecretsManagerConfig, client: &SdkClient) -> Self {
+        Self { config, sdk: OnceCell::new_with(Some(connection::of_sdk(client))) }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.sdk.initialized()
+    }
+
+    /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one is dropped, the next.
+    pub(crate) async fn open(&self) -> Result<(), StorageError> {
+        self.sdk().await.map(drop)
+    }
+
+    /// Asks AWS's chain for credentials.
+    pub(crate) async fn check_credentials(&self) -> Result<(), StorageError> {
+        sent(connection::check_credentials(self.sdk().await?)).await
+    }
+
+    async fn sdk(&self) -> Result<&SdkClient, StorageError> {
+        self.sdk.get_or_try_init(|| sent(connection::open(&self.config))).await
+    }
+
+    /// Creates a secret with its first version.
+    pub(crate) async fn create(&self, write: &Write) -> Result<(), StorageError> {
+        let call = self.sdk().await?.create_secret();
+        let call = call
+            .name(&write.name)
+            .secret_string(&write.envelope)
+            .client_request_token(&write.token)
+            .set_description(write.description.clone())
+            .set_kms_key_id(self.config.kms_key_id.clone())
+            .set_tags(Some(tags(&write.tags)).filter(|tags| !tags.is_empty()));
+        sent(call.send()).await.map(drop).map_err(|error| failure(&place("CreateSecret", &write.name), error))
+    }
+
+    /// Writes a version over those of an existing secret.
+    pub(crate) async fn update(&self, write: &Write) -> Result<(), StorageError> {
+        let call = self.sdk().await?.update_secret();
+        let call = call
+            .secret_id(&write.name)
+            .secret_string(&write.envelope)
+            .client_request_token(&write.token)
+            .set_description(write.description.clone())
+            .set_kms_key_id(self.config.kms_key_id.clone());
+        sent(call.send()).await.map(drop).map_err(|error| failure(&place("UpdateSecret", &write.name), error))
+    }
+
+    /// Sets tags, and leaves others as they are.
+    pub(crate) async fn tag(&self, write: &Write) -> Result<(), StorageError> {
+        let call = self.sdk().await?.tag_resource();
+        let call = call.secret_id(&write.name).set_tags(Some(tags(&write.tags)));
+        sent(call.send()).await.map(drop).map_err(|error| failure(&place("TagResource", &write.name), error))
+    }
+
+    /// The current version's value.
+    pub(crate) async fn value(&self, name: &str) -> Result<String, StorageError> {
+        let call = self.sdk().await?.get_secret_value().secret_id(name);
+        let secret =
+            sent(call.send()).await.map_err(|error| failure(&place("GetSecretValue", name), error))?;
+        secret.secret_string.ok_or_else(no_text)
+    }
+
+    /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some may be left out.
+    pub(crate) async fn values(&self, names: &[&str]) -> Result<Vec<Answered>, StorageError> {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names));
+        let batch =
+            sent(call.send()).await.map_err(|error| failure(&place("BatchGetSecretValue", "*"), error))?;
+        let values = batch.secret_values.unwrap_or_default().into_iter().filter_map(|secret| {
+            Some(Answered { name: secret.name?, value: secret.secret_string.ok_or_else(no_text) })
+        });
+        let errors = batch.errors.unwrap_or_default().into_iter().filter_map(|error| {
+            let name = error.secret_id?;
+            let refusal = Refusal {
+                status: 400,
+                code: error.error_code.as_deref(),
+                message: error.message.as_deref(),
+                retry_after: None,
+            };
+            let error = refusal.explain(&place("GetSecretValue", &name));
+            Some(Answered { value: Err(error), name })
+        });
+        Ok(values.chain(errors).collect())
+    }
+
+    /// What is there, whatever is in it; `None`: nothing.
+    pub(crate) async fn describe(&self, name: &str) -> Result<Option<Described>, StorageError> {
+        let call = self.sdk().await?.describe_secret().secret_id(name);
+        match sent(call.send()).await {
+            Ok(secret) => {
+                let versions = secret.version_ids_to_stages.unwrap_or_default().into_iter();
+                let mut current =
+                    versions.filter(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"));
+                let current = current.next().map(|(version, _)| version);
+                Ok(Some(Described { scheduled: secret.deleted_date.is_some(), current }))
+            }
+            Err(error) => match failure(&place("DescribeSecret", name), error) {
+                error if error.is_not_found() => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// One page of the secrets whose names begin so. `None`: the token of the page before counts no more, and the listing
+    /// must begin anew.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        scheduled: bool,
+        next: Option<&str>,
+    ) -> Result<Option<Page>, StorageError> {
+        let mut call = self.sdk().await?.list_secrets().max_results(Self::PAGE);
+        if !prefix.is_empty() {
+            call = call.filters(Filter::builder().key(FilterNameStringType::Name).values(prefix).build());
+        }
+        if scheduled {
+            call = call.include_planned_deletion(true);
+        }
+        let page = match sent(call.set_next_token(next.map(str::to_owned)).send()).await {
+            Ok(page) => page,
+            Err(error) if error.code() == Some("InvalidNextTokenException") => return Ok(None),
+            Err(error) => return Err(failure(&place("ListSecrets", "*"), error)),
+        };
+        let entries = page.secret_list.unwrap_or_default().into_iter();
+        let entries = entries.map(|secret| {
+            let name = secret.name.ok_or_else(|| garbled(&place("ListSecrets", "*")))?;
+            let scheduled = secret.deleted_date.is_some();
+            Ok(Entry { name, description: secret.description, scheduled })
+        });
+        Ok(Some(Page { entries: entries.collect::<Result<_, StorageError>>()?, next: page.next_token }))
+    }
+
+    /// Schedules a secret's deletion so many days from now; `None`: removes it.
+    pub(crate) async fn delete(&self, name: &str, window: Option<u8>) -> Result<(), StorageError> {
+        let call = self.sdk().await?.delete_secret().secret_id(name);
+        let call = match window {
+            Some(days) => call.recovery_window_in_days(days.into()),
+            None => call.force_delete_without_recovery(true),
+        };
+        sent(call.send()).await.map(drop).map_err(|error| failure(&place("DeleteSecret", name), error))
+    }
+
+    /// Takes a secret from the list of those that are to be deleted.
+    pub(crate) async fn restore(&self, name: &str) -> Result<(), StorageError> {
+        let call = self.sdk().await?.restore_secret().secret_id(name);
+        sent(call.send()).await.map(drop).map_err(|error| failure(&place("RestoreSecret", name), error))
+    }
+}
+
+/// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on the heap, and not into those
+/// of our callers.
+fn sent<F: Future>(call: F) -> Pin<Box<F>> {
+    Box::pin(call)
+}
+
+fn tags(all: &BTreeMap<String, String>) -> Vec<Tag> {
+    all.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn place<'a>(action: &'static str, name: &'a str) -> Place<'a> {
+    Place { action, name }
+}
+
+/// What a call that gave no answer, or a refusal, means.
+fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    place: &Place<'_>,
+    error: SdkError<E, HttpResponse>,
+) -> StorageError {
+    match &error {
+        SdkError::ServiceError(refused) => {
+            let raw = refused.raw();
+            let refusal = Refusal {
+                status: raw.status().as_u16(),
+                code: refused.err().code(),
+                message: refused.err().message(),
+                retry_after: raw.headers().get("retry-after"),
+            };
+            refusal.explain(place)
+        }
+        SdkError::ResponseError(_) => Broken { answered: true, cause: &error }.explain(place),
+        _ => Broken { answered: false, cause: &error }.explain(place),
+    }
+}

@@ -1,0 +1,351 @@
+//! What can be chosen, and what is refused.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cred_core::{ConfigError, Consistency, Limits, ProviderConfig, RetryPolicy, Tags};
+use cred_provider_kit::naming::{self, Names};
+use cred_provider_kit::{Env, tags};
+use serde::Deserialize;
+
+use crate::client;
+
+/// Which Secrets Manager keeps the credentials, under which names, and how they are deleted.
+///
+/// Who asks is no part of it: that is found by AWS's own chain at the first use, as the crate's documentation says.
+///
+/// ```
+/// use cred_store_aws::AwsSecretsManagerConfig;
+/// let config = AwsSecretsManagerConfig::default()
+///     .with_region("eu-central-1".to_owned())
+///     .with_secret_prefix("payments/credentials/");
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AwsSecretsManagerConfig {
+    /// The region, such as `eu-central-1`. Default none: that of the environment, the profile or the instance, in this
+    /// order, asked for at the first use.
+    pub region: Option<String>,
+    /// The profile of AWS's shared files whose settings and credentials are used. Default none: that of `AWS_PROFILE`, or
+    /// `default`.
+    pub profile: Option<String>,
+    /// Where the service is, as `https://host:port`: a VPC endpoint, or a double of AWS. Default none: the region's own
+    /// endpoint, unless `AWS_ENDPOINT_URL` or the profile name another.
+    pub endpoint_url: Option<String>,
+    /// Whether an [`endpoint_url`](Self::endpoint_url) of another host may be plain http, which would show session tokens to
+    /// the network; default false.
+    pub allow_http: bool,
+    /// Goes before every name, and a slash behind it where it has none; default `nebula/credentials/`, at most 458 bytes of
+    /// `A-Z a-z 0-9 / _ + = . @ -`. Empty: names begin at once. Two providers share credentials exactly if account, region and
+    /// this are equal.
+    pub secret_prefix: String,
+    /// The longest that one call to AWS takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub timeout: Duration,
+    /// The longest that one operation takes, all its calls, retries and waits together; 1 s to 10 minutes, default 60 s.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub operation_timeout: Duration,
+    /// How transient failures are tried again. The SDK's own retries are off.
+    pub retry_policy: RetryPolicy,
+    /// The KMS key that AWS encrypts the secrets with, as its ARN or as `alias/name`. Default none: AWS's own
+    /// `aws/secretsmanager` for what is new; what is stored keeps the key that it has.
+    pub kms_key_id: Option<String>,
+    /// Tags on every secret, besides those of the credential; default none. Together they are 50 at most, and a credential
+    /// that has one of these keys itself is refused.
+    pub default_tags: BTreeMap<String, String>,
+    /// Whether a store over an existing secret sets its tags too, by one more call; default false: tags are set when a
+    /// secret is created. Tags that a credential has no more are not removed. Filters never look at them.
+    pub update_tags: bool,
+    /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30, default 30. None (`null`
+    /// in files): deletions are for good.
+    pub recovery_window_days: Option<u8>,
+    /// What a store over a secret that is scheduled for deletion does; default: it is restored and written.
+    pub scheduled: AwsScheduledMode,
+    /// How long a read may lag behind an answered write; up to 1 h, default 5 minutes, the only figure that AWS
+    /// names. Zero, together with [`list_lag`](Self::list_lag): the backend is consistent at once, as doubles of AWS are.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub read_lag: Duration,
+    /// How long a list may lag behind an answered write; up to 1 h, default 5 minutes, as
+    /// [AWS says](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html).
+    #[serde(with = "cred_provider_kit::duration")]
+    pub list_lag: Duration,
+}
+
+/// What a store over a secret that is scheduled for deletion does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AwsScheduledMode {
+    /// Restores it and writes. Until it is written, the old value can be read for a moment; where the write fails it is
+    /// deleted again, and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
+    #[default]
+    Restore,
+    /// Refuses with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
+    Refuse,
+}
+
+impl Default for AwsSecretsManagerConfig {
+    fn default() -> Self {
+        const DOCUMENTED_LAG: Duration = Duration::from_secs(300);
+        Self {
+            region: None,
+            profile: None,
+            endpoint_url: None,
+            allow_http: false,
+            secret_prefix: "nebula/credentials/".to_owned(),
+            timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(60),
+            retry_policy: RetryPolicy::default(),
+            kms_key_id: None,
+            default_tags: BTreeMap::new(),
+            update_tags: false,
+            recovery_window_days: Some(30),
+            scheduled: AwsScheduledMode::Restore,
+            read_lag: DOCUMENTED_LAG,
+            list_lag: DOCUMENTED_LAG,
+        }
+    }
+}
+
+impl AwsSecretsManagerConfig {
+    /// Bytes of the longest value
+    /// ([quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
+    const MAX_PAYLOAD_LEN: usize = 65_536;
+
+    /// The defaults with `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_PROFILE` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` (else
+    /// `AWS_ENDPOINT_URL`) where these are set. What is not, AWS's own chain still looks for at the first use.
+    #[must_use]
+    pub fn from_env(env: &dyn Env) -> Self {
+        Self {
+            region: env.get("AWS_REGION").or_else(|| env.get("AWS_DEFAULT_REGION")),
+            profile: env.get("AWS_PROFILE"),
+            endpoint_url: env.get("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| env.get("AWS_ENDPOINT_URL")),
+            ..Self::default()
+        }
+    }
+
+    /// Sets [`region`](Self::region).
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<Option<String>>) -> Self {
+        self.region = region.into();
+        self
+    }
+
+    /// Sets [`profile`](Self::profile).
+    #[must_use]
+    pub fn with_profile(mut self, profile: impl Into<Option<String>>) -> Self {
+        self.profile = profile.into();
+        self
+    }
+
+    /// Sets [`endpoint_url`](Self::endpoint_url).
+    #[must_use]
+    pub fn with_endpoint_url(mut self, endpoint_url: impl Into<Option<String>>) -> Self {
+        self.endpoint_url = endpoint_url.into();
+        self
+    }
+
+    /// Sets [`allow_http`](Self::allow_http).
+    #[must_use]
+    pub const fn with_allow_http(mut self, allow_http: bool) -> Self {
+        self.allow_http = allow_http;
+        self
+    }
+
+    /// Sets [`secret_prefix`](Self::secret_prefix).
+    #[must_use]
+    pub fn with_secret_prefix(mut self, secret_prefix: impl Into<String>) -> Self {
+        self.secret_prefix = secret_prefix.into();
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    #[must_use]
+    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets [`retry_policy`](Self::retry_policy).
+    #[must_use]
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets [`kms_key_id`](Self::kms_key_id).
+    #[must_use]
+    pub fn with_kms_key_id(mut self, kms_key_id: impl Into<Option<String>>) -> Self {
+        self.kms_key_id = kms_key_id.into();
+        self
+    }
+
+    /// Sets [`default_tags`](Self::default_tags).
+    #[must_use]
+    pub fn with_default_tags(mut self, default_tags: BTreeMap<String, String>) -> Self {
+        self.default_tags = default_tags;
+        self
+    }
+
+    /// Sets [`update_tags`](Self::update_tags).
+    #[must_use]
+    pub const fn with_update_tags(mut self, update_tags: bool) -> Self {
+        self.update_tags = update_tags;
+        self
+    }
+
+    /// Sets [`recovery_window_days`](Self::recovery_window_days).
+    #[must_use]
+    pub fn with_recovery_window_days(mut self, days: impl Into<Option<u8>>) -> Self {
+        self.recovery_window_days = days.into();
+        self
+    }
+
+    /// Sets [`scheduled`](Self::scheduled).
+    #[must_use]
+    pub const fn with_scheduled(mut self, scheduled: AwsScheduledMode) -> Self {
+        self.scheduled = scheduled;
+        self
+    }
+
+    /// Sets [`read_lag`](Self::read_lag).
+    #[must_use]
+    pub const fn with_read_lag(mut self, read_lag: Duration) -> Self {
+        self.read_lag = read_lag;
+        self
+    }
+
+    /// Sets [`list_lag`](Self::list_lag).
+    #[must_use]
+    pub const fn with_list_lag(mut self, list_lag: Duration) -> Self {
+        self.list_lag = list_lag;
+        self
+    }
+
+    /// The names of the secrets.
+    pub(crate) fn names(&self) -> Result<Names, ConfigError> {
+        let mut prefix = self.secret_prefix.clone();
+        if !prefix.is_empty() && !prefix.ends_with('/') {
+            prefix.push('/');
+        }
+        Names::new(naming::AWS, "secret_prefix", prefix)
+    }
+
+    pub(crate) fn consistency(&self) -> Consistency {
+        match (self.read_lag, self.list_lag) {
+            (Duration::ZERO, Duration::ZERO) => Consistency::Strong,
+            (point, list) => Consistency::Eventual { point, list },
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = Limits::none().with_max_payload_len(Self::MAX_PAYLOAD_LEN);
+        tags::AWS.bound(limits, self.default_tags.len())
+    }
+
+    fn check_tags(&self) -> Result<(), String> {
+        let all = Tags::try_from(self.default_tags.clone())
+            .map_err(|error| format!("holds a tag that AWS does not take: {error}"))?;
+        match tags::AWS.project(&all, &BTreeMap::new()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("holds a tag that AWS does not take: {error}")),
+        }
+    }
+}
+
+/// `eu-central-1`, `us-gov-west-1`: words, and a number at the end.
+fn is_region(text: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.rsplit_once('-') {
+        Some((words, last)) => number(last) && words.contains('-') && words.split('-').all(word),
+        None => false,
+    }
+}
+
+/// `alias/name`, or the ARN of a key or an alias.
+fn is_kms_key(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
+    let named = |text: &str, kind| {
+        text.strip_prefix(kind).is_some_and(|name| !name.is_empty() && name.bytes().all(allowed))
+    };
+    match text.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", partition, "kms", region, account, resource] => {
+            partition.starts_with("aws")
+                && is_region(region)
+                && account.len() == 12
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && (named(resource, "key/") || named(resource, "alias/"))
+        }
+        [alias] => named(alias, "alias/"),
+        _ => false,
+    }
+}
+
+impl ProviderConfig for AwsSecretsManagerConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let invalid =
+            |field, problem: &'static str| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        if self.region.as_deref().is_some_and(|region| !is_region(region)) {
+            return invalid("region", "is no region of AWS; write it as in `eu-central-1`");
+        }
+        if self.profile.as_deref().is_some_and(str::is_empty) {
+            return invalid("profile", "is empty; name a profile, or leave it out");
+        }
+        if let Some(endpoint_url) = &self.endpoint_url {
+            match client::check_endpoint(endpoint_url) {
+                Ok(endpoint) if endpoint.plain && !endpoint.loopback && !self.allow_http => {
+                    return invalid(
+                        "endpoint_url",
+                        "would send session tokens in the clear to another host; use https, or set `allow_http`",
+                    );
+                }
+                Ok(_) => {}
+                Err(problem) => return invalid("endpoint_url", problem),
+            }
+        }
+        self.names()?;
+        let seconds = Duration::from_secs;
+        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
+            return invalid("timeout", "must be 1 to 60 s");
+        }
+        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
+            return invalid("operation_timeout", "must be 1 s to 10 minutes");
+        }
+        if self.kms_key_id.as_deref().is_some_and(|key| !is_kms_key(key)) {
+            return invalid(
+                "kms_key_id",
+                "is neither the ARN of a key or an alias nor an alias, as in `alias/credentials`",
+            );
+        }
+        if let Err(problem) = self.check_tags() {
+            return Err(ConfigError::invalid(self.provider_name(), "default_tags", problem));
+        }
+        if self.recovery_window_days.is_some_and(|days| !(7..=30).contains(&days)) {
+            return invalid("recovery_window_days", "must be 7 to 30, or none to delete for good");
+        }
+        if self.read_lag > HOUR {
+            return invalid("read_lag", "must be at most 1 h");
+        }
+        if self.list_lag > HOUR {
+            return invalid("list_lag", "must be at most 1 h");
+        }
+        self.retry_policy.validate()
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "aws"
+    }
+}

@@ -1,0 +1,139 @@
+use cred_provider_kit::MapEnv;
+
+use super::*;
+
+fn good() -> AwsSecretsManagerConfig {
+    AwsSecretsManagerConfig::default()
+}
+
+fn tags(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+    all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn endpoint(url: &str) -> AwsSecretsManagerConfig {
+    good().with_endpoint_url(url.to_owned())
+}
+
+#[test]
+fn each_wrong_field_is_named() {
+    assert!(good().validate().is_ok());
+    let key = |key: &str| good().with_kms_key_id(key.to_owned());
+    let many: BTreeMap<_, _> = (0..51).map(|number| (format!("t{number}"), String::new())).collect();
+    for (wrong, field) in [
+        (good().with_region("Frankfurt".to_owned()), "region"),
+        (good().with_region("eu-central".to_owned()), "region"),
+        (good().with_region("eu-central-1\r\nx".to_owned()), "region"),
+        (good().with_profile(String::new()), "profile"),
+        (endpoint("vpce.example.com"), "endpoint_url"),
+        (endpoint("ftp://vpce.example.com"), "endpoint_url"),
+        (endpoint("https://user:hunter2@vpce.example.com"), "endpoint_url"),
+        (endpoint("https://vpce.example.com/path"), "endpoint_url"),
+        (endpoint("https://vpce.example.com?x=1"), "endpoint_url"),
+        (endpoint("http://vpce.example.com"), "endpoint_url"),
+        (good().with_secret_prefix("a:b/"), "secret_prefix"),
+        (good().with_secret_prefix("a b"), "secret_prefix"),
+        (good().with_secret_prefix("p".repeat(458)), "secret_prefix"),
+        (good().with_timeout(Duration::from_millis(999)), "timeout"),
+        (good().with_timeout(Duration::from_secs(61)), "timeout"),
+        (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
+        (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
+        (key("credentials"), "kms_key_id"),
+        (key("alias/"), "kms_key_id"),
+        (key("arn:aws:kms:eu-central-1:1234:key/1"), "kms_key_id"),
+        (key("arn:aws:s3:eu-central-1:123456789012:key/1"), "kms_key_id"),
+        (good().with_default_tags(tags(&[("aws:x", "")])), "default_tags"),
+        (good().with_default_tags(tags(&[("", "")])), "default_tags"),
+        (good().with_default_tags(tags(&[("a!", "")])), "default_tags"),
+        (good().with_default_tags(many), "default_tags"),
+        (good().with_recovery_window_days(6), "recovery_window_days"),
+        (good().with_recovery_window_days(31), "recovery_window_days"),
+        (good().with_read_lag(Duration::from_secs(3_601)), "read_lag"),
+        (good().with_list_lag(Duration::from_secs(3_601)), "list_lag"),
+        (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
+    ] {
+        assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
+    }
+    let refused = endpoint("https://user:hunter2@vpce.example.com").validate().unwrap_err();
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
+}
+
+#[test]
+fn what_is_meant_is_taken() {
+    let key = |key: &str| good().with_kms_key_id(key.to_owned());
+    for right in [
+        good().with_region("us-gov-west-1".to_owned()),
+        good().with_region("cn-north-1".to_owned()),
+        endpoint("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"),
+        endpoint("http://localhost:5000/"),
+        endpoint("http://[::1]:5000"),
+        endpoint("http://moto:5000").with_allow_http(true),
+        good().with_secret_prefix(""),
+        good().with_secret_prefix("app"),
+        good().with_secret_prefix("a/b+c=d.e@f-"),
+        key("alias/credentials"),
+        key("arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+        key("arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/credentials"),
+        good().with_default_tags(tags(&[("team", "payments")])),
+        good().with_recovery_window_days(7),
+        good().with_recovery_window_days(None),
+    ] {
+        assert!(right.validate().is_ok(), "{right:?}");
+    }
+}
+
+#[test]
+fn one_prefix_never_begins_another() {
+    assert_eq!(good().with_secret_prefix("app").names().unwrap().prefix(), "app/");
+    assert_eq!(good().names().unwrap().prefix(), "nebula/credentials/");
+    assert_eq!(good().with_secret_prefix("").names().unwrap().prefix(), "");
+}
+
+#[test]
+fn a_backend_without_lag_is_consistent_at_once() {
+    let none = good().with_read_lag(Duration::ZERO).with_list_lag(Duration::ZERO);
+    assert_eq!(none.consistency(), Consistency::Strong);
+    let lists = good().with_read_lag(Duration::ZERO).consistency();
+    assert_eq!((lists.point(), lists.list()), (Duration::ZERO, Duration::from_secs(300)));
+}
+
+#[test]
+fn a_file_names_everything_and_misspells_nothing() {
+    let read = |text: &str| serde_json::from_str::<AwsSecretsManagerConfig>(text);
+    let config = read(
+        r#"{"region":"eu-central-1","timeout":"2s","recovery_window_days":null,"scheduled":"refuse",
+            "default_tags":{"team":"payments"},"read_lag":"10s"}"#,
+    )
+    .unwrap();
+    let expected = good()
+        .with_region("eu-central-1".to_owned())
+        .with_timeout(Duration::from_secs(2))
+        .with_recovery_window_days(None)
+        .with_scheduled(AwsScheduledMode::Refuse)
+        .with_default_tags(tags(&[("team", "payments")]))
+        .with_read_lag(Duration::from_secs(10));
+    assert_eq!(config, expected);
+    for wrong in [r#"{"regoin":"x"}"#, r#"{"timeout":5}"#, r#"{"scheduled":"purge"}"#] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_environment_gives_what_it_has() {
+    let env = MapEnv::from([
+        ("AWS_REGION", ""),
+        ("AWS_DEFAULT_REGION", "eu-west-1"),
+        ("AWS_PROFILE", "app"),
+        ("AWS_ENDPOINT_URL", "http://localhost:5000"),
+    ]);
+    let config = AwsSecretsManagerConfig::from_env(&env);
+    assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(config.profile.as_deref(), Some("app"));
+    assert_eq!(config.endpoint_url.as_deref(), Some("http://localhost:5000"));
+    let env = MapEnv::from([
+        ("AWS_ENDPOINT_URL", "http://localhost:5000"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://vpce.example.com"),
+    ]);
+    let config = AwsSecretsManagerConfig::from_env(&env);
+    assert_eq!(config.endpoint_url.as_deref(), Some("https://vpce.example.com"));
+    assert_eq!(AwsSecretsManagerConfig::from_env(&MapEnv::default()), good());
+}

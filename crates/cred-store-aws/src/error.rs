@@ -1,0 +1,268 @@
+//! What AWS or the way to it said, as what it means for a credential.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use cred_core::{StorageError, StorageErrorKind};
+
+/// Where a call went, as policies spell it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The operation, which is the name of the right to do it.
+    pub(crate) action: &'static str,
+    /// The secret's name.
+    pub(crate) name: &'a str,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`secretsmanager:{}` on `{}`", self.action, self.name)
+    }
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) status: u16,
+    pub(crate) code: Option<&'a str>,
+    pub(crate) message: Option<&'a str>,
+    /// The header, as it came.
+    pub(crate) retry_after: Option<&'a str>,
+}
+
+impl Refusal<'_> {
+    /// What the refusal of a call means: by AWS's code, else by the status.
+    ///
+    /// [`NotFound`](StorageErrorKind::NotFound) says that there is no such secret, [`Conflict`](StorageErrorKind::Conflict)
+    /// that there is one already.
+    ///
+    /// The codes are those of [each operation](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html)
+    /// and the [common ones](https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html).
+    pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
+        let error = self.meaning(place);
+        match self.code {
+            Some(code) => error.with_source(Arc::new(Code::new(code)) as Arc<_>),
+            None => error,
+        }
+    }
+
+    fn meaning(&self, place: &Place<'_>) -> StorageError {
+        let said = || said(self.message.unwrap_or_default());
+        let retry_after = self.retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        match self.code.unwrap_or_default() {
+            "ResourceNotFoundException" => StorageErrorKind::NotFound.into(),
+            "ResourceExistsException" => {
+                StorageError::conflict(format!("AWS has a secret or a version of that name ({})", said()))
+            }
+            "DecryptionFailure" | "EncryptionFailure" => denied(format!(
+                "AWS cannot use the KMS key for {place} ({}); see that the key is enabled, and that its policy and this \
+                 identity's allow `kms:Decrypt` and `kms:GenerateDataKey`",
+                said()
+            )),
+            "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => {
+                denied(format!("AWS refuses {place} ({})", said()))
+            }
+            // Their words may repeat the request, with a session token in it.
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => unauthenticated(
+                format!("AWS does not know the access key or session token, as it says of {place}"),
+            ),
+            "ExpiredTokenException" | "ExpiredToken" => {
+                unauthenticated(format!("the session token has expired, as AWS says of {place}"))
+            }
+            "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed" => unauthenticated(format!(
+                "AWS does not take the signature of {place}; check the secret access key and this machine's clock"
+            )),
+            "MissingAuthenticationToken" | "MissingAuthenticationTokenException" | "OptInRequired" => {
+                unauthenticated(format!("AWS does not take these credentials for {place}"))
+            }
+            "ThrottlingException"
+            | "Throttling"
+            | "ThrottledException"
+            | "RequestThrottledException"
+            | "RequestThrottled"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded"
+            | "SlowDown" => StorageErrorKind::Throttled { retry_after }.into(),
+            "InternalServiceError"
+            | "InternalFailure"
+            | "InternalError"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException" => self.unavailable(place, retry_after),
+            "LimitExceededException" => StorageError::invalid_request(format!(
+                "a quota of AWS is used up for {place} ({}); of new versions it is one in ten minutes, sustained",
+                said()
+            )),
+            code => match self.status {
+                200..=299 => garbled(place),
+                429 => StorageErrorKind::Throttled { retry_after }.into(),
+                500.. => self.unavailable(place, retry_after),
+                401 => unauthenticated(format!("AWS does not take these credentials for {place}")),
+                403 => denied(format!("AWS refuses {place} with status 403 ({})", said())),
+                status => {
+                    let code = if code.is_empty() { format!("status {status}") } else { Code::new(code).0 };
+                    StorageError::invalid_request(format!("AWS refuses {place} with {code} ({})", said()))
+                }
+            },
+        }
+    }
+
+    fn unavailable(&self, place: &Place<'_>, retry_after: Option<Duration>) -> StorageError {
+        let (status, said) = (self.status, said(self.message.unwrap_or_default()));
+        let reason = format!("AWS answers {place} with status {status} ({said})").into();
+        StorageErrorKind::Unavailable { reason, retry_after }.into()
+    }
+}
+
+/// What AWS calls a refusal: the source of its error.
+#[derive(Debug, thiserror::Error)]
+#[error("AWS's code is {0}")]
+struct Code(String);
+
+impl Code {
+    const INVALID_REQUEST: &str = "InvalidRequestException";
+
+    fn new(code: &str) -> Self {
+        Self(code.chars().filter(char::is_ascii_alphanumeric).take(80).collect())
+    }
+}
+
+/// Whether AWS refused something because of the state that the secret is in: above all, scheduled for deletion.
+pub(crate) fn is_about_state(error: &StorageError) -> bool {
+    let code = error.source().and_then(|source| source.downcast_ref::<Code>());
+    code.is_some_and(|code| code.0 == Code::INVALID_REQUEST)
+}
+
+fn denied(reason: String) -> StorageError {
+    StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
+}
+
+fn unauthenticated(reason: String) -> StorageError {
+    StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
+}
+
+/// An answer with a good status that AWS does not give.
+pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
+    StorageError::corrupted(format!("the answer for {place} is not what Secrets Manager gives"))
+}
+
+/// A secret that this library did not write.
+pub(crate) fn no_text() -> StorageError {
+    StorageError::corrupted("the secret's value is no text, so it is not one of this library")
+}
+
+/// AWS's own words in one short line, or that there are none. What looks like a key or a token is left out, should
+/// a server repeat it.
+fn said(message: &str) -> String {
+    const LONGEST: usize = 300;
+    let words = message.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.map(|word| if is_secret(word) { "[redacted]" } else { word }).collect();
+    match words.as_slice() {
+        [] => "without a reason".to_owned(),
+        words => cut(&words.join(" "), LONGEST),
+    }
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Access keys begin with `AKIA` or `ASIA`; secret keys have 40 characters, session tokens hundreds. Names of secrets can
+/// look so too; the error names the path.
+fn is_secret(word: &str) -> bool {
+    const SHORTEST: usize = 40;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    let id = |text: &str| text.chars().take_while(char::is_ascii_alphanumeric).count() >= 16;
+    let found = |mark: &str| word.match_indices(mark).any(|(at, _)| word.get(at..).is_some_and(id));
+    let run = word.split(|c| !plain(c)).map(str::len).max().unwrap_or_default();
+    found("AKIA") || found("ASIA") || (run >= SHORTEST && !word.contains("arn:"))
+}
+
+/// Why no whole answer came.
+pub(crate) struct Broken<'a> {
+    /// The head of an answer was there.
+    pub(crate) answered: bool,
+    pub(crate) cause: &'a (dyn Error + 'static),
+}
+
+impl Broken<'_> {
+    pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
+        if let Some(error) = self.find::<CredentialsError>() {
+            return no_credentials(error);
+        }
+        if let Some(rustls::Error::InvalidCertificate(why)) = self.find::<rustls::Error>() {
+            return unauthenticated(format!(
+                "the endpoint's certificate is refused ({why:?}); only the authorities that this machine trusts count"
+            ));
+        }
+        let on_the_way = self.find::<hyper_util::client::legacy::Error>();
+        let io = self.chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
+        let seen = match io {
+            Some(error) => error.kind().to_string(),
+            None => "the connection broke".to_owned(),
+        };
+        if on_the_way.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+            return StorageErrorKind::Unreachable { reason: seen.into() }.into();
+        }
+        match self.find::<hyper::Error>() {
+            None if self.answered && io.is_none() => garbled(place),
+            None if on_the_way.is_none() && io.is_none() => StorageError::invalid_request(format!(
+                "no request could be made for {place} ({})",
+                self.words()
+            )),
+            _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
+        }
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        std::iter::successors(Some(self.cause), |error| inner(*error))
+    }
+
+    fn find<E: Error + 'static>(&self) -> Option<&E> {
+        self.chain().find_map(|error| error.downcast_ref::<E>())
+    }
+
+    fn words(&self) -> String {
+        words(self.cause)
+    }
+}
+
+/// AWS's chain has no credentials, or the source of them fails.
+pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
+    match error {
+        CredentialsError::ProviderTimedOut(_) => StorageErrorKind::Unreachable {
+            reason: "the source of AWS credentials did not answer in time".into(),
+        }
+        .into(),
+        CredentialsError::CredentialsNotLoaded(_) => unauthenticated(
+            "no AWS credentials were found in the environment, the profile, the container or the instance"
+                .to_owned(),
+        ),
+        _ => unauthenticated(format!("the source of AWS credentials failed ({})", words(error))),
+    }
+}
+
+/// What a chain of errors says, each once, in one short line.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| inner(*error));
+    let mut all: Vec<String> = chain.map(ToString::to_string).collect();
+    all.dedup();
+    said(&all.join(": "))
+}
+
+/// The cause behind an error; an I/O error keeps it where `source` does not give it.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}

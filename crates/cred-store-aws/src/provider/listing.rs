@@ -1,0 +1,153 @@
+//! Lists: pages of names, and the values where a filter needs them.
+
+use std::collections::BTreeSet;
+
+use cred_core::{CredentialFilter, CredentialPath, Operation, ScopeId, StorageError};
+use cred_provider_kit::Wire;
+use cred_provider_kit::naming::Decoded;
+
+use super::{Inner, decode};
+use crate::client::Entry;
+
+/// How often a listing begins anew whose token no longer counts.
+const BEGINNINGS: u32 = 3;
+
+/// Which secrets are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Live,
+    /// Those that are scheduled for deletion.
+    Scheduled,
+}
+
+impl Inner {
+    /// The paths in this scope and below it, each once.
+    pub(super) async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        scope: Option<&ScopeId>,
+        which: Which,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let mut entries = Vec::new();
+        match scope {
+            None => self.entries(wire, self.names.prefix(), which, &mut entries).await?,
+            // Hashed names tell nothing of their scopes. AWS does not say what a filter of two values means.
+            Some(_) => {
+                self.entries(wire, &self.names.scope_prefix(scope), which, &mut entries).await?;
+                self.entries(wire, &self.names.hashed_prefix(), which, &mut entries).await?;
+            }
+        }
+        let within = |path: &CredentialPath| match (scope, &path.scope) {
+            (None, _) => true,
+            (Some(scope), Some(inner)) => scope.contains(inner),
+            (Some(_), None) => false,
+        };
+        let (mut paths, mut lost) = (BTreeSet::new(), Vec::new());
+        for entry in entries {
+            match self.path(&entry) {
+                Told::Path(path) => drop(within(&path).then(|| paths.insert(path))),
+                Told::Lost => lost.push(entry.name),
+                Told::Foreign => {}
+            }
+        }
+        let found = match which {
+            Which::Live => self.lost(wire, &lost).await?,
+            // The value of what is scheduled for deletion cannot be read.
+            Which::Scheduled => lost.first().map_or(Ok(Vec::new()), |name| Err(nameless(name)))?,
+        };
+        paths.extend(found.into_iter().filter(within));
+        Ok(paths.into_iter().collect())
+    }
+
+    /// The paths of credentials that are there and that the filter admits.
+    pub(super) async fn admitted(
+        &self,
+        wire: &mut Wire<'_>,
+        operation: Operation,
+        paths: Vec<CredentialPath>,
+        filter: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(paths) };
+        let names: Vec<_> = paths.iter().map(|path| self.names.encode(path.as_ref()).text).collect();
+        let mut admitted = Vec::new();
+        for (path, value) in paths.into_iter().zip(self.values(wire, &names).await) {
+            match value.and_then(|value| decode(&value)) {
+                Ok(file) if filter.matches(&file.metadata) => admitted.push(path),
+                Ok(_) => {}
+                // Deleted since.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.at(self.description.name.clone(), operation, path)),
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// All secrets whose names begin so: every page, or an error.
+    async fn entries(
+        &self,
+        wire: &mut Wire<'_>,
+        prefix: &str,
+        which: Which,
+        all: &mut Vec<Entry>,
+    ) -> Result<(), StorageError> {
+        let scheduled = which == Which::Scheduled;
+        for _ in 0..BEGINNINGS {
+            let mut entries = Vec::new();
+            let mut next = None;
+            while let Some(page) = wire.read(|_| self.client.list(prefix, scheduled, next.as_deref())).await?
+            {
+                entries.extend(page.entries);
+                next = page.next;
+                if next.is_none() {
+                    all.extend(entries.into_iter().filter(|entry| entry.scheduled == scheduled));
+                    return Ok(());
+                }
+            }
+        }
+        Err(StorageError::unavailable("AWS forgets a listing before it has ended"))
+    }
+
+    fn path(&self, entry: &Entry) -> Told {
+        match self.names.decode(&entry.name) {
+            Decoded::Exact(path) => Told::Path(path),
+            Decoded::Foreign => Told::Foreign,
+            Decoded::Hashed => {
+                let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
+                match path.filter(|path| self.names.encode(path.as_ref()).text == entry.name) {
+                    Some(path) => Told::Path(path),
+                    None => Told::Lost,
+                }
+            }
+        }
+    }
+
+    /// The paths of hashed names whose description somebody has changed: their values hold them too.
+    async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> Result<Vec<CredentialPath>, StorageError> {
+        let mut paths = Vec::new();
+        for (name, value) in names.iter().zip(self.values(wire, names).await) {
+            match value.and_then(|value| decode(&value)) {
+                Err(error) if error.is_not_found() => {}
+                file => {
+                    let path = file.ok().and_then(|file| file.path);
+                    let path = path.filter(|path| self.names.encode(path.as_ref()).text == *name);
+                    paths.push(path.ok_or_else(|| nameless(name))?);
+                }
+            }
+        }
+        Ok(paths)
+    }
+}
+
+/// What an entry tells of its path.
+enum Told {
+    Path(CredentialPath),
+    /// It is ours, and its description is not.
+    Lost,
+    Foreign,
+}
+
+fn nameless(name: &str) -> StorageError {
+    StorageError::corrupted(format!(
+        "neither the description nor the value of the secret `{name}` tells its path; set the description to the path"
+    ))
+}

@@ -1,0 +1,169 @@
+//! Writes and deletions, and what stands in their way.
+
+use std::time::Duration;
+
+use cred_core::{CredentialMetadata, EncryptedData, PathRef, StorageError, StorageErrorKind};
+use cred_provider_kit::{CredentialFile, Wire, limits, tags};
+
+use super::Inner;
+use crate::AwsScheduledMode;
+use crate::client::{Described, Write};
+use crate::error::is_about_state;
+
+/// The first pause while something stands in the way of a write, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often AWS may refuse a secret as it is, although a look finds it live. Others restore and delete; but more than that,
+/// and it is refused for another reason.
+const LOOKS: u32 = 3;
+
+/// The window in which a secret is scheduled again where none is configured: AWS's own.
+const WINDOW_DAYS: u8 = 30;
+
+impl Inner {
+    /// The version to be written, if it fits.
+    pub(super) fn prepare(
+        &self,
+        path: PathRef<'_>,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+    ) -> Result<Write, StorageError> {
+        let tags = tags::AWS.project(&metadata.tags, &self.config.default_tags)?;
+        let name = self.names.encode(path);
+        let file = CredentialFile::new(data, metadata).with_path(name.hashed.then(|| path.to_owned()));
+        let envelope = String::from_utf8(file.encode()?)
+            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
+        limits::check_payload_len(&self.description.limits, envelope.len())?;
+        Ok(Write {
+            description: name.hashed.then(|| path.to_string()),
+            name: name.text,
+            envelope,
+            // Random: made from the contents, it would leave B current after A, B, A.
+            token: format!("{:032x}", fastrand::u128(..)),
+            tags,
+        })
+    }
+
+    /// Writes whatever is there: over it, or as something new, without a look before. Goes on while others create and delete
+    /// the secret, and while AWS still removes one of its name.
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, write: &Write) -> Result<(), StorageError> {
+        let (mut looks, mut pause) = (0, FIRST_PAUSE);
+        loop {
+            let refused = match wire.write(|_| self.client.update(write)).await {
+                Err(error) if error.is_not_found() => match wire.write(|_| self.client.create(write)).await {
+                    Err(error) if is_conflict(&error) => None,
+                    Err(error) if is_about_state(&error) => Some(error),
+                    answer => return answer,
+                },
+                Err(error) if is_about_state(&error) => Some(error),
+                answer => {
+                    answer?;
+                    return self.tag(wire, write).await;
+                }
+            };
+            if let Some(refused) = refused {
+                match self.describe(wire, &write.name).await? {
+                    Some(secret) if secret.scheduled => {
+                        if let Some(answer) = self.store_over_scheduled(wire, write, &secret).await {
+                            answer?;
+                            return self.tag(wire, write).await;
+                        }
+                    }
+                    Some(_) if looks == LOOKS => return Err(refused),
+                    Some(_) => looks += 1,
+                    // Removed, and AWS has not done with it yet.
+                    None => {}
+                }
+            }
+            if wire.pause(pause).await.is_err() {
+                return Err(StorageError::busy(
+                    "AWS still deletes a secret of that name, or others do all the time",
+                ));
+            }
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Restores a secret that is scheduled for deletion and writes over it, where that is configured. `None`: it can no
+    /// longer be restored.
+    async fn store_over_scheduled(
+        &self,
+        wire: &mut Wire<'_>,
+        write: &Write,
+        found: &Described,
+    ) -> Option<Result<(), StorageError>> {
+        if self.config.scheduled == AwsScheduledMode::Refuse {
+            return Some(Err(StorageError::invalid_request(
+                "the secret of that name is scheduled for deletion; recover or purge it, or set `scheduled` to restore",
+            )));
+        }
+        wire.hold_back(self.config.timeout.saturating_mul(3));
+        let answer = match wire.write(|_| self.client.restore(&write.name)).await {
+            Ok(()) => match wire.write(|_| self.client.update(write)).await {
+                Err(error) if !wire.in_doubt() => {
+                    wire.hold_back(Duration::ZERO);
+                    Some(Err(self.schedule_again(wire, &write.name, found, &error).await))
+                }
+                answer => Some(answer),
+            },
+            Err(error) if error.is_not_found() || is_about_state(&error) => None,
+            Err(error) => Some(Err(error)),
+        };
+        wire.hold_back(Duration::ZERO);
+        answer
+    }
+
+    /// Deletes what was restored and could not be written, unless somebody else has written it since.
+    async fn schedule_again(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        found: &Described,
+        failed: &StorageError,
+    ) -> StorageError {
+        let again = match self.describe(wire, name).await {
+            Ok(Some(now)) if now == found.restored() => {
+                let days = self.config.recovery_window_days.unwrap_or(WINDOW_DAYS);
+                wire.write(|_| self.client.delete(name, Some(days))).await.map_err(|error| error.to_string())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        let reason = match again {
+            Ok(()) => format!("{}; it was deleted again", failed.kind()),
+            Err(error) => format!("{}; nor was it deleted again: {error}", failed.kind()),
+        };
+        StorageErrorKind::RecoveredNotWritten { reason: reason.into() }.into()
+    }
+
+    /// Sets the tags of a secret that was there before, where that is configured.
+    async fn tag(&self, wire: &mut Wire<'_>, write: &Write) -> Result<(), StorageError> {
+        match self.config.update_tags && !write.tags.is_empty() {
+            true => wire.write(|_| self.client.tag(write)).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.
+    pub(super) async fn delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+        let mut looks = 0;
+        loop {
+            let refused =
+                match wire.write(|_| self.client.delete(name, self.config.recovery_window_days)).await {
+                    Err(error) if error.is_not_found() => return Ok(()),
+                    Err(error) if is_about_state(&error) => error,
+                    answer => return answer,
+                };
+            match self.describe(wire, name).await? {
+                Some(secret) if !secret.scheduled && looks == LOOKS => return Err(refused),
+                Some(secret) if !secret.scheduled => looks += 1,
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn is_conflict(error: &StorageError) -> bool {
+    matches!(error.kind(), StorageErrorKind::Conflict { .. })
+}

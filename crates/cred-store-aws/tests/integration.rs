@@ -1,0 +1,15 @@
+//! The contract, faults of the network and the calls that are made, on a double of AWS that runs as a server (moto).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
+mod client;
+
+#[path = "integration/contract.rs"]
+mod contract;
+#[path = "integration/counts.rs"]
+mod counts;
+#[path = "integration/faults.rs"]
+mod faults;
+#[path = "integration/lifecycle.rs"]
+mod lifecycle;
+#[path = "integration/server.rs"]
+mod server;

@@ -1,0 +1,102 @@
+//! How many requests each operation makes: the table in the crate's documentation.
+
+use std::sync::atomic::Ordering;
+
+use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
+use cred_fault_proxy::Proxy;
+use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+
+use crate::client::{id, value};
+use crate::server::{config, provider, server, store};
+
+struct Counted {
+    proxy: Proxy,
+    provider: AwsSecretsManagerProvider,
+    ctx: CredentialContext,
+}
+
+impl Counted {
+    async fn new(config: AwsSecretsManagerConfig) -> Self {
+        let proxy = Proxy::start(server()).await.unwrap();
+        let provider = provider(config, proxy.address());
+        Self { proxy, provider, ctx: CredentialContext::unscoped() }
+    }
+
+    /// The requests that an operation made, and its answer. Retries are not counted: moto answers with an error of the
+    /// service whenever another test writes while it looks for a secret.
+    async fn of<T>(&self, operation: impl Future<Output = T>) -> (usize, T) {
+        let requests = || {
+            let retries = self.provider.metrics().unwrap().retry_count.load(Ordering::Relaxed);
+            self.proxy.requests() - usize::try_from(retries).unwrap()
+        };
+        let before = requests();
+        let answer = operation.await;
+        (requests() - before, answer)
+    }
+
+    async fn store(&self, name: &str) -> usize {
+        let (requests, answer) = self.of(store(&self.provider, name, 1)).await;
+        answer.unwrap();
+        requests
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+async fn operations_of_one_credential_make_as_many_requests_as_documented() {
+    let c = Counted::new(config()).await;
+    assert_eq!(c.store("key").await, 2, "something new");
+    assert_eq!(c.store("key").await, 1, "over it");
+    let (requests, stored) = c.of(c.provider.retrieve(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, stored.unwrap()), (1, value(1)));
+    let (requests, exists) = c.of(c.provider.exists(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, exists.unwrap()), (1, true));
+    let (requests, deleted) = c.of(c.provider.delete(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, deleted.unwrap()), (1, ()));
+    let (requests, deleted) = c.of(c.provider.delete(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, deleted.unwrap()), (2, ()), "what is scheduled already is looked at");
+    let (requests, deleted) = c.of(c.provider.delete(&id("absent"), &c.ctx)).await;
+    assert_eq!((requests, deleted.unwrap()), (1, ()));
+    let (requests, stored) = c.of(c.provider.retrieve(&id("key"), &c.ctx)).await;
+    assert!(stored.unwrap_err().is_not_found());
+    assert_eq!(requests, 2, "what is scheduled is looked at");
+    assert_eq!(c.store("key").await, 4, "refused, looked at, restored, written");
+    let soft = c.provider.soft_delete().unwrap();
+    c.provider.delete(&id("key"), &c.ctx).await.unwrap();
+    let (requests, recovered) = c.of(soft.recover(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, recovered.unwrap()), (2, ()));
+    c.provider.delete(&id("key"), &c.ctx).await.unwrap();
+    let (requests, purged) = c.of(soft.purge(&id("key"), &c.ctx)).await;
+    assert_eq!((requests, purged.unwrap()), (2, ()));
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+async fn tags_that_follow_cost_one_more_request() {
+    let tags = [("team".to_owned(), "payments".to_owned())].into_iter().collect();
+    let c = Counted::new(config().with_default_tags(tags).with_update_tags(true)).await;
+    assert_eq!(c.store("key").await, 2);
+    assert_eq!(c.store("key").await, 2);
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+async fn a_hundred_secrets_come_back_in_five_requests_and_lists_in_pages_of_a_hundred() {
+    let c = Counted::new(config()).await;
+    let ids: Vec<_> = (0..120).map(|number| id(&format!("key-{number}"))).collect();
+    for id in &ids {
+        c.store(id.as_str()).await;
+    }
+    let hundred = ids.get(..100).unwrap();
+    let (requests, answers) = c.of(c.provider.retrieve_many(hundred, &c.ctx)).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|stored| *stored == value(1))));
+    assert_eq!((requests, answers.len()), (5, 100));
+    let (requests, listed) = c.of(c.provider.list(None, &c.ctx)).await;
+    assert_eq!((requests, listed.unwrap().len()), (2, 120));
+    let filter = CredentialFilter::new().with_tag("team", "payments");
+    let (requests, listed) = c.of(c.provider.list(Some(&filter), &c.ctx)).await;
+    assert_eq!((requests, listed.unwrap().len()), (2 + 6, 0), "values are read in twenties");
+    let scoped = CredentialContext::from(Some("org:acme".parse().unwrap()));
+    let (requests, listed) = c.of(c.provider.list(None, &scoped)).await;
+    assert_eq!((requests, listed.unwrap().len()), (2, 0), "the scope's names, and the hashed ones");
+}

@@ -1,0 +1,122 @@
+//! What AWS refuses, and how it is told.
+
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageProvider};
+use serde_json::json;
+
+use crate::client::id;
+use crate::server::{Answer, Aws, absent, ctx, done, kind, refusal};
+
+/// What each operation does, when every call is answered so; what of it remains in doubt is told by a `?`.
+async fn told(answer: fn() -> Answer) -> [String; 5] {
+    let aws = Aws::new(move |_| answer()).await;
+    let doubt =
+        |error: StorageError| format!("{}{}", kind(&error), if error.may_have_written() { "?" } else { "" });
+    let read = |error: StorageError| kind(&error);
+    [
+        aws.retrieve().await.map_or_else(read, |_| "Ok".into()),
+        aws.provider.exists(&id("key"), &ctx()).await.map_or_else(read, |_| "Ok".into()),
+        aws.provider.list(None, &ctx()).await.map_or_else(read, |_| "Ok".into()),
+        aws.store().await.map_or_else(doubt, |()| "Ok".into()),
+        aws.delete().await.map_or_else(doubt, |()| "Ok".into()),
+    ]
+}
+
+/// Every error of the service's API reference, and those common to all services.
+#[tokio::test]
+async fn each_documented_error_is_told_as_what_it_means() {
+    let same = |kind: &'static str| [kind; 5];
+    let refused = same("InvalidRequest");
+    let denied = same("PermissionDenied");
+    let unknown = same("AuthenticationFailed");
+    let throttled = same("Throttled");
+    let down = ["Unavailable", "Unavailable", "Unavailable", "InDoubt?", "InDoubt?"];
+    for (answer, expected) in [
+        ((|| refusal("DecryptionFailure", "x")) as fn() -> Answer, denied),
+        (|| refusal("EncryptionFailure", "x"), denied),
+        (|| refusal("InternalServiceError", "An error occurred on the server side."), down),
+        (|| refusal("InvalidParameterException", "x"), refused),
+        (|| refusal("InvalidRequestException", "x"), refused),
+        (|| refusal("LimitExceededException", "x"), refused),
+        (|| refusal("MalformedPolicyDocumentException", "x"), refused),
+        (|| refusal("PreconditionNotMetException", "x"), refused),
+        (|| refusal("PublicPolicyException", "x"), refused),
+        (|| refusal("AccessDeniedException", "x"), denied),
+        (|| (403, "{}".into()), denied),
+        (|| refusal("NotAuthorized", "x"), denied),
+        (|| refusal("ExpiredTokenException", "x"), unknown),
+        (|| refusal("IncompleteSignature", "x"), unknown),
+        (|| refusal("InvalidSignatureException", "x"), unknown),
+        (|| refusal("MissingAuthenticationToken", "x"), unknown),
+        (|| refusal("UnrecognizedClientException", "x"), unknown),
+        (|| refusal("InvalidClientTokenId", "x"), unknown),
+        (|| refusal("OptInRequired", "x"), unknown),
+        (|| refusal("RequestExpired", "x"), unknown),
+        (|| (401, "{}".into()), unknown),
+        (|| refusal("ThrottlingException", "Rate exceeded"), throttled),
+        (|| refusal("Throttling", "Rate exceeded"), throttled),
+        (|| (429, "{}".into()), throttled),
+        (|| refusal("InternalFailure", "x"), down),
+        (|| (503, json!({"__type": "ServiceUnavailable"}).to_string()), down),
+        (|| (502, "<html>bad gateway</html>".into()), down),
+        (|| refusal("ValidationError", "x"), refused),
+        (|| refusal("UnknownOperationException", "x"), refused),
+        (|| refusal("SomethingOfTomorrow", "x"), refused),
+    ] {
+        assert_eq!(told(answer).await, expected, "{:?}", answer());
+    }
+    // Nothing is there, and nothing can be made.
+    let [retrieve, exists_, list, _, delete] = told(absent).await;
+    assert_eq!([&*retrieve, &*exists_, &*list, &*delete], ["NotFound", "Ok", "NotFound", "Ok"]);
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_refused_and_why() {
+    let message = "User: arn:aws:sts::123456789012:assumed-role/app/i-1 is not authorized to perform: \
+                   secretsmanager:GetSecretValue on resource: nebula/credentials/key because no identity-based policy allows";
+    let aws = Aws::new(move |_| refusal("AccessDeniedException", message)).await;
+    let text = aws.retrieve().await.unwrap_err().to_string();
+    assert!(text.contains("`secretsmanager:GetSecretValue` on `nebula/credentials/key`"), "{text}");
+    assert!(text.contains("assumed-role/app/i-1 is not authorized"), "{text}");
+    let aws = Aws::new(|_| refusal("DecryptionFailure", "no key")).await;
+    assert!(aws.retrieve().await.unwrap_err().to_string().contains("`kms:Decrypt`"));
+    let aws = Aws::new(|_| refusal("LimitExceededException", "You have too many versions")).await;
+    let text = aws.store().await.unwrap_err().to_string();
+    assert!(text.contains("too many versions") && text.contains("one in ten minutes"), "{text}");
+}
+
+#[tokio::test]
+async fn definite_refusals_are_not_repeated_and_transient_ones_are() {
+    let aws = Aws::new(|_| refusal("AccessDeniedException", "x")).await;
+    aws.retrieve().await.unwrap_err();
+    assert_eq!(aws.actions(), ["GetSecretValue"]);
+    let aws = Aws::new(|_| refusal("ThrottlingException", "Rate exceeded")).await;
+    aws.retrieve().await.unwrap_err();
+    assert_eq!(aws.actions().len(), 3, "the SDK has no retries of its own beside ours");
+}
+
+#[tokio::test]
+async fn a_page_of_something_else_is_no_answer_of_aws() {
+    for body in ["<html>welcome</html>", "", "[7]"] {
+        let aws = Aws::new(move |_| (200, body.to_owned())).await;
+        let error = aws.retrieve().await.unwrap_err();
+        assert_eq!(kind(&error), "Corrupted", "{body}: {error:?}");
+        assert!(!error.to_string().contains("welcome"), "{error}");
+    }
+    // Nobody is told that a credential is absent by a proxy that knows no AWS.
+    let aws = Aws::new(|_| (404, "<html>not found</html>".into())).await;
+    assert_eq!(kind(&aws.retrieve().await.unwrap_err()), "InvalidRequest");
+}
+
+#[tokio::test]
+async fn a_constructor_asks_nobody_and_says_what_aws_documents() {
+    let aws = Aws::new(|_| done()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(aws.actions().is_empty());
+    let five_minutes = Duration::from_secs(300);
+    let consistency = aws.provider.describe().consistency;
+    assert_eq!((consistency.point(), consistency.list()), (five_minutes, five_minutes));
+    aws.provider.connect().await.unwrap();
+    assert!(aws.actions().is_empty(), "credentials are asked for, and not the service");
+}

@@ -1,0 +1,154 @@
+//! Secrets Manager as a script says, in AWS's own shape; it remembers what it was asked.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cred_core::{CredentialContext, RetryPolicy, StorageError, StorageProvider, Stored};
+use cred_provider_kit::CredentialFile;
+use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+use serde_json::{Value, json};
+
+use crate::client::{id, sdk, value};
+pub(crate) use crate::http::Answer;
+use crate::http::Server;
+
+/// A call: the operation's name, its input, and how often it was called before.
+pub(crate) struct Call<'c> {
+    pub(crate) action: &'c str,
+    pub(crate) input: &'c Value,
+    pub(crate) number: usize,
+}
+
+type Calls = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// The service, and a provider that asks it.
+pub(crate) struct Aws {
+    pub(crate) provider: AwsSecretsManagerProvider,
+    calls: Calls,
+    _server: Server,
+}
+
+impl Aws {
+    pub(crate) async fn new(script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static) -> Self {
+        Self::with(config(), script).await
+    }
+
+    pub(crate) async fn with(
+        config: AwsSecretsManagerConfig,
+        script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let calls = Calls::default();
+        let seen = Arc::clone(&calls);
+        let server = Server::new(move |request| {
+            let action = request.header("x-amz-target").unwrap().strip_prefix("secretsmanager.").unwrap();
+            let input: Value = serde_json::from_slice(&request.body).unwrap();
+            let number = {
+                let mut calls = seen.lock().unwrap();
+                calls.push((action.to_owned(), input.clone()));
+                calls.iter().filter(|(called, _)| called == action).count() - 1
+            };
+            script(&Call { action, input: &input, number })
+        })
+        .await;
+        let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address)).unwrap();
+        Self { provider, calls, _server: server }
+    }
+
+    /// The names of all operations that were called, in order.
+    pub(crate) fn actions(&self) -> Vec<String> {
+        self.calls.lock().unwrap().iter().map(|(action, _)| action.clone()).collect()
+    }
+
+    /// The inputs of all calls of this operation.
+    pub(crate) fn inputs(&self, action: &str) -> Vec<Value> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|(called, _)| called == action).map(|(_, input)| input.clone()).collect()
+    }
+
+    pub(crate) async fn store(&self) -> Result<(), StorageError> {
+        let (data, metadata) = value(1);
+        self.provider.store(&id("key"), data, metadata, &ctx()).await
+    }
+
+    pub(crate) async fn retrieve(&self) -> Result<Stored, StorageError> {
+        self.provider.retrieve(&id("key"), &ctx()).await
+    }
+
+    pub(crate) async fn delete(&self) -> Result<(), StorageError> {
+        self.provider.delete(&id("key"), &ctx()).await
+    }
+}
+
+pub(crate) fn config() -> AwsSecretsManagerConfig {
+    AwsSecretsManagerConfig::default()
+        .with_operation_timeout(Duration::from_secs(10))
+        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
+}
+
+pub(crate) fn ctx() -> CredentialContext {
+    CredentialContext::unscoped()
+}
+
+/// What kind of error it is, without its reasons.
+pub(crate) fn kind(error: &StorageError) -> String {
+    let text = format!("{:?}", error.kind());
+    text.split([' ', '{']).next().unwrap().to_owned()
+}
+
+fn envelope() -> String {
+    let (data, metadata) = value(1);
+    String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap()
+}
+
+/// A refusal as AWS writes it: always 400, but for errors of the service.
+pub(crate) fn refusal(code: &str, message: &str) -> Answer {
+    let status = if matches!(code, "InternalServiceError" | "InternalFailure") { 500 } else { 400 };
+    (status, json!({"__type": code, "Message": message}).to_string())
+}
+
+pub(crate) fn absent() -> Answer {
+    refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+}
+
+pub(crate) fn scheduled() -> Answer {
+    let message = "You can't perform this operation on the secret because it was marked for deletion.";
+    refusal("InvalidRequestException", message)
+}
+
+pub(crate) fn exists() -> Answer {
+    let message = "The operation failed because the secret nebula/credentials/key already exists.";
+    refusal("ResourceExistsException", message)
+}
+
+/// Where a secret is, with what `more` says of it.
+fn secret(name: &str, more: Value) -> Value {
+    let arn = format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-a1b2c3");
+    let mut secret = json!({"ARN": arn, "Name": name});
+    secret.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    secret
+}
+
+/// What a write, a deletion or a restoration is answered.
+pub(crate) fn done() -> Answer {
+    let version = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1";
+    (200, secret("nebula/credentials/key", json!({"VersionId": version})).to_string())
+}
+
+pub(crate) fn stored(name: &str) -> Value {
+    let version = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1";
+    let more = json!({
+        "CreatedDate": 1_700_000_000.25, "SecretString": envelope(), "VersionId": version,
+        "VersionStages": ["AWSCURRENT"],
+    });
+    secret(name, more)
+}
+
+pub(crate) fn described(version: &str, deleted: bool) -> Answer {
+    let mut more = json!({
+        "CreatedDate": 1_700_000_000.25, "VersionIdsToStages": {"old": ["AWSPREVIOUS"], version: ["AWSCURRENT"]},
+    });
+    if deleted {
+        more["DeletedDate"] = json!(1_700_000_100.5);
+    }
+    (200, secret("nebula/credentials/key", more).to_string())
+}

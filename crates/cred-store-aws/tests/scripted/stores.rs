@@ -1,0 +1,216 @@
+//! Stores and deletions, and what stands in their way.
+
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageProvider, Tags};
+use cred_store_aws::AwsScheduledMode;
+use serde_json::json;
+
+use crate::client::{id, value};
+use crate::server::{Answer, Aws, absent, config, ctx, described, done, exists, kind, refusal, scheduled};
+
+#[tokio::test]
+async fn attempts_of_one_store_are_one_version_and_two_stores_are_two() {
+    let aws = Aws::new(|call| match call.number {
+        0 => refusal("InternalServiceError", "x"),
+        _ => done(),
+    })
+    .await;
+    aws.store().await.unwrap();
+    aws.store().await.unwrap();
+    let tokens: Vec<_> =
+        aws.inputs("UpdateSecret").iter().map(|input| input["ClientRequestToken"].clone()).collect();
+    assert_eq!(tokens.len(), 3);
+    assert_eq!(tokens[0], tokens[1]);
+    assert_ne!(tokens[1], tokens[2]);
+    assert_eq!(tokens[0].as_str().unwrap().len(), 32, "32 to 64 characters");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_created_meanwhile_is_written_over() {
+    let aws = Aws::new(|call| match (call.action, call.number) {
+        ("UpdateSecret", 0) => absent(),
+        ("CreateSecret", _) => exists(),
+        _ => done(),
+    })
+    .await;
+    aws.store().await.unwrap();
+    assert_eq!(aws.actions(), ["UpdateSecret", "CreateSecret", "UpdateSecret"]);
+}
+
+#[tokio::test]
+async fn a_store_waits_while_aws_still_removes_a_secret_of_that_name() {
+    // A forced deletion ends in its own time: the name is absent for some, and taken for others.
+    let still = || {
+        let message =
+            "You can't create this secret because a secret with this name is already scheduled for deletion.";
+        refusal("InvalidRequestException", message)
+    };
+    let aws = Aws::new(move |call| match (call.action, call.number) {
+        ("CreateSecret", 2) => done(),
+        ("CreateSecret", _) => still(),
+        _ => absent(),
+    })
+    .await;
+    aws.store().await.unwrap();
+    assert_eq!(aws.inputs("CreateSecret").len(), 3);
+
+    let config = config().with_operation_timeout(Duration::from_secs(1));
+    let aws =
+        Aws::with(config, move |call| if call.action == "CreateSecret" { still() } else { absent() }).await;
+    let error = aws.store().await.unwrap_err();
+    assert_eq!(kind(&error), "Busy");
+    assert!(!error.may_have_written() && error.to_string().contains("still deletes"), "{error}");
+}
+
+#[tokio::test]
+async fn a_scheduled_secret_is_restored_and_written() {
+    let aws = Aws::new(|call| match (call.action, call.number) {
+        ("UpdateSecret", 0) => scheduled(),
+        ("DescribeSecret", _) => described("old", true),
+        _ => done(),
+    })
+    .await;
+    aws.store().await.unwrap();
+    assert_eq!(aws.actions(), ["UpdateSecret", "DescribeSecret", "RestoreSecret", "UpdateSecret"]);
+}
+
+#[tokio::test]
+async fn a_scheduled_secret_is_left_alone_where_that_is_configured() {
+    let config = config().with_scheduled(AwsScheduledMode::Refuse);
+    let aws = Aws::with(config, |call| match call.action {
+        "DescribeSecret" => described("old", true),
+        _ => scheduled(),
+    })
+    .await;
+    let error = aws.store().await.unwrap_err();
+    assert_eq!(kind(&error), "InvalidRequest");
+    assert!(error.to_string().contains("is scheduled for deletion"), "{error}");
+    assert_eq!(aws.actions(), ["UpdateSecret", "DescribeSecret"]);
+}
+
+/// After the restoration every write is refused; what `now` describes is found then.
+async fn restored_in_vain(now: fn() -> Answer, write: fn() -> Answer) -> (StorageError, Vec<String>) {
+    let aws = Aws::new(move |call| match (call.action, call.number) {
+        ("UpdateSecret", 0) => scheduled(),
+        ("UpdateSecret", _) => write(),
+        ("DescribeSecret", 0) => described("a", true),
+        ("DescribeSecret", _) => now(),
+        _ => done(),
+    })
+    .await;
+    (aws.store().await.unwrap_err(), aws.actions())
+}
+
+#[tokio::test]
+async fn what_was_restored_and_cannot_be_written_is_deleted_again() {
+    let write = || refusal("EncryptionFailure", "the key is disabled");
+    let (error, actions) = restored_in_vain(|| described("a", false), write).await;
+    assert_eq!(kind(&error), "RecoveredNotWritten");
+    assert!(error.to_string().contains("it was deleted again"), "{error}");
+    assert_eq!(actions.last().unwrap(), "DeleteSecret");
+
+    // Somebody else has written it since, and was told Ok.
+    let (error, actions) = restored_in_vain(|| described("b", false), write).await;
+    assert_eq!(kind(&error), "RecoveredNotWritten");
+    assert!(!actions.contains(&"DeleteSecret".to_owned()), "{actions:?}");
+}
+
+#[tokio::test]
+async fn what_was_restored_and_may_have_been_written_is_in_doubt_and_stays() {
+    let write = || refusal("InternalServiceError", "x");
+    let (error, actions) = restored_in_vain(|| described("a", false), write).await;
+    assert_eq!(kind(&error), "InDoubt");
+    assert!(!actions.contains(&"DeleteSecret".to_owned()), "{actions:?}");
+}
+
+#[tokio::test]
+async fn a_live_secret_that_is_refused_for_another_reason_is_told_so() {
+    let message = "You can't modify a secret that is managed by another service.";
+    let aws = Aws::new(move |call| match call.action {
+        "DescribeSecret" => described("a", false),
+        _ => refusal("InvalidRequestException", message),
+    })
+    .await;
+    for error in
+        [aws.store().await.unwrap_err(), aws.retrieve().await.unwrap_err(), aws.delete().await.unwrap_err()]
+    {
+        assert_eq!(kind(&error), "InvalidRequest");
+        assert!(error.to_string().contains("managed by another service"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_scheduled_is_absent_and_can_be_deleted_again() {
+    let aws = Aws::new(|call| match call.action {
+        "DescribeSecret" => described("a", true),
+        _ => scheduled(),
+    })
+    .await;
+    assert_eq!(kind(&aws.retrieve().await.unwrap_err()), "NotFound");
+    assert!(!aws.provider.exists(&id("key"), &ctx()).await.unwrap());
+    aws.delete().await.unwrap();
+    let answers = aws.provider.retrieve_many(&[id("key"), id("key")], &ctx()).await;
+    assert_eq!(answers.len(), 2);
+    assert!(
+        answers.iter().all(|answer| answer.as_ref().is_err_and(StorageError::is_not_found)),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_live_secret_is_neither_recovered_nor_purged() {
+    let aws = Aws::new(|_| described("a", false)).await;
+    let soft = aws.provider.soft_delete().unwrap();
+    assert!(soft.recover(&id("key"), &ctx()).await.unwrap_err().is_not_found());
+    soft.purge(&id("key"), &ctx()).await.unwrap();
+    assert_eq!(aws.actions(), ["DescribeSecret"; 2]);
+    let without = Aws::with(config().with_recovery_window_days(None), |_| done()).await;
+    assert!(without.provider.soft_delete().is_none());
+    without.delete().await.unwrap();
+    assert_eq!(without.inputs("DeleteSecret")[0]["ForceDeleteWithoutRecovery"], json!(true));
+    assert!(without.inputs("DeleteSecret")[0].get("RecoveryWindowInDays").is_none());
+    aws.delete().await.unwrap();
+    assert_eq!(aws.inputs("DeleteSecret")[0]["RecoveryWindowInDays"], json!(30));
+}
+
+#[tokio::test]
+async fn limits_are_refused_before_anything_is_sent() {
+    let aws = Aws::new(|_| done()).await;
+    let limits = aws.provider.describe().limits;
+    assert_eq!(limits.max_payload_len, Some(65_536));
+    assert_eq!(
+        (limits.max_tags, limits.max_tag_key_len, limits.max_tag_value_len),
+        (Some(50), Some(128), Some(256))
+    );
+    let (mut data, metadata) = value(1);
+    data.ciphertext = vec![0; 65_536 * 3 / 4];
+    let error = aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
+    assert_eq!(kind(&error), "TooLarge");
+    let (data, mut metadata) = value(1);
+    metadata.tags.insert("aws:x", "").unwrap();
+    let error = aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
+    assert_eq!(kind(&error), "InvalidRequest");
+
+    let tags = |from: u32, to: u32| (from..to).map(|number| (format!("t{number}"), String::new())).collect();
+    let two = Aws::with(config().with_default_tags(tags(100, 102)), |_| done()).await;
+    assert_eq!(two.provider.describe().limits.max_tags, Some(48));
+    let (data, mut metadata) = value(1);
+    metadata.tags = Tags::try_from(tags(0, 49)).unwrap();
+    let error = two.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
+    assert_eq!(kind(&error), "InvalidRequest");
+    assert_eq!((aws.actions().len(), two.actions().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn no_name_ends_as_an_arn_does() {
+    let aws = Aws::new(|call| if call.action == "UpdateSecret" { absent() } else { done() }).await;
+    for name in ["db-secret", "a-123456", "-abcdef"] {
+        let (data, metadata) = value(1);
+        aws.provider.store(&id(name), data, metadata, &ctx()).await.unwrap();
+    }
+    for input in aws.inputs("CreateSecret") {
+        let name = input["Name"].as_str().unwrap();
+        assert_ne!(name.as_bytes()[name.len() - 7], b'-', "{name}");
+    }
+}
