@@ -34,6 +34,7 @@ fn findings(graph: &Graph) -> Vec<String> {
         findings.extend(honest_rust_version(one));
     }
     findings.extend(nothing_forbidden(graph));
+    findings.extend(nothing_turned_on(graph));
     findings
 }
 
@@ -110,6 +111,17 @@ fn honest_rust_version(one: &Crate) -> Vec<String> {
 fn nothing_forbidden(graph: &Graph) -> Vec<String> {
     let found = graph.locked.iter().filter(|name| rules::NOWHERE.iter().any(|(banned, _)| banned == name));
     found.map(|name| format!("{name} may not be anywhere in the tree")).collect()
+}
+
+/// Features are shared by all who use a package, so one crate's choice is everybody's.
+fn nothing_turned_on(graph: &Graph) -> Vec<String> {
+    let is_on = |(package, feature, _): &&(&str, &str, &str)| {
+        graph.features.contains(&((*package).to_owned(), (*feature).to_owned()))
+    };
+    let found = rules::OFF.iter().filter(is_on);
+    found
+        .map(|(package, feature, why)| format!("{package} may not have its feature `{feature}`: {why}"))
+        .collect()
 }
 
 /// `aws-config` is of `aws`, as is a package of just that name; `awsome` is not.

@@ -17,6 +17,8 @@ pub(super) struct Graph {
     pub(super) crates: Vec<Crate>,
     /// The names of all packages in the lock file that any platform or feature uses.
     pub(super) locked: BTreeSet<String>,
+    /// Packages with the features that are on for them, where everything of the workspace is built together.
+    pub(super) features: BTreeSet<(String, String)>,
 }
 
 pub(super) struct Crate {
@@ -67,7 +69,7 @@ impl Graph {
         }
         crates.sort_by(|a, b| (b.in_product, &a.name).cmp(&(a.in_product, &b.name)));
         let locked = metadata.packages.iter().map(|package| package.name.to_string()).collect();
-        Ok(Self { crates, locked })
+        Ok(Self { crates, locked, features: features()? })
     }
 }
 
@@ -79,6 +81,24 @@ fn tree(package: &Package, platform: &str) -> Result<BTreeSet<Key>> {
     let mut keys = keys(&cargo::output(command.current_dir(workspace::root()))?);
     keys.remove(&key(package));
     Ok(keys)
+}
+
+fn features() -> Result<BTreeSet<(String, String)>> {
+    let mut command = cargo::cargo(["tree", "--workspace", "--all-features", "--prefix", "none"]);
+    command.args(["--format", "{p}\t{f}", "--target", "all"]);
+    Ok(pairs(&cargo::output(command.current_dir(workspace::root()))?))
+}
+
+/// From lines of `NAME vVERSION`, a tab, and `FEATURE,FEATURE (*)`.
+fn pairs(tree: &str) -> BTreeSet<(String, String)> {
+    let pairs = |line: &str| {
+        let (package, features) = line.split_once('\t')?;
+        let name = package.split_whitespace().next()?.to_owned();
+        let features = features.split_whitespace().next().unwrap_or_default().split(',');
+        let features = features.filter(|feature| !feature.is_empty());
+        Some(features.map(|feature| (name.clone(), feature.to_owned())).collect::<Vec<_>>())
+    };
+    tree.lines().filter_map(pairs).flatten().collect()
 }
 
 /// From lines of `NAME vVERSION (proc-macro) (*)`.
@@ -106,6 +126,13 @@ fn rust_version(package: &Package) -> Option<RustVersion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_features_of_each_package() {
+        let pairs = pairs("a v1.0.0 (some/where)\tdefault,x\nb v1.0.2\t\na v1.0.0\tdefault,x (*)\n\n");
+        let pair = |name: &str, feature: &str| (name.to_owned(), feature.to_owned());
+        assert_eq!(pairs, BTreeSet::from([pair("a", "default"), pair("a", "x")]));
+    }
 
     #[test]
     fn reads_a_tree_each_package_once() {

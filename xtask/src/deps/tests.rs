@@ -26,7 +26,7 @@ fn found(one: Crate) -> Vec<String> {
     };
     let crates =
         vec![one, other("cred-core"), other("cred-crypto"), other("cred-store-local"), other("xtask")];
-    findings(&Graph { crates, locked: BTreeSet::from(["tokio".to_owned()]) })
+    findings(&Graph { crates, locked: BTreeSet::from(["tokio".to_owned()]), features: BTreeSet::new() })
 }
 
 fn with(change: impl FnOnce(&mut Crate)) -> String {
@@ -103,7 +103,11 @@ fn a_dependency_that_needs_a_newer_rust_is_found() {
 #[test]
 fn a_package_that_may_be_nowhere_is_found() {
     for name in ["openssl", "openssl-sys", "native-tls"] {
-        let graph = Graph { crates: vec![manager()], locked: BTreeSet::from([name.to_owned()]) };
+        let graph = Graph {
+            crates: vec![manager()],
+            locked: BTreeSet::from([name.to_owned()]),
+            features: BTreeSet::new(),
+        };
         assert!(findings(&graph).contains(&format!("{name} may not be anywhere in the tree")));
     }
 }
@@ -115,4 +119,12 @@ fn every_crate_of_the_workspace_has_a_row() {
             assert!(rules::rule(&package.name).is_some(), "{} has none", package.name);
         }
     }
+}
+
+#[test]
+fn a_feature_that_prints_secrets_is_found() {
+    let features = |feature: &str| BTreeSet::from([("azure_core".to_owned(), feature.to_owned())]);
+    let found = |features| findings(&Graph { crates: Vec::new(), locked: BTreeSet::new(), features });
+    assert_eq!(found(features("reqwest")), Vec::<String>::new());
+    assert!(found(features("debug")).join("").starts_with("azure_core may not have its feature `debug`"));
 }
