@@ -8,11 +8,13 @@ mod checks;
 mod pipe;
 mod proxy;
 mod suite;
+mod tls;
 
 #[doc(hidden)]
 pub use checks::run as __run;
 pub use checks::{Check, Remote};
 pub use proxy::{Fault, Proxy};
+pub use tls::{TlsEntry, TlsExit};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
