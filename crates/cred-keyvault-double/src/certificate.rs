@@ -1,0 +1,34 @@
+//! An authority and the server's certificate, made at start.
+
+use std::io;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// The settings of a TLS server for these hosts, and the authority that clients must trust, as PEM. Two certificates: rustls takes
+/// none as a server's that is an authority's as well.
+pub(crate) fn make(hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)> {
+    let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
+    params.distinguished_name.push(DnType::CommonName, "authority of a test double");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL, which Python uses, wants these said.
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let authority = CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)?;
+    let mut params = CertificateParams::new(hosts).map_err(io::Error::other)?;
+    params.distinguished_name.push(DnType::CommonName, "test double");
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let certificate = params.signed_by(&key, &authority).map_err(io::Error::other)?;
+    let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], secret)
+        .map_err(io::Error::other)?;
+    Ok((Arc::new(config), authority.pem()))
+}
