@@ -2,6 +2,7 @@
 
 mod catalog;
 mod kept;
+mod keyvault;
 mod kube;
 mod moto;
 mod probe;

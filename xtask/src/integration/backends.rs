@@ -14,8 +14,8 @@ static BACKENDS: [Backend; 5] = [
     Backend { name: "local", package: "cred-store-local", servers: &[] },
     Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls", "toxiproxy"] },
     Backend { name: "aws", package: "cred-store-aws", servers: &["moto", "toxiproxy"] },
-    // No emulator can be installed from a registry: its tests bring a double of the protocol of their own.
-    Backend { name: "azure", package: "cred-store-azure", servers: &[] },
+    // No emulator can be installed from a registry, so there is a double of the protocol, with a referee.
+    Backend { name: "azure", package: "cred-store-azure", servers: &["keyvault", "keyvault-referee"] },
     Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"] },
 ];
 

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::probe::Probe;
 use super::process::{Plan, Setup};
 use super::recipe::{Kind, Recipe};
-use super::{Environment, kube, moto, toxiproxy, vault};
+use super::{Environment, keyvault, kube, moto, toxiproxy, vault};
 
 /// One server: one process on loopback.
 pub(crate) struct Server {
@@ -15,7 +15,7 @@ pub(crate) struct Server {
     pub(super) variables: &'static [&'static str],
     /// Servers that must be up before it.
     pub(super) needs: &'static [&'static str],
-    /// What it may be called on `PATH`, the best first.
+    /// What it may be called on `PATH`, the best first. None: it is never there.
     pub(super) programs: &'static [&'static str],
     /// Makes such a program tell its version, or at least prove that it runs.
     pub(super) version: &'static [&'static str],
@@ -35,7 +35,7 @@ const VAULT: Recipe = Recipe {
     takes: "11 minutes",
 };
 
-static SERVERS: [Server; 6] = [
+static SERVERS: [Server; 8] = [
     Server {
         name: "vault",
         variables: &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"],
@@ -120,6 +120,45 @@ static SERVERS: [Server; 6] = [
         plan: kube::plan,
         given: None,
     },
+    Server {
+        name: "keyvault",
+        variables: &[
+            "CRED_TEST_AZURE_VAULT_URL",
+            "CRED_TEST_AZURE_TENANT_ID",
+            "CRED_TEST_AZURE_CLIENT_ID",
+            "CRED_TEST_AZURE_CLIENT_SECRET",
+            "CRED_TEST_AZURE_AUTHORITY",
+            "CRED_TEST_AZURE_CA",
+        ],
+        needs: &[],
+        programs: &[],
+        version: &[],
+        recipe: Recipe {
+            name: "keyvault",
+            folder: "",
+            component: "cred-keyvault-double",
+            kind: Kind::Workspace { package: "cred-keyvault-double" },
+            takes: "1 minute",
+        },
+        plan: keyvault::plan,
+        given: None,
+    },
+    Server {
+        name: "keyvault-referee",
+        variables: &["CRED_TEST_KEYVAULT_REFEREE_ADDR"],
+        needs: &["keyvault"],
+        programs: &[],
+        version: &[],
+        recipe: Recipe {
+            name: "keyvault-referee",
+            folder: "keyvault-referee",
+            component: "azure-keyvault-secrets",
+            kind: Kind::Pip { module: "referee" },
+            takes: "1 minute",
+        },
+        plan: keyvault::plan_referee,
+        given: Some(keyvault::probe_referee),
+    },
 ];
 
 pub(crate) fn find(name: &str) -> Option<&'static Server> {
@@ -143,12 +182,11 @@ pub(super) fn select(names: &[String]) -> Result<Vec<&'static Server>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workspace;
 
     #[test]
     fn every_recipe_is_there_and_pins_its_version() {
         for server in &SERVERS {
-            assert!(workspace::root().join("servers").join(server.recipe.folder).is_dir(), "{}", server.name);
+            assert!(server.recipe.folder().is_dir(), "{}", server.name);
             let version = server.recipe.version().unwrap();
             assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{} {version}", server.name);
         }
@@ -157,7 +195,7 @@ mod tests {
     #[test]
     fn needs_and_names_are_consistent() {
         for server in &SERVERS {
-            assert!(!server.variables.is_empty() && !server.programs.is_empty());
+            assert!(!server.variables.is_empty());
             assert!(server.needs.iter().all(|needed| find(needed).is_some()));
             assert_eq!(SERVERS.iter().filter(|other| other.name == server.name).count(), 1);
         }

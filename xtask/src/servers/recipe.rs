@@ -17,7 +17,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 pub(super) struct Recipe {
     /// What it makes; two servers may be of one make.
     pub(super) name: &'static str,
-    /// In `servers/`: the files that pin every version.
+    /// In `servers/`: the files that pin every version. Not used where it is a program of this workspace.
     pub(super) folder: &'static str,
     /// What carries the server's version in these files.
     pub(super) component: &'static str,
@@ -29,8 +29,10 @@ pub(super) struct Recipe {
 pub(super) enum Kind {
     /// A package in the module graph of the folder's `go.mod`.
     Go { package: &'static str },
-    /// A module of the folder's `requirements.txt`.
+    /// A module of the folder's `requirements.txt`, or one in the folder that needs what stands there.
     Pip { module: &'static str },
+    /// A program of this workspace, built by cargo each time: it is part of what is tested.
+    Workspace { package: &'static str },
 }
 
 impl Recipe {
@@ -39,6 +41,7 @@ impl Recipe {
         let (file, read): (_, fn(&str, &str) -> Option<String>) = match self.kind {
             Kind::Go { .. } => ("go.mod", go_version),
             Kind::Pip { .. } => ("requirements.txt", pip_version),
+            Kind::Workspace { package } => return workspace_version(package),
         };
         let path = self.folder().join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -47,11 +50,12 @@ impl Recipe {
 
     /// The words that start the server, from the cache, and whether it had to be made for that.
     pub(super) fn program(&self) -> Result<(Vec<String>, bool)> {
-        let home = cache::folder()?.join("servers").join(format!("{}-{}", self.name, self.key()?));
         let file = match self.kind {
             Kind::Go { .. } => Path::new("bin").join(self.name),
             Kind::Pip { .. } => PathBuf::from("venv/bin/python"),
+            Kind::Workspace { package } => return Ok((vec![built(package)?], true)),
         };
+        let home = cache::folder()?.join("servers").join(format!("{}-{}", self.name, self.key()?));
         let mut made = false;
         let program = cache::made(&home, &file, |making| {
             made = true;
@@ -59,7 +63,7 @@ impl Recipe {
         })?;
         let program = program.to_string_lossy().into_owned();
         Ok(match self.kind {
-            Kind::Go { .. } => (vec![program], made),
+            Kind::Go { .. } | Kind::Workspace { .. } => (vec![program], made),
             // Not the scripts that pip writes: they hold the path of the folder before it was renamed.
             Kind::Pip { module } => (vec![program, "-m".to_owned(), module.to_owned()], made),
         })
@@ -88,6 +92,7 @@ impl Recipe {
                 pip.arg(self.folder().join("requirements.txt"));
                 watched(pip, name, "a way to a Python package registry")
             }
+            Kind::Workspace { package } => bail!("{package} is built by cargo, not into the cache"),
         }
     }
 
@@ -96,7 +101,7 @@ impl Recipe {
         let mut hash = Fnv::new();
         hash.add(format!("{}-{}", env::consts::OS, env::consts::ARCH).as_bytes());
         match self.kind {
-            Kind::Go { package } => hash.add(package.as_bytes()),
+            Kind::Go { package } | Kind::Workspace { package } => hash.add(package.as_bytes()),
             Kind::Pip { .. } => {
                 // An environment is of one interpreter.
                 let output = Command::new("python3").arg("--version").output();
@@ -114,9 +119,26 @@ impl Recipe {
         Ok(format!("{:016x}", hash.0))
     }
 
-    fn folder(&self) -> PathBuf {
-        workspace::root().join("servers").join(self.folder)
+    /// The files that pin it.
+    pub(super) fn folder(&self) -> PathBuf {
+        match self.kind {
+            Kind::Workspace { package } => workspace::root().join("crates").join(package),
+            Kind::Go { .. } | Kind::Pip { .. } => workspace::root().join("servers").join(self.folder),
+        }
     }
+}
+
+fn workspace_version(package: &str) -> Result<String> {
+    let members = workspace::members()?;
+    let found = members.iter().find(|member| member.name.as_str() == package);
+    Ok(found.with_context(|| format!("the workspace has no {package}"))?.version.to_string())
+}
+
+/// Builds a program of this workspace, and gives its path.
+fn built(package: &str) -> Result<String> {
+    cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", package]))?;
+    let folder = workspace::metadata()?.target_directory.join("debug");
+    Ok(folder.join(format!("{package}{}", env::consts::EXE_SUFFIX)).into_string())
 }
 
 /// Runs a step of a recipe under a guard, so that a build of minutes ends with us. It says now and then that it
