@@ -1,0 +1,341 @@
+//! Calls to Key Vault, and who makes them.
+
+mod connection;
+mod transport;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{Secret as SdkSecret, TokenCredential};
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::RETRY_AFTER;
+use azure_core::http::pager::{PagerContinuation, PagerOptions};
+use azure_core::http::{
+    ClientMethodOptions, ClientOptions, Context, RequestContent, RetryOptions, Transport, Url,
+};
+use azure_core::time::OffsetDateTime;
+use azure_identity::{
+    ClientSecretCredential, ClientSecretCredentialOptions, DeveloperToolsCredential,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+pub(crate) use azure_security_keyvault_secrets::SecretClient;
+use azure_security_keyvault_secrets::SecretClientOptions;
+use azure_security_keyvault_secrets::models::{
+    SecretAttributes, SecretClientDeleteSecretOptions, SecretClientGetDeletedSecretOptions,
+    SecretClientGetSecretOptions, SecretClientListDeletedSecretPropertiesOptions,
+    SecretClientListSecretPropertiesOptions, SecretClientPurgeDeletedSecretOptions,
+    SecretClientRecoverDeletedSecretOptions, SecretClientSetSecretOptions, SetSecretParameters,
+};
+use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError};
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+pub(crate) use self::connection::{Vault, check_authorities, check_origin, check_vault};
+use self::transport::{ToTokens, ToVault};
+use crate::auth::{Begun, Tokens};
+use crate::error::{Call, Refusal, failed, garbled};
+use crate::{AzureCredentialType, AzureKeyVaultConfig};
+
+/// What says in the portal whose secret it is.
+const CONTENT_TYPE: &str = "application/vnd.cred+json";
+
+/// The most secrets that a page has.
+const PAGE: i32 = 25;
+
+/// One vault.
+pub(crate) struct Client {
+    sdk: Arc<SecretClient>,
+}
+
+/// A secret to be written.
+pub(crate) struct Draft {
+    pub(crate) value: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Seconds since 1970.
+    pub(crate) expires: Option<i64>,
+}
+
+/// Which of the two lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    Live,
+    Deleted,
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Item>,
+    /// Where to go on; `None`: it was the last one.
+    pub(crate) next: Option<Next>,
+}
+
+/// A place in a list, at this vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Next(Url);
+
+/// A secret without its value.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) name: String,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl Client {
+    pub(crate) fn new(config: &AzureKeyVaultConfig) -> Result<Self, ConfigError> {
+        let invalid = |field, problem| ConfigError::invalid("azure", field, problem);
+        let vault = check_vault(&config.vault_url, config.allowed_host.as_deref())
+            .map_err(|problem| invalid("vault_url", problem))?;
+        let identity = Identity::new(config, &vault)?;
+        let http = connection::to_vault(config).map_err(|problem| invalid("ca_cert", problem))?;
+        let tokens = Arc::new(Tokens::new(identity, vault.clone()));
+        let transport = ToVault { http, vault: vault.url.clone(), tokens: Arc::clone(&tokens) };
+        let options = SecretClientOptions {
+            client_options: pipeline(Transport::new(Arc::new(transport))),
+            // Where it is not Azure's own, `Tokens` judges the resource.
+            verify_challenge_resource: Some(vault.is_azures()),
+            ..SecretClientOptions::default()
+        };
+        let sdk = SecretClient::new(vault.url.as_str(), tokens, Some(options))
+            .map_err(|_| invalid("vault_url", "is not one that the SDK takes"))?;
+        Ok(Self { sdk: Arc::new(sdk) })
+    }
+
+    /// The caller's own client.
+    pub(crate) fn of_sdk(sdk: SecretClient) -> Self {
+        Self { sdk: Arc::new(sdk) }
+    }
+
+    /// Writes a new version.
+    pub(crate) async fn set(&self, name: &str, draft: &Draft) -> Result<(), StorageError> {
+        let call = Call { right: "set", name };
+        let parameters = SetSecretParameters {
+            content_type: Some(CONTENT_TYPE.to_owned()),
+            secret_attributes: draft.attributes(),
+            tags: Some(draft.tags.clone().into_iter().collect()),
+            value: Some(draft.value.clone()),
+        };
+        let content: RequestContent<SetSecretParameters> =
+            parameters.try_into().map_err(|_| StorageError::other("the secret cannot be written as JSON"))?;
+        let options = SecretClientSetSecretOptions { method_options: begun() };
+        self.sdk.set_secret(name, content, Some(options)).await.map_err(|error| told(&error, &call))?;
+        Ok(())
+    }
+
+    /// The value of the latest version.
+    pub(crate) async fn get(&self, name: &str) -> Result<String, StorageError> {
+        let call = Call { right: "get", name };
+        let options = SecretClientGetSecretOptions { method_options: begun(), ..Default::default() };
+        let answer = self.sdk.get_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
+        let secret = answer.into_model().map_err(|error| failed(&error, &call))?;
+        secret.value.ok_or_else(|| garbled(&call))
+    }
+
+    /// Begins a deletion.
+    pub(crate) async fn delete(&self, name: &str) -> Result<(), StorageError> {
+        let call = Call { right: "delete", name };
+        let options = SecretClientDeleteSecretOptions { method_options: begun() };
+        self.sdk.delete_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
+        Ok(())
+    }
+
+    /// Begins a recovery.
+    pub(crate) async fn recover(&self, name: &str) -> Result<(), StorageError> {
+        let call = Call { right: "recover", name };
+        let options = SecretClientRecoverDeletedSecretOptions { method_options: begun() };
+        self.sdk.recover_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
+        Ok(())
+    }
+
+    /// Begins a purge.
+    pub(crate) async fn purge(&self, name: &str) -> Result<(), StorageError> {
+        let call = Call { right: "purge", name };
+        let options = SecretClientPurgeDeletedSecretOptions { method_options: begun() };
+        self.sdk.purge_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
+        Ok(())
+    }
+
+    /// Whether a deleted secret may ever be purged by hand.
+    pub(crate) async fn is_purgeable(&self, name: &str) -> Result<bool, StorageError> {
+        let call = Call { right: "get", name };
+        let options = SecretClientGetDeletedSecretOptions { method_options: begun() };
+        let answer =
+            self.sdk.get_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
+        let secret = answer.into_model().map_err(|error| failed(&error, &call))?;
+        let level = secret.attributes.and_then(|attributes| attributes.recovery_level);
+        Ok(level.is_none_or(|level| level.as_ref().contains("Purgeable")))
+    }
+
+    /// A page of a list.
+    pub(crate) async fn page(&self, shelf: Shelf, from: Option<&Next>) -> Result<Page, StorageError> {
+        let call = Call { right: "list", name: "" };
+        let context = begun().context.into_owned();
+        let continuation = from.map(|Next(url)| PagerContinuation::Link(url.clone()));
+        let method_options = PagerOptions { context, continuation };
+        let (items, next) = match shelf {
+            Shelf::Live => {
+                let options =
+                    SecretClientListSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
+                let pager = self.sdk.list_secret_properties(Some(options));
+                let mut pages = pager.map_err(|error| failed(&error, &call))?.into_pages();
+                let page = pages.next().await.ok_or_else(|| garbled(&call))?;
+                let page = page.map_err(|error| told(&error, &call))?;
+                let page = page.into_model().map_err(|error| failed(&error, &call))?;
+                let items =
+                    page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect::<Option<_>>();
+                (items, pages.into_continuation())
+            }
+            Shelf::Deleted => {
+                let options =
+                    SecretClientListDeletedSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
+                let pager = self.sdk.list_deleted_secret_properties(Some(options));
+                let mut pages = pager.map_err(|error| failed(&error, &call))?.into_pages();
+                let page = pages.next().await.ok_or_else(|| garbled(&call))?;
+                let page = page.map_err(|error| told(&error, &call))?;
+                let page = page.into_model().map_err(|error| failed(&error, &call))?;
+                let items =
+                    page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect::<Option<_>>();
+                (items, pages.into_continuation())
+            }
+        };
+        Ok(Page { items: items.ok_or_else(|| garbled(&call))?, next: self.next(from, next)? })
+    }
+
+    /// Where a list goes on. Never at another host: the SDK would follow, and send the token along.
+    fn next(&self, from: Option<&Next>, to: Option<PagerContinuation>) -> Result<Option<Next>, StorageError> {
+        let url = match to {
+            None => return Ok(None),
+            Some(PagerContinuation::Link(url)) => url,
+            Some(_) => return Err(garbled(&Call { right: "list", name: "" })),
+        };
+        if url.origin() != self.sdk.endpoint().origin() {
+            return Err(StorageError::corrupted("a page of the list says to go on at another host"));
+        }
+        let next = Next(url);
+        // It would never end.
+        match from == Some(&next) {
+            true => Err(StorageError::corrupted("a page of the list says to go on with itself")),
+            false => Ok(Some(next)),
+        }
+    }
+}
+
+impl Draft {
+    fn attributes(&self) -> Option<SecretAttributes> {
+        let expires = OffsetDateTime::from_unix_timestamp(self.expires?).ok()?;
+        Some(SecretAttributes { expires: Some(expires), ..SecretAttributes::default() })
+    }
+}
+
+impl Item {
+    /// `https://vault/secrets/NAME`, or with a version behind it.
+    fn new(id: Option<String>, tags: Option<impl IntoIterator<Item = (String, String)>>) -> Option<Self> {
+        let url = Url::parse(&id?).ok()?;
+        let mut segments = url.path_segments()?;
+        match segments.next()? {
+            "secrets" | "deletedsecrets" => {}
+            _ => return None,
+        }
+        let name = segments.next().filter(|name| !name.is_empty())?.to_owned();
+        Some(Self { name, tags: tags.into_iter().flatten().collect() })
+    }
+}
+
+/// Who asks for tokens, without any of them.
+pub(crate) struct Identity {
+    method: AzureCredentialType,
+    authority: String,
+    /// `None`: tokens come from a program.
+    transport: Option<Transport>,
+}
+
+impl Identity {
+    fn new(config: &AzureKeyVaultConfig, vault: &Vault) -> Result<Self, ConfigError> {
+        let invalid = |field, problem| ConfigError::invalid(config.provider_name(), field, problem);
+        let authority = config.authority_host.clone().unwrap_or_else(|| vault.authority().to_owned());
+        let hidden = match &config.credential_type {
+            AzureCredentialType::ServicePrincipal { client_secret, .. } => Some(client_secret.clone()),
+            AzureCredentialType::ManagedIdentity { .. } | AzureCredentialType::DeveloperTools => None,
+        };
+        let transport = match &config.credential_type {
+            AzureCredentialType::DeveloperTools => None,
+            _ => {
+                let http = connection::to_tokens(config).map_err(|problem| invalid("ca_cert", problem))?;
+                Some(Transport::new(Arc::new(ToTokens { http, hidden })))
+            }
+        };
+        let identity = Self { method: config.credential_type.clone(), authority, transport };
+        // An environment whose managed identity the SDK does not know is told now.
+        identity.credential().map_err(|_| {
+            invalid(
+                "credential_type",
+                "is not one that the SDK can use here; give a service principal instead",
+            )
+        })?;
+        Ok(identity)
+    }
+
+    /// A credential that has no token yet.
+    pub(crate) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let options = || match &self.transport {
+            Some(transport) => pipeline(transport.clone()),
+            None => ClientOptions::default(),
+        };
+        Ok(match &self.method {
+            AzureCredentialType::ServicePrincipal { tenant_id, client_id, client_secret } => {
+                // Named, or the SDK would look into the environment.
+                let mut authority = CustomConfiguration::default();
+                authority.authority_host = self.authority.clone();
+                let client_options = ClientOptions {
+                    cloud: Some(Arc::new(CloudConfiguration::Custom(authority))),
+                    ..options()
+                };
+                let secret = SdkSecret::new(client_secret.expose_secret().to_owned());
+                let options = ClientSecretCredentialOptions { client_options };
+                ClientSecretCredential::new(tenant_id, client_id.clone(), secret, Some(options))?
+            }
+            AzureCredentialType::ManagedIdentity { client_id } => {
+                let options = ManagedIdentityCredentialOptions {
+                    user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
+                    client_options: options(),
+                };
+                ManagedIdentityCredential::new(Some(options))?
+            }
+            AzureCredentialType::DeveloperTools => DeveloperToolsCredential::new(None)?,
+        })
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.method.fmt(f)
+    }
+}
+
+/// The SDK's pipeline without retries of its own.
+fn pipeline(transport: Transport) -> ClientOptions {
+    ClientOptions { retry: RetryOptions::none(), transport: Some(transport), ..ClientOptions::default() }
+}
+
+/// When a call began, for whoever gives the token.
+fn begun() -> ClientMethodOptions<'static> {
+    let mut context = Context::new();
+    context.insert(Begun(Instant::now()));
+    ClientMethodOptions { context }
+}
+
+/// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own reading fails at every escape.
+fn told(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
+    match error.kind() {
+        ErrorKind::HttpResponse { raw_response: Some(response), .. } => {
+            let retry_after = response.headers().get_optional_str(&RETRY_AFTER);
+            let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+            Refusal::read(u16::from(response.status()), retry_after, response.body().as_ref()).explain(call)
+        }
+        ErrorKind::HttpResponse { status, .. } => Refusal::read(u16::from(*status), None, b"").explain(call),
+        _ => failed(error, call),
+    }
+}

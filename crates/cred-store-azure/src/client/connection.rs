@@ -1,0 +1,209 @@
+//! The HTTP clients, and what addresses may be.
+
+use std::path::Path;
+
+use reqwest::{Certificate, Url, redirect};
+
+use crate::AzureKeyVaultConfig;
+
+/// The names below which Azure's vaults are, each with the host that gives tokens for it: [vaults of the public and the
+/// sovereign clouds](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates), [their
+/// authorities](https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud).
+const CLOUDS: [(&str, &str); 4] = [
+    ("vault.azure.net", "https://login.microsoftonline.com"),
+    ("vault.azure.cn", "https://login.chinacloudapi.cn"),
+    ("vault.usgovcloudapi.net", "https://login.microsoftonline.us"),
+    ("vault.microsoftazure.de", "https://login.microsoftonline.de"),
+];
+
+/// Whose a vault is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Vault {
+    pub(crate) url: Url,
+    /// `None`: it is admitted by the configuration alone.
+    cloud: Option<(&'static str, &'static str)>,
+}
+
+impl Vault {
+    /// Where tokens for it are asked for.
+    pub(crate) fn authority(&self) -> &'static str {
+        self.cloud.map_or(CLOUDS[0].1, |(_, authority)| authority)
+    }
+
+    pub(crate) fn is_azures(&self) -> bool {
+        self.cloud.is_some()
+    }
+
+    /// Whether a token of this scope may be sent to it: one for Key Vault, or for this very host. A host that asks for
+    /// another one would be given what opens more than itself.
+    pub(crate) fn takes(&self, scope: &str) -> bool {
+        let Some(resource) = scope.strip_suffix("/.default").and_then(|resource| Url::parse(resource).ok())
+        else {
+            return false;
+        };
+        let host = resource.host_str().unwrap_or_default();
+        let own = self.cloud.is_none() && Some(host) == self.url.host_str();
+        resource.scheme() == "https" && (own || CLOUDS.iter().any(|(cloud, _)| *cloud == host))
+    }
+}
+
+/// Reads a vault's address; the error continues a sentence that begins with the field.
+pub(crate) fn check_vault(address: &str, allowed_host: Option<&str>) -> Result<Vault, &'static str> {
+    let url = check_origin(address)?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    if allowed_host.is_some_and(|allowed| allowed.eq_ignore_ascii_case(&host)) {
+        return Ok(Vault { url, cloud: None });
+    }
+    // At the border of a label: `evil-vault.azure.net` is somebody else's, and so is `x.vault.azure.net.example.com`.
+    let below = |cloud: &str| {
+        let name = host.strip_suffix(cloud).and_then(|name| name.strip_suffix('.'));
+        name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
+    };
+    match CLOUDS.into_iter().find(|(cloud, _)| below(cloud)) {
+        Some(cloud) => Ok(Vault { url, cloud: Some(cloud) }),
+        None => {
+            Err("is not a host of Azure Key Vault, such as `my-vault.vault.azure.net`; if it is meant, set \
+                     `allowed_host`")
+        }
+    }
+}
+
+/// Reads an address that is https, a host and a port alone.
+pub(crate) fn check_origin(address: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(address)
+        .map_err(|_| "is no address of a server; give it as `https://my-vault.vault.azure.net/`")?;
+    if url.scheme() != "https" {
+        return Err("is not https, which tokens and values need");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or a password, which Azure knows not; give `credential_type`");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("has more than a host and a port");
+    }
+    Ok(url)
+}
+
+/// Whether the file can be read and holds certificates.
+pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str> {
+    authorities(file).map(drop)
+}
+
+fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, &'static str> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let bytes =
+        std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
+    match Certificate::from_pem_bundle(&bytes) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => {
+            Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate")
+        }
+    }
+}
+
+/// A client that goes to the vault.
+pub(super) fn to_vault(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
+    let builder = builder(config).https_only(true);
+    let builder = match &config.ca_cert {
+        Some(file) => builder.tls_certs_only(authorities(Some(file))?),
+        None => builder,
+    };
+    build(builder)
+}
+
+/// A client that gets tokens: from an authority by https, or from the machine itself by plain http, as Azure has it there.
+pub(super) fn to_tokens(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
+    build(builder(config).tls_certs_merge(authorities(config.ca_cert.as_deref())?))
+}
+
+fn builder(config: &AzureKeyVaultConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_rustls()
+        .connect_timeout(config.timeout)
+        .read_timeout(config.timeout.saturating_mul(2))
+        // A redirect would carry the token to wherever the answer says.
+        .redirect(redirect::Policy::none())
+        // Whether the environment's proxies count would depend on the features that other crates choose.
+        .no_proxy()
+        .http1_only()
+        .user_agent(concat!("cred-store-azure/", env!("CARGO_PKG_VERSION")))
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, &'static str> {
+    builder.build().map_err(
+        |_| "is needed, since the system has no authorities that could sign the server's certificate",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vault_is_told_at_the_border_of_a_label() {
+        for good in [
+            "https://my-vault.vault.azure.net",
+            "https://my-vault.vault.azure.net/",
+            "https://MY-VAULT.VAULT.AZURE.NET:8443/",
+            "https://my-vault.vault.azure.cn",
+            "https://my-vault.vault.usgovcloudapi.net",
+            "https://my-vault.vault.microsoftazure.de",
+        ] {
+            assert!(check_vault(good, None).is_ok_and(|vault| vault.is_azures()), "{good}");
+        }
+        for bad in [
+            "my-vault.vault.azure.net",
+            "http://my-vault.vault.azure.net",
+            "https://vault.azure.net",
+            "https://.vault.azure.net",
+            "https://my-vault.vault.azure.net.",
+            "https://my-vault.vault.azure.net.example.com",
+            "https://evil/.vault.azure.net",
+            "https://evil.example/?.vault.azure.net",
+            "https://evil.example#.vault.azure.net",
+            "https://my-vault.vault.azure.net@evil.example",
+            "https://user:hunter2@my-vault.vault.azure.net",
+            "https://evil-vault.azure.net",
+            "https://evilvault.azure.net",
+            "https://a.b.vault.azure.net",
+            "https://my-vault.vault.azure.net/secrets",
+            "https://my-vault.vault.azure.net//",
+            "https://127.0.0.1",
+            "https://my-vault.managedhsm.azure.net",
+        ] {
+            assert!(check_vault(bad, None).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_host_must_be_named() {
+        let vault = check_vault("https://LOCALHOST:8443", Some("localhost")).unwrap();
+        assert!(!vault.is_azures());
+        assert!(check_vault("https://localhost.example", Some("localhost")).is_err());
+    }
+
+    #[test]
+    fn tokens_are_asked_for_where_the_vaults_cloud_has_them() {
+        let authority = |url: &str| check_vault(url, Some("localhost")).unwrap().authority();
+        assert_eq!(authority("https://a.vault.azure.net"), "https://login.microsoftonline.com");
+        assert_eq!(authority("https://a.vault.azure.cn"), "https://login.chinacloudapi.cn");
+        assert_eq!(authority("https://localhost"), "https://login.microsoftonline.com");
+    }
+
+    #[test]
+    fn no_token_of_another_service_is_asked_for() {
+        let vault = check_vault("https://vault.internal", Some("vault.internal")).unwrap();
+        for good in ["https://vault.azure.net/.default", "https://vault.internal/.default"] {
+            assert!(vault.takes(good), "{good}");
+        }
+        for bad in [
+            "https://management.azure.com/.default",
+            "https://vault.azure.net.evil/.default",
+            "http://vault.azure.net/.default",
+            "https://vault.azure.net",
+            "",
+        ] {
+            assert!(!vault.takes(bad), "{bad}");
+        }
+    }
+}

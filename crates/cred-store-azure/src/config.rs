@@ -1,0 +1,360 @@
+//! What can be chosen, and what is refused.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString, Tags};
+use cred_provider_kit::Env;
+use cred_provider_kit::naming::{self, Names};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+
+use crate::client;
+use crate::provider::PATH_TAG;
+
+/// Which vault keeps the credentials, under which names, and who asks.
+///
+/// ```
+/// use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig};
+/// let config = AzureKeyVaultConfig::default()
+///     .with_vault_url("https://my-vault.vault.azure.net/")
+///     .with_credential_type(AzureCredentialType::ManagedIdentity { client_id: None });
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AzureKeyVaultConfig {
+    /// The vault, as `https://my-vault.vault.azure.net/`, without a path. The host is one of `vault.azure.net`,
+    /// `vault.azure.cn`, `vault.usgovcloudapi.net` or `vault.microsoftazure.de`, or [`allowed_host`](Self::allowed_host).
+    /// Default `https://example.vault.azure.net/`, which is nobody's.
+    pub vault_url: String,
+    /// Who asks. Default: the managed identity that the system assigned.
+    pub credential_type: AzureCredentialType,
+    /// The longest that one call takes, doubled for writes, and the longest wait for a token; 1 to 60 s, default 5 s. Written
+    /// `"5s"` in files.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub timeout: Duration,
+    /// The longest that one operation takes, all its calls, retries, waits and logins together; 1 s to 10 minutes, default
+    /// 60 s. Deletions and recoveries take Azure some seconds each, which a store over a deleted name waits for.
+    #[serde(with = "cred_provider_kit::duration")]
+    pub operation_timeout: Duration,
+    /// How transient failures are tried again.
+    pub retry_policy: RetryPolicy,
+    /// Goes before every name: at most 73 of `A-Z a-z 0-9 -`, without case; default `nebula-credentials-`. Two providers share
+    /// credentials exactly if vault and this are equal. Empty is allowed, but then every secret of the vault is looked at as one of
+    /// ours.
+    pub secret_prefix: String,
+    /// Tags that every secret gets besides those of its credential; default none, at most 11. Whoever may list can read them.
+    pub default_tags: BTreeMap<String, String>,
+    /// What a store does where a deleted secret still holds the name; default: recover it and write over it.
+    pub over_deleted: AzureOverDeleted,
+    /// A host beside Azure's own that `vault_url` may name: a private name, or an emulator. Default none. Tokens for Azure
+    /// Key Vault are sent to it.
+    pub allowed_host: Option<String>,
+    /// Where tokens are asked for, as `https://login.microsoftonline.com`; default none: that of the cloud to which the vault's
+    /// host belongs. Used by [`ServicePrincipal`](AzureCredentialType::ServicePrincipal) alone.
+    pub authority_host: Option<String>,
+    /// A PEM file of the authorities that may sign the vault's certificate, instead of those that the system trusts; for the
+    /// authority host, besides those. Default none. Read once, by the constructor.
+    pub ca_cert: Option<PathBuf>,
+}
+
+/// Who asks. Two are equal if their fields are; secrets are compared in constant time.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum AzureCredentialType {
+    /// The identity of the virtual machine, container or App Service that this runs in.
+    ManagedIdentity {
+        /// Which of several that users assigned; `None`: the one that the system assigned.
+        client_id: Option<String>,
+    },
+    /// An application with a secret.
+    ServicePrincipal {
+        /// The directory, a GUID.
+        tenant_id: String,
+        /// The application, a GUID.
+        client_id: String,
+        /// Its secret's value, not the secret's id.
+        client_secret: SecretString,
+    },
+    /// Who is logged in with `az` or `azd`. For developers' machines: each token starts a program.
+    DeveloperTools,
+}
+
+/// What a store does where a deleted secret still holds the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AzureOverDeleted {
+    /// Recovers the secret and writes a new version. For a moment the old value can be read; where the write then fails, the secret
+    /// is deleted again, and the error is
+    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). Needs the right to recover.
+    #[default]
+    Recover,
+    /// Purges the secret, with all its versions, and writes. Needs the right to purge, and a vault without purge protection.
+    Purge,
+    /// Refuses.
+    Refuse,
+}
+
+impl AzureCredentialType {
+    /// [`AzureCredentialType::ServicePrincipal`].
+    #[must_use]
+    pub fn service_principal(
+        tenant_id: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: SecretString,
+    ) -> Self {
+        Self::ServicePrincipal { tenant_id: tenant_id.into(), client_id: client_id.into(), client_secret }
+    }
+}
+
+impl PartialEq for AzureCredentialType {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::ManagedIdentity { client_id: one }, Self::ManagedIdentity { client_id: other }) => {
+                one == other
+            }
+            (
+                Self::ServicePrincipal { tenant_id, client_id, client_secret },
+                Self::ServicePrincipal { tenant_id: tenant, client_id: client, client_secret: secret },
+            ) => {
+                let (one, other) = (client_secret.expose_secret(), secret.expose_secret());
+                let same = bool::from(one.as_bytes().ct_eq(other.as_bytes()));
+                tenant_id == tenant && client_id == client && same
+            }
+            (Self::DeveloperTools, Self::DeveloperTools) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for AzureCredentialType {}
+
+impl fmt::Debug for AzureCredentialType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ManagedIdentity { client_id } => {
+                f.debug_struct("ManagedIdentity").field("client_id", client_id).finish()
+            }
+            Self::ServicePrincipal { tenant_id, client_id, .. } => f
+                .debug_struct("ServicePrincipal")
+                .field("tenant_id", tenant_id)
+                .field("client_id", client_id)
+                .finish_non_exhaustive(),
+            Self::DeveloperTools => f.write_str("DeveloperTools"),
+        }
+    }
+}
+
+impl Default for AzureKeyVaultConfig {
+    fn default() -> Self {
+        Self {
+            vault_url: "https://example.vault.azure.net/".to_owned(),
+            credential_type: AzureCredentialType::ManagedIdentity { client_id: None },
+            timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(60),
+            retry_policy: RetryPolicy::default(),
+            secret_prefix: "nebula-credentials-".to_owned(),
+            default_tags: BTreeMap::new(),
+            over_deleted: AzureOverDeleted::Recover,
+            allowed_host: None,
+            authority_host: None,
+            ca_cert: None,
+        }
+    }
+}
+
+impl AzureKeyVaultConfig {
+    /// Azure takes 15; three are kept for the path of a name that is too long, and one for the caller.
+    const MAX_DEFAULT_TAGS: usize = 11;
+
+    /// The defaults with `AZURE_KEYVAULT_URL`, `AZURE_AUTHORITY_HOST`, and who asks: with `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    /// `AZURE_CLIENT_SECRET` a service principal, with `AZURE_CLIENT_ID` alone the managed identity of that name.
+    #[must_use]
+    pub fn from_env(env: &dyn Env) -> Self {
+        let mut config = Self::default();
+        if let Some(url) = env.get("AZURE_KEYVAULT_URL") {
+            config.vault_url = url;
+        }
+        config.authority_host = env.get("AZURE_AUTHORITY_HOST");
+        let client_id = env.get("AZURE_CLIENT_ID");
+        config.credential_type =
+            match (env.get("AZURE_TENANT_ID"), client_id, env.secret("AZURE_CLIENT_SECRET")) {
+                (Some(tenant), Some(client), Some(secret)) => {
+                    AzureCredentialType::service_principal(tenant, client, secret)
+                }
+                (_, client_id, _) => AzureCredentialType::ManagedIdentity { client_id },
+            };
+        config
+    }
+
+    /// Sets [`vault_url`](Self::vault_url).
+    #[must_use]
+    pub fn with_vault_url(mut self, vault_url: impl Into<String>) -> Self {
+        self.vault_url = vault_url.into();
+        self
+    }
+
+    /// Sets [`credential_type`](Self::credential_type).
+    #[must_use]
+    pub fn with_credential_type(mut self, credential_type: AzureCredentialType) -> Self {
+        self.credential_type = credential_type;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`operation_timeout`](Self::operation_timeout).
+    #[must_use]
+    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
+        self.operation_timeout = operation_timeout;
+        self
+    }
+
+    /// Sets [`retry_policy`](Self::retry_policy).
+    #[must_use]
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets [`secret_prefix`](Self::secret_prefix).
+    #[must_use]
+    pub fn with_secret_prefix(mut self, secret_prefix: impl Into<String>) -> Self {
+        self.secret_prefix = secret_prefix.into();
+        self
+    }
+
+    /// Sets [`default_tags`](Self::default_tags).
+    #[must_use]
+    pub fn with_default_tags(mut self, default_tags: BTreeMap<String, String>) -> Self {
+        self.default_tags = default_tags;
+        self
+    }
+
+    /// Sets [`over_deleted`](Self::over_deleted).
+    #[must_use]
+    pub const fn with_over_deleted(mut self, over_deleted: AzureOverDeleted) -> Self {
+        self.over_deleted = over_deleted;
+        self
+    }
+
+    /// Sets [`allowed_host`](Self::allowed_host).
+    #[must_use]
+    pub fn with_allowed_host(mut self, allowed_host: impl Into<Option<String>>) -> Self {
+        self.allowed_host = allowed_host.into();
+        self
+    }
+
+    /// Sets [`authority_host`](Self::authority_host).
+    #[must_use]
+    pub fn with_authority_host(mut self, authority_host: impl Into<Option<String>>) -> Self {
+        self.authority_host = authority_host.into();
+        self
+    }
+
+    /// Sets [`ca_cert`](Self::ca_cert).
+    #[must_use]
+    pub fn with_ca_cert(mut self, ca_cert: impl Into<Option<PathBuf>>) -> Self {
+        self.ca_cert = ca_cert.into();
+        self
+    }
+
+    /// The names of the secrets.
+    pub(crate) fn names(&self) -> Result<Names, ConfigError> {
+        Names::new(naming::AZURE, "secret_prefix", self.secret_prefix.as_str())
+    }
+
+    fn check_identity(&self) -> Result<(), (&'static str, &'static str)> {
+        match &self.credential_type {
+            AzureCredentialType::ServicePrincipal { tenant_id, .. } if !is_guid(tenant_id) => {
+                Err(("credential_type.tenant_id", GUID))
+            }
+            AzureCredentialType::ServicePrincipal { client_id, .. }
+            | AzureCredentialType::ManagedIdentity { client_id: Some(client_id) }
+                if !is_guid(client_id) =>
+            {
+                Err(("credential_type.client_id", GUID))
+            }
+            AzureCredentialType::ServicePrincipal { client_secret, .. }
+                if client_secret.expose_secret().trim().is_empty() =>
+            {
+                Err(("credential_type.client_secret", "is empty; give the secret's value"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_tags(&self) -> Result<(), &'static str> {
+        if self.default_tags.len() > Self::MAX_DEFAULT_TAGS {
+            return Err("has more than 11 tags, which leaves none for credentials");
+        }
+        for (key, value) in &self.default_tags {
+            if key.is_empty() || key.len() > Tags::MAX_KEY_LEN || value.len() > 256 {
+                return Err("has a tag whose key or value Azure does not take; use 1 to 256 bytes");
+            }
+            if key.starts_with(PATH_TAG) {
+                return Err("has a tag that begins with `cred-path-`, which the provider sets itself");
+            }
+        }
+        Ok(())
+    }
+}
+
+const GUID: &str = "is no GUID; give it as 00000000-0000-0000-0000-000000000000";
+
+/// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+fn is_guid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    let fits = |(group, length): (Option<&str>, usize)| {
+        group.is_some_and(|group| group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    [8, 4, 4, 4, 12].into_iter().all(|length| fits((groups.next(), length))) && groups.next().is_none()
+}
+
+impl ProviderConfig for AzureKeyVaultConfig {
+    /// Reads the file of [`ca_cert`](Self::ca_cert) where one is given, and touches no network.
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        if let Err(problem) = client::check_vault(&self.vault_url, self.allowed_host.as_deref()) {
+            return invalid("vault_url", problem);
+        }
+        if let Some(Err(problem)) = self.authority_host.as_deref().map(client::check_origin) {
+            return invalid("authority_host", problem);
+        }
+        if let Err((field, problem)) = self.check_identity() {
+            return invalid(field, problem);
+        }
+        self.names()?;
+        if let Err(problem) = self.check_tags() {
+            return invalid("default_tags", problem);
+        }
+        let seconds = Duration::from_secs;
+        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
+            return invalid("timeout", "must be 1 to 60 s");
+        }
+        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
+            return invalid("operation_timeout", "must be 1 s to 10 minutes");
+        }
+        if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
+            return invalid("ca_cert", problem);
+        }
+        self.retry_policy.validate()
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "azure"
+    }
+}

@@ -1,0 +1,282 @@
+//! What Azure or the way to it said, as what it means for a credential.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{StorageError, StorageErrorKind};
+use serde::Deserialize;
+
+/// Why a name cannot be used now, or a secret not be read: the source of a refusal that a provider does something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// A deleted secret holds the name.
+    Deleted,
+    /// A deletion or a purge is still going.
+    BeingDeleted,
+    /// A recovery is still going.
+    BeingRecovered,
+    /// Somebody has disabled the secret.
+    Disabled,
+}
+
+impl Blocked {
+    /// What a refusal is about, where it is one of these.
+    pub(crate) fn of(error: &StorageError) -> Option<Self> {
+        error.source()?.downcast_ref().copied()
+    }
+
+    /// The error with this as its source.
+    pub(crate) fn beneath(self, error: StorageError) -> StorageError {
+        error.with_source(Arc::new(self) as Arc<_>)
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleted => "a deleted secret holds the name",
+            Self::BeingDeleted => "a deletion or purge under that name is still going",
+            Self::BeingRecovered => "a recovery under that name is still going",
+            Self::Disabled => "the secret is disabled",
+        })
+    }
+}
+
+impl Error for Blocked {}
+
+/// What was asked of Azure, for whoever reads the refusal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// As Azure's access policies call the right to do this.
+    pub(crate) right: &'static str,
+    /// Empty: all secrets.
+    pub(crate) name: &'a str,
+}
+
+impl fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            "" => write!(f, "`{}`", self.right),
+            name => write!(f, "`{}` of secret `{name}`", self.right),
+        }
+    }
+}
+
+/// An answer of the vault that is no success.
+#[derive(Debug, Default)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    said: Option<Said>,
+}
+
+/// The error in Azure's body. The innermost code tells most.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    innererror: Option<Box<Said>>,
+}
+
+impl Refusal {
+    /// Reads a refusal. A body that is not Azure's is none.
+    pub(crate) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            error: Said,
+        }
+        // Not by the SDK, whose own reading fails at every escape in a message.
+        let said = serde_json::from_slice::<Body>(body).ok().map(|body| body.error);
+        Self { status, retry_after, said }
+    }
+
+    /// What the refusal of a call means.
+    pub(crate) fn explain(&self, call: &Call<'_>) -> StorageError {
+        let said = self.words();
+        let unavailable = |reason: String| {
+            StorageError::from(StorageErrorKind::Unavailable {
+                reason: reason.into(),
+                retry_after: self.retry_after,
+            })
+        };
+        match self.status {
+            401 => authentication(format!("Key Vault does not take the token ({said})")),
+            403 if self.has("SecretDisabled") => {
+                Blocked::Disabled.beneath(denied(format!("the secret is disabled ({said}); enable it")))
+            }
+            403 => denied(format!("Azure refuses {call} ({said})")),
+            404 if self.has("SecretNotFound") => StorageErrorKind::NotFound.into(),
+            404 => StorageError::invalid_request(format!(
+                "there is no such place as {call} asked for ({said}); is `vault_url` a vault?"
+            )),
+            409 => match self.blocked() {
+                Some(blocked) => blocked.beneath(StorageError::conflict(format!("{blocked} ({said})"))),
+                None => StorageError::conflict(format!("Azure refuses {call} for now ({said})")),
+            },
+            429 => StorageErrorKind::Throttled { retry_after: self.retry_after }.into(),
+            301..=308 => StorageError::invalid_request(format!(
+                "the answer to {call} is a redirect, which is never followed; correct `vault_url`"
+            )),
+            408 => unavailable(format!("Azure gave up {call} ({said})")),
+            status @ 400..=499 => {
+                StorageError::invalid_request(format!("Azure refuses {call} with status {status} ({said})"))
+            }
+            status => unavailable(format!("Azure answers {call} with status {status} ({said})")),
+        }
+    }
+
+    /// A refusal of the token endpoint, whose words are other ones. No write was sent before there was a token.
+    pub(crate) fn explain_token(&self, body: &[u8]) -> StorageError {
+        #[derive(Deserialize)]
+        struct Entra {
+            error: Option<String>,
+            error_description: Option<String>,
+        }
+        let entra = serde_json::from_slice::<Entra>(body).ok();
+        // What follows the first line are numbers for Microsoft's support.
+        let described = entra.as_ref().and_then(|entra| entra.error_description.as_deref());
+        let first = described.and_then(|text| text.lines().next()).map(short);
+        let said = first.or_else(|| entra.and_then(|entra| entra.error).map(|error| short(&error)));
+        let said = said.unwrap_or_else(|| "the answer is not that of a token endpoint".to_owned());
+        match self.status {
+            429 => StorageErrorKind::Throttled { retry_after: self.retry_after }.into(),
+            408 | 410 | 500..=599 => StorageErrorKind::Unreachable {
+                reason: format!("no token was to be had, with status {} ({said})", self.status).into(),
+            }
+            .into(),
+            status => authentication(format!("no token was given, with status {status} ({said})")),
+        }
+    }
+
+    fn has(&self, code: &str) -> bool {
+        self.codes().any(|found| found == code)
+    }
+
+    fn codes(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(self.said.as_ref(), |said| said.innererror.as_deref())
+            .map(|said| said.code.as_str())
+    }
+
+    fn blocked(&self) -> Option<Blocked> {
+        self.codes().find_map(|code| match code {
+            "ObjectIsDeletedButRecoverable" => Some(Blocked::Deleted),
+            "ObjectIsBeingDeleted" => Some(Blocked::BeingDeleted),
+            "ObjectIsBeingRecovered" => Some(Blocked::BeingRecovered),
+            _ => None,
+        })
+    }
+
+    /// Azure's own words in one short line, with the innermost code first.
+    fn words(&self) -> String {
+        let Some(said) = &self.said else { return "the answer is not Key Vault's".to_owned() };
+        let code = self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code");
+        // A refusal by role is long; these lines of it say who was refused what.
+        let lines = || said.message.lines().map(str::trim);
+        let facts = ["Caller:", "Action:"].map(|fact| lines().find(|line| line.starts_with(fact)));
+        match facts {
+            [Some(caller), Some(action)] => format!("{code}: {}; {}", short(action), short(caller)),
+            _ => format!("{code}: {}", short(&said.message)),
+        }
+    }
+}
+
+/// Nothing that a backend says is longer than this in an error.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+pub(crate) fn authentication(reason: impl Into<Cow<'static, str>>) -> StorageError {
+    StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
+}
+
+fn denied(reason: String) -> StorageError {
+    StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
+}
+
+/// An answer with a good status that Key Vault does not give.
+pub(crate) fn garbled(call: &Call<'_>) -> StorageError {
+    StorageError::corrupted(format!("the answer to {call} is not what Key Vault gives"))
+}
+
+/// What an error of the SDK means that is no refusal of the vault.
+pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
+    use azure_core::error::ErrorKind;
+    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
+    // What our own transport and credential have told already.
+    if let Some(ours) = chain().find_map(|error| error.downcast_ref::<StorageError>()) {
+        return ours.clone();
+    }
+    if let Some(broken) = chain().find_map(|error| error.downcast_ref::<reqwest::Error>()) {
+        return unanswered(broken);
+    }
+    match error.kind() {
+        ErrorKind::Connection => {
+            StorageErrorKind::Unreachable { reason: "no connection was made".into() }.into()
+        }
+        ErrorKind::Io => StorageError::unavailable("the connection broke"),
+        ErrorKind::Credential => {
+            authentication(format!("no token was given ({})", short(&error.to_string())))
+        }
+        // The parser's own words may repeat what it read.
+        ErrorKind::DataConversion if chain().any(|error| error.is::<serde_json::Error>()) => garbled(call),
+        _ => authentication(format!("the vault's challenge was not met ({})", short(&error.to_string()))),
+    }
+}
+
+/// Why no whole answer came.
+pub(crate) fn unanswered(error: &reqwest::Error) -> StorageError {
+    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
+    let tls = chain().find_map(|error| error.downcast_ref::<rustls::Error>());
+    let io = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
+    if let Some(reason) = tls.and_then(untrusted) {
+        return authentication(reason);
+    }
+    let seen: Cow<'static, str> = match (tls, io) {
+        (Some(error), _) => format!("TLS failed: {error}").into(),
+        (None, Some(error)) => error.kind().to_string().into(),
+        (None, None) => "the connection broke".into(),
+    };
+    match error.is_connect() {
+        true => StorageErrorKind::Unreachable { reason: seen }.into(),
+        false => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
+    }
+}
+
+/// The cause behind an error; an I/O error keeps it where `source` does not give it.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    }
+}
+
+/// Why the server was not believed to be who it says. `None`: another fault of TLS.
+fn untrusted(error: &rustls::Error) -> Option<String> {
+    use rustls::CertificateError as Why;
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let problem = match why {
+        Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        // The second: by one that only has the name of one that is trusted.
+        Why::UnknownIssuer | Why::BadSignature => {
+            "it is signed by no authority that is trusted here; give that authority as `ca_cert`".to_owned()
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            "it is for another host; connect by a name that is in it".to_owned()
+        }
+        Why::Revoked => "it was revoked".to_owned(),
+        other => format!("{other}"),
+    };
+    Some(format!("the server's certificate is refused: {problem}"))
+}

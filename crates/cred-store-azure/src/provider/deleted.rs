@@ -1,0 +1,72 @@
+//! Recovery and purging. Azure answers at once and goes on for seconds.
+
+use cred_core::{StorageError, StorageErrorKind};
+use cred_provider_kit::Wire;
+
+use super::Inner;
+use super::writing::Pauses;
+use crate::error::Blocked;
+
+impl Inner {
+    /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still going.
+    pub(super) async fn recover(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+        let mut pauses = Pauses::new();
+        loop {
+            let error = match wire.write(|_| self.client.recover(name)).await {
+                Ok(()) => return self.until_readable(wire, name).await,
+                Err(error) => error,
+            };
+            match Blocked::of(&error) {
+                Some(what @ Blocked::BeingDeleted) => pauses.wait(wire, what).await?,
+                // Where an attempt went unanswered, what is there may be its work.
+                Some(Blocked::BeingRecovered) => {
+                    return match self.is_there(wire, name).await? {
+                        true if wire.in_doubt() => Ok(()),
+                        true => Err(StorageErrorKind::NotFound.into()),
+                        false => self.until_readable(wire, name).await,
+                    };
+                }
+                _ if error.is_not_found() && wire.in_doubt() && self.is_there(wire, name).await? => {
+                    return Ok(());
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Removes a deleted secret for good, after its deletion. What is not deleted stays.
+    pub(super) async fn purge(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+        let mut pauses = Pauses::new();
+        loop {
+            let error = match wire.write(|_| self.client.purge(name)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match Blocked::of(&error) {
+                Some(what @ Blocked::BeingDeleted) => pauses.wait(wire, what).await?,
+                Some(Blocked::BeingRecovered) => return Ok(()),
+                _ if error.is_not_found() => return Ok(()),
+                _ => return Err(self.unpurged(wire, name, error).await),
+            }
+        }
+    }
+
+    async fn until_readable(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+        let mut pauses = Pauses::new();
+        while !self.is_there(wire, name).await? {
+            pauses.wait(wire, Blocked::BeingRecovered).await?;
+        }
+        Ok(())
+    }
+
+    /// A refused purge: whether it is the identity that may not, or the vault that lets nobody.
+    async fn unpurged(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
+        let denied = matches!(error.kind(), StorageErrorKind::PermissionDenied { .. });
+        // Whoever may not look is told what Azure said.
+        if !denied || wire.read(|_| self.client.is_purgeable(name)).await.unwrap_or(true) {
+            return error;
+        }
+        let reason = "purge protection is on for this vault, so that nobody can purge before the time of retention is over";
+        error.with_kind(StorageErrorKind::PermissionDenied { reason: reason.into() })
+    }
+}

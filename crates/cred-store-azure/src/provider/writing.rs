@@ -1,0 +1,156 @@
+//! Writes, and what stands in their way: names that deleted secrets hold.
+
+use std::time::Duration;
+
+use cred_core::{CredentialMetadata, EncryptedData, PathRef, StorageError, StorageErrorKind};
+use cred_provider_kit::{CredentialFile, Wire, limits};
+
+use super::Inner;
+use crate::AzureOverDeleted;
+use crate::client::Draft;
+use crate::error::Blocked;
+
+/// The pauses between two looks at what Azure does in its own time.
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    pub(super) fn new() -> Self {
+        Self(Duration::from_millis(200))
+    }
+
+    /// Waits for the next look.
+    ///
+    /// # Errors
+    /// That the time is over, and what was waited for.
+    pub(super) async fn wait(&mut self, wire: &Wire<'_>, what: Blocked) -> Result<(), StorageError> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Self::LONGEST);
+        wire.pause(pause).await.map_err(|_| what.beneath(StorageError::busy(what.to_string())))
+    }
+}
+
+impl Inner {
+    /// The secret of a credential, if it fits.
+    pub(super) fn draft(
+        &self,
+        path: PathRef<'_>,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+    ) -> Result<(String, Draft), StorageError> {
+        limits::check_tags(&self.description.limits, &metadata)?;
+        let (name, tags) = self.naming.tagged(path, &metadata.tags)?;
+        let expires = metadata
+            .expires_at
+            .map(|moment| i64::try_from(moment.as_unix_millis() / 1_000).unwrap_or(i64::MAX));
+        let value = String::from_utf8(CredentialFile::new(data, metadata).encode()?)
+            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
+        limits::check_payload_len(&self.description.limits, value.len())?;
+        Ok((name, Draft { value, tags, expires }))
+    }
+
+    /// Writes whatever is there, and whatever was deleted there.
+    pub(super) async fn store(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        draft: &Draft,
+    ) -> Result<(), StorageError> {
+        let mut recovered = false;
+        match self.written(wire, name, draft, &mut recovered).await {
+            Err(error) if recovered => Err(self.withdrawn(wire, name, error).await),
+            answer => answer,
+        }
+    }
+
+    /// Tries until the name is free. `recovered`: the old value may be readable.
+    async fn written(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        draft: &Draft,
+        recovered: &mut bool,
+    ) -> Result<(), StorageError> {
+        let mut pauses = Pauses::new();
+        loop {
+            let error = match wire.write(|_| self.client.set(name, draft)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match (Blocked::of(&error), self.over_deleted) {
+                (Some(Blocked::Deleted), AzureOverDeleted::Recover) => {
+                    // What must be done if the write fails.
+                    wire.hold_back(self.write_timeout);
+                    self.begin_recovery(wire, name, recovered).await?;
+                }
+                (Some(Blocked::Deleted), AzureOverDeleted::Purge) => {
+                    let doubted = wire.in_doubt();
+                    self.purge(wire, name).await?;
+                    if !doubted {
+                        // It only made room.
+                        wire.settle();
+                    }
+                }
+                (Some(Blocked::Deleted), AzureOverDeleted::Refuse) => {
+                    return Err(StorageError::invalid_request(
+                        "a deleted secret holds the name; recover or purge it, or set `over_deleted`",
+                    ));
+                }
+                (Some(what @ (Blocked::BeingDeleted | Blocked::BeingRecovered)), _) => {
+                    pauses.wait(wire, what).await?;
+                }
+                (Some(Blocked::Disabled) | None, _) => return Err(error),
+            }
+        }
+    }
+
+    /// Recovers a deleted secret to be written over. It counts as recovered unless Azure says that it is not.
+    async fn begin_recovery(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        recovered: &mut bool,
+    ) -> Result<(), StorageError> {
+        match wire.write(|_| self.client.recover(name)).await {
+            Ok(()) => {
+                *recovered = true;
+                Ok(())
+            }
+            // Somebody else was quicker, this way or that: the write finds out.
+            Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => Ok(()),
+            Err(error) => {
+                *recovered |= error.may_have_written() || wire.in_doubt();
+                Err(error)
+            }
+        }
+    }
+
+    /// The write failed after a recovery: deletes the secret again, as well as that can be done.
+    async fn withdrawn(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
+        wire.hold_back(Duration::ZERO);
+        let again = match self.delete(wire, name).await {
+            Ok(()) => "it was deleted again",
+            Err(_) => "and could not be deleted again",
+        };
+        let reason = format!("{again}: {}", error.kind());
+        error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() })
+    }
+
+    /// Deletes, after a recovery that is still going. A deletion that is still going is one.
+    pub(super) async fn delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+        let mut pauses = Pauses::new();
+        loop {
+            let error = match wire.write(|_| self.client.delete(name)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            match Blocked::of(&error) {
+                Some(Blocked::Deleted | Blocked::BeingDeleted) => return Ok(()),
+                Some(what @ Blocked::BeingRecovered) => pauses.wait(wire, what).await?,
+                Some(Blocked::Disabled) | None if error.is_not_found() => return Ok(()),
+                Some(Blocked::Disabled) | None => return Err(error),
+            }
+        }
+    }
+}

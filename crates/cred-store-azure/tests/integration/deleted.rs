@@ -1,0 +1,63 @@
+//! Names that deleted secrets hold, where deletion and recovery take seconds.
+
+use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_store_azure::{AzureKeyVaultProvider, AzureOverDeleted};
+
+use crate::vault::Vault;
+
+#[path = "../values/mod.rs"]
+mod values;
+pub(crate) use values::{id, store, value};
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+async fn a_store_over_a_deletion_that_is_still_going_waits_and_writes() {
+    for over_deleted in [AzureOverDeleted::Recover, AzureOverDeleted::Purge] {
+        let config = Vault::new().config().with_over_deleted(over_deleted);
+        let provider = AzureKeyVaultProvider::new(config).unwrap();
+        let ctx = CredentialContext::unscoped();
+        store(&provider, "key", 1).await.unwrap();
+        provider.delete(&id("key"), &ctx).await.unwrap();
+        assert!(!provider.exists(&id("key"), &ctx).await.unwrap(), "a deletion that is going is one");
+        provider.delete(&id("key"), &ctx).await.unwrap();
+        store(&provider, "key", 2).await.unwrap();
+        assert_eq!(provider.retrieve(&id("key"), &ctx).await.unwrap(), value(2));
+        // And once more, over what was recovered or purged.
+        provider.delete(&id("key"), &ctx).await.unwrap();
+        store(&provider, "key", 3).await.unwrap();
+        assert_eq!(provider.retrieve(&id("key"), &ctx).await.unwrap(), value(3));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+async fn a_store_over_a_deleted_name_is_refused_where_that_is_asked_for() {
+    let config = Vault::new().config().with_over_deleted(AzureOverDeleted::Refuse);
+    let provider = AzureKeyVaultProvider::new(config).unwrap();
+    let ctx = CredentialContext::unscoped();
+    store(&provider, "key", 1).await.unwrap();
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    let error = store(&provider, "key", 2).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
+    assert!(error.to_string().contains("`over_deleted`") && !error.may_have_written(), "{error}");
+    provider.soft_delete().unwrap().recover(&id("key"), &ctx).await.unwrap();
+    assert_eq!(provider.retrieve(&id("key"), &ctx).await.unwrap(), value(1));
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+async fn two_recoveries_at_once_are_one() {
+    let provider = AzureKeyVaultProvider::new(Vault::new().config()).unwrap();
+    let ctx = CredentialContext::unscoped();
+    store(&provider, "key", 1).await.unwrap();
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    let key = id("key");
+    let recover = || provider.soft_delete().unwrap().recover(&key, &ctx);
+    let (one, other) = tokio::join!(recover(), recover());
+    assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
+    for answer in [one, other] {
+        // Who comes after its end finds nothing to recover.
+        assert!(answer.is_ok() || answer.unwrap_err().is_not_found());
+    }
+    assert_eq!(provider.retrieve(&key, &ctx).await.unwrap(), value(1));
+}

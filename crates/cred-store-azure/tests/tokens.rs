@@ -1,0 +1,169 @@
+//! Tokens: how many are asked for, and what becomes of one that the vault no longer takes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
+mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_keyvault_double::{Double, Settings};
+use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+use tempfile::NamedTempFile;
+use tokio::task::JoinSet;
+use values::{id, store, value};
+
+fn config(double: &Double, secret: &str) -> AzureKeyVaultConfig {
+    let Settings { tenant_id, client_id, .. } = double.settings().clone();
+    let ca = NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), double.authority_pem()).unwrap();
+    // Kept for the process: the constructor reads it.
+    let (_, ca) = ca.keep().unwrap();
+    AzureKeyVaultConfig::default()
+        .with_vault_url(double.url())
+        .with_allowed_host("127.0.0.1".to_owned())
+        .with_authority_host(double.url())
+        .with_ca_cert(ca)
+        .with_credential_type(AzureCredentialType::service_principal(tenant_id, client_id, secret.into()))
+        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
+}
+
+fn provider(double: &Double) -> Arc<AzureKeyVaultProvider> {
+    let secret = double.settings().client_secret.clone();
+    Arc::new(AzureKeyVaultProvider::new(config(double, &secret)).unwrap())
+}
+
+/// Reads of the same credential, all at once.
+async fn burst(
+    provider: &Arc<AzureKeyVaultProvider>,
+    count: usize,
+) -> Vec<Result<(), cred_core::StorageError>> {
+    let mut burst = JoinSet::new();
+    for _ in 0..count {
+        let provider = Arc::clone(provider);
+        burst.spawn(
+            async move { provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.map(drop) },
+        );
+    }
+    burst.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_burst_makes_one_request_for_a_token() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    for answer in burst(&provider(&double), 20).await {
+        assert!(answer.unwrap_err().is_not_found());
+    }
+    assert_eq!(double.counts().token_requests, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cold_burst_makes_one_request_also_when_it_fails() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    let provider = Arc::new(AzureKeyVaultProvider::new(config(&double, "hunter2-hunter2")).unwrap());
+    for answer in burst(&provider, 20).await {
+        let error = answer.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+        assert!(error.to_string().contains("AADSTS7000215: Invalid client secret provided."), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    assert_eq!(double.counts().token_requests, 1);
+    let error = store(&*provider, "key", 1).await.unwrap_err();
+    assert!(!error.may_have_written(), "a write without a token was never sent");
+    assert_eq!(double.counts().token_requests, 1, "nor is it asked for within a second");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    store(&*provider, "key", 1).await.unwrap_err();
+    assert_eq!(double.counts().token_requests, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_the_vault_refuses_is_replaced_and_not_repeated() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    let provider = provider(&double);
+    store(&*provider, "key", 1).await.unwrap();
+    for round in 1..4 {
+        double.revoke_tokens();
+        for answer in burst(&provider, 16).await {
+            answer.unwrap();
+        }
+        assert_eq!(double.counts().token_requests, 1 + round, "one for the burst");
+    }
+    double.revoke_tokens();
+    store(&*provider, "key", 2).await.unwrap();
+    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(2));
+}
+
+#[tokio::test]
+async fn a_token_of_minutes_is_not_asked_for_at_every_request() {
+    let settings = Settings { token_lifetime: Duration::from_secs(120), ..Settings::default() };
+    let double = Double::start(settings).await.unwrap();
+    let provider = provider(&double);
+    for number in 0..5 {
+        store(&*provider, "key", number).await.unwrap();
+    }
+    assert_eq!(double.counts().token_requests, 1);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_is_replaced() {
+    let settings = Settings { token_lifetime: Duration::from_secs(3), ..Settings::default() };
+    let double = Double::start(settings).await.unwrap();
+    let provider = provider(&double);
+    store(&*provider, "key", 1).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = double.counts();
+    store(&*provider, "key", 2).await.unwrap();
+    assert_eq!(double.counts().token_requests, before.token_requests + 1);
+    assert_eq!(
+        double.counts().vault_requests,
+        before.vault_requests + 1,
+        "it was replaced before it was refused"
+    );
+}
+
+#[tokio::test]
+async fn a_constructor_asks_nobody() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    let provider = provider(&double);
+    provider.shutdown().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((double.counts().token_requests, double.counts().vault_requests), (0, 0));
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out_and_an_outage_tried_again() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    let provider = provider(&double);
+    store(&*provider, "key", 1).await.unwrap();
+    double.throttle(Some(1), 1);
+    let begun = std::time::Instant::now();
+    store(&*provider, "key", 2).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    double.be_unavailable(2);
+    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(2));
+}
+
+#[tokio::test]
+async fn purge_protection_is_reported_as_what_it_is() {
+    let settings = Settings { purge_protection: true, ..Settings::default() };
+    let double = Double::start(settings).await.unwrap();
+    let provider = provider(&double);
+    let ctx = CredentialContext::unscoped();
+    store(&*provider, "key", 1).await.unwrap();
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    let error = provider.soft_delete().unwrap().purge(&id("key"), &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
+    assert!(error.to_string().contains("purge protection is on for this vault"), "{error}");
+    assert!(!error.may_have_written());
+}
+
+#[tokio::test]
+async fn another_authority_is_refused() {
+    let double = Double::start(Settings::default()).await.unwrap();
+    let other = Double::start(Settings::default()).await.unwrap();
+    let secret = double.settings().client_secret.clone();
+    let config = config(&other, &secret).with_vault_url(double.url());
+    let error = AzureKeyVaultProvider::new(config).unwrap().connect().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+    assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+}
