@@ -125,15 +125,27 @@ impl Run<'_> {
         }
     }
 
+    /// The backend's own tests, and those that another crate has for it in `tests/integration_NAME.rs`.
     fn suites(&self, backend: &Backend) -> Report {
-        let package = self.packages.iter().find(|package| package.name.as_str() == backend.package);
-        let programs = package.map(programs).unwrap_or_default();
         let environment = self.servers.environment();
         let is_up = |server: &str| self.servers.get(server).is_some();
-        suites::run(backend, &programs, is_up, |args, report| {
-            // What went wrong is in the report, or shows as tests that did not run.
-            let _ = cargo_test(args, &environment, backend.package, report);
-        })
+        let run = |package: &str, programs: &BTreeMap<String, String>| {
+            suites::run(backend, package, programs, is_up, |args, report| {
+                // What went wrong is in the report, or shows as tests that did not run.
+                let _ = cargo_test(args, &environment, package, report);
+            })
+        };
+        let own = self.packages.iter().find(|package| package.name.as_str() == backend.package);
+        let mut report = run(backend.package, &own.map(programs).unwrap_or_default());
+        let program = format!("integration_{}", backend.name);
+        for other in self.packages.iter().filter(|package| package.name.as_str() != backend.package) {
+            let mut theirs = programs(other);
+            theirs.retain(|_, name| *name == program);
+            if !theirs.is_empty() {
+                report.absorb(run(&other.name, &theirs));
+            }
+        }
+        report
     }
 }
 

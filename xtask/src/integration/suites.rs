@@ -12,19 +12,20 @@ use crate::test::{Report, Skip};
 /// Not `--include-ignored` on everything: what is ignored for another reason, such as a clause on an ability
 /// that the provider does not offer, has to stay so.
 ///
-/// `programs` are the test programs by their source file, `cargo_test` runs one `cargo` with these words.
+/// `programs` are the test programs of `package` by their source file, `cargo_test` runs one `cargo` with these words.
 pub(super) fn run(
     backend: &Backend,
+    package: &str,
     programs: &BTreeMap<String, String>,
     is_up: impl Fn(&str) -> bool,
     mut cargo_test: impl FnMut(&[String], &mut Report),
 ) -> Report {
     let mut report = Report::default();
     if programs.is_empty() {
-        report.failure(backend.package, "tests/integration.rs", "there is no such test program");
+        report.failure(package, "tests/integration.rs", "there is no such test program");
         return report;
     }
-    let words = ["test", "--all-features", "--package", backend.package].map(str::to_owned);
+    let words = ["test", "--all-features", "--package", package].map(str::to_owned);
     let mut args = words.to_vec();
     args.extend(programs.values().flat_map(|name| ["--test".to_owned(), name.clone()]));
     args.push("--no-fail-fast".to_owned());
@@ -33,7 +34,7 @@ pub(super) fn run(
     let mut needed = 0;
     for (target, program) in programs {
         let skips: Vec<Skip> = report.skips(target).cloned().collect();
-        let picked = picked(backend, target, &skips, &is_up, &mut report);
+        let picked = picked(backend, package, target, &skips, &is_up, &mut report);
         needed += picked.needed;
         if picked.names.is_empty() {
             continue;
@@ -47,11 +48,11 @@ pub(super) fn run(
         let lost = picked.names.len().saturating_sub(ran.passed + ran.failed);
         report.caught_up(target, &picked.names, later);
         if lost > 0 {
-            report.failure(backend.package, target, &format!("{lost} tests did not run though asked to"));
+            report.failure(package, target, &format!("{lost} tests did not run though asked to"));
         }
     }
     if needed == 0 {
-        report.failure(backend.package, "tests/integration.rs", "not one test needs a real server");
+        report.failure(package, "tests/integration.rs", "not one test needs a real server");
     }
     report
 }
@@ -66,6 +67,7 @@ struct Picked<'a> {
 
 fn picked<'a>(
     backend: &Backend,
+    package: &str,
     target: &str,
     skips: &'a [Skip],
     is_up: impl Fn(&str) -> bool,
@@ -77,7 +79,7 @@ fn picked<'a>(
             Ok(None) => {}
             Ok(Some(reason)) if reason.backend.name != backend.name => {
                 let why = format!("{} is a test of {}", skip.name, reason.backend.name);
-                report.failure(backend.package, target, &why);
+                report.failure(package, target, &why);
             }
             Ok(Some(reason)) => {
                 picked.needed += 1;
@@ -85,7 +87,7 @@ fn picked<'a>(
                     picked.names.push(&skip.name);
                 }
             }
-            Err(error) => report.failure(backend.package, target, &format!("{}: {error:#}", skip.name)),
+            Err(error) => report.failure(package, target, &format!("{}: {error:#}", skip.name)),
         }
     }
     picked
@@ -106,6 +108,7 @@ mod tests {
         let mut calls = Vec::new();
         let report = run(
             backend,
+            backend.package,
             &programs,
             |server| up.contains(&server),
             |args, report| {
