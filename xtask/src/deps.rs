@@ -65,6 +65,14 @@ fn arrows(one: &Crate, graph: &Graph) -> Vec<String> {
             findings.push(format!("{} may not bring {} to its users", one.name, package.name));
         }
     }
+    for unwanted in rule.default_without {
+        for name in one.by_default.iter().filter(|name| is_of(name, unwanted)) {
+            findings.push(format!(
+                "{} may bring {name} behind a feature only, and it is there by default",
+                one.name
+            ));
+        }
+    }
     findings
 }
 

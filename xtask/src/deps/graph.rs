@@ -30,6 +30,8 @@ pub(super) struct Crate {
     pub(super) direct: Vec<Arrow>,
     /// Normal dependencies of normal dependencies, on any platform, with all features.
     pub(super) tree: Vec<Dependency>,
+    /// The names of those that a build with the default features has.
+    pub(super) by_default: BTreeSet<String>,
     /// How many of them a build on Linux needs.
     pub(super) weight: usize,
 }
@@ -63,8 +65,12 @@ impl Graph {
                 in_product: workspace::is_product(package),
                 rust_version: rust_version(package),
                 direct: direct(package),
-                tree: tree(package, "all")?.into_iter().map(dependency).collect(),
-                weight: tree(package, MEASURED_ON)?.len(),
+                tree: tree(package, &["--all-features", "--target", "all"])?
+                    .into_iter()
+                    .map(dependency)
+                    .collect(),
+                by_default: tree(package, &["--target", "all"])?.into_iter().map(|key| key.0).collect(),
+                weight: tree(package, &["--all-features", "--target", MEASURED_ON])?.len(),
             });
         }
         crates.sort_by(|a, b| (b.in_product, &a.name).cmp(&(a.in_product, &b.name)));
@@ -75,9 +81,9 @@ impl Graph {
 
 /// `cargo metadata` gives the features that the whole workspace asks for together; `cargo tree` gives those
 /// that a user of this one crate gets.
-fn tree(package: &Package, platform: &str) -> Result<BTreeSet<Key>> {
-    let mut command = cargo::cargo(["tree", "--edges", "normal", "--all-features", "--prefix", "none"]);
-    command.args(["--format", "{p}", "--target", platform, "--package", &package.name]);
+fn tree(package: &Package, choice: &[&str]) -> Result<BTreeSet<Key>> {
+    let mut command = cargo::cargo(["tree", "--edges", "normal", "--prefix", "none"]);
+    command.args(["--format", "{p}", "--package", &package.name]).args(choice);
     let mut keys = keys(&cargo::output(command.current_dir(workspace::root()))?);
     keys.remove(&key(package));
     Ok(keys)

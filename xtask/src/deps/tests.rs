@@ -12,6 +12,7 @@ fn manager() -> Crate {
         rust_version: Some((1, 85, 0)),
         direct: vec![arrow("cred-core", false), arrow("cred-crypto", true), arrow("tokio", false)],
         tree: vec![Dependency { name: "tokio".to_owned(), rust_version: Some((1, 71, 0)) }],
+        by_default: BTreeSet::from(["tokio".to_owned()]),
         weight: 3,
     }
 }
@@ -78,6 +79,18 @@ fn a_second_version_of_a_stack_is_found() {
     assert_eq!(message, "");
     let message = with(|one| one.tree.extend([package("hyper"), package("hyper")]));
     assert!(message.contains("may not bring two versions of hyper"), "{message}");
+}
+
+#[test]
+fn a_clouds_sdk_in_the_programs_default_is_found() {
+    for (package, found) in [("aws-config", true), ("vaultrs", true), ("rustls", true), ("tokio", false)] {
+        let message = with(|one| {
+            one.name = "cred-cli".to_owned();
+            one.direct.clear();
+            one.by_default = BTreeSet::from([package.to_owned()]);
+        });
+        assert_eq!(message.contains("behind a feature only"), found, "{package}: {message}");
+    }
 }
 
 #[test]

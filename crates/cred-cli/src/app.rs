@@ -1,0 +1,202 @@
+//! What commands work with: the configuration, what was opened, and the wait for it, which signals end.
+
+use std::cell::{OnceCell, RefCell};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::StorageProvider;
+use cred_crypto::KeyRing;
+use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
+use cred_provider_kit::{Env as _, ProcessEnv};
+use futures_util::future::{Either, select};
+use tokio::runtime::Runtime;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::cli::Global;
+use crate::config::{Config, Profile};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// How long is waited at the end for what still runs: a write that has begun, a token that is given back.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+pub(crate) struct App {
+    pub(crate) output: Output,
+    global: Global,
+    config: OnceCell<Config>,
+    runtime: OnceCell<Runtime>,
+    providers: RefCell<Vec<Arc<dyn StorageProvider>>>,
+    managers: RefCell<Vec<CredentialManager>>,
+}
+
+impl App {
+    pub(crate) fn new(global: Global) -> Self {
+        let output = Output { json: global.json, quiet: global.quiet };
+        Self {
+            output,
+            global,
+            config: OnceCell::new(),
+            runtime: OnceCell::new(),
+            providers: RefCell::default(),
+            managers: RefCell::default(),
+        }
+    }
+
+    /// Logs, if `CRED_LOG` asks for it.
+    pub(crate) fn begin(&self) -> Result<(), Failure> {
+        let Some(level) = ProcessEnv.get("CRED_LOG") else { return Ok(()) };
+        let level: tracing::level_filters::LevelFilter = level.parse().map_err(|_| {
+            Failure::usage("CRED_LOG is none of error, warn, info, debug and trace")
+                .hint("unset it, or set one of them")
+        })?;
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_span_events(FmtSpan::CLOSE)
+            .init();
+        Ok(())
+    }
+
+    pub(crate) fn config(&self) -> Result<&Config, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::find(self.global.config.as_deref(), self.global.profile.clone())?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The profile that is chosen by option, variable or file.
+    pub(crate) fn profile(&self) -> Result<Profile<'_>, Failure> {
+        self.config()?.chosen()
+    }
+
+    /// A profile's provider. It is shut down at the end.
+    pub(crate) fn provider(&self, profile: &Profile<'_>) -> Result<Arc<dyn StorageProvider>, Failure> {
+        let provider = profile.open()?;
+        self.providers.borrow_mut().push(Arc::clone(&provider));
+        Ok(provider)
+    }
+
+    /// A profile's keys; may ask for passphrases.
+    pub(crate) fn keys(&self, profile: &Profile<'_>) -> Result<KeyRing, Failure> {
+        profile.keys()?.load()
+    }
+
+    /// What makes a profile's manager.
+    pub(crate) fn builder(
+        &self,
+        profile: &Profile<'_>,
+    ) -> Result<CredentialManagerBuilder<Yes, Yes>, Failure> {
+        let keys = Arc::new(self.keys(profile)?);
+        let provider = self.provider(profile)?;
+        Ok(CredentialManager::builder().storage(provider).keys(keys))
+    }
+
+    /// The manager of the chosen profile, without a cache: each command looks once.
+    pub(crate) fn manager(&self) -> Result<(Profile<'_>, CredentialManager), Failure> {
+        let profile = self.profile()?;
+        let manager = self.builder(&profile)?.build();
+        self.closes(&manager);
+        Ok((profile, manager))
+    }
+
+    /// Waits at the end for the writes that this manager has begun.
+    pub(crate) fn closes(&self, manager: &CredentialManager) {
+        self.managers.borrow_mut().push(manager.clone());
+    }
+
+    /// Waits for an answer, or for the signal that ends the program: then the work is dropped where it stands, and what
+    /// it has begun to write is waited for in [`close`](Self::close).
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        self.runtime()?.block_on(async {
+            let signals = Signals::listen()?;
+            match select(pin!(work), pin!(signals.first())).await {
+                Either::Left((result, _)) => result,
+                Either::Right((exit, _)) => Err(interrupted(exit)),
+            }
+        })
+    }
+
+    /// Ends what was opened. A second signal ends the wait.
+    pub(crate) fn close(&self) {
+        let (managers, providers) = (self.managers.take(), self.providers.take());
+        let Some(runtime) = self.runtime.get() else { return };
+        runtime.block_on(async {
+            let Ok(signals) = Signals::listen() else { return };
+            let work = async {
+                for manager in managers {
+                    // What its writes came to was told to whoever waited for them.
+                    let _ = manager.shutdown().await;
+                }
+                for provider in providers {
+                    provider.shutdown().await;
+                }
+            };
+            let work = tokio::time::timeout(LAST_WAIT, work);
+            let _ = select(pin!(work), pin!(signals.first())).await;
+        });
+    }
+
+    fn runtime(&self) -> Result<&Runtime, Failure> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Failure::new(Exit::Failed, "the async runtime could not be started").caused_by(error)
+        })?;
+        Ok(self.runtime.get_or_init(|| runtime))
+    }
+}
+
+fn interrupted(exit: Exit) -> Failure {
+    Failure::new(exit, "interrupted")
+        .hint("what is done stays done, and nothing is half written; the same command goes on")
+}
+
+/// The signals that end the program.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: std::io::Error| {
+            Failure::new(Exit::Failed, "signals cannot be listened to").caused_by(error)
+        };
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn first(mut self) -> Exit {
+        match select(pin!(self.interrupt.recv()), pin!(self.terminate.recv())).await {
+            Either::Left(_) => Exit::Interrupted,
+            Either::Right(_) => Exit::Terminated,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    async fn first(self) -> Exit {
+        // Without a handler there is no signal to wait for.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Exit::Interrupted
+    }
+}

@@ -1,0 +1,124 @@
+//! The backends that there are. A new one is a name here, a feature, and an entry.
+
+use std::sync::Arc;
+
+use cred_core::{ConfigError, StorageProvider};
+
+use crate::config::Fields;
+use crate::config::value::Misfit;
+
+/// A backend that this program was built with.
+pub(crate) struct Backend {
+    pub(crate) name: &'static str,
+    /// The fields of its configuration that are secret, by their dotted names in a file.
+    pub(crate) secrets: &'static [&'static str],
+    /// The lines that `cred init` writes for it, beside `backend` and `ring`. `{store}` is a folder for local files.
+    pub(crate) template: &'static str,
+    pub(crate) open: fn(&Fields<'_, '_>) -> Result<Arc<dyn StorageProvider>, OpenError>,
+}
+
+/// Why a provider could not be made.
+pub(crate) enum OpenError {
+    /// The file does not fit the configuration's type.
+    Misfit(Misfit),
+    /// The configuration has a value that it cannot have.
+    Config(ConfigError),
+}
+
+impl From<Misfit> for OpenError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Misfit(misfit)
+    }
+}
+
+impl From<ConfigError> for OpenError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+/// All that could be built in; each is the name of its cargo feature too.
+const NAMES: &[&str] = &["local", "vault"];
+
+/// Those that are.
+static BACKENDS: &[Backend] = &[
+    #[cfg(feature = "local")]
+    Backend {
+        name: "local",
+        secrets: &[],
+        template: "base_path = {store}\n",
+        open: |fields| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(fields.read()?)?)),
+    },
+    #[cfg(feature = "vault")]
+    Backend {
+        name: "vault",
+        secrets: &["auth_method.token.token", "auth_method.app_role.secret_id"],
+        template: "address = \"http://127.0.0.1:8200\"\nauth_method = { token = { token = { env = \"VAULT_TOKEN\" } } }\n",
+        open: |fields| Ok(Arc::new(cred_store_vault::HashiCorpVaultProvider::new(fields.read()?)?)),
+    },
+];
+
+/// The names of those that are built in.
+pub(crate) fn names() -> Vec<&'static str> {
+    BACKENDS.iter().map(|backend| backend.name).collect()
+}
+
+/// The backend of a name. The error continues a sentence that begins with the field.
+pub(crate) fn find(name: &str) -> Result<&'static Backend, String> {
+    let known = BACKENDS.iter().find(|backend| backend.name == name);
+    known.ok_or_else(|| match NAMES.contains(&name) {
+        true => format!(
+            "is a backend that this program was built without; build it with `--features {name}`, or use one of {}",
+            names().join(", ")
+        ),
+        false => format!("is not a backend; use one of {}", names().join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The names of fields of the type `SecretString` in a crate's configuration: `config.rs`, and what is below `config/`.
+    fn secret_fields(path: &Path, found: &mut BTreeSet<String>) {
+        if path.is_dir() {
+            fs::read_dir(path).unwrap().for_each(|entry| secret_fields(&entry.unwrap().path(), found));
+        }
+        let text = if path.is_file() { fs::read_to_string(path).unwrap() } else { String::new() };
+        for line in text.lines().map(|line| line.trim().trim_start_matches("pub ")) {
+            let Some((name, kind)) = line.split_once(": ") else { continue };
+            let is_field = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            if is_field && matches!(kind, "SecretString," | "Option<SecretString>,") {
+                found.insert(name.to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_secret_field_of_a_backend_is_known_as_one() {
+        for backend in BACKENDS {
+            let folder = format!("{}/../cred-store-{}/src", env!("CARGO_MANIFEST_DIR"), backend.name);
+            let mut found = BTreeSet::new();
+            for room in ["config.rs", "config"] {
+                secret_fields(&Path::new(&folder).join(room), &mut found);
+            }
+            let known = backend.secrets.iter().filter_map(|name| name.rsplit('.').next()).map(str::to_owned);
+            assert_eq!(known.collect::<BTreeSet<_>>(), found, "{}", backend.name);
+        }
+    }
+
+    #[test]
+    fn a_backend_is_found_unknown_or_not_built_in() {
+        assert!(find("nowhere").is_err_and(|problem| problem.starts_with("is not a backend")));
+        for name in NAMES {
+            match find(name) {
+                Ok(backend) => assert_eq!(backend.name, *name),
+                Err(problem) => assert!(problem.contains(&format!("--features {name}")), "{problem}"),
+            }
+        }
+    }
+}

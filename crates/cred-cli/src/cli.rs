@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::App;
+use crate::command::{
+    completions, diff, doctor, export, get, import, init, key, list, migrate, rekey, remove, rotate, run,
+    set, validate,
+};
+use crate::failure::Failure;
+
+/// Sealed credentials, per tenant, in the backend that you already run.
+#[derive(Parser)]
+#[command(name = "cred", version, arg_required_else_help = true, after_help = FIRST_STEPS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const FIRST_STEPS: &str = "First steps:
+  cred init                                   a key, a store, and cred.toml
+  cred set org:acme/stripe-api-key            asks for the value
+  cred run --scope org:acme -- ./server       STRIPE_API_KEY in that process alone
+
+Credentials are named [SCOPE/]ID. Exit codes and cred.toml are described in the README of cred-cli.";
+
+/// What every command takes.
+#[derive(Args)]
+#[command(next_help_heading = "For every command")]
+pub(crate) struct Global {
+    /// The profile of cred.toml [env: CRED_PROFILE]
+    #[arg(long, short = 'p', global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// This configuration file alone [env: CRED_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Prints JSON: the result on stdout, a failure on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Says nothing but results, warnings and errors
+    #[arg(long, short = 'q', global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Init(init::Init),
+    Set(set::Set),
+    Get(get::Get),
+    List(list::List),
+    Rm(remove::Remove),
+    Rotate(rotate::Rotate),
+    Import(import::Import),
+    Export(export::Export),
+    Run(run::Run),
+    Validate(validate::Validate),
+    Rekey(rekey::Rekey),
+    #[command(subcommand)]
+    Key(key::Key),
+    Migrate(migrate::Migrate),
+    Diff(diff::Diff),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+}
+
+impl Command {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        match self {
+            Self::Init(init) => init.run(app),
+            Self::Set(set) => set.run(app),
+            Self::Get(get) => get.run(app),
+            Self::List(list) => list.run(app),
+            Self::Rm(remove) => remove.run(app),
+            Self::Rotate(rotate) => rotate.run(app),
+            Self::Import(import) => import.run(app),
+            Self::Export(export) => export.run(app),
+            Self::Run(run) => run.run(app),
+            Self::Validate(validate) => validate.run(app),
+            Self::Rekey(rekey) => rekey.run(app),
+            Self::Key(key) => key.run(app),
+            Self::Migrate(migrate) => migrate.run(app),
+            Self::Diff(diff) => diff.run(app),
+            Self::Doctor(doctor) => doctor.run(app),
+            Self::Completions(completions) => completions.run(app),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            if command.has_subcommands() {
+                command.get_subcommands().for_each(check);
+                return;
+            }
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has none", command.get_name());
+        }
+        Cli::command().get_subcommands().for_each(check);
+    }
+}

@@ -1,0 +1,122 @@
+//! `cred diff`.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use cred_core::{CredentialContext, CredentialPath, ScopeId, StorageProvider};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::compare::{self, Rings};
+use crate::failure::{Exit, Failure};
+use crate::output::{BAD, GOOD, Progress, WARN};
+
+/// Compares what two profiles hold
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred diff dev production
+  cred diff dev production --scope org:acme --sealed
+
+What is sealed differently is opened with both rings and compared inside. Exit code 9 if anything differs.")]
+pub(crate) struct Diff {
+    /// A profile
+    a: String,
+    /// Another one
+    b: String,
+    /// Only this scope, and what is below it
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<ScopeId>,
+    /// Compares the sealed bytes, so that no key is needed: what was re-sealed differs
+    #[arg(long)]
+    sealed: bool,
+}
+
+/// Where and in what they differ.
+#[derive(Default, Serialize)]
+struct Findings {
+    same: usize,
+    only_in_a: Vec<String>,
+    only_in_b: Vec<String>,
+    differ: Vec<(String, Vec<&'static str>)>,
+}
+
+impl Diff {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let config = app.config()?;
+        let (a, b) = (config.profile(&self.a, "the command")?, config.profile(&self.b, "the command")?);
+        let rings = match self.sealed {
+            true => None,
+            false => {
+                let from = app.keys(&a)?;
+                let to = if a.has_ring_of(&b) { from.clone() } else { app.keys(&b)? };
+                Some(Rings { from, to })
+            }
+        };
+        let (of_a, of_b) = (app.provider(&a)?, app.provider(&b)?);
+        let ctx = self.scope.into();
+        let progress = app.output.progress("comparing", 0);
+        let findings = app.wait(compared(&*of_a, &*of_b, &ctx, rings.as_ref(), &progress))?;
+        drop(progress);
+
+        let count = findings.only_in_a.len() + findings.only_in_b.len() + findings.differ.len();
+        if app.output.json {
+            app.output.document(&findings)?;
+        } else {
+            let only_a =
+                findings.only_in_a.iter().map(|path| format!("{BAD}-{BAD:#} {path}: only in {}", a.name));
+            let only_b =
+                findings.only_in_b.iter().map(|path| format!("{GOOD}+{GOOD:#} {path}: only in {}", b.name));
+            let differ = findings
+                .differ
+                .iter()
+                .map(|(path, parts)| format!("{WARN}!{WARN:#} {path}: {}", parts.join(", ")));
+            let lines: Vec<String> = only_a.chain(only_b).chain(differ).collect();
+            if !lines.is_empty() {
+                app.output.result(&lines.join("\n"))?;
+            }
+            app.output.say(format!("{} are the same, {count} are not.", findings.same));
+        }
+        if count == 0 { Ok(()) } else { Err(Failure::said(Exit::Found)) }
+    }
+}
+
+async fn compared(
+    a: &dyn StorageProvider,
+    b: &dyn StorageProvider,
+    ctx: &CredentialContext,
+    rings: Option<&Rings>,
+    progress: &Progress,
+) -> Result<Findings, Failure> {
+    let in_a: BTreeSet<CredentialPath> = a.list_tree(None, ctx).await?.into_iter().collect();
+    let in_b: BTreeSet<CredentialPath> = b.list_tree(None, ctx).await?.into_iter().collect();
+    let both: Vec<CredentialPath> = in_a.intersection(&in_b).cloned().collect();
+    progress.of(both.len());
+    let mut findings = Findings {
+        only_in_a: in_a.difference(&in_b).map(ToString::to_string).collect(),
+        only_in_b: in_b.difference(&in_a).map(ToString::to_string).collect(),
+        ..Findings::default()
+    };
+    let look = |path: CredentialPath| async move {
+        let (of_a, of_b) = (compare::stored(a, &path).await?, compare::stored(b, &path).await?);
+        let parts = match (&of_a, &of_b) {
+            (Some(of_a), Some(of_b)) => compare::differences(&path, of_a, of_b, rings).await?,
+            (None, None) => Vec::new(),
+            _ => vec!["deleted meanwhile"],
+        };
+        progress.step();
+        Ok::<_, Failure>((path, parts))
+    };
+    let looked: Vec<_> = futures_util::stream::iter(both.into_iter().map(look))
+        .buffered(compare::AT_ONCE)
+        .try_collect()
+        .await?;
+    for (path, parts) in looked {
+        if parts.is_empty() {
+            findings.same += 1;
+        } else {
+            findings.differ.push((path.to_string(), parts));
+        }
+    }
+    Ok(findings)
+}

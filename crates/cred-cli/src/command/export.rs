@@ -1,0 +1,146 @@
+//! `cred export`.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use cred_core::{Credential, CredentialPath, FieldName, ScopeId, Zeroizing};
+
+use super::import::Format;
+use crate::app::App;
+use crate::failure::{Exit, Failure};
+use crate::record::Shown;
+use crate::{dotenv, terminal};
+
+/// Prints all credentials of a scope, opened, as JSON or .env
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred export --scope org:acme --output backup.json
+  cred export --scope org:acme/app:web --format env --show
+
+The output is not sealed. JSON has the scope and all below it; .env the scope itself, with names as `cred run` makes them.
+To move sealed credentials, use `cred migrate`.")]
+pub(crate) struct Export {
+    /// Only this scope
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<ScopeId>,
+    #[arg(long, default_value = "json")]
+    format: Format,
+    /// A new file, readable by its owner alone; without it, stdout
+    #[arg(long, short = 'o', value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Prints it where it can be seen
+    #[arg(long)]
+    show: bool,
+}
+
+impl Export {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        if self.output.is_none() && terminal::stdout_is_one() && !self.show {
+            return Err(Failure::usage("values are not printed to a terminal by themselves")
+                .hint("say --show, or name a file with --output"));
+        }
+        let (_, manager) = app.manager()?;
+        let handle = match &self.scope {
+            Some(scope) => manager.scoped(scope.clone())?,
+            None => manager,
+        };
+        let progress = app.output.progress("exporting", 0);
+        let deep = self.format == Format::Json;
+        let opened: Vec<(CredentialPath, Credential)> = app.wait(async {
+            let mut paths = handle.list_tree().await?;
+            paths.retain(|path| deep || path.scope == self.scope);
+            progress.of(paths.len());
+            let mut opened = Vec::with_capacity(paths.len());
+            for path in paths {
+                let found = match &path.scope {
+                    Some(scope) => handle.retrieve_scoped(&path.id, scope).await?,
+                    None => handle.retrieve(&path.id).await?,
+                };
+                // One that is gone since it was listed is gone.
+                opened.extend(found.map(|credential| (path, credential)));
+                progress.step();
+            }
+            Ok(opened)
+        })?;
+        drop(progress);
+        let count = opened.len();
+        match (self.format, &self.output) {
+            (Format::Json, None) => app.output.document(&shown(&opened)?)?,
+            (Format::Env, None) => app.output.bytes(&env(&opened)?)?,
+            (format, Some(path)) => {
+                let failed = |error| Failure::file("write", path, error);
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                let mut file = options.open(path).map_err(failed)?;
+                match format {
+                    Format::Json => serde_json::to_writer_pretty(&mut file, &shown(&opened)?)
+                        .map_err(|error| failed(error.into()))?,
+                    Format::Env => file.write_all(&env(&opened)?).map_err(failed)?,
+                }
+                file.sync_all().map_err(failed)?;
+            }
+        }
+        app.output.say(format!("Exported {count} credentials; what was written is not sealed."));
+        Ok(())
+    }
+}
+
+fn shown(opened: &[(CredentialPath, Credential)]) -> Result<Vec<Shown<'_>>, Failure> {
+    opened.iter().map(|(path, credential)| Shown::of(path, credential)).collect()
+}
+
+fn env(opened: &[(CredentialPath, Credential)]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut lines = Vec::new();
+    for (path, credential) in opened {
+        lines.extend(variables(path, credential)?);
+    }
+    let length = lines.iter().map(|(name, value)| dotenv::len(name, value)).sum();
+    let mut text = Zeroizing::new(Vec::with_capacity(length));
+    for (name, value) in lines {
+        dotenv::write(&name, value, &mut text);
+    }
+    Ok(text)
+}
+
+/// The variables that a credential becomes: its id, and with several fields its id and theirs.
+pub(crate) fn variables<'c>(
+    path: &CredentialPath,
+    credential: &'c Credential,
+) -> Result<Vec<(String, &'c str)>, Failure> {
+    let stem = dotenv::variable(&path.id).ok_or_else(|| {
+        Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
+            .hint("give it a name with `cred run --env NAME=PATH`, or leave it out with another scope")
+    })?;
+    let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
+    let mut variables = Vec::new();
+    for name in &names {
+        let value = text(path, credential, name)?;
+        let variable = match names.len() {
+            1 => stem.clone(),
+            _ => format!("{stem}_{}", name.to_ascii_uppercase().replace(['-', '.'], "_")),
+        };
+        variables.push((variable, value));
+    }
+    Ok(variables)
+}
+
+/// A field's value, if a variable can hold it.
+pub(crate) fn text<'c>(
+    path: &CredentialPath,
+    credential: &'c Credential,
+    field: &str,
+) -> Result<&'c str, Failure> {
+    let value = credential.expose_bytes(field)?;
+    let text = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'));
+    text.ok_or_else(|| {
+        Failure::new(
+            Exit::Failed,
+            format!("the field `{field}` of `{path}` is not text, so it cannot be a variable"),
+        )
+        .hint("take it with `cred get --field`, or leave it out with another scope")
+    })
+}

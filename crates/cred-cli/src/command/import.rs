@@ -1,0 +1,166 @@
+//! `cred import`.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
+use futures_util::StreamExt as _;
+
+use crate::app::App;
+use crate::failure::{Exit, Failure};
+use crate::{dotenv, input, record};
+
+/// A file of many credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// NAME=value
+    Env,
+    /// What `cred get --json` prints, or a list of it
+    Json,
+}
+
+/// Stores what a .env file or a JSON file has
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred import .env --scope org:acme/app:web
+  cred import backup.json --dry-run
+  ssh old-host cat .env | cred import - --format env --scope org:acme
+
+What is there already is left alone and named, unless --replace. Delete the file afterwards: it is not sealed.")]
+pub(crate) struct Import {
+    /// The file; `-` is stdin
+    file: PathBuf,
+    /// Where the variables of a .env file go; without it they belong to no scope
+    #[arg(long, value_name = "SCOPE")]
+    scope: Option<ScopeId>,
+    /// Default: by the name, .json or else .env
+    #[arg(long)]
+    format: Option<Format>,
+    /// Replaces what is there
+    #[arg(long)]
+    replace: bool,
+    /// Says what would be stored, and stores nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What became of one credential.
+enum Done {
+    Stored(CredentialPath),
+    There(CredentialPath),
+    Failed(CredentialPath, Failure),
+}
+
+impl Import {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let given = self.read()?;
+        let (profile, manager) = app.manager()?;
+        let count = given.len();
+        let progress = app.output.progress("importing", count);
+        let (replace, dry_run) = (self.replace, self.dry_run);
+        let store = |(path, credential): (CredentialPath, Credential)| {
+            let (manager, progress) = (&manager, &progress);
+            async move {
+                let work = async {
+                    let handle = match &path.scope {
+                        Some(scope) => manager.scoped(scope.clone())?,
+                        None => manager.clone(),
+                    };
+                    if !replace && handle.retrieve(&path.id).await?.is_some() {
+                        return Ok(false);
+                    }
+                    if !dry_run {
+                        handle.store(&path.id, credential).await?;
+                    }
+                    Ok(true)
+                };
+                let done = match work.await {
+                    Ok(true) => Done::Stored(path),
+                    Ok(false) => Done::There(path),
+                    Err(failure) => Done::Failed(path, failure),
+                };
+                progress.step();
+                done
+            }
+        };
+        let done: Vec<Done> = app.wait(async {
+            Ok(futures_util::stream::iter(given.into_iter().map(store)).buffered(8).collect().await)
+        })?;
+        drop(progress);
+
+        let (mut stored, mut there, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for one in done {
+            match one {
+                Done::Stored(path) => stored.push(path.to_string()),
+                Done::There(path) => there.push(path.to_string()),
+                Done::Failed(path, failure) => {
+                    app.output.failure(&failure);
+                    failed.push(path.to_string());
+                }
+            }
+        }
+        if app.output.json {
+            app.output.document(&serde_json::json!({
+                "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed,
+            }))?;
+        } else {
+            let verb = if dry_run { "Would store" } else { "Stored" };
+            app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.name));
+            for path in &there {
+                app.output.say(format!("  {path} is there already; --replace replaces it"));
+            }
+        }
+        match there.len() + failed.len() {
+            0 => Ok(()),
+            left => {
+                Err(Failure::new(Exit::Partial, format!("{left} of {count} credentials were not stored")))
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
+        let bytes = match self.file.as_os_str() == "-" {
+            true => input::all(io::stdin().lock())
+                .map_err(|error| Failure::file("read", Path::new("stdin"), error))?,
+            false => {
+                let failed = |error| Failure::file("read", &self.file, error);
+                input::all(File::open(&self.file).map_err(failed)?).map_err(failed)?
+            }
+        };
+        let by_name = match self.file.extension().is_some_and(|extension| extension == "json") {
+            true => Format::Json,
+            false => Format::Env,
+        };
+        let given = match self.format.unwrap_or(by_name) {
+            Format::Json if self.scope.is_some() => {
+                return Err(Failure::usage("--scope is for .env files; JSON has each credential's own path"));
+            }
+            Format::Json => record::read(&bytes)?,
+            Format::Env => self.variables(dotenv::read(&bytes)?)?,
+        };
+        let mut paths: Vec<_> = given.iter().map(|(path, _)| path).collect();
+        paths.sort_unstable();
+        if let Some([twice, _]) = paths.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(
+                Failure::usage(format!("`{twice}` is in the file twice")).hint("keep the one that is right")
+            );
+        }
+        Ok(given)
+    }
+
+    fn variables(
+        &self,
+        variables: Vec<(String, Zeroizing<String>)>,
+    ) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
+        let mut given = Vec::new();
+        for (number, (name, value)) in variables.into_iter().enumerate() {
+            let id = name.parse().map_err(|error: cred_core::ParseError| {
+                Failure::usage(format!("the name of entry {} cannot be an id", number + 1)).caused_by(error)
+            })?;
+            given.push((CredentialPath::new(self.scope.clone(), id), Credential::text(value.as_str())));
+        }
+        Ok(given)
+    }
+}

@@ -1,0 +1,213 @@
+//! `cred init`.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cred_core::{KeyId, Timestamp};
+use cred_crypto::{KeyRingError, SealingKey};
+use cred_provider_kit::{Env as _, ProcessEnv};
+
+use crate::app::App;
+use crate::backend;
+use crate::config::file;
+use crate::failure::{Exit, Failure};
+use crate::moment;
+
+/// Makes a key, a place to keep credentials in, and a cred.toml that names both
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred init
+  cred init --user
+  cred init --backend vault --name production
+
+The key is made below ~/.config/cred/keys, readable by you alone. Keep a copy of it where the store is not: without it
+nothing opens any more.")]
+pub(crate) struct Init {
+    /// Writes the user's file instead of cred.toml in this folder
+    #[arg(long)]
+    user: bool,
+    /// The backend of the profile
+    #[arg(long, default_value = "local", value_name = "NAME")]
+    backend: String,
+    /// The profile's name
+    #[arg(long, default_value = "dev", value_name = "NAME")]
+    name: String,
+    /// The folder for local credentials; default: a new one of your data folder
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
+    /// A new file for the key; default: one below ~/.config/cred/keys
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl Init {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let backend = backend::find(&self.backend)
+            .map_err(|problem| Failure::usage(format!("`{}` {problem}", self.backend)))?;
+        let config = match self.user {
+            true => file::user_file().ok_or_else(no_home)?,
+            false => here()?.join(file::NAME),
+        };
+        if config.exists() {
+            return Err(Failure::usage(format!("`{}` is there already", config.display()))
+                .hint("edit it, or remove it first"));
+        }
+        let key_id = first_key_id()?;
+        let folder = config.parent().unwrap_or(Path::new("/"));
+        let project = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let project: String =
+            project.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+        let stem = if self.user || project.is_empty() { "user".to_owned() } else { project };
+        let store = match &self.store {
+            Some(store) => here()?.join(store),
+            None => free(&data_folder()?, &stem, ""),
+        };
+        let key_file = self.made_key(&key_id, &stem)?;
+
+        let quoted =
+            |path: &Path| toml_edit::value(path.to_string_lossy().into_owned()).to_string().trim().to_owned();
+        let text = format!(
+            "# Profiles and key rings of `cred`; secrets are not written here. `cred doctor` tries what it says.\n\
+             profile = \"{name}\"\n\n\
+             [profiles.{name}]\nbackend = \"{}\"\n{}\n\
+             [rings.main]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
+            backend.name,
+            backend.template.replace("{store}", &quoted(&store)),
+            quoted(&key_file),
+            name = self.name,
+        );
+        private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
+        create(&config, &text).map_err(|error| Failure::file("write", &config, error))?;
+        if app.output.json {
+            return app.output.document(&serde_json::json!({
+                "config": config, "key_file": key_file, "key": key_id.as_str(), "profile": self.name,
+            }));
+        }
+        app.output.say(format!("Wrote {} with the profile {}.", config.display(), self.name));
+        app.output.say(format!("Made the key {key_id}: {}", key_file.display()));
+        app.output.say("Keep a copy of the key where the store is not: without it nothing opens any more.");
+        app.output.say("Next: cred set org:acme/my-first-secret");
+        Ok(())
+    }
+
+    fn made_key(&self, key_id: &KeyId, stem: &str) -> Result<PathBuf, Failure> {
+        let path = match &self.key_file {
+            Some(path) => here()?.join(path),
+            None => free(&keys_folder()?, &format!("{stem}-{key_id}"), ".key"),
+        };
+        make_key(&path)?;
+        Ok(path)
+    }
+}
+
+/// `main-` and the year, since a key is replaced now and then.
+fn first_key_id() -> Result<KeyId, Failure> {
+    let year: String = moment::shown(Timestamp::now()).chars().take(4).collect();
+    Ok(format!("main-{year}").parse()?)
+}
+
+/// Makes a key file, and its folder.
+pub(crate) fn make_key(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
+    SealingKey::create_file(path).map(|_| ()).map_err(|error: KeyRingError| error.into())
+}
+
+/// Where keys are made.
+pub(crate) fn keys_folder() -> Result<PathBuf, Failure> {
+    Ok(file::user_folder().ok_or_else(no_home)?.join("keys"))
+}
+
+/// The first name that is not there: `stem`, `stem-2`, ...
+pub(crate) fn free(folder: &Path, stem: &str, end: &str) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => folder.join(format!("{stem}{end}")),
+        _ => folder.join(format!("{stem}-{number}{end}")),
+    };
+    (1..=1_000).map(name).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(1))
+}
+
+fn data_folder() -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| ProcessEnv.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
+    Ok(data.ok_or_else(no_home)?.join("cred"))
+}
+
+fn here() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .map_err(|error| Failure::new(Exit::Failed, "this folder cannot be read").caused_by(error))
+}
+
+fn no_home() -> Failure {
+    Failure::usage("the variable HOME is not set, so there is no place for the user's files")
+        .hint("set it, or name the files with --key-file and --store")
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with the file's
+/// permissions.
+pub(crate) fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
+    // Through links: the file that is meant is the one at their end.
+    let path = fs::canonicalize(path)?;
+    let permissions = fs::metadata(&path)?.permissions();
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    // Of its own, so that what a killed one has left stands in nobody's way.
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = path.with_file_name(name);
+    let still = || match fs::read_to_string(&path)? == before {
+        true => Ok(()),
+        false => {
+            Err(io::Error::other("somebody else has changed it meanwhile; look at it, and do this again"))
+        }
+    };
+    let written = create(&fresh, text)
+        .and_then(|()| fs::set_permissions(&fresh, permissions))
+        .and_then(|()| still())
+        .and_then(|()| fs::rename(&fresh, &path));
+    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
+        // It is ours and it is no configuration.
+        let _ = fs::remove_file(&fresh);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cred.toml");
+        fs::write(&path, "old").unwrap();
+        replace(&path, "old", "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert!(replace(&path, "old", "newer").is_err(), "somebody else has changed it");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_free_name_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = || free(folder.path(), "key", ".key");
+        assert!(name().ends_with("key.key"));
+        fs::write(name(), "").unwrap();
+        assert!(name().ends_with("key-2.key"));
+    }
+}

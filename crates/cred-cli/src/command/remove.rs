@@ -1,0 +1,70 @@
+//! `cred rm`.
+
+use clap::Args;
+use cred_core::CredentialPath;
+
+use crate::app::App;
+use crate::failure::{Exit, Failure};
+use crate::terminal;
+
+/// Deletes credentials
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred rm org:acme/stripe-api-key
+  cred rm --yes org:acme/a org:acme/b
+
+Whether something deleted can be recovered depends on the backend.")]
+pub(crate) struct Remove {
+    /// [SCOPE/]ID
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<CredentialPath>,
+    /// Asks nothing
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+impl Remove {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let profile = app.profile()?;
+        let provider = app.provider(&profile)?;
+        if !self.yes {
+            if !terminal::stdin_is_one() {
+                return Err(Failure::usage("nobody is there to be asked").hint("say --yes"));
+            }
+            let what = match self.paths.as_slice() {
+                [only] => only.to_string(),
+                many => format!("{} credentials", many.len()),
+            };
+            if !terminal::confirmed(&format!("Delete {what} from {}?", profile.name))? {
+                return Err(Failure::usage("nothing was deleted"));
+            }
+        }
+        let count = self.paths.len();
+        let mut failures = Vec::new();
+        for path in self.paths {
+            let ctx = path.scope.clone().into();
+            let result = app.wait(async {
+                if !provider.exists(&path.id, &ctx).await? {
+                    return Err(Failure::nothing_at(&path, &profile.name));
+                }
+                Ok(provider.delete(&path.id, &ctx).await?)
+            });
+            match result {
+                Ok(()) => app.output.say(format!("Deleted {path}.")),
+                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
+                    return Err(failure);
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        let failed = failures.len();
+        match (failures.pop(), count) {
+            (None, _) => Ok(()),
+            (Some(failure), 1) => Err(failure),
+            (Some(last), _) => {
+                failures.iter().chain([&last]).for_each(|failure| app.output.failure(failure));
+                Err(Failure::new(Exit::Partial, format!("{failed} of {count} credentials were not deleted")))
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `cred rotate`.
+
+use clap::Args;
+use cred_core::{CredentialPath, FieldName, Timestamp};
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::input::ValueArgs;
+use crate::moment;
+
+/// Replaces a value by a fresh one; kind, tags, policy and creation time stay, the version goes up
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred rotate org:acme/stripe-api-key
+  cred rotate org:acme/session-key --generate 64
+  cred rotate org:acme/db --field password --expires 90d")]
+pub(crate) struct Rotate {
+    /// [SCOPE/]ID
+    path: CredentialPath,
+    #[command(flatten)]
+    value: ValueArgs,
+    /// The field to replace, where there are several; the others stay
+    #[arg(long, value_name = "NAME", conflicts_with = "fields")]
+    field: Option<FieldName>,
+    /// When the new value stops being valid: 2027-01-31, or 30d from now; without it, as before
+    #[arg(long, value_name = "WHEN", value_parser = moment::moment)]
+    expires: Option<Timestamp>,
+}
+
+impl Rotate {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let (profile, manager) = app.manager()?;
+        let path = self.path;
+        let handle = match &path.scope {
+            Some(scope) => manager.scoped(scope.clone())?,
+            None => manager.clone(),
+        };
+        let found = app.wait(async { Ok(handle.retrieve(&path.id).await?) })?;
+        let before = found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))?;
+        let only = match (&self.field, before.field_names().collect::<Vec<_>>().as_slice()) {
+            (Some(field), _) => Some(field.clone()),
+            (None, [only]) => Some((*only).clone()),
+            (None, _) => None,
+        };
+        let fields = self.value.read(before.kind(), only.as_ref())?;
+        let expires_at = self.expires.or(before.expires_at());
+        let fresh = fields.into_iter().fold(before, |fresh, (name, value)| fresh.with_field(name, value));
+        let fresh = fresh.with_expires_at(expires_at);
+        let lifecycle = app.wait(async { Ok(handle.rotate(&path.id, fresh).await?) })?;
+        app.output.say(format!("Rotated {path} in {}: version {}.", profile.name, lifecycle.version));
+        if expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
+            app.output.warn("its expiry, which was kept, is over; give a new one with --expires");
+        }
+        Ok(())
+    }
+}

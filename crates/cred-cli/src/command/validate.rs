@@ -1,0 +1,103 @@
+//! `cred validate`.
+
+use std::time::Duration;
+
+use clap::Args;
+use cred_core::{CredentialPath, ScopeId};
+use cred_manager::ValidationResult;
+use futures_util::StreamExt as _;
+
+use crate::app::App;
+use crate::failure::{Exit, Failure};
+use crate::{moment, output};
+
+/// Opens every credential and shows what is expired, due, or cannot be opened
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cred validate
+  cred validate org:acme --warn 30d --json
+
+Exit code 9 if anything is expired, expiring, due for rotation or unreadable; 0 if all is well.")]
+pub(crate) struct Validate {
+    /// Only this scope, and what is below it
+    scope: Option<ScopeId>,
+    /// How long before its expiry something counts as expiring
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = moment::duration)]
+    warn: Duration,
+    /// Shows what is valid, too
+    #[arg(long)]
+    all: bool,
+}
+
+impl Validate {
+    pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        let profile = app.profile()?;
+        let manager = app.builder(&profile)?.expiry_warning(self.warn).build();
+        app.closes(&manager);
+        let handle = match self.scope {
+            Some(scope) => manager.scoped(scope)?,
+            None => manager,
+        };
+        let progress = app.output.progress("validating", 0);
+        let found: Vec<(CredentialPath, ValidationResult)> = app.wait(async {
+            let paths = handle.list_tree().await?;
+            progress.of(paths.len());
+            let judge = |path: CredentialPath| {
+                let (handle, progress) = (&handle, &progress);
+                async move {
+                    let work = async {
+                        match &path.scope {
+                            Some(scope) => handle.scoped(scope.clone())?.validate(&path.id).await,
+                            None => handle.validate(&path.id).await,
+                        }
+                    };
+                    let result = work.await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
+                    progress.step();
+                    (path, result)
+                }
+            };
+            Ok(futures_util::stream::iter(paths.into_iter().map(judge)).buffered(8).collect().await)
+        })?;
+        drop(progress);
+
+        let count = found.len();
+        let mut rows = Vec::new();
+        let (mut findings, mut lookups) = (0, 0);
+        for (path, result) in found {
+            let (state, since) = match result {
+                // Deleted since it was listed.
+                ValidationResult::NotFound => continue,
+                ValidationResult::Valid => ("valid", String::new()),
+                ValidationResult::Expired { since } => ("expired", moment::shown(since)),
+                ValidationResult::ExpiringSoon { at } => ("expires soon", moment::shown(at)),
+                ValidationResult::RotationDue { since } => ("rotation due", moment::shown(since)),
+                ValidationResult::Unreadable { error } => ("unreadable", error.to_string()),
+                ValidationResult::LookupFailed { error } => {
+                    lookups += 1;
+                    ("not looked up", error.to_string())
+                }
+                _ => ("unknown", String::new()),
+            };
+            findings += usize::from(state != "valid");
+            if state != "valid" || self.all {
+                rows.push(vec![path.to_string(), state.to_owned(), since]);
+            }
+        }
+        if app.output.json {
+            let record = |row: &Vec<String>| match row.as_slice() {
+                [path, state, detail] => serde_json::json!({"path": path, "state": state, "detail": detail}),
+                _ => serde_json::Value::Null,
+            };
+            let findings: Vec<_> = rows.iter().map(record).collect();
+            app.output.document(&serde_json::json!({"checked": count, "credentials": findings}))?;
+        } else if !rows.is_empty() {
+            app.output.result(&output::table(&["credential", "state", "since or why"], &rows))?;
+        }
+        match findings {
+            0 => app.output.say(format!("{count} credentials of {} are valid.", profile.name)),
+            _ if lookups == findings => return Err(Failure::said(Exit::Unavailable)),
+            _ => return Err(Failure::said(Exit::Found)),
+        }
+        Ok(())
+    }
+}

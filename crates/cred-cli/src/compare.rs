@@ -1,0 +1,77 @@
+//! Whether two profiles hold the same under one path.
+
+use cred_core::{
+    CredentialContext, CredentialMetadata, CredentialPath, Opened, Sealer as _, StorageError,
+    StorageProvider, Stored,
+};
+use cred_crypto::KeyRing;
+
+use crate::failure::Failure;
+
+/// How many credentials are looked at, at once.
+pub(crate) const AT_ONCE: usize = 8;
+
+/// The two rings that open both sides; without them sealed bytes are compared.
+pub(crate) struct Rings {
+    pub(crate) from: KeyRing,
+    pub(crate) to: KeyRing,
+}
+
+/// What is stored under a path; `None`: nothing.
+pub(crate) async fn stored(
+    provider: &dyn StorageProvider,
+    path: &CredentialPath,
+) -> Result<Option<Stored>, StorageError> {
+    let ctx: CredentialContext = path.scope.clone().into();
+    match provider.retrieve(&path.id, &ctx).await {
+        Ok(stored) => Ok(Some(stored)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// In what two credentials differ; nothing: they are the same.
+pub(crate) async fn differences(
+    path: &CredentialPath,
+    from: &Stored,
+    to: &Stored,
+    rings: Option<&Rings>,
+) -> Result<Vec<&'static str>, Failure> {
+    if from == to {
+        return Ok(Vec::new());
+    }
+    let Some(rings) = rings else {
+        let mut parts = of_metadata(&from.1, &to.1);
+        if from.0.key_id != to.0.key_id {
+            parts.push("key");
+        }
+        if from.0 != to.0 {
+            parts.push("sealed bytes");
+        }
+        return Ok(parts);
+    };
+    let from = open(&rings.from, path, from).await?;
+    let to = open(&rings.to, path, to).await?;
+    let mut parts = of_metadata(&from.metadata, &to.metadata);
+    if from.secret != to.secret {
+        parts.push("value");
+    }
+    Ok(parts)
+}
+
+/// Opens what is stored under a path.
+pub(crate) async fn open(ring: &KeyRing, path: &CredentialPath, stored: &Stored) -> Result<Opened, Failure> {
+    Ok(ring.open(path.as_ref(), &stored.0, &stored.1).await?)
+}
+
+fn of_metadata(from: &CredentialMetadata, to: &CredentialMetadata) -> Vec<&'static str> {
+    let parts = [
+        ("tags", from.tags == to.tags),
+        ("expiry", from.expires_at == to.expires_at),
+        ("rotation", from.rotation == to.rotation),
+        ("version", from.version == to.version),
+        ("times", from.created_at == to.created_at && from.last_modified == to.last_modified),
+        ("fields of a newer version", from.unknown == to.unknown),
+    ];
+    parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
+}

@@ -1,0 +1,199 @@
+//! Key rings, as the files describe them.
+
+use std::path::PathBuf;
+
+use cred_core::{KeyId, SecretString, Zeroizing};
+use cred_crypto::{Argon2Params, KeyRing, Passphrase, SealingKey};
+
+use super::secret::{self, Source};
+use super::value::{Misfit, Node};
+use crate::failure::{Exit, Failure};
+use crate::terminal;
+
+/// The ring of a profile that names none.
+pub(crate) const DEFAULT: &str = "main";
+
+/// A ring, before its keys are read.
+pub(crate) struct Ring {
+    pub(crate) name: String,
+    pub(crate) active: KeyId,
+    /// In the order of the file.
+    pub(crate) keys: Vec<Key>,
+}
+
+/// A key of a ring.
+pub(crate) struct Key {
+    pub(crate) id: KeyId,
+    pub(crate) source: KeySource,
+}
+
+/// Where a key comes from.
+pub(crate) enum KeySource {
+    File(PathBuf),
+    Variable(String),
+    Passphrase { from: PassphraseFrom, kdf_salt: Option<[u8; 16]>, params: Argon2Params },
+}
+
+/// Where a passphrase comes from.
+pub(crate) enum PassphraseFrom {
+    Prompt,
+    File(PathBuf),
+    Variable(String),
+}
+
+impl Ring {
+    pub(super) fn read(name: &str, node: &Node<'_>) -> Result<Self, Misfit> {
+        let mut active = None;
+        let mut keys = Vec::new();
+        for (field, value) in node.entries() {
+            match field {
+                "active" => active = Some(value.read::<KeyId>(&[])?),
+                "keys" => {
+                    for (id, key) in value.entries() {
+                        let id = id
+                            .parse()
+                            .map_err(|error: cred_core::ParseError| key.misfit(error.to_string()))?;
+                        keys.push(Key { id, source: KeySource::read(&key)? });
+                    }
+                }
+                _ => return Err(value.misfit("is not a field of a ring, which has `active` and `keys`")),
+            }
+        }
+        let active: KeyId =
+            active.ok_or_else(|| node.misfit("needs the field `active`: the id of the key that seals"))?;
+        if !keys.iter().any(|key| key.id == active) {
+            return Err(node
+                .nearest("active")
+                .misfit("is the id of no key of this ring; add it below `keys`"));
+        }
+        Ok(Self { name: name.to_owned(), active, keys })
+    }
+
+    /// Reads all keys and makes the ring; may ask for passphrases. It blocks.
+    pub(crate) fn load(&self) -> Result<KeyRing, Failure> {
+        let mut builder = KeyRing::builder(self.active.clone());
+        for key in &self.keys {
+            builder = builder.key(key.id.clone(), key.load(&self.name)?);
+        }
+        Ok(builder.build()?)
+    }
+
+    /// The names of variables that keys are read from.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|key| match &key.source {
+            KeySource::Variable(name)
+            | KeySource::Passphrase { from: PassphraseFrom::Variable(name), .. } => Some(name.as_str()),
+            KeySource::File(_) | KeySource::Passphrase { .. } => None,
+        })
+    }
+}
+
+impl Key {
+    /// Reads it; may ask for a passphrase. It blocks.
+    pub(crate) fn load(&self, ring: &str) -> Result<SealingKey, Failure> {
+        match &self.source {
+            KeySource::File(path) => Ok(SealingKey::from_file(path)?),
+            KeySource::Variable(name) => {
+                use cred_provider_kit::Env as _;
+                Ok(SealingKey::from_env(name, |name| cred_provider_kit::ProcessEnv.get(name))?)
+            }
+            KeySource::Passphrase { from, kdf_salt, params } => {
+                let text = from.read(&self.id, ring)?;
+                let mut passphrase = Passphrase::new(SecretString::from(text.as_str()))?.with_params(*params);
+                if let Some(salt) = kdf_salt {
+                    passphrase = passphrase.with_kdf_salt(*salt);
+                }
+                Ok(passphrase.into())
+            }
+        }
+    }
+}
+
+impl PassphraseFrom {
+    fn read(&self, id: &KeyId, ring: &str) -> Result<Zeroizing<String>, Failure> {
+        let source = match self {
+            Self::Prompt => return terminal::hidden(&format!("Passphrase of key {id}: ")),
+            Self::File(path) => Source::File(path.clone()),
+            Self::Variable(name) => Source::Variable(name.clone()),
+        };
+        secret::fetch(&source)
+            .map_err(|problem| Failure::new(Exit::Keys, format!("key `{id}` of ring `{ring}` {problem}")))
+    }
+}
+
+impl KeySource {
+    fn read(node: &Node<'_>) -> Result<Self, Misfit> {
+        const FORMS: &str =
+            "must be { file = \"PATH\" }, { env = \"NAME\" } or { passphrase = .. }; never the key itself";
+        if let [(_, only)] = node.entries().as_slice() {
+            if !only.field().ends_with(".passphrase") {
+                return Ok(match secret::source(node).map_err(|_| node.misfit(FORMS))? {
+                    Source::File(path) => Self::File(path),
+                    Source::Variable(name) => Self::Variable(name),
+                });
+            }
+        }
+        let Some(passphrase) = node.get("passphrase") else { return Err(node.misfit(FORMS)) };
+        let from = match passphrase.text() {
+            Some("prompt") => PassphraseFrom::Prompt,
+            _ => match secret::source(&passphrase) {
+                Ok(Source::File(path)) => PassphraseFrom::File(path),
+                Ok(Source::Variable(name)) => PassphraseFrom::Variable(name),
+                Err(_) => {
+                    let forms = "must be \"prompt\", { env = \"NAME\" } or { file = \"PATH\" }; never the passphrase itself";
+                    return Err(passphrase.misfit(forms));
+                }
+            },
+        };
+        let default = Argon2Params::default();
+        let (mut m_kib, mut t, mut p) = (default.m_kib(), default.t(), default.p());
+        let mut kdf_salt = None;
+        for (field, value) in node.entries() {
+            match field {
+                "passphrase" => {}
+                "kdf_salt" => {
+                    let salt = value.text().and_then(from_hex);
+                    kdf_salt = Some(salt.ok_or_else(|| value.misfit("must be 32 hex digits in quotes"))?);
+                }
+                "m_kib" => m_kib = value.read(&[])?,
+                "t" => t = value.read(&[])?,
+                "p" => p = value.read(&[])?,
+                _ => {
+                    let fields = "is not a field of a passphrase, which has `kdf_salt`, `m_kib`, `t` and `p` beside it";
+                    return Err(value.misfit(fields));
+                }
+            }
+        }
+        let params = Argon2Params::new(m_kib, t, p)
+            .map_err(|error| node.misfit(format!("cannot be used: {error}")))?;
+        Ok(Self::Passphrase { from, kdf_salt, params })
+    }
+
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::File(path) => format!("file {}", path.display()),
+            Self::Variable(_) => "variable".to_owned(),
+            Self::Passphrase { from: PassphraseFrom::Prompt, .. } => "passphrase, asked for".to_owned(),
+            Self::Passphrase { from: PassphraseFrom::File(_), .. } => "passphrase in a file".to_owned(),
+            Self::Passphrase { from: PassphraseFrom::Variable(_), .. } => {
+                "passphrase in a variable".to_owned()
+            }
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; 16]> {
+    if !text.is_ascii() || text.len() != 32 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

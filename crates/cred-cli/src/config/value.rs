@@ -1,0 +1,384 @@
+//! Reading a table of `cred.toml` into a type, so that an error names line and field and never what stands there.
+
+use std::fmt;
+
+use cred_core::Zeroizing;
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
+};
+use toml_edit::{Item, TableLike, Value};
+
+use super::file::ConfigFile;
+use super::secret;
+
+/// A value in a file, with its place.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    file: &'a ConfigFile,
+    data: Data<'a>,
+    /// From the root of the file, with dots between.
+    field: String,
+    offset: usize,
+    secrets: Secrets,
+}
+
+#[derive(Clone)]
+enum Data<'a> {
+    Table(&'a dyn TableLike),
+    List(Vec<Node<'a>>),
+    Scalar(&'a Value),
+}
+
+/// The fields, from a certain table on, that hold secrets.
+#[derive(Clone, Copy, Default)]
+struct Secrets {
+    names: &'static [&'static str],
+    /// Bytes of the field's name that come before those names.
+    from: usize,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(file: &'a ConfigFile, table: &'a dyn TableLike) -> Self {
+        Self { file, data: Data::Table(table), field: String::new(), offset: 0, secrets: Secrets::default() }
+    }
+
+    /// The table's fields of these names, relative to it, are secret: they are read from where the file says.
+    pub(crate) fn with_secrets(mut self, names: &'static [&'static str]) -> Self {
+        self.secrets = Secrets { names, from: self.field.len() + 1 };
+        self
+    }
+
+    pub(crate) fn file(&self) -> &'a ConfigFile {
+        self.file
+    }
+
+    pub(crate) fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// The value under a key; `None` also where this is no table.
+    pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
+        let Data::Table(table) = self.data else { return None };
+        let (key, item) = table.get_key_value(key)?;
+        self.child(key.get(), key.span(), item)
+    }
+
+    /// The value under a dotted name, or the last one on the way to it that there is.
+    pub(crate) fn nearest(&self, name: &str) -> Node<'a> {
+        let mut node = self.clone();
+        for part in name.split('.') {
+            let Some(next) = node.get(part) else { break };
+            node = next;
+        }
+        node
+    }
+
+    /// Key and value of each entry; none where this is no table.
+    pub(crate) fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
+        let Data::Table(table) = self.data else { return Vec::new() };
+        let span = |name: &str| table.key(name).and_then(toml_edit::Key::span);
+        table.iter().filter_map(|(name, item)| Some((name, self.child(name, span(name), item)?))).collect()
+    }
+
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.data, Data::Table(_))
+    }
+
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        match &self.data {
+            Data::Scalar(value) => value.as_str(),
+            Data::Table(_) | Data::List(_) => None,
+        }
+    }
+
+    /// Reads it into a type; of a table, all but the entries of these names.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, without: &[&str]) -> Result<T, Misfit> {
+        let result = match &self.data {
+            Data::Table(_) => T::deserialize(TableOf { node: self, without }),
+            Data::List(_) | Data::Scalar(_) => T::deserialize(self.clone()),
+        };
+        result.map_err(|misfit| self.located(misfit))
+    }
+
+    /// What is wrong with this value.
+    pub(crate) fn misfit(&self, problem: impl Into<String>) -> Misfit {
+        self.located(Misfit { at: None, problem: problem.into() })
+    }
+
+    fn child(&self, name: &str, key: Option<std::ops::Range<usize>>, item: &'a Item) -> Option<Node<'a>> {
+        let field = if self.field.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field) };
+        let offset = key.or_else(|| item.span()).map_or(self.offset, |span| span.start);
+        let mut node =
+            Node { file: self.file, data: Data::List(Vec::new()), field, offset, secrets: self.secrets };
+        node.data = match item {
+            Item::None => return None,
+            Item::Value(value) => node.data_of(value),
+            Item::Table(table) => Data::Table(table),
+            Item::ArrayOfTables(tables) => {
+                let element = |table| Node { data: Data::Table(table), ..node.clone() };
+                Data::List(tables.iter().map(|table| element(table as &dyn TableLike)).collect())
+            }
+        };
+        Some(node)
+    }
+
+    fn data_of(&self, value: &'a Value) -> Data<'a> {
+        match value {
+            Value::InlineTable(table) => Data::Table(table),
+            Value::Array(array) => {
+                let element = |value: &'a Value| {
+                    let offset = value.span().map_or(self.offset, |span| span.start);
+                    let node = Node { data: Data::Scalar(value), offset, ..self.clone() };
+                    Node { data: node.data_of(value), ..node }
+                };
+                Data::List(array.iter().map(element).collect())
+            }
+            _ => Data::Scalar(value),
+        }
+    }
+
+    fn is_secret(&self) -> bool {
+        self.field.get(self.secrets.from..).is_some_and(|name| self.secrets.names.contains(&name))
+    }
+
+    fn secret(&self) -> Result<Zeroizing<String>, Misfit> {
+        secret::read(self).map_err(|problem| self.misfit(problem))
+    }
+
+    /// The innermost place counts. A message that repeats the value loses it.
+    fn located(&self, mut misfit: Misfit) -> Misfit {
+        if misfit.at.is_none() {
+            if let Data::Scalar(value) = &self.data {
+                let shown = value.as_str().map_or_else(|| value.to_string().trim().to_owned(), str::to_owned);
+                if !shown.is_empty() && misfit.problem.contains(&shown) {
+                    "has a value that is not taken".clone_into(&mut misfit.problem);
+                }
+            }
+            misfit.at = Some((self.field.clone(), self.file.line(self.offset)));
+        }
+        misfit
+    }
+
+    fn visit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.is_secret() {
+            let secret = self.secret()?;
+            return visitor.visit_str(&secret).map_err(|misfit: Misfit| self.located(misfit));
+        }
+        let here = self.clone();
+        let result = match self.data {
+            Data::Table(_) => visitor.visit_map(Entries::of(&self, &[])),
+            Data::List(elements) => visitor.visit_seq(Elements(elements.into_iter())),
+            Data::Scalar(Value::String(text)) => visitor.visit_str(text.value()),
+            Data::Scalar(Value::Integer(number)) => visitor.visit_i64(*number.value()),
+            Data::Scalar(Value::Float(number)) => visitor.visit_f64(*number.value()),
+            Data::Scalar(Value::Boolean(truth)) => visitor.visit_bool(*truth.value()),
+            Data::Scalar(_) => Err(Misfit::custom("is a date; put it in quotes")),
+        };
+        result.map_err(|misfit| here.located(misfit))
+    }
+}
+
+/// Why a value cannot be read.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    /// Field and line.
+    at: Option<(String, usize)>,
+    problem: String,
+}
+
+impl Misfit {
+    pub(crate) fn line(&self) -> usize {
+        self.at.as_ref().map_or(1, |(_, line)| *line)
+    }
+}
+
+/// A sentence that begins with the field.
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            Some((field, _)) if !field.is_empty() => write!(f, "`{field}` {}", self.problem),
+            _ => f.write_str(&self.problem),
+        }
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+/// serde's own messages quote what they found.
+impl serde::de::Error for Misfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { at: None, problem: message.to_string() }
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {expected}"))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {expected}"))
+    }
+
+    fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("must be {expected}"))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("must be one of {}", expected.join(", ")))
+    }
+
+    fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("is not a field of this table, which has {}", expected.join(", ")))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::custom(format_args!("needs the field `{field}`"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::custom(format_args!("has the field `{field}` twice"))
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.visit(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// `"variant"`, or `{ variant = { .. } }`.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let here = self.clone();
+        let result = match (self.text(), self.entries().as_slice()) {
+            (Some(text), _) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(text)),
+            (None, [(name, content)]) => visitor.visit_enum(Variant { name, content: content.clone() }),
+            _ => Err(Misfit::custom(format_args!("must be exactly one of {}", variants.join(", ")))),
+        };
+        result.map_err(|misfit| here.located(misfit))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A table without some of its entries.
+struct TableOf<'n, 'a> {
+    node: &'n Node<'a>,
+    without: &'n [&'n str],
+}
+
+impl<'de> Deserializer<'de> for TableOf<'_, 'de> {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_map(Entries::of(self.node, self.without))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Entries<'a> {
+    entries: std::vec::IntoIter<(&'a str, Node<'a>)>,
+    value: Option<Node<'a>>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(node: &Node<'a>, without: &[&str]) -> Self {
+        let mut entries = node.entries();
+        entries.retain(|(name, _)| !without.contains(name));
+        Self { entries: entries.into_iter(), value: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+        let Some((name, node)) = self.entries.next() else { return Ok(None) };
+        let key = seed.deserialize(StrDeserializer::<Misfit>::new(name)).map_err(|misfit| {
+            let at = Some((node.field.clone(), node.file.line(node.offset)));
+            Misfit { at, ..misfit }
+        })?;
+        self.value = Some(node);
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
+        let node = self.value.take().ok_or_else(|| Misfit::custom("was read before its name"))?;
+        let here = node.clone();
+        seed.deserialize(node).map_err(|misfit| here.located(misfit))
+    }
+}
+
+struct Elements<'a>(std::vec::IntoIter<Node<'a>>);
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Misfit;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+        self.0.next().map(|node| seed.deserialize(node)).transpose()
+    }
+}
+
+struct Variant<'a> {
+    name: &'a str,
+    content: Node<'a>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Misfit;
+    type Variant = Node<'de>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Node<'de>), Misfit> {
+        let variant = seed.deserialize(StrDeserializer::<Misfit>::new(self.name));
+        Ok((variant.map_err(|misfit| self.content.located(misfit))?, self.content))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Node<'de> {
+    type Error = Misfit;
+
+    fn unit_variant(self) -> Result<(), Misfit> {
+        if self.entries().is_empty() { Ok(()) } else { Err(self.misfit("takes no fields")) }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+        self.visit(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        if self.is_table() { self.visit(visitor) } else { Err(self.misfit("must be a table")) }
+    }
+}

@@ -1,0 +1,227 @@
+//! How a value comes in: by a prompt, stdin, a file or the system's random source, and never as an argument.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use cred_core::{Credential, CredentialKind, FieldName, SecretSlice, Zeroizing, field};
+
+use crate::failure::{Exit, Failure};
+use crate::{record, terminal};
+
+/// Bytes of the longest value.
+const MAX_LEN: usize = 64 * 1_024 * 1_024;
+
+/// Where the value comes from.
+#[derive(Args)]
+pub(crate) struct ValueArgs {
+    /// Reads the value from a file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "generate")]
+    file: Option<PathBuf>,
+    /// Makes a random value of so many letters and digits; 32 where no number is given
+    #[arg(long, value_name = "LENGTH", num_args = 0..=1, default_missing_value = "32", value_parser = clap::value_parser!(u16).range(8..=4096))]
+    generate: Option<u16>,
+    /// The value is a JSON object of all fields, as {"username": "..", "password": ".."}
+    #[arg(long, conflicts_with = "generate")]
+    fields: bool,
+    /// Takes stdin or the file as it is; without it, one line end at the end is left out
+    #[arg(long)]
+    raw: bool,
+}
+
+impl ValueArgs {
+    /// The fields of a credential of this kind; `only`: that one field.
+    pub(crate) fn read(
+        &self,
+        kind: &CredentialKind,
+        only: Option<&FieldName>,
+    ) -> Result<Vec<(FieldName, SecretSlice<u8>)>, Failure> {
+        if self.fields {
+            return record::fields(&self.bytes("the fields")?);
+        }
+        let names = match only {
+            Some(name) => vec![name.clone()],
+            None => needed(kind)?,
+        };
+        let many = names.len() > 1;
+        if many && (self.file.is_some() || self.generate.is_some() || !terminal::stdin_is_one()) {
+            let list = names.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Failure::usage(format!("a credential of kind `{kind}` has several fields: {list}"))
+                .hint("give them as a JSON object, with --fields"));
+        }
+        let read = |name: FieldName| Ok((name.clone(), secret(&self.bytes(name.as_str())?)));
+        names.into_iter().map(read).collect()
+    }
+
+    /// One value.
+    fn bytes(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut bytes = match (&self.file, self.generate) {
+            (Some(path), _) => {
+                let failed = |error| Failure::file("read", path, error);
+                all(File::open(path).map_err(failed)?).map_err(failed)?
+            }
+            (None, Some(length)) => generated(usize::from(length))?,
+            (None, None) if terminal::stdin_is_one() => {
+                let typed = terminal::hidden(&format!("Value of {what}: "))?;
+                Zeroizing::new(typed.as_bytes().to_vec())
+            }
+            (None, None) => {
+                all(io::stdin().lock()).map_err(|error| Failure::file("read", Path::new("stdin"), error))?
+            }
+        };
+        if !self.raw && bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+            }
+        }
+        match bytes.is_empty() {
+            true => Err(Failure::usage(format!("{what} is empty"))
+                .hint("an empty value is no secret; `cred rm` deletes one")),
+            false => Ok(bytes),
+        }
+    }
+}
+
+/// Puts fields together.
+pub(crate) fn credential(
+    kind: &CredentialKind,
+    fields: Vec<(FieldName, SecretSlice<u8>)>,
+) -> Result<Credential, Failure> {
+    let bare = match kind {
+        CredentialKind::Opaque => Credential::text(""),
+        CredentialKind::ApiKey => Credential::api_key(""),
+        CredentialKind::UsernamePassword => Credential::username_password("", ""),
+        CredentialKind::Token => Credential::token(""),
+        CredentialKind::KeyPair => Credential::key_pair(Vec::new(), Vec::new()),
+        CredentialKind::Custom(name) => Credential::custom(name.clone()),
+        _ => return Err(Failure::usage(format!("this program cannot make a credential of kind `{kind}`"))),
+    };
+    for name in needed(kind)? {
+        if !fields.iter().any(|(given, _)| *given == name) && !matches!(kind, CredentialKind::Custom(_)) {
+            return Err(Failure::usage(format!("a credential of kind `{kind}` needs the field `{name}`")));
+        }
+    }
+    Ok(fields.into_iter().fold(bare, |credential, (name, value)| credential.with_field(name, value)))
+}
+
+/// The fields that a credential of a kind has at least.
+fn needed(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
+    let names: &[&str] = match kind {
+        CredentialKind::Token => &[field::ACCESS_TOKEN],
+        CredentialKind::UsernamePassword => &[field::USERNAME, field::PASSWORD],
+        CredentialKind::KeyPair => &[field::PRIVATE_KEY, field::PUBLIC_KEY],
+        _ => &[field::VALUE],
+    };
+    names.iter().map(|name| Ok(name.parse()?)).collect()
+}
+
+/// `opaque`, `api-key`, `token`, `username-password`, `key-pair`, or a name of one's own.
+pub(crate) fn kind(text: &str) -> Result<CredentialKind, String> {
+    Ok(match text {
+        "opaque" => CredentialKind::Opaque,
+        "api-key" => CredentialKind::ApiKey,
+        "token" => CredentialKind::Token,
+        "username-password" => CredentialKind::UsernamePassword,
+        "key-pair" => CredentialKind::KeyPair,
+        name => {
+            CredentialKind::Custom(name.parse().map_err(|error: cred_core::ParseError| error.to_string())?)
+        }
+    })
+}
+
+/// `KEY=VALUE`. Tags are not secret, so they may be arguments.
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A copy in a box of exactly its size.
+pub(crate) fn secret(bytes: &[u8]) -> SecretSlice<u8> {
+    SecretSlice::new(Box::from(bytes))
+}
+
+/// All that a reader gives. What it outgrows is wiped.
+pub(crate) fn all(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; 64 * 1_024]);
+    let mut length = 0;
+    loop {
+        if length == bytes.len() {
+            if length > MAX_LEN {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+            }
+            let mut larger = Zeroizing::new(Vec::with_capacity(length * 2));
+            larger.extend_from_slice(&bytes);
+            larger.resize(length * 2, 0);
+            bytes = larger;
+        }
+        let Some(rest) = bytes.get_mut(length..) else { break };
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes)
+        .map_err(|error| Failure::new(Exit::Failed, "the system's random source failed").caused_by(error))?;
+    Ok(bytes)
+}
+
+/// Letters and digits, each as likely as the others.
+fn generated(length: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = Zeroizing::new(Vec::with_capacity(length));
+    while text.len() < length {
+        let drawn = random::<64>()?;
+        // Of 64 numbers, two have no letter and are drawn anew.
+        let fair = drawn.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        let missing = length - text.len();
+        text.extend(fair.take(missing));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_value_is_as_long_as_asked_and_uses_all_letters() {
+        let text = generated(4_096).unwrap();
+        assert_eq!(text.len(), 4_096);
+        assert!(text.iter().all(u8::is_ascii_alphanumeric));
+        let different: std::collections::BTreeSet<_> = text.iter().collect();
+        assert_eq!(different.len(), 62);
+        assert_ne!(*generated(32).unwrap(), *generated(32).unwrap());
+    }
+
+    #[test]
+    fn a_long_value_is_read_whole() {
+        for length in [0, 1, 65_535, 65_536, 65_537, 300_000] {
+            let value: Vec<u8> = (0..length).map(|at: usize| at.to_le_bytes()[0]).collect();
+            assert_eq!(*all(value.as_slice()).unwrap(), value);
+        }
+        assert!(all(io::repeat(0)).is_err());
+    }
+
+    #[test]
+    fn a_kind_needs_its_fields() {
+        let name = |text: &str| text.parse::<FieldName>().unwrap();
+        let one = |text: &str| vec![(name(text), secret(b"x"))];
+        assert!(credential(&CredentialKind::Opaque, one("value")).is_ok());
+        assert!(credential(&CredentialKind::UsernamePassword, one("password")).is_err());
+        assert!(credential(&CredentialKind::Token, one("value")).is_err());
+        let custom = kind("database").unwrap();
+        let made = credential(&custom, one("dsn")).unwrap();
+        assert_eq!(made.field_names().map(FieldName::as_str).collect::<Vec<_>>(), ["dsn"]);
+    }
+}

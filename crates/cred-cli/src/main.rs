@@ -1,0 +1,36 @@
+//! `cred`: look into sealed credentials, move them between backends, repair them. The README is the specification.
+
+mod app;
+mod backend;
+mod cli;
+mod command;
+mod compare;
+mod config;
+mod dotenv;
+mod failure;
+mod input;
+mod moment;
+mod output;
+mod record;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::app::App;
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    let app = App::new(global);
+    let result = app.begin().and_then(|()| command.run(&app));
+    app.close();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            app.output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

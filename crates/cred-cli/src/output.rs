@@ -1,0 +1,172 @@
+//! What is said, and where: results on stdout, all else on stderr.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// How much is said, and in which form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    /// A result, in text: a line end is added.
+    pub(crate) fn result(self, text: &str) -> Result<(), Failure> {
+        let mut stdout = anstream::stdout().lock();
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.write_all(b"\n"))
+            .and_then(|()| stdout.flush())
+            .map_err(lost)
+    }
+
+    /// A value as it is, which goes through no buffer of ours.
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(lost)
+    }
+
+    /// A result, as JSON.
+    pub(crate) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut stdout, value).map_err(|error| lost(error.into()))?;
+        stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(lost)
+    }
+
+    /// What was done, for people.
+    pub(crate) fn say(self, text: impl AsRef<str>) {
+        if !self.quiet && !self.json {
+            // Whoever closed stderr does not want to know.
+            let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
+        }
+    }
+
+    /// What people should know even if they asked for quiet.
+    pub(crate) fn warn(self, text: impl AsRef<str>) {
+        let _ = writeln!(anstream::stderr(), "{WARN}warning{WARN:#}: {}", text.as_ref());
+    }
+
+    pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_quiet() {
+            return;
+        }
+        let mut text = String::new();
+        if self.json {
+            let hint = failure.hint_text();
+            let document = serde_json::json!({
+                "error": failure.to_string(), "causes": failure.causes(), "hint": hint, "code": failure.exit as u8,
+            });
+            let _ = write!(text, "{document}");
+        } else {
+            let _ = write!(text, "{BAD}error{BAD:#}: {failure}");
+            for cause in failure.causes() {
+                let _ = write!(text, "\n  {DIM}because{DIM:#}: {cause}");
+            }
+            if let Some(hint) = failure.hint_text() {
+                let _ = write!(text, "\n  {DIM}hint{DIM:#}: {hint}");
+            }
+        }
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// A bar for so many things, on a terminal.
+    pub(crate) fn progress(self, what: &'static str, count: usize) -> Progress {
+        let bar = ProgressBar::with_draw_target(u64::try_from(count).ok(), self.target());
+        let template = "{prefix} [{bar:30}] {pos}/{len} {elapsed} {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what);
+        Progress(bar)
+    }
+
+    /// A sign of life for work that cannot be counted, on a terminal.
+    pub(crate) fn waiting(self, what: &'static str) -> Progress {
+        let bar = ProgressBar::with_draw_target(None, self.target());
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Progress(bar)
+    }
+
+    fn target(self) -> ProgressDrawTarget {
+        match self.quiet || self.json || !io::stderr().is_terminal() {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        }
+    }
+}
+
+/// A bar; it goes when it is dropped.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(crate) fn set(&self, done: usize) {
+        self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn of(&self, count: usize) {
+        self.0.set_length(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// Whoever reads has gone, as `head` does: nobody is left to tell.
+fn lost(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::said(Exit::Failed),
+        _ => Failure::new(Exit::Failed, "the output could not be written").caused_by(error),
+    }
+}
+
+/// Columns, with a line between the header and the rows.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    let mut lines = vec![line(&mut header.iter().copied()), line(&mut rule.iter().map(String::as_str))];
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let rows = [vec!["a".to_owned(), "long one".to_owned()], vec!["wide cell".to_owned(), String::new()]];
+        let expected = "x          y\n---------  --------\na          long one\nwide cell";
+        assert_eq!(table(&["x", "y"], &rows), expected);
+    }
+}

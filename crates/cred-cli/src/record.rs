@@ -1,0 +1,226 @@
+//! A credential as JSON: what `get --json` and `export` print, and `import` and `--fields` read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64ct::{Base64, Encoding as _};
+use cred_core::{Credential, CredentialPath, FieldName, SecretSlice, Tags, Zeroizing};
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::failure::Failure;
+use crate::{input, moment};
+
+/// A credential, for printing.
+#[derive(Serialize)]
+pub(crate) struct Shown<'a> {
+    path: String,
+    kind: String,
+    fields: BTreeMap<&'a str, FieldShown<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<Stored>,
+}
+
+/// What storing made of it; not read back.
+#[derive(Serialize)]
+struct Stored {
+    created_at: String,
+    last_modified: String,
+    version: u64,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn of(path: &CredentialPath, credential: &'a Credential) -> Result<Self, Failure> {
+        let mut fields = BTreeMap::new();
+        for name in credential.field_names() {
+            fields.insert(name.as_str(), FieldShown(credential.expose_bytes(name.as_str())?));
+        }
+        Ok(Self {
+            path: path.to_string(),
+            kind: credential.kind().to_string(),
+            fields,
+            tags: credential.tags().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+            expires_at: credential.expires_at().map(moment::shown),
+            rotation: credential.rotation().and_then(moment::rotation_shown),
+            stored: credential.lifecycle().map(|lifecycle| Stored {
+                created_at: moment::shown(lifecycle.created_at),
+                last_modified: moment::shown(lifecycle.last_modified),
+                version: lifecycle.version,
+            }),
+        })
+    }
+}
+
+/// Text where it is some, else `{ "base64": ".." }`.
+struct FieldShown<'a>(&'a [u8]);
+
+impl Serialize for FieldShown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Ok(text) = std::str::from_utf8(self.0) {
+            return serializer.serialize_str(text);
+        }
+        let mut buffer = Zeroizing::new(vec![0; Base64::encoded_len(self.0)]);
+        let text = Base64::encode(self.0, &mut buffer).map_err(serde::ser::Error::custom)?;
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry("base64", text)?;
+        map.end()
+    }
+}
+
+/// A credential that was read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    path: String,
+    #[serde(default = "opaque")]
+    kind: String,
+    fields: BTreeMap<String, FieldGiven>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    expires_at: Option<String>,
+    #[serde(default)]
+    rotation: Option<String>,
+    #[serde(default, rename = "stored")]
+    _stored: IgnoredAny,
+}
+
+fn opaque() -> String {
+    "opaque".to_owned()
+}
+
+/// A field's value. No message of its own repeats it.
+struct FieldGiven(SecretSlice<u8>);
+
+impl<'de> Deserialize<'de> for FieldGiven {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl<'de> Visitor<'de> for Value {
+            type Value = FieldGiven;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or { \"base64\": \"..\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldGiven, E> {
+                Ok(FieldGiven(input::secret(text.as_bytes())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldGiven, A::Error> {
+                let wrong = || de::Error::custom("not base64");
+                let Some(("base64", text)) = map.next_entry::<&str, String>()? else {
+                    return Err(wrong());
+                };
+                let text = Zeroizing::new(text);
+                let mut buffer = Zeroizing::new(vec![0; text.len()]);
+                let bytes = Base64::decode(text.as_bytes(), &mut buffer).map_err(|_| wrong())?;
+                if map.next_key::<IgnoredAny>()?.is_some() {
+                    return Err(wrong());
+                }
+                Ok(FieldGiven(input::secret(bytes)))
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
+}
+
+/// Reads one record or a list of them.
+pub(crate) fn read(json: &[u8]) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
+    let is_list = json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let given: Vec<Given> = match is_list {
+        true => serde_json::from_slice(json).map_err(|error| misfit(&error))?,
+        false => vec![serde_json::from_slice(json).map_err(|error| misfit(&error))?],
+    };
+    given.into_iter().enumerate().map(|(number, given)| given.into_credential(number + 1)).collect()
+}
+
+/// Reads the fields of one credential.
+pub(crate) fn fields(json: &[u8]) -> Result<Vec<(FieldName, SecretSlice<u8>)>, Failure> {
+    let given: BTreeMap<String, FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
+    given.into_iter().map(|(name, value)| Ok((name.parse()?, value.0))).collect()
+}
+
+/// serde's own message quotes what it read.
+fn misfit(error: &serde_json::Error) -> Failure {
+    Failure::usage(format!(
+        "the JSON does not have the form that is needed, as seen in line {} at column {}",
+        error.line(),
+        error.column()
+    ))
+    .hint("`cred export --format json` prints the form; fields are texts or { \"base64\": \"..\" }")
+}
+
+impl Given {
+    /// `number` counts the records from 1.
+    fn into_credential(self, number: usize) -> Result<(CredentialPath, Credential), Failure> {
+        let wrong = |what: &str| Failure::usage(format!("record {number} has a wrong {what}"));
+        let path: CredentialPath =
+            self.path.parse().map_err(|error: cred_core::ParseError| wrong("path").caused_by(error))?;
+        let kind = input::kind(&self.kind).map_err(|_| wrong("kind"))?;
+        let mut fields = Vec::new();
+        for (name, value) in self.fields {
+            fields.push((name.parse().map_err(|_| wrong("field name"))?, value.0));
+        }
+        let mut tags = Tags::new();
+        for (key, value) in self.tags {
+            tags.insert(key, value).map_err(|error| wrong("tag").caused_by(error))?;
+        }
+        let expires_at =
+            self.expires_at.map(|text| moment::at(&text).ok_or_else(|| wrong("expiry"))).transpose()?;
+        let rotation =
+            self.rotation.map(|text| moment::rotation(&text).map_err(|_| wrong("rotation"))).transpose()?;
+        let credential = input::credential(&kind, fields)?;
+        Ok((path, credential.with_tags(tags).with_expires_at(expires_at).with_rotation(rotation)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(credential: &Credential) -> Credential {
+        let path: CredentialPath = "org:a/id".parse().unwrap();
+        let json = serde_json::to_vec(&[Shown::of(&path, credential).unwrap()]).unwrap();
+        let (read_path, read) = read(&json).unwrap().pop().unwrap();
+        assert_eq!(read_path, path);
+        read
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        let plain = Credential::username_password("app", "hunter2\n\"ü")
+            .with_tag("env", "prod")
+            .unwrap()
+            .with_expires_at(moment::at("2027-01-31"))
+            .with_rotation(moment::rotation("every:90d").unwrap());
+        assert_eq!(round_trip(&plain), plain);
+        let bytes = Credential::opaque(vec![0xff, 0, 1]);
+        assert_eq!(round_trip(&bytes), bytes);
+        let custom =
+            Credential::custom("database".parse().unwrap()).with_field("dsn".parse().unwrap(), b"x".to_vec());
+        assert_eq!(round_trip(&custom), custom);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_repeated() {
+        for wrong in [
+            r#"{"path": "id", "fields": {"value": 7316}}"#,
+            r#"{"path": "id", "fields": {"value": {"base64": "hunter2!"}}}"#,
+            r#"{"path": "id", "fields": {"value": "hunter2"}, "hunter2": 1}"#,
+            r#"{"path": "id", "kind": "hunter2 7316", "fields": {}}"#,
+            r#"{"path": "id", "fields": {"value": "hunter2"}, "expires_at": "hunter2"}"#,
+            r#"[{"path": "id" "hunter2"#,
+        ] {
+            let failure = read(wrong.as_bytes()).unwrap_err();
+            let text = format!("{failure} {:?}", failure.causes());
+            assert!(!text.contains("hunter2") && !text.contains("7316"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Asking people: prompts that do not echo, and a yes before what cannot be undone.
+
+use std::io::IsTerminal as _;
+
+use cred_core::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Bytes of the longest answer.
+const MAX_LEN: usize = 64 * 1_024;
+
+/// Whether values that are printed would be seen.
+pub(crate) fn stdout_is_one() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether there is somebody to ask: with a pipe on stdin, that has the answers.
+pub(crate) fn stdin_is_one() -> bool {
+    std::io::stdin().is_terminal()
+}
+
+/// Asks for a secret on the terminal, without an echo. Blocks.
+pub(crate) fn hidden(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let answer = tty::ask(question, tty::edit)?;
+    match std::str::from_utf8(&answer) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => {
+            Err(Failure::usage("what was typed is not UTF-8 text").hint("give it as a file, with --file"))
+        }
+    }
+}
+
+/// Asks for a yes; any other key is a no. Blocks.
+pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
+    let answer = tty::ask(&format!("{question} [y/N] "), |byte, line| match byte {
+        tty::INTERRUPT => tty::Next::Interrupt,
+        _ => {
+            line.push(byte);
+            tty::Next::Done
+        }
+    })?;
+    Ok(matches!(answer.as_slice(), b"y" | b"Y"))
+}
+
+#[cfg(unix)]
+mod tty {
+    use std::fs::{File, OpenOptions};
+    use std::io::{self, Read as _, Write as _};
+
+    use cred_core::Zeroizing;
+    use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+
+    use super::MAX_LEN;
+    use crate::failure::{Exit, Failure};
+
+    pub(super) const INTERRUPT: u8 = 3;
+    const END: u8 = 4;
+    const BACKSPACE: [u8; 2] = [8, 127];
+    const KILL: u8 = 21;
+
+    /// What a key does.
+    pub(super) enum Next {
+        More,
+        Done,
+        Interrupt,
+        TooLong,
+    }
+
+    /// Asks on the terminal of this process, wherever stdin and stdout go.
+    pub(super) fn ask(
+        question: &str,
+        mut key: impl FnMut(u8, &mut Vec<u8>) -> Next,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let broken = |error: io::Error| Failure::usage("the terminal cannot be read").caused_by(error);
+        let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|error| {
+            Failure::usage("there is no terminal to ask on")
+                .hint("give it on stdin, or as a file")
+                .caused_by(error)
+        })?;
+        let silent = Silent::begin(terminal.try_clone().map_err(broken)?).map_err(broken)?;
+        terminal.write_all(question.as_bytes()).map_err(broken)?;
+        // As long as it can become from the start: growing leaves copies behind.
+        let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
+        let end = loop {
+            let mut byte = Zeroizing::new([0]);
+            let read = terminal.read(&mut *byte);
+            let [one] = &*byte;
+            match read {
+                Ok(0) => break Next::Interrupt,
+                Ok(_) => match key(*one, &mut line) {
+                    Next::More => {}
+                    end => break end,
+                },
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(broken(error)),
+            }
+        };
+        drop(silent);
+        terminal.write_all(b"\n").map_err(broken)?;
+        match end {
+            Next::Done | Next::More => Ok(line),
+            Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+            Next::TooLong => Err(Failure::usage("that is too long to be typed").hint("give it as a file")),
+        }
+    }
+
+    /// A line, edited as in a terminal.
+    pub(super) fn edit(byte: u8, line: &mut Vec<u8>) -> Next {
+        match byte {
+            INTERRUPT => return Next::Interrupt,
+            END if line.is_empty() => return Next::Interrupt,
+            b'\r' | b'\n' | END => return Next::Done,
+            KILL => line.clear(),
+            byte if BACKSPACE.contains(&byte) => {
+                // The bytes of a character after its first one are 10xxxxxx.
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            byte if line.len() < MAX_LEN => line.push(byte),
+            _ => return Next::TooLong,
+        }
+        Next::More
+    }
+
+    /// A terminal without echo, until it is dropped. Ctrl-C is a key then, and no signal: the echo comes back first.
+    struct Silent {
+        terminal: File,
+        before: Termios,
+    }
+
+    impl Silent {
+        fn begin(terminal: File) -> io::Result<Self> {
+            let before = termios::tcgetattr(&terminal)?;
+            let mut silent = before.clone();
+            silent.local_modes -=
+                LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG | LocalModes::IEXTEN;
+            silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+            silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+            // What was typed before the question is no answer to it.
+            termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+            Ok(Self { terminal, before })
+        }
+    }
+
+    impl Drop for Silent {
+        fn drop(&mut self) {
+            // There is nobody to tell, and `stty sane` helps.
+            let _ = termios::tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn typed(keys: &[u8]) -> Option<Vec<u8>> {
+            let mut line = Vec::new();
+            for key in keys {
+                match edit(*key, &mut line) {
+                    Next::More => {}
+                    Next::Done => return Some(line),
+                    Next::Interrupt | Next::TooLong => return None,
+                }
+            }
+            panic!("it waits for more")
+        }
+
+        #[test]
+        fn a_line_is_edited_as_in_a_terminal() {
+            assert_eq!(typed(b"ab\x7fc\r").unwrap(), b"ac");
+            assert_eq!(typed(b"wrong\x15right\n").unwrap(), b"right");
+            assert_eq!(typed("aä\x08\n".as_bytes()).unwrap(), b"a");
+            assert_eq!(typed(b"\x7f\x7fa\n").unwrap(), b"a");
+            assert_eq!(typed(b"end\x04").unwrap(), b"end");
+            for given_up in [&b"ab\x03"[..], b"\x04"] {
+                assert!(typed(given_up).is_none());
+            }
+            assert!(typed(&vec![b'x'; MAX_LEN + 1]).is_none());
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod tty {
+    use cred_core::Zeroizing;
+
+    use crate::failure::Failure;
+
+    pub(super) const INTERRUPT: u8 = 3;
+
+    pub(super) enum Next {
+        Done,
+        Interrupt,
+    }
+
+    pub(super) fn edit(_: u8, _: &mut Vec<u8>) -> Next {
+        Next::Interrupt
+    }
+
+    pub(super) fn ask(
+        _: &str,
+        _: impl FnMut(u8, &mut Vec<u8>) -> Next,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        Err(Failure::usage("this system's terminals cannot be asked yet")
+            .hint("give it on stdin, or as a file"))
+    }
+}

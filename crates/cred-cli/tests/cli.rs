@@ -1,0 +1,31 @@
+//! The program as a person and a script use it, on local files.
+#![cfg(all(unix, feature = "local"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panic says what it must"
+)]
+
+#[path = "cli/canary.rs"]
+mod canary;
+#[path = "cli/config.rs"]
+mod config;
+#[path = "cli/files.rs"]
+mod files;
+#[path = "cli/health.rs"]
+mod health;
+#[path = "cli/keys.rs"]
+mod keys;
+#[path = "cli/moving.rs"]
+mod moving;
+#[path = "cli/pseudo_terminal.rs"]
+mod pseudo_terminal;
+#[path = "cli/running.rs"]
+mod running;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[path = "cli/values.rs"]
+mod values;
+#[path = "cli/world.rs"]
+mod world;

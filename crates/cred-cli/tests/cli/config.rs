@@ -1,0 +1,141 @@
+//! Which file and profile count, and what is refused without being repeated.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::world::World;
+
+/// What a file may never make the program say.
+const SECRET: &str = "hunter2-hunter2-hunter2";
+
+#[test]
+fn a_project_comes_before_the_user_and_above_counts_too() {
+    let world = World::empty();
+    world.run(&["list"]).ends(3).says("run `cred init`");
+    world.run(&["init", "--user", "--name", "mine"]).good();
+    world.store("a", "of the user");
+    world.run(&["init"]).good();
+    world.run(&["get", "a"]).ends(4);
+    world.run(&["get", "a", "-p", "mine"]).good();
+    fs::create_dir_all(world.path("project/deep/er")).unwrap();
+    let mut below = world.command(&["get", "a", "-p", "mine"]);
+    assert!(below.current_dir(world.path("project/deep/er")).output().unwrap().status.success());
+    let mut chosen = world.command(&["get", "a"]);
+    assert!(chosen.env("CRED_PROFILE", "mine").output().unwrap().status.success());
+    world.run(&["get", "a", "-p", "nobody"]).ends(3).says("there is no profile `nobody`").says("dev, mine");
+    world.run(&["init"]).ends(2).says("is there already");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_line_and_field() {
+    let world = World::empty();
+    let head = "profile = \"p\"\n\n[profiles.p]\n";
+    let cases = [
+        (
+            "backend = \"local\"\nbase_bath = \"/x\"\n",
+            "cred.toml:5: `profiles.p.base_bath` is not a field of this table, which has base_path",
+        ),
+        ("backend = \"local\"\nbase_path = 7316\n", "cred.toml:5: `profiles.p.base_path` must be"),
+        (
+            "backend = \"local\"\nbase_path = \"relative\"\n",
+            "cred.toml:5: `base_path` of profile `p` is relative",
+        ),
+        (
+            "backend = \"local\"\n\noperation_timeout = \"7316\"\n",
+            "cred.toml:6: `profiles.p.operation_timeout`",
+        ),
+        ("backend = \"lokal\"\n", "cred.toml:4: `profiles.p.backend` is not a backend; use one of local"),
+        ("backend = \"aws\"\n", "cred.toml:4: `profiles.p.backend`"),
+        ("base_path = \"/x\"\n", "cred.toml:3: `profiles.p` needs the field `backend`"),
+        ("backend = \"local\"\nbase_path = \"/x\n", "is not valid TOML in line 5"),
+        ("backend = \"local\"\n[keys]\n", "cred.toml:5: `keys` is not known here"),
+    ];
+    for (text, expected) in cases {
+        world.write("project/cred.toml", &format!("{head}{text}"));
+        let answer = world.run(&["list"]).ends(3).says(expected);
+        assert!(!answer.err.contains("7316"), "{}", answer.err);
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let world = World::empty();
+    let texts = [
+        format!("profile = \"{SECRET}\n"),
+        format!("[profiles.p]\nbackend = \"local\"\nbase_path = {SECRET}\n"),
+        format!("[profiles.p]\nbackend = \"{SECRET}\"\n"),
+        format!("[profiles.p]\nbackend = \"local\"\noperation_timeout = \"{SECRET}\"\n"),
+        format!("[profiles.p]\nbackend = \"local\"\ncreate_dir = \"{SECRET}\"\n"),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = \"{SECRET}\"\n"
+        ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ passphrase = \"{SECRET}\" }}\n"
+        ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ key = \"{SECRET}\" }}\n"
+        ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ env = \"{SECRET}\" }}\n"
+        ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"{SECRET} \"\nkeys.k = {{ env = \"K\" }}\n"
+        ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ passphrase = \"prompt\", kdf_salt = \"{SECRET}\" }}\n"
+        ),
+    ];
+    for text in texts {
+        world.write("project/cred.toml", &text);
+        for args in [&["get", "a"][..], &["doctor"], &["get", "a", "--json"]] {
+            let answer = world.run(args);
+            assert_ne!(answer.code, 0, "{text}");
+            assert!(
+                !answer.err.contains(SECRET) && !answer.out.contains(SECRET),
+                "{text}: {} {}",
+                answer.out,
+                answer.err
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_that_others_may_write_is_refused() {
+    let world = World::new();
+    fs::set_permissions(world.path("project/cred.toml"), fs::Permissions::from_mode(0o666)).unwrap();
+    world.run(&["list"]).ends(3).says("chmod o-w");
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn a_backends_own_fields_are_read_and_its_secrets_only_from_elsewhere() {
+    let mut world = World::empty();
+    let profile = |auth: &str| {
+        format!(
+            "[profiles.p]\nbackend = \"vault\"\naddress = \"http://127.0.0.1:1\"\nauth_method = {auth}\noperation_timeout = \"1s\"\n"
+        )
+    };
+    let inline = format!("{{ token = {{ token = \"{SECRET}\" }} }}");
+    world.write("project/cred.toml", &profile(&inline));
+    let answer =
+        world.run(&["list"]).ends(3).says("cred.toml:4: `profiles.p.auth_method.token.token` is secret");
+    assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    world.write("project/cred.toml", &profile("{ token = { token = { env = \"TOKEN\" } } }"));
+    world.run(&["list"]).ends(3).says("names a variable that is not set");
+    world.set("TOKEN", SECRET);
+    // It got so far that it tried the address, where nobody is.
+    let answer = world.run(&["list"]).ends(6).says("could not be reached");
+    assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    world.write(
+        "project/cred.toml",
+        &profile("{ app_role = { role_id = \"r\", secret_id = { file = \"secret-id\" } } }"),
+    );
+    world.write("project/secret-id", "id\n");
+    fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o644)).unwrap();
+    world.run(&["list"]).ends(3).says("chmod 600");
+    fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o600)).unwrap();
+    world.run(&["list"]).ends(6);
+    world.write("project/cred.toml", &profile("{ kerberos = {} }"));
+    world.run(&["list"]).ends(3).says("must be one of token, app_role");
+}

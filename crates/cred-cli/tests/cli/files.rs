@@ -1,0 +1,64 @@
+//! `.env` and JSON, in and out.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::world::World;
+
+#[test]
+fn an_env_file_comes_in_and_goes_out_again() {
+    let world = World::new();
+    world.write(
+        "project/.env",
+        "# comment\nFIRST=plain\nexport SECOND='with $ sign'\nTHIRD=\"two\\nlines\"\n",
+    );
+    world.run(&["import", ".env", "--scope", "org:acme", "--dry-run"]).good().says("Would store 3 of 3");
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
+    world.run(&["import", ".env", "--scope", "org:acme"]).good().says("Stored 3 of 3");
+    assert_eq!(world.value("org:acme/THIRD"), "two\nlines");
+    let out = world.run(&["export", "--scope", "org:acme", "--format", "env"]).good().out;
+    assert_eq!(out, "FIRST='plain'\nSECOND='with $ sign'\nTHIRD=\"two\\nlines\"\n");
+    world.write("project/again.env", &out);
+    world.run(&["import", "again.env", "--scope", "org:again"]).good();
+    assert_eq!(world.value("org:again/SECOND"), "with $ sign");
+}
+
+#[test]
+fn what_is_there_is_left_alone_unless_told() {
+    let world = World::new();
+    world.store("A", "mine");
+    world.write("project/.env", "A=theirs\nB=new\n");
+    world.run(&["import", ".env"]).ends(10).says("A is there already");
+    assert_eq!((world.value("A"), world.value("B")), ("mine".into(), "new".into()));
+    world.run(&["import", ".env", "--replace"]).good();
+    assert_eq!(world.value("A"), "theirs");
+}
+
+#[test]
+fn json_keeps_everything_and_is_private() {
+    let world = World::with_other(true);
+    world.fill(20);
+    world.run(&["export", "--output", "all.json"]).good();
+    let mode = std::fs::metadata(world.path("project/all.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    world.run(&["export", "--output", "all.json"]).ends(1).says("could not write");
+    world.run(&["import", "all.json", "-p", "other"]).good().says("Stored 20 of 20");
+    let both = ["dev", "other"].map(|profile| {
+        let mut json = world.run(&["export", "-p", profile]).good().json();
+        json.as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .for_each(|record| _ = record.as_object_mut().unwrap().remove("stored"));
+        json
+    });
+    assert_eq!(both[0], both[1]);
+}
+
+#[test]
+fn a_file_that_would_be_read_differently_is_refused() {
+    let world = World::new();
+    world.write("project/.env", "A=1\nB=pa$word\n");
+    world.run(&["import", ".env"]).ends(2).says("line 2");
+    world.write("project/.env", "A=1\nA=2\n");
+    world.run(&["import", ".env"]).ends(2).says("in the file twice");
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
+}

@@ -1,0 +1,83 @@
+//! `validate` and `doctor`.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::world::{World, files};
+
+#[test]
+fn what_is_due_is_shown_and_told_by_the_exit_code() {
+    let world = World::new();
+    world.store("org:acme/fine", "1");
+    world.run(&["validate"]).good().says("1 credentials of dev are valid");
+    world.run(&["set", "org:acme/soon", "--generate", "--expires", "3d"]).good();
+    world.run(&["set", "org:acme/over", "--generate", "--expires", "2020-01-01"]).good();
+    world.run(&["set", "org:acme/due", "--generate", "--rotation", "every:1ms"]).good();
+    let (path, _) = files(&world.path("home"))
+        .into_iter()
+        .find(|(path, _)| path.to_string_lossy().contains("fine"))
+        .unwrap();
+    std::fs::write(path, "garbage").unwrap();
+    let out = world.run(&["validate"]).ends(9).out;
+    for expected in [
+        "org:acme/soon  expires soon",
+        "org:acme/over  expired       2020-01-01",
+        "org:acme/due   rotation due",
+        "org:acme/fine  unreadable",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let json = world.run(&["validate", "--warn", "1h", "--json"]).ends(9).json();
+    assert_eq!((json["checked"].as_u64(), json["credentials"].as_array().unwrap().len()), (Some(4), 3));
+    world.run(&["validate", "org:other"]).good();
+}
+
+#[test]
+fn a_healthy_place_gets_no_advice_and_keeps_nothing() {
+    let world = World::new();
+    world.store("a", "1");
+    let answer = world.run(&["doctor"]).good();
+    for expected in [
+        "the project's",
+        "chosen by the line `profile`",
+        "keys: ring main",
+        "it answers",
+        "write: allowed",
+        "read back: it is what was written",
+        "replace if unchanged: allowed",
+        "list: allowed",
+        "delete: allowed",
+        "stored: 1 credentials",
+    ] {
+        assert!(answer.out.contains(expected), "{expected}: {}", answer.out);
+    }
+    assert!(!answer.out.contains("to do"), "{}", answer.out);
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "a\n");
+    let read_only = world.run(&["doctor", "--read-only"]).good().out;
+    assert!(read_only.contains("write: not tried"), "{read_only}");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_to_do() {
+    let world = World::new();
+    world.store("a", "1");
+    let config = world.read("project/cred.toml");
+    let key =
+        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let answer = world.run(&["doctor"]).ends(9);
+    assert!(answer.out.contains("bad   key:") && answer.out.contains("chmod 600"), "{}", answer.out);
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+    world.run(&["key", "add", "next"]).good();
+    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let without = world
+        .read("project/cred.toml")
+        .lines()
+        .filter(|line| !line.starts_with(&format!("keys.{first}")))
+        .collect::<Vec<_>>()
+        .join("\n");
+    world.write("project/cred.toml", &without);
+    let answer = world.run(&["doctor"]).good();
+    assert!(answer.out.contains(&format!("sealed under {first}, which the ring lacks")), "{}", answer.out);
+    assert!(answer.out.contains("to do: add that key"), "{}", answer.out);
+}

@@ -1,0 +1,139 @@
+//! Between profiles, killed on the way.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::world::{World, files};
+
+#[test]
+fn sealed_bytes_go_as_they_are() {
+    let world = World::with_other(false);
+    world.fill(25);
+    world.run(&["diff", "dev", "other"]).ends(9);
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--dry-run"]).good().says("25 would be copied");
+    assert_eq!(world.run(&["list", "--flat", "-p", "other"]).good().out, "", "a dry run writes nothing");
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other"])
+        .good()
+        .says("25 copied and read back, 0 already there");
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other"])
+        .good()
+        .says("0 copied and read back, 25 already there");
+    world.run(&["diff", "dev", "other"]).good().says("25 are the same");
+    world.run(&["diff", "dev", "other", "--sealed"]).good();
+}
+
+#[test]
+fn without_the_other_sides_key_it_is_said_what_will_not_open() {
+    let world = World::with_other(true);
+    world.fill(3);
+    world.run(&["migrate", "--from", "dev", "--to", "other"]).good().says("lacks main-");
+    world.run(&["get", "org:acme/team:t1/credential-1", "-p", "other"]).ends(8);
+}
+
+#[test]
+fn resealed_it_opens_with_the_other_sides_key_alone() {
+    let world = World::with_other(true);
+    world.fill(25);
+    world.run(&["rotate", "org:acme/team:t1/credential-1", "--generate"]).good();
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good().says("25 copied");
+    world.run(&["diff", "dev", "other"]).good().says("25 are the same");
+    world.run(&["diff", "dev", "other", "--sealed"]).ends(9);
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good().says("25 already there");
+    let versions = ["dev", "other"].map(|profile| {
+        world.run(&["get", "org:acme/team:t1/credential-1", "-p", profile, "--json"]).good().json()
+    });
+    assert_eq!(versions[0], versions[1], "history included");
+}
+
+#[test]
+fn what_differs_is_named_and_left_alone() {
+    let world = World::with_other(true);
+    world.store("same", "1");
+    world.store("changed", "theirs");
+    world.store("only-here", "1");
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good();
+    world.run_with(&["set", "changed", "-p", "other"], "mine").good();
+    world.run_with(&["set", "only-there", "-p", "other"], "1").good();
+    world.run(&["rm", "--yes", "only-here", "-p", "other"]).good();
+    let json = world.run(&["diff", "dev", "other", "--json"]).ends(9).json();
+    assert_eq!(json["only_in_a"], serde_json::json!(["only-here"]));
+    assert_eq!(json["only_in_b"], serde_json::json!(["only-there"]));
+    assert_eq!(json["differ"][0][0], "changed");
+    assert_eq!(json["same"], 1);
+
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other", "--reseal"])
+        .ends(10)
+        .says("changed differs there");
+    assert_eq!(world.run(&["get", "changed", "-p", "other"]).good().out, "mine");
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--replace"]).good();
+    assert_eq!(world.run(&["get", "changed", "-p", "other"]).good().out, "theirs");
+    assert_eq!(world.run(&["get", "only-there", "-p", "other"]).good().out, "1", "nothing is ever deleted");
+}
+
+#[test]
+fn a_broken_one_stops_no_other() {
+    let world = World::with_other(false);
+    world.fill(10);
+    let store = store_of(&world);
+    let (victim, _) =
+        files(&store).into_iter().find(|(path, _)| path.to_string_lossy().contains("credential-4")).unwrap();
+    std::fs::write(&victim, "garbage").unwrap();
+    let answer =
+        world.run(&["migrate", "--from", "dev", "--to", "other"]).ends(10).says("9 copied").says("1 failed");
+    assert!(answer.err.contains("credential-4"), "{}", answer.err);
+}
+
+#[test]
+fn killed_again_and_again_it_loses_nothing_and_goes_on() {
+    const COUNT: usize = 150;
+    let world = World::with_other(true);
+    world.fill(COUNT);
+    let before = world.run(&["export"]).good().out;
+    let other = world.path("home/other-store");
+    let mut in_the_middle = 0;
+    for kill in 1..=8 {
+        let mut child =
+            world.command(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).spawn().unwrap();
+        let goal = kill * COUNT / 10;
+        let begin = Instant::now();
+        while count(&other) < goal && child.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(60), "it makes no progress");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        in_the_middle += usize::from((1..COUNT).contains(&count(&other)));
+    }
+    assert!(in_the_middle > 0, "it was never killed in the middle");
+    assert_eq!(world.run(&["export"]).good().out, before, "the side that is read is as it was");
+    let answer =
+        world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--json"]).good().json();
+    assert_eq!(answer["copied"].as_u64().unwrap() + answer["already_there"].as_u64().unwrap(), COUNT as u64);
+    assert!(answer["already_there"].as_u64().unwrap() > 0, "{answer}");
+    world.run(&["diff", "dev", "other"]).good();
+}
+
+/// How many credentials stand in a local store.
+fn count(store: &Path) -> usize {
+    let named = |folder: &Path| {
+        std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let mut count = 0;
+    for entry in named(store) {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        count += if path.is_dir() { self::count(&path) } else { 1 };
+    }
+    count
+}
+
+fn store_of(world: &World) -> std::path::PathBuf {
+    let config = world.read("project/cred.toml");
+    let line = config.lines().find(|line| line.starts_with("base_path")).unwrap().to_owned();
+    line.split('"').nth(1).unwrap().into()
+}

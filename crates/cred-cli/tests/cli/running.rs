@@ -1,0 +1,102 @@
+//! `cred run`: the process that it becomes.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::world::World;
+
+#[test]
+fn the_command_gets_the_credentials_and_nobody_else() {
+    let mut world = World::new();
+    world.store("org:acme/stripe-api-key", "sk_live");
+    world
+        .run_with(
+            &["set", "org:acme/db", "--kind", "username-password", "--fields"],
+            r#"{"username": "u", "password": "p"}"#,
+        )
+        .good();
+    world.store("org:acme/team:t/below", "not this one");
+    world.store("single", "one");
+    world.set("KEPT", "kept");
+    let script = "echo $STRIPE_API_KEY,$DB_USERNAME,$DB_PASSWORD,$BELOW,$KEPT,$MINE,$WORD";
+    let args = [
+        "run",
+        "--scope",
+        "org:acme",
+        "--env",
+        "MINE=single",
+        "--env",
+        "WORD=org:acme/db#password",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    assert_eq!(world.run(&args).good().out, "sk_live,u,p,,kept,one,p\n");
+    world.run(&["run", "--env", "X=absent", "--", "true"]).ends(4);
+    world.run(&["run", "--env", "X=org:acme/db", "--", "true"]).ends(2).says("several fields");
+    world
+        .run(&["run", "--env", "STRIPE_API_KEY=single", "--scope", "org:acme", "--", "true"])
+        .ends(2)
+        .says("two credentials");
+    world.run(&["run", "--", "true"]).ends(2);
+}
+
+#[test]
+fn the_key_does_not_go_along() {
+    let mut world = World::new();
+    world.store("a", "value");
+    let config = world.read("project/cred.toml");
+    let file =
+        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let key = std::fs::read_to_string(&file).unwrap();
+    world.write(
+        "project/cred.toml",
+        &config.replace(&format!("{{ file = \"{file}\" }}"), "{ env = \"SEALING_KEY\" }"),
+    );
+    world.set("SEALING_KEY", key.trim());
+    assert_eq!(world.value("a"), "value");
+    assert_eq!(
+        world.run(&["run", "--env", "A=a", "--", "sh", "-c", "echo $A,$SEALING_KEY"]).good().out,
+        "value,\n"
+    );
+}
+
+#[test]
+fn the_exit_code_is_the_commands() {
+    let world = World::new();
+    world.store("a", "1");
+    for code in [0, 1, 42, 255] {
+        world.run(&["run", "--env", "A=a", "--", "sh", "-c", &format!("exit {code}")]).ends(code);
+    }
+    world.run(&["run", "--env", "A=a", "--", "/no/such/program"]).ends(127);
+    world.write("project/no-program", "text");
+    world.run(&["run", "--env", "A=a", "--", "./no-program"]).ends(126);
+}
+
+#[test]
+fn signals_reach_the_command() {
+    let world = World::new();
+    world.store("a", "1");
+    let script = "trap 'echo got it; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = world
+        .command(&["run", "--env", "A=a", "--", "sh", "-c", script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "the signal did not arrive");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(7));
+}

@@ -1,0 +1,86 @@
+//! A terminal with the program in it.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::world::World;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Terminal {
+    child: Child,
+    keyboard: File,
+    screen: Arc<Mutex<Vec<u8>>>,
+    /// What has been waited for already.
+    seen: usize,
+}
+
+impl Terminal {
+    pub(crate) fn start(world: &World, args: &[&str]) -> Self {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(24, 100)).unwrap();
+        let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_cred"));
+        let command =
+            command.args(args).env_clear().envs(world.variables()).current_dir(world.path("project"));
+        let child = command.spawn(pts).unwrap();
+        let keyboard = File::from(OwnedFd::from(pty));
+        let (mut reader, screen) = (keyboard.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
+        let shown = Arc::clone(&screen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4_096];
+            // The end of the child is an error here.
+            while let Ok(read @ 1..) = reader.read(&mut buffer) {
+                shown.lock().unwrap().extend_from_slice(&buffer[..read]);
+            }
+        });
+        Self { child, keyboard, screen, seen: 0 }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&mut self, text: &str) {
+        let begin = Instant::now();
+        loop {
+            let screen = self.text();
+            if let Some(at) = screen.get(self.seen..).and_then(|rest| rest.find(text)) {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "`{text}` did not come: {screen:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn type_keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether what is typed would show.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO)
+    }
+
+    #[track_caller]
+    pub(crate) fn ends(mut self, code: i32) -> String {
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begin.elapsed() < PATIENCE, "it does not end: {:?}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // What it printed last may still be on its way.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(status.code(), Some(code), "{:?}", self.text());
+        self.text()
+    }
+}

@@ -1,0 +1,138 @@
+//! One credential after another.
+
+use crate::world::World;
+
+#[test]
+fn a_new_user_stores_a_value_and_gets_it_back() {
+    let world = World::new();
+    world.run_with(&["set", "org:acme/stripe"], "sk_live\n").good().says("Stored org:acme/stripe in dev");
+    assert_eq!(world.value("org:acme/stripe"), "sk_live", "the line end of the pipe is none of the value");
+    world.run(&["get", "org:acme/nothing"]).ends(4).says("nothing is stored under `org:acme/nothing`");
+    world.run(&["get", "not a path"]).ends(2);
+}
+
+#[test]
+fn a_value_comes_from_stdin_a_file_or_nobody() {
+    let world = World::new();
+    world.run_with(&["set", "raw", "--raw"], "with end\n").good();
+    assert_eq!(world.value("raw"), "with end\n");
+    world.write("project/value.txt", "from a file\r\n");
+    world.run(&["set", "file", "--file", "value.txt"]).good();
+    assert_eq!(world.value("file"), "from a file");
+    world.run(&["set", "made", "--generate"]).good();
+    assert_eq!(world.value("made").len(), 32);
+    world.run(&["set", "longer", "--generate", "64"]).good();
+    assert_eq!(world.value("longer").len(), 64);
+    world.run(&["set", "empty"]).ends(2).says("value is empty");
+    world.run(&["set", "id", "the-value"]).ends(2);
+}
+
+#[test]
+fn fields_and_kinds_come_back() {
+    let world = World::new();
+    let fields = r#"{"username": "app", "password": "hunter2"}"#;
+    let kind = ["--kind", "username-password", "--fields"];
+    let args = [
+        &["set", "db", "--tag", "env=prod", "--expires", "2100-01-31", "--rotation", "every:90d"],
+        &kind[..],
+    ]
+    .concat();
+    world.run_with(&args, fields).good();
+    world.run(&["get", "db"]).ends(2).says("several fields: password, username");
+    assert_eq!(world.run(&["get", "db", "--field", "password"]).good().out, "hunter2");
+    let json = world.run(&["get", "db", "--json"]).good().json();
+    assert_eq!(json["kind"], "username-password");
+    assert_eq!(json["fields"]["username"], "app");
+    assert_eq!(json["tags"]["env"], "prod");
+    assert_eq!(json["expires_at"], "2100-01-31T00:00:00Z");
+    assert_eq!(json["rotation"], "every:90d");
+    assert_eq!(json["stored"]["version"], 1);
+    world.run_with(&["set", "x", "--kind", "username-password"], "one").ends(2).says("--fields");
+}
+
+#[test]
+fn a_rotation_keeps_what_is_around_the_value() {
+    let world = World::new();
+    let fields = r#"{"username": "app", "password": "old"}"#;
+    world
+        .run_with(&["set", "db", "--kind", "username-password", "--fields", "--tag", "env=prod"], fields)
+        .good();
+    let before = world.run(&["get", "db", "--json"]).good().json();
+    world.run_with(&["rotate", "db", "--field", "password"], "new").good().says("version 2");
+    let after = world.run(&["get", "db", "--json"]).good().json();
+    assert_eq!(after["fields"]["password"], "new");
+    assert_eq!(after["fields"]["username"], "app");
+    assert_eq!(after["tags"], before["tags"]);
+    assert_eq!(after["stored"]["created_at"], before["stored"]["created_at"]);
+    world.run_with(&["rotate", "absent"], "x").ends(4);
+}
+
+#[test]
+fn a_list_needs_no_key_and_filters() {
+    let mut world = World::new();
+    world.store("unscoped", "1");
+    world.store("org:acme/team:a/x", "2");
+    world.run_with(&["set", "org:acmes/y", "--tag", "env=prod"], "3").good();
+    // A key that is not there: whoever lists does not need it.
+    let config = world.read("project/cred.toml");
+    let without = config
+        .lines()
+        .map(|line| if line.starts_with("keys.") { "keys.main-2026 = { env = \"ABSENT\" }" } else { line });
+    let text = without.collect::<Vec<_>>().join("\n").replace("main-2026", &active(&config));
+    world.write("home/no-key.toml", &text);
+    let file = world.path("home/no-key.toml").to_string_lossy().into_owned();
+    world.set("CRED_CONFIG", &file);
+
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "unscoped\norg:acme/team:a/x\norg:acmes/y\n");
+    assert_eq!(
+        world.run(&["list"]).good().out,
+        "- unscoped\norg:acme\n  team:a\n    - x\norg:acmes\n  - y\n"
+    );
+    assert_eq!(world.run(&["list", "org:acme", "--flat"]).good().out, "org:acme/team:a/x\n");
+    assert_eq!(
+        world.run(&["list", "--tag", "env=prod", "--json"]).good().json(),
+        serde_json::json!(["org:acmes/y"])
+    );
+    assert_eq!(world.run(&["list", "--created-after", "1h", "--flat"]).good().out.lines().count(), 3);
+    assert_eq!(world.run(&["list", "--created-before", "1h", "--flat"]).good().out, "");
+    world.run(&["get", "unscoped"]).ends(8).says("ABSENT");
+}
+
+fn active(config: &str) -> String {
+    let line = config.lines().find(|line| line.starts_with("active")).unwrap();
+    line.split('"').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_deletion_asks_unless_told() {
+    let world = World::new();
+    world.store("a", "1");
+    world.run(&["rm", "a"]).ends(2).says("--yes");
+    assert_eq!(world.value("a"), "1");
+    world.run(&["rm", "--yes", "a"]).good().says("Deleted a.");
+    world.run(&["rm", "--yes", "a"]).ends(4);
+    world.store("b", "1");
+    world.run(&["rm", "--yes", "a", "b"]).ends(10).says("1 of 2");
+    world.run(&["get", "b"]).ends(4);
+}
+
+#[test]
+fn what_is_machine_read_is_json_on_both_sides() {
+    let world = World::new();
+    let answer = world.run(&["get", "absent", "--json"]).ends(4);
+    let error: serde_json::Value = serde_json::from_str(answer.err.trim()).unwrap();
+    assert_eq!(error["code"], 4);
+    assert!(error["error"].as_str().unwrap().contains("absent"), "{error}");
+    world.run(&["set", "x", "--generate", "-q"]).good();
+    let quiet = world.run(&["set", "x", "--generate", "-q"]).good();
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
+}
+
+#[test]
+fn the_shells_know_the_commands() {
+    let world = World::empty();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = world.run(&["completions", shell]).good().out;
+        assert!(script.contains("migrate"), "{shell}");
+    }
+}

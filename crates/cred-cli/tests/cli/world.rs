@@ -1,0 +1,178 @@
+//! A home of its own, a project in it, and the program.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A user who has nothing yet but an empty project.
+pub(crate) struct World {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl World {
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["home", "project", "tmp"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self { folder, variables: Vec::new() }
+    }
+
+    /// After `cred init`.
+    pub(crate) fn new() -> Self {
+        let world = Self::empty();
+        world.run(&["init"]).good();
+        world
+    }
+
+    /// With a second profile `other`: a store of its own, and a ring of its own if so.
+    pub(crate) fn with_other(own_ring: bool) -> Self {
+        let world = Self::new();
+        let other = world.path("home/other-store");
+        let mut text = world.read("project/cred.toml");
+        let ring = if own_ring { "other" } else { "main" };
+        text += &format!(
+            "\n[profiles.other]\nbackend = \"local\"\nring = \"{ring}\"\nbase_path = \"{}\"\n",
+            other.display()
+        );
+        world.write("project/cred.toml", &text);
+        if own_ring {
+            world.run(&["key", "add", "other-key", "-p", "other"]).good();
+        }
+        world
+    }
+
+    pub(crate) fn path(&self, place: &str) -> PathBuf {
+        self.folder.path().join(place)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn read(&self, place: &str) -> String {
+        fs::read_to_string(self.path(place)).unwrap()
+    }
+
+    pub(crate) fn write(&self, place: &str, text: &str) {
+        fs::write(self.path(place), text).unwrap();
+    }
+
+    /// Sets a variable for all commands to come.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The environment of every command: nothing of who runs the test but the way to programs.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = vec![
+            ("PATH".to_owned(), std::env::var("PATH").unwrap()),
+            ("HOME".to_owned(), self.path("home").to_string_lossy().into_owned()),
+            ("TMPDIR".to_owned(), self.path("tmp").to_string_lossy().into_owned()),
+            ("TERM".to_owned(), "xterm".to_owned()),
+        ];
+        variables.extend(self.variables.iter().cloned());
+        variables
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cred"));
+        command.args(args).env_clear().envs(self.variables()).current_dir(self.path("project"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Answer {
+        Answer::of(self.command(args).spawn().unwrap())
+    }
+
+    /// With something on stdin.
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Answer {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        // A command that refuses before it reads closes the pipe.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        Answer::of(child)
+    }
+
+    /// Stores a value.
+    pub(crate) fn store(&self, path: &str, value: &str) {
+        self.run_with(&["set", path], value).good();
+    }
+
+    pub(crate) fn value(&self, path: &str) -> String {
+        self.run(&["get", path]).good().out
+    }
+
+    /// Stores so many credentials with values of their own, in several scopes.
+    pub(crate) fn fill(&self, count: usize) {
+        let record = |number: usize| {
+            serde_json::json!({
+                "path": format!("org:acme/team:t{}/credential-{number}", number % 7),
+                "kind": "api-key",
+                "fields": {"value": format!("value of {number}")},
+                "tags": {"number": number.to_string()},
+            })
+        };
+        let records: Vec<_> = (0..count).map(record).collect();
+        let json = serde_json::to_string(&records).unwrap();
+        self.run_with(&["import", "-", "--format", "json", "-q"], &json).good();
+    }
+}
+
+impl Answer {
+    fn of(child: Child) -> Self {
+        let output = child.wait_with_output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn good(self) -> Self {
+        self.ends(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "`{text}` is not in: {}", self.err);
+        self
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+/// Every file below a folder, with what it holds.
+pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    found
+}
