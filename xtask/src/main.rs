@@ -58,7 +58,7 @@ enum Chore {
     Docs,
     /// Packs and builds every publishable crate as it would be uploaded
     Package,
-    /// The tour of the README: seals an .env file into a fresh local store and reads it back
+    /// The tour of the README: the first commands of `cred`, with an .env file and a fresh local store
     Quickstart {
         /// The .env file to import; a sample with fake values where none is given
         env_file: Option<PathBuf>,
