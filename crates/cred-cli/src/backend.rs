@@ -38,7 +38,7 @@ impl From<ConfigError> for OpenError {
 }
 
 /// All that could be built in; each is the name of its cargo feature too.
-const NAMES: &[&str] = &["local", "vault"];
+const NAMES: &[&str] = &["local", "aws", "azure", "k8s", "vault"];
 
 /// Those that are.
 static BACKENDS: &[Backend] = &[
@@ -48,6 +48,27 @@ static BACKENDS: &[Backend] = &[
         secrets: &[],
         template: "base_path = {store}\n",
         open: |fields| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(fields.read()?)?)),
+    },
+    #[cfg(feature = "aws")]
+    Backend {
+        name: "aws",
+        secrets: &[],
+        template: "# region and credentials: those of AWS's own chain\nsecret_prefix = \"nebula/credentials/\"\n",
+        open: |fields| Ok(Arc::new(cred_store_aws::AwsSecretsManagerProvider::new(fields.read()?)?)),
+    },
+    #[cfg(feature = "azure")]
+    Backend {
+        name: "azure",
+        secrets: &["credential_type.service_principal.client_secret"],
+        template: "vault_url = \"https://example.vault.azure.net/\"\ncredential_type = \"developer_tools\"\n",
+        open: |fields| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(fields.read()?)?)),
+    },
+    #[cfg(feature = "k8s")]
+    Backend {
+        name: "k8s",
+        secrets: &[],
+        template: "# the cluster: that of the kubeconfig, or of the pod\nnamespace = \"default\"\n",
+        open: |fields| Ok(Arc::new(cred_store_k8s::KubernetesSecretsProvider::new(fields.read()?)?)),
     },
     #[cfg(feature = "vault")]
     Backend {

@@ -98,7 +98,7 @@ const RULES: &[Rule] = &[
         optional: &[],
         without: &["ring", "azure"],
         default_without: &[],
-        budget: 110,
+        budget: 58,
     },
     Rule {
         name: "cred-manager",
@@ -162,10 +162,16 @@ const RULES: &[Rule] = &[
     Rule {
         name: "cred-cli",
         arrows: &["cred-core", "cred-crypto", "cred-manager", "cred-provider-kit"],
-        optional: &["cred-store-local", "cred-store-vault"],
+        optional: &[
+            "cred-store-local",
+            "cred-store-aws",
+            "cred-store-azure",
+            "cred-store-k8s",
+            "cred-store-vault",
+        ],
         without: &[],
         default_without: NO_CLOUD,
-        budget: 196,
+        budget: 305,
     },
 ];
 
