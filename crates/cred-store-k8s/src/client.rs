@@ -60,6 +60,8 @@ pub(crate) enum Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deleted {
     Done,
+    /// Not done: there is no secret of that name any more.
+    Gone,
     /// Not done: the secret is another one by now.
     Changed,
 }
@@ -170,7 +172,7 @@ impl Client {
         }
     }
 
-    /// Deletes exactly this secret, as it was seen. Where it is gone already, that is as good.
+    /// Deletes exactly this secret, as it was seen.
     pub(crate) async fn delete(&self, seen: &Identity) -> Result<Deleted, StorageError> {
         let options = json!({
             "apiVersion": "v1",
@@ -184,7 +186,7 @@ impl Client {
         match answer.status {
             200..=299 => Ok(Deleted::Done),
             _ => match answer.refusal() {
-                refusal if refusal.is_absence() => Ok(Deleted::Done),
+                refusal if refusal.is_absence() => Ok(Deleted::Gone),
                 refusal if refusal.is_conflict() => Ok(Deleted::Changed),
                 refusal => Err(self.refused(&refusal, &call.place).await),
             },

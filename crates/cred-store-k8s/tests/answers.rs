@@ -297,6 +297,29 @@ async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
 }
 
 #[tokio::test]
+async fn an_immutable_secret_that_others_delete_meanwhile_is_not_replaced_by_a_condition_on_it() {
+    let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
+    let changed = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
+    for deletion in [absent(), changed] {
+        let script = [
+            secret("key", 1, 0),
+            immutable.clone(),
+            deletion,
+            say(201, json!({"metadata": metadata("key", 2)})),
+        ];
+        let server = Scripted::answering(script).await;
+        let path = server.folder.path().join("kubeconfig");
+        let provider = KubernetesSecretsProvider::new(config(&path).with_replace_immutable(true)).unwrap();
+        let (data, metadata) = value(1);
+        let (cas, expected) = (provider.compare_and_set().unwrap(), cred_core::Revision::new("1"));
+        let ctx = CredentialContext::unscoped();
+        let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
+        assert_eq!(server.asked().len(), 3, "nothing is created");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_token_is_exchanged_within_the_operation_where_there_is_another() {
     let refused = status(401, "Unauthorized", "Unauthorized");
     let server = Scripted::answering([refused.clone()]).await;

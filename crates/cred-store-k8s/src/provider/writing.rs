@@ -66,8 +66,7 @@ impl Inner {
             match (written, seen) {
                 (Written::Done(_), _) => return Ok(()),
                 (Written::Immutable, Occupant::Ours(seen)) if self.replace_immutable => {
-                    self.take_away(wire, &seen).await?;
-                    taken_away = true;
+                    taken_away |= self.take_away(wire, &seen).await?;
                 }
                 (Written::Immutable, _) => {
                     nothing_done(wire);
@@ -99,7 +98,9 @@ impl Inner {
         match self.write_over(wire, draft, &seen).await? {
             Written::Done(version) => Ok(Revision::new(version)),
             Written::Immutable if self.replace_immutable => {
-                self.take_away(wire, &seen).await?;
+                if !self.take_away(wire, &seen).await? {
+                    return Err(StorageError::conflict("it was changed or deleted while it was replaced"));
+                }
                 match self.write_new(wire, draft).await? {
                     Written::Done(version) => Ok(Revision::new(version)),
                     _ => Err(StorageError::conflict("it was stored by somebody else while it was replaced")),
@@ -150,7 +151,7 @@ impl Inner {
             let seen = wire.read(|_| self.client.look(name)).await?;
             let Some(seen) = seen.filter(|seen| self.is_live(&seen.identity, path)) else { return Ok(()) };
             match wire.write(|_| self.client.delete(&seen.identity)).await? {
-                Deleted::Done => return Ok(()),
+                Deleted::Done | Deleted::Gone => return Ok(()),
                 Deleted::Changed => {
                     nothing_done(wire);
                     self.give_way(wire).await?;
@@ -196,8 +197,14 @@ impl Inner {
     }
 
     /// Deletes an immutable secret, so that it can be created anew. From here on the credential is gone until that is done.
-    async fn take_away(&self, wire: &mut Wire<'_>, seen: &Metadata) -> Result<(), StorageError> {
-        wire.write(|_| self.client.delete(&seen.identity)).await.map(drop)
+    /// False: somebody else was quicker to change or delete it.
+    async fn take_away(&self, wire: &mut Wire<'_>, seen: &Metadata) -> Result<bool, StorageError> {
+        nothing_done(wire);
+        let deleted = wire.write(|_| self.client.delete(&seen.identity)).await?;
+        if deleted != Deleted::Done {
+            nothing_done(wire);
+        }
+        Ok(deleted == Deleted::Done)
     }
 
     /// Where an attempt of this write may have landed, whether what is stored is its own.
