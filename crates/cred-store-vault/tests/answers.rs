@@ -1,6 +1,11 @@
 //! Answers that a real Vault cannot be made to give at will, each told as what it is.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
+#[path = "answers/doubt.rs"]
+mod doubt;
+#[path = "answers/script.rs"]
+mod script;
+
 use std::time::Duration;
 
 use cred_core::{

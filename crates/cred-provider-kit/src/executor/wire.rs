@@ -124,7 +124,8 @@ impl<'e> Wire<'e> {
     /// # }
     /// # struct Provider { executor: Executor, client: Client }
     /// # impl Provider {
-    /// /// Revisions of this backend never come back, so one that is neither `expected` nor ours settles it.
+    /// /// Revisions of this backend count up and never come back: where the one after `expected` is somebody else's, ours
+    /// /// was not written and cannot be any more. A later one may stand over ours, so it leaves the doubt.
     /// async fn store_if(&self, id: &CredentialId, expected: u64, ctx: &CredentialContext) -> Result<u64, StorageError> {
     ///     let name = id.as_str();
     ///     self.executor
@@ -139,7 +140,9 @@ impl<'e> Wire<'e> {
     ///                 if is_ours {
     ///                     return Ok(revision);
     ///                 }
-    ///                 wire.settle();
+    ///                 if revision == expected + 1 {
+    ///                     wire.settle();
+    ///                 }
     ///             }
     ///             Err(conflict)
     ///         })

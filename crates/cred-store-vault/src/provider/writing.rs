@@ -95,8 +95,9 @@ impl Inner {
             _ => return Err(StorageError::conflict("nothing is stored there any more").into()),
         };
         match self.write(calls, name, envelope, Some(number)).await {
-            Err(failure) if failure.meaning == Meaning::CasMismatch => {
-                self.unless_ours(calls, name, envelope, failure).await
+            Err(failure) if failure.meaning == Meaning::CasMismatch && calls.wire.in_doubt() => {
+                let found = self.found(calls, name).await?;
+                self.unless_ours(calls, found, envelope, number, failure)
             }
             answer => answer,
         }
@@ -116,7 +117,11 @@ impl Inner {
                 answer => return answer,
             };
             cas = match self.found(calls, name).await? {
-                Found::Live(_) => return self.unless_ours(calls, name, envelope, failure).await,
+                // What was deleted may be what an attempt of ours has written: writing it again would bring it back.
+                found if calls.wire.in_doubt() => {
+                    return self.unless_ours(calls, found, envelope, cas, failure);
+                }
+                Found::Live(_) => return Err(failure),
                 Found::Deleted { version } | Found::Destroyed { version } => version,
                 Found::Absent => 0,
             };
@@ -124,22 +129,23 @@ impl Inner {
         Err(StorageError::conflict("it is created and deleted by others all the time").into())
     }
 
-    /// A write met another version. Where an earlier attempt of it may have landed, that may be its own.
-    async fn unless_ours(
+    /// A write over version `cas` met another one, after an attempt of it that may have landed: what was found may be its
+    /// own. Doubt ends only where the version that it would have made is there and somebody else's, and numbers never begin
+    /// anew. A later version may stand over one that was ours; without soft deletion the number may yet come back to `cas`.
+    fn unless_ours(
         &self,
         calls: &mut Calls<'_, '_>,
-        name: &str,
+        found: Found,
         envelope: &str,
+        cas: u64,
         failure: Failure,
     ) -> Result<Version, Failure> {
-        if calls.wire.in_doubt() {
-            match self.found(calls, name).await? {
-                Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => {
-                    return Ok(secret.version);
-                }
-                // Versions only grow, so an attempt that is still under way can no longer land.
-                _ => calls.wire.settle(),
+        match found {
+            Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => return Ok(secret.version),
+            Found::Live(secret) if self.soft && Some(secret.version.number) == cas.checked_add(1) => {
+                calls.wire.settle();
             }
+            _ => {}
         }
         Err(failure)
     }
