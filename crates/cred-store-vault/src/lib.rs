@@ -52,7 +52,12 @@
 //! AppRole a login.
 //!
 //! Between the look and the write of a `store_if`, somebody who deletes the credential for good and stores it again as often as
-//! before would go unnoticed: KV compares numbers alone. With soft deletion numbers never begin anew.
+//! before would go unnoticed: KV compares numbers alone. With soft deletion numbers never begin anew. So too between the
+//! look and the last call of a `purge`: Vault destroys versions by their numbers, deleted or not, so one that somebody recovers
+//! within that call is lost.
+//!
+//! A `store_if` whose answer was lost is looked after: its own value, found there, is a success. It is a conflict only with soft
+//! deletion, and where somebody else's version stands in the place of the one that it would have made; else it is in doubt.
 //!
 //! # The token
 //! With AppRole the provider logs in at the first use, renews when a third of the lease that Vault really gave is left (or

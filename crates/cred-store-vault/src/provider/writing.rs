@@ -8,7 +8,7 @@ use cred_provider_kit::{CredentialFile, limits};
 
 use super::calls::Calls;
 use super::{Inner, revision};
-use crate::client::{Found, Version};
+use crate::client::{Current, Found, Version};
 use crate::error::{Failure, Meaning};
 
 /// How often a conditional creation looks anew at what changes under it.
@@ -165,11 +165,16 @@ impl Inner {
     }
 
     /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if nobody has stored
-    /// anew meanwhile.
+    /// anew meanwhile. Nor does it destroy a version only if that is deleted: one that is recovered within the last call
+    /// would go.
     pub(super) async fn purge(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<(), Failure> {
         let Found::Deleted { version } = self.found(calls, name).await? else { return Ok(()) };
         let kept =
             calls.read(|session| async move { self.client.versions(session.token(), name).await }).await?;
+        // Somebody has recovered it meanwhile, or stored anew.
+        if kept.current == Current::Live {
+            return Ok(());
+        }
         let numbers: Vec<_> = kept.numbers.into_iter().filter(|number| *number <= version).collect();
         let numbers = &numbers;
         calls

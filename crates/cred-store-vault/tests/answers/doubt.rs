@@ -96,3 +96,20 @@ async fn what_may_have_been_ours_and_is_deleted_is_in_doubt_and_not_brought_back
         }
     }
 }
+
+#[tokio::test]
+async fn a_purge_spares_what_was_recovered_since_it_looked() {
+    let server = Script::start(|asked, _| match asked {
+        "GET /v1/secret/data/nebula/credentials/key" => Answer::said(404, DELETED),
+        "GET /v1/secret/metadata/nebula/credentials/key" => Answer::said(
+            200,
+            r#"{"data":{"current_version":3,"versions":{"3":{"deletion_time":"","destroyed":false}}}}"#,
+        ),
+        _ => Answer::denied(),
+    })
+    .await;
+    let provider = provider(server.config(), VaultDeleteMode::Soft);
+    let purged = provider.soft_delete().unwrap().purge(&id(), &CredentialContext::unscoped()).await;
+    assert!(purged.is_ok(), "what is not deleted is spared: {purged:?}");
+    assert_eq!(server.asked("P", "/key"), 0, "nothing was destroyed");
+}
