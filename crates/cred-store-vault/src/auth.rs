@@ -4,25 +4,39 @@
 //! ends, logs in anew where Vault no longer prolongs it, and ends with the provider. However many wait, one login
 //! serves them all; a request keeps the token that it began with.
 
+mod hold;
 mod keeper;
 mod lease;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use self::hold::Hold;
 use self::keeper::{Keeper, State};
 use self::lease::Lease;
 use crate::client::{Client, Token};
 use crate::{VaultAuthMethod, VaultConfig};
 
+/// How much longer than one call of the task a shutdown waits for it.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// The token of a provider. Dropping it ends the task.
 pub(crate) struct Auth {
     keeper: Arc<Keeper>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Option<Task>>,
+}
+
+/// The task that keeps the token. Any number may wait for its end.
+struct Task {
+    handle: JoinHandle<()>,
+    /// Closed when the task has ended, whatever ended it.
+    running: watch::Receiver<()>,
 }
 
 /// A token and what is known of it.
@@ -53,7 +67,7 @@ impl Auth {
     pub(crate) fn current(&self) -> Option<Arc<Session>> {
         let (session, idle) = {
             let state = self.keeper.state();
-            let session = state.session.as_ref().filter(|session| !session.has_ended())?;
+            let session = state.session.as_ref().filter(|session| !state.closed && !session.has_ended())?;
             (Arc::clone(session), state.idle)
         };
         if !idle {
@@ -71,25 +85,29 @@ impl Auth {
         if let Some(session) = self.current() {
             return Ok(session);
         }
-        let (mut ended, wanted) = {
-            let mut state = self.keeper.state();
-            if let Some(error) = refusal(&state, self.keeper.method()) {
-                return Err(error);
+        let mut ended = self.keeper.ended.subscribe();
+        loop {
+            let wanted = {
+                let mut state = self.keeper.state();
+                if let Some(error) = refusal(&state, self.keeper.method()) {
+                    return Err(error);
+                }
+                let wanted = ended.borrow_and_update().saturating_add(1);
+                state.wanted = wanted;
+                wanted
+            };
+            self.ensure_task();
+            self.keeper.wake.notify_one();
+            // An error would mean that the sender is gone, which `self` keeps alive.
+            let _ = ended.wait_for(|ended| *ended >= wanted).await;
+            let state = self.keeper.state();
+            match (state.closed, &state.session, &state.failed) {
+                (true, ..) => return Err(closed()),
+                (false, Some(session), _) => return Ok(Arc::clone(session)),
+                (false, None, Some(hold)) => return Err(hold.error.clone()),
+                // Vault took the token back before it was used: another one is needed.
+                (false, None, None) => {}
             }
-            let ended = self.keeper.ended.subscribe();
-            let wanted = ended.borrow().saturating_add(1);
-            state.wanted = wanted;
-            (ended, wanted)
-        };
-        self.ensure_task();
-        self.keeper.wake.notify_one();
-        // An error would mean that the sender is gone, which `self` keeps alive.
-        let _ = ended.wait_for(|ended| *ended >= wanted).await;
-        let state = self.keeper.state();
-        match (&state.session, &state.failed) {
-            (Some(session), _) => Ok(Arc::clone(session)),
-            (None, Some((_, error))) => Err(error.clone()),
-            (None, None) => Err(closed()),
         }
     }
 
@@ -105,40 +123,57 @@ impl Auth {
         true
     }
 
-    /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that we created, once.
+    /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that we created, until it was.
+    ///
+    /// Dropped, it leaves everything to the next one: the task ends by itself, and the session waits to be revoked.
     pub(crate) async fn close(&self) -> Option<Arc<Session>> {
         self.keeper.state().closed = true;
         self.keeper.wake.notify_one();
-        let task = self.task().take();
-        if let Some(mut task) = task {
-            // A login that is under way gives a token that must be revoked, so it may end.
-            if timeout(self.keeper.timeout, &mut task).await.is_err() {
-                task.abort();
+        self.keeper.end_login();
+        let running = self.task().as_ref().map(|task| task.running.clone());
+        if let Some(mut running) = running {
+            // A login that is under way gives a token that must be revoked, so it may end; it has a timeout itself.
+            let limit = self.keeper.timeout.saturating_add(MARGIN);
+            if timeout(limit, running.changed()).await.is_err() {
+                self.abort();
             }
         }
-        let session = self.keeper.state().session.take();
-        self.keeper.ended.send_modify(|ended| *ended = ended.saturating_add(1));
-        session.filter(|session| session.login > 0)
+        self.keeper.state().session.clone().filter(|session| session.login > 0)
+    }
+
+    /// Says that the token of a session that was closed is revoked.
+    pub(crate) fn revoked(&self) {
+        self.keeper.state().session = None;
     }
 
     fn ensure_task(&self) {
         let mut task = self.task();
         // The runtime that it ran on may have ended.
-        if task.as_ref().is_none_or(JoinHandle::is_finished) && self.keeper.has_work() {
-            *task = Some(tokio::spawn(Arc::clone(&self.keeper).keep()));
+        if task.as_ref().is_none_or(|task| task.handle.is_finished()) && self.keeper.has_work() {
+            let (sender, running) = watch::channel(());
+            let keeper = Arc::clone(&self.keeper);
+            let handle = tokio::spawn(async move {
+                let _runs = sender;
+                keeper.keep().await;
+            });
+            *task = Some(Task { handle, running });
         }
     }
 
-    fn task(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn abort(&self) {
+        if let Some(task) = &*self.task() {
+            task.handle.abort();
+        }
+    }
+
+    fn task(&self) -> MutexGuard<'_, Option<Task>> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Auth {
     fn drop(&mut self) {
-        if let Some(task) = self.task().take() {
-            task.abort();
-        }
+        self.abort();
     }
 }
 
@@ -155,10 +190,10 @@ impl fmt::Debug for Auth {
 
 /// Why no login is begun.
 fn refusal(state: &State, method: &VaultAuthMethod) -> Option<StorageError> {
-    let failed = state.failed.as_ref().filter(|(until, _)| Instant::now() < *until);
+    let failed = state.failed.as_ref().filter(|hold| !hold.is_over(Instant::now()));
     match (state.closed, failed, method) {
         (true, ..) => Some(closed()),
-        (false, Some((_, error)), _) => Some(error.clone()),
+        (false, Some(hold), _) => Some(hold.error.clone()),
         (false, None, VaultAuthMethod::Token { .. }) => {
             Some(unauthenticated("the token has ended; give another"))
         }
@@ -172,4 +207,34 @@ fn closed() -> StorageError {
 
 fn unauthenticated(reason: &'static str) -> StorageError {
     StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_token_that_was_given_up_meanwhile_waits_for_another() {
+        // It takes connections and never answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = VaultConfig::default()
+            .with_address(format!("http://{}", silent.local_addr().unwrap()))
+            .with_auth_method(VaultAuthMethod::app_role("role", "s-1234".into()));
+        let auth = Auth::new(Arc::new(Client::new(&config).unwrap()), &config);
+        let given_up = async {
+            sleep(Duration::from_millis(50)).await;
+            // A login has ended well, and before its waiters ran Vault took the token back.
+            auth.keeper.end_login();
+            sleep(Duration::from_millis(50)).await;
+        };
+        tokio::select! {
+            session = auth.session() => panic!("{:?}", session.err()),
+            () = given_up => {}
+        }
+        auth.keeper.state().closed = true;
+        let error = auth.session().await.err().unwrap();
+        assert!(error.to_string().contains("was shut down"), "{error}");
+    }
 }

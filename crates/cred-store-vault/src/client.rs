@@ -9,6 +9,7 @@ mod connection;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, SecretString, StorageError, StorageErrorKind};
+use reqwest::header::HeaderValue;
 use rustify::endpoint::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use vaultrs::api::EndpointMiddleware;
@@ -35,11 +36,16 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     mount: String,
-    namespace: Option<String>,
+    /// The version of the API and the namespace. Tokens are not left to it, which would copy them for each request.
+    middle: EndpointMiddleware,
 }
 
-/// A token as it goes into requests.
-pub(crate) struct Token(EndpointMiddleware);
+/// A token. Its header is made once and shared by all requests.
+pub(crate) struct Token {
+    secret: SecretString,
+    /// `None`: a login, which has none.
+    header: Option<HeaderValue>,
+}
 
 /// What a login or a renewal gave.
 pub(crate) struct Grant {
@@ -64,17 +70,13 @@ impl Client {
     }
 
     fn over(http: reqwest::Client, base: String, namespace: Option<&str>, mount: &str) -> Self {
-        let namespace = namespace.map(|namespace| namespace.trim_end_matches('/').to_owned());
-        Self { http, base, mount: mount.to_owned(), namespace }
-    }
-
-    pub(crate) fn token(&self, token: &SecretString) -> Token {
-        Token(EndpointMiddleware {
-            token: token.expose_secret().to_owned(),
+        let middle = EndpointMiddleware {
+            token: String::new(),
             version: "v1".to_owned(),
             wrap: None,
-            namespace: self.namespace.clone(),
-        })
+            namespace: namespace.map(|namespace| namespace.trim_end_matches('/').to_owned()),
+        };
+        Self { http, base, mount: mount.to_owned(), middle }
     }
 
     /// Reads the latest version of a secret, or what became of it.
@@ -212,7 +214,7 @@ impl Client {
             role_id: role_id.to_owned(),
             secret_id: secret_id.expose_secret().to_owned(),
         };
-        let answer = self.call(&self.token(&"".into()), &place, endpoint).await?;
+        let answer = self.call(&Token::new(&"".into()), &place, endpoint).await?;
         if answer.status == 200 {
             return Ok(answer
                 .grant()
@@ -229,7 +231,8 @@ impl Client {
             "the AppRole login at `{place}` was refused ({said}); a secret id that is used up or expired cannot log \
              in again"
         );
-        Err(StorageError::from(StorageErrorKind::AuthenticationFailed { reason: reason.into() }).into())
+        let error = StorageErrorKind::AuthenticationFailed { reason: reason.into() };
+        Err(Failure::new(Meaning::LoginRefused, error))
     }
 
     /// What is left of a token's life.
@@ -255,9 +258,13 @@ impl Client {
         }
     }
 
+    /// Ends a token. Idempotent.
     pub(crate) async fn revoke(&self, token: &Token) -> Result<(), Failure> {
         let place = Place { right: "update", mount: "auth/token/revoke-self", section: "", name: "" };
-        self.call(token, &place, RevokeTokenSelfRequest {}).await?.done(&place, token)
+        match self.call(token, &place, RevokeTokenSelfRequest {}).await?.done(&place, token) {
+            Err(failure) if failure.meaning == Meaning::TokenInvalid => Ok(()),
+            answer => answer,
+        }
     }
 
     fn place<'a>(&'a self, right: &'static str, section: &'static str, name: &'a str) -> Place<'a> {
@@ -270,11 +277,11 @@ impl Client {
         place: &Place<'_>,
         endpoint: impl Endpoint,
     ) -> Result<Answer, Failure> {
-        let request = endpoint.with_middleware(&token.0).request(&self.base);
+        let request = endpoint.with_middleware(&self.middle).request(&self.base);
         let unspeakable = |_| StorageError::other(format!("no request could be made for `{place}`"));
         let mut request = request.map_err(|_| unspeakable(()))?;
-        if let Some(header) = request.headers_mut().get_mut("X-Vault-Token") {
-            header.set_sensitive(true);
+        if let Some(header) = &token.header {
+            request.headers_mut().insert("X-Vault-Token", header.clone());
         }
         let request = reqwest::Request::try_from(request).map_err(|_| unspeakable(()))?;
         Answer::of(&self.http, request, place).await
@@ -282,9 +289,19 @@ impl Client {
 }
 
 impl Token {
+    /// A token of visible characters, as all are; another one would go into no request.
+    pub(crate) fn new(secret: &SecretString) -> Self {
+        let header = HeaderValue::from_str(secret.expose_secret()).ok().filter(|header| !header.is_empty());
+        let header = header.map(|mut header| {
+            header.set_sensitive(true);
+            header
+        });
+        Self { secret: secret.clone(), header }
+    }
+
     /// What no error may repeat.
     fn hidden(&self) -> &str {
-        &self.0.token
+        self.secret.expose_secret()
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Meaning {
     NothingDone,
     /// The token is expired, revoked or was never one.
     TokenInvalid,
+    /// Vault takes no login with these: it counts them.
+    LoginRefused,
     /// The mount or the key takes conditional writes alone.
     CasRequired,
     /// Another version is the current one.
@@ -35,7 +37,7 @@ impl Failure {
         self.meaning != Meaning::Plain || !self.error.may_have_written()
     }
 
-    fn new(meaning: Meaning, error: impl Into<StorageError>) -> Self {
+    pub(crate) fn new(meaning: Meaning, error: impl Into<StorageError>) -> Self {
         Self { meaning, error: error.into() }
     }
 }

@@ -62,9 +62,16 @@
 //! # The token
 //! With AppRole the provider logs in at the first use, renews when a third of the lease that Vault really gave is left (or
 //! [`token_renewal_threshold`](VaultConfig::token_renewal_threshold), if that is less), and logs in anew when Vault no longer
-//! prolongs it. A burst makes one login, and a login that Vault refuses is not repeated for one second. A request keeps the
+//! prolongs it. A burst makes one login, whether that succeeds or not. A request keeps the
 //! token that it began with; one that Vault no longer takes is exchanged within the operation. `shutdown` revokes the
-//! token; without it the token lives to the end of its lease. A token that was given is renewed and never revoked.
+//! token; without it the token lives to the end of its lease. Where it was dropped or failed, another `shutdown` goes on with
+//! it. A token that was given is renewed and never revoked.
+//!
+//! A login that Vault refuses is not repeated for 1 s, then 10 s, 100 s and from the fourth in a row on 1,000 s; meanwhile all
+//! operations fail with its reason. Vault counts such logins by the role, not by who tries: after five without a pause of 15 minutes it
+//! [locks the role out](https://developer.hashicorp.com/vault/docs/concepts/user-lockout) for 15 minutes, for all who share it. One
+//! provider whose secret id has run out stays below that; several of them together do not, so give each service a role of its
+//! own. Whoever has mended the role makes a new provider, or waits. A login that fails otherwise is tried again after 0.1 s.
 //!
 //! A secret id with a limited number of uses is used up by logins: with one use, the provider ends when its token reaches its
 //! maximum age. Response-wrapped secret ids have to be unwrapped before.

@@ -254,8 +254,11 @@ impl StorageProvider for HashiCorpVaultProvider {
                     Ok(client.revoke(session.token()).await?)
                 })
                 .await;
-            if let Err(error) = revoked {
-                tracing::warn!(target: "cred::vault", %error, "the token could not be revoked and lives to its end");
+            match revoked {
+                Ok(()) => self.inner.auth.revoked(),
+                Err(error) => {
+                    tracing::warn!(target: "cred::vault", %error, "the token could not be revoked and lives to its end");
+                }
             }
         }
     }

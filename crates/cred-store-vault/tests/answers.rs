@@ -5,6 +5,8 @@
 mod doubt;
 #[path = "answers/script.rs"]
 mod script;
+#[path = "answers/tokens.rs"]
+mod tokens;
 
 use std::time::Duration;
 

@@ -8,15 +8,12 @@ use cred_core::{SecretString, StorageError, StorageErrorKind};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Lease, Session};
-use crate::client::{Client, Grant};
+use super::{Hold, Lease, Session};
+use crate::client::{Client, Grant, Token};
 use crate::error::{Failure, Meaning};
 use crate::{VaultAuthMethod, VaultConfig};
 
 const TARGET: &str = "cred::vault";
-
-/// For how long a login that Vault refused is not tried again: it would refuse a thousand others as well.
-const REFUSAL_HOLDS: Duration = Duration::from_secs(1);
 
 /// What the task and those who wait for it share.
 pub(super) struct Keeper {
@@ -37,8 +34,8 @@ pub(super) struct State {
     pub(super) session: Option<Arc<Session>>,
     /// The login that somebody waits for, counted as `ended` counts.
     pub(super) wanted: u64,
-    /// Why the last login gave nothing, and until when the next would not either.
-    pub(super) failed: Option<(Instant, StorageError)>,
+    /// Why the last login gave nothing, and until when no other is tried.
+    pub(super) failed: Option<Hold>,
     /// There is nothing that a task could do.
     pub(super) idle: bool,
     pub(super) closed: bool,
@@ -48,7 +45,7 @@ impl Keeper {
     pub(super) fn new(client: Arc<Client>, config: &VaultConfig) -> Self {
         let mut state = State::default();
         if let VaultAuthMethod::Token { token } = &config.auth_method {
-            let token = Arc::new(client.token(token));
+            let token = Arc::new(Token::new(token));
             state.session = Some(Arc::new(Session { token, login: 0, lease: None }));
         }
         Self {
@@ -99,6 +96,9 @@ impl Keeper {
             }
             let (session, wanted) = {
                 let state = self.state();
+                if state.closed {
+                    return;
+                }
                 (state.session.clone(), state.wanted > *self.ended.borrow())
             };
             let is_due =
@@ -106,8 +106,8 @@ impl Keeper {
             match session {
                 Some(session) if is_due(&session) => self.prolong(&session).await,
                 // Whoever waits has come too late to see it.
-                Some(_) if wanted => self.end_login(),
-                None if wanted => self.log_in().await,
+                Some(session) if wanted && !session.has_ended() => self.end_login(),
+                _ if wanted => self.log_in().await,
                 _ => {}
             }
         }
@@ -130,7 +130,7 @@ impl Keeper {
             let begun = Instant::now();
             match self.in_time(self.client.lookup(session.token())).await {
                 Ok(grant) => return self.put(&session, self.lease(begun, &grant)),
-                Err(failure) if failure.error.is_transient() => {}
+                Err(failure) if !is_final(&failure) => {}
                 Err(failure) => {
                     tracing::info!(
                         target: TARGET,
@@ -182,6 +182,10 @@ impl Keeper {
     /// Logs in, for all who wait.
     async fn log_in(&self) {
         let VaultAuthMethod::AppRole { role_id, secret_id, mount_path } = &self.method else { return };
+        // A renewal may have ended after the provider was shut down: nobody is left for the token.
+        if self.state().closed {
+            return;
+        }
         let begun = Instant::now();
         let answer = self.in_time(self.client.login(mount_path, role_id, secret_id)).await;
         let answer = answer.and_then(|grant| match &grant.token {
@@ -198,31 +202,32 @@ impl Keeper {
                 Err(failure) => {
                     tracing::warn!(target: TARGET, error = %failure.error, "the login failed");
                     let now = Instant::now();
+                    let hold = Hold::after(state.failed.as_ref(), failure, now);
                     // The token that there is may be good for a while.
                     state.session =
                         state.session.take().filter(|session| !session.has_ended()).map(|session| {
-                            let lease = session.lease.as_ref().map(|lease| lease.later(now));
+                            let later = |lease: &Lease| lease.later(now).not_before(hold.until);
                             Arc::new(Session {
                                 token: Arc::clone(&session.token),
                                 login: session.login,
-                                lease,
+                                lease: session.lease.as_ref().map(later),
                             })
                         });
-                    let until = if failure.error.is_transient() { now } else { now + REFUSAL_HOLDS };
-                    state.failed = Some((until, failure.error));
+                    state.failed = Some(hold);
                 }
             }
         }
         self.end_login();
     }
 
-    fn end_login(&self) {
+    /// Wakes all who wait, whatever there is for them.
+    pub(super) fn end_login(&self) {
         self.ended.send_modify(|ended| *ended = ended.saturating_add(1));
     }
 
     fn session(&self, token: &SecretString, begun: Instant, grant: &Grant) -> Session {
         Session {
-            token: Arc::new(self.client.token(token)),
+            token: Arc::new(Token::new(token)),
             login: self.ended.borrow().saturating_add(1),
             lease: self.lease(begun, grant),
         }
@@ -247,4 +252,10 @@ impl Keeper {
             Err(_) => Err(StorageError::from(StorageErrorKind::Timeout { limit: self.timeout }).into()),
         }
     }
+}
+
+/// Whether Vault has said that this token may not look itself up, or is none. Any other answer may be another one later.
+fn is_final(failure: &Failure) -> bool {
+    failure.meaning == Meaning::TokenInvalid
+        || matches!(failure.error.kind(), StorageErrorKind::PermissionDenied { .. })
 }

@@ -51,6 +51,11 @@ impl Lease {
         Self { due: now + wait, ..self.clone() }
     }
 
+    /// Nothing is done about it before then, though it may end meanwhile.
+    pub(super) fn not_before(self, then: Instant) -> Self {
+        Self { due: self.due.max(then), ..self }
+    }
+
     pub(super) fn has_ended(&self, now: Instant) -> bool {
         now >= self.ends
     }

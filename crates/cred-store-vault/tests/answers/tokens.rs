@@ -1,0 +1,148 @@
+//! A token's life with a server that refuses, fails or is slow at the wrong moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::script::{Answer, Script};
+use crate::{TOKEN, id};
+
+const REFUSED: &str = r#"{"errors":["invalid role or secret ID"]}"#;
+const ABSENT: &str = r#"{"errors":[]}"#;
+
+fn granted(seconds: u64, renewable: bool) -> String {
+    format!(
+        r#"{{"auth":{{"client_token":"hvs.of-a-login","lease_duration":{seconds},"renewable":{renewable}}}}}"#
+    )
+}
+
+fn provider(server: &Script) -> Arc<HashiCorpVaultProvider> {
+    let method = VaultAuthMethod::app_role("role", "s-1234".into());
+    Arc::new(HashiCorpVaultProvider::new(server.config().with_auth_method(method)).unwrap())
+}
+
+async fn retrieve(provider: &HashiCorpVaultProvider) -> cred_core::StorageError {
+    provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_login_that_fails_for_a_while_is_not_repeated_for_each_who_waits() {
+    let server = Script::start(|asked, _| match asked.ends_with("/login") {
+        true => Answer::said(503, r#"{"errors":["Vault is sealed"]}"#),
+        false => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    let begun = Instant::now();
+    for _ in 0..8 {
+        let reads = (0..4).map(|_| retrieve(&provider));
+        for error in join_all(reads).await {
+            assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
+        }
+    }
+    let (logins, elapsed) = (server.asked("POST", "/login"), begun.elapsed());
+    assert!(logins as u128 <= 1 + elapsed.as_millis() / 100, "{logins} logins within {elapsed:?}");
+}
+
+#[tokio::test]
+async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated_at_once() {
+    // The lease cannot be prolonged, so the task logs in anew when two thirds of it have passed.
+    let server = Script::start(|asked, times| match asked.ends_with("/login") {
+        true if times == 0 => Answer::Said(200, granted(2, false)),
+        true => Answer::said(400, REFUSED),
+        false => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    for _ in 0..18 {
+        let _ = retrieve(&provider).await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    // Some tenths of a second before and after the end of the lease.
+    assert_eq!(server.asked("POST", "/login"), 2, "the first, and one that was refused");
+}
+
+#[tokio::test]
+async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
+    let server = Script::start(|asked, times| match asked.rsplit('/').next() {
+        Some("lookup-self") if times == 0 => Answer::said(200, "<html>welcome</html>"),
+        Some("lookup-self") => Answer::said(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
+        Some("renew-self") => Answer::Said(200, granted(60, true)),
+        _ => Answer::said(404, ABSENT),
+    })
+    .await;
+    let config = server.config().with_auth_method(VaultAuthMethod::token(TOKEN.into()));
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    let renewed = async {
+        while server.asked("POST", "/renew-self") == 0 {
+            let _ = retrieve(&provider).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), renewed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
+    let server = Script::start(|asked, _| match asked.rsplit('/').next() {
+        Some("login") => Answer::Late(Duration::from_millis(500), 200, granted(60, true)),
+        Some("revoke-self") => Answer::said(204, ""),
+        _ => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    let reader = Arc::clone(&provider);
+    let read = tokio::spawn(async move { retrieve(&reader).await });
+    while server.asked("POST", "/login") == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(timeout(Duration::from_millis(50), provider.shutdown()).await.is_err(), "the login is under way");
+    let error = read.await.unwrap();
+    assert!(error.to_string().contains("was shut down"), "{error}");
+    provider.shutdown().await;
+    assert_eq!(server.asked("POST", "/revoke-self"), 1, "the token that the login gave is not forgotten");
+    provider.shutdown().await;
+    assert_eq!(server.asked("POST", "/revoke-self"), 1, "once is enough");
+}
+
+#[tokio::test]
+async fn a_shutdown_that_was_dropped_during_the_revocation_is_ended_by_the_next() {
+    let server = Script::start(|asked, times| match asked.rsplit('/').next() {
+        Some("login") => Answer::Said(200, granted(60, true)),
+        Some("revoke-self") if times == 0 => Answer::Never,
+        Some("revoke-self") => Answer::said(204, ""),
+        _ => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    assert!(retrieve(&provider).await.is_not_found());
+    assert!(timeout(Duration::from_millis(200), provider.shutdown()).await.is_err());
+    let error = retrieve(&provider).await;
+    assert!(error.to_string().contains("was shut down"), "{error}");
+    provider.shutdown().await;
+    assert_eq!(server.asked("POST", "/revoke-self"), 2);
+}
+
+#[tokio::test]
+async fn a_renewal_that_ends_after_the_shutdown_is_followed_by_no_login() {
+    // Cut short, it asks for a new login.
+    let server = Script::start(|asked, times| match asked.rsplit('/').next() {
+        Some("login") if times == 0 => Answer::Said(200, granted(3, true)),
+        Some("login") => Answer::Said(200, granted(60, true)),
+        Some("renew-self") => Answer::Late(Duration::from_millis(400), 200, granted(1, true)),
+        Some("revoke-self") => Answer::said(204, ""),
+        _ => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    assert!(retrieve(&provider).await.is_not_found());
+    while server.asked("POST", "/renew-self") == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    provider.shutdown().await;
+    assert_eq!((server.asked("POST", "/login"), server.asked("POST", "/revoke-self")), (1, 1));
+}
