@@ -48,7 +48,8 @@
 //! | list_tree | 1 for each scope at or below it; further ones as list |
 //! | recover, purge | 2, 3 |
 //!
-//! The calls of one list run 16 at once. The first operation makes one more, to see that the mount is KV version 2, and with
+//! The calls of one list run 16 at once, and share the timeout of one call: another attempt makes those that had no answer in
+//! it. The first operation makes one more, to see that the mount is KV version 2, and with
 //! AppRole a login.
 //!
 //! Between the look and the write of a `store_if`, somebody who deletes the credential for good and stores it again as often as

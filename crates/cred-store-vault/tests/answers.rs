@@ -3,6 +3,8 @@
 
 #[path = "answers/doubt.rs"]
 mod doubt;
+#[path = "answers/lists.rs"]
+mod lists;
 #[path = "answers/script.rs"]
 mod script;
 #[path = "answers/tokens.rs"]

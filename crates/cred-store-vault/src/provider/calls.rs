@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use cred_core::StorageError;
 use cred_provider_kit::Wire;
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::Inner;
 use crate::auth::Session;
@@ -80,7 +81,8 @@ impl Calls<'_, '_> {
         }
     }
 
-    /// Makes a reading call for each item, some at once. Those that were answered are not asked again.
+    /// Makes a reading call for each item, some at once. To the executor those are one call with one timeout; what was
+    /// answered in it is not asked again.
     pub(super) async fn read_each<I, T, F, Fut>(&mut self, items: &[I], ask: F) -> Result<Vec<T>, Failure>
     where
         I: Sync,
@@ -96,21 +98,26 @@ impl Calls<'_, '_> {
             let lock = || answered.lock().unwrap_or_else(PoisonError::into_inner);
             self.read(|session| {
                 let open: Vec<_> = (begin..end).filter(|index| !lock().contains_key(index)).collect();
-                let asked = open.into_iter().map(|index| {
-                    let answer = ask(Arc::clone(&session), index);
-                    async move { (index, answer.await) }
-                });
-                let asked = join_all(asked);
+                let mut asked: FuturesUnordered<_> = open
+                    .into_iter()
+                    .map(|index| {
+                        let answer = ask(Arc::clone(&session), index);
+                        async move { (index, answer.await) }
+                    })
+                    .collect();
                 let lock = &lock;
                 async move {
-                    let mut failure = None;
-                    for (index, answer) in asked.await {
+                    let mut transient = None;
+                    // Each is put away as it comes: when the time of the call runs out, only the others are asked again.
+                    while let Some((index, answer)) = asked.next().await {
                         match answer {
                             Ok(answer) => drop(lock().insert(index, answer)),
-                            Err(error) => failure = Some(error),
+                            Err(failure) if failure.error.is_transient() => transient = Some(failure),
+                            // Another attempt would end in it too.
+                            Err(failure) => return Err(failure),
                         }
                     }
-                    failure.map_or(Ok(()), Err)
+                    transient.map_or(Ok(()), Err)
                 }
             })
             .await?;

@@ -1,0 +1,58 @@
+//! Lists of which some calls fail.
+
+use std::time::Duration;
+
+use cred_core::{
+    CredentialContext, CredentialFilter, CredentialId, StorageError, StorageErrorKind, StorageProvider,
+};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultDeleteMode};
+
+use crate::TOKEN;
+use crate::script::{Answer, Script};
+
+const LIVE: &str =
+    r#"{"data":{"current_version":1,"versions":{"1":{"deletion_time":"","destroyed":false}}}}"#;
+
+/// A list of `a`, `b` and `c`, which with soft deletion looks at each of them.
+async fn list(server: &Script) -> Result<Vec<CredentialId>, StorageError> {
+    let config = server
+        .config()
+        .with_timeout(Duration::from_secs(1))
+        .with_delete_mode(VaultDeleteMode::Soft)
+        .with_auth_method(VaultAuthMethod::token(TOKEN.into()));
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    provider.list(None::<&CredentialFilter>, &CredentialContext::unscoped()).await
+}
+
+fn is_list(asked: &str) -> bool {
+    asked.starts_with("LIST") || asked.contains("list=true")
+}
+
+#[tokio::test]
+async fn one_call_that_stalls_costs_the_others_nothing() {
+    let server = Script::start(|asked, times| match asked.rsplit('/').next() {
+        _ if is_list(asked) => Answer::said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        Some("c") if times == 0 => Answer::Never,
+        Some("a" | "b" | "c") => Answer::said(200, LIVE),
+        _ => Answer::denied(),
+    })
+    .await;
+    assert_eq!(list(&server).await.unwrap().len(), 3);
+    let asked = ["/a", "/b", "/c"].map(|name| server.asked("GET", name));
+    assert_eq!(asked, [1, 1, 2], "what was answered is not asked again");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_although_another_call_stalls() {
+    let server = Script::start(|asked, _| match asked.rsplit('/').next() {
+        _ if is_list(asked) => Answer::said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        Some("a") => Answer::said(200, LIVE),
+        Some("b") => Answer::denied(),
+        Some("c") => Answer::Never,
+        _ => Answer::denied(),
+    })
+    .await;
+    let error = list(&server).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
+    assert_eq!(server.asked("GET", "/b"), 1);
+}
