@@ -33,8 +33,8 @@ pub struct VaultConfig {
     pub auth_method: VaultAuthMethod,
     /// Where the KV version 2 engine is mounted, without a slash at either end; default `secret`.
     pub mount_path: String,
-    /// Goes before every name: segments with `/` between, no slash before; default `nebula/credentials`. Empty: names begin
-    /// at the mount's root. Two providers share credentials exactly if mount, namespace and this are equal.
+    /// Goes before every name: segments with `/` between, no slash before, no `:`, which only scopes have; default
+    /// `nebula/credentials`. Empty: names begin at the mount's root. Two providers share credentials exactly if mount, namespace and this are equal.
     pub path_prefix: String,
     /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default none. Logins are made in it as well.
     pub namespace: Option<String>,

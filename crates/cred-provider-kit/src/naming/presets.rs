@@ -118,7 +118,8 @@ pub const KUBERNETES: Rules = Rules {
 /// Vault and OpenBao KV v2: path segments, case-sensitive, none of them empty, `.` or `..`, which clients resolve away.
 /// A path is such segments already, and the longest is far below what Raft storage takes for a key (32 KiB,
 /// [limits](https://developer.hashicorp.com/vault/docs/internals/limits)); nothing is ever hashed. Consul as storage takes 512
-/// bytes only, encrypted and encoded: keep paths below 250 bytes there. A prefix is empty or ends with `/`.
+/// bytes only, encrypted and encoded: keep paths below 250 bytes there. A prefix is empty or ends with `/`,
+/// and has no `:`: the names of scope `org:acme` below `app/` would be the unscoped ones of the prefix `app/org:acme/`.
 pub const VAULT: Rules = Rules {
     backend: "vault",
     alphabet: Alphabet {
@@ -134,8 +135,8 @@ pub const VAULT: Rules = Rules {
     unusable: |_| false,
     prefix_problem: |prefix| {
         const PROBLEM: &str =
-            "must be segments of A-Z a-z 0-9 _ - . : joined by `/`, none of them empty, `.` or `..`";
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+            "must be segments of A-Z a-z 0-9 _ - . joined by `/`, none of them empty, `.` or `..`";
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         let segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(allowed);
         let fine =
             prefix.is_empty() || prefix.strip_suffix('/').is_some_and(|path| path.split('/').all(segment));

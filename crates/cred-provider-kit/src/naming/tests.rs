@@ -199,7 +199,7 @@ fn a_prefix_is_what_the_backend_takes_and_leaves_room() {
     for prefix in ["", "-a", "A", "a.", ".a", "a..b", "a-.b", "a_b"] {
         assert!(!ok(KUBERNETES, prefix), "{prefix}");
     }
-    for prefix in ["a", "/", "/a/", "a//b/", "a/../b/", "a b/", "./"] {
+    for prefix in ["a", "/", "/a/", "a//b/", "a/../b/", "a b/", "./", "a/org:acme/"] {
         assert!(!ok(VAULT, prefix), "{prefix}");
     }
     assert!(ok(VAULT, "") && ok(VAULT, "a/b/"));

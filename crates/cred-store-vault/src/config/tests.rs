@@ -31,6 +31,7 @@ fn each_wrong_field_is_named() {
         (good().with_path_prefix("/a"), "path_prefix"),
         (good().with_path_prefix("a//b"), "path_prefix"),
         (good().with_path_prefix("a/.."), "path_prefix"),
+        (good().with_path_prefix("a/org:acme"), "path_prefix"),
         (good().with_namespace("a\r\nX-Evil: 1".to_owned()), "namespace"),
         (good().with_timeout(Duration::from_millis(999)), "timeout"),
         (good().with_timeout(Duration::from_secs(61)), "timeout"),
