@@ -93,7 +93,8 @@ pub enum VaultAuthMethod {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VaultDeleteMode {
-    /// Nothing: all versions and the name go, for good.
+    /// Nothing: all versions and the name go, for good. Lists trust that: a name whose versions were marked as deleted by others,
+    /// or with [`Soft`](Self::Soft) before, is in them though nothing can be read there.
     #[default]
     Metadata,
     /// The versions, marked as deleted: they can be [recovered](cred_core::SoftDelete) until they are purged. The name stays

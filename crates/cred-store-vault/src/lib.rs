@@ -23,6 +23,10 @@
 //! with the value, so a filter could not rely on them. A secret with another field is somebody else's: its name is listed, and
 //! reading it is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 //!
+//! What Vault marks as deleted by other ways than this provider's (`vault kv delete`, a mount's `delete_version_after`, a
+//! provider with [`VaultDeleteMode::Soft`]) keeps its name. Reading it is `NotFound` always; without soft deletion a list gives its
+//! name none the less, since it looks into no credential, unless a filter has it do so.
+//!
 //! Vault keeps earlier versions of a secret, ten by default. After a change of keys they are still sealed under the old one:
 //! set the mount's `max_versions` to 1 where that matters.
 //!
