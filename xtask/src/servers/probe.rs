@@ -2,7 +2,8 @@
 //!
 //! By curl: a TLS client of our own would be most of what this program compiles.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,17 +37,29 @@ impl Probe {
 
     /// The answer's body; `None` where there is no good answer now.
     pub(super) fn answer(&self) -> Result<Option<String>> {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--fail", "--max-time", "5", "--noproxy", "*"]);
-        for (option, value) in [("--cacert", &self.ca), ("--header", &self.header)] {
-            if let Some(value) = value {
-                command.args([option, value]);
-            }
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut curl = command
+            .spawn()
+            .context("cannot start `curl`, which asks the servers for their health; install it")?;
+        if let (Some(mut input), Some(header)) = (curl.stdin.take(), &self.header) {
+            let header = header.replace('\\', r"\\").replace('"', r#"\""#);
+            // Where curl has ended already, its status tells.
+            let _ = input.write_all(format!("header = \"{header}\"\n").as_bytes());
         }
-        let output = command.arg(&self.url).output();
-        let output =
-            output.context("cannot start `curl`, which asks the servers for their health; install it")?;
+        let output = curl.wait_with_output()?;
         Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    /// The header is a secret, and arguments are for every user of the machine to see: curl reads it from its input.
+    fn command(&self) -> Command {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--fail", "--max-time", "5", "--noproxy", "*", "--config", "-"]);
+        if let Some(ca) = &self.ca {
+            command.args(["--cacert", ca]);
+        }
+        command.arg(&self.url);
+        command
     }
 }
 
@@ -80,6 +93,9 @@ fn version(body: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -95,5 +111,29 @@ mod tests {
     fn a_server_that_is_not_there_does_not_answer() {
         let closed = super::super::process::free_port().unwrap();
         assert_eq!(Probe::of(format!("http://127.0.0.1:{closed}/")).answer().unwrap(), None);
+    }
+
+    #[test]
+    fn a_header_is_sent_and_is_no_argument() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let header = r#"Authorization: Bearer hunter2"\"#.to_owned();
+        let probe = Probe { header: Some(header.clone()), ..Probe::of(url) };
+        let arguments = format!("{:?}", probe.command());
+        assert!(!arguments.contains("hunter2"), "{arguments}");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        assert_eq!(probe.answer().unwrap().as_deref(), Some("ok"));
+        let request = server.join().unwrap();
+        assert!(request.contains(&format!("\r\n{header}\r\n")), "{request}");
     }
 }
