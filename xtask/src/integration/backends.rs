@@ -12,8 +12,8 @@ pub(crate) struct Backend {
 
 static BACKENDS: [Backend; 5] = [
     Backend { name: "local", package: "cred-store-local", servers: &[] },
-    Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls", "toxiproxy"] },
-    Backend { name: "aws", package: "cred-store-aws", servers: &["moto", "toxiproxy"] },
+    Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"] },
+    Backend { name: "aws", package: "cred-store-aws", servers: &["moto"] },
     // No emulator can be installed from a registry, so there is a double of the protocol, with a referee.
     Backend { name: "azure", package: "cred-store-azure", servers: &["keyvault", "keyvault-referee"] },
     Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"] },
