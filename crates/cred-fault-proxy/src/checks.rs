@@ -33,6 +33,12 @@ pub trait Remote: Send + Sync {
 
     /// How the server says "not now" in its own words: a body for the status 503, and for 429.
     fn refusal(&self) -> String;
+
+    /// How the server says "never" in its own words: a status and a body that no attempt would change. Default: 403 with the
+    /// body of [`refusal`](Self::refusal).
+    fn denial(&self) -> (u16, String) {
+        (403, self.refusal())
+    }
 }
 
 /// One promise, as a test.
@@ -67,15 +73,18 @@ checks! {
     latency_below_the_timeout_is_borne
     a_stalled_read_ends_in_its_time
     a_stalled_write_ends_in_its_time_and_in_doubt
+    an_answer_that_stalls_in_its_middle_ends_in_its_time
     an_answer_that_is_reset_in_its_middle_is_asked_for_again
     an_answer_that_is_cut_short_is_asked_for_again
     answers_that_are_always_cut_short_are_no_corruption
     too_many_requests_is_waited_out_as_long_as_the_server_says
     a_pause_beyond_the_deadline_is_not_begun
     an_unavailable_server_is_asked_again
+    a_definite_refusal_is_not_asked_for_again
     a_server_that_cannot_be_reached_leaves_no_doubt
     a_store_whose_answer_is_lost_is_done_by_another_attempt
     a_store_whose_answers_are_all_lost_is_in_doubt
+    a_store_whose_answer_is_lost_and_that_is_refused_then_is_in_doubt
     a_conditional_store_whose_answer_is_lost_is_found_to_be_done
     a_delete_whose_answer_is_lost_is_done
 }
@@ -169,6 +178,20 @@ async fn a_stalled_write_ends_in_its_time_and_in_doubt(t: Trial) {
     t.holds(0).await;
 }
 
+async fn an_answer_that_stalls_in_its_middle_ends_in_its_time(t: Trial) {
+    // In the head, and in the body.
+    for after in [30, 400] {
+        t.proxy.fail_always(Fault::StallAfter(after));
+        let error = refused(t.retrieve().await, "a read whose answer never ends");
+        is(&error, matches!(error.kind(), StorageErrorKind::Timeout { .. }), "a Timeout");
+        again(&t, Fault::StallAfter(after)).await;
+    }
+    // Of a write, something may have come of it.
+    t.proxy.fail_always(Fault::StallAfter(30));
+    let error = refused(t.store(1).await, "a store whose answer never ends");
+    is(&error, matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "in doubt");
+}
+
 async fn an_answer_that_is_reset_in_its_middle_is_asked_for_again(t: Trial) {
     again(&t, Fault::Reset(40)).await;
     again(&t, Fault::Reset(0)).await;
@@ -227,6 +250,23 @@ async fn an_unavailable_server_is_asked_again(t: Trial) {
     is(&error, matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "Unavailable");
 }
 
+async fn a_definite_refusal_is_not_asked_for_again(t: Trial) {
+    let (status, body) = t.remote.denial();
+    t.proxy.fail_always(Fault::answer(status, &[], &body));
+    let before = t.proxy.requests();
+    let error = refused(t.retrieve().await, "a read that is refused");
+    is(&error, !error.is_transient(), "a definite one");
+    assert!(t.proxy.requests() == before + 1, "the read was tried again");
+    let error = refused(t.store(1).await, "a store that is refused");
+    is(
+        &error,
+        !error.is_transient() && !error.may_have_written(),
+        "a definite one, sure that nothing was written",
+    );
+    assert!(t.proxy.requests() == before + 2, "the store was tried again");
+    t.holds(0).await;
+}
+
 async fn a_server_that_cannot_be_reached_leaves_no_doubt(t: Trial) {
     t.proxy.refuse();
     // A connection that is still open in the client's pool may take one attempt with it.
@@ -249,6 +289,18 @@ async fn a_store_whose_answers_are_all_lost_is_in_doubt(t: Trial) {
     is(&error, matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "in doubt");
     // It had its effect, which the provider cannot know.
     t.holds(1).await;
+}
+
+async fn a_store_whose_answer_is_lost_and_that_is_refused_then_is_in_doubt(t: Trial) {
+    let (status, body) = t.remote.denial();
+    t.proxy.fail_once_then(Fault::LoseAnswer, Fault::answer(status, &[], &body));
+    let error = refused(t.store(1).await, "a store whose answer is lost and that is refused then");
+    t.proxy.heal();
+    let stored = must(t.retrieve().await, "a read through a proxy that is healed");
+    // Where the store looks before it writes, what was lost was the look.
+    let has_written = stored == value(1);
+    is(&error, !has_written || error.may_have_written(), "in doubt, since the value is there");
+    is(&error, !error.is_transient(), "no invitation to try again");
 }
 
 async fn a_conditional_store_whose_answer_is_lost_is_found_to_be_done(t: Trial) {

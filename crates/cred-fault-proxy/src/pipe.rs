@@ -49,6 +49,10 @@ pub(crate) async fn run(mut client: TcpStream, shared: &Shared) -> io::Result<()
                 match fault {
                     Some(Fault::Latency(delay)) if !answering => sleep(delay).await,
                     Some(Fault::LoseAnswer) => return Ok(()),
+                    Some(Fault::StallAfter(after)) if passed + chunk.len() >= after => {
+                        client.write_all(chunk.get(..after - passed).unwrap_or_default()).await?;
+                        return stall(client).await;
+                    }
                     Some(Fault::Reset(after)) if passed + chunk.len() >= after => {
                         client.write_all(chunk.get(..after - passed).unwrap_or_default()).await?;
                         return client.set_zero_linger();

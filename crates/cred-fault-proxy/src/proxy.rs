@@ -20,6 +20,8 @@ pub enum Fault {
     Latency(Duration),
     /// The request is taken, and nothing ever answered. It does not reach the server.
     Stall,
+    /// The answer stops after so many bytes, and the connection stays open. The server has answered.
+    StallAfter(usize),
     /// The connection is reset after so many bytes of the answer; 0: at its first byte. The server has answered.
     Reset(usize),
     /// The connection is closed in good order after so many bytes of the answer.
@@ -68,6 +70,8 @@ struct Script {
     skip: usize,
     /// How many requests it is for; `None`: all.
     left: Option<usize>,
+    /// What all others after those meet.
+    then: Option<Fault>,
 }
 
 impl Proxy {
@@ -115,6 +119,11 @@ impl Proxy {
         self.fail(fault, 0, Some(times));
     }
 
+    /// Breaks the next request in one way, and all others in another.
+    pub fn fail_once_then(&self, fault: Fault, then: Fault) {
+        *self.script() = Script { fault: Some(fault), skip: 0, left: Some(1), then: Some(then) };
+    }
+
     /// Breaks every request.
     pub fn fail_always(&self, fault: Fault) {
         self.fail(fault, 0, None);
@@ -138,7 +147,7 @@ impl Proxy {
     }
 
     fn fail(&self, fault: Fault, skip: usize, left: Option<usize>) {
-        *self.script() = Script { fault: Some(fault), skip, left };
+        *self.script() = Script { fault: Some(fault), skip, left, then: None };
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -156,7 +165,7 @@ impl Shared {
             return None;
         }
         match &mut script.left {
-            Some(0) => return None,
+            Some(0) => return script.then.clone(),
             Some(left) => *left -= 1,
             None => {}
         }

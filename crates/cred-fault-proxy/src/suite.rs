@@ -25,15 +25,18 @@ macro_rules! __suite {
             latency_below_the_timeout_is_borne
             a_stalled_read_ends_in_its_time
             a_stalled_write_ends_in_its_time_and_in_doubt
+            an_answer_that_stalls_in_its_middle_ends_in_its_time
             an_answer_that_is_reset_in_its_middle_is_asked_for_again
             an_answer_that_is_cut_short_is_asked_for_again
             answers_that_are_always_cut_short_are_no_corruption
             too_many_requests_is_waited_out_as_long_as_the_server_says
             a_pause_beyond_the_deadline_is_not_begun
             an_unavailable_server_is_asked_again
+            a_definite_refusal_is_not_asked_for_again
             a_server_that_cannot_be_reached_leaves_no_doubt
             a_store_whose_answer_is_lost_is_done_by_another_attempt
             a_store_whose_answers_are_all_lost_is_in_doubt
+            a_store_whose_answer_is_lost_and_that_is_refused_then_is_in_doubt
             a_delete_whose_answer_is_lost_is_done
         }
         $($crate::__conditional! { $offer $attributes [$remote] })?

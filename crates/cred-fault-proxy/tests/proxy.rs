@@ -120,6 +120,30 @@ async fn a_stall_keeps_the_request_from_the_server() {
 }
 
 #[tokio::test]
+async fn an_answer_stalls_after_its_first_bytes() {
+    let (upstream, proxy) = both().await;
+    proxy.fail_once(Fault::StallAfter(4));
+    let mut stream = connect(&proxy).await;
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!((&answer[..], upstream.asked()), (&b"0123"[..], 1));
+    assert!(
+        timeout(Duration::from_millis(100), stream.read_u8()).await.is_err(),
+        "neither a byte nor the end"
+    );
+}
+
+#[tokio::test]
+async fn one_fault_is_followed_by_another() {
+    let (_upstream, proxy) = both().await;
+    proxy.fail_once_then(Fault::Truncate(4), Fault::Truncate(2));
+    for expected in [&b"0123"[..], b"01", b"01"] {
+        assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_reset_is_one() {
     let (_upstream, proxy) = both().await;
     for after in [0, 4] {
