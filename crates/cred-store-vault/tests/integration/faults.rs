@@ -8,6 +8,8 @@ use cred_core::{StorageProvider, async_trait};
 use cred_fault_proxy::Remote;
 use cred_store_vault::{HashiCorpVaultProvider, VaultConfig};
 
+use serde_json::json;
+
 use crate::admin::{Admin, quick};
 
 struct Vault {
@@ -16,10 +18,13 @@ struct Vault {
 }
 
 impl Vault {
-    fn new() -> Self {
+    /// With a login: the look-up of a token that was given would be among the requests that are counted and broken.
+    async fn start() -> Self {
         let admin = Admin::new();
+        let role = admin.app_role("secret", json!({"token_ttl": "10m"})).await;
         let config = admin
             .config()
+            .with_auth_method(role.method())
             .with_timeout(Duration::from_secs(1))
             .with_operation_timeout(Duration::from_secs(5))
             .with_retry_policy(quick());
@@ -45,6 +50,6 @@ impl Remote for Vault {
 
 cred_fault_proxy::suite!(
     #[ignore = "needs a real server: cargo xtask test-integration vault"]
-    Vault::new(),
+    Vault::start().await,
     offers: [compare_and_set]
 );
