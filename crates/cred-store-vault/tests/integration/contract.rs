@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_conformance::{Edit, Effort, Harness, Subject};
+use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{CredentialPath, async_trait};
 use cred_fault_proxy::Proxy;
 use cred_provider_kit::naming::{Names, VAULT};
@@ -104,10 +104,6 @@ impl Harness for Vault {
 
     fn physical_name(&self, path: &CredentialPath) -> Option<String> {
         Some(self.name(path))
-    }
-
-    fn effort(&self) -> Effort {
-        Effort::default().with_list_entries(300).with_rounds(30)
     }
 }
 

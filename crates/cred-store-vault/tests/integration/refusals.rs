@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_core::{
+    CredentialContext, CredentialMetadata, EncryptedData, RetryPolicy, StorageErrorKind, StorageProvider,
+    Timestamp,
+};
 use cred_store_vault::{HashiCorpVaultProvider, VaultDeleteMode};
 use serde_json::json;
 
@@ -109,6 +112,33 @@ async fn a_rate_limit_is_throttling_with_the_pause_that_vault_asks_for() {
     let StorageErrorKind::Throttled { retry_after } = error.kind() else { panic!("{error:?}") };
     assert!(retry_after.is_some_and(|pause| pause <= Duration::from_secs(31)), "{retry_after:?}");
     assert!(!error.may_have_written());
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+async fn the_longest_value_that_is_admitted_by_default_is_taken() {
+    let config = Admin::new().config();
+    let limit = config.max_payload_len;
+    let provider = HashiCorpVaultProvider::new(config).unwrap();
+    let (id, ctx) = (id("key"), CredentialContext::unscoped());
+    let value = |len: usize| {
+        let key_id = "key".parse().unwrap();
+        let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; len], [5; 16]);
+        (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+    };
+    let longer = limit / 4 * 3;
+    let (data, metadata) = value(longer);
+    let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
+    let StorageErrorKind::TooLarge { size, limit: told } = *error.kind() else { panic!("{error:?}") };
+    assert_eq!(told, limit);
+    // Four characters are three bytes.
+    let longest = longer - (size - limit).div_ceil(4) * 3;
+    let (data, metadata) = value(longest);
+    provider.store(&id, data, metadata, &ctx).await.unwrap();
+    assert!(provider.retrieve(&id, &ctx).await.unwrap() == value(longest));
+    let (data, metadata) = value(longest + 3);
+    let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::TooLarge { .. }), "it was the longest: {error:?}");
 }
 
 #[tokio::test]
