@@ -196,7 +196,8 @@ impl Answer {
         self.data()
     }
 
-    /// The token of a login. The bytes that it was in are wiped.
+    /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client are not, nor, where the answer did
+    /// not announce its length, those that grew too small for it.
     pub(super) fn grant(self) -> Option<Grant> {
         #[derive(Deserialize)]
         struct Outer {
