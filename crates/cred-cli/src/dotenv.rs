@@ -73,7 +73,7 @@ pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) {
     to.push(b'\n');
 }
 
-/// Bytes that [`write`] adds at most.
+/// Bytes that [`write()`] adds at most.
 pub(crate) fn len(name: &str, value: &str) -> usize {
     name.len() + value.len() * 2 + 4
 }
