@@ -55,7 +55,7 @@ async fn a_store_waits_while_aws_still_removes_a_secret_of_that_name() {
     aws.store().await.unwrap();
     assert_eq!(aws.inputs("CreateSecret").len(), 3);
 
-    let config = config().with_operation_timeout(Duration::from_secs(1));
+    let config = config().with_operation_timeout(Duration::from_secs(5));
     let aws =
         Aws::with(config, move |call| if call.action == "CreateSecret" { still() } else { absent() }).await;
     let error = aws.store().await.unwrap_err();
