@@ -20,7 +20,7 @@ use crate::{cargo, servers, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The backends: local, vault, aws, azure, k8s; all that the workspace has where none is named
+    /// The backends: local, vault, aws, azure, k8s, redis (an example); all that the workspace has where none is named
     backends: Vec<String>,
     /// A server that may be missing: its tests are then skipped and named, instead of failing the run
     #[arg(long, value_name = "SERVER")]
@@ -53,7 +53,10 @@ fn tested(options: &Options) -> Result<(Report, Summary)> {
             format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
         })?;
     }
-    let packages = workspace::members()?;
+    let mut packages = workspace::members()?;
+    for folder in backends::outside() {
+        packages.extend(workspace::members_of(folder)?);
+    }
     let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     let backends = backends::select(&options.backends, &names)?;
     let mut run = Run {

@@ -8,6 +8,7 @@ mod moto;
 mod probe;
 mod process;
 mod recipe;
+mod redis;
 mod source;
 mod toxiproxy;
 mod vault;

@@ -22,6 +22,16 @@ pub(crate) fn members() -> Result<Vec<Package>> {
     Ok(metadata.packages)
 }
 
+/// The packages of a workspace in a folder of the checkout that is not part of ours.
+pub(crate) fn members_of(folder: &str) -> Result<Vec<Package>> {
+    let manifest = root().join(folder).join("Cargo.toml");
+    let mut command = MetadataCommand::new();
+    let metadata = command.manifest_path(&manifest).no_deps().exec();
+    Ok(metadata
+        .with_context(|| format!("cannot read {} with `cargo metadata`", manifest.display()))?
+        .packages)
+}
+
 /// `publish = false` arrives as an empty list of registries.
 pub(crate) fn is_publishable(package: &Package) -> bool {
     package.publish.as_ref().is_none_or(|registries| !registries.is_empty())

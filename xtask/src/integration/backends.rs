@@ -8,19 +8,37 @@ pub(crate) struct Backend {
     pub(crate) package: &'static str,
     /// What its tests may need, the one that is the backend itself first. None: its ordinary tests are all.
     pub(crate) servers: &'static [&'static str],
+    /// Where its workspace is, if it is not ours: an example that stands for providers of others.
+    pub(crate) outside: Option<&'static str>,
 }
 
-static BACKENDS: [Backend; 5] = [
-    Backend { name: "local", package: "cred-store-local", servers: &[] },
-    Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"] },
-    Backend { name: "aws", package: "cred-store-aws", servers: &["moto"] },
+static BACKENDS: [Backend; 6] = [
+    Backend { name: "local", package: "cred-store-local", servers: &[], outside: None },
+    Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"], outside: None },
+    Backend { name: "aws", package: "cred-store-aws", servers: &["moto"], outside: None },
     // No emulator can be installed from a registry, so there is a double of the protocol, with a referee.
-    Backend { name: "azure", package: "cred-store-azure", servers: &["keyvault", "keyvault-referee"] },
-    Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"] },
+    Backend {
+        name: "azure",
+        package: "cred-store-azure",
+        servers: &["keyvault", "keyvault-referee"],
+        outside: None,
+    },
+    Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"], outside: None },
+    Backend {
+        name: "redis",
+        package: "provider-redis",
+        servers: &["redis"],
+        outside: Some("examples/provider-redis"),
+    },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Backend> {
     BACKENDS.iter().find(|backend| backend.name == name)
+}
+
+/// The folders of the workspaces that are not ours.
+pub(super) fn outside() -> impl Iterator<Item = &'static str> {
+    BACKENDS.iter().filter_map(|backend| backend.outside)
 }
 
 /// The backends of these names, in the order of the table; all whose package exists where none is named.

@@ -25,8 +25,11 @@ pub(super) fn run(
         report.failure(package, "tests/integration.rs", "there is no such test program");
         return report;
     }
-    let words = ["test", "--all-features", "--package", package].map(str::to_owned);
-    let mut args = words.to_vec();
+    let mut words = ["test", "--all-features", "--package", package].map(str::to_owned).to_vec();
+    if let Some(folder) = backend.outside {
+        words.extend(["--manifest-path".to_owned(), format!("{folder}/Cargo.toml")]);
+    }
+    let mut args = words.clone();
     args.extend(programs.values().flat_map(|name| ["--test".to_owned(), name.clone()]));
     args.push("--no-fail-fast".to_owned());
     cargo_test(&args, &mut report);
@@ -39,7 +42,7 @@ pub(super) fn run(
         if picked.names.is_empty() {
             continue;
         }
-        let mut args = words.to_vec();
+        let mut args = words.clone();
         args.extend(["--test", program, "--", "--exact", "--include-ignored"].map(str::to_owned));
         args.extend(picked.names.iter().map(|name| (*name).to_owned()));
         let mut later = Report::default();

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::probe::Probe;
 use super::process::{Plan, Setup};
 use super::recipe::{Kind, Recipe};
-use super::{Environment, keyvault, kube, moto, toxiproxy, vault};
+use super::{Environment, keyvault, kube, moto, redis, toxiproxy, vault};
 
 /// One server: one process on loopback.
 pub(crate) struct Server {
@@ -35,7 +35,7 @@ const VAULT: Recipe = Recipe {
     takes: "11 minutes",
 };
 
-static SERVERS: [Server; 8] = [
+static SERVERS: [Server; 9] = [
     Server {
         name: "vault",
         variables: &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"],
@@ -158,6 +158,22 @@ static SERVERS: [Server; 8] = [
         },
         plan: keyvault::plan_referee,
         given: Some(keyvault::probe_referee),
+    },
+    Server {
+        name: "redis",
+        variables: &["CRED_TEST_REDIS_ADDR", "CRED_TEST_REDIS_PASSWORD"],
+        needs: &[],
+        programs: &["redis-server"],
+        version: &["--version"],
+        recipe: Recipe {
+            name: "redis",
+            folder: "redis",
+            component: "redis-server",
+            kind: Kind::Debian { program: "redis-server" },
+            takes: "5 seconds",
+        },
+        plan: redis::plan,
+        given: Some(redis::probe),
     },
 ];
 

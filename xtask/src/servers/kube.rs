@@ -63,6 +63,7 @@ pub(super) fn plan(setup: &Setup<'_>) -> Result<Plan> {
         url: format!("{server}/readyz"),
         ca: Some(ca),
         header: Some(format!("Authorization: Bearer {admin}")),
+        redis_password: None,
     };
     let mut environment = vec![("CRED_TEST_K8S_KUBECONFIG".to_owned(), text(&config))];
     // A test that restarts an API server, or signs for one, starts it itself: this one is everybody's.

@@ -2,8 +2,10 @@
 //!
 //! By curl: a TLS client of our own would be most of what this program compiles.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -17,17 +19,26 @@ pub(super) struct Probe {
     /// The file of the only certificates to trust.
     pub(super) ca: Option<String>,
     pub(super) header: Option<String>,
+    /// Of a Redis, which speaks no HTTP; `url` is its address then.
+    pub(super) redis_password: Option<String>,
 }
 
 impl Probe {
     pub(super) fn of(url: String) -> Self {
-        Self { url, ca: None, header: None }
+        Self { url, ca: None, header: None, redis_password: None }
     }
 
     /// `path` at the address that the variable holds.
     pub(super) fn below(environment: &Environment, variable: &str, path: &str) -> Self {
         let address = value(environment, variable).unwrap_or_default();
         Self::of(format!("{}{path}", address.trim_end_matches('/')))
+    }
+
+    /// A Redis at the address that one variable holds, with the password of the other.
+    pub(super) fn redis(environment: &Environment, address: &str, password: &str) -> Self {
+        let [address, password] =
+            [address, password].map(|name| value(environment, name).unwrap_or_default().to_owned());
+        Self { redis_password: Some(password), ..Self::of(address) }
     }
 
     /// Only certificates from the file that the variable holds.
@@ -37,6 +48,9 @@ impl Probe {
 
     /// The answer's body; `None` where there is no good answer now.
     pub(super) fn answer(&self) -> Result<Option<String>> {
+        if let Some(password) = &self.redis_password {
+            return Ok(pong(&self.url, password).ok());
+        }
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut curl = command
@@ -63,6 +77,21 @@ impl Probe {
     }
 }
 
+/// Logs in and has a Redis tell of itself: `redis_version:7.0.15` among other things.
+fn pong(address: &str, password: &str) -> io::Result<String> {
+    let patience = Some(Duration::from_secs(5));
+    let mut server = TcpStream::connect(address)?;
+    server.set_read_timeout(patience)?;
+    server.set_write_timeout(patience)?;
+    server.write_all(format!("AUTH {password}\r\nINFO server\r\nQUIT\r\n").as_bytes())?;
+    let mut answer = String::new();
+    server.take(64 * 1_024).read_to_string(&mut answer)?;
+    match answer.contains("redis_version:") {
+        true => Ok(answer),
+        false => Err(io::ErrorKind::InvalidData.into()), // it loads, or the password is another
+    }
+}
+
 /// The version of a server that was given; an error where it does not answer.
 pub(super) fn given(server: &Server, environment: &Environment) -> Result<String> {
     let Some(probe) = server.given.map(|probe| probe(environment)) else { return Ok(UNKNOWN.to_owned()) };
@@ -83,8 +112,11 @@ fn value<'a>(environment: &'a Environment, variable: &str) -> Option<&'a str> {
 
 pub(super) const UNKNOWN: &str = "(unknown version)";
 
-/// What stands behind `"version":` in an answer in JSON.
+/// What stands behind `"version":` in an answer in JSON, or behind `redis_version:`.
 fn version(body: &str) -> Option<&str> {
+    if let Some((_, rest)) = body.split_once("redis_version:") {
+        return rest.split_whitespace().next();
+    }
     let (_, rest) = body.split_once("\"version\"")?;
     let (_, rest) = rest.trim_start().strip_prefix(':')?.split_once('"')?;
     let (version, _) = rest.split_once('"')?;
@@ -102,6 +134,7 @@ mod tests {
     fn reads_the_version_that_a_server_tells() {
         assert_eq!(version(r#"{"sealed":false,"version":"1.21.0","x":1}"#), Some("1.21.0"));
         assert_eq!(version(r#"{"version" : "2.5.0"}"#), Some("2.5.0"));
+        assert_eq!(version("# Server\r\nredis_version:7.0.15\r\nx:1\r\n"), Some("7.0.15"));
         for body in ["", "{}", r#"{"version""#, r#"{"version":""}"#, r#"{"version":1}"#] {
             assert_eq!(version(body), None, "{body}");
         }

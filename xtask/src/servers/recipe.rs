@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Pip { module: &'static str },
     /// A program of this workspace, built by cargo each time: it is part of what is tested.
     Workspace { package: &'static str },
+    /// A program of the packages in the folder's `packages.txt`, which are unpacked, not installed: it needs no root.
+    Debian { program: &'static str },
 }
 
 impl Recipe {
@@ -42,6 +44,7 @@ impl Recipe {
             Kind::Go { .. } => ("go.mod", go_version),
             Kind::Pip { .. } => ("requirements.txt", pip_version),
             Kind::Workspace { package } => return workspace_version(package),
+            Kind::Debian { .. } => ("packages.txt", debian_version),
         };
         let path = self.folder().join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -54,6 +57,7 @@ impl Recipe {
             Kind::Go { .. } => Path::new("bin").join(self.name),
             Kind::Pip { .. } => PathBuf::from("venv/bin/python"),
             Kind::Workspace { package } => return Ok((vec![built(package)?], true)),
+            Kind::Debian { program } => Path::new("usr/bin").join(program),
         };
         let home = cache::folder()?.join("servers").join(format!("{}-{}", self.name, self.key()?));
         let mut made = false;
@@ -64,6 +68,12 @@ impl Recipe {
         let program = program.to_string_lossy().into_owned();
         Ok(match self.kind {
             Kind::Go { .. } | Kind::Workspace { .. } => (vec![program], made),
+            // Where it was unpacked, the loader does not look for its libraries.
+            Kind::Debian { .. } => {
+                let libraries = home.join("usr/lib").join(format!("{}-linux-gnu", env::consts::ARCH));
+                let libraries = format!("LD_LIBRARY_PATH={}", libraries.display());
+                (vec!["/usr/bin/env".to_owned(), libraries, program], made)
+            }
             // Not the scripts that pip writes: they hold the path of the folder before it was renamed.
             Kind::Pip { module } => (vec![program, "-m".to_owned(), module.to_owned()], made),
         })
@@ -93,6 +103,22 @@ impl Recipe {
                 watched(pip, name, "a way to a Python package registry")
             }
             Kind::Workspace { package } => bail!("{package} is built by cargo, not into the cache"),
+            Kind::Debian { .. } => {
+                let list = fs::read_to_string(self.folder().join("packages.txt"))?;
+                let mut get = Command::new("apt-get");
+                get.current_dir(making).arg("download").args(debian_names(&list));
+                watched(get, name, "a Debian with a way to its packages")?;
+                for entry in fs::read_dir(making)? {
+                    let archive = entry?.path();
+                    if archive.extension().is_some_and(|extension| extension == "deb") {
+                        let mut unpack = Command::new("dpkg-deb");
+                        unpack.current_dir(making).arg("--extract").arg(&archive).arg(making);
+                        watched(unpack, name, "dpkg-deb")?;
+                        fs::remove_file(&archive)?;
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -102,6 +128,8 @@ impl Recipe {
         hash.add(format!("{}-{}", env::consts::OS, env::consts::ARCH).as_bytes());
         match self.kind {
             Kind::Go { package } | Kind::Workspace { package } => hash.add(package.as_bytes()),
+            // What is unpacked runs with the libraries of its own release.
+            Kind::Debian { .. } => hash.add(&fs::read("/etc/debian_version").unwrap_or_default()),
             Kind::Pip { .. } => {
                 // An environment is of one interpreter.
                 let output = Command::new("python3").arg("--version").output();
@@ -185,6 +213,16 @@ fn pip_version(text: &str, component: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix(component)?.strip_prefix("==")).map(str::to_owned)
 }
 
+/// `redis-server 7.0`: a package and the versions that are known to do. The release of Debian decides which one comes.
+fn debian_version(text: &str, component: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(component)?.strip_prefix(' '))?;
+    Some(line.trim().to_owned())
+}
+
+fn debian_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_whitespace().next())
+}
+
 /// FNV-1a: the same in every build of this program, and nobody chooses our recipes to collide.
 struct Fnv(u64);
 
@@ -213,6 +251,10 @@ mod tests {
         assert_eq!(go_version(module, "a.b"), None);
         assert_eq!(pip_version("aws==1\nmoto==5.2.5\n", "moto").as_deref(), Some("5.2.5"));
         assert_eq!(pip_version("moto-ext==1\n", "moto"), None);
+        let packages = "# why\nredis-server 7.0\nliblzf1\n";
+        assert_eq!(debian_version(packages, "redis-server").as_deref(), Some("7.0"));
+        assert_eq!(debian_version(packages, "redis"), None);
+        assert_eq!(debian_names(packages).collect::<Vec<_>>(), ["redis-server", "liblzf1"]);
     }
 
     #[test]

@@ -1,0 +1,57 @@
+//! What can be chosen.
+
+use std::time::Duration;
+
+use cred_core::{ConfigError, ProviderConfig, SecretString};
+
+/// How a [`RedisProvider`](crate::RedisProvider) reaches its server. Its `Debug` does not print the password.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// `HOST:PORT`. Default: `127.0.0.1:6379`.
+    pub address: String,
+    /// `None`, the default: the server asks for none.
+    pub password: Option<SecretString>,
+    /// What every key begins with, at least one of `A-Z a-z 0-9 : . _ / -`. Default: `cred:`.
+    pub prefix: String,
+    /// For one request, doubled for writes. Default: 1 s.
+    pub timeout: Duration,
+    /// For one operation, all its requests and waits together; at least `timeout`. Default: 10 s.
+    pub operation_timeout: Duration,
+    /// Bytes of an envelope. Default: 1 MiB; Redis itself takes 512.
+    pub max_payload_len: usize,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:6379".into(),
+            password: None,
+            prefix: "cred:".into(),
+            timeout: Duration::from_secs(1),
+            operation_timeout: Duration::from_secs(10),
+            max_payload_len: 1_024 * 1_024,
+        }
+    }
+}
+
+impl ProviderConfig for RedisConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        // None of these means anything in the patterns of SCAN.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._/-".contains(&byte);
+        if self.prefix.is_empty() || !self.prefix.bytes().all(plain) {
+            return wrong("prefix", "must be one or more of A-Z a-z 0-9 : . _ / -");
+        }
+        if self.timeout.is_zero() || self.operation_timeout < self.timeout {
+            return wrong("operation_timeout", "is shorter than `timeout`, or both are zero; give it more");
+        }
+        if self.max_payload_len == 0 {
+            return wrong("max_payload_len", "is 0, which nothing fits; set at least one byte");
+        }
+        Ok(())
+    }
+
+    fn provider_name(&self) -> &'static str {
+        "redis"
+    }
+}
