@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::test::{Report, Selection};
-use crate::{cargo, deps, docs, fire, integration, package, quickstart, table, test, tidy, tools};
+use crate::{
+    cargo, deps, docs, features, fire, integration, package, quickstart, semver, table, test, tidy, tools,
+};
 
 /// Runs all steps, also after one has failed: one run should tell all there is to mend.
 pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
@@ -19,9 +21,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     gate.step("clippy", || {
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
     });
-    gate.step("clippy, manager without crypto", || {
-        cargo(&["clippy", "--package", "cred-manager", "--no-default-features", "--", "-D", "warnings"])
-    });
+    gate.step("features", features::run);
     gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
     let (tools, servers): (Vec<String>, _) =
@@ -32,6 +32,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     gate.step("quickstart", || quickstart::run(None));
     gate.step("deny", || cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"])));
     gate.step("package", package::run);
+    gate.step("semver", semver::run);
 
     report.conclude();
     println!("\n{}\n{}", gate.summary(), report.details());

@@ -9,11 +9,13 @@ mod cargo;
 mod ci;
 mod deps;
 mod docs;
+mod features;
 mod fire;
 mod guard;
 mod integration;
 mod package;
 mod quickstart;
+mod semver;
 mod servers;
 mod table;
 mod test;
@@ -56,8 +58,12 @@ enum Chore {
     Deps,
     /// The documentation build, warnings denied
     Docs,
+    /// Lints each crate without its features and with each one alone
+    Features,
     /// Packs and builds every publishable crate as it would be uploaded
     Package,
+    /// Compares the public API of what is published with that of the last tag
+    Semver,
     /// The tour of the README: the first commands of `cred`, with an .env file and a fresh local store
     Quickstart {
         /// The .env file to import; a sample with fake values where none is given
@@ -95,7 +101,9 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Tidy => tidy::run()?,
         Chore::Deps => deps::run()?,
         Chore::Docs => docs::run()?,
+        Chore::Features => features::run()?,
         Chore::Package => package::run()?,
+        Chore::Semver => semver::run()?,
         Chore::Quickstart { env_file } => quickstart::run(env_file)?,
         Chore::Tools => tools::run()?,
     }
