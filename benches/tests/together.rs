@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aws_sdk_secretsmanager::Config;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use cred_core::{Credential, StorageProvider};
 use cred_manager::CredentialManager;
 use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 use cred_store_memory::MemoryStorageProvider;
@@ -25,7 +29,29 @@ type Provider = Arc<dyn StorageProvider>;
 
 /// Backends that are a server somewhere.
 fn remotes(server: &Server) -> Vec<(&'static str, Provider)> {
-    vec![("vault", vault(server)), ("kubernetes", kubernetes(server))]
+    vec![("vault", vault(server)), ("kubernetes", kubernetes(server)), ("azure", azure(server))]
+}
+
+fn azure(server: &Server) -> Provider {
+    let guid = "11111111-2222-3333-4444-555555555555";
+    let config = AzureKeyVaultConfig::default()
+        .with_vault_url(&server.address)
+        .with_allowed_host("localhost".to_owned())
+        .with_authority_host(server.address.clone())
+        .with_ca_cert(server.authority.clone())
+        .with_credential_type(AzureCredentialType::service_principal(guid, guid, "secret".into()));
+    Arc::new(AzureKeyVaultProvider::new(config).unwrap())
+}
+
+/// AWS's SDK trusts what the machine trusts, and so not this server: it gets as far as the certificate.
+fn aws(server: &Server) -> Provider {
+    let sdk = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("eu-central-1"))
+        .endpoint_url(&server.address)
+        .credentials_provider(Credentials::new("key", "secret", None, None, "test"));
+    let client = aws_sdk_secretsmanager::Client::from_conf(sdk.build());
+    Arc::new(AwsSecretsManagerProvider::with_client(AwsSecretsManagerConfig::default(), client).unwrap())
 }
 
 fn vault(server: &Server) -> Provider {
@@ -83,6 +109,8 @@ async fn every_backend_works_in_one_program() {
         assert!(found.unwrap().is_none(), "{name}");
         assert!(server.requests.load(Ordering::SeqCst) > before, "{name} has not asked over TLS");
     }
+    let refused = manager(aws(&server), folder.path()).retrieve(&id).await.unwrap_err().to_string();
+    assert!(refused.contains("certificate"), "{refused}");
 }
 
 /// Says to everybody, over TLS, that nothing is there: in the words of each backend at once.
@@ -93,7 +121,7 @@ struct Server {
     _task: JoinSet<()>,
 }
 
-const ABSENT: &str = r#"{"errors":[],"kind":"Status","reason":"NotFound","details":{"kind":"secrets"}}"#;
+const ABSENT: &str = r#"{"errors":[],"error":{"code":"SecretNotFound","message":""},"kind":"Status","reason":"NotFound","details":{"kind":"secrets"}}"#;
 
 impl Server {
     async fn start(folder: &Path) -> Self {

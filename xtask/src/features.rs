@@ -18,10 +18,16 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// None, then one at a time; nothing for a crate without features.
+/// None, unless the crate says that it cannot be without (`package.metadata.cred.needs-a-feature`, with its reason); then one
+/// at a time. Nothing for a crate without features.
 fn choices(package: &Package) -> Vec<String> {
     let own: Vec<_> = package.features.keys().filter(|name| *name != "default").cloned().collect();
-    if own.is_empty() { own } else { std::iter::once(String::new()).chain(own).collect() }
+    let none = (!own.is_empty() && !needs_a_feature(package)).then(String::new);
+    none.into_iter().chain(own).collect()
+}
+
+fn needs_a_feature(package: &Package) -> bool {
+    package.metadata.pointer("/cred/needs-a-feature").is_some()
 }
 
 #[cfg(test)]
@@ -33,6 +39,7 @@ mod tests {
         let packages = workspace::members().unwrap();
         let of = |name: &str| choices(packages.iter().find(|package| package.name.as_str() == name).unwrap());
         assert_eq!(of("cred-manager"), ["", "crypto", "metrics"]);
+        assert_eq!(of("cred-store-k8s"), ["default-kubernetes-version"]);
         assert!(of("cred-core").is_empty());
     }
 }

@@ -105,9 +105,18 @@ impl Recipe {
             Kind::Workspace { package } => bail!("{package} is built by cargo, not into the cache"),
             Kind::Debian { .. } => {
                 let list = fs::read_to_string(self.folder().join("packages.txt"))?;
-                let mut get = Command::new("apt-get");
-                get.current_dir(making).arg("download").args(debian_names(&list));
-                watched(get, name, "a Debian with a way to its packages")?;
+                let download = || {
+                    let mut get = Command::new("apt-get");
+                    get.current_dir(making).arg("download").args(debian_names(&list));
+                    watched(get, name, "a Debian with a way to its packages")
+                };
+                // A fresh machine knows no packages; that it gets to know them needs root, as it mostly is there.
+                if download().is_err() {
+                    let mut update = Command::new("apt-get");
+                    update.arg("update");
+                    watched(update, name, "root, once, to learn which packages there are")?;
+                    download()?;
+                }
                 for entry in fs::read_dir(making)? {
                     let archive = entry?.path();
                     if archive.extension().is_some_and(|extension| extension == "deb") {
