@@ -71,7 +71,7 @@ pub(crate) fn rotation_shown(policy: RotationPolicy) -> Option<String> {
 /// In the largest unit that leaves no rest, so that 90 days stay 90 days.
 fn length(millis: u64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.into_iter().find(|(_, unit)| millis > 0 && millis % unit == 0);
+    let whole = units.into_iter().find(|(_, unit)| millis > 0 && millis.is_multiple_of(*unit));
     whole.map_or_else(|| format!("{millis}ms"), |(name, unit)| format!("{}{name}", millis / unit))
 }
 

@@ -53,10 +53,10 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Vec<ConfigFile>, Failure> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::config("this folder cannot be read").caused_by(error))?;
     let mut files = Vec::new();
-    if let Some(path) = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file()) {
-        if user.as_ref() != Some(&path) {
-            files.push(ConfigFile::read(path, Origin::Project)?);
-        }
+    if let Some(path) = here.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file())
+        && user.as_ref() != Some(&path)
+    {
+        files.push(ConfigFile::read(path, Origin::Project)?);
     }
     if let Some(path) = user.filter(|path| path.exists()) {
         files.push(ConfigFile::read(path, Origin::User)?);

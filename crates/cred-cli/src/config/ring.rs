@@ -125,13 +125,13 @@ impl KeySource {
     fn read(node: &Node<'_>) -> Result<Self, Misfit> {
         const FORMS: &str =
             "must be { file = \"PATH\" }, { env = \"NAME\" } or { passphrase = .. }; never the key itself";
-        if let [(_, only)] = node.entries().as_slice() {
-            if !only.field().ends_with(".passphrase") {
-                return Ok(match secret::source(node).map_err(|_| node.misfit(FORMS))? {
-                    Source::File(path) => Self::File(path),
-                    Source::Variable(name) => Self::Variable(name),
-                });
-            }
+        if let [(_, only)] = node.entries().as_slice()
+            && !only.field().ends_with(".passphrase")
+        {
+            return Ok(match secret::source(node).map_err(|_| node.misfit(FORMS))? {
+                Source::File(path) => Self::File(path),
+                Source::Variable(name) => Self::Variable(name),
+            });
         }
         let Some(passphrase) = node.get("passphrase") else { return Err(node.misfit(FORMS)) };
         let from = match passphrase.text() {
