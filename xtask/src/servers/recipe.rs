@@ -160,7 +160,9 @@ impl Recipe {
     pub(super) fn folder(&self) -> PathBuf {
         match self.kind {
             Kind::Workspace { package } => workspace::root().join("crates").join(package),
-            Kind::Go { .. } | Kind::Pip { .. } => workspace::root().join("servers").join(self.folder),
+            Kind::Go { .. } | Kind::Pip { .. } | Kind::Debian { .. } => {
+                workspace::root().join("servers").join(self.folder)
+            }
         }
     }
 }
