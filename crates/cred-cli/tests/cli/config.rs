@@ -45,7 +45,6 @@ fn what_does_not_fit_is_refused_with_line_and_field() {
             "cred.toml:6: `profiles.p.operation_timeout`",
         ),
         ("backend = \"lokal\"\n", "cred.toml:4: `profiles.p.backend` is not a backend; use one of local"),
-        ("backend = \"aws\"\n", "cred.toml:4: `profiles.p.backend`"),
         ("base_path = \"/x\"\n", "cred.toml:3: `profiles.p` needs the field `backend`"),
         ("backend = \"local\"\nbase_path = \"/x\n", "is not valid TOML in line 5"),
         ("backend = \"local\"\n[keys]\n", "cred.toml:5: `keys` is not known here"),
