@@ -1,7 +1,7 @@
 //! How a test says which real servers it needs: by the reason that it is ignored for.
 //!
 //! `needs a real server: cargo xtask test-integration vault` needs the first server of the backend `vault`;
-//! `... vault (with toxiproxy, vault-tls)` needs these two besides.
+//! `... vault (with vault-tls)` needs this one besides.
 
 use anyhow::{Context, Result, bail};
 
@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn further_servers_are_named() {
-        let text = "needs a real server: cargo xtask test-integration vault (with toxiproxy, vault-tls)";
-        assert_eq!(servers(text), Some(vec!["vault", "toxiproxy", "vault-tls"]));
+        let text = "needs a real server: cargo xtask test-integration vault (with vault-tls)";
+        assert_eq!(servers(text), Some(vec!["vault", "vault-tls"]));
     }
 
     #[test]
@@ -79,8 +79,8 @@ mod tests {
             "needs a real server: cargo xtask test-integration valt",
             "needs a real server: cargo xtask test-integration local",
             "needs a real server: cargo xtask test-integration vault (with moto)",
-            "needs a real server: cargo xtask test-integration vault (with toxiproxy",
-            "needs a real server: cargo xtask test-integration vault toxiproxy",
+            "needs a real server: cargo xtask test-integration vault (with vault-tls",
+            "needs a real server: cargo xtask test-integration vault vault-tls",
         ] {
             assert!(Reason::read(text).is_err(), "{text}");
         }

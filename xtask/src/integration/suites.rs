@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn only_what_needs_a_server_that_is_up_is_caught_up_with() {
         let ignored = format!("ignored, {NEEDS}");
-        let faults = format!("ignored, {NEEDS} (with toxiproxy)");
+        let faults = format!("ignored, {NEEDS} (with vault-tls)");
         let first = [
             ("free", "ok"),
             ("stores", ignored.as_str()),

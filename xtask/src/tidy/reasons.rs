@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_test_that_would_never_meet_its_server_is_found() {
         let attribute = |words: &str| format!("suite!(#[ignore = \"{words}\"] harness())");
-        let good = attribute("needs a real server: cargo xtask test-integration vault (with toxiproxy)");
+        let good = attribute("needs a real server: cargo xtask test-integration vault (with vault-tls)");
         let found = |path: &str, text: &str| real_server_tests_are_found(&Tree::of(&[(path, text)])).len();
         for path in ["crates/a/tests/integration.rs", "crates/a/tests/integration/tls.rs"] {
             assert_eq!(found(path, &good), 0, "{path}");
