@@ -1,5 +1,6 @@
 //! A read from Secrets Manager beside the bare call of AWS's SDK, on a server in this process: `cargo bench -p cred-benches
 //! --bench aws`.
+#![allow(clippy::print_stdout, reason = "says how quick the server is")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
 
 use std::hint::black_box;

@@ -1,5 +1,6 @@
 //! A read from Key Vault beside the bare call of the SDK, on a TLS server in this process: `cargo bench -p cred-benches --bench
 //! azure`.
+#![allow(clippy::print_stdout, reason = "says how quick the server is")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
 
 use std::hint::black_box;

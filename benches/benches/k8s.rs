@@ -1,4 +1,5 @@
 //! A read from Kubernetes beside the bare call of `kube`, on a server in this process: `cargo bench -p cred-benches --bench k8s`.
+#![allow(clippy::print_stdout, reason = "says how quick the server is")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
 
 use std::hint::black_box;
