@@ -187,7 +187,7 @@ async fn an_answer_that_stalls_in_its_middle_ends_in_its_time(t: Trial) {
         again(&t, Fault::StallAfter(after)).await;
     }
     // Of a write, something may have come of it.
-    t.proxy.fail_always(Fault::StallAfter(30));
+    t.proxy.fail_all_after(t.remote.looks(), Fault::StallAfter(30));
     let error = refused(t.store(1).await, "a store whose answer never ends");
     is(&error, matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "in doubt");
 }
