@@ -177,7 +177,9 @@ async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes(
     let (inside, here) = (Arc::new(Faulty::new(memory(false))), CredentialContext::unscoped());
     store(&*inside, 1, &here).await;
     let provider = Layered::new(Arc::clone(&inside), Timeout::new(SECOND));
-    assert_eq!(provider.describe().operation_timeout, SECOND);
+    let (described, full) = (provider.describe(), inside.describe());
+    assert_eq!(described.operation_timeout, SECOND);
+    assert_eq!(described.in_doubt, full.in_doubt.saturating_add(full.operation_timeout - SECOND));
     for operation in [Operation::Store, Operation::Retrieve, Operation::Delete] {
         inside.always(operation, Fault::Hang);
     }

@@ -27,7 +27,10 @@ impl Timeout {
 
 impl Layer for Timeout {
     fn describe(&self, mut inside: Description) -> Description {
-        inside.operation_timeout = inside.operation_timeout.min(self.limit);
+        // What is given up here may go on inside for as long as it would have had.
+        let cut = inside.operation_timeout.saturating_sub(self.limit);
+        inside.operation_timeout = inside.operation_timeout.saturating_sub(cut);
+        inside.in_doubt = inside.in_doubt.saturating_add(cut);
         inside
     }
 
