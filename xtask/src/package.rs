@@ -22,6 +22,8 @@ pub(crate) fn run() -> Result<()> {
     if env::var_os("CI").is_none() {
         args.push("--allow-dirty".to_owned());
     }
-    cargo::run(&mut cargo::cargo(args))
-        .context("packing needs cargo 1.90 or newer, and a registry to resolve with")
+    let mut pack = cargo::cargo(args);
+    // Archives know nothing of the workspace's profiles, and nobody debugs what is built of them.
+    pack.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    cargo::run(&mut pack).context("packing needs cargo 1.90 or newer, and a registry to resolve with")
 }
