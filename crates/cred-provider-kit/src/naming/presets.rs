@@ -60,13 +60,17 @@ pub const AWS: Rules = Rules {
     },
 };
 
-/// A hyphen of the id before the last six bytes, and the first of six bytes behind a prefix that ends with a hyphen.
+/// A hyphen of the id before the last six bytes, and, of six bytes behind a prefix that ends with a hyphen, the id's first. Never
+/// a byte of the scope, by which listings find the name.
 fn would_end_as_an_arn(prefix: &[u8], text: &[u8], at: usize) -> bool {
     match text.len().checked_sub(7) {
         Some(seventh) => {
             at == seventh && text.get(at) == Some(&b'-') && !text.iter().skip(at).any(|b| *b == b'/')
         }
-        None => at == 0 && text.len() == 6 && prefix.last() == Some(&b'-'),
+        None => {
+            let id = || text.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            text.len() == 6 && prefix.last() == Some(&b'-') && at == id()
+        }
     }
 }
 

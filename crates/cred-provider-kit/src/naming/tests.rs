@@ -223,6 +223,24 @@ fn any_text(alphabet: &'static str, most: usize) -> impl Strategy<Value = String
     ]
 }
 
+/// Six bytes behind a hyphen look like the end of an ARN, and the hyphen is the prefix's: what gives way is never the scope, or
+/// a listing by the scope's prefix would pass the name over.
+#[test]
+fn an_aws_name_that_must_not_end_as_an_arn_is_still_found_by_its_scope() {
+    let names = names(AWS, "cred-");
+    for (scope, id, expected) in [
+        (Some("k:_"), "hh", "cred-k=_/@68h"),
+        (Some("a:b"), "c-", "cred-a=b/@63-"),
+        (None, "a-bcde", "cred-@61-bcde"),
+    ] {
+        let path = CredentialPath::new(scope.map(|scope| scope.parse().unwrap()), id.parse().unwrap());
+        let name = names.encode(path.as_ref());
+        assert_eq!(name.text, expected);
+        assert!(name.text.starts_with(&names.scope_prefix(path.scope.as_ref())));
+        assert_eq!(names.decode(&name.text), Decoded::Exact(path));
+    }
+}
+
 /// Letters that meet where case, marks or codes are read wrongly.
 fn any_id() -> impl Strategy<Value = CredentialId> {
     let devices =
