@@ -51,16 +51,18 @@ async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
     assert!(!place.base.exists());
 }
 
-/// Runs one of the tests below in a process of its own, with a shell's `setup` before it.
-fn run_after(setup: &str, test: &str, place: &Place) -> bool {
-    Command::new("sh")
+/// Runs one of the tests below in a process of its own, with a shell's `setup` before it. Through pipes: a limit on files would
+/// count for a log as well.
+fn run_after(setup: &str, test: &str, place: &Place) {
+    let output = Command::new("sh")
         .args(["-c", &format!("{setup} exec \"$0\" --exact {test} --ignored --nocapture")])
         .arg(std::env::current_exe().unwrap())
         .env("CRED_TEST_BASE", &place.base)
         .stdin(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
+        .output()
+        .unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
 fn base_of_the_other_process() -> LocalStorageProvider {
@@ -73,7 +75,7 @@ fn base_of_the_other_process() -> LocalStorageProvider {
 #[test]
 fn no_room_for_a_file_leaves_the_old_value() {
     let place = Place::new();
-    assert!(run_after("trap '' XFSZ; ulimit -f 16;", "outage::a_store_without_room", &place));
+    run_after("trap '' XFSZ; ulimit -f 16;", "outage::a_store_without_room", &place);
 }
 
 #[tokio::test]
@@ -104,5 +106,5 @@ fn a_full_disk_leaves_the_old_value() {
     let script = format!(
         "exec unshare --mount --map-root-user sh -c '{mount} exec \"$0\" --exact outage::a_store_without_room --ignored --nocapture' \"$0\";"
     );
-    assert!(run_after(&script, "outage::a_store_without_room", &place));
+    run_after(&script, "outage::a_store_without_room", &place);
 }
