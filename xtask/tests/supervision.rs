@@ -135,7 +135,12 @@ fn no_signal_leaves_a_process_or_a_folder_behind() {
         let mut xtask = machine.running();
         let pid = Pid::from_raw(i32::try_from(xtask.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
-        xtask.wait().unwrap();
+        let begin = Instant::now();
+        // Who was started with a signal ignored, as in the background of a script, does not end by it.
+        while xtask.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < PATIENCE, "{signal:?} does not end it; is it ignored here?");
+            thread::sleep(Duration::from_millis(10));
+        }
         machine.all_gone();
     }
 }
@@ -232,4 +237,54 @@ fn a_server_that_cannot_be_had_fails_the_run() {
         assert!(stderr(&output).contains(words), "{words} is not in: {}", stderr(&output));
     }
     assert_eq!(fs::read_dir(machine.path("cache/servers")).unwrap().count(), 1, "only the lock");
+}
+
+/// A cargo whose integration tests pass, whatever the server does; `SCRIPT` runs in the middle of them.
+const CARGO: &str = r#"
+[ "$1" = test ] || exec "$REAL_CARGO" "$@"
+run=first; target=
+for word in "$@"; do
+    [ "$word" = --exact ] && run=second
+    [ "$before" = --test ] && target=$word
+    before=$word
+done
+echo "     Running tests/$target.rs (target/debug/deps/$target-1)"
+if [ $run = first ]; then
+    echo "test stores ... ignored, needs a real server: cargo xtask test-integration aws"
+    echo "test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out"
+else
+    SCRIPT
+    echo "test stores ... ok"
+    echo "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"
+fi
+"#;
+
+/// `test-integration aws` on a server that is a script.
+fn integration(machine: &Machine, in_the_middle: &str) -> Output {
+    machine.program(
+        "moto_server",
+        &machine.filled(r#"[ "$1" = --help ] && exit; echo $$ >> PIDS; exec sleep 1000"#),
+    );
+    machine.program("cargo", &machine.filled(&CARGO.replace("SCRIPT", in_the_middle)));
+    let mut xtask = machine.xtask(&["test-integration", "aws"]);
+    xtask.env("REAL_CARGO", env!("CARGO")).env("CARGO", machine.path("bin/cargo"));
+    xtask.env_remove("CRED_TEST_AWS_ENDPOINT").output().unwrap()
+}
+
+#[test]
+fn a_server_that_is_killed_in_the_middle_of_a_suite_turns_it_red() {
+    let machine = Machine::with("exit 1");
+    // The guard learns of the end at its next look, within 20 ms.
+    let output = integration(&machine, r#"kill -KILL "$(head -n 1 PIDS)" 2> /dev/null; sleep 1"#);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("moto: ended during the tests"), "{text}");
+    assert!(text.trim_end().ends_with("1 failed, 0 skipped"), "{text}");
+    machine.all_gone();
+
+    let machine = Machine::with("exit 1");
+    let output = integration(&machine, "true");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "left alone, it is green: {text}");
+    machine.all_gone();
 }

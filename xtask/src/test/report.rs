@@ -34,10 +34,21 @@ struct Suite {
     passed: usize,
     failed: usize,
     skipped: usize,
-    failures: Vec<String>,
+    failures: Vec<Failure>,
     skips: Vec<Skip>,
     summarized: bool,
+    /// The failed test whose output the lines are at the moment.
+    telling: Option<String>,
 }
+
+/// A failed test, and the first lines of what it said: a log that is cut short still tells what to mend.
+#[derive(Clone, Debug, Default)]
+struct Failure {
+    name: String,
+    said: Vec<String>,
+}
+
+const SAID_AT_MOST: usize = 8;
 
 /// A test that did not run, and why; an empty reason is one that was not given.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +92,7 @@ impl Report {
         format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
 
-    /// A table of all suites, then every failed and every skipped test by name.
+    /// A table of all suites, then what was skipped, and last, where a cut log still shows it, what failed.
     pub(crate) fn details(&self) -> String {
         let row = |suite: &Suite| {
             let numbers = [suite.passed, suite.failed, suite.skipped].map(|number| number.to_string());
@@ -90,8 +101,14 @@ impl Report {
         };
         let rows: Vec<_> = self.suites.iter().map(row).collect();
         let mut text = table::render(["crate", "tests", "passed", "failed", "skipped"], &[2, 3, 4], &rows);
-        text += &self.named("failed", |suite| suite.failures.clone());
-        text += &self.named("skipped", |suite| suite.skips.iter().map(Skip::to_string).collect());
+        text += &self.named("not offered", |suite| {
+            let names = suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
+            (names > 0).then(|| format!("{names} tests")).into_iter().collect()
+        });
+        text += &self.named("skipped", |suite| {
+            suite.skips.iter().filter(|skip| !skip.is_not_offered()).map(Skip::to_string).collect()
+        });
+        text += &self.named("failed", |suite| suite.failures.iter().map(Failure::to_string).collect());
         text
     }
 
@@ -156,7 +173,7 @@ impl Report {
             crate_name: crate_name.to_owned(),
             target: target.to_owned(),
             failed: 1,
-            failures: vec![why.to_owned()],
+            failures: vec![Failure::named(why)],
             summarized: true,
             ..Suite::default()
         });
@@ -184,7 +201,7 @@ impl Run<'_> {
         let suites = self.report.suites.get_mut(self.first..).unwrap_or_default();
         for suite in suites.iter_mut().filter(|suite| !suite.summarized) {
             suite.failed += 1;
-            suite.failures.push("ended without a summary".to_owned());
+            suite.failures.push(Failure::named("ended without a summary"));
         }
         for suite in suites.iter_mut() {
             // Counted, so they exist, though their lines were not understood.
@@ -218,11 +235,25 @@ impl Suite {
             self.failed += count(result, " failed");
             self.skipped += count(result, " ignored");
             self.summarized = true;
+            self.telling = None;
+        } else if let Some(name) =
+            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
+        {
+            self.telling = Some(name.to_owned());
+        } else if line == "failures:" {
+            self.telling = None;
+        } else if let Some(name) = &self.telling {
+            let failure = self.failures.iter_mut().find(|failure| &failure.name == name);
+            if let Some(failure) =
+                failure.filter(|failure| failure.said.len() < SAID_AT_MOST && !line.is_empty())
+            {
+                failure.said.push(line.to_owned());
+            }
         } else if let Some((name, verdict)) =
             line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
             match verdict.split_once(", ").unwrap_or((verdict, "")) {
-                ("FAILED", _) => self.failures.push(name.to_owned()),
+                ("FAILED", _) => self.failures.push(Failure::named(name)),
                 ("ignored", reason) => {
                     self.skips.push(Skip { name: name.to_owned(), reason: reason.to_owned() });
                 }
@@ -236,7 +267,7 @@ impl Suite {
             let unnamed = number.saturating_sub(names);
             (unnamed > 0).then(|| format!("{unnamed} more, whose names were not understood"))
         };
-        self.failures.extend(nameless(self.failed, self.failures.len()));
+        self.failures.extend(nameless(self.failed, self.failures.len()).map(|name| Failure::named(&name)));
         let name = nameless(self.skipped, self.skips.len());
         self.skips.extend(name.map(|name| Skip { name, reason: String::new() }));
     }
@@ -246,6 +277,19 @@ impl Skip {
     /// So the conformance kit ignores a clause on an ability that the provider does not have.
     fn is_not_offered(&self) -> bool {
         self.reason == "not offered"
+    }
+}
+
+impl Failure {
+    fn named(name: &str) -> Self {
+        Failure { name: name.to_owned(), said: Vec::new() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.said.iter().try_for_each(|line| write!(f, "\n      {line}"))
     }
 }
 

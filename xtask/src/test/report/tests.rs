@@ -79,6 +79,20 @@ fn a_failed_test_is_counted_and_named() {
 }
 
 #[test]
+fn a_failed_test_tells_what_it_said_at_the_end_where_a_cut_log_still_shows_it() {
+    let said = "failures:\n\n---- clause_1 stdout ----\n\nthread 'clause_1' panicked at tests/conformance.rs:7:\nthe value is \
+                lost\n\n\nfailures:\n    clause_1\n\ntest result: FAILED. 0 passed; 1";
+    let output =
+        GOOD.replace("clause_1 ... ok", "clause_1 ... FAILED").replace("test result: ok. 1 passed; 0", said);
+    let (report, _) = report_of(&output, false);
+    let details = report.details();
+    let end =
+        "clause_1\n      thread 'clause_1' panicked at tests/conformance.rs:7:\n      the value is lost\n";
+    assert!(details.contains(end), "{details}");
+    assert!(details.find("\nskipped:").unwrap() < details.find("\nfailed:").unwrap(), "{details}");
+}
+
+#[test]
 fn a_failed_test_is_red_though_the_exit_code_lies() {
     let output = GOOD.replace("ok. 1 passed; 0", "FAILED. 0 passed; 1");
     let (report, good) = report_of(&output, true);
