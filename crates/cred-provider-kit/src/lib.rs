@@ -1,6 +1,8 @@
 //! What every storage provider of `cred` needs once.
 
 mod budget;
+#[cfg(feature = "tls")]
+pub mod connection;
 pub mod duration;
 mod env;
 mod envelope;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use cred_core::{StorageError, StorageErrorKind};
+use cred_provider_kit::connection;
 
 /// Where a call went, as policies spell it.
 #[derive(Debug, Clone, Copy)]
@@ -196,24 +197,19 @@ pub(crate) struct Broken<'a> {
 
 impl Broken<'_> {
     pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
-        if let Some(error) = self.find::<CredentialsError>() {
+        if let Some(error) = connection::cause::<CredentialsError>(self.cause) {
             return no_credentials(error);
         }
-        if let Some(rustls::Error::InvalidCertificate(why)) = self.find::<rustls::Error>() {
-            return unauthenticated(format!(
-                "the endpoint's certificate is refused ({why:?}); only the authorities that this machine trusts count"
-            ));
+        if let Some(error) = connection::untrusted(self.cause, "only those that this machine trusts count") {
+            return error;
         }
-        let on_the_way = self.find::<hyper_util::client::legacy::Error>();
-        let io = self.chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
-        let seen = match io {
-            Some(error) => error.kind().to_string(),
-            None => "the connection broke".to_owned(),
-        };
+        let on_the_way = connection::cause::<hyper_util::client::legacy::Error>(self.cause);
+        let io = connection::io_kind(self.cause);
+        let seen = io.map_or_else(|| "the connection broke".to_owned(), |kind| kind.to_string());
         if on_the_way.is_some_and(hyper_util::client::legacy::Error::is_connect) {
             return StorageErrorKind::Unreachable { reason: seen.into() }.into();
         }
-        match self.find::<hyper::Error>() {
+        match connection::cause::<hyper::Error>(self.cause) {
             None if self.answered && io.is_none() => garbled(place),
             None if on_the_way.is_none() && io.is_none() => StorageError::invalid_request(format!(
                 "no request could be made for {place} ({})",
@@ -221,14 +217,6 @@ impl Broken<'_> {
             )),
             _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
         }
-    }
-
-    fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
-        std::iter::successors(Some(self.cause), |error| inner(*error))
-    }
-
-    fn find<E: Error + 'static>(&self) -> Option<&E> {
-        self.chain().find_map(|error| error.downcast_ref::<E>())
     }
 
     fn words(&self) -> String {
@@ -253,16 +241,7 @@ pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
 
 /// What a chain of errors says, each once, in one short line.
 fn words(error: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| inner(*error));
-    let mut all: Vec<String> = chain.map(ToString::to_string).collect();
+    let mut all: Vec<String> = connection::causes(error).map(ToString::to_string).collect();
     all.dedup();
     said(&all.join(": "))
-}
-
-/// The cause behind an error; an I/O error keeps it where `source` does not give it.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => error.source(),
-    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
+use cred_provider_kit::connection;
 use serde::Deserialize;
 
 /// Why a name cannot be used now, or a secret not be read: the source of a refusal that a provider does something about.
@@ -212,12 +213,11 @@ pub(crate) fn garbled(call: &Call<'_>) -> StorageError {
 /// What an error of the SDK means that is no refusal of the vault.
 pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
     use azure_core::error::ErrorKind;
-    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
     // What our own transport and credential have told already.
-    if let Some(ours) = chain().find_map(|error| error.downcast_ref::<StorageError>()) {
+    if let Some(ours) = connection::cause::<StorageError>(error) {
         return ours.clone();
     }
-    if let Some(broken) = chain().find_map(|error| error.downcast_ref::<reqwest::Error>()) {
+    if let Some(broken) = connection::cause::<reqwest::Error>(error) {
         return unanswered(broken);
     }
     match error.kind() {
@@ -229,54 +229,12 @@ pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError
             authentication(format!("no token was given ({})", short(&error.to_string())))
         }
         // The parser's own words may repeat what it read.
-        ErrorKind::DataConversion if chain().any(|error| error.is::<serde_json::Error>()) => garbled(call),
+        ErrorKind::DataConversion if connection::cause::<serde_json::Error>(error).is_some() => garbled(call),
         _ => authentication(format!("the vault's challenge was not met ({})", short(&error.to_string()))),
     }
 }
 
 /// Why no whole answer came.
 pub(crate) fn unanswered(error: &reqwest::Error) -> StorageError {
-    let chain = || std::iter::successors(Some(error as &(dyn Error + 'static)), |error| inner(*error));
-    let tls = chain().find_map(|error| error.downcast_ref::<rustls::Error>());
-    let io = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
-    if let Some(reason) = tls.and_then(untrusted) {
-        return authentication(reason);
-    }
-    let seen: Cow<'static, str> = match (tls, io) {
-        (Some(error), _) => format!("TLS failed: {error}").into(),
-        (None, Some(error)) => error.kind().to_string().into(),
-        (None, None) => "the connection broke".into(),
-    };
-    match error.is_connect() {
-        true => StorageErrorKind::Unreachable { reason: seen }.into(),
-        false => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
-    }
-}
-
-/// The cause behind an error; an I/O error keeps it where `source` does not give it.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => error.source(),
-    }
-}
-
-/// Why the server was not believed to be who it says. `None`: another fault of TLS.
-fn untrusted(error: &rustls::Error) -> Option<String> {
-    use rustls::CertificateError as Why;
-    let rustls::Error::InvalidCertificate(why) = error else { return None };
-    let problem = match why {
-        Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
-        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        // The second: by one that only has the name of one that is trusted.
-        Why::UnknownIssuer | Why::BadSignature => {
-            "it is signed by no authority that is trusted here; give that authority as `ca_cert`".to_owned()
-        }
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-            "it is for another host; connect by a name that is in it".to_owned()
-        }
-        Why::Revoked => "it was revoked".to_owned(),
-        other => format!("{other}"),
-    };
-    Some(format!("the server's certificate is refused: {problem}"))
+    connection::no_answer(error, !error.is_connect(), "give that authority as `ca_cert`")
 }

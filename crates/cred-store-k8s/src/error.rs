@@ -1,11 +1,11 @@
 //! What Kubernetes or the way to it said, as what it means for a credential.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
+use cred_provider_kit::connection;
 use hyper_util::client::legacy;
 
 /// Where a call went, as a Role spells it.
@@ -164,13 +164,7 @@ pub(crate) fn immutable(place: &Place<'_>) -> StorageError {
 
 /// Why no whole answer came.
 pub(crate) fn broken(cause: &(dyn Error + 'static)) -> StorageError {
-    let chain = || std::iter::successors(Some(cause), |error| inner(*error));
-    let tls = chain().find_map(|error| error.downcast_ref::<rustls::Error>());
-    let io = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
-    if let Some(reason) = tls.and_then(untrusted) {
-        return StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into();
-    }
-    if chain().any(|error| error.is::<kube::client::AuthError>()) {
+    if connection::cause::<kube::client::AuthError>(cause).is_some() {
         // Its text may hold what the program printed, the token among it.
         return StorageErrorKind::AuthenticationFailed {
             reason: "the program of the kubeconfig gave no usable token; run `kubectl` with it to see why"
@@ -178,49 +172,6 @@ pub(crate) fn broken(cause: &(dyn Error + 'static)) -> StorageError {
         }
         .into();
     }
-    let seen: Cow<'static, str> = match (tls, io) {
-        (Some(error), _) => format!("TLS failed: {error}").into(),
-        (None, Some(error)) => error.kind().to_string().into(),
-        (None, None) => "the connection broke".into(),
-    };
-    let unsent = chain()
-        .find_map(|error| error.downcast_ref::<legacy::Error>())
-        .is_some_and(legacy::Error::is_connect);
-    let kind = match unsent {
-        true => StorageErrorKind::Unreachable { reason: seen },
-        false => StorageErrorKind::Unavailable {
-            reason: format!("the connection ended before the answer did ({seen})").into(),
-            retry_after: None,
-        },
-    };
-    kind.into()
-}
-
-/// The cause behind an error; an I/O error keeps it where `source` does not give it.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(error) => error.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => error.source(),
-    }
-}
-
-/// Why the server was not believed to be who it says. `None`: another fault of TLS.
-fn untrusted(error: &rustls::Error) -> Option<String> {
-    use rustls::CertificateError as Why;
-    let rustls::Error::InvalidCertificate(why) = error else { return None };
-    let problem = match why {
-        Why::Expired | Why::ExpiredContext { .. } => "it has expired".to_owned(),
-        Why::NotValidYet | Why::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        // The second: by one that only has the name of one that is trusted.
-        Why::UnknownIssuer | Why::BadSignature => {
-            "it is signed by no authority that is trusted here; give that authority in the kubeconfig"
-                .to_owned()
-        }
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-            "it is for another host; connect by a name that is in it".to_owned()
-        }
-        Why::Revoked => "it was revoked".to_owned(),
-        other => format!("{other}"),
-    };
-    Some(format!("the API server's certificate is refused: {problem}"))
+    let unsent = connection::cause::<legacy::Error>(cause).is_some_and(legacy::Error::is_connect);
+    connection::no_answer(cause, !unsent, "give that authority in the kubeconfig")
 }

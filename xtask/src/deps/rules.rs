@@ -63,9 +63,9 @@ const RULES: &[Rule] = &[
         name: "cred-provider-kit",
         arrows: &["cred-core"],
         optional: &[],
-        without: &["ring", "rustls"],
-        default_without: &[],
-        budget: 46,
+        without: &["ring"],
+        default_without: &["rustls"],
+        budget: 54,
     },
     Rule {
         name: "cred-crypto",
