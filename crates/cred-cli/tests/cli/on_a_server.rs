@@ -1,0 +1,95 @@
+//! What the program does on each backend that is a server. The world has the profiles `dev` and `back`, both local, and `server`.
+
+use crate::terminal::Terminal;
+use crate::world::World;
+
+/// A part of a value that no trace may have.
+const CANARY: &str = "canary-8d02e6b1-the-secret-word";
+
+/// What `cargo xtask test-integration` has set.
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by cargo xtask test-integration"))
+}
+
+/// A name that nobody else has.
+pub(crate) fn fresh() -> String {
+    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
+}
+
+/// A user with the profiles `dev` (local), `back` (another local one) and `server`, all of one ring.
+pub(crate) fn world(server: &str) -> World {
+    let world = World::new();
+    let text = format!(
+        "{}\n[profiles.back]\nbackend = \"local\"\nbase_path = \"{}\"\n\n[profiles.server]\n{server}",
+        world.read("project/cred.toml"),
+        world.path("home/back").display(),
+    );
+    world.write("project/cred.toml", &text);
+    world
+}
+
+pub(crate) fn count(world: &World, profile: &str) -> usize {
+    world.run(&["list", "--flat", "-p", profile]).good().out.lines().count()
+}
+
+/// Everything a newcomer does, from a prompt in a terminal to a new key. `swaps` is what `doctor` says of replacing.
+pub(crate) fn a_new_user_works_in_a_terminal(mut world: World, swaps: &str) {
+    world.set("CRED_PROFILE", "server");
+    let mut terminal = Terminal::start(&world, &["set", "org:acme/stripe"]);
+    terminal.expect("Value of value: ");
+    assert!(!terminal.echoes());
+    terminal.type_keys("sk_live\r");
+    terminal.expect("Stored org:acme/stripe in server");
+    terminal.ends(0);
+    assert_eq!(Terminal::start(&world, &["get", "org:acme/stripe", "--show"]).ends(0), "sk_live\r\n");
+    world.run_with(&["rotate", "org:acme/stripe"], "sk_next").good().says("version 2");
+    let answer = world.run(&["run", "--scope", "org:acme", "--", "sh", "-c", "echo $STRIPE"]).good();
+    assert_eq!(answer.out, "sk_next\n");
+    world.run(&["validate"]).good();
+    world.run(&["key", "add", "next"]).good();
+    world.run(&["rekey"]).good().says("1 of 1 credentials sealed under next");
+    let doctor = world.run(&["doctor"]).good().out;
+    assert!(doctor.contains(&format!("replace if unchanged: {swaps}")), "{doctor}");
+    assert!(!doctor.contains("to do"), "{doctor}");
+    world.run(&["rm", "--yes", "org:acme/stripe"]).good();
+    assert_eq!(count(&world, "server"), 0);
+    world.run(&["get", "org:acme/stripe"]).ends(4);
+}
+
+/// A `.env` goes there and comes back, and so does a tree of credentials.
+pub(crate) fn credentials_move_there_and_back(world: &World, many: usize) {
+    world.write("project/.env", "SMTP_PASSWORD=one\nSTRIPE_API_KEY=two\n");
+    world.run(&["import", ".env", "--scope", "org:acme", "-p", "server"]).good();
+    let exported =
+        world.run(&["export", "--scope", "org:acme", "--format", "env", "-p", "server"]).good().out;
+    assert!(exported.contains("SMTP_PASSWORD=") && exported.contains("STRIPE_API_KEY="), "{exported}");
+    for name in ["smtp_password", "stripe_api_key"] {
+        world.run(&["rm", "--yes", &format!("org:acme/{name}"), "-p", "server"]).good();
+    }
+    world.fill(many);
+    let same = format!("{many} are the same");
+    for (from, to) in [("dev", "server"), ("server", "back")] {
+        world.run(&["migrate", "--from", from, "--to", to]).good();
+        world.run(&["diff", from, to]).good().says(&same);
+    }
+    world.run(&["diff", "dev", "back", "--sealed"]).good().says(&same);
+}
+
+/// `secrets` are those of whoever is logged in.
+pub(crate) fn no_secret_is_in_a_trace(mut world: World, secrets: &[&str]) {
+    world.set("CRED_LOG", "trace");
+    world.set("CRED_PROFILE", "server");
+    let answers = [
+        world.run_with(&["set", "a"], CANARY).good(),
+        world.run(&["get", "a"]).good(),
+        world.run(&["list"]).good(),
+        world.run(&["doctor"]).good(),
+    ];
+    for trace in answers.map(|answer| answer.err) {
+        assert!(trace.contains("TRACE") || trace.contains("DEBUG"), "it logs: {trace}");
+        for secret in secrets.iter().chain([&CANARY]) {
+            let line = trace.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "a secret is in the trace");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The program on AWS Secrets Manager, or what stands in for it.
+#![cfg(all(unix, feature = "local", feature = "aws"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panic says what it must"
+)]
+
+#[path = "cli/on_a_server.rs"]
+mod on_a_server;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[allow(dead_code, reason = "the other test program uses all of it")]
+#[path = "cli/world.rs"]
+mod world;
+
+use crate::on_a_server::{fresh, variable};
+use crate::world::World;
+
+const SECRET_KEY: &str = "canary-5b1f-the-secret-access-key";
+
+fn world() -> World {
+    let mut world = on_a_server::world(&format!(
+        "backend = \"aws\"\nregion = \"eu-central-1\"\nendpoint_url = \"{}\"\nallow_http = true\n\
+         secret_prefix = \"test-{}/\"\nread_lag = \"0s\"\nlist_lag = \"0s\"\n",
+        variable("CRED_TEST_AWS_ENDPOINT"),
+        fresh(),
+    ));
+    world.set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    world.set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    world
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+fn a_new_user_works_in_a_terminal() {
+    on_a_server::a_new_user_works_in_a_terminal(world(), "this backend cannot");
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+fn credentials_move_there_and_back() {
+    on_a_server::credentials_move_there_and_back(&world(), 100);
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+fn no_secret_is_in_a_trace() {
+    on_a_server::no_secret_is_in_a_trace(world(), &[SECRET_KEY]);
+}

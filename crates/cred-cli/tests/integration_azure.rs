@@ -1,0 +1,56 @@
+//! The program on Azure Key Vault, or what stands in for it.
+#![cfg(all(unix, feature = "local", feature = "azure"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panic says what it must"
+)]
+
+#[path = "cli/on_a_server.rs"]
+mod on_a_server;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[allow(dead_code, reason = "the other test program uses all of it")]
+#[path = "cli/world.rs"]
+mod world;
+
+use crate::on_a_server::{fresh, variable};
+use crate::world::World;
+
+fn world() -> World {
+    let url = variable("CRED_TEST_AZURE_VAULT_URL");
+    let host = url.trim_start_matches("https://").split([':', '/']).next().unwrap_or_default().to_owned();
+    let emulator =
+        if host.ends_with(".vault.azure.net") { "" } else { &format!("allowed_host = \"{host}\"\n") };
+    let mut world = on_a_server::world(&format!(
+        "backend = \"azure\"\nvault_url = \"{url}\"\n{emulator}authority_host = \"{}\"\nca_cert = \"{}\"\n\
+         secret_prefix = \"test-{}-\"\n\n[profiles.server.credential_type.service_principal]\n\
+         tenant_id = \"{}\"\nclient_id = \"{}\"\nclient_secret = {{ env = \"AZURE_SECRET\" }}\n",
+        variable("CRED_TEST_AZURE_AUTHORITY"),
+        variable("CRED_TEST_AZURE_CA"),
+        fresh(),
+        variable("CRED_TEST_AZURE_TENANT_ID"),
+        variable("CRED_TEST_AZURE_CLIENT_ID"),
+    ));
+    world.set("AZURE_SECRET", &variable("CRED_TEST_AZURE_CLIENT_SECRET"));
+    world
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+fn a_new_user_works_in_a_terminal() {
+    on_a_server::a_new_user_works_in_a_terminal(world(), "this backend cannot");
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+fn credentials_move_there_and_back() {
+    on_a_server::credentials_move_there_and_back(&world(), 100);
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration azure"]
+fn no_secret_is_in_a_trace() {
+    on_a_server::no_secret_is_in_a_trace(world(), &[&variable("CRED_TEST_AZURE_CLIENT_SECRET")]);
+}

@@ -1,0 +1,57 @@
+//! The program on a real kube-apiserver.
+#![cfg(all(unix, feature = "local", feature = "k8s"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panic says what it must"
+)]
+
+#[path = "cli/on_a_server.rs"]
+mod on_a_server;
+#[path = "cli/terminal.rs"]
+mod terminal;
+#[allow(dead_code, reason = "the other test program uses all of it")]
+#[path = "cli/world.rs"]
+mod world;
+
+use crate::on_a_server::{fresh, variable};
+use crate::world::World;
+
+/// In the namespace that every cluster has, under a prefix of its own.
+fn world() -> World {
+    on_a_server::world(&format!(
+        "backend = \"k8s\"\nkubeconfig_path = \"{}\"\nsecret_prefix = \"test-{}-\"\n",
+        variable("CRED_TEST_K8S_KUBECONFIG"),
+        fresh(),
+    ))
+}
+
+/// Of whoever is logged in by the kubeconfig.
+fn token() -> String {
+    let config = std::fs::read_to_string(variable("CRED_TEST_K8S_KUBECONFIG")).unwrap();
+    let (_, after) = config.split_once("token").unwrap();
+    after
+        .split(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c))
+        .find(|word| word.len() > 8)
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+fn a_new_user_works_in_a_terminal() {
+    on_a_server::a_new_user_works_in_a_terminal(world(), "allowed");
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+fn credentials_move_there_and_back() {
+    on_a_server::credentials_move_there_and_back(&world(), 100);
+}
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+fn no_secret_is_in_a_trace() {
+    on_a_server::no_secret_is_in_a_trace(world(), &[&token()]);
+}
