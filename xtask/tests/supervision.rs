@@ -268,7 +268,7 @@ fn integration(machine: &Machine, in_the_middle: &str) -> Output {
     machine.program("cargo", &machine.filled(&CARGO.replace("SCRIPT", in_the_middle)));
     let mut xtask = machine.xtask(&["test-integration", "aws"]);
     xtask.env("REAL_CARGO", env!("CARGO")).env("CARGO", machine.path("bin/cargo"));
-    xtask.env_remove("CRED_TEST_AWS_ENDPOINT").output().unwrap()
+    xtask.env_remove("CRED_TEST_AWS_ENDPOINT").env_remove("AWS_ENDPOINT_URL").output().unwrap()
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 
-use super::Environment;
 use super::probe::Probe;
 use super::process::{Plan, Setup, free_port};
 
@@ -14,11 +13,7 @@ pub(super) fn plan(_: &Setup<'_>) -> Result<Plan> {
     Ok(Plan {
         args: ["-H", "127.0.0.1", "-p", &port].map(str::to_owned).into(),
         variables: Vec::new(),
-        ready: probe(&environment),
+        ready: Probe::below(&environment, ENDPOINT, "/moto-api/"),
         environment,
     })
-}
-
-pub(super) fn probe(environment: &Environment) -> Probe {
-    Probe::below(environment, ENDPOINT, "/moto-api/")
 }

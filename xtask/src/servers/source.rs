@@ -23,6 +23,9 @@ pub(crate) enum Source {
     Made,
 }
 
+/// Variables that users of the service have set already, and what they are here.
+const OF_USERS: [(&str, &str); 1] = [("CRED_TEST_AWS_ENDPOINT", "AWS_ENDPOINT_URL")];
+
 /// Something to start.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -49,7 +52,9 @@ pub(super) fn given(
     server: &Server,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Environment>> {
-    let value = |name: &&str| variable(name).filter(|value| !value.is_empty());
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let of_users = |name: &str| set(OF_USERS.iter().find(|(ours, _)| *ours == name)?.1);
+    let value = |name: &&str| set(name).or_else(|| of_users(name));
     let (set, unset): (Vec<&str>, Vec<&str>) =
         server.variables.iter().partition(|name| value(name).is_some());
     if set.is_empty() {
@@ -138,6 +143,15 @@ mod tests {
         assert!(given_with("vault", &[("CRED_TEST_VAULT_ADDR", "")]).unwrap().is_none());
         let all = [("CRED_TEST_VAULT_ADDR", "http://a"), ("CRED_TEST_VAULT_TOKEN", "t")];
         assert_eq!(given_with("vault", &all).unwrap().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_server_is_given_by_a_variable_of_its_users_too_and_by_ours_first() {
+        let users = ("AWS_ENDPOINT_URL", "http://theirs");
+        let given = given_with("moto", &[users]).unwrap().unwrap();
+        assert_eq!(given, [("CRED_TEST_AWS_ENDPOINT".to_owned(), "http://theirs".to_owned())]);
+        let both = given_with("moto", &[users, ("CRED_TEST_AWS_ENDPOINT", "http://ours")]).unwrap().unwrap();
+        assert_eq!(both[0].1, "http://ours");
     }
 
     #[test]
