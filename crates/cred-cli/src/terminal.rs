@@ -46,9 +46,15 @@ pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
 mod tty {
     use std::fs::{File, OpenOptions};
     use std::io::{self, Read as _, Write as _};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
 
     use cred_core::Zeroizing;
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::Signal;
     use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+    use signal_hook::SigId;
+    use signal_hook::low_level::{pipe, unregister};
 
     use super::MAX_LEN;
     use crate::failure::{Exit, Failure};
@@ -63,6 +69,7 @@ mod tty {
         More,
         Done,
         Interrupt,
+        Terminate,
         TooLong,
     }
 
@@ -77,11 +84,18 @@ mod tty {
                 .hint("give it on stdin, or as a file")
                 .caused_by(error)
         })?;
+        // First: a signal between the two would leave the terminal silent.
+        let ended = Ended::listen().map_err(broken)?;
         let silent = Silent::begin(terminal.try_clone().map_err(broken)?).map_err(broken)?;
         terminal.write_all(question.as_bytes()).map_err(broken)?;
         // As long as it can become from the start: growing leaves copies behind.
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
         let end = loop {
+            match ended.before(&terminal) {
+                Ok(false) => {}
+                Ok(true) => break Next::Terminate,
+                Err(error) => return Err(broken(error)),
+            }
             let mut byte = Zeroizing::new([0]);
             let read = terminal.read(&mut *byte);
             let [one] = &*byte;
@@ -100,6 +114,7 @@ mod tty {
         match end {
             Next::Done | Next::More => Ok(line),
             Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+            Next::Terminate => Err(Failure::new(Exit::Terminated, "terminated; nothing was changed")),
             Next::TooLong => Err(Failure::usage("that is too long to be typed").hint("give it as a file")),
         }
     }
@@ -119,6 +134,43 @@ mod tty {
             _ => return Next::TooLong,
         }
         Next::More
+    }
+
+    /// The signals that end a program, caught while a terminal is silent: its echo must come back first.
+    struct Ended {
+        /// A byte comes with each.
+        signals: UnixStream,
+        handlers: Vec<SigId>,
+    }
+
+    impl Ended {
+        fn listen() -> io::Result<Self> {
+            let (signals, handler) = UnixStream::pair()?;
+            let mut ended = Self { signals, handlers: Vec::new() };
+            for signal in [Signal::TERM, Signal::HUP] {
+                ended.handlers.push(pipe::register(signal.as_raw(), handler.try_clone()?)?);
+            }
+            Ok(ended)
+        }
+
+        /// Waits for a key, or for such a signal: whether it was one.
+        fn before(&self, terminal: &File) -> io::Result<bool> {
+            let mut waited = [&self.signals as &dyn AsFd, terminal]
+                .map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN));
+            match poll(&mut waited, None) {
+                Ok(_) => Ok(!waited[0].revents().is_empty()),
+                Err(rustix::io::Errno::INTR) => self.before(terminal),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            for handler in self.handlers.drain(..) {
+                unregister(handler);
+            }
+        }
     }
 
     /// A terminal without echo, until it is dropped. Ctrl-C is a key then, and no signal: the echo comes back first.
@@ -158,7 +210,7 @@ mod tty {
                 match edit(*key, &mut line) {
                     Next::More => {}
                     Next::Done => return Some(line),
-                    Next::Interrupt | Next::TooLong => return None,
+                    Next::Interrupt | Next::Terminate | Next::TooLong => return None,
                 }
             }
             panic!("it waits for more")

@@ -63,7 +63,7 @@ pub(crate) fn credentials_move_there_and_back(world: &World, many: usize) {
     let exported =
         world.run(&["export", "--scope", "org:acme", "--format", "env", "-p", "server"]).good().out;
     assert!(exported.contains("SMTP_PASSWORD=") && exported.contains("STRIPE_API_KEY="), "{exported}");
-    for name in ["smtp_password", "stripe_api_key"] {
+    for name in ["SMTP_PASSWORD", "STRIPE_API_KEY"] {
         world.run(&["rm", "--yes", &format!("org:acme/{name}"), "-p", "server"]).good();
     }
     world.fill(many);

@@ -1,5 +1,7 @@
 //! In a terminal: prompts, progress, Ctrl-C.
 
+use rustix::process::Signal;
+
 use crate::terminal::Terminal;
 use crate::world::World;
 
@@ -42,6 +44,22 @@ fn ctrl_c_at_a_prompt_stores_nothing_and_gives_the_echo_back() {
     assert!(terminal.echoes());
     terminal.ends(130);
     world.run(&["get", "a"]).ends(4);
+}
+
+#[test]
+fn a_signal_at_a_prompt_stores_nothing_and_gives_the_echo_back() {
+    let world = World::new();
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut terminal = Terminal::start(&world, &["set", "a"]);
+        terminal.expect("Value of value: ");
+        terminal.type_keys("half a sec");
+        assert!(!terminal.echoes());
+        terminal.signal(signal);
+        terminal.expect("terminated");
+        assert!(terminal.echoes());
+        terminal.ends(143);
+        world.run(&["get", "a"]).ends(4);
+    }
 }
 
 #[test]

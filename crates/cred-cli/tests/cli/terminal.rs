@@ -62,6 +62,12 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
+    #[allow(dead_code, reason = "the other test program uses it")]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let child = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(child, signal).unwrap();
+    }
+
     /// Whether what is typed would show.
     pub(crate) fn echoes(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
