@@ -83,7 +83,7 @@ const RULES: &[Rule] = &[
         default_without: &[],
         budget: 28,
     },
-    // For tests alone, and not published.
+    // For tests alone.
     Rule {
         name: "cred-fault-proxy",
         arrows: &["cred-core"],
@@ -92,6 +92,7 @@ const RULES: &[Rule] = &[
         default_without: &[],
         budget: 48,
     },
+    // For tests alone, and not published.
     Rule {
         name: "cred-keyvault-double",
         arrows: &[],
