@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {
-    let lints: [fn(&Tree) -> Vec<Finding>; 15] = [
+    let lints: [fn(&Tree) -> Vec<Finding>; 16] = [
         sources::lib_is_docs_and_exports,
         sources::names_say_the_domain,
         sources::files_are_short,
@@ -43,6 +43,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         crates::stores_have_the_same_rooms,
         crates::manifests_are_complete,
         crates::readmes_exist,
+        crates::readmes_are_compiled,
         commands::programs_exist,
         reasons::allowances_have_reasons,
         reasons::ignored_tests_have_reasons,
@@ -99,6 +100,8 @@ mod tests {
             ("crates/cred-store-x/Cargo.toml", "[package]\nname = \"cred-store-x\"\n"),
             ("crates/cred-store-x/src/lib.rs", "fn late() {}\n"),
             ("crates/cred-store-x/src/utils.rs", "#[allow(dead_code)]\n#[ignore]\n/// ```ignore\n"),
+            ("crates/cred-store-y/README.md", "# y\n"),
+            ("crates/cred-store-y/src/lib.rs", ""),
             ("examples/provider-redis/src/lib.rs", &"x\n".repeat(400)),
             ("crates/cred-store-x/src/far.rs", "#[ignore = \"needs a real server: x\"]\n"),
             ("crates/cred-store-x/src/big.rs", &"\n".repeat(601)),
@@ -114,6 +117,7 @@ mod tests {
             "no `client`",
             "no `description`",
             "no README.md",
+            "cred-store-y/README.md: no example",
             "provider-redis/src/: 400 lines",
             "`cargo xtask nothing`",
             "`allow`",
