@@ -55,7 +55,11 @@ enum Chore {
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
-    Deps,
+    Deps {
+        /// Builds a program on each backend and one on its bare SDK, each from nothing, and compares them; takes half an hour
+        #[arg(long)]
+        build: bool,
+    },
     /// The documentation build, warnings denied
     Docs,
     /// Lints each crate without its features and with each one alone
@@ -99,7 +103,8 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
-        Chore::Deps => deps::run()?,
+        Chore::Deps { build: false } => deps::run()?,
+        Chore::Deps { build: true } => deps::build()?,
         Chore::Docs => docs::run()?,
         Chore::Features => features::run()?,
         Chore::Package => package::run()?,
