@@ -27,10 +27,10 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Builds each program of `examples/downstream` by itself, and prints how long it took and how large it became, beside the
-/// bare SDK's.
-pub(crate) fn build() -> Result<()> {
-    println!("{}", builds::measured()?);
+/// Builds each program of `examples/downstream` by itself, or those on these backends, and prints how long it took and how large it
+/// became, beside the bare SDK's.
+pub(crate) fn build(backends: &[String]) -> Result<()> {
+    println!("{}", builds::measured(backends)?);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod features;
 mod fire;
 mod guard;
 mod integration;
+mod lint;
 mod package;
 mod quickstart;
 mod semver;
@@ -56,9 +57,10 @@ enum Chore {
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
     Deps {
-        /// Builds a program on each backend and one on its bare SDK, each from nothing, and compares them; takes half an hour
-        #[arg(long)]
-        build: bool,
+        /// Builds a program on each backend, or on those that are named, and one on its bare SDK, each from nothing, and compares
+        /// them; all of it takes half an hour
+        #[arg(long, value_name = "BACKEND", num_args = 0..)]
+        build: Option<Vec<String>>,
     },
     /// The documentation build, warnings denied
     Docs,
@@ -103,8 +105,8 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
-        Chore::Deps { build: false } => deps::run()?,
-        Chore::Deps { build: true } => deps::build()?,
+        Chore::Deps { build: None } => deps::run()?,
+        Chore::Deps { build: Some(backends) } => deps::build(&backends)?,
         Chore::Docs => docs::run()?,
         Chore::Features => features::run()?,
         Chore::Package => package::run()?,

@@ -17,19 +17,28 @@ struct Build {
     bytes: u64,
 }
 
-/// Builds all of them, one after another, and gives the table.
-pub(super) fn measured() -> Result<String> {
+/// Builds those on these backends, or all of them, one after another, and gives the table.
+pub(super) fn measured(backends: &[String]) -> Result<String> {
+    let rules = selected(backends)?;
     let manifest = workspace::root().join(samples::FOLDER).join("Cargo.toml");
     // Before the first clock starts: what a network does is no matter of ours.
     cargo::run(cargo::cargo(["fetch", "--locked", "--manifest-path"]).arg(&manifest))?;
     let mut rows = Vec::new();
-    for rule in rules::SAMPLES {
+    for rule in rules {
         let ours = Build::of(rule.name, &manifest)?;
         let bare = samples::bare(rule).map(|name| Build::of(&name, &manifest)).transpose()?;
         rows.push(row(rule.name, &ours, bare.as_ref()));
     }
     let header = ["program on", "s", "bare", "ratio", "CPU s", "bare", "ratio", "MB", "bare", "ratio"];
     Ok(table::render(header, &[1, 2, 3, 4, 5, 6, 7, 8, 9], &rows))
+}
+
+fn selected(backends: &[String]) -> Result<Vec<&'static rules::Sample>> {
+    if backends.is_empty() {
+        return Ok(rules::SAMPLES.iter().collect());
+    }
+    let find = |name: &String| rules::SAMPLES.iter().find(|rule| rule.name == *name);
+    backends.iter().map(|name| find(name).with_context(|| format!("there is no program on {name}"))).collect()
 }
 
 impl Build {
@@ -92,6 +101,17 @@ mod tests {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 1 2 3 4 11 12 1300 250 20 0 1 0 5";
         assert_eq!(read_processor_seconds(stat), Some(15.5));
         assert_eq!(read_processor_seconds("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn backends_are_chosen_by_name() {
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            selected(&names).map(|rules| rules.iter().map(|rule| rule.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap().len(), rules::SAMPLES.len());
+        assert_eq!(names(&["vault", "local"]).unwrap(), ["vault", "local"]);
+        assert!(names(&["valt"]).unwrap_err().to_string().contains("no program on valt"));
     }
 
     #[test]
