@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use crate::test::{Report, Selection};
 use crate::{
-    cargo, deps, docs, features, fire, integration, lint, package, quickstart, semver, table, test, tidy,
-    tools,
+    cargo, deps, docs, features, fire, integration, lint, minimal_versions, package, quickstart, semver,
+    table, test, tidy, tools,
 };
 
 /// Runs all steps, also after one has failed: one run should tell all there is to mend.
@@ -22,6 +22,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     gate.step("clippy", lint::clippy);
     gate.step("features", features::run_quick);
     gate.step("clippy outside", lint::clippy_outside);
+    gate.step("minimal versions", minimal_versions::run);
     gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
     let (tools, servers): (Vec<String>, _) =

@@ -14,6 +14,7 @@ mod fire;
 mod guard;
 mod integration;
 mod lint;
+mod minimal_versions;
 mod package;
 mod quickstart;
 mod semver;
@@ -66,6 +67,8 @@ enum Chore {
     Docs,
     /// Lints each crate without its features and with each one alone
     Features,
+    /// Compiles the workspace with the lowest versions of its dependencies that its manifests allow
+    MinimalVersions,
     /// Packs and builds every publishable crate as it would be uploaded
     Package,
     /// Compares the public API of what is published with that of the last tag
@@ -109,6 +112,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Deps { build: Some(backends) } => deps::build(&backends)?,
         Chore::Docs => docs::run()?,
         Chore::Features => features::run()?,
+        Chore::MinimalVersions => minimal_versions::run()?,
         Chore::Package => package::run()?,
         Chore::Semver => semver::run()?,
         Chore::Quickstart { env_file } => quickstart::run(env_file)?,
