@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use crate::test::{Report, Selection};
 use crate::{
-    cargo, deps, docs, features, fire, integration, package, quickstart, semver, table, test, tidy, tools,
+    cargo, deps, docs, features, fire, integration, lint, minimal_versions, package, quickstart, semver,
+    table, test, tidy, tools,
 };
 
 /// Runs all steps, also after one has failed: one run should tell all there is to mend.
@@ -15,13 +16,13 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     let mut gate = Gate::default();
     let mut report = Report::default();
 
-    gate.step("fmt", || cargo(&["fmt", "--all", "--check"]));
+    gate.step("fmt", lint::format);
     gate.step("tidy", tidy::run);
     gate.step("deps", deps::run);
-    gate.step("clippy", || {
-        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
-    });
+    gate.step("clippy", lint::clippy);
     gate.step("features", features::run_quick);
+    gate.step("clippy outside", lint::clippy_outside);
+    gate.step("minimal versions", minimal_versions::run);
     gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
     let (tools, servers): (Vec<String>, _) =
@@ -42,10 +43,6 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     }
     println!("{}", report.totals());
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn cargo(args: &[&str]) -> Result<()> {
-    cargo::run(&mut cargo::cargo(args))
 }
 
 #[derive(Default)]

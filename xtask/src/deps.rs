@@ -1,24 +1,36 @@
 //! Who may depend on whom, how heavy each crate may be, and whether its `rust-version` is honest.
 
+mod builds;
 mod graph;
 mod rules;
+mod samples;
 
 use anyhow::{Result, bail};
 
 use self::graph::{Crate, Graph};
 use crate::table;
 
-/// Checks all rules on the crates in `crates/` and prints them as a table.
+/// Checks all rules on the crates in `crates/` and on the programs of `examples/downstream`, and prints both as tables.
 pub(crate) fn run() -> Result<()> {
     let graph = Graph::read()?;
     println!("{}", overview(&graph));
-    let findings = findings(&graph);
+    let samples = samples::read()?;
+    println!("{}", samples::overview(&samples));
+    let mut findings = findings(&graph);
+    findings.extend(samples::findings(&samples));
     for finding in &findings {
         println!("{finding}");
     }
     if !findings.is_empty() {
         bail!("{} findings", findings.len());
     }
+    Ok(())
+}
+
+/// Builds each program of `examples/downstream` by itself, or those on these backends, and prints how long it took and how large it
+/// became, beside the bare SDK's.
+pub(crate) fn build(backends: &[String]) -> Result<()> {
+    println!("{}", builds::measured(backends)?);
     Ok(())
 }
 
@@ -132,9 +144,9 @@ fn nothing_turned_on(graph: &Graph) -> Vec<String> {
         .collect()
 }
 
-/// `aws-config` is of `aws`, as is a package of just that name; `awsome` is not.
+/// `aws-config` is of `aws`, as `azure_core` is of `azure` and as is a package of just that name; `awsome` is not.
 fn is_of(name: &str, family: &str) -> bool {
-    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
 }
 
 fn overview(graph: &Graph) -> String {

@@ -13,6 +13,8 @@ mod features;
 mod fire;
 mod guard;
 mod integration;
+mod lint;
+mod minimal_versions;
 mod package;
 mod quickstart;
 mod semver;
@@ -55,11 +57,18 @@ enum Chore {
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
-    Deps,
+    Deps {
+        /// Builds a program on each backend, or on those that are named, and one on its bare SDK, each from nothing, and compares
+        /// them; all of it takes half an hour
+        #[arg(long, value_name = "BACKEND", num_args = 0..)]
+        build: Option<Vec<String>>,
+    },
     /// The documentation build, warnings denied
     Docs,
     /// Lints each crate without its features and with each one alone
     Features,
+    /// Compiles the workspace with the lowest versions of its dependencies that its manifests allow
+    MinimalVersions,
     /// Packs and builds every publishable crate as it would be uploaded
     Package,
     /// Compares the public API of what is published with that of the last tag
@@ -99,9 +108,11 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
-        Chore::Deps => deps::run()?,
+        Chore::Deps { build: None } => deps::run()?,
+        Chore::Deps { build: Some(backends) } => deps::build(&backends)?,
         Chore::Docs => docs::run()?,
         Chore::Features => features::run()?,
+        Chore::MinimalVersions => minimal_versions::run()?,
         Chore::Package => package::run()?,
         Chore::Semver => semver::run()?,
         Chore::Quickstart { env_file } => quickstart::run(env_file)?,

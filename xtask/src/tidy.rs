@@ -35,13 +35,15 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn findings(tree: &Tree) -> Vec<Finding> {
-    let lints: [fn(&Tree) -> Vec<Finding>; 14] = [
+    let lints: [fn(&Tree) -> Vec<Finding>; 16] = [
         sources::lib_is_docs_and_exports,
         sources::names_say_the_domain,
         sources::files_are_short,
+        sources::the_example_is_small,
         crates::stores_have_the_same_rooms,
         crates::manifests_are_complete,
         crates::readmes_exist,
+        crates::readmes_are_compiled,
         commands::programs_exist,
         reasons::allowances_have_reasons,
         reasons::ignored_tests_have_reasons,
@@ -98,6 +100,9 @@ mod tests {
             ("crates/cred-store-x/Cargo.toml", "[package]\nname = \"cred-store-x\"\n"),
             ("crates/cred-store-x/src/lib.rs", "fn late() {}\n"),
             ("crates/cred-store-x/src/utils.rs", "#[allow(dead_code)]\n#[ignore]\n/// ```ignore\n"),
+            ("crates/cred-store-y/README.md", "# y\n"),
+            ("crates/cred-store-y/src/lib.rs", ""),
+            ("examples/provider-redis/src/lib.rs", &"x\n".repeat(400)),
             ("crates/cred-store-x/src/far.rs", "#[ignore = \"needs a real server: x\"]\n"),
             ("crates/cred-store-x/src/big.rs", &"\n".repeat(601)),
             ("README.md", "```sh\ncargo xtask nothing\n```\n"),
@@ -112,6 +117,8 @@ mod tests {
             "no `client`",
             "no `description`",
             "no README.md",
+            "cred-store-y/README.md: no example",
+            "provider-redis/src/: 400 lines",
             "`cargo xtask nothing`",
             "`allow`",
             "an ignored test",

@@ -22,9 +22,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, StorageError, Stored};
+use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, Limits, StorageError, Stored};
 
 use self::wire::{Agrees, Envelope};
+use crate::limits;
 
 /// A sealed credential as a backend keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,16 @@ impl CredentialFile {
         let mut bytes = Vec::with_capacity(envelope.len_hint());
         serde_json::to_writer(&mut bytes, &envelope)
             .map_err(|_| StorageError::invalid_request("the credential cannot be written as JSON"))?;
+        Ok(bytes)
+    }
+
+    /// Its canonical bytes, where they and the tags fit into these limits: for a backend that counts the bytes as they are.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode) and of [`limits::check`]. Nothing was written.
+    pub fn encode_within(&self, limits: &Limits) -> Result<Vec<u8>, StorageError> {
+        let bytes = self.encode()?;
+        limits::check(limits, &bytes, &self.metadata)?;
         Ok(bytes)
     }
 

@@ -16,3 +16,8 @@ pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
 pub use executor::{Attempt, Executor, TargetRef, Wire};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../docs/writing-a-provider.md")]
+struct Readme;

@@ -14,6 +14,8 @@
 //! in hexadecimal, for what a backend refuses at that place only. There is one way to write a path: a name that is
 //! written otherwise is [foreign](Decoded::Foreign).
 //!
+//! A backend that is none of these has [`Rules`] of its own: [`Rules::custom`] takes its characters and what it makes of case.
+//!
 //! `h` is no hexadecimal digit, so a hashed name is never a readable one. It holds SHA-256 of the path in base32; the
 //! provider keeps the path beside it, as [`CredentialFile::path`](crate::CredentialFile::path) or where one listing call
 //! returns it.
@@ -22,6 +24,7 @@ mod alphabet;
 mod digest;
 mod files;
 mod presets;
+mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +33,8 @@ use cred_core::{ConfigError, CredentialPath, PathRef, ScopeId};
 
 pub use self::digest::digest;
 pub use self::files::FileNames;
-pub use self::presets::{AWS, AZURE, KUBERNETES, Rules, VAULT};
+pub use self::presets::{AWS, AZURE, KUBERNETES, VAULT};
+pub use self::rules::{Case, Rules};
 
 /// A name that a path has in a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +56,17 @@ pub enum Decoded<T> {
     Hashed,
     /// Nothing of ours.
     Foreign,
+}
+
+impl<T> Decoded<T> {
+    /// What the name tells by itself: `None` where it is hashed or foreign.
+    #[must_use]
+    pub fn exact(self) -> Option<T> {
+        match self {
+            Self::Exact(named) => Some(named),
+            Self::Hashed | Self::Foreign => None,
+        }
+    }
 }
 
 /// The names of one backend in which a whole path is one name, under a prefix.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use cred_core::{Limits, StorageError, Tags};
 
-/// What a backend takes as tags: one of [`AWS`], [`AZURE`], [`VAULT`] and [`KUBERNETES`].
+/// What a backend takes as tags: [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or those of another backend, by
+/// [`TagRules::custom`].
 #[derive(Debug, Clone, Copy)]
 pub struct TagRules {
     /// Tags on one credential, the provider's own included.
@@ -70,6 +71,42 @@ pub const KUBERNETES: TagRules = TagRules {
 };
 
 impl TagRules {
+    /// The rules of a backend that none of the constants is for: so many tags on one credential, the provider's own included,
+    /// with keys and values of so many bytes and any text.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    ///
+    /// use cred_core::Tags;
+    /// use cred_provider_kit::tags::TagRules;
+    ///
+    /// let lower = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase());
+    /// let rules = TagRules::custom(10, 32, 64).with_texts(lower, |_| true, "a-z in keys");
+    /// let mut tags = Tags::new();
+    /// tags.insert("env", "prod")?;
+    /// assert!(rules.project(&tags, &BTreeMap::new()).is_ok());
+    /// tags.insert("Owner", "me")?;
+    /// assert!(rules.project(&tags, &BTreeMap::new()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn custom(max_count: usize, max_key_len: usize, max_value_len: usize) -> Self {
+        let any = |_: &str| true;
+        Self { max_count, max_key_len, max_value_len, key: any, value: any, allowed: "any text" }
+    }
+
+    /// With the keys and the values for which these are true, and no others. `allowed` says in errors what they must be.
+    #[must_use]
+    pub const fn with_texts(
+        mut self,
+        key: fn(&str) -> bool,
+        value: fn(&str) -> bool,
+        allowed: &'static str,
+    ) -> Self {
+        (self.key, self.value, self.allowed) = (key, value, allowed);
+        self
+    }
+
     /// `limits` with the bounds that are left to callers where the provider adds `own` tags.
     #[must_use]
     pub fn bound(&self, limits: Limits, own: usize) -> Limits {

@@ -63,8 +63,8 @@ pub struct AwsSecretsManagerConfig {
     /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30, default 30. None (`null`
     /// in files): deletions are for good.
     pub recovery_window_days: Option<u8>,
-    /// What a store over a secret that is scheduled for deletion does; default: it is restored and written.
-    pub scheduled: AwsScheduledMode,
+    /// What a store does where a secret that is scheduled for deletion still holds the name; default: it is restored and written.
+    pub over_deleted: AwsOverDeleted,
     /// How long a read may lag behind an answered write; up to 1 h, default 5 minutes, the only figure that AWS
     /// names. Zero, together with [`list_lag`](Self::list_lag): the backend is consistent at once, as doubles of AWS are.
     #[serde(with = "cred_provider_kit::duration")]
@@ -75,15 +75,15 @@ pub struct AwsSecretsManagerConfig {
     pub list_lag: Duration,
 }
 
-/// What a store over a secret that is scheduled for deletion does.
+/// What a store does where a secret that is scheduled for deletion still holds the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum AwsScheduledMode {
+pub enum AwsOverDeleted {
     /// Restores it and writes. Until it is written, the old value can be read for a moment; where the write fails it is
     /// deleted again, and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
     #[default]
-    Restore,
+    Recover,
     /// Refuses with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
     Refuse,
 }
@@ -104,7 +104,7 @@ impl Default for AwsSecretsManagerConfig {
             default_tags: BTreeMap::new(),
             update_tags: false,
             recovery_window_days: Some(30),
-            scheduled: AwsScheduledMode::Restore,
+            over_deleted: AwsOverDeleted::Recover,
             read_lag: DOCUMENTED_LAG,
             list_lag: DOCUMENTED_LAG,
         }
@@ -212,10 +212,10 @@ impl AwsSecretsManagerConfig {
         self
     }
 
-    /// Sets [`scheduled`](Self::scheduled).
+    /// Sets [`over_deleted`](Self::over_deleted).
     #[must_use]
-    pub const fn with_scheduled(mut self, scheduled: AwsScheduledMode) -> Self {
-        self.scheduled = scheduled;
+    pub const fn with_over_deleted(mut self, over_deleted: AwsOverDeleted) -> Self {
+        self.over_deleted = over_deleted;
         self
     }
 

@@ -77,7 +77,7 @@
 //!
 //! # Deletion
 //! By default a deleted secret can be recovered for 30 days, and its name stays taken. A store over it restores the secret
-//! and writes, or refuses, by [`scheduled`](AwsSecretsManagerConfig::scheduled). Between the two calls the old value can be
+//! and writes, or refuses, by [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls the old value can be
 //! read. Where the write fails, the secret is deleted again unless somebody else has written it, and the error is
 //! [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten); a process that ends in between leaves the old
 //! value.
@@ -125,7 +125,7 @@ mod config;
 mod error;
 mod provider;
 
-pub use config::{AwsScheduledMode, AwsSecretsManagerConfig};
+pub use config::{AwsOverDeleted, AwsSecretsManagerConfig};
 pub use provider::AwsSecretsManagerProvider;
 
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,9 +45,9 @@ pub struct KubernetesSecretsConfig {
     pub retry_policy: RetryPolicy,
     /// Labels of every secret, besides those of its tags: at most 64, keys and values of up to 63 characters. Default:
     /// `app.kubernetes.io/name` and `app.kubernetes.io/component`.
-    pub default_labels: HashMap<String, String>,
+    pub default_labels: BTreeMap<String, String>,
     /// Annotations of every secret: keys of up to 63 characters, 64 KiB in all; default none.
-    pub default_annotations: HashMap<String, String>,
+    pub default_annotations: BTreeMap<String, String>,
     /// Whether a secret that somebody has made immutable is deleted and created anew when its credential is stored, so that it is
     /// gone for a moment, and for good if the process dies in between; default false: such a store is refused.
     pub replace_immutable: bool,
@@ -68,7 +68,7 @@ impl Default for KubernetesSecretsConfig {
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
             default_labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            default_annotations: HashMap::new(),
+            default_annotations: BTreeMap::new(),
             replace_immutable: false,
         }
     }
@@ -141,14 +141,14 @@ impl KubernetesSecretsConfig {
 
     /// Sets [`default_labels`](Self::default_labels).
     #[must_use]
-    pub fn with_default_labels(mut self, labels: HashMap<String, String>) -> Self {
+    pub fn with_default_labels(mut self, labels: BTreeMap<String, String>) -> Self {
         self.default_labels = labels;
         self
     }
 
     /// Sets [`default_annotations`](Self::default_annotations).
     #[must_use]
-    pub fn with_default_annotations(mut self, annotations: HashMap<String, String>) -> Self {
+    pub fn with_default_annotations(mut self, annotations: BTreeMap<String, String>) -> Self {
         self.default_annotations = annotations;
         self
     }

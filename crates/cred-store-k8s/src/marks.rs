@@ -1,6 +1,6 @@
 //! The labels and annotations by which a secret is known to be ours, and found.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cred_core::{CredentialFilter, CredentialMetadata, CredentialPath, PathRef, ScopeId, StorageError, Tags};
 use cred_provider_kit::naming::{Names, digest};
@@ -46,14 +46,11 @@ pub(crate) struct Marked {
 impl Marks {
     pub(crate) fn new(
         names: Names,
-        labels: &HashMap<String, String>,
-        annotations: &HashMap<String, String>,
+        labels: &BTreeMap<String, String>,
+        annotations: &BTreeMap<String, String>,
     ) -> Self {
-        let sorted = |map: &HashMap<String, String>| -> BTreeMap<_, _> {
-            map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-        };
         let store = digest(names.prefix());
-        Self { names, store, labels: sorted(labels), annotations: sorted(annotations) }
+        Self { names, store, labels: labels.clone(), annotations: annotations.clone() }
     }
 
     pub(crate) fn name(&self, path: PathRef<'_>) -> String {
@@ -164,7 +161,7 @@ mod tests {
 
     fn marks() -> Marks {
         let names = Names::new(KUBERNETES, "secret_prefix", "app-").unwrap();
-        Marks::new(names, &HashMap::from([("team".to_owned(), "a".to_owned())]), &HashMap::new())
+        Marks::new(names, &BTreeMap::from([("team".to_owned(), "a".to_owned())]), &BTreeMap::new())
     }
 
     fn tagged(key: &str, value: &str) -> CredentialMetadata {

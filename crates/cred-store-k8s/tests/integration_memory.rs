@@ -7,7 +7,7 @@
 #[allow(clippy::indexing_slicing, reason = "JSON has no other way in")]
 mod admin;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use cred_core::StorageProvider;
 use cred_store_k8s::KubernetesSecretsProvider;
@@ -30,7 +30,7 @@ fn peak() -> usize {
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn ten_thousand_secrets_are_listed_in_bounded_memory() {
     let admin = Admin::new().await;
-    let annotations = HashMap::from([("note".to_owned(), "x".repeat(ANNOTATED))]);
+    let annotations = BTreeMap::from([("note".to_owned(), "x".repeat(ANNOTATED))]);
     let config = admin.config().await.with_default_annotations(annotations);
     let provider = KubernetesSecretsProvider::new(config).unwrap();
     let ids: Vec<_> = (0..SECRETS).map(|number| id(&format!("key-{number}"))).collect();

@@ -15,8 +15,8 @@ use cred_core::{
     ConfigError, CredentialFilter, CredentialId, CredentialPath, Limits, Operation, PathRef, Revision,
     ScopeId, StorageError, StorageErrorKind,
 };
+use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::FileNames;
-use cred_provider_kit::{CredentialFile, limits};
 use sha2::{Digest, Sha256};
 
 use self::anchored::Anchored;
@@ -126,8 +126,7 @@ impl Client {
         deadline: Deadline,
     ) -> Result<Revision, WriteError> {
         deadline.check()?;
-        let bytes = file.encode()?;
-        limits::check(limits, &bytes, &file.metadata)?;
+        let bytes = file.encode_within(limits)?;
 
         let base = self.base()?;
         base.anchor(&self.anchored)?;

@@ -9,7 +9,7 @@ use cred_core::{
     CredentialPath, Description, EncryptedData, Operation, PathRef, ProviderConfig, Revision, SoftDelete,
     StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Stored, Target, async_trait,
 };
-use cred_provider_kit::{CredentialFile, limits};
+use cred_provider_kit::CredentialFile;
 
 use crate::MemoryStorageConfig;
 use crate::state::{Entry, State};
@@ -84,10 +84,7 @@ impl MemoryStorageProvider {
 
     /// The payload of a credential that fits the limits.
     fn encode(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<Arc<[u8]>, StorageError> {
-        let file = CredentialFile::new(data, metadata);
-        let payload = file.encode()?;
-        limits::check(&self.description.limits, &payload, &file.metadata)?;
-        Ok(payload.into())
+        Ok(CredentialFile::new(data, metadata).encode_within(&self.description.limits)?.into())
     }
 
     /// The paths of those entries that the filter admits.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig, SecretString};
+use cred_provider_kit::naming::{Case, Names, Rules};
 
 /// How a [`RedisProvider`](crate::RedisProvider) reaches its server. Its `Debug` does not print the password.
 #[derive(Debug, Clone)]
@@ -11,7 +12,7 @@ pub struct RedisConfig {
     pub address: String,
     /// `None`, the default: the server asks for none.
     pub password: Option<SecretString>,
-    /// What every key begins with, at least one of `A-Z a-z 0-9 : . _ / -`. Default: `cred:`.
+    /// What every key begins with, of `A-Z a-z 0-9 : . _ / - %`. Default: `cred:`.
     pub prefix: String,
     /// For one request, doubled for writes. Default: 1 s.
     pub timeout: Duration,
@@ -34,21 +35,24 @@ impl Default for RedisConfig {
     }
 }
 
+impl RedisConfig {
+    /// A key is any bytes and case counts: a path is its own name, and nothing in it means anything in the patterns of SCAN.
+    pub(crate) fn names(&self) -> Result<Names, ConfigError> {
+        let rules = Rules::custom(self.provider_name(), Case::Kept, "_-.:/", '%')?;
+        Names::new(rules, "prefix", self.prefix.as_str())
+    }
+}
+
 impl ProviderConfig for RedisConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
-        // None of these means anything in the patterns of SCAN.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._/-".contains(&byte);
-        if self.prefix.is_empty() || !self.prefix.bytes().all(plain) {
-            return wrong("prefix", "must be one or more of A-Z a-z 0-9 : . _ / -");
-        }
         if self.timeout.is_zero() || self.operation_timeout < self.timeout {
             return wrong("operation_timeout", "is shorter than `timeout`, or both are zero; give it more");
         }
         if self.max_payload_len == 0 {
             return wrong("max_payload_len", "is 0, which nothing fits; set at least one byte");
         }
-        Ok(())
+        self.names().map(drop)
     }
 
     fn provider_name(&self) -> &'static str {

@@ -10,7 +10,7 @@ use cred_core::{
     CredentialPath, Description, EncryptedData, Limits, Operation, PathRef, ProviderConfig, Revision,
     StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Stored, async_trait,
 };
-use cred_provider_kit::{CredentialFile, Executor, Wire, limits};
+use cred_provider_kit::{CredentialFile, Executor, Wire, naming::Names};
 
 use crate::{RedisConfig, client::Client};
 
@@ -23,7 +23,7 @@ pub struct RedisProvider {
     description: Description,
     executor: Executor,
     client: Client,
-    prefix: String,
+    names: Names,
 }
 
 impl RedisProvider {
@@ -40,18 +40,17 @@ impl RedisProvider {
                 .with_batch(BATCH),
             executor: Executor::new(name, config.timeout, config.operation_timeout),
             client: Client::new(&config)?,
-            prefix: config.prefix,
+            names: config.names()?,
         })
     }
 
-    /// Keys are any bytes, and case counts: the path is its own name.
     fn key(&self, path: PathRef<'_>) -> String {
-        format!("{}{path}", self.prefix)
+        self.names.encode(path).text
     }
 
     /// Where the key is one of ours.
     fn path(&self, key: &[u8]) -> Option<CredentialPath> {
-        std::str::from_utf8(key).ok()?.strip_prefix(&self.prefix)?.parse().ok()
+        self.names.decode(std::str::from_utf8(key).ok()?).exact()
     }
 
     /// The envelope, if it fits, and a revision that no other write has.
@@ -60,9 +59,7 @@ impl RedisProvider {
         data: EncryptedData,
         metadata: CredentialMetadata,
     ) -> Result<(Vec<u8>, String), StorageError> {
-        let file = CredentialFile::new(data, metadata);
-        let envelope = file.encode()?;
-        limits::check(&self.description.limits, &envelope, &file.metadata)?;
+        let envelope = CredentialFile::new(data, metadata).encode_within(&self.description.limits)?;
         Ok((envelope, format!("{:032x}", fastrand::u128(..))))
     }
 
@@ -73,17 +70,13 @@ impl RedisProvider {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        let scope = ctx.scope_id.as_ref();
-        let below = &scope.map_or_else(|| self.prefix.clone(), |scope| format!("{}{scope}/", self.prefix));
+        let below = &self.names.scope_prefix(ctx.scope_id.as_ref());
         let work = async |wire: &mut Wire<'_>| {
-            let (mut found, mut cursor) = (BTreeSet::new(), 0);
-            loop {
-                let (next, keys) = wire.read(|_| self.client.scan(cursor, below)).await?;
+            let (mut found, mut cursor) = (BTreeSet::new(), Some(0));
+            while let Some(begin) = cursor {
+                let (next, keys) = wire.read(|_| self.client.scan(begin, below)).await?;
                 found.extend(keys);
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
+                cursor = (next != 0).then_some(next);
             }
             let paths = found.iter().filter_map(|key| self.path(key)).collect();
             match filter.filter(|filter| !filter.is_empty()) {
@@ -252,6 +245,6 @@ impl CompareAndSet for RedisProvider {
 /// Neither what is stored nor the password.
 impl fmt::Debug for RedisProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisProvider").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisProvider").field("prefix", &self.names.prefix()).finish_non_exhaustive()
     }
 }

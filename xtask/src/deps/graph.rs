@@ -11,7 +11,7 @@ use crate::{cargo, workspace};
 type RustVersion = (u64, u64, u64);
 
 /// A package's name and version.
-type Key = (String, String);
+pub(super) type Key = (String, String);
 
 pub(super) struct Graph {
     pub(super) crates: Vec<Crate>,
@@ -47,7 +47,7 @@ pub(super) struct Dependency {
 }
 
 /// One platform for the weights, so that they are the same wherever they are measured.
-const MEASURED_ON: &str = "x86_64-unknown-linux-gnu";
+pub(super) const MEASURED_ON: &str = "x86_64-unknown-linux-gnu";
 
 impl Graph {
     pub(super) fn read() -> Result<Self> {
@@ -80,11 +80,11 @@ impl Graph {
 }
 
 /// `cargo metadata` gives the features that the whole workspace asks for together; `cargo tree` gives those
-/// that a user of this one crate gets.
-fn tree(package: &Package, choice: &[&str]) -> Result<BTreeSet<Key>> {
-    let mut command = cargo::cargo(["tree", "--edges", "normal", "--prefix", "none"]);
-    command.args(["--format", "{p}", "--package", &package.name]).args(choice);
-    let mut keys = keys(&cargo::output(command.current_dir(workspace::root()))?);
+/// that a user of this one package gets. `choice` says which of its features are on, for which platform.
+pub(super) fn tree(package: &Package, choice: &[&str]) -> Result<BTreeSet<Key>> {
+    let mut command = cargo::cargo(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
+    command.args(["--format", "{p}", "--manifest-path", package.manifest_path.as_str()]).args(choice);
+    let mut keys = keys(&cargo::output(&mut command)?);
     keys.remove(&key(package));
     Ok(keys)
 }

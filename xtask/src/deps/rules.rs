@@ -83,7 +83,7 @@ const RULES: &[Rule] = &[
         default_without: &[],
         budget: 28,
     },
-    // For tests alone, and not published.
+    // For tests alone.
     Rule {
         name: "cred-fault-proxy",
         arrows: &["cred-core"],
@@ -92,6 +92,7 @@ const RULES: &[Rule] = &[
         default_without: &[],
         budget: 48,
     },
+    // For tests alone, and not published.
     Rule {
         name: "cred-keyvault-double",
         arrows: &[],
@@ -173,6 +174,26 @@ const RULES: &[Rule] = &[
         default_without: NO_CLOUD,
         budget: 305,
     },
+];
+
+/// A program on one backend, as somebody else would write it: `examples/downstream/NAME`, and beside a remote one
+/// `examples/downstream/bare-NAME`, which does the same on the SDK alone.
+pub(super) struct Sample {
+    /// That of the backend: it uses `cred-store-NAME`.
+    pub(super) name: &'static str,
+    /// Families of packages by which the backend's SDK is known; none: the backend has no SDK, and so no bare program.
+    pub(super) sdk: &'static [&'static str],
+    /// At most so many other packages, as a [`Rule`]'s.
+    pub(super) budget: usize,
+}
+
+pub(super) const SAMPLES: &[Sample] = &[
+    Sample { name: "local", sdk: &[], budget: 80 },
+    Sample { name: "vault", sdk: &["vaultrs", "rustify"], budget: 160 },
+    // Not `aws`: aws-lc-rs is everybody's cryptography for TLS.
+    Sample { name: "aws", sdk: &["aws-config", "aws-sdk", "aws-smithy"], budget: 182 },
+    Sample { name: "azure", sdk: &["azure", "typespec"], budget: 168 },
+    Sample { name: "k8s", sdk: &["kube", "k8s-openapi"], budget: 150 },
 ];
 
 /// A store knows the contract and the kit: never another store, the manager or how things are sealed.

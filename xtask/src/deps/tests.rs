@@ -83,7 +83,9 @@ fn a_second_version_of_a_stack_is_found() {
 
 #[test]
 fn a_clouds_sdk_in_the_programs_default_is_found() {
-    for (package, found) in [("aws-config", true), ("vaultrs", true), ("rustls", true), ("tokio", false)] {
+    for (package, found) in
+        [("aws-config", true), ("azure_core", true), ("vaultrs", true), ("rustls", true), ("tokio", false)]
+    {
         let message = with(|one| {
             one.name = "cred-cli".to_owned();
             one.direct.clear();

@@ -16,6 +16,9 @@ const WITHOUT: [(&str, &str, &str); 3] = [
 const SETTINGS: [(&str, &str); 3] =
     [("package", "description"), ("package", "rust-version"), ("lints", "workspace")];
 
+/// What has a README's examples compiled with the doc tests.
+const INCLUDED: &str = "#[doc = include_str!(\"../README.md\")]";
+
 pub(super) fn stores_have_the_same_rooms(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for folder in tree.crates() {
@@ -66,6 +69,32 @@ pub(super) fn readmes_exist(tree: &Tree) -> Vec<Finding> {
     folders
         .map(|folder| Finding::file(folder, "no README.md, which is the crate's page on a registry"))
         .collect()
+}
+
+/// An example that no test compiles is wrong one day, and it is the first thing that a user copies.
+pub(super) fn readmes_are_compiled(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for folder in tree.crates() {
+        let lib = format!("{folder}/src/lib.rs");
+        let (Some(text), Some(readme)) = (tree.text(&lib), tree.text(&format!("{folder}/README.md"))) else {
+            continue; // a program, whose README has commands; or no README, which is another finding
+        };
+        if !text.lines().any(|line| line.trim() == INCLUDED) {
+            let message =
+                format!("no `{INCLUDED}` under `#[cfg(doctest)]`: the README's examples are not compiled");
+            findings.push(Finding::file(&lib, message));
+        }
+        let published = !tree
+            .text(&format!("{folder}/Cargo.toml"))
+            .is_some_and(|manifest| manifest.lines().any(|line| line.trim() == "publish = false"));
+        if published && !readme.lines().any(|line| line.starts_with("```rust")) {
+            findings.push(Finding::file(
+                &format!("{folder}/README.md"),
+                "no example in Rust: show the first use",
+            ));
+        }
+    }
+    findings
 }
 
 fn sets(manifest: &str, section: &str, key: &str) -> bool {
@@ -143,5 +172,24 @@ mod tests {
     fn a_missing_readme_is_found() {
         assert_eq!(readmes_exist(&Tree::of(&[("crates/a/Cargo.toml", "")])).len(), 1);
         assert_eq!(readmes_exist(&Tree::of(&[("crates/a/README.md", "")])), []);
+    }
+
+    #[test]
+    fn a_readme_that_nothing_compiles_is_found() {
+        let found = |lib: &str, readme: &str, manifest: &str| {
+            let tree = Tree::of(&[
+                ("crates/a/src/lib.rs", lib),
+                ("crates/a/README.md", readme),
+                ("crates/a/Cargo.toml", manifest),
+            ]);
+            readmes_are_compiled(&tree).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let lib = format!("//! A.\n#[cfg(doctest)]\n{INCLUDED}\nstruct Readme;\n");
+        let example = "# a\n\n```rust,no_run\nlet a = 1;\n```\n";
+        assert_eq!(found(&lib, example, MANIFEST), "");
+        assert!(found("//! A.\n", example, MANIFEST).starts_with("crates/a/src/lib.rs: no `#[doc"));
+        assert!(found(&lib, "# a\n", MANIFEST).starts_with("crates/a/README.md: no example"));
+        assert_eq!(found(&lib, "# a\n", "[package]\npublish = false\n"), "");
+        assert_eq!(readmes_are_compiled(&Tree::of(&[("crates/a/README.md", "")])), []);
     }
 }

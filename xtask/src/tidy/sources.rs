@@ -8,6 +8,10 @@ pub(super) const AIM: usize = 300;
 const LIMIT: usize = 600;
 /// What `lib.rs` may hold beside its docs.
 const LIB_LIMIT: usize = 80;
+/// A whole provider as somebody else would write it, its tests apart ...
+const EXAMPLE: &str = "examples/provider-redis/src/";
+/// ... in fewer lines of code than this.
+const EXAMPLE_LIMIT: usize = 400;
 /// Names that say nothing, so that anything ends up there.
 const FORBIDDEN: [&str; 7] = ["utils", "util", "helpers", "helper", "misc", "common", "manager2"];
 
@@ -59,6 +63,20 @@ pub(super) fn long_files(tree: &Tree) -> Vec<(usize, &str)> {
     let mut long: Vec<_> = lines.filter(|(lines, _)| (AIM + 1..=LIMIT).contains(lines)).collect();
     long.sort_by(|a, b| b.cmp(a));
     long
+}
+
+/// What a provider costs its author is a promise of `docs/writing-a-provider.md`.
+pub(super) fn the_example_is_small(tree: &Tree) -> Vec<Finding> {
+    let sources = tree.rust().filter(|(path, _)| path.starts_with(EXAMPLE));
+    let lines: usize = sources.map(|(_, text)| text.lines().filter(|line| is_code(line)).count()).sum();
+    let message = || format!("{lines} lines of code; a whole provider stays under {EXAMPLE_LIMIT}");
+    if lines < EXAMPLE_LIMIT { Vec::new() } else { vec![Finding::file(EXAMPLE, message())] }
+}
+
+/// Neither blank nor a comment alone.
+fn is_code(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with("//")
 }
 
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -121,5 +139,14 @@ mod tests {
         assert_eq!(found(files_are_short, path, &"\n".repeat(600)), 0);
         let lines = |count: usize| long_files(&Tree::of(&[(path, &"\n".repeat(count))])).len();
         assert_eq!([lines(300), lines(301), lines(600), lines(601)], [0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn an_example_that_grew_is_found() {
+        let path = "examples/provider-redis/src/lib.rs";
+        let text = |lines: usize| "// why\n\n    //! what\nlet a = 1; // and this\n".repeat(lines);
+        assert_eq!(found(the_example_is_small, path, &text(400)), 1);
+        assert_eq!(found(the_example_is_small, path, &text(399)), 0);
+        assert_eq!(found(the_example_is_small, "examples/provider-redis/tests/a.rs", &text(400)), 0);
     }
 }

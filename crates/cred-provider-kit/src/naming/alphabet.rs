@@ -7,7 +7,7 @@ use super::digest;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alphabet {
     /// Bytes that stand for themselves.
-    pub(super) plain: fn(u8) -> bool,
+    pub(super) plain: Plain,
     /// Bytes that have a code of their own.
     pub(super) codes: &'static [(u8, &'static str)],
     /// Switches between lower and upper case; `None`: letters stand for themselves.
@@ -18,6 +18,31 @@ pub(super) struct Alphabet {
     pub(super) hashed: &'static str,
 }
 
+/// A set of ASCII bytes: a bit for each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain(u128);
+
+impl Plain {
+    pub(super) const LOWER_AND_DIGITS: Self = Self(0).and(b"abcdefghijklmnopqrstuvwxyz0123456789");
+    pub(super) const ALPHANUMERIC: Self = Self::LOWER_AND_DIGITS.and(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+    /// With these besides. What is not ASCII stays out.
+    pub(super) const fn and(self, bytes: &[u8]) -> Self {
+        let (mut set, mut rest) = (self.0, bytes);
+        while let [byte, after @ ..] = rest {
+            if byte.is_ascii() {
+                set |= 1 << *byte;
+            }
+            rest = after;
+        }
+        Self(set)
+    }
+
+    pub(super) const fn has(self, byte: u8) -> bool {
+        byte.is_ascii() && (self.0 >> byte) & 1 == 1
+    }
+}
+
 impl Alphabet {
     /// Writes a text. The byte at a position that is `refused` is written in hexadecimal.
     pub(super) fn encode(&self, text: &str, refused: impl Fn(usize) -> bool) -> String {
@@ -26,16 +51,16 @@ impl Alphabet {
         for (at, byte) in text.bytes().enumerate() {
             if refused(at) {
                 self.push_hex(byte, &mut written);
-            } else if let Some((_, code)) = self.codes.iter().find(|(coded, _)| *coded == byte) {
-                written.push_str(code);
             } else if let Some(shift) = self.shift.filter(|_| byte.is_ascii_alphabetic()) {
                 if byte.is_ascii_uppercase() != upper {
                     upper = !upper;
                     written.push_str(shift);
                 }
                 written.push(char::from(byte.to_ascii_lowercase()));
-            } else if (self.plain)(byte) {
+            } else if self.plain.has(byte) {
                 written.push(char::from(byte));
+            } else if let Some((_, code)) = self.codes.iter().find(|(coded, _)| *coded == byte) {
+                written.push_str(code);
             } else {
                 self.push_hex(byte, &mut written);
             }
@@ -61,7 +86,7 @@ impl Alphabet {
                 text.push(char::from(byte));
                 rest = after;
             } else {
-                let byte = u8::try_from(first).ok().filter(|byte| (self.plain)(*byte))?;
+                let byte = u8::try_from(first).ok().filter(|byte| self.plain.has(*byte))?;
                 text.push(char::from(if upper { byte.to_ascii_uppercase() } else { byte }));
                 rest = rest.get(1..)?;
             }

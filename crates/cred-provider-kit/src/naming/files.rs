@@ -2,7 +2,7 @@
 
 use cred_core::{ConfigError, CredentialId, PathRef, ScopeId};
 
-use super::alphabet::Alphabet;
+use super::alphabet::{Alphabet, Plain};
 use super::{Decoded, PhysicalName, digest};
 
 /// NAME_MAX of the common file systems, and the longest component on Windows.
@@ -14,7 +14,7 @@ const DEVICES: [&[u8]; 4] = [b"aux", b"con", b"nul", b"prn"];
 
 /// Letters of lower case, digits, `_`, `-` and `.`: the same on file systems that ignore case, and on Windows.
 const COMPONENT: Alphabet = Alphabet {
-    plain: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte),
+    plain: Plain::LOWER_AND_DIGITS.and(b"_-."),
     codes: &[(b':', "=")],
     shift: Some("+"),
     hex: "%",

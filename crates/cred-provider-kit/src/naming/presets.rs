@@ -1,41 +1,7 @@
-//! The rules of the backends, each with its source.
+//! The rules of the backends that `cred` has, each with its source.
 
-use super::alphabet::Alphabet;
-use super::digest;
-
-/// How one backend's names are built: one of [`AWS`], [`AZURE`], [`VAULT`] and [`KUBERNETES`].
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// The backend in errors.
-    pub(super) backend: &'static str,
-    pub(super) alphabet: Alphabet,
-    /// Bytes of a name with its prefix; `None`: every path has room.
-    pub(super) max_len: Option<usize>,
-    /// Whether the backend takes two names that differ in case for one.
-    pub(super) ignores_case: bool,
-    /// Whether the byte of a text at a position must be written in hexadecimal behind this prefix: a matter of its place.
-    pub(super) refused: fn(prefix: &[u8], text: &[u8], at: usize) -> bool,
-    /// Whether a whole name is refused none the less, so that it is hashed.
-    pub(super) unusable: fn(&str) -> bool,
-    /// What is wrong with a prefix, continuing a sentence that begins with it.
-    prefix_problem: fn(&str) -> Option<&'static str>,
-}
-
-impl Rules {
-    pub(super) fn check_prefix(&self, prefix: &str) -> Result<(), String> {
-        if let Some(problem) = (self.prefix_problem)(prefix) {
-            return Err(problem.to_owned());
-        }
-        let hashed = self.alphabet.hashed.len() + digest::LEN;
-        match self.max_len.map(|limit| limit.saturating_sub(hashed)) {
-            Some(limit) if prefix.len() > limit => {
-                let length = prefix.len();
-                Err(format!("is {length} bytes long and leaves no room for names; use at most {limit}"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use super::alphabet::{Alphabet, Plain};
+use super::rules::Rules;
 
 /// AWS Secrets Manager: 512 characters of `A-Za-z0-9/_+=.@-`, case-sensitive, not ending with a hyphen and six characters
 /// ([CreateSecret](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html): they look like
@@ -43,7 +9,7 @@ impl Rules {
 pub const AWS: Rules = Rules {
     backend: "aws",
     alphabet: Alphabet {
-        plain: |byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte),
+        plain: Plain::ALPHANUMERIC.and(b"_-./"),
         codes: &[(b':', "=")],
         shift: None,
         hex: "@",
@@ -53,7 +19,7 @@ pub const AWS: Rules = Rules {
     ignores_case: false,
     refused: would_end_as_an_arn,
     unusable: ends_as_an_arn,
-    prefix_problem: |prefix| {
+    prefix_problem: |_, prefix| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
         (!prefix.bytes().all(allowed))
             .then_some("has a character that AWS refuses; use A-Z a-z 0-9 / _ + = . @ -")
@@ -89,7 +55,7 @@ pub const AZURE: Rules = Rules {
     ignores_case: true,
     refused: |_, _, _| false,
     unusable: |_| false,
-    prefix_problem: |prefix| {
+    prefix_problem: |_, prefix| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         (!prefix.bytes().all(allowed)).then_some("has a character that Azure refuses; use A-Z a-z 0-9 -")
     },
@@ -107,7 +73,7 @@ pub const KUBERNETES: Rules = Rules {
     // A hyphen is written with hyphens alone, which cannot end a name.
     refused: |_, text, at| at + 1 == text.len() && text.get(at) == Some(&b'-'),
     unusable: |_| false,
-    prefix_problem: |prefix| {
+    prefix_problem: |_, prefix| {
         const PROBLEM: &str = "begins no name in Kubernetes; use a-z 0-9 - and . and begin with a letter or digit, as in `app-`";
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let begins = |label: &str| label.starts_with(|first: char| first.is_ascii_alphanumeric());
@@ -127,7 +93,7 @@ pub const KUBERNETES: Rules = Rules {
 pub const VAULT: Rules = Rules {
     backend: "vault",
     alphabet: Alphabet {
-        plain: |byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte),
+        plain: Plain::ALPHANUMERIC.and(b"_-.:/"),
         codes: &[],
         shift: None,
         hex: "~",
@@ -137,7 +103,7 @@ pub const VAULT: Rules = Rules {
     ignores_case: false,
     refused: |_, _, _| false,
     unusable: |_| false,
-    prefix_problem: |prefix| {
+    prefix_problem: |_, prefix| {
         const PROBLEM: &str =
             "must be segments of A-Z a-z 0-9 _ - . joined by `/`, none of them empty, `.` or `..`";
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -150,7 +116,7 @@ pub const VAULT: Rules = Rules {
 
 /// For backends that have letters of one case, digits and the hyphen alone.
 const DASHED: Alphabet = Alphabet {
-    plain: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit(),
+    plain: Plain::LOWER_AND_DIGITS,
     codes: &[(b'-', "--"), (b'_', "-u"), (b':', "-c"), (b'/', "-s"), (b'.', "-p")],
     shift: Some("-k"),
     hex: "-x",

@@ -22,7 +22,11 @@ fn names(rules: Rules, prefix: &str) -> Names {
     Names::new(rules, "secret_prefix", prefix).unwrap()
 }
 
-fn backends() -> [Backend; 7] {
+fn custom(case: Case, punctuation: &str, mark: char) -> Rules {
+    Rules::custom("custom", case, punctuation, mark).unwrap()
+}
+
+fn backends() -> [Backend; 10] {
     let backend = |rules, prefix, takes| Backend { names: names(rules, prefix), takes, ignores_case: false };
     [
         backend(AWS, "nebula/credentials/", is_aws_name),
@@ -32,7 +36,26 @@ fn backends() -> [Backend; 7] {
         backend(VAULT, "nebula/credentials/", is_vault_path),
         backend(KUBERNETES, "nebula-cred-", is_dns_subdomain),
         backend(KUBERNETES, "a.b", is_dns_subdomain),
+        backend(custom(Case::Kept, "_-.:/", '%'), "cred:", is_any_path),
+        backend(custom(Case::Kept, ".-", '/').with_max_len(100), "", is_key),
+        Backend {
+            ignores_case: true,
+            ..backend(custom(Case::Ignored, "", '_').with_max_len(128), "cred_", is_table_name)
+        },
     ]
+}
+
+fn is_any_path(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.:/%".contains(c))
+}
+
+fn is_key(name: &str) -> bool {
+    (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "/.-".contains(c))
+}
+
+fn is_table_name(name: &str) -> bool {
+    let alphabet = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (1..=128).contains(&name.len()) && name.chars().all(alphabet) && !name.ends_with('_')
 }
 
 fn is_aws_name(name: &str) -> bool {
@@ -211,6 +234,35 @@ fn a_prefix_is_what_the_backend_takes_and_leaves_room() {
     for extension in ["", ".json", "json.", "a/b", "a b", &"x".repeat(65)] {
         assert!(FileNames::new("file_extension", extension).is_err(), "{extension}");
     }
+}
+
+#[test]
+fn rules_by_which_two_paths_could_share_a_name_are_refused() {
+    let problem = |punctuation: &str, mark: char| {
+        let refused = Rules::custom("tables", Case::Kept, punctuation, mark);
+        refused.err().map(|error| error.to_string())
+    };
+    for mark in ['a', 'K', '0', ' ', '\n', '*', 'é'] {
+        let error = problem("_-", mark).unwrap();
+        assert!(error.starts_with("the tables configuration is invalid: `mark` must be one of"), "{error}");
+    }
+    assert!(problem("_-", '-').is_some_and(|error| error.contains("two paths could share a name")));
+    for punctuation in ["a", "0", " ", "\u{7f}", "é"] {
+        assert!(
+            problem(punctuation, '-').is_some_and(|error| error.contains("`punctuation`")),
+            "{punctuation}"
+        );
+    }
+    assert_eq!(problem("*?()", '-'), None);
+}
+
+#[test]
+fn names_have_room_for_a_hashed_one_or_are_refused() {
+    let ok = |max_len, prefix: &str| {
+        Names::new(custom(Case::Kept, "", '-').with_max_len(max_len), "prefix", prefix).is_ok()
+    };
+    assert!(ok(54, "") && !ok(53, "") && !ok(0, ""));
+    assert!(ok(55, "p") && !ok(55, "pp") && !ok(99, "a_"));
 }
 
 fn any_text(alphabet: &'static str, most: usize) -> impl Strategy<Value = String> {

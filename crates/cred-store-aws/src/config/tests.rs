@@ -100,7 +100,7 @@ fn a_backend_without_lag_is_consistent_at_once() {
 fn a_file_names_everything_and_misspells_nothing() {
     let read = |text: &str| serde_json::from_str::<AwsSecretsManagerConfig>(text);
     let config = read(
-        r#"{"region":"eu-central-1","timeout":"2s","recovery_window_days":null,"scheduled":"refuse",
+        r#"{"region":"eu-central-1","timeout":"2s","recovery_window_days":null,"over_deleted":"refuse",
             "default_tags":{"team":"payments"},"read_lag":"10s"}"#,
     )
     .unwrap();
@@ -108,11 +108,11 @@ fn a_file_names_everything_and_misspells_nothing() {
         .with_region("eu-central-1".to_owned())
         .with_timeout(Duration::from_secs(2))
         .with_recovery_window_days(None)
-        .with_scheduled(AwsScheduledMode::Refuse)
+        .with_over_deleted(AwsOverDeleted::Refuse)
         .with_default_tags(tags(&[("team", "payments")]))
         .with_read_lag(Duration::from_secs(10));
     assert_eq!(config, expected);
-    for wrong in [r#"{"regoin":"x"}"#, r#"{"timeout":5}"#, r#"{"scheduled":"purge"}"#] {
+    for wrong in [r#"{"regoin":"x"}"#, r#"{"timeout":5}"#, r#"{"over_deleted":"purge"}"#] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
 }

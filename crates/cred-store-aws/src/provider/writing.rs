@@ -6,7 +6,7 @@ use cred_core::{CredentialMetadata, EncryptedData, PathRef, StorageError, Storag
 use cred_provider_kit::{CredentialFile, Wire, limits, tags};
 
 use super::Inner;
-use crate::AwsScheduledMode;
+use crate::AwsOverDeleted;
 use crate::client::{Described, Write};
 use crate::error::is_about_state;
 
@@ -93,9 +93,9 @@ impl Inner {
         write: &Write,
         found: &Described,
     ) -> Option<Result<(), StorageError>> {
-        if self.config.scheduled == AwsScheduledMode::Refuse {
+        if self.config.over_deleted == AwsOverDeleted::Refuse {
             return Some(Err(StorageError::invalid_request(
-                "the secret of that name is scheduled for deletion; recover or purge it, or set `scheduled` to restore",
+                "the secret of that name is scheduled for deletion; recover or purge it, or set `over_deleted` to recover",
             )));
         }
         wire.hold_back(self.config.timeout.saturating_mul(3));

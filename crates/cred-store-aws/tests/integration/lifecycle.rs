@@ -1,7 +1,7 @@
 //! Secrets between their deletion and their end, and what others do to them.
 
 use cred_core::{CredentialContext, ScopeId, StorageErrorKind, StorageProvider};
-use cred_store_aws::AwsScheduledMode;
+use cred_store_aws::AwsOverDeleted;
 
 use crate::client::{id, sdk, value};
 use crate::server::{config, fresh, provider, server, store};
@@ -9,7 +9,7 @@ use crate::server::{config, fresh, provider, server, store};
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
 async fn a_store_over_a_scheduled_secret_refuses_where_that_is_configured() {
-    let provider = provider(config().with_scheduled(AwsScheduledMode::Refuse), server());
+    let provider = provider(config().with_over_deleted(AwsOverDeleted::Refuse), server());
     let ctx = CredentialContext::unscoped();
     store(&provider, "key", 1).await.unwrap();
     provider.delete(&id("key"), &ctx).await.unwrap();

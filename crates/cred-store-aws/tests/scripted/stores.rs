@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageProvider, Tags};
-use cred_store_aws::AwsScheduledMode;
+use cred_store_aws::AwsOverDeleted;
 use serde_json::json;
 
 use crate::client::{id, value};
@@ -77,7 +77,7 @@ async fn a_scheduled_secret_is_restored_and_written() {
 
 #[tokio::test]
 async fn a_scheduled_secret_is_left_alone_where_that_is_configured() {
-    let config = config().with_scheduled(AwsScheduledMode::Refuse);
+    let config = config().with_over_deleted(AwsOverDeleted::Refuse);
     let aws = Aws::with(config, |call| match call.action {
         "DescribeSecret" => described("old", true),
         _ => scheduled(),

@@ -6,14 +6,14 @@ fn good() -> KubernetesSecretsConfig {
     KubernetesSecretsConfig::default()
 }
 
-fn map(key: &str, value: &str) -> HashMap<String, String> {
-    HashMap::from([(key.to_owned(), value.to_owned())])
+fn map(key: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
 }
 
 #[test]
 fn each_wrong_field_is_named() {
     assert!(good().check().is_ok());
-    let many: HashMap<_, _> = (0..65).map(|number| (format!("k{number}"), String::new())).collect();
+    let many: BTreeMap<_, _> = (0..65).map(|number| (format!("k{number}"), String::new())).collect();
     for (wrong, field) in [
         (good().with_namespace(""), "namespace"),
         (good().with_namespace("a/b"), "namespace"),
@@ -56,7 +56,7 @@ fn what_is_meant_is_taken() {
         good().with_secret_prefix("p".repeat(63)),
         good().with_secret_prefix("team.app-"),
         good().with_default_labels(map("app.kubernetes.io/name", "")),
-        good().with_default_labels(HashMap::new()),
+        good().with_default_labels(BTreeMap::new()),
         good().with_default_annotations(map("example.com/a", "any text: {}\u{e9}\n")),
     ] {
         assert!(right.check().is_ok(), "{right:?}");

@@ -1,6 +1,6 @@
 //! Secrets of others in the same namespace, and others' hands on ours.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use cred_core::{CredentialFilter, StorageErrorKind, StorageProvider};
 use cred_store_k8s::KubernetesSecretsProvider;
@@ -92,7 +92,7 @@ async fn a_prefix_that_begins_another_is_another_store() {
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn what_others_have_added_to_a_secret_of_ours_stays() {
     let admin = Admin::new().await;
-    let annotations = HashMap::from([("team".to_owned(), "a".to_owned())]);
+    let annotations = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
     let config = admin.config().await.with_default_annotations(annotations);
     let namespace = config.namespace.clone();
     let provider = KubernetesSecretsProvider::new(config).unwrap();

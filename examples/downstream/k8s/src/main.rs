@@ -1,0 +1,28 @@
+//! Keeps a credential in the Secrets of Kubernetes, sealed.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use cred_core::{Credential, field};
+use cred_manager::CredentialManager;
+use cred_manager::crypto::KeyRing;
+use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let config = KubernetesSecretsConfig::default().with_secret_prefix("downstream-");
+    let storage = KubernetesSecretsProvider::new(config)?;
+    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
+    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+
+    let id = "stripe-api-key".parse()?;
+    manager.store(&id, Credential::api_key("sk_live_example")).await?;
+    let found = manager.retrieve(&id).await?.ok_or("it is gone")?;
+    println!("{id}: {} characters", found.expose_text(field::VALUE)?.len());
+    manager.shutdown().await?;
+    Ok(())
+}

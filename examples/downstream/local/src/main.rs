@@ -1,0 +1,31 @@
+//! Keeps a credential in local files, sealed: `cargo run --package local -- FOLDER`.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cred_core::{Credential, field};
+use cred_manager::CredentialManager;
+use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("say in which folder")?);
+    let key = folder.join("main.key"); // in production elsewhere than what it seals
+    if !key.exists() {
+        std::fs::create_dir_all(&folder)?;
+        SealingKey::create_file(&key)?;
+    }
+    let config = LocalStorageConfig::default().with_base_path(folder.join("credentials"));
+    let storage = LocalStorageProvider::new(config)?;
+    let keys = KeyRing::from_key_file("main".parse()?, &key)?;
+    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+
+    let id = "stripe-api-key".parse()?;
+    manager.store(&id, Credential::api_key("sk_live_example")).await?;
+    let found = manager.retrieve(&id).await?.ok_or("it is gone")?;
+    println!("{id}: {} characters", found.expose_text(field::VALUE)?.len());
+    manager.shutdown().await?;
+    Ok(())
+}
