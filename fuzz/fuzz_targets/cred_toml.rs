@@ -4,14 +4,13 @@
 #![no_main]
 #![allow(dead_code, reason = "of the program's modules only those that read are used")]
 
-#[path = "../../crates/cred-cli/src/backend.rs"]
-mod backend;
-#[path = "../../crates/cred-cli/src/config.rs"]
-mod config;
-#[path = "../../crates/cred-cli/src/failure.rs"]
-mod failure;
-#[path = "../../crates/cred-cli/src/terminal.rs"]
-mod terminal;
+#[path = "../../crates/cred-cli/src"]
+mod program {
+    pub(crate) mod backend;
+    pub(crate) mod config;
+    pub(crate) mod failure;
+    pub(crate) mod terminal;
+}
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +20,7 @@ use cred_fuzz::{CANARY, silent_text};
 use libfuzzer_sys::fuzz_target;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
+use crate::program::{backend, config, failure, terminal};
 use crate::config::Config;
 use crate::failure::Failure;
 

@@ -4,23 +4,21 @@
 #![no_main]
 #![allow(dead_code, reason = "of the program's modules only those that read are used")]
 
-#[path = "../../crates/cred-cli/src/dotenv.rs"]
-mod dotenv;
-#[path = "../../crates/cred-cli/src/failure.rs"]
-mod failure;
-#[path = "../../crates/cred-cli/src/input.rs"]
-mod input;
-#[path = "../../crates/cred-cli/src/moment.rs"]
-mod moment;
-#[path = "../../crates/cred-cli/src/record.rs"]
-mod record;
-#[path = "../../crates/cred-cli/src/terminal.rs"]
-mod terminal;
+#[path = "../../crates/cred-cli/src"]
+mod program {
+    pub(crate) mod dotenv;
+    pub(crate) mod failure;
+    pub(crate) mod input;
+    pub(crate) mod moment;
+    pub(crate) mod record;
+    pub(crate) mod terminal;
+}
 
 use cred_core::{RotationPolicy, Timestamp, Zeroizing};
 use cred_fuzz::{planted, silent_text};
 use libfuzzer_sys::fuzz_target;
 
+use crate::program::{dotenv, failure, input, moment, record, terminal};
 use crate::failure::Failure;
 use crate::record::Shown;
 

@@ -94,15 +94,15 @@ impl Backend {
     ) -> Self {
         let script = Script::default();
         let runtime = runtime();
-        let (address, provider) = runtime.block_on(async {
+        let address = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             tokio::spawn(serve(listener, script.clone(), beside));
-            (address, provider)
+            address
         });
-        let _guard = runtime.enter();
+        let guard = runtime.enter();
         let provider = provider(address);
-        drop(_guard);
+        drop(guard);
         Self { runtime, script, provider, token, named }
     }
 
