@@ -15,13 +15,18 @@ use crate::guard::guarded;
 /// scripts that watch them (ring's does) run again whenever a person and a chore take turns.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    forget_xtask(&mut command);
+    command.args(args);
+    command
+}
+
+/// The same for a program that runs cargo itself.
+pub(crate) fn forget_xtask(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(describes_xtask) {
             command.env_remove(name);
         }
     }
-    command.args(args);
-    command
 }
 
 /// Runs to the end, output shown as it comes; anything but success is an error.

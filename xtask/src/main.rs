@@ -11,6 +11,7 @@ mod deps;
 mod docs;
 mod features;
 mod fire;
+mod fuzz;
 mod guard;
 mod integration;
 mod lint;
@@ -19,6 +20,7 @@ mod package;
 mod quickstart;
 mod semver;
 mod servers;
+mod soak;
 mod table;
 mod test;
 mod tidy;
@@ -54,6 +56,10 @@ enum Chore {
     TestIntegration(integration::Options),
     /// Local files under fire, at full size: kills, lost power, injected errors, eight processes; takes minutes
     Fire,
+    /// Fuzz targets for every decoder, on a nightly toolchain; ends with a table of executions, coverage and crashes
+    Fuzz(fuzz::Options),
+    /// The manager under everything at once for an hour: nothing acknowledged is lost, and nothing grows
+    Soak(soak::Options),
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
     /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
@@ -104,6 +110,8 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Ci { allow_missing } => return ci::run(&allow_missing),
         Chore::Test { crates } => return test::run(&crates),
         Chore::Fire => return fire::run(),
+        Chore::Fuzz(options) => return fuzz::run(&options),
+        Chore::Soak(options) => return soak::run(&options),
         Chore::TestIntegration(options) => return integration::run(&options),
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),

@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::{cache, cargo};
 
 const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 const CARGO_SEMVER_CHECKS: Tool = Tool { name: "cargo-semver-checks", version: "0.51.0" };
 
 pub(crate) fn run() -> Result<()> {
@@ -19,6 +20,11 @@ pub(crate) fn run() -> Result<()> {
 /// `cargo deny`, installed first where it is missing.
 pub(crate) fn cargo_deny() -> Result<Command> {
     Ok(Command::new(CARGO_DENY.installed()?))
+}
+
+/// `cargo fuzz`, installed first where it is missing: only where somebody fuzzes.
+pub(crate) fn cargo_fuzz() -> Result<Command> {
+    Ok(Command::new(CARGO_FUZZ.installed()?))
 }
 
 /// `cargo semver-checks`, installed first where it is missing: only where there is a tag to compare with.

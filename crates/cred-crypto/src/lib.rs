@@ -87,6 +87,9 @@
 //! dump. Turn both off where that matters.
 
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inner;
 mod kdf;
 mod key;

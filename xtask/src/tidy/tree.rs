@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Build output and git's own files: not ours to judge.
-const SKIPPED: [&str; 2] = ["target", ".git"];
+/// Build output, git's own files, and what fuzzers found: not ours to judge.
+const SKIPPED: [&str; 4] = ["target", ".git", "corpus", "artifacts"];
 
 /// Paths from the root, with `/`, and the text of each file. A file that is not text has an empty one.
 pub(super) struct Tree(BTreeMap<String, String>);

@@ -1,0 +1,98 @@
+//! What `cred import` reads, .env files and JSON: what was read is written and read again, and what is refused is not repeated.
+//!
+//! cred-cli is a program, so that its modules are compiled into this target.
+#![no_main]
+#![allow(dead_code, reason = "of the program's modules only those that read are used")]
+
+#[path = "../../crates/cred-cli/src"]
+mod program {
+    pub(crate) mod dotenv;
+    pub(crate) mod failure;
+    pub(crate) mod input;
+    pub(crate) mod moment;
+    pub(crate) mod record;
+    pub(crate) mod terminal;
+}
+
+use cred_core::{RotationPolicy, Timestamp, Zeroizing};
+use cred_fuzz::{planted, silent_text};
+use libfuzzer_sys::fuzz_target;
+
+use crate::program::{dotenv, failure, input, moment, record, terminal};
+use crate::failure::Failure;
+use crate::record::Shown;
+
+fuzz_target!(|input: &[u8]| {
+    for bytes in [input, &planted(input)] {
+        variables(bytes);
+        records(bytes);
+    }
+    if let Some((number, _)) = input.split_first_chunk() {
+        policies(u64::from_be_bytes(*number));
+    }
+});
+
+/// What any backend may hold is shown, and read again where the calendar has room for it.
+fn policies(number: u64) {
+    /// The last moment of the year 9999.
+    const LAST: u64 = 253_402_300_799_999;
+    let at = Timestamp::from_unix_millis(number);
+    assert!(moment::at(&moment::shown(at)).is_some());
+    for policy in [
+        RotationPolicy::Periodic { interval_ms: number },
+        RotationPolicy::BeforeExpiry { lead_ms: number },
+        RotationPolicy::At { at },
+        RotationPolicy::Manual,
+    ] {
+        let shown = moment::rotation_shown(policy).expect("a policy of this version");
+        let again = moment::rotation(&shown);
+        if number <= LAST {
+            assert_eq!(again, Ok(policy), "{shown}");
+        }
+    }
+}
+
+fn variables(bytes: &[u8]) {
+    let variables = match dotenv::read(bytes) {
+        Ok(variables) => variables,
+        Err(failure) => return unrepeated(&failure),
+    };
+    let mut text = Zeroizing::new(Vec::new());
+    for (name, value) in &variables {
+        let before = text.len();
+        dotenv::write(name, value, &mut text);
+        assert!(text.len() - before <= dotenv::len(name, value), "the buffer would have grown");
+    }
+    let again = dotenv::read(&text).expect("what was written");
+    assert!(again == variables, "{again:?} is not {variables:?}");
+}
+
+fn records(bytes: &[u8]) {
+    if let Err(failure) = record::fields(bytes) {
+        unrepeated(&failure);
+    }
+    let records = match record::read(bytes) {
+        Ok(records) => records,
+        Err(failure) => return unrepeated(&failure),
+    };
+    let shown: Result<Vec<_>, _> = records.iter().map(|(path, credential)| Shown::of(path, credential)).collect();
+    let json = serde_json::to_vec(&shown.expect("what was read")).expect("JSON");
+    let again = record::read(&json).expect("what was printed");
+    assert_eq!(again.len(), records.len());
+    for ((path, credential), (path_again, credential_again)) in records.iter().zip(&again) {
+        assert!(path == path_again && credential.kind() == credential_again.kind());
+        assert!(credential.tags() == credential_again.tags());
+        let fields: Vec<_> = credential.field_names().collect();
+        assert!(credential_again.field_names().eq(fields.iter().copied()));
+        for field in fields {
+            let value = |credential: &cred_core::Credential| {
+                credential.expose_bytes(field.as_str()).expect("a field").to_vec()
+            };
+            assert!(value(credential) == value(credential_again), "{field:?} comes back as something else");
+        }
+    }
+}
+
+fn unrepeated(failure: &Failure) {
+    silent_text(&format!("{failure} {:?} {:?}", failure.hint_text(), failure.causes()));
+}
