@@ -6,10 +6,13 @@ use cred_core::{RotationPolicy, Timestamp};
 
 /// A moment in UTC, to the second.
 pub(crate) fn shown(moment: Timestamp) -> String {
-    // The largest moment that the format has: `humantime` panics beyond the year 9999.
-    const LAST: u64 = 253_402_300_799_000;
-    let cut = Timestamp::from_unix_millis(moment.as_unix_millis().min(LAST));
-    humantime::format_rfc3339_seconds(SystemTime::from(cut)).to_string()
+    humantime::format_rfc3339_seconds(on_the_calendar(moment)).to_string()
+}
+
+/// The moment, or the last one of the year 9999, beyond which `humantime` panics.
+fn on_the_calendar(moment: Timestamp) -> SystemTime {
+    const LAST: u64 = 253_402_300_799_999;
+    SystemTime::from(Timestamp::from_unix_millis(moment.as_unix_millis().min(LAST)))
 }
 
 /// `2027-01-31`, `2027-01-31T12:00:00Z`, or `30d` from now.
@@ -60,7 +63,7 @@ pub(crate) fn rotation_shown(policy: RotationPolicy) -> Option<String> {
         RotationPolicy::Periodic { interval_ms } => Some(format!("every:{}", length(interval_ms))),
         RotationPolicy::BeforeExpiry { lead_ms } => Some(format!("before-expiry:{}", length(lead_ms))),
         RotationPolicy::At { at } => {
-            let exact = humantime::format_rfc3339_millis(SystemTime::from(at));
+            let exact = humantime::format_rfc3339_millis(on_the_calendar(at));
             Some(format!("at:{exact}"))
         }
         RotationPolicy::Manual => Some("manual".to_owned()),
@@ -91,6 +94,12 @@ mod tests {
         for wrong in ["", "every", "every:", "every:9", "at:soon", "weekly", "manual:1d"] {
             assert!(rotation(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_rotation_beyond_the_calendar_is_shown_at_its_end() {
+        let policy = RotationPolicy::At { at: Timestamp::from_unix_millis(u64::MAX) };
+        assert_eq!(rotation_shown(policy).as_deref(), Some("at:9999-12-31T23:59:59.999Z"));
     }
 
     #[test]
