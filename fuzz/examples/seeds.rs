@@ -302,7 +302,7 @@ fn aws() -> Seeds {
         seed("filtered", script(&[(200, page), (200, values)])),
         seed("config", json!({
             "region": "eu-central-1", "secret_prefix": "nebula/credentials/", "timeout": "5s", "default_tags": {"team": "a"},
-            "recovery_window_days": 7, "scheduled": "restore", "read_lag": "0s", "list_lag": "5m",
+            "recovery_window_days": 7, "over_deleted": "recover", "read_lag": "0s", "list_lag": "5m",
         }).to_string()),
     ]
 }
