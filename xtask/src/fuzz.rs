@@ -55,10 +55,7 @@ fn targets() -> Result<BTreeMap<String, Vec<String>>> {
     Ok(targets.map(|target| (target.name.clone(), target.required_features.clone())).collect())
 }
 
-fn chosen(
-    mut all: BTreeMap<String, Vec<String>>,
-    names: &[String],
-) -> Result<BTreeMap<String, Vec<String>>> {
+fn chosen(mut all: BTreeMap<String, Vec<String>>, names: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
     if let Some(unknown) = names.iter().find(|name| !all.contains_key(*name)) {
         let known: Vec<_> = all.keys().map(String::as_str).collect();
         bail!("there is no fuzz target `{unknown}`; there are {}", known.join(", "));

@@ -46,8 +46,12 @@ mod tests {
 
     #[test]
     fn a_run_without_a_test_is_none() {
-        assert!(is_result_of_tests("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"));
-        assert!(!is_result_of_tests("test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out"));
+        assert!(is_result_of_tests(
+            "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"
+        ));
+        assert!(!is_result_of_tests(
+            "test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out"
+        ));
         assert!(!is_result_of_tests("running 1 test"));
     }
 }

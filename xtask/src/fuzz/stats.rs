@@ -22,7 +22,9 @@ impl Stats {
                 "peak_rss_mb" => self.peak_memory_mb = value,
                 _ => {}
             }
-        } else if let Some((count, rest)) = line.strip_prefix('#').and_then(|rest| rest.split_once(char::is_whitespace)) {
+        } else if let Some((count, rest)) =
+            line.strip_prefix('#').and_then(|rest| rest.split_once(char::is_whitespace))
+        {
             let mut words = rest.split_whitespace().skip_while(|word| *word != "cov:").skip(1);
             if let (Ok(count), Some(Ok(coverage))) = (count.parse(), words.next().map(str::parse)) {
                 // A run that crashes prints no statistics.
@@ -68,6 +70,9 @@ mod tests {
 
     #[test]
     fn other_lines_say_nothing() {
-        assert_eq!(read("# a heading\n#x cov: 1\nstat::more: 1\nstat::new_units_added: many\ncov: 7\n"), Stats::default());
+        assert_eq!(
+            read("# a heading\n#x cov: 1\nstat::more: 1\nstat::new_units_added: many\ncov: 7\n"),
+            Stats::default()
+        );
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Revision, StorageError, StorageErrorKind, StorageProvider, Stored, async_trait,
+    Description, EncryptedData, Revision, StorageError, StorageErrorKind, StorageProvider, Stored,
+    async_trait,
 };
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 use tokio::time::sleep;

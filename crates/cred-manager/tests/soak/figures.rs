@@ -17,7 +17,11 @@ impl Figures {
     pub(crate) async fn now() -> Self {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let metrics = tokio::runtime::Handle::current().metrics();
-        Self { resident_kib: resident_kib(), files: files(), tasks: metrics.num_alive_tasks().try_into().unwrap() }
+        Self {
+            resident_kib: resident_kib(),
+            files: files(),
+            tasks: metrics.num_alive_tasks().try_into().unwrap(),
+        }
     }
 }
 
@@ -43,8 +47,6 @@ fn files() -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Growth(Vec<Figures>);
 
-/// Lives in which caches, pools and the allocator find their size, of all.
-const WARM_UP: f64 = 0.25;
 /// Lives below which nothing can be said of growth: some three minutes.
 const FEWEST: usize = 24;
 
@@ -66,9 +68,9 @@ impl Growth {
             println!("soak: {} lives are too few to judge growth by", self.0.len());
             return;
         }
-        let quarter = self.0.len() / 4;
-        let warm = (self.0.len() as f64 * WARM_UP) as usize;
-        let (early, late) = (median(&self.0[warm..warm + quarter]), median(&self.0[self.0.len() - quarter..]));
+        let quarter = self.0.len() / 4; // the first is the warm-up
+        let (early, late) =
+            (median(&self.0[quarter..2 * quarter]), median(&self.0[self.0.len() - quarter..]));
         println!("soak: after the warm-up {early}; at the end {late}");
         // A page for each of a thousand writes shows within minutes; an allocator's mood does not.
         let allowed = early.resident_kib + (early.resident_kib / 10).max(4 * 1024);

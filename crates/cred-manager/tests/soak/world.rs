@@ -99,7 +99,9 @@ impl World {
 
     /// A run in which one of them is missing shows nothing about it.
     pub(crate) fn has_tried_everything(&self, name: &str) {
-        for counter in [&self.reads, &self.absences, &self.writes, &self.refusals, &self.resealed, &self.evictions] {
+        for counter in
+            [&self.reads, &self.absences, &self.writes, &self.refusals, &self.resealed, &self.evictions]
+        {
             assert!(counter.load(SeqCst) > 0, "{name} did not try what it is for: {}", self.counts());
         }
     }
@@ -168,7 +170,9 @@ impl World {
             // The backend's faults are not what is asked for.
             for attempt in 1.. {
                 match manager.retrieve(&self.ids[path]).await {
-                    Err(error) if attempt == 50 => self.breaks(format!("path {path} cannot be read: {error}")),
+                    Err(error) if attempt == 50 => {
+                        self.breaks(format!("path {path} cannot be read: {error}"))
+                    }
                     Err(_) => continue,
                     answer => self.judge(path, floor, &answer),
                 }
@@ -192,7 +196,8 @@ impl World {
             () if chance(200) => {
                 let others: Vec<_> = (0..6).map(|step| (path + step * 7) % PATHS).collect();
                 let floors: Vec<_> = others.iter().map(|path| self.paths[*path].floor.load(SeqCst)).collect();
-                let answers = manager.retrieve_batch(others.iter().map(|path| self.ids[*path].clone()).collect()).await;
+                let answers =
+                    manager.retrieve_batch(others.iter().map(|path| self.ids[*path].clone()).collect()).await;
                 for ((path, floor), answer) in others.into_iter().zip(floors).zip(&answers) {
                     self.judge(path, floor, answer);
                 }
@@ -267,7 +272,9 @@ impl World {
         };
         if !fits {
             let shown = match answer {
-                Ok(Some(credential)) => credential.expose_text(field::VALUE).unwrap().chars().take(12).collect(),
+                Ok(Some(credential)) => {
+                    credential.expose_text(field::VALUE).unwrap().chars().take(12).collect()
+                }
                 _ => "nothing".to_owned(),
             };
             self.breaks(format!("path {path}: {floor} was acknowledged, and {shown} is shown"));
