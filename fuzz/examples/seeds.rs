@@ -65,7 +65,11 @@ fn tagged() -> String {
     let known = &known()[0];
     let mut tags = Tags::new();
     tags.insert("env", "prod").expect("a tag");
-    text(CredentialFile::new(known.data.clone(), known.metadata.clone().with_tags(tags)).encode().expect("a vector"))
+    text(
+        CredentialFile::new(known.data.clone(), known.metadata.clone().with_tags(tags))
+            .encode()
+            .expect("a vector"),
+    )
 }
 
 fn first() -> String {
@@ -76,7 +80,8 @@ fn envelopes() -> Seeds {
     let mut seeds: Seeds = short().map(|known| (known.name.clone(), envelope(known))).collect();
     let known = &known()[1];
     let file = CredentialFile::new(known.data.clone(), known.metadata.clone());
-    let marked = file.with_path(Some(known.path.clone())).with_mark(Some([7; 16])).encode().expect("a vector");
+    let marked =
+        file.with_path(Some(known.path.clone())).with_mark(Some([7; 16])).encode().expect("a vector");
     seeds.push(seed("newer", text(marked.clone()).replacen("\"version\":1", "\"version\":2", 1)));
     seeds.push(seed("canary", text(marked.clone()).replace("k-2026", "hunter2")));
     seeds.push(seed("marked", marked));
@@ -95,17 +100,27 @@ fn names() -> Seeds {
         ("long", &long, "org:acme/key"),
     ] {
         seeds.push(seed(name, format!("app/\n{one}\n{other}")));
-        for (backend, rules, prefix) in
-            [("aws", AWS, "app/"), ("azure", AZURE, "app-"), ("k8s", KUBERNETES, "app-"), ("vault", VAULT, "app/")]
-        {
+        for (backend, rules, prefix) in [
+            ("aws", AWS, "app/"),
+            ("azure", AZURE, "app-"),
+            ("k8s", KUBERNETES, "app-"),
+            ("vault", VAULT, "app/"),
+        ] {
             let names = Names::new(rules, "prefix", prefix).expect("a prefix");
             let written = |text: &str| names.encode(path(text).as_ref()).text;
-            seeds.push(seed(&format!("{name}-{backend}"), format!("{prefix}\n{}\n{}", written(one), written(other))));
+            seeds.push(seed(
+                &format!("{name}-{backend}"),
+                format!("{prefix}\n{}\n{}", written(one), written(other)),
+            ));
         }
         let files = FileNames::new("file_extension", "enc.json").expect("an extension");
         let file = files.file(&path(one).id).text;
-        let directory = path(other).scope.and_then(|scope| files.directories(&scope).next()).map(|name| name.text);
-        seeds.push(seed(&format!("{name}-files"), format!("enc.json\n{file}\n{}", directory.unwrap_or_default())));
+        let directory =
+            path(other).scope.and_then(|scope| files.directories(&scope).next()).map(|name| name.text);
+        seeds.push(seed(
+            &format!("{name}-files"),
+            format!("enc.json\n{file}\n{}", directory.unwrap_or_default()),
+        ));
     }
     seeds
 }
@@ -176,11 +191,14 @@ fn files() -> Seeds {
         seeds.push(seed(&known.name, [place(known.path.as_ref()).as_bytes(), b"\n", &bytes].concat()));
     }
     let scope = vec!["a:b"; 4].join("/");
-    for text in ["STRIPE_API_KEY", "org:acme/Key", &"I".repeat(255), &format!("{scope}/key"), "org:acme.de./key"] {
+    for text in
+        ["STRIPE_API_KEY", "org:acme/Key", &"I".repeat(255), &format!("{scope}/key"), "org:acme.de./key"]
+    {
         let path = path(text);
         let hashed = names.is_hashed(path.as_ref()).then(|| path.clone());
         let known = &known()[0];
-        let bytes = CredentialFile::new(known.data.clone(), known.metadata.clone()).with_path(hashed).encode();
+        let bytes =
+            CredentialFile::new(known.data.clone(), known.metadata.clone()).with_path(hashed).encode();
         let name = format!("place-{}", seeds.len());
         seeds.push(seed(&name, [place(path.as_ref()).as_bytes(), b"\n", &bytes.expect("a vector")].concat()));
     }
@@ -218,9 +236,15 @@ fn configurations() -> Seeds {
     vec![
         seed("two-profiles", CRED_TOML),
         seed("one-profile", "[profiles.a]\nbackend = \"local\"\nbase_path = \"x\"\n"),
-        seed("wrong-field", "[profiles.a]\nbackend = \"local\"\nbase_path = 7\nfile_extension = [1, {a = 1979-05-27}]\n"),
+        seed(
+            "wrong-field",
+            "[profiles.a]\nbackend = \"local\"\nbase_path = 7\nfile_extension = [1, {a = 1979-05-27}]\n",
+        ),
         seed("no-toml", "[profiles.a\nbackend = hunter2"),
-        seed("ring", "[rings.r]\nactive = \"k\"\n[rings.r.keys.k.passphrase]\nenv = \"PASS\"\n[rings.r.keys.k]\nkdf_salt = \"BQUFBQUFBQUFBQUFBQUFBQ==\"\n"),
+        seed(
+            "ring",
+            "[rings.r]\nactive = \"k\"\n[rings.r.keys.k.passphrase]\nenv = \"PASS\"\n[rings.r.keys.k]\nkdf_salt = \"BQUFBQUFBQUFBQUFBQUFBQ==\"\n",
+        ),
         seed("tables", "[[profiles]]\nbackend = \"local\"\n[rings]\nmain = 3\n"),
     ]
 }
@@ -284,7 +308,10 @@ fn aws() -> Seeds {
         secret
     };
     let read = |text: &str, envelope: String| {
-        secret(text, json!({"CreatedDate": 1_700_000_000.25, "SecretString": envelope, "VersionId": "v1", "VersionStages": ["AWSCURRENT"]}))
+        secret(
+            text,
+            json!({"CreatedDate": 1_700_000_000.25, "SecretString": envelope, "VersionId": "v1", "VersionStages": ["AWSCURRENT"]}),
+        )
     };
     let refused = |code: &str| json!({"__type": code, "Message": "Secrets Manager can't."});
     let long = format!("{}:{}/key", "l".repeat(250), "v".repeat(250));
@@ -309,7 +336,9 @@ fn aws() -> Seeds {
 
 fn azure() -> Seeds {
     let names = Names::new(AZURE, "secret_prefix", "nebula-").expect("a prefix");
-    let id = |text: &str| format!("https://my-vault.vault.azure.net/secrets/{}", names.encode(path(text).as_ref()).text);
+    let id = |text: &str| {
+        format!("https://my-vault.vault.azure.net/secrets/{}", names.encode(path(text).as_ref()).text)
+    };
     let attributes = json!({"enabled": true, "created": 1_767_225_600, "updated": 1_767_225_600, "recoveryLevel": "Recoverable"});
     let secret = |text: &str, envelope: String| json!({"value": envelope, "id": format!("{}/0123456789abcdef0123456789abcdef", id(text)), "attributes": attributes, "tags": {"env": "prod"}});
     let refused = |code: &str| json!({"error": {"code": code, "message": "It is not so.\r\nTry again.", "innererror": {"code": "ObjectIsDeletedButRecoverable"}}});
@@ -337,14 +366,16 @@ fn azure() -> Seeds {
 
 fn kubernetes() -> Seeds {
     let names = Names::new(KUBERNETES, "secret_prefix", "nebula-cred-").expect("a prefix");
-    let secret = |text: &str, envelope: String| json!({
-        "metadata": {
-            "name": names.encode(path(text).as_ref()).text, "uid": "u-1", "resourceVersion": "41", "namespace": "default",
-            "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
-            "annotations": {"cred-rs.github.io/path": text},
-        },
-        "data": {"envelope": STANDARD.encode(envelope)}, "type": "Opaque",
-    });
+    let secret = |text: &str, envelope: String| {
+        json!({
+            "metadata": {
+                "name": names.encode(path(text).as_ref()).text, "uid": "u-1", "resourceVersion": "41", "namespace": "default",
+                "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
+                "annotations": {"cred-rs.github.io/path": text},
+            },
+            "data": {"envelope": STANDARD.encode(envelope)}, "type": "Opaque",
+        })
+    };
     let status = |code: u16, reason: &str| json!({"kind": "Status", "reason": reason, "message": "it is so", "code": code, "details": {"kind": "secrets", "retryAfterSeconds": 1}});
     let list = |items: Value, next: &str| json!({"metadata": {"resourceVersion": "42", "continue": next}, "items": items});
     let page = list(json!([secret("stripe-api-key", tagged()), secret("org:acme/db", first())]), "");

@@ -22,7 +22,8 @@ const TOKEN: &str = "token-fuzzfuzzfuzzfuzz";
 const VAULT: &str = "https://my-vault.vault.azure.net";
 const PREFIX: &str = "nebula-";
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(RULES, "secret_prefix", PREFIX).expect("a prefix"));
+static NAMES: LazyLock<Names> =
+    LazyLock::new(|| Names::new(RULES, "secret_prefix", PREFIX).expect("a prefix"));
 
 static AZURE: LazyLock<Backend> = LazyLock::new(|| {
     let named = |path: &cred_core::CredentialPath, text: &str| {
@@ -75,8 +76,7 @@ impl HttpClient for Answering {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let mut headers = Headers::new();
         if !request.headers().iter().any(|(name, _)| name.as_str() == "authorization") {
-            let challenge =
-                r#"Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net""#;
+            let challenge = r#"Bearer authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net""#;
             headers.insert("www-authenticate", challenge);
             return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Vec::new()));
         }

@@ -38,7 +38,10 @@ fn secret(bytes: &[u8], metadata: &CredentialMetadata) {
             let printed = format!("{credential:?}");
             let named = names.iter().any(|name| name.as_str().contains(cred_fuzz::CANARY))
                 || credential.kind().to_string().contains(cred_fuzz::CANARY)
-                || metadata.tags.iter().any(|(key, value)| format!("{key}{value}").contains(cred_fuzz::CANARY));
+                || metadata
+                    .tags
+                    .iter()
+                    .any(|(key, value)| format!("{key}{value}").contains(cred_fuzz::CANARY));
             assert!(named || !printed.contains(cred_fuzz::CANARY), "a field is printed: {printed}");
         }
         Err(error) => silent(&error),

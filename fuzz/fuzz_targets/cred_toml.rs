@@ -20,9 +20,9 @@ use cred_fuzz::{CANARY, silent_text};
 use libfuzzer_sys::fuzz_target;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
-use crate::program::{backend, config, failure, terminal};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::program::{backend, config, failure, terminal};
 
 /// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are values like any other, since
 /// who mistook the one for the other wrote a secret there.

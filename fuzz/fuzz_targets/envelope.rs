@@ -14,7 +14,11 @@ fuzz_target!(|input: &[u8]| {
 fn read(bytes: &[u8]) {
     match CredentialFile::decode(bytes) {
         Ok(file) => {
-            assert_eq!(file.encode().expect("what was decoded"), bytes, "there is one way to write a credential");
+            assert_eq!(
+                file.encode().expect("what was decoded"),
+                bytes,
+                "there is one way to write a credential"
+            );
             let (path, mark) = (file.path.clone(), file.mark);
             let (data, metadata) = file.clone().into_stored();
             assert_eq!(CredentialFile::new(data, metadata).with_path(path).with_mark(mark), file);

@@ -18,8 +18,8 @@ use cred_core::{RotationPolicy, Timestamp, Zeroizing};
 use cred_fuzz::{planted, silent_text};
 use libfuzzer_sys::fuzz_target;
 
-use crate::program::{dotenv, failure, input, moment, record, terminal};
 use crate::failure::Failure;
+use crate::program::{dotenv, failure, input, moment, record, terminal};
 use crate::record::Shown;
 
 fuzz_target!(|input: &[u8]| {
@@ -75,7 +75,8 @@ fn records(bytes: &[u8]) {
         Ok(records) => records,
         Err(failure) => return unrepeated(&failure),
     };
-    let shown: Result<Vec<_>, _> = records.iter().map(|(path, credential)| Shown::of(path, credential)).collect();
+    let shown: Result<Vec<_>, _> =
+        records.iter().map(|(path, credential)| Shown::of(path, credential)).collect();
     let json = serde_json::to_vec(&shown.expect("what was read")).expect("JSON");
     let again = record::read(&json).expect("what was printed");
     assert_eq!(again.len(), records.len());

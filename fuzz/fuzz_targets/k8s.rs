@@ -13,21 +13,27 @@ use libfuzzer_sys::fuzz_target;
 const TOKEN: &str = "token-fuzzfuzzfuzzfuzz";
 const PREFIX: &str = "nebula-cred-";
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| Names::new(RULES, "secret_prefix", PREFIX).expect("a prefix"));
+static NAMES: LazyLock<Names> =
+    LazyLock::new(|| Names::new(RULES, "secret_prefix", PREFIX).expect("a prefix"));
 
 /// Where the kubeconfig of a server is.
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(cred_fuzz::folder);
 
 static CLUSTER: LazyLock<Backend> = LazyLock::new(|| {
-    Backend::served(TOKEN, |path, text| NAMES.encode(path.as_ref()).text == text, &[], |address| {
-        let config = KubernetesSecretsConfig::default()
-            .with_kubeconfig_path(kubeconfig(&format!("http://{address}")))
-            .with_secret_prefix(PREFIX)
-            .with_timeout(TIMEOUT)
-            .with_operation_timeout(TIMEOUT)
-            .with_retry_policy(once());
-        Box::new(KubernetesSecretsProvider::new(config).expect("a valid configuration"))
-    })
+    Backend::served(
+        TOKEN,
+        |path, text| NAMES.encode(path.as_ref()).text == text,
+        &[],
+        |address| {
+            let config = KubernetesSecretsConfig::default()
+                .with_kubeconfig_path(kubeconfig(&format!("http://{address}")))
+                .with_secret_prefix(PREFIX)
+                .with_timeout(TIMEOUT)
+                .with_operation_timeout(TIMEOUT)
+                .with_retry_policy(once());
+            Box::new(KubernetesSecretsProvider::new(config).expect("a valid configuration"))
+        },
+    )
 });
 
 fuzz_target!(|input: &[u8]| {

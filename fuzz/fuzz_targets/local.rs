@@ -33,15 +33,21 @@ fuzz_target!(|input: &[u8]| {
 
 /// A relative path without steps up, of names that a file system takes.
 fn place_below(text: &str) -> Option<PathBuf> {
-    let fits = |name: &str| (1..=255).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains('\0');
+    let fits =
+        |name: &str| (1..=255).contains(&name.len()) && !matches!(name, "." | "..") && !name.contains('\0');
     let names: Vec<&str> = text.split('/').collect();
     // The base's own lock and its folder of temporary files are the provider's.
-    (names.len() <= 8 && names.iter().copied().all(fits) && !text.starts_with('.')).then(|| names.iter().collect())
+    (names.len() <= 8 && names.iter().copied().all(fits) && !text.starts_with('.'))
+        .then(|| names.iter().collect())
 }
 
 fn stored(place: &Path, bytes: &[u8]) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-        tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().expect("a runtime")
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(1)
+            .build()
+            .expect("a runtime")
     });
     let folder = cred_fuzz::folder();
     let base = folder.path().join("store");
@@ -80,7 +86,8 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
         assert_eq!(filtered.expect("nothing"), []);
         // Where no list has it, nobody reads it. A directory may lie in a file's place, and a file in a scope's.
         let path: CredentialPath = "org:acme/stripe-api-key".parse().expect("a path");
-        let error = provider.retrieve(&path.id, &CredentialContext::from(path.scope)).await.expect_err("nothing");
+        let error =
+            provider.retrieve(&path.id, &CredentialContext::from(path.scope)).await.expect_err("nothing");
         if !error.is_not_found() {
             corrupted(&error, place);
         }

@@ -138,7 +138,9 @@ fn any_place(files: &FileNames, path: &CredentialPath) {
     assert_eq!(files.decode_file(&file.text), expected);
     assert_eq!(files.decode_directory(&file.text), Decoded::Foreign);
     let mut hashed = file.hashed;
-    for (part, directory) in path.scope.iter().flat_map(|scope| scope.as_str().split('/').zip(files.directories(scope))) {
+    for (part, directory) in
+        path.scope.iter().flat_map(|scope| scope.as_str().split('/').zip(files.directories(scope)))
+    {
         let part: ScopeId = part.parse().expect("a part of a scope");
         let expected = if directory.hashed { Decoded::Hashed } else { Decoded::Exact(part) };
         assert_eq!(files.decode_directory(&directory.text), expected);

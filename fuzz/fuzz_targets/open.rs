@@ -4,7 +4,9 @@
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
-use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealer as _, Timestamp};
+use cred_core::{
+    CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealer as _, Timestamp,
+};
 use cred_fuzz::{Known, known, ring, silent};
 use cred_provider_kit::CredentialFile;
 use futures_util::FutureExt as _;
@@ -55,7 +57,12 @@ fn edited(input: &[u8]) -> arbitrary::Result<()> {
     Ok(())
 }
 
-fn apply(edit: &Edit, path: &mut CredentialPath, data: &mut EncryptedData, metadata: &mut CredentialMetadata) {
+fn apply(
+    edit: &Edit,
+    path: &mut CredentialPath,
+    data: &mut EncryptedData,
+    metadata: &mut CredentialMetadata,
+) {
     let other = |number: u8| &known()[usize::from(number) % known().len()];
     let flip = |bytes: &mut [u8], at: usize, bits: u8| {
         let len = bytes.len().max(1);
@@ -113,7 +120,9 @@ fn open(path: &CredentialPath, data: &EncryptedData, metadata: &CredentialMetada
                 SealError::Tampered { .. } => assert!(has(&data.key_id)),
                 other => panic!("{other:?}"),
             }
-            if !path.to_string().contains(cred_fuzz::CANARY) && !data.key_id.as_str().contains(cred_fuzz::CANARY) {
+            if !path.to_string().contains(cred_fuzz::CANARY)
+                && !data.key_id.as_str().contains(cred_fuzz::CANARY)
+            {
                 silent(&error);
             }
         }

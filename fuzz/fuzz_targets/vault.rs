@@ -13,15 +13,20 @@ const TOKEN: &str = "hvs.fuzzfuzzfuzzfuzzfuzzfuzz";
 static VAULT: LazyLock<Backend> = LazyLock::new(|| {
     // The token is asked once for its life: it has no end.
     let beside = &[("/v1/auth/token/lookup-self", r#"{"data":{"ttl":0,"renewable":false}}"#)];
-    Backend::served(TOKEN, |path, text| text == path.id.as_str(), beside, |address| {
-        let config = VaultConfig::default()
-            .with_address(format!("http://{address}"))
-            .with_auth_method(VaultAuthMethod::token(TOKEN.into()))
-            .with_timeout(TIMEOUT)
-            .with_operation_timeout(TIMEOUT)
-            .with_retry_policy(once());
-        Box::new(HashiCorpVaultProvider::new(config).expect("a valid configuration"))
-    })
+    Backend::served(
+        TOKEN,
+        |path, text| text == path.id.as_str(),
+        beside,
+        |address| {
+            let config = VaultConfig::default()
+                .with_address(format!("http://{address}"))
+                .with_auth_method(VaultAuthMethod::token(TOKEN.into()))
+                .with_timeout(TIMEOUT)
+                .with_operation_timeout(TIMEOUT)
+                .with_retry_policy(once());
+            Box::new(HashiCorpVaultProvider::new(config).expect("a valid configuration"))
+        },
+    )
 });
 
 fuzz_target!(|input: &[u8]| {

@@ -8,7 +8,8 @@ pub const CANARY: &str = "hunter2";
 /// The input with the canary in it, at a place that the input itself decides: the fuzzer moves it by any change.
 #[must_use]
 pub fn planted(input: &[u8]) -> Vec<u8> {
-    let sum = input.iter().fold(input.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let sum =
+        input.iter().fold(input.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     let (before, after) = input.split_at(sum % (input.len() + 1));
     [before, CANARY.as_bytes(), after].concat()
 }

@@ -44,7 +44,8 @@ pub fn known() -> &'static [Known] {
 #[must_use]
 pub fn ring() -> &'static KeyRing {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
-        let keys: BTreeMap<_, _> = known().iter().map(|known| (known.data.key_id.clone(), known.key)).collect();
+        let keys: BTreeMap<_, _> =
+            known().iter().map(|known| (known.data.key_id.clone(), known.key)).collect();
         let active = known()[0].data.key_id.clone();
         let mut builder = KeyRing::builder(active);
         for (id, key) in keys {

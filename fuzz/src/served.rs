@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialFilter, CredentialId, CredentialPath, RetryPolicy, StorageError, StorageProvider,
-    Stored,
+    CredentialContext, CredentialFilter, CredentialId, CredentialPath, RetryPolicy, StorageError,
+    StorageProvider, Stored,
 };
 use cred_provider_kit::CredentialFile;
 use serde_json::Value;
@@ -142,7 +142,9 @@ impl Backend {
         }
         if let Some(conditional) = self.provider.compare_and_set() {
             self.script.rewind();
-            if let Some((stored, _)) = self.told(conditional.retrieve_with_revision(&id, &here).await.map(split)) {
+            if let Some((stored, _)) =
+                self.told(conditional.retrieve_with_revision(&id, &here).await.map(split))
+            {
                 self.canonical(stored);
             }
         }
@@ -201,7 +203,9 @@ impl Backend {
     }
 
     fn hidden<T>(&self, answer: Result<T, StorageError>) -> Option<T> {
-        answer.map_err(|error| assert!(!full(&error).contains(self.token), "the token is repeated: {error:?}")).ok()
+        answer
+            .map_err(|error| assert!(!full(&error).contains(self.token), "the token is repeated: {error:?}"))
+            .ok()
     }
 
     /// All strings of all answers.
@@ -222,7 +226,9 @@ fn id() -> CredentialId {
     "stripe-api-key".parse().expect("an id")
 }
 
-fn split(versioned: (cred_core::EncryptedData, cred_core::CredentialMetadata, cred_core::Revision)) -> (Stored, ()) {
+fn split(
+    versioned: (cred_core::EncryptedData, cred_core::CredentialMetadata, cred_core::Revision),
+) -> (Stored, ()) {
     ((versioned.0, versioned.1), ())
 }
 
@@ -262,7 +268,8 @@ async fn answer(mut stream: TcpStream, script: Script, beside: &'static [(&'stat
     let mut read = Vec::new();
     loop {
         let Some(end) = whole_request(&mut stream, &mut read).await else { return };
-        let line = String::from_utf8_lossy(read.split(|byte| *byte == b'\r').next().unwrap_or_default()).into_owned();
+        let line = String::from_utf8_lossy(read.split(|byte| *byte == b'\r').next().unwrap_or_default())
+            .into_owned();
         let fixed = beside.iter().find(|(path, _)| line.contains(path));
         let (status, body) = match fixed {
             Some((_, body)) => (200, body.as_bytes().to_vec()),
@@ -287,7 +294,8 @@ async fn whole_request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<usi
     loop {
         if let Some(head) = read.windows(4).position(|window| window == b"\r\n\r\n") {
             let text = String::from_utf8_lossy(&read[..head]).to_ascii_lowercase();
-            let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+            let length =
+                text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
             let end = head + 4 + length.unwrap_or(0_usize);
             if read.len() >= end {
                 return Some(end);
