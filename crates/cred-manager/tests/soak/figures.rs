@@ -47,7 +47,7 @@ fn files() -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Growth(Vec<Figures>);
 
-/// Lives below which nothing can be said of growth: some three minutes.
+/// Lives below which nothing can be said of growth: some two minutes.
 const FEWEST: usize = 24;
 
 impl Growth {
