@@ -64,7 +64,7 @@ pub const AZURE: Rules = Rules {
 /// Kubernetes object names: 253 characters, a DNS subdomain
 /// ([names](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/)): lower-case letters, digits, `-`
 /// and `.`, beginning and ending with a letter or digit, as does each label between dots. A prefix is needed, as a name's
-/// own first byte may be a mark; it has at most 199 bytes. A [`digest`](fn@digest::digest) is a label value as well.
+/// own first byte may be a mark; it has at most 199 bytes. A [`digest`](fn@super::digest) is a label value as well.
 pub const KUBERNETES: Rules = Rules {
     backend: "kubernetes",
     alphabet: DASHED,
