@@ -7,6 +7,7 @@
     reason = "a test that fails by panic says what it must"
 )]
 
+#[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
 #[path = "cli/terminal.rs"]
@@ -37,20 +38,7 @@ fn world() -> World {
     world
 }
 
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration azure"]
-fn a_new_user_works_in_a_terminal() {
-    on_a_server::a_new_user_works_in_a_terminal(world(), "this backend cannot");
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration azure"]
-fn credentials_move_there_and_back() {
-    on_a_server::credentials_move_there_and_back(&world(), 100);
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration azure"]
-fn no_secret_is_in_a_trace() {
-    on_a_server::no_secret_is_in_a_trace(world(), &[&variable("CRED_TEST_AZURE_CLIENT_SECRET")]);
-}
+on_a_server!(
+    #[ignore = "needs a real server: cargo xtask test-integration azure"]
+    world(), replaces: "this backend cannot", many: 100, secrets: &[&variable("CRED_TEST_AZURE_CLIENT_SECRET")]
+);

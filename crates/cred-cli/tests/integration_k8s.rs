@@ -7,6 +7,7 @@
     reason = "a test that fails by panic says what it must"
 )]
 
+#[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
 #[path = "cli/terminal.rs"]
@@ -38,20 +39,7 @@ fn token() -> String {
         .to_owned()
 }
 
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration k8s"]
-fn a_new_user_works_in_a_terminal() {
-    on_a_server::a_new_user_works_in_a_terminal(world(), "allowed");
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration k8s"]
-fn credentials_move_there_and_back() {
-    on_a_server::credentials_move_there_and_back(&world(), 100);
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration k8s"]
-fn no_secret_is_in_a_trace() {
-    on_a_server::no_secret_is_in_a_trace(world(), &[&token()]);
-}
+on_a_server!(
+    #[ignore = "needs a real server: cargo xtask test-integration k8s"]
+    world(), replaces: "allowed", many: 100, secrets: &[&token()]
+);

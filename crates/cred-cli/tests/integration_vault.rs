@@ -7,6 +7,7 @@
     reason = "a test that fails by panic says what it must"
 )]
 
+#[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
 #[path = "cli/terminal.rs"]
@@ -31,6 +32,11 @@ fn world() -> World {
     world.set("VAULT_TOKEN", &variable("CRED_TEST_VAULT_TOKEN"));
     world
 }
+
+on_a_server!(
+    #[ignore = "needs a real server: cargo xtask test-integration vault"]
+    world(), replaces: "allowed", many: 50, secrets: &[&variable("CRED_TEST_VAULT_TOKEN")]
+);
 
 /// Starts a migration again and again, and kills it in the middle.
 fn killed_in_the_middle(world: &World, from: &str, to: &str, whole: usize) {
@@ -70,12 +76,6 @@ fn a_thousand_credentials_move_to_vault_and_back_with_a_kill_on_each_way() {
 
 #[test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-fn a_new_user_works_in_a_terminal() {
-    on_a_server::a_new_user_works_in_a_terminal(world(), "allowed");
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration vault"]
 fn ctrl_c_in_a_terminal_leaves_a_migration_to_vault_to_go_on() {
     let world = world();
     world.fill(300);
@@ -87,18 +87,6 @@ fn ctrl_c_in_a_terminal_leaves_a_migration_to_vault_to_go_on() {
     terminal.ends(130);
     world.run(&["migrate", "--from", "dev", "--to", "server"]).good();
     world.run(&["diff", "dev", "server"]).good().says("300 are the same");
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration vault"]
-fn credentials_move_there_and_back() {
-    on_a_server::credentials_move_there_and_back(&world(), 50);
-}
-
-#[test]
-#[ignore = "needs a real server: cargo xtask test-integration vault"]
-fn no_secret_is_in_a_trace() {
-    on_a_server::no_secret_is_in_a_trace(world(), &[&variable("CRED_TEST_VAULT_TOKEN")]);
 }
 
 #[test]

@@ -3,6 +3,30 @@
 use crate::terminal::Terminal;
 use crate::world::World;
 
+/// The tests of one server: why they are ignored without it, its world, what `doctor` says there of replacing, how many credentials
+/// move, and the secrets of whoever is logged in.
+macro_rules! on_a_server {
+    (#[$ignored:meta] $world:expr, replaces: $replaces:literal, many: $many:literal, secrets: $secrets:expr) => {
+        #[test]
+        #[$ignored]
+        fn a_new_user_works_in_a_terminal() {
+            crate::on_a_server::a_new_user_works_in_a_terminal($world, $replaces);
+        }
+
+        #[test]
+        #[$ignored]
+        fn credentials_move_there_and_back() {
+            crate::on_a_server::credentials_move_there_and_back(&$world, $many);
+        }
+
+        #[test]
+        #[$ignored]
+        fn no_secret_is_in_a_trace() {
+            crate::on_a_server::no_secret_is_in_a_trace($world, $secrets);
+        }
+    };
+}
+
 /// A part of a value that no trace may have.
 const CANARY: &str = "canary-8d02e6b1-the-secret-word";
 
