@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cargo;
+use crate::test::Report;
 
 const PACKAGE: &str = "cred-manager";
 const PROGRAM: &str = "soak";
@@ -24,34 +25,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let words = ["test", "--release", "--package", PACKAGE, "--test", PROGRAM, "--"];
     let mut command = cargo::cargo(words);
     command.args(["--ignored", "--nocapture"]).env(VARIABLE, options.minutes.to_string());
-    let mut ran = false;
-    let passed = cargo::each_line(&command, |line| ran |= is_result_of_tests(line))?;
+    let mut report = Report::default();
+    let mut run = report.start(PROGRAM);
+    let success = cargo::each_line(&command, |line| run.line(line, |_| PACKAGE.to_owned()))?;
+    if let Err(error) = run.end(success) {
+        println!("{error:#}");
+    }
     // Without a single test it would pass for ever.
-    if !ran {
-        println!("soak: no test ran");
-    }
-    Ok(if passed && ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Whether a line such as `test result: ok. 1 passed; ..` tells of at least one test.
-fn is_result_of_tests(line: &str) -> bool {
-    let counts = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
-    let passed = counts.and_then(|(_, counts)| counts.split_whitespace().next()?.parse::<u32>().ok());
-    passed.is_some_and(|passed| passed > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_without_a_test_is_none() {
-        assert!(is_result_of_tests(
-            "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out"
-        ));
-        assert!(!is_result_of_tests(
-            "test result: ok. 0 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out"
-        ));
-        assert!(!is_result_of_tests("running 1 test"));
-    }
+    report.conclude();
+    println!("\n{}\n{}", report.details(), report.totals());
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
