@@ -112,6 +112,11 @@ impl Report {
         text
     }
 
+    /// Each failed test in one line, for the end of a log of which only the end is kept.
+    pub(crate) fn failed(&self) -> String {
+        self.named("failed", |suite| suite.failures.iter().map(|failure| failure.name.clone()).collect())
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let not_offered = |suite: &Suite| suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
         Counts {
@@ -243,9 +248,12 @@ impl Suite {
         } else if line == "failures:" {
             self.telling = None;
         } else if let Some(name) = &self.telling {
-            let failure = self.failures.iter_mut().find(|failure| &failure.name == name);
-            if let Some(failure) =
-                failure.filter(|failure| failure.said.len() < SAID_AT_MOST && !line.is_empty())
+            if line == "stack backtrace:" {
+                // Hundreds of lines, which the log has above.
+                self.telling = None;
+            } else if let Some(failure) = self.failures.iter_mut().find(|failure| &failure.name == name)
+                && failure.said.len() < SAID_AT_MOST
+                && !line.is_empty()
             {
                 failure.said.push(line.to_owned());
             }

@@ -76,12 +76,13 @@ fn a_failed_test_is_counted_and_named() {
     assert!(!good && !report.passed());
     assert_eq!(report.totals(), "2 passed, 1 failed, 1 skipped");
     assert!(report.details().contains("tests/conformance.rs: clause_1\n"));
+    assert_eq!(report.failed(), "\nfailed:\n  <conformance-99> tests/conformance.rs: clause_1\n");
 }
 
 #[test]
 fn a_failed_test_tells_what_it_said_at_the_end_where_a_cut_log_still_shows_it() {
     let said = "failures:\n\n---- clause_1 stdout ----\n\nthread 'clause_1' panicked at tests/conformance.rs:7:\nthe value is \
-                lost\n\n\nfailures:\n    clause_1\n\ntest result: FAILED. 0 passed; 1";
+                lost\nstack backtrace:\n   0: main\n\n\nfailures:\n    clause_1\n\ntest result: FAILED. 0 passed; 1";
     let output =
         GOOD.replace("clause_1 ... ok", "clause_1 ... FAILED").replace("test result: ok. 1 passed; 0", said);
     let (report, _) = report_of(&output, false);
@@ -89,6 +90,7 @@ fn a_failed_test_tells_what_it_said_at_the_end_where_a_cut_log_still_shows_it() 
     let end =
         "clause_1\n      thread 'clause_1' panicked at tests/conformance.rs:7:\n      the value is lost\n";
     assert!(details.contains(end), "{details}");
+    assert!(!details.contains("main"), "{details}");
     assert!(details.find("\nskipped:").unwrap() < details.find("\nfailed:").unwrap(), "{details}");
 }
 
