@@ -210,6 +210,10 @@ pub(crate) fn garbled(call: &Call<'_>) -> StorageError {
     StorageError::corrupted(format!("the answer to {call} is not what Key Vault gives"))
 }
 
+/// What the SDK (azure_core 1.1) says where a call has been given a token, and finds none: the refusal of another call, such as
+/// the challenge that each of a cold burst gets, has emptied the place that all share. Nothing was sent.
+const THROWN_AWAY: &str = "error while fetching the access token";
+
 /// What an error of the SDK means that is no refusal of the vault.
 pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
     use azure_core::error::ErrorKind;
@@ -225,6 +229,10 @@ pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError
             StorageErrorKind::Unreachable { reason: "no connection was made".into() }.into()
         }
         ErrorKind::Io => StorageError::unavailable("the connection broke"),
+        ErrorKind::Credential if error.to_string().contains(THROWN_AWAY) => StorageErrorKind::Unreachable {
+            reason: "the SDK threw the token away on the way, since another call was refused".into(),
+        }
+        .into(),
         ErrorKind::Credential => {
             authentication(format!("no token was given ({})", short(&error.to_string())))
         }
@@ -237,4 +245,21 @@ pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError
 /// Why no whole answer came.
 pub(crate) fn unanswered(error: &reqwest::Error) -> StorageError {
     connection::no_answer(error, !error.is_connect(), "give that authority as `ca_cert`")
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::error::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_was_thrown_away_on_the_way_is_asked_for_again_and_no_refusal() {
+        let call = Call { right: "set", name: "key" };
+        let as_the_sdk_says = "The request failed due to an error while fetching the access token.";
+        let error = failed(&Error::with_message(ErrorKind::Credential, as_the_sdk_says), &call);
+        assert!(error.is_transient() && !error.may_have_written(), "{error:?}");
+        let error = failed(&Error::with_message(ErrorKind::Credential, "no Azure CLI"), &call);
+        assert!(!error.is_transient(), "{error:?}");
+    }
 }
