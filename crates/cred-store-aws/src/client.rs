@@ -1,6 +1,7 @@
 //! Calls to Secrets Manager, one of its operations each.
 
 mod connection;
+mod redaction;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -107,7 +107,8 @@
 //!
 //! AWS's own words are repeated, shortened, without what looks like a key or a token, and not at all where a request's
 //! signature was refused, since AWS repeats the request then. AWS's code is the error's source. At TRACE the SDK writes its
-//! settings, and with them the name of an access key that was given to its client; never the key.
+//! settings, and with them the name of an access key that was given to its client; never the key. It writes AWS's words there too:
+//! a session's token is taken out of them before the SDK reads them.
 //!
 //! # Limits
 //! - A value has 65,536 bytes, as the envelope is encoded. Tags are 50 with

@@ -10,6 +10,7 @@ use aws_sdk_secretsmanager::config::{Builder, ProvideCredentials as _, StalledSt
 use cred_core::StorageError;
 use http::Uri;
 
+use super::redaction::Redaction;
 use crate::AwsSecretsManagerConfig;
 use crate::error::no_credentials;
 
@@ -75,12 +76,13 @@ pub(super) fn of_sdk(client: &SdkClient) -> SdkClient {
     SdkClient::from_conf(alone(client.config().to_builder()).build())
 }
 
-/// One layer decides on retries and timeouts, and it is not the SDK's.
+/// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our token.
 fn alone(builder: Builder) -> Builder {
     builder
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .interceptor(Redaction)
 }
 
 /// Whether the chain gives credentials at all.

@@ -1,0 +1,72 @@
+//! What a refusal repeats of a session's token is taken out before the SDK reads it.
+//!
+//! AWS answers a wrong signature with the request as it should have been signed, the token among its headers, and the SDK writes
+//! each refusal to its log at TRACE.
+
+use aws_sdk_secretsmanager::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_secretsmanager::error::BoxError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use cred_core::{ExposeSecret, SecretString};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Bytes, Frame};
+
+#[derive(Debug)]
+pub(super) struct Redaction;
+
+/// The token of the request that is under way.
+#[derive(Debug, Clone)]
+struct Token(SecretString);
+
+impl Storable for Token {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for Redaction {
+    fn name(&self) -> &'static str {
+        "cred redaction"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let token = context.request().headers().get("x-amz-security-token");
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
+            cfg.interceptor_state().store_put(Token(token.into()));
+        }
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if !response.status().is_success()
+            && let Some(token) = cfg.load::<Token>().cloned()
+        {
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            *response.body_mut() = without(body, token);
+        }
+        Ok(())
+    }
+}
+
+/// The body as it comes, but for the token.
+fn without(body: SdkBody, Token(token): Token) -> SdkBody {
+    let whole = async move {
+        let bytes = body.collect().await?.to_bytes();
+        let text = String::from_utf8_lossy(&bytes).replace(token.expose_secret(), "[redacted]");
+        Ok::<_, BoxError>(Frame::data(Bytes::from(text)))
+    };
+    SdkBody::from_body_1_x(StreamBody::new(stream::once(whole)))
+}
