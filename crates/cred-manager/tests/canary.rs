@@ -60,7 +60,8 @@ async fn a_secret_comes_out_of_nothing() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
     let subscriber = subscriber.with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // Of every thread: the test is alone in its process.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut out = String::new();
 
     // The types that can hold one.

@@ -48,7 +48,8 @@ async fn no_secret_and_no_token_is_printed_or_logged() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .with_span_events(FmtSpan::FULL);
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    // Of every thread: the test is alone in its process.
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
     let mut out = String::new();
 
     let settings = Settings { client_secret: CANARY.to_owned(), ..Settings::default() };

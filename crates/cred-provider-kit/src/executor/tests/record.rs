@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cred_core::{Operation, Target};
 use tracing::field::{Field, Visit};
-use tracing::span;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::*;
@@ -174,6 +176,15 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
     }
 }
 
+/// Hears what this thread tells, until it is dropped.
+fn listen(recorder: &Recorder) -> impl Drop + use<> {
+    // Of a single one, tracing asks whichever thread comes by a span first, and keeps the answer: that thread may be another
+    // test's, where nobody listens. Of two it asks both.
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+    LazyLock::force(&SECOND);
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(recorder.clone()))
+}
+
 /// What is told of an operation on `target` that the backend answers so.
 async fn told(
     operation: Operation,
@@ -181,8 +192,7 @@ async fn told(
     script: Script,
 ) -> Vec<BTreeMap<&'static str, String>> {
     let recorder = Recorder::default();
-    let subscriber = tracing_subscriber::registry().with(recorder.clone());
-    let _on_this_thread = tracing::subscriber::set_default(subscriber);
+    let _listening = listen(&recorder);
     let _ = executor().run(operation, target, |_| script.call()).await;
     std::mem::take(&mut recorder.0.lock().unwrap())
 }
@@ -234,8 +244,7 @@ async fn a_span_without_scope_and_id_has_no_such_fields() {
 #[tokio::test(start_paused = true)]
 async fn the_span_of_a_dropped_operation_has_no_outcome() {
     let recorder = Recorder::default();
-    let subscriber = tracing_subscriber::registry().with(recorder.clone());
-    let _on_this_thread = tracing::subscriber::set_default(subscriber);
+    let _listening = listen(&recorder);
     let script = Script::new([Answer::Hang]);
     let executor = executor();
     let operation = executor.run(Operation::Store, TargetRef::Backend, |_| script.call());
