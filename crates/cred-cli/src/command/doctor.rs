@@ -1,24 +1,20 @@
 //! `cred doctor`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+mod backend;
 
 use clap::Args;
 use cred_core::{
-    Consistency, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
-    Sealer as _, StorageError, StorageErrorKind, StorageProvider, Stored, Timestamp,
+    Consistency, CredentialMetadata, CredentialPath, Sealer as _, StorageError, StorageProvider, Timestamp,
 };
 use cred_crypto::KeyRing;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
 
+use self::backend::{contents, permissions, reach};
 use crate::app::App;
-use crate::compare;
 use crate::config::{Profile, ring};
 use crate::failure::{Exit, Failure};
+use crate::moment;
 use crate::output::{BAD, GOOD, WARN};
-use crate::{input, moment};
 
 /// Tries everything that the configuration says, and tells what to do
 #[derive(Args)]
@@ -33,12 +29,6 @@ pub(crate) struct Doctor {
     #[arg(long)]
     read_only: bool,
 }
-
-/// How many stored credentials are looked at.
-const SAMPLE: usize = 100;
-
-/// How far clocks may be apart before a version or an expiry is misjudged by people.
-const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -229,157 +219,4 @@ fn limits(provider: &dyn StorageProvider, findings: &mut Findings) {
             description.operation_timeout
         ),
     );
-}
-
-/// Whether the backend answers and accepts who asks.
-async fn reach(provider: &dyn StorageProvider, findings: &mut Findings) -> bool {
-    let Ok(path) = probe() else { return false };
-    let (id, ctx) = (path.id, CredentialContext::from(path.scope));
-    let error = match provider.exists(&id, &ctx).await {
-        Ok(_) => {
-            findings.good("backend", "it answers, and accepts who asks");
-            findings.good("read", "allowed");
-            return true;
-        }
-        Err(error) => error,
-    };
-    let (what, goes_on) = match error.kind() {
-        StorageErrorKind::AuthenticationFailed { .. } => ("login", false),
-        StorageErrorKind::PermissionDenied { .. } => ("read", true),
-        _ => ("backend", false),
-    };
-    findings.bad(what, &error.into());
-    goes_on
-}
-
-/// Each operation, on a name that nobody else has.
-async fn permissions(
-    provider: &dyn StorageProvider,
-    keys: Option<&KeyRing>,
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    let path = probe()?;
-    let (id, ctx) = (path.id.clone(), CredentialContext::from(path.scope.clone()));
-    let (data, metadata) = sealed(&path, keys).await?;
-    let stored = provider.store(&id, data.clone(), metadata.clone(), &ctx).await;
-    let may_be_there = stored.as_ref().err().is_none_or(StorageError::may_have_written);
-    if findings.tried("write", stored).is_some() {
-        let shown = Instant::now() + provider.describe().consistency.point();
-        let back = loop {
-            match provider.retrieve(&id, &ctx).await {
-                Err(error) if error.is_not_found() && Instant::now() < shown => {
-                    sleep(Duration::from_millis(250)).await
-                }
-                answer => break answer,
-            }
-        };
-        match back {
-            Ok(back) if back == (data.clone(), metadata.clone()) => {
-                findings.good("read back", "it is what was written")
-            }
-            Ok(_) => findings.warn(
-                "read back",
-                "it is not what was written",
-                "find out what stands between this program and the backend and changes what is written",
-            ),
-            Err(error) => findings.bad("read back", &error.into()),
-        }
-        replace(provider, &id, (data, metadata), &ctx, findings).await;
-        findings.tried("list", provider.list(None, &ctx).await);
-    }
-    if may_be_there {
-        findings.tried("delete", provider.delete(&id, &ctx).await);
-    }
-    Ok(())
-}
-
-async fn replace(
-    provider: &dyn StorageProvider,
-    id: &CredentialId,
-    (data, metadata): Stored,
-    ctx: &CredentialContext,
-    findings: &mut Findings,
-) {
-    let Some(conditional) = provider.compare_and_set() else {
-        findings
-            .good("replace if unchanged", "this backend cannot: concurrent writers may overwrite each other");
-        return;
-    };
-    let swapped = async {
-        let (_, _, revision) = conditional.retrieve_with_revision(id, ctx).await?;
-        conditional.store_if(id, data, metadata, Some(&revision), ctx).await
-    };
-    findings.tried("replace if unchanged", swapped.await);
-}
-
-/// What is stored already: whether its keys are here, and its clocks right.
-async fn contents(provider: &Arc<dyn StorageProvider>, keys: Option<&KeyRing>, findings: &mut Findings) {
-    let paths = match provider.list_tree(None, &CredentialContext::unscoped()).await {
-        Ok(paths) => paths,
-        Err(error) => return findings.bad("list", &error.into()),
-    };
-    let count = paths.len();
-    let known: BTreeSet<&KeyId> = keys.map(|keys| keys.key_ids().collect()).unwrap_or_default();
-    let (mut strangers, mut early, mut broken) = (BTreeSet::new(), 0, 0);
-    let tomorrow = Timestamp::now().saturating_add(CLOCKS_APART);
-    for path in paths.iter().take(SAMPLE) {
-        match compare::stored(&**provider, path).await {
-            Ok(Some((data, metadata))) => {
-                early += usize::from(metadata.last_modified > tomorrow);
-                if keys.is_some() && !known.contains(&data.key_id) {
-                    strangers.insert(data.key_id);
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                broken += 1;
-                findings.bad("stored", &error.into());
-            }
-        }
-    }
-    let looked = count.min(SAMPLE);
-    if !strangers.is_empty() {
-        let ids = strangers.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
-        findings.warn(
-            "keys in use",
-            format!("of {looked} credentials some are sealed under {ids}, which the ring lacks"),
-            "add that key with `cred key add ID --file FILE --inactive`, or delete what is sealed under it",
-        );
-    }
-    if early > 0 {
-        findings.warn(
-            "clock",
-            format!(
-                "{early} of {looked} credentials were stored in the future, as this machine's clock sees it"
-            ),
-            "compare this machine's clock with those that write, and let NTP keep them",
-        );
-    }
-    if strangers.is_empty() && early == 0 && broken == 0 {
-        findings.good("stored", format!("{count} credentials; {looked} were looked at"));
-    }
-}
-
-/// Something to write: sealed under the ring, or under a key that is thrown away where the ring cannot be had.
-async fn sealed(
-    path: &CredentialPath,
-    keys: Option<&KeyRing>,
-) -> Result<(EncryptedData, CredentialMetadata), Failure> {
-    let throwaway;
-    let keys = match keys {
-        Some(keys) => keys,
-        None => {
-            throwaway = KeyRing::generate("doctor".parse()?)?;
-            &throwaway
-        }
-    };
-    let metadata = CredentialMetadata::new(Timestamp::now());
-    let data = keys.seal(path.as_ref(), &metadata, b"written by cred doctor").await?;
-    Ok((data, metadata))
-}
-
-/// A name that nobody else has.
-fn probe() -> Result<CredentialPath, Failure> {
-    let mark = ring::to_hex(&*input::random::<8>()?);
-    Ok(CredentialPath::new(Some("cred:doctor".parse()?), format!("probe-{mark}").parse()?))
 }

@@ -1,0 +1,172 @@
+//! The deserializer over a value of a file.
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+use toml_edit::Value;
+
+use super::{Data, Misfit, Node};
+
+impl<'a> Node<'a> {
+    fn visit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.is_secret() {
+            let secret = self.secret()?;
+            return visitor.visit_str(&secret).map_err(|misfit: Misfit| self.located(misfit));
+        }
+        let here = self.clone();
+        let result = match self.data {
+            Data::Table(_) => visitor.visit_map(Entries::of(&self, &[])),
+            Data::List(elements) => visitor.visit_seq(Elements(elements.into_iter())),
+            Data::Scalar(Value::String(text)) => visitor.visit_str(text.value()),
+            Data::Scalar(Value::Integer(number)) => visitor.visit_i64(*number.value()),
+            Data::Scalar(Value::Float(number)) => visitor.visit_f64(*number.value()),
+            Data::Scalar(Value::Boolean(truth)) => visitor.visit_bool(*truth.value()),
+            Data::Scalar(_) => Err(Misfit::custom("is a date; put it in quotes")),
+        };
+        result.map_err(|misfit| here.located(misfit))
+    }
+}
+
+impl<'de> Deserializer<'de> for Node<'de> {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.visit(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// `"variant"`, or `{ variant = { .. } }`.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let here = self.clone();
+        let result = match (self.text(), self.entries().as_slice()) {
+            (Some(text), _) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(text)),
+            (None, [(name, content)]) => visitor.visit_enum(Variant { name, content: content.clone() }),
+            _ => Err(Misfit::custom(format_args!("must be exactly one of {}", variants.join(", ")))),
+        };
+        result.map_err(|misfit| here.located(misfit))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A table without some of its entries.
+pub(super) struct TableOf<'n, 'a> {
+    pub(super) node: &'n Node<'a>,
+    pub(super) without: &'n [&'n str],
+}
+
+impl<'de> Deserializer<'de> for TableOf<'_, 'de> {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_map(Entries::of(self.node, self.without))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Entries<'a> {
+    entries: std::vec::IntoIter<(&'a str, Node<'a>)>,
+    value: Option<Node<'a>>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(node: &Node<'a>, without: &[&str]) -> Self {
+        let mut entries = node.entries();
+        entries.retain(|(name, _)| !without.contains(name));
+        Self { entries: entries.into_iter(), value: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+        let Some((name, node)) = self.entries.next() else { return Ok(None) };
+        let key = seed.deserialize(StrDeserializer::<Misfit>::new(name)).map_err(|misfit| {
+            let at = Some((node.field.clone(), node.file.line(node.offset)));
+            Misfit { at, ..misfit }
+        })?;
+        self.value = Some(node);
+        Ok(Some(key))
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
+        let node = self.value.take().ok_or_else(|| Misfit::custom("was read before its name"))?;
+        let here = node.clone();
+        seed.deserialize(node).map_err(|misfit| here.located(misfit))
+    }
+}
+
+struct Elements<'a>(std::vec::IntoIter<Node<'a>>);
+
+impl<'de> SeqAccess<'de> for Elements<'de> {
+    type Error = Misfit;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+        self.0.next().map(|node| seed.deserialize(node)).transpose()
+    }
+}
+
+struct Variant<'a> {
+    name: &'a str,
+    content: Node<'a>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Misfit;
+    type Variant = Node<'de>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Node<'de>), Misfit> {
+        let variant = seed.deserialize(StrDeserializer::<Misfit>::new(self.name));
+        Ok((variant.map_err(|misfit| self.content.located(misfit))?, self.content))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Node<'de> {
+    type Error = Misfit;
+
+    fn unit_variant(self) -> Result<(), Misfit> {
+        if self.entries().is_empty() { Ok(()) } else { Err(self.misfit("takes no fields")) }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+        self.visit(visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        if self.is_table() { self.visit(visitor) } else { Err(self.misfit("must be a table")) }
+    }
+}
