@@ -21,6 +21,12 @@ macro_rules! on_a_server {
 
         #[test]
         #[$ignored]
+        fn ctrl_c_in_a_terminal_leaves_a_migration_to_go_on() {
+            crate::on_a_server::ctrl_c_in_a_terminal_leaves_a_migration_to_go_on(&$world, $many);
+        }
+
+        #[test]
+        #[$ignored]
         fn no_secret_is_in_a_trace() {
             crate::on_a_server::no_secret_is_in_a_trace($world, $secrets);
         }
@@ -97,6 +103,20 @@ pub(crate) fn credentials_move_there_and_back(world: &World, many: usize) {
         world.run(&["diff", from, to]).good().says(&same);
     }
     world.run(&["diff", "dev", "back", "--sealed"]).good().says(&same);
+}
+
+/// The bar is seen moving, and what was there at the interruption stays.
+pub(crate) fn ctrl_c_in_a_terminal_leaves_a_migration_to_go_on(world: &World, many: usize) {
+    world.fill(many);
+    let mut terminal = Terminal::start(world, &["migrate", "--from", "dev", "--to", "server"]);
+    terminal.expect("migrating [");
+    terminal.expect(&format!("/{many}"));
+    terminal.type_keys("\x03");
+    terminal.expect("interrupted");
+    terminal.ends(130);
+    assert!(count(world, "server") < many, "it was done before it was interrupted");
+    world.run(&["migrate", "--from", "dev", "--to", "server"]).good();
+    world.run(&["diff", "dev", "server"]).good().says(&format!("{many} are the same"));
 }
 
 /// `secrets` are those of whoever is logged in.
