@@ -7,9 +7,11 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::settings::Certificate;
+
 /// The settings of a TLS server for these hosts, and the authority that clients must trust, as PEM. Two certificates: rustls takes
 /// none as a server's that is an authority's as well.
-pub(crate) fn make(hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)> {
+pub(crate) fn make(kind: Certificate, hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)> {
     let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
     params.distinguished_name.push(DnType::CommonName, "authority of a test double");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -17,7 +19,12 @@ pub(crate) fn make(hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let authority = CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)?;
+    let hosts = if kind == Certificate::OfAnotherHost { vec!["elsewhere.example".to_owned()] } else { hosts };
     let mut params = CertificateParams::new(hosts).map_err(io::Error::other)?;
+    if kind == Certificate::Expired {
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    }
     params.distinguished_name.push(DnType::CommonName, "test double");
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().map_err(io::Error::other)?;

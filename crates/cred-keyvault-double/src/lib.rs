@@ -46,7 +46,7 @@ mod tokens;
 
 pub use control::Counts;
 pub use server::Double;
-pub use settings::Settings;
+pub use settings::{Certificate, Settings};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

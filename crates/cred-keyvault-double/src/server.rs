@@ -60,7 +60,7 @@ impl Double {
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         hosts.extend(settings.hosts.iter().cloned());
-        let (tls, authority) = certificate::make(hosts)?;
+        let (tls, authority) = certificate::make(settings.certificate, hosts)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
         let address = listener.local_addr()?;
         let vault = Arc::new(Vault {

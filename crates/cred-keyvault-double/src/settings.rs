@@ -25,6 +25,20 @@ pub struct Settings {
     pub purge: Duration,
     /// Whether purging is forbidden; default false.
     pub purge_protection: bool,
+    /// What is wrong with its certificate; default nothing.
+    pub certificate: Certificate,
+}
+
+/// A server's certificate, as clients must judge it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// One for `localhost`, `127.0.0.1` and the further names.
+    #[default]
+    Good,
+    /// One for them that has ended in the year 2001.
+    Expired,
+    /// One for `elsewhere.example` alone.
+    OfAnotherHost,
 }
 
 impl Default for Settings {
@@ -40,6 +54,7 @@ impl Default for Settings {
             recovery: Duration::ZERO,
             purge: Duration::ZERO,
             purge_protection: false,
+            certificate: Certificate::Good,
         }
     }
 }

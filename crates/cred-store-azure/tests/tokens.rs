@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
-use cred_keyvault_double::{Double, Settings};
+use cred_keyvault_double::{Certificate, Double, Settings};
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
@@ -179,4 +179,19 @@ async fn another_authority_is_refused() {
     let error = AzureKeyVaultProvider::new(config).unwrap().connect().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
     assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_or_is_of_another_host_is_refused_as_that() {
+    for (certificate, why) in
+        [(Certificate::Expired, "it has expired"), (Certificate::OfAnotherHost, "it is for another host")]
+    {
+        let double = Double::start(Settings { certificate, ..Settings::default() }).await.unwrap();
+        let error = provider(&double).connect().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+        assert!(error.to_string().contains(why), "{error}");
+        let error = store(&*provider(&double), "key", 1).await.unwrap_err();
+        assert!(!error.may_have_written(), "{error:?}");
+        assert_eq!(double.counts().vault_requests, 0, "nothing was sent");
+    }
 }
