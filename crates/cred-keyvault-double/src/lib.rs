@@ -17,6 +17,7 @@
 //! |---|---|
 //! | the challenge of a request without a token, with `authorization` and `resource` | [authentication](https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses) |
 //! | tokens by client credentials; errors with AADSTS codes, in messages with `\r\n` | [client credentials](https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow) |
+//! | tokens of the machine at `/msi/token`, for `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` | [App Service](https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference) |
 //! | audience, expiry and signature of a token are checked; `AKV10022` for a wrong audience | as above |
 //! | set, get, versions, update, delete, recover, purge, the lists of 25 with `nextLink` | [secrets](https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups) |
 //! | names of 1 to 127 of `0-9a-zA-Z-`, without case; 25 KB; 15 tags | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
@@ -27,7 +28,8 @@
 //!
 //! # Where it differs
 //! - Tokens are signed with a shared key (HS256) and checked by who signed them; Entra's are RS256. Clients do not look inside.
-//! - One tenant, one client, which may do everything; no access policies, roles, firewalls or managed identities.
+//! - One tenant, one client, which may do everything: no access policies, roles or firewalls.
+//!   A managed identity is that client as well, and its endpoint the one of App Service alone, by https.
 //! - Tags of more than 256 characters are refused. Older documents of Azure say 256, newer ones 512.
 //! - Lists are by name. Azure promises no order.
 //! - No backup and restore, no keys and certificates, no rotation. Deleted secrets are never purged by themselves.

@@ -23,6 +23,7 @@ pub(crate) struct Request {
     /// Host and port as the client called them.
     pub(crate) host: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) identity_header: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -38,6 +39,11 @@ impl Vault {
                 self.control.token_request();
                 let form = fields(&String::from_utf8_lossy(&request.body));
                 Ok((200, self.tokens.grant(&self.settings, tenant, &form)?))
+            }
+            ("GET", ["msi", "token"]) => {
+                self.control.token_request();
+                let header = request.identity_header.as_deref();
+                Ok((200, self.tokens.grant_identity(&self.settings, header, &fields(&request.query))?))
             }
             ("GET", [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
                 Ok((200, discovery(&request.host, tenant)))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -171,6 +171,7 @@ async fn respond(
             query: parts.uri.query().unwrap_or_default().to_owned(),
             host: header(HOST).unwrap_or("localhost").to_owned(),
             authorization: header(AUTHORIZATION).map(str::to_owned),
+            identity_header: header(HeaderName::from_static("x-identity-header")).map(str::to_owned),
             body: body.to_bytes().to_vec(),
         }),
         Err(_) => Err(Refusal::new(413, "BadParameter", "The request body is too long")),

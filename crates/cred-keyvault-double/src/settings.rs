@@ -15,6 +15,8 @@ pub struct Settings {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// What a program sends as `X-IDENTITY-HEADER` to be given a token of the machine.
+    pub identity_header: String,
     /// How long a token lasts; default an hour.
     pub token_lifetime: Duration,
     /// How long a deletion takes; default nothing.
@@ -49,6 +51,7 @@ impl Default for Settings {
             tenant_id: "11111111-2222-3333-4444-555555555555".to_owned(),
             client_id: "66666666-7777-8888-9999-000000000000".to_owned(),
             client_secret: "the-secret-of-a-double".to_owned(),
+            identity_header: "the-identity-header-of-a-double".to_owned(),
             token_lifetime: Duration::from_secs(3_600),
             deletion: Duration::ZERO,
             recovery: Duration::ZERO,

@@ -76,16 +76,43 @@ impl Tokens {
             return Err(refused(400, "invalid_scope", 1_002_012, text));
         };
         let lifetime = settings.token_lifetime.as_secs();
-        let token = self.sign(&json!({
-            "aud": audience,
-            "appid": settings.client_id,
-            "tid": settings.tenant_id,
-            "exp": now().saturating_add(lifetime),
-            "jti": self.next.fetch_add(1, Ordering::SeqCst),
-        }));
+        let token = self.issue(settings, audience);
         Ok(
             json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}),
         )
+    }
+
+    /// Answers the machine itself, which proves by a header that it is the one that runs the program.
+    pub(crate) fn grant_identity(
+        &self,
+        settings: &Settings,
+        header: Option<&str>,
+        query: &HashMap<String, String>,
+    ) -> Result<Value, Refusal> {
+        if header != Some(&settings.identity_header) {
+            return Err(no_identity(401, "X-IDENTITY-HEADER is missing or wrong"));
+        }
+        // Without one, it is the system's identity.
+        if query.get("client_id").is_some_and(|client| client != &settings.client_id) {
+            let text = "No User Assigned or Delegated Managed Identity found for specified ClientId";
+            return Err(no_identity(400, text));
+        }
+        let Some(audience) = query.get("resource").filter(|resource| resource.starts_with("https://")) else {
+            return Err(no_identity(400, "resource is missing"));
+        };
+        let ends = now().saturating_add(settings.token_lifetime.as_secs()).to_string();
+        let token = self.issue(settings, audience);
+        Ok(json!({"token_type": "Bearer", "resource": audience, "expires_on": ends, "access_token": token}))
+    }
+
+    fn issue(&self, settings: &Settings, audience: &str) -> String {
+        self.sign(&json!({
+            "aud": audience,
+            "appid": settings.client_id,
+            "tid": settings.tenant_id,
+            "exp": now().saturating_add(settings.token_lifetime.as_secs()),
+            "jti": self.next.fetch_add(1, Ordering::SeqCst),
+        }))
     }
 
     /// Whether a request bears a token that is good for Key Vault; else why not.
@@ -124,6 +151,13 @@ impl Tokens {
         let claims = BASE64_URL_SAFE_NO_PAD.decode(body.split_once('.')?.1).ok()?;
         serde_json::from_slice(&claims).ok()
     }
+}
+
+/// A refusal in the shape of App Service.
+fn no_identity(status: u16, message: &str) -> Refusal {
+    let correlation = "0a1b2c3d-0000-0000-0000-000000000000";
+    let body = json!({"statusCode": status, "message": message, "correlationId": correlation});
+    Refusal { status, body, headers: Vec::new() }
 }
 
 /// A refusal in the shape of Entra, with line ends in its description.

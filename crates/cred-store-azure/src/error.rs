@@ -137,10 +137,13 @@ impl Refusal {
         struct Entra {
             error: Option<String>,
             error_description: Option<String>,
+            /// Where the machine itself is asked, on App Service.
+            message: Option<String>,
         }
         let entra = serde_json::from_slice::<Entra>(body).ok();
         // What follows the first line are numbers for Microsoft's support.
-        let described = entra.as_ref().and_then(|entra| entra.error_description.as_deref());
+        let described =
+            entra.as_ref().and_then(|entra| entra.error_description.as_ref().or(entra.message.as_ref()));
         let first = described.and_then(|text| text.lines().next()).map(short);
         let said = first.or_else(|| entra.and_then(|entra| entra.error).map(|error| short(&error)));
         let said = said.unwrap_or_else(|| "the answer is not that of a token endpoint".to_owned());

@@ -1,0 +1,123 @@
+//! Who asks without a secret in its configuration: a machine, or a developer. The SDK finds both in the environment of the process,
+//! so each is tried in a process of its own.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+
+mod values;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_keyvault_double::{Double, Settings};
+use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+use tempfile::TempDir;
+use values::{id, store, value};
+
+/// A vault, and what the other process needs to find it.
+struct Vault {
+    double: Double,
+    folder: TempDir,
+}
+
+impl Vault {
+    async fn start() -> Self {
+        let vault = Self {
+            double: Double::start(Settings::default()).await.unwrap(),
+            folder: TempDir::new().unwrap(),
+        };
+        std::fs::write(vault.folder.path().join("ca.pem"), vault.double.authority_pem()).unwrap();
+        vault
+    }
+
+    /// Runs [`asks_as_it_is_told`] in another process; what it printed, where it fails.
+    async fn asked_by(&self, who: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "asks_as_it_is_told"]);
+        command.env("CRED_TEST_WHO", who).env("CRED_TEST_URL", self.double.url());
+        command.env("CRED_TEST_CA", self.folder.path().join("ca.pem"));
+        command.env_remove("IDENTITY_ENDPOINT").envs(variables.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+        }
+    }
+
+    /// A token of the vault, as somebody else has been given it.
+    async fn token(&self) -> String {
+        let Settings { tenant_id, client_id, client_secret, .. } = self.double.settings();
+        let authority = reqwest::Certificate::from_pem(self.double.authority_pem().as_bytes()).unwrap();
+        let http = reqwest::Client::builder().tls_certs_only([authority]).no_proxy().build().unwrap();
+        let form = format!(
+            "grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}\
+             &scope=https%3A%2F%2Fvault.azure.net%2F.default"
+        );
+        let url = format!("{}/{tenant_id}/oauth2/v2.0/token", self.double.url());
+        let answer = http.post(url).body(form).send().await.unwrap().bytes().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        answer.get("access_token").and_then(serde_json::Value::as_str).unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+#[ignore = "is started, with an environment of its own, by the other tests"]
+async fn asks_as_it_is_told() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let who = match variable("CRED_TEST_WHO").as_str() {
+        "machine" => AzureCredentialType::ManagedIdentity { client_id: None },
+        "developer" => AzureCredentialType::DeveloperTools,
+        client => AzureCredentialType::ManagedIdentity { client_id: Some(client.to_owned()) },
+    };
+    let config = AzureKeyVaultConfig::default()
+        .with_vault_url(variable("CRED_TEST_URL"))
+        .with_allowed_host("127.0.0.1".to_owned())
+        .with_ca_cert(std::path::PathBuf::from(variable("CRED_TEST_CA")))
+        .with_credential_type(who)
+        .with_retry_policy(RetryPolicy::default().with_max_retries(0));
+    let provider = AzureKeyVaultProvider::new(config).unwrap();
+    let stored = store(&provider, "key", 1).await;
+    if let Err(error) = &stored {
+        assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+        assert!(!error.may_have_written(), "{error:?}");
+    }
+    stored.unwrap_or_else(|error| panic!("refused: {error}"));
+    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(1));
+}
+
+#[tokio::test]
+async fn the_identity_of_a_machine_is_given_tokens() {
+    let vault = Vault::start().await;
+    let Settings { client_id, identity_header, .. } = vault.double.settings().clone();
+    let endpoint = format!("{}/msi/token", vault.double.url());
+    let here = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", identity_header.as_str())];
+    for (requests, who) in [(1, "machine"), (2, client_id.as_str())] {
+        vault.asked_by(who, &here).await.unwrap();
+        assert_eq!(vault.double.counts().token_requests, requests, "{who}");
+    }
+    let said = vault.asked_by("00000000-0000-0000-0000-000000000000", &here).await.unwrap_err();
+    assert!(said.contains("refused: ") && said.contains("No User Assigned"), "{said}");
+    let elsewhere = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "canary-7f3a91")];
+    let said = vault.asked_by("machine", &elsewhere).await.unwrap_err();
+    assert!(said.contains("refused: ") && !said.contains("canary-7f3a91"), "{said}");
+}
+
+/// The program `az` stands in the PATH of the other process.
+#[tokio::test]
+async fn a_developer_who_is_logged_in_is_given_tokens() {
+    let vault = Vault::start().await;
+    let az = vault.folder.path().join("az");
+    let path = format!("{}:/usr/bin:/bin", vault.folder.path().display());
+    let program = |text: &str| {
+        std::fs::write(&az, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    program(
+        r#"printf '{"accessToken":"%s","expires_on":4102444800,"tokenType":"Bearer"}' "$CRED_TEST_TOKEN""#,
+    );
+    let token = vault.token().await;
+    vault.asked_by("developer", &[("PATH", &path), ("CRED_TEST_TOKEN", &token)]).await.unwrap();
+    program("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1");
+    let said = vault.asked_by("developer", &[("PATH", &path)]).await.unwrap_err();
+    assert!(said.contains("refused: ") && said.contains("az login"), "{said}");
+}
