@@ -197,8 +197,11 @@ impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Stored) {
         if let Err(error) = self.store(path, value).await {
             fail(
-                &format!("`{}` could not be stored: {error}", short(path)),
-                "every id, scope and value is to be taken",
+                &format!(
+                    "a plain store, which the clause needs, failed: `{}` could not be stored: {error}",
+                    short(path)
+                ),
+                "every id, scope and value is to be taken; look at the clauses of `store` first",
             );
         }
     }

@@ -36,6 +36,9 @@ pub trait CompareAndSet: Send + Sync {
     /// - **cas-6.** `None` writes where nothing is stored; a soft-deleted name counts as nothing stored.
     /// - **cas-7.** Of several concurrent calls with one revision, exactly one succeeds.
     ///
+    /// What is stored need not be readable: a backend that compares revisions without reading may write over what is corrupted;
+    /// one that must read it says [`Corrupted`](crate::StorageErrorKind::Corrupted).
+    ///
     /// # Errors
     /// [`Conflict`](crate::StorageErrorKind::Conflict) as above, else as [`store`](crate::StorageProvider::store). After
     /// an ambiguous attempt the provider reads back before it says conflict.

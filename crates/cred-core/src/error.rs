@@ -83,13 +83,13 @@ pub enum StorageErrorKind {
     /// The backend knows who asks and refuses.
     #[error("permission was denied: {reason}; grant this identity the permission and try again")]
     PermissionDenied {
-        /// What was refused, and to whom where the backend says so.
+        /// What was refused, and to whom where that is known. No text of the backend's that may repeat what was sent.
         reason: Cow<'static, str>,
     },
     /// The backend does not accept who asks.
     #[error("authentication failed: {reason}; renew or correct the backend credentials")]
     AuthenticationFailed {
-        /// Why, in the backend's words.
+        /// Why; a code of the backend's is enough. No text of its that may repeat what was sent.
         reason: Cow<'static, str>,
     },
     /// Too many requests; nothing was done. Transient.

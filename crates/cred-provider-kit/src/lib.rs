@@ -1,4 +1,14 @@
-//! What every storage provider of `cred` needs once.
+//! What every storage provider of `cred` needs once. `docs/writing-a-provider.md` is the way through it.
+//!
+//! | you want to | start at |
+//! |---|---|
+//! | run an operation with deadlines, retries, doubt, metrics and a span | [`Executor`] |
+//! | write a credential as bytes, and read them | [`CredentialFile`] |
+//! | name it where names have rules, and list it again | [`naming`] |
+//! | refuse what is too large before it is sent | [`limits`] |
+//! | show its tags to the backend | [`tags`] |
+//! | read a configuration from the environment | [`Env`], [`duration`] |
+//! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
 mod budget;
 #[cfg(feature = "tls")]

@@ -30,18 +30,23 @@ pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
         outage: t.harness.outage(false).await,
         backend_secrets: !t.harness.backend_secrets().is_empty(),
     };
-    for ((word, declared), (_, there)) in t.declared.words().zip(actual.words()) {
-        match (declared, there) {
-            (true, false) => fail(
-                &format!("offers: `{word}` is declared, but neither the provider nor its harness has it"),
-                &format!("take `{word}` from `offers: [...]`, or let the provider or the harness offer it"),
+    let differing =
+        t.declared.words().zip(actual.words()).filter(|((_, declared), (_, there))| declared != there);
+    let problems: Vec<_> = differing
+        .map(|((word, declared), _)| match declared {
+            true => format!("`{word}` is declared, but neither the provider nor its harness has it"),
+            false => format!("`{word}` is there, but not declared, so its clauses are ignored"),
+        })
+        .collect();
+    if !problems.is_empty() {
+        let there: Vec<_> = actual.words().filter_map(|(word, there)| there.then_some(word)).collect();
+        fail(
+            &format!("offers: {}", problems.join("; ")),
+            &format!(
+                "declare what is there, `offers: [{}]`, or let the provider or the harness offer more",
+                there.join(", ")
             ),
-            (false, true) => fail(
-                &format!("offers: `{word}` is there, but not declared, so its clauses are ignored"),
-                &format!("add `{word}` to `offers: [...]`"),
-            ),
-            _ => {}
-        }
+        );
     }
     t.holds(&place, &value(1), "`Harness::edit_raw` writes what the edit gives, nothing else").await;
 }

@@ -33,6 +33,9 @@ pub struct Attempt {
     pub number: u32,
     /// Whether an earlier write attempt of the operation was ambiguous, so that this one may meet what that one wrote.
     pub in_doubt: bool,
+    /// How long it may take, at its begin. What it waits for, such as a lock, it gives up a little earlier, as
+    /// [`Busy`](StorageErrorKind::Busy): after the whole time the executor must call a write in doubt.
+    pub limit: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +231,8 @@ impl<'e> Wire<'e> {
         };
         self.attempts += 1;
         span::attempts(&self.span, self.attempts);
-        let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.in_doubt() });
+        let left = end.saturating_duration_since(now);
+        let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.in_doubt(), limit: left });
         let before = (access == Access::Write).then(|| self.written.send());
         let result = match timeout_at(end, attempt).await {
             Ok(result) => result,
