@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use crate::{CANARY, known, silent};
+use crate::{known, silent};
 
 /// Answers of which each begins with a line that may be its status; a line `---` ends one. To each operation they are given from
 /// the first on, and then there are no more: 503.
