@@ -190,7 +190,7 @@ fn files() -> Seeds {
         let bytes = file.with_mark(Some([7; 16])).encode().expect("a vector");
         seeds.push(seed(&known.name, [place(known.path.as_ref()).as_bytes(), b"\n", &bytes].concat()));
     }
-    let scope = vec!["a:b"; 4].join("/");
+    let scope = ["a:b"; 4].join("/");
     for text in
         ["STRIPE_API_KEY", "org:acme/Key", &"I".repeat(255), &format!("{scope}/key"), "org:acme.de./key"]
     {

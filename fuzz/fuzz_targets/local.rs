@@ -69,7 +69,7 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
     for path in &found {
         let ctx = CredentialContext::from(path.scope.clone());
         assert!(provider.exists(&path.id, &ctx).await.expect("a file that is there"));
-        assert_eq!(provider.list(None, &ctx).await.expect("a list"), [path.id.clone()]);
+        assert_eq!(provider.list(None, &ctx).await.expect("a list"), std::slice::from_ref(&path.id));
         match provider.retrieve(&path.id, &ctx).await {
             Ok(stored) => {
                 assert_eq!(CredentialFile::decode(bytes).expect("what was read").into_stored(), stored);
