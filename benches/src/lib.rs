@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod files;
+pub mod loopback;
 pub mod ratio;
 pub mod sealing;
 pub mod slow;
