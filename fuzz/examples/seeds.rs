@@ -353,7 +353,7 @@ fn azure() -> Seeds {
         seed("absent", script(&[(404, json!({"error": {"code": "SecretNotFound", "message": "A secret was not found."}}))])),
         seed("deleted", script(&[(409, refused("Conflict"))])),
         seed("forbidden", script(&[(403, json!({"error": {"code": "Forbidden", "message": "Caller is not authorized.\r\nAction: 'Microsoft.KeyVault/vaults/secrets/read'", "innererror": {"code": "ForbiddenByRbac"}}}))])),
-        seed("token", script(&[(401, json!({"error": {"code": "Unauthorized", "message": "token-fuzzfuzzfuzzfuzz"}}))])),
+        seed("token", script(&[(401, json!({"error": {"code": "Unauthorized", "message": "eyJhbGciOiJIUzI1NiJ9.eyJmdXp6IjoiZnV6eiJ9.fuzzfuzzfuzzfuzz"}}))])),
         seed("list", script(&[(200, page.clone())])),
         seed("pages", script(&[(200, json!({"value": [], "nextLink": "https://my-vault.vault.azure.net/secrets?api-version=7.6&$skiptoken=x"})), (200, page.clone())])),
         seed("filtered", script(&[(200, page), (200, secret("stripe-api-key", tagged()))])),

@@ -18,7 +18,8 @@ use cred_provider_kit::naming::{AZURE as RULES, Names};
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
 use libfuzzer_sys::fuzz_target;
 
-const TOKEN: &str = "token-fuzzfuzzfuzzfuzz";
+/// In the shape by which it is known where the client, and so the token, is the caller's.
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJmdXp6IjoiZnV6eiJ9.fuzzfuzzfuzzfuzz";
 const VAULT: &str = "https://my-vault.vault.azure.net";
 const PREFIX: &str = "nebula-";
 
@@ -80,7 +81,7 @@ impl HttpClient for Answering {
             headers.insert("www-authenticate", challenge);
             return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Vec::new()));
         }
-        let (status, body) = self.0.answer();
+        let (status, body) = self.0.answer(request.method().as_str());
         Ok(AsyncRawResponse::from_bytes(StatusCode::from(status), headers, body))
     }
 }

@@ -189,15 +189,23 @@ impl Refusal {
     }
 }
 
-/// Nothing that a backend says is longer than this in an error.
+/// Nothing that a backend says is longer than this in an error. What looks like a token is left out, should a server repeat it: of a
+/// client of the caller's, the token is not known.
 fn short(text: &str) -> String {
     const LONGEST: usize = 300;
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.map(|word| if is_token(word) { "[redacted]" } else { word }).collect();
+    let line = words.join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
         None => line,
     }
+}
+
+/// Each of Entra's begins with a JSON object in base64 (RFC 7519), and has many characters after it.
+fn is_token(word: &str) -> bool {
+    const SHORTEST: usize = 40;
+    word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|token| token.len() >= SHORTEST)
 }
 
 pub(crate) fn authentication(reason: impl Into<Cow<'static, str>>) -> StorageError {
@@ -255,6 +263,13 @@ mod tests {
     use azure_core::error::{Error, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn a_token_that_a_server_repeats_is_left_out() {
+        let token = format!("eyJhbGciOiJIUzI1NiJ9.{}", "x".repeat(40));
+        let said = short(&format!("Bearer={token} is not for eyJ of vault"));
+        assert_eq!(said, "[redacted] is not for eyJ of vault");
+    }
 
     #[test]
     fn a_token_that_was_thrown_away_on_the_way_is_asked_for_again_and_no_refusal() {
