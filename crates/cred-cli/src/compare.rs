@@ -30,16 +30,13 @@ pub(crate) async fn stored(
     }
 }
 
-/// In what two credentials differ; nothing: they are the same.
+/// In what two credentials differ; nothing: they are the same, and open where that was asked for.
 pub(crate) async fn differences(
     path: &CredentialPath,
     from: &Stored,
     to: &Stored,
     rings: Option<&Rings>,
 ) -> Result<Vec<&'static str>, Failure> {
-    if from == to {
-        return Ok(Vec::new());
-    }
     let Some(rings) = rings else {
         let mut parts = of_metadata(&from.1, &to.1);
         if from.0.key_id != to.0.key_id {
@@ -50,6 +47,11 @@ pub(crate) async fn differences(
         }
         return Ok(parts);
     };
+    if from == to {
+        // The same bytes are of no use to who cannot open them.
+        let opened = open(&rings.to, path, to).await;
+        return Ok(opened.err().map(|_| "does not open there").into_iter().collect());
+    }
     let from = open(&rings.from, path, from).await?;
     let to = open(&rings.to, path, to).await?;
     let mut parts = of_metadata(&from.metadata, &to.metadata);

@@ -51,8 +51,9 @@ pub(crate) struct Migrate {
 
 /// What became of one credential.
 enum Outcome {
+    /// With the key that the copy is sealed under.
     Copied(KeyId),
-    There,
+    There(KeyId),
     Differs(Vec<&'static str>),
     /// Deleted since it was listed.
     Gone,
@@ -161,7 +162,10 @@ impl Report {
                     report.copied += 1;
                     report.keys.insert(key);
                 }
-                Outcome::There => report.there += 1,
+                Outcome::There(key) => {
+                    report.there += 1;
+                    report.keys.insert(key);
+                }
                 Outcome::Gone => report.gone += 1,
                 Outcome::Differs(parts) => report.differ.push((path.to_string(), parts)),
                 Outcome::Failed(failure) => {
@@ -216,9 +220,10 @@ impl Copier {
         if let Some(there) = &there {
             let parts = compare::differences(path, &original, there, self.rings.as_ref()).await?;
             if parts.is_empty() {
-                return Ok(Outcome::There);
+                return Ok(Outcome::There(there.0.key_id.clone()));
             }
-            if !self.replace {
+            // The same bytes that do not open there are sealed anew: nothing is lost by it.
+            if !self.replace && *there != original {
                 return Ok(Outcome::Differs(parts));
             }
         }

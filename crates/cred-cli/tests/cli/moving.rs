@@ -137,3 +137,17 @@ fn store_of(world: &World) -> std::path::PathBuf {
     let line = config.lines().find(|line| line.starts_with("base_path")).unwrap().to_owned();
     line.split('"').nth(1).unwrap().into()
 }
+
+#[test]
+fn a_copy_that_does_not_open_is_neither_there_for_good_nor_the_same() {
+    let world = World::with_other(true);
+    world.store("a", "1");
+    for _ in 0..2 {
+        world.run(&["migrate", "--from", "dev", "--to", "other"]).good().says("lacks main-");
+    }
+    let diff = world.run(&["diff", "dev", "other"]).ends(9);
+    assert!(diff.out.contains("a: does not open there"), "{diff:?}");
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good().says("1 copied");
+    assert_eq!(world.run(&["get", "a", "-p", "other"]).good().out, "1");
+    world.run(&["diff", "dev", "other"]).good().says("1 are the same");
+}
