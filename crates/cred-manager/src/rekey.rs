@@ -54,7 +54,7 @@ impl CredentialManager {
     ///
     /// Resumable: what is under the active key already is left alone, so that after a failure, a kill or a dropped
     /// future it is simply called again. With `dry_run` nothing is written, but everything is opened, so that a missing
-    /// key shows. `progress` is called after each credential.
+    /// key shows, and a wrong one. `progress` is called after each credential.
     ///
     /// Concurrent writers lose nothing: where the provider has compare-and-set, a credential is replaced only if it is
     /// still the one that was read. Elsewhere this manager's own writers wait for their turn, the credential is read
@@ -129,6 +129,10 @@ impl CredentialManager {
                 return Ok(Resealed::Gone);
             };
             if self.shared.sealing.is_current(&stored.0) {
+                if dry_run {
+                    // It may be under another key of the same name.
+                    self.shared.sealing.open(path.as_ref(), &stored).await?;
+                }
                 return Ok(Resealed::NotNeeded);
             }
             let fresh = self.shared.sealing.reseal(path.as_ref(), &stored).await?;

@@ -62,7 +62,7 @@ impl Validate {
 
         let count = found.len();
         let mut rows = Vec::new();
-        let (mut findings, mut lookups) = (0, 0);
+        let (mut findings, mut outages) = (0, 0);
         for (path, result) in found {
             let (state, since) = match result {
                 // Deleted since it was listed.
@@ -73,7 +73,8 @@ impl Validate {
                 ValidationResult::RotationDue { since } => ("rotation due", moment::shown(since)),
                 ValidationResult::Unreadable { error } => ("unreadable", error.to_string()),
                 ValidationResult::LookupFailed { error } => {
-                    lookups += 1;
+                    // What no second try will find is a finding.
+                    outages += usize::from(error.is_transient());
                     ("not looked up", error.to_string())
                 }
                 _ => ("unknown", String::new()),
@@ -95,7 +96,7 @@ impl Validate {
         }
         match findings {
             0 => app.output.say(format!("{count} credentials of {} are valid.", profile.name)),
-            _ if lookups == findings => return Err(Failure::said(Exit::Unavailable)),
+            _ if outages == findings => return Err(Failure::said(Exit::Unavailable)),
             _ => return Err(Failure::said(Exit::Found)),
         }
         Ok(())

@@ -77,7 +77,45 @@ fn what_is_wrong_is_named_with_what_to_do() {
         .collect::<Vec<_>>()
         .join("\n");
     world.write("project/cred.toml", &without);
-    let answer = world.run(&["doctor"]).good();
+    let answer = world.run(&["doctor"]).ends(9);
     assert!(answer.out.contains(&format!("sealed under {first}, which the ring lacks")), "{}", answer.out);
     assert!(answer.out.contains("to do: add that key"), "{}", answer.out);
+}
+
+#[test]
+fn a_wrong_key_under_the_right_name_is_found() {
+    let world = World::new();
+    world.store("a", "1");
+    let config = world.read("project/cred.toml");
+    let key =
+        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let other = World::new();
+    let theirs = other.read("project/cred.toml");
+    let theirs =
+        theirs.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    std::fs::copy(theirs, key).unwrap();
+    let doctor = world.run(&["doctor"]).ends(9).out;
+    assert!(doctor.contains("bad   stored: "), "{doctor}");
+    world.run(&["rekey", "--dry-run"]).ends(10);
+}
+
+#[test]
+fn a_key_that_the_ring_lacks_is_bad() {
+    let world = World::with_other(true);
+    world.store("a", "1");
+    world.run(&["migrate", "--from", "dev", "--to", "other"]).good();
+    let doctor = world.run(&["doctor", "-p", "other"]).ends(9).out;
+    assert!(doctor.contains("bad   keys in use"), "{doctor}");
+}
+
+#[test]
+fn what_will_never_be_looked_up_is_no_outage() {
+    let world = World::new();
+    world.store("a", "1");
+    let (path, _) = files(&world.path("home"))
+        .into_iter()
+        .find(|(path, _)| path.to_string_lossy().ends_with("a.enc.json"))
+        .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.run(&["validate"]).ends(9);
 }

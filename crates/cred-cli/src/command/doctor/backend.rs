@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::Findings;
 use crate::compare;
 use crate::config::ring;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::input;
 
 /// How many stored credentials are looked at.
@@ -69,10 +69,11 @@ pub(super) async fn permissions(
             Ok(back) if back == (data.clone(), metadata.clone()) => {
                 findings.good("read back", "it is what was written")
             }
-            Ok(_) => findings.warn(
+            Ok(_) => findings.bad(
                 "read back",
-                "it is not what was written",
-                "find out what stands between this program and the backend and changes what is written",
+                &Failure::new(Exit::Found, "it is not what was written").hint(
+                    "find out what stands between this program and the backend and changes what is written",
+                ),
             ),
             Err(error) => findings.bad("read back", &error.into()),
         }
@@ -117,13 +118,18 @@ pub(super) async fn contents(
     let count = paths.len();
     let known: BTreeSet<&KeyId> = keys.map(|keys| keys.key_ids().collect()).unwrap_or_default();
     let (mut strangers, mut early, mut broken) = (BTreeSet::new(), 0, 0);
+    let mut closed: Option<(usize, Failure)> = None;
     let tomorrow = Timestamp::now().saturating_add(CLOCKS_APART);
     for path in paths.iter().take(SAMPLE) {
         match compare::stored(&**provider, path).await {
             Ok(Some((data, metadata))) => {
                 early += usize::from(metadata.last_modified > tomorrow);
-                if keys.is_some() && !known.contains(&data.key_id) {
+                let Some(keys) = keys else { continue };
+                if !known.contains(&data.key_id) {
                     strangers.insert(data.key_id);
+                } else if let Err(failure) = compare::open(keys, path, &(data, metadata)).await {
+                    let (count, first) = closed.take().unwrap_or((0, failure));
+                    closed = Some((count + 1, first));
                 }
             }
             Ok(None) => {}
@@ -136,10 +142,22 @@ pub(super) async fn contents(
     let looked = count.min(SAMPLE);
     if !strangers.is_empty() {
         let ids = strangers.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
-        findings.warn(
+        let found = format!("of {looked} credentials some are sealed under {ids}, which the ring lacks");
+        findings.bad(
             "keys in use",
-            format!("of {looked} credentials some are sealed under {ids}, which the ring lacks"),
-            "add that key with `cred key add ID --file FILE --inactive`, or delete what is sealed under it",
+            &Failure::new(Exit::Found, found).hint(
+                "add that key with `cred key add ID --file FILE --inactive`, or delete what is sealed under it",
+            ),
+        );
+    }
+    let opens = closed.is_none();
+    if let Some((count, first)) = closed {
+        let found = format!("{count} of {looked} credentials do not open, the first since {first}");
+        findings.bad(
+            "stored",
+            &Failure::new(Exit::Found, found).hint(
+                "find the right key before anything else is stored: this ring would seal under the wrong one",
+            ),
         );
     }
     if early > 0 {
@@ -151,7 +169,7 @@ pub(super) async fn contents(
             "compare this machine's clock with those that write, and let NTP keep them",
         );
     }
-    if strangers.is_empty() && early == 0 && broken == 0 {
+    if strangers.is_empty() && early == 0 && broken == 0 && opens {
         findings.good("stored", format!("{count} credentials; {looked} were looked at"));
     }
 }
