@@ -5,6 +5,7 @@ pub(crate) mod ring;
 mod secret;
 pub(crate) mod value;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -110,6 +111,24 @@ impl Config {
             Failure::config(format!("there is no profile `{name}`, which {chosen_by} asks for")).hint(hint)
         })?;
         self.profile_at(name, node, chosen_by)
+    }
+
+    /// The names of all variables that keys and secrets of any profile are read from, those that another file hides included. What
+    /// cannot be read names none: it is told where it is used.
+    pub(crate) fn variables(&self) -> BTreeSet<String> {
+        let mut variables = BTreeSet::new();
+        for file in &self.files {
+            let entries = |kind: &str| file.root().get(kind).map(|node| node.entries()).unwrap_or_default();
+            for (name, node) in entries("rings") {
+                let ring = Ring::read(name, &node);
+                variables.extend(ring.iter().flat_map(Ring::variables).map(str::to_owned));
+            }
+            for (name, node) in entries("profiles") {
+                let profile = self.profile_at(name, node, "its name");
+                variables.extend(profile.iter().flat_map(Profile::variables));
+            }
+        }
+        variables
     }
 
     /// All profiles that are sealed with a profile's ring, those that another file hides included.

@@ -94,9 +94,7 @@ impl Run {
         };
         let mut command = Command::new(program);
         command.args(arguments);
-        let ring = profile.keys()?;
-        ring.variables().for_each(|variable| _ = command.env_remove(variable));
-        profile.variables().iter().for_each(|variable| _ = command.env_remove(variable));
+        app.config()?.variables().iter().for_each(|variable| _ = command.env_remove(variable));
         for (name, value) in &environment {
             command.env(name, value.as_str());
         }
@@ -119,7 +117,11 @@ impl Run {
             Some(_) => Err(Failure::usage(format!("two credentials would become the variable {name}"))
                 .hint("name them apart with --env NAME=PATH")),
         };
-        for (path, credential) in of_scope {
+        // What is named apart as a whole is not there under its own name too.
+        let apart = |path: &CredentialPath| {
+            self.named.iter().any(|named| named.field.is_none() && named.path == *path)
+        };
+        for (path, credential) in of_scope.iter().filter(|(path, _)| !apart(path)) {
             for (name, value) in variables(path, credential)? {
                 add(name, value)?;
             }

@@ -100,3 +100,29 @@ fn signals_reach_the_command() {
     };
     assert_eq!(status.code(), Some(7));
 }
+
+#[test]
+fn no_secret_of_another_profile_goes_along() {
+    let mut world = World::new();
+    world.store("a", "value");
+    let text = world.read("project/cred.toml")
+        + "\n[profiles.production]\nbackend = \"local\"\nring = \"production\"\nbase_path = \"/nowhere\"\n\n\
+           [rings.production]\nactive = \"prod\"\nkeys.prod = { env = \"PRODUCTION_KEY\" }\n";
+    world.write("project/cred.toml", &text);
+    world.set("PRODUCTION_KEY", "canary");
+    world.set("CRED_PROFILE", "dev");
+    let script = "echo $A,$PRODUCTION_KEY";
+    assert_eq!(world.run(&["run", "--env", "A=a", "--", "sh", "-c", script]).good().out, "value,\n");
+}
+
+#[test]
+fn a_credential_that_is_named_apart_is_no_second_one() {
+    let world = World::new();
+    world.store("org:acme/a-b", "1");
+    world.store("org:acme/a_b", "2");
+    world.run(&["run", "--scope", "org:acme", "--", "true"]).ends(2).says("two credentials");
+    let script = "echo $A_B,$OTHER";
+    let answer =
+        world.run(&["run", "--scope", "org:acme", "--env", "OTHER=org:acme/a-b", "--", "sh", "-c", script]);
+    assert_eq!(answer.good().out, "2,1\n");
+}
