@@ -28,6 +28,8 @@ pub(crate) struct App {
     runtime: OnceCell<Runtime>,
     providers: RefCell<Vec<Arc<dyn StorageProvider>>>,
     managers: RefCell<Vec<CredentialManager>>,
+    /// Listened to since the first wait.
+    signals: RefCell<Option<Signals>>,
 }
 
 impl App {
@@ -40,6 +42,7 @@ impl App {
             runtime: OnceCell::new(),
             providers: RefCell::default(),
             managers: RefCell::default(),
+            signals: RefCell::default(),
         }
     }
 
@@ -63,8 +66,18 @@ impl App {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let config = Config::find(self.global.config.as_deref(), self.global.profile.clone())?;
+        let config = self.read()?;
         Ok(self.config.get_or_init(|| config))
+    }
+
+    fn read(&self) -> Result<Config, Failure> {
+        Config::find(self.global.config.as_deref(), self.global.profile.clone())
+    }
+
+    /// Whether the configuration could be used as it is now. It is read anew where it is used: before that, a person is asked for
+    /// what takes minutes.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.read()?.chosen()?.keys().map(drop)
     }
 
     /// The profile that is chosen by option, variable or file.
@@ -111,11 +124,18 @@ impl App {
     /// it has begun to write is waited for in [`close`](Self::close).
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.runtime()?.block_on(async {
-            let signals = Signals::listen()?;
-            match select(pin!(work), pin!(signals.first())).await {
-                Either::Left((result, _)) => result,
-                Either::Right((exit, _)) => Err(interrupted(exit)),
-            }
+            // From the first wait on, a signal ends nothing by itself: one that comes between two is seen by the second.
+            let mut signals = match self.signals.take() {
+                Some(signals) => signals,
+                None => Signals::listen()?,
+            };
+            // Of both, the signal counts.
+            let result = match select(pin!(signals.first()), pin!(work)).await {
+                Either::Left((exit, _)) => Err(interrupted(exit)),
+                Either::Right((result, _)) => result,
+            };
+            self.signals.replace(Some(signals));
+            result
         })
     }
 
@@ -124,7 +144,7 @@ impl App {
         let (managers, providers) = (self.managers.take(), self.providers.take());
         let Some(runtime) = self.runtime.get() else { return };
         runtime.block_on(async {
-            let Ok(signals) = Signals::listen() else { return };
+            let Some(mut signals) = self.signals.take().or_else(|| Signals::listen().ok()) else { return };
             let work = async {
                 for manager in managers {
                     // What its writes came to was told to whoever waited for them.
@@ -175,7 +195,7 @@ impl Signals {
         })
     }
 
-    async fn first(mut self) -> Exit {
+    async fn first(&mut self) -> Exit {
         match select(pin!(self.interrupt.recv()), pin!(self.terminate.recv())).await {
             Either::Left(_) => Exit::Interrupted,
             Either::Right(_) => Exit::Terminated,
@@ -192,7 +212,7 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn first(self) -> Exit {
+    async fn first(&mut self) -> Exit {
         // Without a handler there is no signal to wait for.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,7 +1,7 @@
 //! `cred rotate`.
 
 use clap::Args;
-use cred_core::{CredentialPath, FieldName, Timestamp};
+use cred_core::{Credential, CredentialPath, FieldName, Timestamp};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -35,14 +35,26 @@ impl Rotate {
             Some(scope) => manager.scoped(scope.clone())?,
             None => manager.clone(),
         };
-        let found = app.wait(async { Ok(handle.retrieve(&path.id).await?) })?;
-        let before = found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))?;
+        let stored = || {
+            let found = app.wait(async { Ok(handle.retrieve(&path.id).await?) })?;
+            found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))
+        };
+        let before = stored()?;
         let only = match (&self.field, before.field_names().collect::<Vec<_>>().as_slice()) {
             (Some(field), _) => Some(field.clone()),
             (None, [only]) => Some((*only).clone()),
             (None, _) => None,
         };
+        let known = |name: &FieldName| before.field_names().any(|field| field == name);
+        if let Some(field) = self.field.as_ref().filter(|field| !known(field)) {
+            return Err(no_such_field(&path, field, &before));
+        }
         let fields = self.value.read(before.kind(), only.as_ref())?;
+        if let Some((field, _)) = fields.iter().find(|(field, _)| !known(field)) {
+            return Err(no_such_field(&path, field, &before));
+        }
+        // Minutes may have passed at a prompt: what others have changed meanwhile stays.
+        let before = stored()?;
         let expires_at = self.expires.or(before.expires_at());
         let fresh = fields.into_iter().fold(before, |fresh, (name, value)| fresh.with_field(name, value));
         let fresh = fresh.with_expires_at(expires_at);
@@ -53,4 +65,10 @@ impl Rotate {
         }
         Ok(())
     }
+}
+
+fn no_such_field(path: &CredentialPath, field: &FieldName, credential: &Credential) -> Failure {
+    let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
+    Failure::usage(format!("`{path}` has no field `{field}`"))
+        .hint(format!("it has {}; `cred set` stores it with other ones", names.join(", ")))
 }

@@ -46,12 +46,15 @@ impl Set {
         for (key, value) in self.tags {
             tags.insert(key, value)?;
         }
-        let (profile, manager) = app.manager()?;
+        // Before somebody types a value for nothing.
+        app.check()?;
         let fields = self.value.read(&self.kind, self.field.as_ref())?;
         let credential = input::credential(&self.kind, fields)?
             .with_tags(tags)
             .with_expires_at(self.expires)
             .with_rotation(self.rotation);
+        // After the value, for which a person may take minutes: the keys are those of now.
+        let (profile, manager) = app.manager()?;
         let path = self.path;
         app.wait(async {
             let handle = match &path.scope {

@@ -1,5 +1,9 @@
 //! One credential after another.
 
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
 use crate::world::World;
 
 #[test]
@@ -134,5 +138,71 @@ fn the_shells_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = world.run(&["completions", shell]).good().out;
         assert!(script.contains("migrate"), "{shell}");
+    }
+}
+
+#[test]
+fn a_field_that_is_not_there_is_not_rotated() {
+    let world = World::new();
+    world.run_with(&["set", "db", "--kind", "username-password", "--fields", "-"], "").ends(2);
+    world.write(
+        "project/db.json",
+        r#"[{"path":"db","kind":"username-password","fields":{"username":"u","password":"p"}}]"#,
+    );
+    world.run(&["import", "db.json"]).good();
+    world.run_with(&["rotate", "db", "--field", "passwrod"], "new").ends(2).says("password, username");
+    world.store("one", "1");
+    world.run_with(&["rotate", "one", "--field", "password"], "new").ends(2);
+    assert_eq!(world.value("one"), "1");
+}
+
+/// Who waits for a value meanwhile keeps what others have done.
+#[test]
+fn a_rotation_whose_value_comes_late_undoes_nothing() {
+    let world = World::new();
+    world.write(
+        "project/db.json",
+        r#"[{"path":"db","kind":"username-password","fields":{"username":"u0","password":"p0"}}]"#,
+    );
+    world.run(&["import", "db.json"]).good();
+    let mut late =
+        world.command(&["rotate", "db", "--field", "password"]).stdin(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    world.run_with(&["rotate", "db", "--field", "username"], "u1").good();
+    late.stdin.take().unwrap().write_all(b"p1").unwrap();
+    assert!(late.wait().unwrap().success());
+    let fields = &world.run(&["get", "db", "--json"]).good().json()["fields"];
+    assert_eq!((fields["username"].as_str(), fields["password"].as_str()), (Some("u1"), Some("p1")));
+}
+
+#[test]
+fn a_value_that_comes_late_is_sealed_under_the_key_of_then() {
+    let world = World::new();
+    let config = world.read("project/cred.toml");
+    let first =
+        config.lines().find_map(|line| line.strip_prefix("keys.")?.split(' ').next()).unwrap().to_owned();
+    let mut late = world.command(&["set", "late"]).stdin(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    world.run(&["key", "add", "next"]).good();
+    world.run(&["key", "retire", &first]).good();
+    late.stdin.take().unwrap().write_all(b"value").unwrap();
+    assert!(late.wait().unwrap().success());
+    assert_eq!(world.value("late"), "value");
+}
+
+/// A signal that comes while a value is read is not forgotten.
+#[test]
+fn a_rotation_that_is_ended_while_it_waits_for_its_value_rotates_nothing() {
+    let world = World::new();
+    world.store("a", "old");
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let mut child = world.command(&["rotate", "a"]).stdin(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        std::thread::sleep(Duration::from_millis(100));
+        child.stdin.take().unwrap().write_all(b"new").unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(world.value("a"), "old");
     }
 }
