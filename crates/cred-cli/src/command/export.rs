@@ -1,7 +1,8 @@
 //! `cred export`.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -70,18 +71,29 @@ impl Export {
             (Format::Json, None) => app.output.document(&shown(&opened)?)?,
             (Format::Env, None) => app.output.bytes(&env(&opened)?)?,
             (format, Some(path)) => {
+                // Before there is a file, which would stand in the way of the next try.
+                let (records, text) = match format {
+                    Format::Json => (shown(&opened)?, Zeroizing::default()),
+                    Format::Env => (Vec::new(), env(&opened)?),
+                };
                 let failed = |error| Failure::file("write", path, error);
                 let mut options = OpenOptions::new();
                 options.write(true).create_new(true);
                 #[cfg(unix)]
                 std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
                 let mut file = options.open(path).map_err(failed)?;
-                match format {
-                    Format::Json => serde_json::to_writer_pretty(&mut file, &shown(&opened)?)
-                        .map_err(|error| failed(error.into()))?,
-                    Format::Env => file.write_all(&env(&opened)?).map_err(failed)?,
+                let written = match format {
+                    Format::Json => {
+                        serde_json::to_writer_pretty(&mut file, &records).map_err(io::Error::from)
+                    }
+                    Format::Env => file.write_all(&text),
+                };
+                let written = written.and_then(|()| file.sync_all());
+                if let Err(error) = written {
+                    // Half of it is of no use, and stands in the way of the next try.
+                    let _ = std::fs::remove_file(path);
+                    return Err(failed(error));
                 }
-                file.sync_all().map_err(failed)?;
             }
         }
         app.output.say(format!("Exported {count} credentials; what was written is not sealed."));
@@ -95,8 +107,17 @@ fn shown(opened: &[(CredentialPath, Credential)]) -> Result<Vec<Shown<'_>>, Fail
 
 fn env(opened: &[(CredentialPath, Credential)]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut lines = Vec::new();
+    let mut taken = BTreeMap::new();
     for (path, credential) in opened {
-        lines.extend(variables(path, credential)?);
+        for (name, value) in variables(path, credential)? {
+            if let Some(other) = taken.insert(name.clone(), path) {
+                return Err(Failure::usage(format!(
+                    "`{other}` and `{path}` would both be the variable {name}"
+                ))
+                .hint("export JSON, which has the paths, or a scope that has one of them"));
+            }
+            lines.push((name, value));
+        }
     }
     let length = lines.iter().map(|(name, value)| dotenv::len(name, value)).sum();
     let mut text = Zeroizing::new(Vec::with_capacity(length));
