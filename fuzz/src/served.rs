@@ -222,7 +222,9 @@ impl Backend {
     fn texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
         for (_, body) in self.script.answers() {
-            strings(&serde_json::from_slice(&body).unwrap_or_default(), &mut texts);
+            // What is read over need not be text.
+            let body = String::from_utf8_lossy(&body);
+            strings(&serde_json::from_str(&body).unwrap_or_default(), &mut texts);
         }
         texts
     }

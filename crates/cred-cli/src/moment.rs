@@ -40,6 +40,10 @@ pub(crate) fn at(text: &str) -> Option<Timestamp> {
 
 /// `14d`, `12h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    // `humantime` counts these in nanoseconds, of which 64 bits hold 584 years.
+    if let Some(millis) = text.strip_suffix("ms").and_then(|number| number.parse().ok()) {
+        return Ok(Duration::from_millis(millis));
+    }
     humantime::parse_duration(text).map_err(|_| "write a number with a unit, as in 14d or 12h".to_owned())
 }
 
@@ -88,7 +92,7 @@ mod tests {
             let policy = rotation(text).unwrap();
             assert_eq!(rotation(&rotation_shown(policy).unwrap()).unwrap(), policy, "{text}");
         }
-        for text in ["every:90d", "before-expiry:36h", "every:1ms", "every:0ms"] {
+        for text in ["every:90d", "before-expiry:36h", "every:1ms", "every:0ms", "every:253283423212063ms"] {
             assert_eq!(rotation_shown(rotation(text).unwrap()).unwrap(), text);
         }
         for wrong in ["", "every", "every:", "every:9", "at:soon", "weekly", "manual:1d"] {
