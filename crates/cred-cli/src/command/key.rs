@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::compare;
 use crate::config::{Profile, ring};
 use crate::failure::{Exit, Failure};
-use crate::{input, output};
+use crate::output;
 
 /// The key ring of the profile
 #[derive(Subcommand)]
@@ -97,8 +97,10 @@ impl Add {
         if let Some(name) = &self.env {
             source.insert("env", name.as_str().into());
         } else if self.passphrase {
+            let (kdf_salt, check) = ring::ask_new(&self.id)?;
             source.insert("passphrase", "prompt".into());
-            source.insert("kdf_salt", ring::to_hex(&*input::random::<16>()?).into());
+            source.insert("kdf_salt", kdf_salt.into());
+            source.insert("check", check.into());
         } else {
             let path = match &self.file {
                 Some(path) => {

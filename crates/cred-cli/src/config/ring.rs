@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
-use cred_core::{KeyId, SecretString, Zeroizing};
+use base64ct::{Base64, Encoding as _};
+use cred_core::{
+    CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealer as _, SecretString,
+    Timestamp, Zeroizing,
+};
 use cred_crypto::{Argon2Params, KeyRing, Passphrase, SealingKey};
 
 use super::secret::{self, Source};
 use super::value::{Misfit, Node};
 use crate::failure::{Exit, Failure};
-use crate::terminal;
+use crate::{input, terminal};
 
 /// The ring of a profile that names none.
 pub(crate) const DEFAULT: &str = "main";
@@ -31,7 +35,22 @@ pub(crate) struct Key {
 pub(crate) enum KeySource {
     File(PathBuf),
     Variable(String),
-    Passphrase { from: PassphraseFrom, kdf_salt: Option<[u8; 16]>, params: Argon2Params },
+    Passphrase { from: PassphraseFrom, salt: Option<Salt>, params: Argon2Params },
+}
+
+/// The salt of a passphrase, and what tells a mistyped one; files of before there was such a check have none.
+#[derive(Clone, Copy)]
+pub(crate) struct Salt {
+    kdf_salt: [u8; 16],
+    check: Option<Check>,
+}
+
+/// Salt and commitment of a message that was sealed when the key was added: they tell whether a key is that one, and
+/// the key cannot be found from them.
+#[derive(Clone, Copy)]
+struct Check {
+    salt: [u8; 32],
+    commitment: [u8; 32],
 }
 
 /// Where a passphrase comes from.
@@ -75,7 +94,25 @@ impl Ring {
         for key in &self.keys {
             builder = builder.key(key.id.clone(), key.load(&self.name)?);
         }
-        Ok(builder.build()?)
+        let ring = builder.build()?;
+        for key in &self.keys {
+            let KeySource::Passphrase { salt: Some(Salt { kdf_salt, check: Some(check) }), .. } = &key.source
+            else {
+                continue;
+            };
+            if !check.is_of(&ring, &key.id, *kdf_salt)? {
+                // Any other passphrase would seal, too, and then only the typing error would open.
+                return Err(Failure::new(
+                    Exit::Keys,
+                    format!(
+                        "the passphrase is not the one that key `{}` of ring `{}` was added with",
+                        key.id, self.name
+                    ),
+                )
+                .hint("give that one again; a new passphrase is a key of its own, with an id of its own: `cred key add`"));
+            }
+        }
+        Ok(ring)
     }
 
     /// The names of variables that keys are read from.
@@ -97,16 +134,86 @@ impl Key {
                 use cred_provider_kit::Env as _;
                 Ok(SealingKey::from_env(name, |name| cred_provider_kit::ProcessEnv.get(name))?)
             }
-            KeySource::Passphrase { from, kdf_salt, params } => {
+            KeySource::Passphrase { from, salt, params } => {
                 let text = from.read(&self.id, ring)?;
                 let mut passphrase = Passphrase::new(SecretString::from(text.as_str()))?.with_params(*params);
-                if let Some(salt) = kdf_salt {
-                    passphrase = passphrase.with_kdf_salt(*salt);
+                if let Some(Salt { kdf_salt, .. }) = salt {
+                    passphrase = passphrase.with_kdf_salt(*kdf_salt);
                 }
                 Ok(passphrase.into())
             }
         }
     }
+}
+
+impl Check {
+    const LEN: usize = 64;
+
+    /// That of a new key; it takes as long as Argon2id is meant to.
+    fn new(id: &KeyId, passphrase: Passphrase) -> Result<Self, Failure> {
+        let ring = KeyRing::builder(id.clone()).key(id.clone(), passphrase).build()?;
+        let path = Self::path()?;
+        let sealed = waited(ring.seal(path.as_ref(), &Self::metadata(), b"check"))??;
+        Ok(Self { salt: sealed.salt, commitment: sealed.commitment })
+    }
+
+    /// Whether the ring's key of this id is the one that this was made with. The ring derives it once, and has it then.
+    fn is_of(&self, ring: &KeyRing, id: &KeyId, kdf_salt: [u8; 16]) -> Result<bool, Failure> {
+        let path = Self::path()?;
+        // There is no message: the commitment is compared before anything is decrypted.
+        let data = EncryptedData::new(id.clone(), self.salt, self.commitment, [0; 12], Vec::new(), [0; 16])
+            .with_kdf_salt(Some(kdf_salt));
+        match waited(ring.open(path.as_ref(), &data, &Self::metadata()))? {
+            Err(SealError::WrongKey { .. }) => Ok(false),
+            Ok(_) | Err(SealError::Tampered { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn path() -> Result<CredentialPath, Failure> {
+        Ok(CredentialPath::new(None, "check".parse()?))
+    }
+
+    fn metadata() -> CredentialMetadata {
+        CredentialMetadata::new(Timestamp::from_unix_millis(0))
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::LEN];
+        let decoded = Base64::decode(text, &mut bytes).ok()?;
+        let (salt, commitment) = decoded.split_first_chunk()?;
+        Some(Self { salt: *salt, commitment: commitment.try_into().ok()? })
+    }
+
+    fn encode(&self) -> String {
+        Base64::encode_string(&[self.salt, self.commitment].concat())
+    }
+}
+
+/// A new passphrase, typed twice: its salt and its check, as a file has them. It blocks.
+pub(crate) fn ask_new(id: &KeyId) -> Result<(String, String), Failure> {
+    let ask = |question: &str| {
+        terminal::hidden(question).map_err(|failure| match failure.exit {
+            Exit::Usage => failure.hint("a new passphrase is typed, so add its key on a terminal"),
+            _ => failure,
+        })
+    };
+    let typed = ask(&format!("Passphrase of {id}: "))?;
+    let passphrase = Passphrase::new(SecretString::from(typed.as_str()))?;
+    if *ask("Once more: ")? != *typed {
+        return Err(Failure::usage("the two passphrases differ").hint("nothing was changed; do this again"));
+    }
+    let kdf_salt = input::random::<16>()?;
+    let check = Check::new(id, passphrase.with_kdf_salt(*kdf_salt))?;
+    Ok((to_hex(&*kdf_salt), check.encode()))
+}
+
+/// The answer of a ring, which derives keys on a thread of its own.
+fn waited<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
+        Failure::new(Exit::Failed, "the async runtime could not be started").caused_by(error)
+    })?;
+    Ok(runtime.block_on(work))
 }
 
 impl PassphraseFrom {
@@ -147,7 +254,7 @@ impl KeySource {
         };
         let default = Argon2Params::default();
         let (mut m_kib, mut t, mut p) = (default.m_kib(), default.t(), default.p());
-        let mut kdf_salt = None;
+        let (mut kdf_salt, mut check) = (None, None);
         for (field, value) in node.entries() {
             match field {
                 "passphrase" => {}
@@ -155,18 +262,27 @@ impl KeySource {
                     let salt = value.text().and_then(from_hex);
                     kdf_salt = Some(salt.ok_or_else(|| value.misfit("must be 32 hex digits in quotes"))?);
                 }
+                "check" => {
+                    let found = value.text().and_then(Check::decode);
+                    let problem = "must be as `cred key add --passphrase` wrote it: 88 characters in quotes";
+                    check = Some(found.ok_or_else(|| value.misfit(problem))?);
+                }
                 "m_kib" => m_kib = value.read(&[])?,
                 "t" => t = value.read(&[])?,
                 "p" => p = value.read(&[])?,
                 _ => {
-                    let fields = "is not a field of a passphrase, which has `kdf_salt`, `m_kib`, `t` and `p` beside it";
+                    let fields = "is not a field of a passphrase, which has `kdf_salt`, `check`, `m_kib`, `t` and `p` beside it";
                     return Err(value.misfit(fields));
                 }
             }
         }
         let params = Argon2Params::new(m_kib, t, p)
             .map_err(|error| node.misfit(format!("cannot be used: {error}")))?;
-        Ok(Self::Passphrase { from, kdf_salt, params })
+        if check.is_some() && kdf_salt.is_none() {
+            return Err(node.misfit("has a `check`, which needs the `kdf_salt` that was beside it"));
+        }
+        let salt = kdf_salt.map(|kdf_salt| Salt { kdf_salt, check });
+        Ok(Self::Passphrase { from, salt, params })
     }
 
     /// For people.

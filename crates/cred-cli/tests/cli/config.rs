@@ -83,6 +83,9 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         format!(
             "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ passphrase = \"prompt\", kdf_salt = \"{SECRET}\" }}\n"
         ),
+        format!(
+            "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\nkeys.k = {{ passphrase = \"prompt\", kdf_salt = \"00112233445566778899aabbccddeeff\", check = \"{SECRET}\" }}\n"
+        ),
     ];
     for text in texts {
         world.write("project/cred.toml", &text);

@@ -1,6 +1,7 @@
 //! The key ring, from the first key to the next.
 
-use crate::world::World;
+use crate::terminal::Terminal;
+use crate::world::{World, files};
 
 #[test]
 fn a_key_is_replaced_without_losing_anything() {
@@ -54,4 +55,71 @@ fn a_wrong_or_missing_key_is_told_apart() {
     world.run(&["get", "a"]).ends(8).says("could not be read");
     world.run(&["key", "add", "other", "--file", &file]).ends(0);
     world.run(&["get", "a"]).ends(8).says("was not sealed under the key that the ring knows");
+}
+
+/// Adds the key `pw`, and types these at its prompts.
+fn add_passphrase(world: &World, typed: [&str; 2]) -> Terminal {
+    let mut terminal = Terminal::start(world, &["key", "add", "pw", "--passphrase"]);
+    for (question, word) in ["Passphrase of pw: ", "Once more: "].into_iter().zip(typed) {
+        terminal.expect(question);
+        terminal.type_keys(&format!("{word}\r"));
+    }
+    terminal
+}
+
+#[test]
+fn a_mistyped_passphrase_seals_nothing() {
+    let world = World::new();
+    world.store("a", "1");
+    add_passphrase(&world, ["correct horse", "correct horse"]).ends(0);
+    let config = world.read("project/cred.toml");
+    assert!(config.contains("check = ") && !config.contains("horse"), "{config}");
+    let ask = |args: &[&str], word: &str, code| {
+        let mut terminal = Terminal::start(&world, args);
+        terminal.expect("Passphrase of key pw: ");
+        terminal.type_keys(&format!("{word}\r"));
+        terminal.ends(code)
+    };
+    let stored = files(&world.path("home"));
+    for args in [&["rekey"][..], &["set", "b", "--generate"]] {
+        let screen = ask(args, "corect horse", 8);
+        assert!(screen.contains("is not the one that key `pw` of ring `main` was added with"), "{screen}");
+        assert!(!screen.contains("corect"), "{screen}");
+    }
+    assert_eq!(files(&world.path("home")), stored);
+    ask(&["rekey"], "correct horse", 0);
+    assert!(ask(&["get", "a", "--show"], "correct horse", 0).contains("1\r\n"));
+}
+
+#[test]
+fn a_new_passphrase_is_typed_twice() {
+    let world = World::new();
+    let before = world.read("project/cred.toml");
+    let screen = add_passphrase(&world, ["correct horse", "corect horse"]).ends(2);
+    assert!(screen.contains("differ"), "{screen}");
+    let mut terminal = Terminal::start(&world, &["key", "add", "pw", "--passphrase"]);
+    terminal.expect("Passphrase of pw: ");
+    terminal.type_keys("\r");
+    terminal.expect("is empty");
+    terminal.ends(8);
+    world.run(&["key", "add", "pw", "--passphrase"]).ends(2).says("there is no terminal to ask on");
+    assert_eq!(world.read("project/cred.toml"), before);
+}
+
+#[test]
+fn a_passphrase_from_elsewhere_is_checked_too() {
+    let mut world = World::new();
+    add_passphrase(&world, ["correct horse", "correct horse"]).ends(0);
+    let config = world.read("project/cred.toml").replace("\"prompt\"", "{ env = \"PW\" }");
+    world.write("project/cred.toml", &config);
+    world.set("PW", "correct horse");
+    world.store("a", "1");
+    world.set("PW", "corect horse");
+    world.run(&["get", "a"]).ends(8).says("is not the one that key `pw` of ring `main` was added with");
+    world.run_with(&["set", "b"], "2").ends(8);
+    // One of before there were checks.
+    let (begin, check) = config.split_once(", check = \"").unwrap();
+    let (_, end) = check.split_once('"').unwrap();
+    world.write("project/cred.toml", &format!("{begin}{end}"));
+    world.store("b", "2");
 }
