@@ -60,26 +60,29 @@ impl Init {
         let project: String =
             project.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
         let stem = if self.user || project.is_empty() { "user".to_owned() } else { project };
-        let store = match &self.store {
-            Some(store) => here()?.join(store),
-            None => free(&data_folder()?, &stem, ""),
-        };
+        let mut made = Made::default();
+        let mut fields = backend.template.to_owned();
+        if fields.contains("{store}") {
+            let store = self.made_store(&stem, &mut made)?;
+            fields = fields.replace("{store}", &quoted(&store));
+            // A store that was moved away or is not mounted is an error then, and no empty one.
+            fields.push_str("create_dir = false\n");
+        }
         let key_file = self.made_key(&key_id, &stem)?;
+        made.files.push(key_file.clone());
 
-        let quoted =
-            |path: &Path| toml_edit::value(path.to_string_lossy().into_owned()).to_string().trim().to_owned();
         let text = format!(
             "# Profiles and key rings of `cred`; secrets are not written here. `cred doctor` tries what it says.\n\
              profile = \"{name}\"\n\n\
-             [profiles.{name}]\nbackend = \"{}\"\n{}\n\
+             [profiles.{name}]\nbackend = \"{}\"\n{fields}\n\
              [rings.main]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
             backend.name,
-            backend.template.replace("{store}", &quoted(&store)),
             quoted(&key_file),
             name = self.name,
         );
         private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
         create(&config, &text).map_err(|error| Failure::file("write", &config, error))?;
+        made.keep();
         if app.output.json {
             return app.output.document(&serde_json::json!({
                 "config": config, "key_file": key_file, "key": key_id.as_str(), "profile": self.name,
@@ -92,6 +95,34 @@ impl Init {
         Ok(())
     }
 
+    /// A folder of its own: two projects of one name never share a store.
+    fn made_store(&self, stem: &str, made: &mut Made) -> Result<PathBuf, Failure> {
+        let failed = |path: &Path, error| Failure::file("make the folder", path, error);
+        if let Some(store) = &self.store {
+            let store = here()?.join(store);
+            let is_new = !store.exists();
+            private_folder(&store).map_err(|error| failed(&store, error))?;
+            if is_new {
+                made.folders.push(store.clone());
+            }
+            return Ok(store);
+        }
+        let folder = data_folder()?;
+        private_folder(&folder).map_err(|error| failed(&folder, error))?;
+        for store in names(&folder, stem, "") {
+            match builder(false).create(&store) {
+                Ok(()) => {
+                    made.folders.push(store.clone());
+                    return Ok(store);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(&store, error)),
+            }
+        }
+        Err(Failure::usage(format!("no name is free in `{}`", folder.display()))
+            .hint("name one with --store"))
+    }
+
     fn made_key(&self, key_id: &KeyId, stem: &str) -> Result<PathBuf, Failure> {
         let path = match &self.key_file {
             Some(path) => here()?.join(path),
@@ -99,6 +130,32 @@ impl Init {
         };
         make_key(&path)?;
         Ok(path)
+    }
+}
+
+/// What was made so far: it is removed again where a command does not get to its end.
+#[derive(Default)]
+struct Made {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+impl Made {
+    fn keep(&mut self) {
+        self.files.clear();
+        self.folders.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What cannot be removed harms nobody; why the command failed is said already.
+        for file in &self.files {
+            let _ = fs::remove_file(file);
+        }
+        for folder in &self.folders {
+            let _ = fs::remove_dir(folder);
+        }
     }
 }
 
@@ -122,11 +179,20 @@ pub(crate) fn keys_folder() -> Result<PathBuf, Failure> {
 
 /// The first name that is not there: `stem`, `stem-2`, ...
 pub(crate) fn free(folder: &Path, stem: &str, end: &str) -> PathBuf {
-    let name = |number: u32| match number {
+    let first = || folder.join(format!("{stem}{end}"));
+    names(folder, stem, end).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(first)
+}
+
+fn names(folder: &Path, stem: &str, end: &str) -> impl Iterator<Item = PathBuf> {
+    (1..=1_000_u32).map(move |number| match number {
         1 => folder.join(format!("{stem}{end}")),
         _ => folder.join(format!("{stem}-{number}{end}")),
-    };
-    (1..=1_000).map(name).find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| name(1))
+    })
+}
+
+/// As a string of TOML.
+fn quoted(path: &Path) -> String {
+    toml_edit::value(path.to_string_lossy().into_owned()).to_string().trim().to_owned()
 }
 
 fn data_folder() -> Result<PathBuf, Failure> {
@@ -146,17 +212,26 @@ fn no_home() -> Failure {
 }
 
 fn private_folder(folder: &Path) -> io::Result<()> {
+    builder(true).create(folder)
+}
+
+/// For folders that are their owner's alone; `above`: with the ones above, and no matter if it is there.
+fn builder(above: bool) -> DirBuilder {
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
+    builder.recursive(above);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder
 }
 
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // It is ours and half a file.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with the file's

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::world::World;
+use crate::world::{World, files};
 
 /// What a file may never make the program say.
 const SECRET: &str = "hunter2-hunter2-hunter2";
@@ -100,6 +100,63 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
             );
         }
     }
+}
+
+#[test]
+fn projects_of_one_name_have_stores_of_their_own() {
+    let world = World::empty();
+    let run = |place: &str, args: &[&str]| {
+        let output = world.command(args).current_dir(world.path(place)).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for place in ["project/one/app", "project/two/app"] {
+        fs::create_dir_all(world.path(place)).unwrap();
+        run(place, &["init"]);
+    }
+    run("project/one/app", &["set", "a", "--generate"]);
+    assert_eq!(run("project/one/app", &["list", "--flat"]), "a\n");
+    assert_eq!(run("project/two/app", &["list", "--flat"]), "");
+    let mode = fs::metadata(world.path("home/.local/share/cred/app-2")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_store_that_is_gone_is_no_empty_one() {
+    let world = World::new();
+    world.store("a", "1");
+    let store = world.path("home/.local/share/cred/project");
+    fs::rename(&store, world.path("home/elsewhere")).unwrap();
+    for command in ["list", "validate"] {
+        world.run(&[command]).ends(3).says("`base_path` of profile `dev` does not exist");
+    }
+    world.run(&["doctor"]).ends(9);
+    world.run_with(&["set", "b"], "2").ends(3);
+    assert!(!store.exists());
+    fs::rename(world.path("home/elsewhere"), &store).unwrap();
+    assert_eq!(world.value("a"), "1");
+}
+
+#[test]
+fn an_init_that_fails_leaves_nothing_behind() {
+    let world = World::empty();
+    let nothing = || {
+        assert!(files(&world.path("home")).is_empty(), "{:?}", files(&world.path("home")));
+        assert!(!world.path("home/.local/share/cred/project").exists());
+        assert!(!world.path("project/store").exists());
+    };
+    world.write("project/other.key", "of somebody");
+    world.run(&["init", "--key-file", "other.key"]).ends(8);
+    world.run(&["init", "--key-file", "other.key", "--store", "store"]).ends(8);
+    nothing();
+    // It looks as if there were none, and none can be made.
+    std::os::unix::fs::symlink(world.path("project/nowhere/cred.toml"), world.path("project/cred.toml"))
+        .unwrap();
+    world.run(&["init"]).ends(1).says("could not write");
+    nothing();
+    fs::remove_file(world.path("project/cred.toml")).unwrap();
+    assert_eq!(world.read("project/other.key"), "of somebody");
+    world.run(&["init"]).good();
 }
 
 #[test]
