@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use cred_core::{CredentialContext, KeyId};
+use cred_crypto::{KeyRingError, SealingKey};
+use cred_provider_kit::{Env as _, ProcessEnv};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, Value};
 
@@ -39,7 +41,7 @@ pub(crate) struct Add {
     /// The key's file; it is made where it is not there
     #[arg(long, value_name = "FILE", conflicts_with_all = ["env", "passphrase"])]
     file: Option<PathBuf>,
-    /// The variable that has the key
+    /// The variable that has the key; it must be set
     #[arg(long, value_name = "NAME", conflicts_with = "passphrase")]
     env: Option<String>,
     /// A passphrase, which is asked for each time
@@ -95,6 +97,7 @@ impl Add {
         let mut source = InlineTable::new();
         let mut made = None;
         if let Some(name) = &self.env {
+            key_in_variable(name)?;
             source.insert("env", name.as_str().into());
         } else if self.passphrase {
             let (kdf_salt, check) = ring::ask_new(&self.id)?;
@@ -103,21 +106,31 @@ impl Add {
             source.insert("check", check.into());
         } else {
             let path = match &self.file {
+                Some(path) if path.to_str().is_some_and(|text| SealingKey::from_base64(text).is_ok()) => {
+                    return Err(Failure::usage("--file was given a key in the place of a file's name")
+                        .hint("write the key to a file that is yours alone, and make another key if somebody may have seen it"));
+                }
                 Some(path) => {
                     std::path::absolute(path).map_err(|error| Failure::file("find", path, error))?
                 }
                 None => init::free(&init::keys_folder()?, self.id.as_str(), ".key"),
             };
-            if !path.exists() {
+            if path.exists() {
+                // What is no key would be in the way of every command from now on.
+                SealingKey::from_file(&path)?;
+            } else {
                 init::make_key(&path)?;
                 made = Some(path.clone());
             }
             source.insert("file", path.to_string_lossy().into_owned().into());
         }
         let ring = profile.ring.clone();
+        let mut seals = false;
         edit(file.path.clone(), file.text(), |document| {
             let table = child(child(document.as_table_mut(), "rings")?, &ring)?;
-            if !self.inactive || !table.contains_key("active") {
+            // The first key of a ring seals, since there is no other.
+            seals = !self.inactive || !table.contains_key("active");
+            if seals {
                 table.insert("active", toml_edit::value(self.id.as_str()));
             }
             let keys = table.entry("keys").or_insert_with(|| {
@@ -129,12 +142,12 @@ impl Add {
             keys.insert(self.id.as_str(), Item::Value(Value::InlineTable(source)));
             Some(())
         })?;
-        let role = if self.inactive { "opens with it" } else { "seals with it from now on" };
+        let role = if seals { "seals with it from now on" } else { "opens with it" };
         app.output.say(format!("Added the key {} to the ring {ring}, which {role}.", self.id));
         if let Some(path) = made {
             app.output.say(format!("Made {}; keep a copy of it where the store is not.", path.display()));
         }
-        if !self.inactive {
+        if seals {
             app.output.say("`cred rekey` seals what is stored with it, too.");
         }
         Ok(())
@@ -216,6 +229,26 @@ impl Retire {
             key.source.describe()
         ));
         Ok(())
+    }
+}
+
+/// Refuses a variable that holds no key. Its name is not repeated: it may be a key that was given in its place.
+fn key_in_variable(name: &str) -> Result<(), Failure> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.bytes().all(is_name)
+    {
+        return Err(Failure::usage("--env was given what is no name of a variable")
+            .hint("a name has letters, digits and `_`, no digit first; never give the key itself"));
+    }
+    match SealingKey::from_env(name, |name| ProcessEnv.get(name)) {
+        Ok(_) => Ok(()),
+        Err(KeyRingError::Malformed { problem, .. }) => Err(Failure::new(
+            Exit::Keys,
+            format!("the variable that --env names does not hold a key: {problem}"),
+        )
+        .hint("a key is the base64 of 32 random bytes")),
+        Err(_) => Err(Failure::new(Exit::Keys, "--env names a variable that is not set")
+            .hint("set it to the base64 of 32 random bytes")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The key ring, from the first key to the next.
 
+use std::os::unix::fs::PermissionsExt as _;
 use crate::terminal::Terminal;
 use crate::world::{World, files};
 
@@ -122,4 +123,40 @@ fn a_passphrase_from_elsewhere_is_checked_too() {
     let (_, end) = check.split_once('"').unwrap();
     world.write("project/cred.toml", &format!("{begin}{end}"));
     world.store("b", "2");
+}
+
+#[test]
+fn what_is_no_key_is_not_added() {
+    let mut world = World::new();
+    let before = world.read("project/cred.toml");
+    world.write("project/notes", "no key\n");
+    std::fs::set_permissions(world.path("project/notes"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    world.run(&["key", "add", "next", "--file", "notes"]).ends(8).says("does not hold a key");
+    world.run(&["key", "add", "next", "--env", "NOT_SET"]).ends(8).says("is not set");
+    world.set("NO_KEY", "no key");
+    world.run(&["key", "add", "next", "--env", "NO_KEY"]).ends(8).says("does not hold a key");
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (option, given) in [
+        ("--env", key),
+        ("--env", "7AECAwQFBgcICQoLDA0ODx"),
+        ("--env", "AECAwQFBgcICQoLDA0ODx"),
+        ("--file", key),
+    ] {
+        let answer = world.run(&["key", "add", "next", option, given]);
+        assert!([2, 8].contains(&answer.code), "{answer:?}");
+        assert!(!answer.err.contains(given) && !answer.out.contains(given), "{answer:?}");
+        assert!(!world.path("project").join(given).exists());
+    }
+    assert_eq!(world.read("project/cred.toml"), before);
+    world.set("A_KEY", key);
+    world.run(&["key", "add", "next", "--env", "A_KEY"]).good().says("seals with it from now on");
+}
+
+#[test]
+fn the_role_is_said_as_it_was_written() {
+    let world = World::with_other(false);
+    let config = world.read("project/cred.toml").replace("ring = \"main\"", "ring = \"other\"");
+    world.write("project/cred.toml", &config);
+    world.run(&["key", "add", "first", "--inactive", "-p", "other"]).good().says("seals with it from now on");
+    world.run(&["key", "add", "second", "--inactive", "-p", "other"]).good().says("opens with it");
 }
