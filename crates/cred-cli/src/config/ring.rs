@@ -7,7 +7,7 @@ use cred_core::{
     CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealer as _, SecretString,
     Timestamp, Zeroizing,
 };
-use cred_crypto::{Argon2Params, KeyRing, Passphrase, SealingKey};
+use cred_crypto::{Argon2Params, KeyOrigin, KeyRing, KeyRingError, Passphrase, SealingKey};
 
 use super::secret::{self, Source};
 use super::value::{Misfit, Node};
@@ -29,6 +29,8 @@ pub(crate) struct Ring {
 pub(crate) struct Key {
     pub(crate) id: KeyId,
     pub(crate) source: KeySource,
+    /// File and line that it is written in.
+    place: String,
 }
 
 /// Where a key comes from.
@@ -72,7 +74,8 @@ impl Ring {
                         let id = id
                             .parse()
                             .map_err(|error: cred_core::ParseError| key.misfit(error.to_string()))?;
-                        keys.push(Key { id, source: KeySource::read(&key)? });
+                        let place = super::place(key.file(), key.misfit("").line());
+                        keys.push(Key { id, source: KeySource::read(&key)?, place });
                     }
                 }
                 _ => return Err(value.misfit("is not a field of a ring, which has `active` and `keys`")),
@@ -129,13 +132,16 @@ impl Key {
     /// Reads it; may ask for a passphrase. It blocks.
     pub(crate) fn load(&self, ring: &str) -> Result<SealingKey, Failure> {
         match &self.source {
-            KeySource::File(path) => Ok(SealingKey::from_file(path)?),
+            KeySource::File(path) => {
+                SealingKey::from_file(path).map_err(|error| self.refused(ring, unfit(error)))
+            }
             KeySource::Variable(name) => {
                 use cred_provider_kit::Env as _;
-                Ok(SealingKey::from_env(name, |name| cred_provider_kit::ProcessEnv.get(name))?)
+                SealingKey::from_env(name, |name| cred_provider_kit::ProcessEnv.get(name))
+                    .map_err(|error| self.refused(ring, unfit(error)))
             }
             KeySource::Passphrase { from, salt, params } => {
-                let text = from.read(&self.id, ring)?;
+                let text = self.passphrase(from, ring)?;
                 let mut passphrase = Passphrase::new(SecretString::from(text.as_str()))?.with_params(*params);
                 if let Some(Salt { kdf_salt, .. }) = salt {
                     passphrase = passphrase.with_kdf_salt(*kdf_salt);
@@ -143,6 +149,19 @@ impl Key {
                 Ok(passphrase.into())
             }
         }
+    }
+
+    fn passphrase(&self, from: &PassphraseFrom, ring: &str) -> Result<Zeroizing<String>, Failure> {
+        let source = match from {
+            PassphraseFrom::Prompt => return terminal::hidden(&format!("Passphrase of key {}: ", self.id)),
+            PassphraseFrom::File(path) => Source::File(path.clone()),
+            PassphraseFrom::Variable(name) => Source::Variable(name.clone()),
+        };
+        secret::fetch(&source).map_err(|problem| self.refused(ring, problem))
+    }
+
+    fn refused(&self, ring: &str, problem: String) -> Failure {
+        Failure::new(Exit::Keys, format!("{}: `keys.{}` of ring `{ring}` {problem}", self.place, self.id))
     }
 }
 
@@ -216,15 +235,29 @@ fn waited<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     Ok(runtime.block_on(work))
 }
 
-impl PassphraseFrom {
-    fn read(&self, id: &KeyId, ring: &str) -> Result<Zeroizing<String>, Failure> {
-        let source = match self {
-            Self::Prompt => return terminal::hidden(&format!("Passphrase of key {id}: ")),
-            Self::File(path) => Source::File(path.clone()),
-            Self::Variable(name) => Source::Variable(name.clone()),
-        };
-        secret::fetch(&source)
-            .map_err(|problem| Failure::new(Exit::Keys, format!("key `{id}` of ring `{ring}` {problem}")))
+/// What is wrong with a key, as [`secret::fetch`] says it: neither variable nor path is repeated, since who mistook the
+/// one for the other wrote the key there.
+fn unfit(error: KeyRingError) -> String {
+    match error {
+        KeyRingError::Malformed { origin, problem } => {
+            let what = if matches!(origin, KeyOrigin::File(_)) { "file" } else { "variable" };
+            format!("names a {what} that does not hold a key: {problem}")
+        }
+        KeyRingError::MissingVariable { .. } | KeyRingError::VariableName => {
+            "names a variable that is not set; set it to the base64 of 32 random bytes".to_owned()
+        }
+        KeyRingError::UnreadableFile { source, .. } => {
+            format!(
+                "names a file that could not be read ({}); check that it exists and belongs to this user",
+                source.kind()
+            )
+        }
+        KeyRingError::NotAFile { .. } => "names a file that is not a regular one".to_owned(),
+        KeyRingError::ExposedFile { mode, .. } => format!(
+            "names a file that is open to others than its owner (mode {mode:04o}); run `chmod 600` on it, and replace \
+             the key if somebody may have read it"
+        ),
+        _ => "names no key that can be used".to_owned(),
     }
 }
 

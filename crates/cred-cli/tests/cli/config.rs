@@ -103,6 +103,26 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_file_or_variable_is_not_repeated() {
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let world = World::empty();
+    let forms = [
+        format!("{{ file = \"{KEY}\" }}"),
+        format!("{{ env = \"{KEY}\" }}"),
+        format!("{{ passphrase = {{ file = \"{KEY}\" }} }}"),
+        format!("{{ passphrase = {{ env = \"{KEY}\" }} }}"),
+    ];
+    for form in forms {
+        let head = "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\n";
+        world.write("project/cred.toml", &format!("{head}keys.k = {form}\n"));
+        let answer = world.run(&["get", "a"]).ends(8).says("cred.toml:6: `keys.k` of ring `main` names a ");
+        assert!(!answer.err.contains(KEY), "{}", answer.err);
+        let answer = world.run(&["doctor"]).ends(9);
+        assert!(!answer.err.contains(KEY) && !answer.out.contains(KEY), "{} {}", answer.out, answer.err);
+    }
+}
+
+#[test]
 fn projects_of_one_name_have_stores_of_their_own() {
     let world = World::empty();
     let run = |place: &str, args: &[&str]| {
