@@ -239,6 +239,7 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
 pub(crate) fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
     // Through links: the file that is meant is the one at their end.
     let path = fs::canonicalize(path)?;
+    let _alone = alone(&path)?;
     let permissions = fs::metadata(&path)?.permissions();
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // Of its own, so that what a killed one has left stands in nobody's way.
@@ -259,6 +260,22 @@ pub(crate) fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&fresh);
     }
     written
+}
+
+/// Waits until nobody else edits a file, and then keeps others out until it is dropped: between the look at the file
+/// and the rename, another edit would be lost. The folder is locked, since a rename puts another file in the place of
+/// this one; programs that know nothing of it are not kept out.
+#[cfg(unix)]
+fn alone(path: &Path) -> io::Result<fs::File> {
+    let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    folder.lock()?;
+    Ok(folder)
+}
+
+/// Folders cannot be opened everywhere.
+#[cfg(not(unix))]
+fn alone(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

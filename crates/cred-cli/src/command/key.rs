@@ -1,6 +1,7 @@
 //! `cred key`.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -126,7 +127,7 @@ impl Add {
         }
         let ring = profile.ring.clone();
         let mut seals = false;
-        edit(file.path.clone(), file.text(), |document| {
+        let edited = edit(file.path.clone(), file.text(), |document| {
             let table = child(child(document.as_table_mut(), "rings")?, &ring)?;
             // The first key of a ring seals, since there is no other.
             seals = !self.inactive || !table.contains_key("active");
@@ -141,7 +142,15 @@ impl Add {
             let keys = keys.as_table_like_mut()?;
             keys.insert(self.id.as_str(), Item::Value(Value::InlineTable(source)));
             Some(())
-        })?;
+        });
+        if let Err(failure) = edited {
+            // A key that no file names has sealed nothing. One of --file stays: somebody else may have named it by now,
+            // and the next try takes it.
+            if let (Some(path), None) = (&made, &self.file) {
+                let _ = fs::remove_file(path);
+            }
+            return Err(failure);
+        }
         let role = if seals { "seals with it from now on" } else { "opens with it" };
         app.output.say(format!("Added the key {} to the ring {ring}, which {role}.", self.id));
         if let Some(path) = made {

@@ -1,6 +1,8 @@
 //! The key ring, from the first key to the next.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
 use crate::terminal::Terminal;
 use crate::world::{World, files};
 
@@ -159,4 +161,27 @@ fn the_role_is_said_as_it_was_written() {
     world.write("project/cred.toml", &config);
     world.run(&["key", "add", "first", "--inactive", "-p", "other"]).good().says("seals with it from now on");
     world.run(&["key", "add", "second", "--inactive", "-p", "other"]).good().says("opens with it");
+}
+
+#[test]
+fn who_adds_a_key_waits_for_who_edits_the_file() {
+    let world = World::new();
+    let folder = std::fs::File::open(world.path("project")).unwrap();
+    folder.lock().unwrap();
+    let mut adds = world.command(&["key", "add", "next"]).spawn().unwrap();
+    let key = world.path("home/.config/cred/keys/next.key");
+    // It has read the file by then.
+    while !key.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(adds.try_wait().unwrap().is_none(), "it does not wait");
+    let changed = format!("{}# of somebody else\n", world.read("project/cred.toml"));
+    world.write("project/cred.toml", &changed);
+    folder.unlock().unwrap();
+    let output = adds.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("changed it meanwhile"), "{said}");
+    assert_eq!(world.read("project/cred.toml"), changed);
+    assert!(!key.exists(), "a key that no file names is left behind");
 }
