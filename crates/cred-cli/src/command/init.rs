@@ -46,6 +46,12 @@ impl Init {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let backend = backend::find(&self.backend)
             .map_err(|problem| Failure::usage(format!("`{}` {problem}", self.backend)))?;
+        // It is written as it is: a dot or a space would be another table, or none.
+        let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if self.name.is_empty() || !self.name.bytes().all(is_bare) {
+            return Err(Failure::usage("that is no name for a profile")
+                .hint("a name has letters, digits, `-` and `_`, as in `my-dev`"));
+        }
         let config = match self.user {
             true => file::user_file().ok_or_else(no_home)?,
             false => here()?.join(file::NAME),

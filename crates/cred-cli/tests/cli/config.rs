@@ -180,6 +180,17 @@ fn an_init_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_name_that_is_none_is_refused_before_anything_is_made() {
+    let world = World::empty();
+    for name in ["my dev", "a.b", "", "a\nb = 1", "\"a\""] {
+        world.run(&["init", "--name", name]).ends(2).says("letters, digits");
+        assert!(files(world.root()).is_empty(), "{name}");
+    }
+    world.run(&["init", "--name", "My-dev_2"]).good();
+    world.store("a", "1");
+}
+
+#[test]
 fn a_file_that_others_may_write_is_refused() {
     let world = World::new();
     fs::set_permissions(world.path("project/cred.toml"), fs::Permissions::from_mode(0o666)).unwrap();
