@@ -99,7 +99,7 @@ fn a_list_needs_no_key_and_filters() {
     );
     assert_eq!(world.run(&["list", "--created-after", "1h", "--flat"]).good().out.lines().count(), 3);
     assert_eq!(world.run(&["list", "--created-before", "1h", "--flat"]).good().out, "");
-    world.run(&["get", "unscoped"]).ends(8).says("ABSENT");
+    world.run(&["get", "unscoped"]).ends(8).says("names a variable that is not set");
 }
 
 fn active(config: &str) -> String {
