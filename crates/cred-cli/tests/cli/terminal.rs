@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::world::World;
@@ -15,6 +16,8 @@ pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Ends with the last program that has the terminal.
+    reader: JoinHandle<()>,
     /// What has been waited for already.
     seen: usize,
 }
@@ -30,14 +33,14 @@ impl Terminal {
         let keyboard = File::from(OwnedFd::from(pty));
         let (mut reader, screen) = (keyboard.try_clone().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let shown = Arc::clone(&screen);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
             // The end of the child is an error here.
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 shown.lock().unwrap().extend_from_slice(&buffer[..read]);
             }
         });
-        Self { child, keyboard, screen, seen: 0 }
+        Self { child, keyboard, screen, reader, seen: 0 }
     }
 
     fn text(&self) -> String {
@@ -85,7 +88,10 @@ impl Terminal {
             std::thread::sleep(Duration::from_millis(5));
         };
         // What it printed last may still be on its way.
-        std::thread::sleep(Duration::from_millis(50));
+        while !self.reader.is_finished() {
+            assert!(begin.elapsed() < PATIENCE, "the terminal is still in use: {:?}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(status.code(), Some(code), "{:?}", self.text());
         self.text()
     }
