@@ -50,7 +50,7 @@ mod tty {
     use std::os::unix::net::UnixStream;
 
     use cred_core::Zeroizing;
-    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::process::Signal;
     use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
     use signal_hook::SigId;
@@ -67,10 +67,17 @@ mod tty {
     /// What a key does.
     pub(super) enum Next {
         More,
+        /// It is the answer.
         Done,
+        /// It ends the line that is.
+        Line,
         Interrupt,
         Terminate,
         TooLong,
+        /// It has no meaning here, and no text.
+        Unknown,
+        /// Another line follows, which nobody has typed: it was pasted.
+        Several,
     }
 
     /// Asks on the terminal of this process, wherever stdin and stdout go.
@@ -109,13 +116,45 @@ mod tty {
                 Err(error) => return Err(broken(error)),
             }
         };
+        let end = match end {
+            // While nothing is echoed, and before the shell would run it.
+            Next::Line if pasted(&mut terminal).map_err(broken)? => Next::Several,
+            end => end,
+        };
         drop(silent);
         terminal.write_all(b"\n").map_err(broken)?;
         match end {
-            Next::Done | Next::More => Ok(line),
+            Next::Done | Next::Line | Next::More => Ok(line),
             Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
             Next::Terminate => Err(Failure::new(Exit::Terminated, "terminated; nothing was changed")),
             Next::TooLong => Err(Failure::usage("that is too long to be typed").hint("give it as a file")),
+            Next::Unknown => Err(Failure::usage("a key was typed that is no text, such as an arrow").hint(
+                "only backspace and Ctrl-U edit the line; what is no text is given as a file, or on stdin",
+            )),
+            Next::Several => {
+                Err(Failure::usage("that has more than one line, and only the first would be taken")
+                    .hint("give it as a file, or on stdin"))
+            }
+        }
+    }
+
+    /// Whether something follows a line as quickly as nobody types. It is thrown away.
+    fn pasted(terminal: &mut File) -> io::Result<bool> {
+        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let (mut more, mut rest) = (false, Zeroizing::new([0; 4_096]));
+        loop {
+            let mut waited = [PollFd::new(&*terminal, PollFlags::IN)];
+            match poll(&mut waited, Some(&AT_ONCE)) {
+                Ok(0) => return Ok(more),
+                Ok(_) => match terminal.read(&mut *rest) {
+                    Ok(0) => return Ok(more),
+                    Ok(_) => more = true,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                },
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -124,12 +163,13 @@ mod tty {
         match byte {
             INTERRUPT => return Next::Interrupt,
             END if line.is_empty() => return Next::Interrupt,
-            b'\r' | b'\n' | END => return Next::Done,
+            b'\r' | b'\n' | END => return Next::Line,
             KILL => line.clear(),
             byte if BACKSPACE.contains(&byte) => {
                 // The bytes of a character after its first one are 10xxxxxx.
                 while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
+            byte if byte < b' ' && byte != b'\t' => return Next::Unknown,
             byte if line.len() < MAX_LEN => line.push(byte),
             _ => return Next::TooLong,
         }
@@ -209,8 +249,8 @@ mod tty {
             for key in keys {
                 match edit(*key, &mut line) {
                     Next::More => {}
-                    Next::Done => return Some(line),
-                    Next::Interrupt | Next::Terminate | Next::TooLong => return None,
+                    Next::Line => return Some(line),
+                    _ => return None,
                 }
             }
             panic!("it waits for more")
@@ -223,7 +263,7 @@ mod tty {
             assert_eq!(typed("aä\x08\n".as_bytes()).unwrap(), b"a");
             assert_eq!(typed(b"\x7f\x7fa\n").unwrap(), b"a");
             assert_eq!(typed(b"end\x04").unwrap(), b"end");
-            for given_up in [&b"ab\x03"[..], b"\x04"] {
+            for given_up in [&b"ab\x03"[..], b"\x04", b"ab\x1b[D\r", b"\x00\r"] {
                 assert!(typed(given_up).is_none());
             }
             assert!(typed(&vec![b'x'; MAX_LEN + 1]).is_none());

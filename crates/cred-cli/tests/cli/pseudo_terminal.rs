@@ -62,6 +62,22 @@ fn a_signal_at_a_prompt_stores_nothing_and_gives_the_echo_back() {
     }
 }
 
+/// Only the first line would be stored, and the shell would run the others.
+#[test]
+fn several_lines_and_keys_that_are_no_text_are_not_taken() {
+    let world = World::new();
+    for (keys, said) in
+        [("-----BEGIN-----\rsecond\rthird\r", "more than one line"), ("ab\x1b[Dc\r", "no text")]
+    {
+        let mut terminal = Terminal::start(&world, &["set", "a"]);
+        terminal.expect("Value of value: ");
+        terminal.type_keys(keys);
+        terminal.expect(said);
+        terminal.ends(2);
+        world.run(&["get", "a"]).ends(4);
+    }
+}
+
 #[test]
 fn a_value_is_shown_only_if_asked() {
     let world = World::new();
