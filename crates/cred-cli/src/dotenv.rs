@@ -52,7 +52,8 @@ fn replaced(text: &str) -> Option<usize> {
 pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) {
     to.extend_from_slice(name.as_bytes());
     to.extend_from_slice(b"=");
-    if value.contains(['\'', '\n', '\r']) {
+    // Some readers take a backslash for an escape in single quotes too, at least before the closing one.
+    if value.contains(['\'', '\n', '\r', '\\']) {
         to.push(b'"');
         for letter in value.chars() {
             match letter {
@@ -108,6 +109,7 @@ mod tests {
             "'$HOME'",
             "line\nline",
             "back\\slash",
+            "=\\",
             "# no comment",
             "ü",
             "it's \\ $5",
