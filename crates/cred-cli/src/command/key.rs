@@ -243,14 +243,17 @@ impl Retire {
 
 /// Refuses a variable that holds no key. Its name is not repeated: it may be a key that was given in its place.
 fn key_in_variable(name: &str) -> Result<(), Failure> {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.bytes().all(is_name)
-    {
-        return Err(Failure::usage("--env was given what is no name of a variable")
-            .hint("a name has letters, digits and `_`, no digit first; never give the key itself"));
+    let no_name = || {
+        Failure::usage("--env was given what is no name of a variable")
+            .hint("a name has letters, digits and `_`, no digit first; never give the key itself")
+    };
+    // No shell sets one that begins so, though a process may have it.
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err(no_name());
     }
     match SealingKey::from_env(name, |name| ProcessEnv.get(name)) {
         Ok(_) => Ok(()),
+        Err(KeyRingError::VariableName) => Err(no_name()),
         Err(KeyRingError::Malformed { problem, .. }) => Err(Failure::new(
             Exit::Keys,
             format!("the variable that --env names does not hold a key: {problem}"),
