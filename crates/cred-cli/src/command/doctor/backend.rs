@@ -150,8 +150,8 @@ pub(super) async fn contents(
             ),
         );
     }
-    let opens = closed.is_none();
     if let Some((count, first)) = closed {
+        broken += count;
         let found = format!("{count} of {looked} credentials do not open, the first since {first}");
         findings.bad(
             "stored",
@@ -169,7 +169,7 @@ pub(super) async fn contents(
             "compare this machine's clock with those that write, and let NTP keep them",
         );
     }
-    if strangers.is_empty() && early == 0 && broken == 0 && opens {
+    if strangers.is_empty() && early == 0 && broken == 0 {
         findings.good("stored", format!("{count} credentials; {looked} were looked at"));
     }
 }
