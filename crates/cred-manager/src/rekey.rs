@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
+use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::{observe_as, outcome, outcome_of_parts};
-use crate::rotation::{CONFLICT_RETRIES, is_conflict};
 use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
 

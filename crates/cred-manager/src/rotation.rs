@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use cred_core::{
-    Credential, CredentialId, CredentialPath, Lifecycle, Operation, Revision, StorageError, StorageErrorKind,
-    StorageProvider, Stored, Timestamp,
+    Credential, CredentialId, CredentialPath, Lifecycle, Operation, StorageError, StorageErrorKind, Timestamp,
 };
 
+use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::observe;
-use crate::shared::Shared;
 use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
-
-/// How often a conditional write is tried again after somebody else wrote in between.
-pub(crate) const CONFLICT_RETRIES: usize = 5;
 
 impl CredentialManager {
     /// Replaces a stored credential by a fresh one: creation time and fields of newer writers are carried on, the version
@@ -69,50 +65,4 @@ impl CredentialManager {
         shared.replace(path, turn, revision, (data, metadata)).await?;
         Ok(lifecycle)
     }
-}
-
-impl Shared {
-    /// What is stored, with its revision where the provider has compare-and-set. Where a read may lag behind this manager's
-    /// own last write, that is waited for first: what is built on what is read must not undo it.
-    pub(crate) async fn fetch_with_revision(
-        &self,
-        path: &CredentialPath,
-    ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
-        self.settling.settled(path.as_ref()).await;
-        let ctx = path.scope.clone().into();
-        let Some(conditional) = self.provider.compare_and_set() else {
-            return Ok(self.fetch_sealed(&path.id, &ctx).await?.map(|stored| (stored, None)));
-        };
-        let read = conditional.retrieve_with_revision(&path.id, &ctx);
-        match self.read(Operation::RetrieveWithRevision, || path.clone().into(), read).await {
-            Ok((data, metadata, revision)) => Ok(Some(((data, metadata), Some(revision)))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Stores in the place of what was read: only if that is still there, where its revision is known.
-    pub(crate) async fn replace(
-        &self,
-        path: &CredentialPath,
-        turn: &Arc<Turn>,
-        expected: Option<Revision>,
-        (data, metadata): Stored,
-    ) -> Result<(), ManagerError> {
-        let operation = if expected.is_some() { Operation::StoreIf } else { Operation::Store };
-        let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
-        let write = async move {
-            match (expected, provider.compare_and_set()) {
-                (Some(expected), Some(conditional)) => {
-                    conditional.store_if(&id, data, metadata, Some(&expected), &ctx).await.map(|_| ())
-                }
-                _ => provider.store(&id, data, metadata, &ctx).await,
-            }
-        };
-        self.write(operation, path, Arc::clone(turn), write).await
-    }
-}
-
-pub(crate) fn is_conflict(error: &ManagerError) -> bool {
-    matches!(error, ManagerError::Storage(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }))
 }

@@ -200,6 +200,7 @@ fn every_future_can_be_spawned() {
     fn is_send<T: Send>(_: T) {}
     fn check(manager: &CredentialManager, id: &CredentialId) {
         is_send(manager.store(id, Credential::text("x")));
+        is_send(manager.store_if_absent(id, Credential::text("x")));
         is_send(manager.retrieve(id));
         is_send(manager.store_batch(vec![]));
         is_send(manager.retrieve_batch(vec![]));

@@ -98,6 +98,7 @@ async fn a_secret_comes_out_of_nothing() {
         print(&mut out, &manager.retrieve(&id("a")).await);
         print(&mut out, &manager.refresh(&id("a")).await);
         print(&mut out, &manager.rotate(&id("a"), credential.clone()).await);
+        print(&mut out, &manager.store_if_absent(&id("a"), credential.clone()).await);
         print(&mut out, &manager.validate(&id("a")).await);
         print_error(
             &mut out,

@@ -17,6 +17,10 @@ use doubles::{id, keys, manager, memory};
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
+/// Writes show three seconds after their answer.
+const LAGGING: Consistency =
+    Consistency::Eventual { point: Duration::from_secs(3), list: Duration::from_secs(3) };
+
 fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
     CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
 }
@@ -69,6 +73,58 @@ async fn without_compare_and_set_rotations_of_one_manager_are_still_in_order() {
     let rotations = (0..4).map(|_| manager.rotate(&a, Credential::text("next")));
     let versions: Vec<_> = join_all(rotations).await.into_iter().map(|done| done.unwrap().version).collect();
     assert_eq!(versions, [2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn of_managers_that_store_where_nothing_is_one_does() {
+    let (provider, keys) = (memory(), keys());
+    let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
+    let a = id("a");
+    let stores =
+        (0..4).map(|number| managers[number].store_if_absent(&a, Credential::text(number.to_string())));
+    let done: Vec<bool> = join_all(stores).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(done.iter().filter(|stored| **stored).count(), 1, "{done:?}");
+    let winner = done.iter().position(|stored| *stored).unwrap().to_string();
+    assert_eq!(text(&managers[0].retrieve(&a).await.unwrap().unwrap()), winner);
+
+    managers[0].delete(&a).await.unwrap();
+    assert!(managers[1].store_if_absent(&a, Credential::text("again")).await.unwrap());
+    assert_eq!(text(&managers[1].retrieve(&a).await.unwrap().unwrap()), "again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_compare_and_set_a_manager_still_stores_over_nothing_of_its_own() {
+    for consistency in [Consistency::Strong, LAGGING] {
+        let backend = Backend::new(consistency);
+        let manager = over(backend.clone(), &keys());
+        backend.behave(|behaviour| {
+            behaviour.write_takes = Duration::from_secs(1);
+            behaviour.lag = consistency.point();
+        });
+        let a = id("a");
+        let (before, there, absent) = tokio::join!(
+            manager.store(&a, Credential::text("before")),
+            manager.store_if_absent(&a, Credential::text("late")),
+            async {
+                let done = manager.store_if_absent(&id("b"), Credential::text("b")).await;
+                (done, manager.store_if_absent(&id("b"), Credential::text("late")).await)
+            }
+        );
+        before.unwrap();
+        assert!(!there.unwrap(), "it stored over a store of its own manager: {consistency:?}");
+        assert!(absent.0.unwrap() && !absent.1.unwrap(), "{consistency:?}");
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(text(&manager.retrieve(&a).await.unwrap().unwrap()), "before");
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_and_does_not_open_is_left_alone() {
+    let provider = memory();
+    let theirs = over(provider.clone(), &keys());
+    theirs.store(&id("a"), Credential::text("theirs")).await.unwrap();
+    assert!(!over(provider, &keys()).store_if_absent(&id("a"), Credential::text("mine")).await.unwrap());
+    assert_eq!(text(&theirs.retrieve(&id("a")).await.unwrap().unwrap()), "theirs");
 }
 
 #[tokio::test]
