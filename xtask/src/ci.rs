@@ -23,12 +23,13 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     gate.step("features", features::run_quick);
     gate.step("clippy outside", lint::clippy_outside);
     gate.step("minimal versions", minimal_versions::run);
-    gate.step("tests", || test::built_tests(&Selection::Everything, &mut report));
+    let mut programs = Vec::new();
+    gate.step("tests", || test::built_tests(&Selection::Everything, &mut report, &mut programs));
     gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
     let (tools, servers): (Vec<String>, _) =
         allow_missing.iter().cloned().partition(|name| name == fire::TOOL);
-    gate.step("integration", || integration::all(&servers, &mut report));
-    gate.step("fire", || fire::catch_up(!tools.is_empty(), &mut report));
+    gate.step("integration", || integration::catch_up(&servers, &programs, &mut report));
+    gate.step("fire", || fire::catch_up(!tools.is_empty(), &programs, &mut report));
     gate.step("docs", docs::run);
     gate.step("quickstart", || quickstart::run(None));
     gate.step("deny", || cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"])));

@@ -5,7 +5,6 @@ mod reason;
 mod suites;
 mod summary;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -14,9 +13,9 @@ use cargo_metadata::{Package, TargetKind};
 use self::backends::Backend;
 pub(crate) use self::reason::{PREFIX, Reason};
 use self::summary::{Row, Summary};
-use crate::servers::{Environment, Servers};
-use crate::test::{self, Report, Selection};
-use crate::{cargo, servers, workspace};
+use crate::servers::Servers;
+use crate::test::{self, Program, Report, Selection};
+use crate::{servers, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -31,23 +30,30 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (mut report, summary) = tested(options)?;
+    let (mut report, summary) = tested(options, None)?;
     report.conclude();
     println!("\n{}\n{}\n{}", report.details(), summary.text(), report.totals());
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// As a step of the gate: all backends that there are.
-pub(crate) fn all(allow_missing: &[String], report: &mut Report) -> Result<()> {
+/// As a step of the gate: of what the tests have skipped, what needs a server, of all backends that there are. By the programs
+/// that are built already: `cargo test --package` would compile each backend once more, since it gives the dependencies other features.
+pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &mut Report) -> Result<()> {
     let options = Options { backends: Vec::new(), allow_missing: allow_missing.to_vec(), keep: false };
-    let (integration, summary) = tested(&options)?;
+    let (integration, summary) = tested(&options, Some(Earlier { programs, report }))?;
     println!("\n{}", summary.text());
     let good = integration.passed();
     report.absorb(integration);
     if good { Ok(()) } else { bail!("see the tables") }
 }
 
-fn tested(options: &Options) -> Result<(Report, Summary)> {
+/// What has run already, without servers.
+struct Earlier<'a> {
+    programs: &'a [Program],
+    report: &'a mut Report,
+}
+
+fn tested(options: &Options, earlier: Option<Earlier<'_>>) -> Result<(Report, Summary)> {
     for name in &options.allow_missing {
         servers::find(name).with_context(|| {
             format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
@@ -61,6 +67,7 @@ fn tested(options: &Options) -> Result<(Report, Summary)> {
     let backends = backends::select(&options.backends, &names)?;
     let mut run = Run {
         packages: &packages,
+        earlier,
         servers: Servers::new(options.keep),
         allow_missing: &options.allow_missing,
         report: Report::default(),
@@ -80,6 +87,7 @@ fn tested(options: &Options) -> Result<(Report, Summary)> {
 
 struct Run<'a> {
     packages: &'a [Package],
+    earlier: Option<Earlier<'a>>,
     servers: Servers,
     allow_missing: &'a [String],
     report: Report,
@@ -90,14 +98,19 @@ impl Run<'_> {
     /// What goes wrong is in the report, whether a test could tell it or not.
     fn backend(&mut self, backend: &Backend) {
         println!("\n== {}", backend.name);
-        let mut report = Report::default();
         let mut row = Row::new(backend.name);
-        if backend.servers.is_empty() {
-            let selection = Selection::Crates(vec![backend.package.to_owned()]);
-            let _ = test::built_tests(&selection, &mut report);
-        } else {
+        let (programs, mut report) = match &mut self.earlier {
+            Some(earlier) if backend.outside.is_none() => earlier.of(backend),
+            _ => self.without_servers(backend),
+        };
+        if !backend.servers.is_empty() {
             self.bring_up(backend, &mut row, &mut report);
-            report.absorb(self.suites(backend));
+            let environment = self.servers.environment();
+            let is_up = |server: &str| self.servers.get(server).is_some();
+            suites::catch_up(backend, &programs, is_up, &mut report, |program, names, report| {
+                // What went wrong is in the report.
+                let _ = program.catch_up(names, &[], &environment, report);
+            });
             for (server, how) in self.servers.ended() {
                 println!("{server} ended during the tests: {how}");
                 let why = format!("ended during the tests: {}", first_line(&how));
@@ -110,6 +123,31 @@ impl Run<'_> {
         }
         self.summary.add(row, &report);
         self.report.absorb(report);
+    }
+
+    /// Builds what the backend needs alone, and runs what of it needs no server.
+    fn without_servers(&self, backend: &Backend) -> (Vec<Program>, Report) {
+        let (mut programs, mut report) = (Vec::new(), Report::default());
+        if backend.servers.is_empty() {
+            let selection = Selection::Crates(vec![backend.package.to_owned()]);
+            // What went wrong is in the report.
+            let _ = test::built_tests(&selection, &mut report, &mut programs);
+            return (programs, report);
+        }
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.packages.iter().partition(|package| package.name.as_str() == backend.package);
+        for package in own.into_iter().chain(others) {
+            let Some(words) = words(backend, package) else { continue };
+            match test::build(&words, self.packages) {
+                Ok(built) => programs.extend(built),
+                Err(error) => report.failure(&package.name, "tests", &format!("{error:#}")),
+            }
+        }
+        for program in &programs {
+            // As above.
+            let _ = program.run(&[], &[], &mut report);
+        }
+        (programs, report)
     }
 
     fn bring_up(&mut self, backend: &Backend, row: &mut Row, report: &mut Report) {
@@ -127,46 +165,43 @@ impl Run<'_> {
             }
         }
     }
+}
 
-    /// The backend's own tests, and those that another crate has for it in `tests/integration_NAME.rs`.
-    fn suites(&self, backend: &Backend) -> Report {
-        let environment = self.servers.environment();
-        let is_up = |server: &str| self.servers.get(server).is_some();
-        let run = |package: &str, programs: &BTreeMap<String, String>| {
-            suites::run(backend, package, programs, is_up, |args, report| {
-                // What went wrong is in the report, or shows as tests that did not run.
-                let _ = cargo_test(args, &environment, package, report);
-            })
+impl Earlier<'_> {
+    /// What has run of the backend's.
+    fn of(&mut self, backend: &Backend) -> (Vec<Program>, Report) {
+        let own = |program: &&Program| match backend.servers {
+            [] => program.package == backend.package,
+            _ => backend.tests_itself_by(&program.package, &program.name),
         };
-        let own = self.packages.iter().find(|package| package.name.as_str() == backend.package);
-        let mut report = run(backend.package, &own.map(programs).unwrap_or_default());
-        let program = format!("integration_{}", backend.name);
-        for other in self.packages.iter().filter(|package| package.name.as_str() != backend.package) {
-            let mut theirs = programs(other);
-            theirs.retain(|_, name| *name == program);
-            if !theirs.is_empty() {
-                report.absorb(run(&other.name, &theirs));
-            }
-        }
-        report
+        let programs: Vec<Program> = self.programs.iter().filter(own).cloned().collect();
+        let ran = |package: &str, source: &str| {
+            programs.iter().any(|program| program.package == package && program.source == source)
+        };
+        let report = self.report.split_off(ran);
+        (programs, report)
     }
 }
 
-/// The package's integration programs: their source file, as cargo prints it, and their name.
-fn programs(package: &Package) -> BTreeMap<String, String> {
-    let folder = package.manifest_path.parent();
+/// What `cargo` is told to build the package's tests of the backend; `None`: it has none.
+fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     let tests = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Test));
-    let file = |path: &cargo_metadata::camino::Utf8Path| Some(path.strip_prefix(folder?).ok()?.to_string());
-    let integration = tests.filter(|target| target.name.starts_with("integration"));
-    integration.filter_map(|target| Some((file(&target.src_path)?, target.name.clone()))).collect()
-}
-
-fn cargo_test(args: &[String], environment: &Environment, package: &str, report: &mut Report) -> Result<()> {
-    let mut command = cargo::cargo(args);
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    let mut run = report.start("integration tests");
-    let success = cargo::each_line(&command, |line| run.line(line, |_| package.to_owned()))?;
-    run.end(success)
+    let own = tests.filter(|target| backend.tests_itself_by(&package.name, &target.name));
+    let own: Vec<_> = own.flat_map(|target| ["--test".to_owned(), target.name.clone()]).collect();
+    if own.is_empty() {
+        return None;
+    }
+    // Of another crate, what this backend needs: all its features would compile the SDKs of all others once more.
+    let features = match package.name.as_str() == backend.package {
+        true => "--all-features".to_owned(),
+        false => format!("--features={}", backend.name),
+    };
+    let mut words = vec!["test".to_owned(), features, "--package".to_owned(), package.name.to_string()];
+    if let Some(folder) = backend.outside {
+        words.extend(["--manifest-path".to_owned(), format!("{folder}/Cargo.toml")]);
+    }
+    words.extend(own);
+    Some(words)
 }
 
 fn first_line(text: &str) -> &str {

@@ -1,13 +1,15 @@
 //! Running the tests and telling what ran.
 
+mod program;
 mod report;
 
 use std::collections::BTreeMap;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use cargo_metadata::{Message, TargetKind};
+use anyhow::Result;
+use cargo_metadata::TargetKind;
 
+pub(crate) use self::program::{Program, build};
 pub(crate) use self::report::{Counts, Report, Skip};
 use crate::{cargo, workspace};
 
@@ -21,7 +23,8 @@ pub(crate) fn run(crates: &[String]) -> Result<ExitCode> {
     let selection =
         if crates.is_empty() { Selection::Everything } else { Selection::Crates(crates.to_vec()) };
     let mut report = Report::default();
-    for result in [built_tests(&selection, &mut report), doc_tests(&selection, &mut report)] {
+    let built = built_tests(&selection, &mut report, &mut Vec::new());
+    for result in [built, doc_tests(&selection, &mut report)] {
         if let Err(error) = result {
             println!("{error:#}");
         }
@@ -31,20 +34,26 @@ pub(crate) fn run(crates: &[String]) -> Result<ExitCode> {
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Unit and integration tests, all of them also after one has failed.
-pub(crate) fn built_tests(selection: &Selection, report: &mut Report) -> Result<()> {
+/// Unit and integration tests, all of them also after one has failed. Gives the programs, for what is run of them later; none if
+/// they do not build.
+pub(crate) fn built_tests(
+    selection: &Selection,
+    report: &mut Report,
+    programs: &mut Vec<Program>,
+) -> Result<()> {
     let mut args = vec!["test".to_owned(), "--tests".to_owned(), "--all-features".to_owned()];
     args.extend(selection.args());
-    let crates = match build(&args) {
-        Ok(crates) => crates,
+    *programs = match workspace::members().and_then(|packages| build(&args, &packages)) {
+        Ok(programs) => programs,
         Err(error) => {
             report.never_ran("tests");
             return Err(error);
         }
     };
     args.push("--no-fail-fast".to_owned());
-    watch(&args, report, "tests", |program| {
-        crates.get(program).cloned().unwrap_or_else(|| "(unknown crate)".to_owned())
+    watch(&args, report, "tests", |file| {
+        let known = programs.iter().find(|program| program.file.ends_with(file));
+        known.map_or_else(|| "(unknown crate)".to_owned(), |program| program.package.clone())
     })
 }
 
@@ -69,31 +78,6 @@ pub(crate) fn doc_tests(selection: &Selection, report: &mut Report) -> Result<()
     watch(&args, report, "doc tests", |library| {
         crates.get(library).cloned().unwrap_or_else(|| library.to_owned())
     })
-}
-
-/// Builds the tests and tells which crate each test program belongs to, which the later run does not print:
-/// several crates may have a `tests/conformance.rs`.
-fn build(args: &[String]) -> Result<BTreeMap<String, String>> {
-    let mut command = cargo::cargo(args);
-    command.args(["--no-run", "--message-format=json-render-diagnostics"]);
-    let shown = cargo::shown(&command);
-    println!("$ {shown}");
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{shown}`"))?;
-    if !output.status.success() {
-        bail!("the tests do not build");
-    }
-    let packages = workspace::members()?;
-    let mut crates = BTreeMap::new();
-    for message in Message::parse_stream(output.stdout.as_slice()) {
-        if let Message::CompilerArtifact(artifact) = message.context("cannot read cargo's messages")?
-            && let Some(program) = artifact.executable.as_ref().and_then(|path| path.file_name())
-            && let Some(package) = packages.iter().find(|package| package.id == artifact.package_id)
-        {
-            crates.insert(program.to_owned(), package.name.to_string());
-        }
-    }
-    Ok(crates)
 }
 
 fn watch(args: &[String], report: &mut Report, what: &str, crate_of: impl Fn(&str) -> String) -> Result<()> {

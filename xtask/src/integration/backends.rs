@@ -32,6 +32,16 @@ static BACKENDS: [Backend; 6] = [
     },
 ];
 
+impl Backend {
+    /// Whether a test program is one of the backend's: one of its own package, or of another that is named after it.
+    pub(super) fn tests_itself_by(&self, package: &str, program: &str) -> bool {
+        match package == self.package {
+            true => program.starts_with("integration"),
+            false => program.strip_prefix("integration_") == Some(self.name),
+        }
+    }
+}
+
 pub(super) fn find(name: &str) -> Option<&'static Backend> {
     BACKENDS.iter().find(|backend| backend.name == name)
 }
@@ -86,6 +96,21 @@ mod tests {
         assert_eq!(selected(&["vault", "vault"], &packages).unwrap(), ["vault"]);
         for name in ["local", "valt"] {
             assert!(selected(&["vault", name], &packages).is_err());
+        }
+    }
+
+    #[test]
+    fn a_backends_programs_are_its_own_and_those_of_others_that_are_named_after_it() {
+        let vault = find("vault").unwrap();
+        for (package, program, expected) in [
+            ("cred-store-vault", "integration", true),
+            ("cred-store-vault", "integration_memory", true),
+            ("cred-store-vault", "describe", false),
+            ("cred-cli", "integration_vault", true),
+            ("cred-cli", "integration_aws", false),
+            ("cred-store-aws", "integration", false),
+        ] {
+            assert_eq!(vault.tests_itself_by(package, program), expected, "{package} {program}");
         }
     }
 

@@ -127,9 +127,9 @@ impl Report {
         }
     }
 
-    /// The tests of one source file that did not run.
-    pub(crate) fn skips(&self, target: &str) -> impl Iterator<Item = &Skip> {
-        self.suites.iter().filter(move |suite| suite.target == target).flat_map(|suite| &suite.skips)
+    /// The tests of one program that did not run.
+    pub(crate) fn skips(&self, crate_name: &str, target: &str) -> impl Iterator<Item = &Skip> {
+        self.suites.iter().filter(move |suite| suite.is(crate_name, target)).flat_map(|suite| &suite.skips)
     }
 
     /// What was left untried though there is something to try, each with its source file.
@@ -139,14 +139,31 @@ impl Report {
         skips.filter(|(_, skip)| !skip.is_not_offered())
     }
 
-    /// Takes over a later run of tests of `target` that are skipped here: they are skipped no longer.
-    pub(crate) fn caught_up(&mut self, target: &str, names: &[&str], mut later: Report) {
-        let Some(suite) = self.suites.iter_mut().find(|suite| suite.target == target) else { return };
+    /// Takes over a later run of tests of one program that are skipped here: they are skipped no longer. Those that were asked for
+    /// and did not run are a failure.
+    pub(crate) fn caught_up(&mut self, crate_name: &str, target: &str, names: &[&str], mut later: Report) {
+        let ran = later.sum(|suite| suite.passed + suite.failed);
+        if let Some(lost) = names.len().checked_sub(ran).filter(|lost| *lost > 0) {
+            later.failure(crate_name, target, &format!("{lost} tests did not run though asked to"));
+        }
+        let Some(suite) = self.suites.iter_mut().find(|suite| suite.is(crate_name, target)) else {
+            self.suites.extend(later.suites);
+            return;
+        };
         suite.skips.retain(|skip| !names.contains(&skip.name.as_str()));
         suite.skipped = suite.skipped.saturating_sub(names.len());
         suite.passed += later.sum(|suite| suite.passed);
         suite.failed += later.sum(|suite| suite.failed);
         suite.failures.extend(later.suites.iter_mut().flat_map(|suite| suite.failures.drain(..)));
+    }
+
+    /// Takes the programs out for which `belongs` says so, by crate and source file.
+    pub(crate) fn split_off(&mut self, belongs: impl Fn(&str, &str) -> bool) -> Report {
+        let (suites, rest) = std::mem::take(&mut self.suites)
+            .into_iter()
+            .partition(|suite| belongs(&suite.crate_name, &suite.target));
+        self.suites = rest;
+        Report { suites }
     }
 
     /// Takes over the suites of another report. A test program that is in both counts once, as it ran there,
@@ -227,12 +244,21 @@ impl Run<'_> {
         }
     }
 
+    /// Says whose lines come now, where no line of `cargo test` does.
+    pub(crate) fn program(&mut self, crate_name: &str, target: &str) {
+        self.suite(crate_name.to_owned(), target);
+    }
+
     fn suite(&mut self, crate_name: String, target: &str) {
         self.report.suites.push(Suite { crate_name, target: target.to_owned(), ..Suite::default() });
     }
 }
 
 impl Suite {
+    fn is(&self, crate_name: &str, target: &str) -> bool {
+        self.crate_name == crate_name && self.target == target
+    }
+
     fn line(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             // Doc tests may give several: the merged ones and those that stand alone.

@@ -186,13 +186,32 @@ fn tests_that_were_caught_up_with_are_skipped_no_longer() {
          1 failed; 0 ignored;\n",
         false,
     );
-    report.caught_up("tests/integration.rs", &["a", "b"], later);
+    report.caught_up("<i-1>", "tests/integration.rs", &["a", "b"], later);
     assert_eq!(report.counts(), Counts { passed: 2, failed: 1, not_offered: 0, skipped: 1 });
     let details = report.details();
     assert!(
         details.contains("tests/integration.rs: b\n") && !details.contains("needs a server"),
         "{details}"
     );
+}
+
+#[test]
+fn tests_of_another_crate_that_has_a_program_of_the_same_name_stay_skipped() {
+    let (mut report, _) = report_of(&integration("test a ... ignored, needs a server\n", 1), true);
+    let mut other =
+        report_of(&integration("test a ... ignored, needs a server\n", 1).replace("i-1", "j-1"), true).0;
+    report.absorb(other.split_off(|crate_name, _| crate_name == "<j-1>"));
+    let later = report_of("Running tests/integration.rs (deps/j-1)\ntest a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored;\n", true).0;
+    report.caught_up("<j-1>", "tests/integration.rs", &["a"], later);
+    assert_eq!(report.skips("<i-1>", "tests/integration.rs").count(), 1);
+    assert_eq!(report.skips("<j-1>", "tests/integration.rs").count(), 0);
+}
+
+#[test]
+fn tests_that_were_asked_for_and_did_not_run_are_a_failure() {
+    let (mut report, _) = report_of(&integration("test a ... ignored, needs a server\n", 1), true);
+    report.caught_up("<i-1>", "tests/integration.rs", &["a"], Report::default());
+    assert!(!report.passed() && report.details().contains("1 tests did not run"), "{}", report.details());
 }
 
 #[test]
