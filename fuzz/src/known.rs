@@ -1,13 +1,17 @@
 //! Sealed credentials whose every byte is known: the vectors of cred-crypto, which another implementation sealed.
 
+#[path = "../../crates/cred-crypto/tests/vectors/vector.rs"]
+#[allow(dead_code, reason = "it also tells of keys that are not raw")]
+mod vector;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use cred_core::{
-    CredentialMetadata, CredentialPath, EncryptedData, RotationPolicy, Tags, Timestamp, WrappedKey, Zeroizing,
-};
+use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, Zeroizing};
 use cred_crypto::{KeyRing, SealingKey};
 use serde::Deserialize;
+
+use self::vector::{Hex, Vector};
 
 /// A credential that was sealed under a raw key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +63,14 @@ pub fn ring() -> &'static KeyRing {
 fn read() -> Vec<Known> {
     const LONGEST: usize = 4_096;
     let text = include_str!("../../crates/cred-crypto/tests/vectors/seal-v1.json");
-    let vectors: Vec<Vector> = serde_json::from_str(text).expect("the vectors");
+    let vectors: Vec<SealVector> = serde_json::from_str(text).expect("the vectors");
     let mut keys = BTreeMap::new();
     let mut known = Vec::new();
     for vector in vectors {
-        let Some(key) = &vector.key.raw else { continue };
+        let Some(key) = &vector.common.key.raw else { continue };
         let key = key.array();
-        let same = *keys.entry(vector.envelope.key_id.clone()).or_insert(key) == key;
-        if same && vector.secret.0.len() <= LONGEST && vector.envelope.wrapped_key.is_none() {
+        let same = *keys.entry(vector.common.envelope.key_id.clone()).or_insert(key) == key;
+        if same && vector.secret.0.len() <= LONGEST && vector.common.envelope.wrapped_key.is_none() {
             known.push(vector.known(key));
         }
     }
@@ -74,116 +78,18 @@ fn read() -> Vec<Known> {
 }
 
 #[derive(Deserialize)]
-struct Vector {
-    name: String,
-    key: Key,
-    path: Path,
-    outer_metadata: Metadata,
+struct SealVector {
+    #[serde(flatten)]
+    common: Vector,
     secret: Hex,
     inner: Hex,
-    envelope: Envelope,
 }
 
-#[derive(Deserialize)]
-struct Key {
-    raw: Option<Hex>,
-}
-
-#[derive(Deserialize)]
-struct Path {
-    scope: Option<String>,
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    created_at: u64,
-    last_modified: u64,
-    version: u64,
-    tags: BTreeMap<String, String>,
-    expires_at: Option<u64>,
-    rotation: Option<Rotation>,
-    unknown: BTreeMap<String, Hex>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Rotation {
-    Periodic { interval_ms: u64 },
-    BeforeExpiry { lead_ms: u64 },
-    At { at: u64 },
-    Manual,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    key_id: String,
-    salt: Hex,
-    nonce: Hex,
-    commitment: Hex,
-    ciphertext: Hex,
-    tag: Hex,
-    kdf_salt: Option<Hex>,
-    wrapped_key: Option<Hex>,
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Hex(Vec<u8>);
-
-impl TryFrom<String> for Hex {
-    type Error = std::num::ParseIntError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16);
-        (0..text.len()).step_by(2).map(byte).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Hex {
-    fn array<const N: usize>(&self) -> [u8; N] {
-        self.0.as_slice().try_into().expect("a vector of the right length")
-    }
-}
-
-impl Vector {
+impl SealVector {
     fn known(self, key: [u8; 32]) -> Known {
-        let Self { name, path, outer_metadata, secret, inner, envelope, .. } = self;
-        let path = CredentialPath {
-            scope: path.scope.map(|scope| scope.parse().expect("a scope")),
-            id: path.id.parse().expect("an id"),
-        };
-        let data = EncryptedData::new(
-            envelope.key_id.parse().expect("a key id"),
-            envelope.salt.array(),
-            envelope.commitment.array(),
-            envelope.nonce.array(),
-            envelope.ciphertext.0,
-            envelope.tag.array(),
-        )
-        .with_kdf_salt(envelope.kdf_salt.map(|salt| salt.array()))
-        .with_wrapped_key(envelope.wrapped_key.map(|key| WrappedKey::new(key.0).expect("a wrapped key")));
-        Known { name, path, data, metadata: outer_metadata.read(), secret: secret.0, content: inner.0, key }
-    }
-}
-
-impl Metadata {
-    fn read(self) -> CredentialMetadata {
-        let rotation = self.rotation.map(|rotation| match rotation {
-            Rotation::Periodic { interval_ms } => RotationPolicy::Periodic { interval_ms },
-            Rotation::BeforeExpiry { lead_ms } => RotationPolicy::BeforeExpiry { lead_ms },
-            Rotation::At { at } => RotationPolicy::At { at: Timestamp::from_unix_millis(at) },
-            Rotation::Manual => RotationPolicy::Manual,
-        });
-        let mut metadata = CredentialMetadata::new(Timestamp::from_unix_millis(self.created_at))
-            .with_tags(Tags::try_from(self.tags).expect("tags"))
-            .with_expires_at(self.expires_at.map(Timestamp::from_unix_millis))
-            .with_rotation(rotation);
-        metadata.last_modified = Timestamp::from_unix_millis(self.last_modified);
-        metadata.version = self.version;
-        for (number, value) in self.unknown {
-            metadata.unknown.insert(number.parse().expect("a number"), value.0).expect("an unknown field");
-        }
-        metadata
+        let Self { common, secret, inner } = self;
+        let data = common.envelope.parse().expect("an envelope that opens");
+        let (path, metadata) = (common.path.parse(), common.outer_metadata.parse());
+        Known { name: common.name, path, data, metadata, secret: secret.0, content: inner.0, key }
     }
 }

@@ -1,16 +1,16 @@
 //! The known-answer vectors in `tests/vectors`, which another implementation wrote: `README.md` there says what they
 //! hold.
 
-use std::collections::BTreeMap;
+#[path = "../tests/vectors/vector.rs"]
+mod vector;
+
 use std::sync::Arc;
 
-use cred_core::{
-    CredentialMetadata, CredentialPath, EncryptedData, Opened, RotationPolicy, SealError, Sealer, Timestamp,
-    WrappedKey,
-};
+use cred_core::{EncryptedData, Opened, SealError, Sealer};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use self::vector::{Hex, Key, Metadata, Vector};
 use crate::master::Master;
 use crate::message::{self, ProvenKey, SealUnder};
 use crate::{Argon2Params, KeyRing, Passphrase, SealingKey, inner};
@@ -32,137 +32,6 @@ struct RejectVector {
     #[serde(flatten)]
     common: Vector,
     error: String,
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    name: String,
-    key: Key,
-    path: Path,
-    outer_metadata: Metadata,
-    envelope: Envelope,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Key {
-    raw: Option<Hex>,
-    #[serde(default)]
-    kms: bool,
-    passphrase: Option<String>,
-    #[serde(rename = "kdf_salt")]
-    _kdf_salt: Option<Hex>,
-    m_kib: Option<u32>,
-    t: Option<u32>,
-    p: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct Path {
-    scope: Option<String>,
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Metadata {
-    created_at: u64,
-    last_modified: u64,
-    version: u64,
-    tags: BTreeMap<String, String>,
-    expires_at: Option<u64>,
-    rotation: Option<Rotation>,
-    unknown: BTreeMap<String, Hex>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum Rotation {
-    Periodic { interval_ms: u64 },
-    BeforeExpiry { lead_ms: u64 },
-    At { at: u64 },
-    Manual,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope {
-    version: u8,
-    key_id: String,
-    salt: Hex,
-    nonce: Hex,
-    commitment: Hex,
-    ciphertext: Hex,
-    tag: Hex,
-    kdf_salt: Option<Hex>,
-    wrapped_key: Option<Hex>,
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Hex(Vec<u8>);
-
-impl TryFrom<String> for Hex {
-    type Error = std::num::ParseIntError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16);
-        (0..text.len()).step_by(2).map(byte).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl Hex {
-    fn array<const N: usize>(&self) -> [u8; N] {
-        self.0.as_slice().try_into().unwrap()
-    }
-}
-
-impl Path {
-    fn parse(&self) -> CredentialPath {
-        let scope = self.scope.as_ref().map(|scope| scope.parse().unwrap());
-        CredentialPath::new(scope, self.id.parse().unwrap())
-    }
-}
-
-impl Metadata {
-    fn parse(&self) -> CredentialMetadata {
-        let at = Timestamp::from_unix_millis;
-        let mut metadata = CredentialMetadata::new(at(self.created_at));
-        metadata.last_modified = at(self.last_modified);
-        metadata.version = self.version;
-        metadata.tags = self.tags.clone().try_into().unwrap();
-        metadata.expires_at = self.expires_at.map(at);
-        metadata.rotation = self.rotation.as_ref().map(|rotation| match *rotation {
-            Rotation::Periodic { interval_ms } => RotationPolicy::Periodic { interval_ms },
-            Rotation::BeforeExpiry { lead_ms } => RotationPolicy::BeforeExpiry { lead_ms },
-            Rotation::At { at: moment } => RotationPolicy::At { at: at(moment) },
-            Rotation::Manual => RotationPolicy::Manual,
-        });
-        for (number, value) in &self.unknown {
-            metadata.unknown.insert(number.parse().unwrap(), value.0.clone()).unwrap();
-        }
-        metadata
-    }
-}
-
-impl Envelope {
-    /// `None` where the types cannot even hold it.
-    fn parse(&self) -> Option<EncryptedData> {
-        assert_eq!(self.version, 1);
-        let wrapped_key = match &self.wrapped_key {
-            None => None,
-            Some(bytes) => Some(WrappedKey::new(bytes.0.clone()).ok()?),
-        };
-        let data = EncryptedData::new(
-            self.key_id.parse().unwrap(),
-            self.salt.array(),
-            self.commitment.array(),
-            self.nonce.array(),
-            self.ciphertext.0.clone(),
-            self.tag.array(),
-        );
-        Some(data.with_kdf_salt(self.kdf_salt.as_ref().map(Hex::array)).with_wrapped_key(wrapped_key))
-    }
 }
 
 impl Vector {
