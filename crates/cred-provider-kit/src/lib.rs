@@ -8,9 +8,11 @@
 //! | refuse what is too large before it is sent | [`limits`] |
 //! | show its tags to the backend | [`tags`] |
 //! | read a configuration from the environment | [`Env`], [`duration`] |
+//! | give it setters, and check its deadlines | [`setters!`], [`config`] |
 //! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
 mod budget;
+pub mod config;
 #[cfg(feature = "tls")]
 pub mod connection;
 pub mod duration;

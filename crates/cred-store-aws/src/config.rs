@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cred_core::{ConfigError, Consistency, Limits, ProviderConfig, RetryPolicy, Tags};
+use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, tags};
+use cred_provider_kit::{Env, setters, tags};
 use serde::Deserialize;
 
 use crate::client;
@@ -128,109 +129,22 @@ impl AwsSecretsManagerConfig {
         }
     }
 
-    /// Sets [`region`](Self::region).
-    #[must_use]
-    pub fn with_region(mut self, region: impl Into<Option<String>>) -> Self {
-        self.region = region.into();
-        self
-    }
-
-    /// Sets [`profile`](Self::profile).
-    #[must_use]
-    pub fn with_profile(mut self, profile: impl Into<Option<String>>) -> Self {
-        self.profile = profile.into();
-        self
-    }
-
-    /// Sets [`endpoint_url`](Self::endpoint_url).
-    #[must_use]
-    pub fn with_endpoint_url(mut self, endpoint_url: impl Into<Option<String>>) -> Self {
-        self.endpoint_url = endpoint_url.into();
-        self
-    }
-
-    /// Sets [`allow_http`](Self::allow_http).
-    #[must_use]
-    pub const fn with_allow_http(mut self, allow_http: bool) -> Self {
-        self.allow_http = allow_http;
-        self
-    }
-
-    /// Sets [`secret_prefix`](Self::secret_prefix).
-    #[must_use]
-    pub fn with_secret_prefix(mut self, secret_prefix: impl Into<String>) -> Self {
-        self.secret_prefix = secret_prefix.into();
-        self
-    }
-
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets [`operation_timeout`](Self::operation_timeout).
-    #[must_use]
-    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
-        self.operation_timeout = operation_timeout;
-        self
-    }
-
-    /// Sets [`retry_policy`](Self::retry_policy).
-    #[must_use]
-    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.retry_policy = retry_policy;
-        self
-    }
-
-    /// Sets [`kms_key_id`](Self::kms_key_id).
-    #[must_use]
-    pub fn with_kms_key_id(mut self, kms_key_id: impl Into<Option<String>>) -> Self {
-        self.kms_key_id = kms_key_id.into();
-        self
-    }
-
-    /// Sets [`default_tags`](Self::default_tags).
-    #[must_use]
-    pub fn with_default_tags(mut self, default_tags: BTreeMap<String, String>) -> Self {
-        self.default_tags = default_tags;
-        self
-    }
-
-    /// Sets [`update_tags`](Self::update_tags).
-    #[must_use]
-    pub const fn with_update_tags(mut self, update_tags: bool) -> Self {
-        self.update_tags = update_tags;
-        self
-    }
-
-    /// Sets [`recovery_window_days`](Self::recovery_window_days).
-    #[must_use]
-    pub fn with_recovery_window_days(mut self, days: impl Into<Option<u8>>) -> Self {
-        self.recovery_window_days = days.into();
-        self
-    }
-
-    /// Sets [`over_deleted`](Self::over_deleted).
-    #[must_use]
-    pub const fn with_over_deleted(mut self, over_deleted: AwsOverDeleted) -> Self {
-        self.over_deleted = over_deleted;
-        self
-    }
-
-    /// Sets [`read_lag`](Self::read_lag).
-    #[must_use]
-    pub const fn with_read_lag(mut self, read_lag: Duration) -> Self {
-        self.read_lag = read_lag;
-        self
-    }
-
-    /// Sets [`list_lag`](Self::list_lag).
-    #[must_use]
-    pub const fn with_list_lag(mut self, list_lag: Duration) -> Self {
-        self.list_lag = list_lag;
-        self
+    setters! {
+        into with_region(region: Option<String>);
+        into with_profile(profile: Option<String>);
+        into with_endpoint_url(endpoint_url: Option<String>);
+        const with_allow_http(allow_http: bool);
+        into with_secret_prefix(secret_prefix: String);
+        const with_timeout(timeout: Duration);
+        const with_operation_timeout(operation_timeout: Duration);
+        with_retry_policy(retry_policy: RetryPolicy);
+        into with_kms_key_id(kms_key_id: Option<String>);
+        with_default_tags(default_tags: BTreeMap<String, String>);
+        const with_update_tags(update_tags: bool);
+        into with_recovery_window_days(recovery_window_days: Option<u8>);
+        const with_over_deleted(over_deleted: AwsOverDeleted);
+        const with_read_lag(read_lag: Duration);
+        const with_list_lag(list_lag: Duration);
     }
 
     /// The names of the secrets.
@@ -317,13 +231,7 @@ impl ProviderConfig for AwsSecretsManagerConfig {
             }
         }
         self.names()?;
-        let seconds = Duration::from_secs;
-        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
-            return invalid("timeout", "must be 1 to 60 s");
-        }
-        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
-            return invalid("operation_timeout", "must be 1 s to 10 minutes");
-        }
+        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
         if self.kms_key_id.as_deref().is_some_and(|key| !is_kms_key(key)) {
             return invalid(
                 "kms_key_id",

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString, Tags};
-use cred_provider_kit::Env;
+use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
+use cred_provider_kit::{Env, setters};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -195,81 +196,18 @@ impl AzureKeyVaultConfig {
         config
     }
 
-    /// Sets [`vault_url`](Self::vault_url).
-    #[must_use]
-    pub fn with_vault_url(mut self, vault_url: impl Into<String>) -> Self {
-        self.vault_url = vault_url.into();
-        self
-    }
-
-    /// Sets [`credential_type`](Self::credential_type).
-    #[must_use]
-    pub fn with_credential_type(mut self, credential_type: AzureCredentialType) -> Self {
-        self.credential_type = credential_type;
-        self
-    }
-
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets [`operation_timeout`](Self::operation_timeout).
-    #[must_use]
-    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
-        self.operation_timeout = operation_timeout;
-        self
-    }
-
-    /// Sets [`retry_policy`](Self::retry_policy).
-    #[must_use]
-    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.retry_policy = retry_policy;
-        self
-    }
-
-    /// Sets [`secret_prefix`](Self::secret_prefix).
-    #[must_use]
-    pub fn with_secret_prefix(mut self, secret_prefix: impl Into<String>) -> Self {
-        self.secret_prefix = secret_prefix.into();
-        self
-    }
-
-    /// Sets [`default_tags`](Self::default_tags).
-    #[must_use]
-    pub fn with_default_tags(mut self, default_tags: BTreeMap<String, String>) -> Self {
-        self.default_tags = default_tags;
-        self
-    }
-
-    /// Sets [`over_deleted`](Self::over_deleted).
-    #[must_use]
-    pub const fn with_over_deleted(mut self, over_deleted: AzureOverDeleted) -> Self {
-        self.over_deleted = over_deleted;
-        self
-    }
-
-    /// Sets [`allowed_host`](Self::allowed_host).
-    #[must_use]
-    pub fn with_allowed_host(mut self, allowed_host: impl Into<Option<String>>) -> Self {
-        self.allowed_host = allowed_host.into();
-        self
-    }
-
-    /// Sets [`authority_host`](Self::authority_host).
-    #[must_use]
-    pub fn with_authority_host(mut self, authority_host: impl Into<Option<String>>) -> Self {
-        self.authority_host = authority_host.into();
-        self
-    }
-
-    /// Sets [`ca_cert`](Self::ca_cert).
-    #[must_use]
-    pub fn with_ca_cert(mut self, ca_cert: impl Into<Option<PathBuf>>) -> Self {
-        self.ca_cert = ca_cert.into();
-        self
+    setters! {
+        into with_vault_url(vault_url: String);
+        with_credential_type(credential_type: AzureCredentialType);
+        const with_timeout(timeout: Duration);
+        const with_operation_timeout(operation_timeout: Duration);
+        with_retry_policy(retry_policy: RetryPolicy);
+        into with_secret_prefix(secret_prefix: String);
+        with_default_tags(default_tags: BTreeMap<String, String>);
+        const with_over_deleted(over_deleted: AzureOverDeleted);
+        into with_allowed_host(allowed_host: Option<String>);
+        into with_authority_host(authority_host: Option<String>);
+        into with_ca_cert(ca_cert: Option<PathBuf>);
     }
 
     /// The names of the secrets.
@@ -341,13 +279,7 @@ impl ProviderConfig for AzureKeyVaultConfig {
         if let Err(problem) = self.check_tags() {
             return invalid("default_tags", problem);
         }
-        let seconds = Duration::from_secs;
-        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
-            return invalid("timeout", "must be 1 to 60 s");
-        }
-        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
-            return invalid("operation_timeout", "must be 1 s to 10 minutes");
-        }
+        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
         if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
             return invalid("ca_cert", problem);
         }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig, RetryPolicy, Tags};
+use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, ProcessEnv, tags};
+use cred_provider_kit::{Env, ProcessEnv, setters, tags};
 use serde::Deserialize;
 
 use crate::client::Access;
@@ -90,74 +91,17 @@ impl KubernetesSecretsConfig {
         config
     }
 
-    /// Sets [`namespace`](Self::namespace).
-    #[must_use]
-    pub fn with_namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = namespace.into();
-        self
-    }
-
-    /// Sets [`kubeconfig_path`](Self::kubeconfig_path).
-    #[must_use]
-    pub fn with_kubeconfig_path(mut self, path: impl Into<Option<PathBuf>>) -> Self {
-        self.kubeconfig_path = path.into();
-        self
-    }
-
-    /// Sets [`context`](Self::context).
-    #[must_use]
-    pub fn with_context(mut self, context: impl Into<Option<String>>) -> Self {
-        self.context = context.into();
-        self
-    }
-
-    /// Sets [`secret_prefix`](Self::secret_prefix).
-    #[must_use]
-    pub fn with_secret_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.secret_prefix = prefix.into();
-        self
-    }
-
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets [`operation_timeout`](Self::operation_timeout).
-    #[must_use]
-    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
-        self.operation_timeout = operation_timeout;
-        self
-    }
-
-    /// Sets [`retry_policy`](Self::retry_policy).
-    #[must_use]
-    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.retry_policy = retry_policy;
-        self
-    }
-
-    /// Sets [`default_labels`](Self::default_labels).
-    #[must_use]
-    pub fn with_default_labels(mut self, labels: BTreeMap<String, String>) -> Self {
-        self.default_labels = labels;
-        self
-    }
-
-    /// Sets [`default_annotations`](Self::default_annotations).
-    #[must_use]
-    pub fn with_default_annotations(mut self, annotations: BTreeMap<String, String>) -> Self {
-        self.default_annotations = annotations;
-        self
-    }
-
-    /// Sets [`replace_immutable`](Self::replace_immutable).
-    #[must_use]
-    pub const fn with_replace_immutable(mut self, replace: bool) -> Self {
-        self.replace_immutable = replace;
-        self
+    setters! {
+        into with_namespace(namespace: String);
+        into with_kubeconfig_path(kubeconfig_path: Option<PathBuf>);
+        into with_context(context: Option<String>);
+        into with_secret_prefix(secret_prefix: String);
+        const with_timeout(timeout: Duration);
+        const with_operation_timeout(operation_timeout: Duration);
+        with_retry_policy(retry_policy: RetryPolicy);
+        with_default_labels(default_labels: BTreeMap<String, String>);
+        with_default_annotations(default_annotations: BTreeMap<String, String>);
+        const with_replace_immutable(replace_immutable: bool);
     }
 
     /// The names of the secrets.
@@ -184,13 +128,7 @@ impl KubernetesSecretsConfig {
             return invalid("secret_prefix", "must be 1 to 63 characters long");
         }
         self.names()?;
-        let seconds = Duration::from_secs;
-        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
-            return invalid("timeout", "must be 1 to 60 s");
-        }
-        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
-            return invalid("operation_timeout", "must be 1 s to 10 minutes");
-        }
+        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
         const LABELS: &str = "must have keys and values that Kubernetes takes as labels, of up to 63 characters, none of \
                               them beginning with this library's own `cred-rs.github.io/`, and at most 64";
         if self.default_labels.len() > Self::MOST_LABELS || !self.default_labels.iter().all(is_label) {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig};
-use cred_provider_kit::Env;
 use cred_provider_kit::naming::FileNames;
+use cred_provider_kit::{Env, setters};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Deserialize;
 
@@ -67,46 +67,13 @@ impl LocalStorageConfig {
         Self { base_path, ..Self::default() }
     }
 
-    /// Sets [`base_path`](Self::base_path).
-    #[must_use]
-    pub fn with_base_path(mut self, base_path: impl Into<PathBuf>) -> Self {
-        self.base_path = base_path.into();
-        self
-    }
-
-    /// Sets [`create_dir`](Self::create_dir).
-    #[must_use]
-    pub const fn with_create_dir(mut self, create_dir: bool) -> Self {
-        self.create_dir = create_dir;
-        self
-    }
-
-    /// Sets [`file_extension`](Self::file_extension).
-    #[must_use]
-    pub fn with_file_extension(mut self, file_extension: impl Into<String>) -> Self {
-        self.file_extension = file_extension.into();
-        self
-    }
-
-    /// Sets [`enable_locking`](Self::enable_locking).
-    #[must_use]
-    pub const fn with_enable_locking(mut self, enable_locking: bool) -> Self {
-        self.enable_locking = enable_locking;
-        self
-    }
-
-    /// Sets [`operation_timeout`](Self::operation_timeout).
-    #[must_use]
-    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
-        self.operation_timeout = operation_timeout;
-        self
-    }
-
-    /// Sets [`max_payload_len`](Self::max_payload_len).
-    #[must_use]
-    pub const fn with_max_payload_len(mut self, bytes: usize) -> Self {
-        self.max_payload_len = bytes;
-        self
+    setters! {
+        into with_base_path(base_path: PathBuf);
+        const with_create_dir(create_dir: bool);
+        into with_file_extension(file_extension: String);
+        const with_enable_locking(enable_locking: bool);
+        const with_operation_timeout(operation_timeout: Duration);
+        const with_max_payload_len(max_payload_len: usize);
     }
 
     /// The longest file that is read: one of a time when more was allowed is no damage.

@@ -1,6 +1,7 @@
 //! What can be chosen.
 
 use cred_core::{ConfigError, Limits, ProviderConfig};
+use cred_provider_kit::setters;
 
 /// How a [`MemoryStorageProvider`](crate::MemoryStorageProvider) behaves. The default takes everything and deletes for
 /// good.
@@ -14,18 +15,9 @@ pub struct MemoryStorageConfig {
 }
 
 impl MemoryStorageConfig {
-    /// Sets [`soft_delete`](Self::soft_delete).
-    #[must_use]
-    pub const fn with_soft_delete(mut self, soft_delete: bool) -> Self {
-        self.soft_delete = soft_delete;
-        self
-    }
-
-    /// Sets [`limits`](Self::limits).
-    #[must_use]
-    pub const fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
+    setters! {
+        const with_soft_delete(soft_delete: bool);
+        const with_limits(limits: Limits);
     }
 }
 

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString};
-use cred_provider_kit::Env;
+use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
+use cred_provider_kit::{Env, setters};
 use serde::Deserialize;
 
 use crate::client;
@@ -172,102 +173,21 @@ impl VaultConfig {
         config
     }
 
-    /// Sets [`address`](Self::address).
-    #[must_use]
-    pub fn with_address(mut self, address: impl Into<String>) -> Self {
-        self.address = address.into();
-        self
-    }
-
-    /// Sets [`auth_method`](Self::auth_method).
-    #[must_use]
-    pub fn with_auth_method(mut self, auth_method: VaultAuthMethod) -> Self {
-        self.auth_method = auth_method;
-        self
-    }
-
-    /// Sets [`mount_path`](Self::mount_path).
-    #[must_use]
-    pub fn with_mount_path(mut self, mount_path: impl Into<String>) -> Self {
-        self.mount_path = mount_path.into();
-        self
-    }
-
-    /// Sets [`path_prefix`](Self::path_prefix).
-    #[must_use]
-    pub fn with_path_prefix(mut self, path_prefix: impl Into<String>) -> Self {
-        self.path_prefix = path_prefix.into();
-        self
-    }
-
-    /// Sets [`namespace`](Self::namespace).
-    #[must_use]
-    pub fn with_namespace(mut self, namespace: impl Into<Option<String>>) -> Self {
-        self.namespace = namespace.into();
-        self
-    }
-
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets [`operation_timeout`](Self::operation_timeout).
-    #[must_use]
-    pub const fn with_operation_timeout(mut self, operation_timeout: Duration) -> Self {
-        self.operation_timeout = operation_timeout;
-        self
-    }
-
-    /// Sets [`retry_policy`](Self::retry_policy).
-    #[must_use]
-    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.retry_policy = retry_policy;
-        self
-    }
-
-    /// Sets [`tls_verify`](Self::tls_verify).
-    #[must_use]
-    pub const fn with_tls_verify(mut self, tls_verify: bool) -> Self {
-        self.tls_verify = tls_verify;
-        self
-    }
-
-    /// Sets [`ca_cert`](Self::ca_cert).
-    #[must_use]
-    pub fn with_ca_cert(mut self, ca_cert: impl Into<Option<PathBuf>>) -> Self {
-        self.ca_cert = ca_cert.into();
-        self
-    }
-
-    /// Sets [`allow_http`](Self::allow_http).
-    #[must_use]
-    pub const fn with_allow_http(mut self, allow_http: bool) -> Self {
-        self.allow_http = allow_http;
-        self
-    }
-
-    /// Sets [`token_renewal_threshold`](Self::token_renewal_threshold).
-    #[must_use]
-    pub const fn with_token_renewal_threshold(mut self, threshold: Duration) -> Self {
-        self.token_renewal_threshold = threshold;
-        self
-    }
-
-    /// Sets [`delete_mode`](Self::delete_mode).
-    #[must_use]
-    pub const fn with_delete_mode(mut self, delete_mode: VaultDeleteMode) -> Self {
-        self.delete_mode = delete_mode;
-        self
-    }
-
-    /// Sets [`max_payload_len`](Self::max_payload_len).
-    #[must_use]
-    pub const fn with_max_payload_len(mut self, bytes: usize) -> Self {
-        self.max_payload_len = bytes;
-        self
+    setters! {
+        into with_address(address: String);
+        with_auth_method(auth_method: VaultAuthMethod);
+        into with_mount_path(mount_path: String);
+        into with_path_prefix(path_prefix: String);
+        into with_namespace(namespace: Option<String>);
+        const with_timeout(timeout: Duration);
+        const with_operation_timeout(operation_timeout: Duration);
+        with_retry_policy(retry_policy: RetryPolicy);
+        const with_tls_verify(tls_verify: bool);
+        into with_ca_cert(ca_cert: Option<PathBuf>);
+        const with_allow_http(allow_http: bool);
+        const with_token_renewal_threshold(token_renewal_threshold: Duration);
+        const with_delete_mode(delete_mode: VaultDeleteMode);
+        const with_max_payload_len(max_payload_len: usize);
     }
 
     /// The names of the secrets.
@@ -344,13 +264,8 @@ impl ProviderConfig for VaultConfig {
             return invalid("namespace", PATH);
         }
         self.names()?;
+        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
         let seconds = Duration::from_secs;
-        if !(seconds(1)..=seconds(60)).contains(&self.timeout) {
-            return invalid("timeout", "must be 1 to 60 s");
-        }
-        if !(seconds(1)..=seconds(600)).contains(&self.operation_timeout) {
-            return invalid("operation_timeout", "must be 1 s to 10 minutes");
-        }
         if !(seconds(1)..=seconds(768 * 3_600)).contains(&self.token_renewal_threshold) {
             return invalid(
                 "token_renewal_threshold",

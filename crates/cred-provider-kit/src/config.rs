@@ -1,0 +1,123 @@
+//! What the configurations of providers have in common: setters, and the bounds of their deadlines.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use cred_core::{ConfigError, ProviderConfig, RetryPolicy};
+//! use cred_provider_kit::{config, setters};
+//!
+//! #[derive(Clone)]
+//! #[non_exhaustive]
+//! pub struct MyConfig {
+//!     /// Where it is.
+//!     pub address: String,
+//!     /// For one attempt; 1 to 60 s.
+//!     pub timeout: Duration,
+//!     /// For an operation with all its attempts; 1 s to 10 minutes.
+//!     pub operation_timeout: Duration,
+//!     /// Between attempts.
+//!     pub retry_policy: RetryPolicy,
+//! }
+//!
+//! impl MyConfig {
+//!     setters! {
+//!         into with_address(address: String);
+//!         const with_timeout(timeout: Duration);
+//!         const with_operation_timeout(operation_timeout: Duration);
+//!         with_retry_policy(retry_policy: RetryPolicy);
+//!     }
+//! }
+//!
+//! impl ProviderConfig for MyConfig {
+//!     fn validate(&self) -> Result<(), ConfigError> {
+//!         config::check_deadlines("mine", self.timeout, self.operation_timeout)?;
+//!         self.retry_policy.validate()
+//!     }
+//!
+//!     fn provider_name(&self) -> &'static str {
+//!         "mine"
+//!     }
+//! }
+//! ```
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use cred_core::ConfigError;
+
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+
+/// Checks the fields `timeout` (of one attempt: 1 to 60 s) and `operation_timeout` (of all attempts together: 1 s to 10 minutes)
+/// of a backend on a network. The second may be the shorter one: it ends an attempt as well.
+///
+/// # Errors
+/// [`ConfigError`] names the field.
+pub fn check_deadlines(
+    provider: &'static str,
+    timeout: Duration,
+    operation_timeout: Duration,
+) -> Result<(), ConfigError> {
+    if !TIMEOUT.contains(&timeout) {
+        return Err(ConfigError::invalid(provider, "timeout", "must be 1 to 60 s"));
+    }
+    if !OPERATION_TIMEOUT.contains(&operation_timeout) {
+        return Err(ConfigError::invalid(provider, "operation_timeout", "must be 1 s to 10 minutes"));
+    }
+    Ok(())
+}
+
+/// The `with_` methods of a configuration with public fields, inside its `impl`; [`config`](mod@crate::config) has an example.
+///
+/// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in constants too, and
+/// `into with_name(name: String);` whatever becomes the field.
+#[macro_export]
+macro_rules! setters {
+    () => {};
+    (const $setter:ident($field:ident: $value:ty); $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+        #[must_use]
+        pub const fn $setter(mut self, $field: $value) -> Self {
+            self.$field = $field;
+            self
+        }
+        $crate::setters! { $($rest)* }
+    };
+    (into $setter:ident($field:ident: $value:ty); $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+        #[must_use]
+        pub fn $setter(mut self, $field: impl Into<$value>) -> Self {
+            self.$field = $field.into();
+            self
+        }
+        $crate::setters! { $($rest)* }
+    };
+    ($setter:ident($field:ident: $value:ty); $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+        #[must_use]
+        pub fn $setter(mut self, $field: $value) -> Self {
+            self.$field = $field;
+            self
+        }
+        $crate::setters! { $($rest)* }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_out_of_bounds_is_named() {
+        let s = Duration::from_secs;
+        let field =
+            |timeout, operation| check_deadlines("p", timeout, operation).unwrap_err().field().to_owned();
+        assert!(check_deadlines("p", s(1), s(1)).is_ok() && check_deadlines("p", s(60), s(600)).is_ok());
+        for wrong in [Duration::from_millis(999), s(61)] {
+            assert_eq!(field(wrong, s(60)), "timeout");
+        }
+        for wrong in [Duration::from_millis(999), s(601)] {
+            assert_eq!(field(s(5), wrong), "operation_timeout");
+        }
+    }
+}
