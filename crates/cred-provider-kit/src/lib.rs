@@ -9,6 +9,7 @@
 //! | show its tags to the backend | [`tags`] |
 //! | read a configuration from the environment | [`Env`], [`duration`] |
 //! | give it setters, and check its deadlines | [`setters!`], [`config`] |
+//! | quote the backend in an error, without secrets | [`said`] |
 //! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
 mod budget;
@@ -22,12 +23,14 @@ mod executor;
 pub mod layers;
 pub mod limits;
 pub mod naming;
+mod said;
 pub mod tags;
 
 pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
 pub use executor::{Attempt, Executor, TargetRef, Wire};
+pub use said::said;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::connection;
+use cred_provider_kit::{connection, said};
 
 /// Where a call went, as policies spell it.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ impl Refusal<'_> {
     }
 
     fn meaning(&self, place: &Place<'_>) -> StorageError {
-        let said = || said(self.message.unwrap_or_default());
+        let said = || without_secrets(self.message.unwrap_or_default());
         let retry_after = self.retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         match self.code.unwrap_or_default() {
             "ResourceNotFoundException" => StorageErrorKind::NotFound.into(),
@@ -115,7 +115,7 @@ impl Refusal<'_> {
     }
 
     fn unavailable(&self, place: &Place<'_>, retry_after: Option<Duration>) -> StorageError {
-        let (status, said) = (self.status, said(self.message.unwrap_or_default()));
+        let (status, said) = (self.status, without_secrets(self.message.unwrap_or_default()));
         let reason = format!("AWS answers {place} with status {status} ({said})").into();
         StorageErrorKind::Unavailable { reason, retry_after }.into()
     }
@@ -158,23 +158,9 @@ pub(crate) fn no_text() -> StorageError {
     StorageError::corrupted("the secret's value is no text, so it is not one of this library")
 }
 
-/// AWS's own words in one short line, or that there are none. What looks like a key or a token is left out, should
-/// a server repeat it.
-fn said(message: &str) -> String {
-    const LONGEST: usize = 300;
-    let words = message.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let words: Vec<_> = words.map(|word| if is_secret(word) { "[redacted]" } else { word }).collect();
-    match words.as_slice() {
-        [] => "without a reason".to_owned(),
-        words => cut(&words.join(" "), LONGEST),
-    }
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+/// AWS's own words. What looks like a key or a token is left out, should a server repeat it.
+fn without_secrets(message: &str) -> String {
+    said(message, &[], is_secret)
 }
 
 /// Access keys begin with `AKIA` or `ASIA`; secret keys have 40 characters, session tokens hundreds. Names of secrets can
@@ -243,5 +229,5 @@ pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
 fn words(error: &(dyn Error + 'static)) -> String {
     let mut all: Vec<String> = connection::causes(error).map(ToString::to_string).collect();
     all.dedup();
-    said(&all.join(": "))
+    without_secrets(&all.join(": "))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::connection;
+use cred_provider_kit::{connection, said};
 use serde::Deserialize;
 
 /// Why a name cannot be used now, or a secret not be read: the source of a refusal that a provider does something about.
@@ -189,17 +189,10 @@ impl Refusal {
     }
 }
 
-/// Nothing that a backend says is longer than this in an error. What looks like a token is left out, should a server repeat it: of a
-/// client of the caller's, the token is not known.
+/// A backend's words. What looks like a token is left out, should a server repeat it: of a client of the caller's, the token is not
+/// known.
 fn short(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let words: Vec<_> = words.map(|word| if is_token(word) { "[redacted]" } else { word }).collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
-        None => line,
-    }
+    said(text, &[], is_token)
 }
 
 /// Each of Entra's begins with a JSON object in base64 (RFC 7519), and has many characters after it.

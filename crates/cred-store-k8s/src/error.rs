@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::connection;
+use cred_provider_kit::{connection, said};
 use hyper_util::client::legacy;
 
 /// Where a call went, as a Role spells it.
@@ -123,21 +123,9 @@ impl Refusal {
 
     /// Kubernetes' own words in one short line, or that there are none.
     fn said(&self, hide: &[&str]) -> String {
-        const LONGEST: usize = 400;
-        if self.reason.is_none() {
-            return "the answer is not one of Kubernetes".to_owned();
-        }
-        let words = self.message.split(|c: char| c.is_whitespace() || c.is_control());
-        let mut text = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        for secret in hide.iter().filter(|secret| !secret.is_empty()) {
-            text = text.replace(secret, "[redacted]");
-        }
-        if text.is_empty() {
-            return "without a reason".to_owned();
-        }
-        match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-            None => text,
+        match self.reason {
+            Some(_) => said(&self.message, hide, |_| false),
+            None => "the answer is not one of Kubernetes".to_owned(),
         }
     }
 }

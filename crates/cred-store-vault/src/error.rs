@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::connection;
+use cred_provider_kit::{connection, said};
 
 /// A failed call, and what a provider does about it.
 #[derive(Debug, Clone)]
@@ -171,26 +171,9 @@ impl Refusal {
 
     /// Vault's own words in one short line, or that there are none.
     pub(crate) fn said(&self, hide: &str) -> String {
-        const LONGEST: usize = 300;
-        let Some(reasons) = &self.reasons else { return "the answer is not Vault's".to_owned() };
-        let mut text = String::new();
-        for reason in reasons {
-            if !text.is_empty() {
-                text.push_str("; ");
-            }
-            let words = reason.split(|c: char| c.is_whitespace() || c.is_control());
-            let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-            text.push_str(&words.join(" "));
-        }
-        if !hide.is_empty() {
-            text = text.replace(hide, "[redacted]");
-        }
-        if text.is_empty() {
-            return "without a reason".to_owned();
-        }
-        match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-            None => text,
+        match &self.reasons {
+            Some(reasons) => said(&reasons.join("; "), &[hide], |_| false),
+            None => "the answer is not Vault's".to_owned(),
         }
     }
 }
