@@ -12,7 +12,7 @@ use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret as SdkSecret, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::RETRY_AFTER;
-use azure_core::http::pager::{PagerContinuation, PagerOptions};
+use azure_core::http::pager::{Page as Paged, Pager, PagerContinuation, PagerOptions};
 use azure_core::http::{
     ClientMethodOptions, ClientOptions, Context, RequestContent, RetryOptions, Transport, Url,
 };
@@ -31,6 +31,7 @@ use azure_security_keyvault_secrets::models::{
 };
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError};
 use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 pub(crate) use self::connection::{Vault, check_authorities, check_origin, check_vault};
@@ -175,30 +176,19 @@ impl Client {
         let context = begun().context.into_owned();
         let continuation = from.map(|Next(url)| PagerContinuation::Link(url.clone()));
         let method_options = PagerOptions { context, continuation };
-        let (items, next) = match shelf {
+        let (items, next): (Option<Vec<Item>>, _) = match shelf {
             Shelf::Live => {
                 let options =
                     SecretClientListSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
-                let pager = self.sdk.list_secret_properties(Some(options));
-                let mut pages = pager.map_err(|error| failed(&error, &call))?.into_pages();
-                let page = pages.next().await.ok_or_else(|| garbled(&call))?;
-                let page = page.map_err(|error| told(&error, &call))?;
-                let page = page.into_model().map_err(|error| failed(&error, &call))?;
-                let items =
-                    page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect::<Option<_>>();
-                (items, pages.into_continuation())
+                let (page, next) = turned(self.sdk.list_secret_properties(Some(options)), &call).await?;
+                (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
             }
             Shelf::Deleted => {
                 let options =
                     SecretClientListDeletedSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
-                let pager = self.sdk.list_deleted_secret_properties(Some(options));
-                let mut pages = pager.map_err(|error| failed(&error, &call))?.into_pages();
-                let page = pages.next().await.ok_or_else(|| garbled(&call))?;
-                let page = page.map_err(|error| told(&error, &call))?;
-                let page = page.into_model().map_err(|error| failed(&error, &call))?;
-                let items =
-                    page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect::<Option<_>>();
-                (items, pages.into_continuation())
+                let (page, next) =
+                    turned(self.sdk.list_deleted_secret_properties(Some(options)), &call).await?;
+                (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
             }
         };
         Ok(Page { items: items.ok_or_else(|| garbled(&call))?, next: self.next(from, next)? })
@@ -221,6 +211,18 @@ impl Client {
             false => Ok(Some(next)),
         }
     }
+}
+
+/// One page of a pager of the SDK, and where the next one is.
+async fn turned<P: Paged + DeserializeOwned + Send>(
+    pager: azure_core::Result<Pager<P>>,
+    call: &Call<'_>,
+) -> Result<(P, Option<PagerContinuation>), StorageError> {
+    let mut pages = pager.map_err(|error| failed(&error, call))?.into_pages();
+    let page = pages.next().await.ok_or_else(|| garbled(call))?;
+    let page = page.map_err(|error| told(&error, call))?;
+    let page = page.into_model().map_err(|error| failed(&error, call))?;
+    Ok((page, pages.into_continuation()))
 }
 
 impl Draft {
