@@ -104,26 +104,19 @@ where
     for group in items.chunks(at_once) {
         let answered = Mutex::new(BTreeMap::new());
         let lock = || answered.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each answer is put away as it comes: when the attempt's time runs out, only the others are asked for again.
+        let put = async |index, answer: Fut| match answer.await {
+            Err(error) if error.is_transient() => Some(error),
+            answer => {
+                lock().insert(index, answer);
+                None
+            }
+        };
         let group_answer = wire
             .read(|_| {
                 let open = group.iter().enumerate().filter(|(index, _)| !lock().contains_key(index));
-                let asked: Vec<_> = open
-                    .map(|(index, item)| {
-                        let answer = ask(*item);
-                        async move { (index, answer.await) }
-                    })
-                    .collect();
-                let lock = &lock;
-                async move {
-                    let mut failure = None;
-                    for (index, answer) in join_all(asked).await {
-                        match answer {
-                            Err(error) if error.is_transient() => failure = Some(error),
-                            answer => drop(lock().insert(index, answer)),
-                        }
-                    }
-                    failure.map_or(Ok(()), Err)
-                }
+                let asked = join_all(open.map(|(index, item)| put(index, ask(*item))));
+                async move { asked.await.into_iter().flatten().next_back().map_or(Ok(()), Err) }
             })
             .await;
         let failure = group_answer.err().unwrap_or_else(unanswered);
