@@ -55,12 +55,14 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// Of many: which ones failed, and how.
+    parts: Vec<(CredentialPath, Failure)>,
     quiet: bool,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, source: None, quiet: false }
+        Self { exit, message: message.into(), hint: None, source: None, parts: Vec::new(), quiet: false }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -78,7 +80,12 @@ impl Failure {
 
     /// What was found has been printed already; only the exit code is left to say.
     pub(crate) const fn said(exit: Exit) -> Self {
-        Self { exit, message: String::new(), hint: None, source: None, quiet: true }
+        Self { exit, message: String::new(), hint: None, source: None, parts: Vec::new(), quiet: true }
+    }
+
+    /// Some of many failed, which are told with it.
+    pub(crate) fn partial(message: impl Into<String>, parts: Vec<(CredentialPath, Self)>) -> Self {
+        Self { parts, ..Self::new(Exit::Partial, message) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -94,6 +101,10 @@ impl Failure {
     /// Whether nothing is left to say.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    pub(crate) fn parts(&self) -> &[(CredentialPath, Self)] {
+        &self.parts
     }
 
     pub(crate) fn hint_text(&self) -> Option<&str> {
@@ -130,7 +141,7 @@ impl Failure {
         }
         let chain = causes.into_iter().rev().fold(None, |inner, text| Some(Box::new(Cause { text, inner })));
         let source = chain.map(|cause| cause as Box<dyn Error + Send + Sync>);
-        Self { exit, message: error.to_string(), hint: None, source, quiet: false }
+        Self { source, ..Self::new(exit, error.to_string()) }
     }
 }
 

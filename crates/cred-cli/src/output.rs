@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use cred_core::CredentialPath;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -64,22 +65,10 @@ impl Output {
         if failure.is_quiet() {
             return;
         }
-        let mut text = String::new();
-        if self.json {
-            let hint = failure.hint_text();
-            let document = serde_json::json!({
-                "error": failure.to_string(), "causes": failure.causes(), "hint": hint, "code": failure.exit as u8,
-            });
-            let _ = write!(text, "{document}");
-        } else {
-            let _ = write!(text, "{BAD}error{BAD:#}: {failure}");
-            for cause in failure.causes() {
-                let _ = write!(text, "\n  {DIM}because{DIM:#}: {cause}");
-            }
-            if let Some(hint) = failure.hint_text() {
-                let _ = write!(text, "\n  {DIM}hint{DIM:#}: {hint}");
-            }
-        }
+        let text = match self.json {
+            true => serde_json::to_string(&Told::of(failure, None)).unwrap_or_default(),
+            false => text(failure),
+        };
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
@@ -108,6 +97,46 @@ impl Output {
             false => ProgressDrawTarget::stderr(),
         }
     }
+}
+
+/// A failure for other programs.
+#[derive(Serialize)]
+struct Told<'f> {
+    /// Of one of many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    error: String,
+    causes: Vec<String>,
+    hint: Option<&'f str>,
+    code: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<Self>,
+}
+
+impl<'f> Told<'f> {
+    fn of(failure: &'f Failure, path: Option<&CredentialPath>) -> Self {
+        Self {
+            path: path.map(ToString::to_string),
+            error: failure.to_string(),
+            causes: failure.causes(),
+            hint: failure.hint_text(),
+            code: failure.exit as u8,
+            failures: failure.parts().iter().map(|(path, part)| Self::of(part, Some(path))).collect(),
+        }
+    }
+}
+
+/// A failure for people; what it is made of comes first.
+fn text(failure: &Failure) -> String {
+    let mut text: String = failure.parts().iter().map(|(_, part)| self::text(part) + "\n").collect();
+    let _ = write!(text, "{BAD}error{BAD:#}: {failure}");
+    for cause in failure.causes() {
+        let _ = write!(text, "\n  {DIM}because{DIM:#}: {cause}");
+    }
+    if let Some(hint) = failure.hint_text() {
+        let _ = write!(text, "\n  {DIM}hint{DIM:#}: {hint}");
+    }
+    text
 }
 
 /// A bar; it goes when it is dropped.

@@ -7,6 +7,8 @@
     reason = "a test that fails by panic says what it must"
 )]
 
+#[path = "cli/broken.rs"]
+mod broken;
 #[path = "cli/canary.rs"]
 mod canary;
 #[path = "cli/config.rs"]
@@ -17,6 +19,8 @@ mod files;
 mod health;
 #[path = "cli/keys.rs"]
 mod keys;
+#[path = "cli/machine.rs"]
+mod machine;
 #[path = "cli/moving.rs"]
 mod moving;
 #[path = "cli/pseudo_terminal.rs"]

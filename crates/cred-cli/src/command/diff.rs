@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use cred_core::{CredentialContext, CredentialPath, ScopeId, StorageProvider};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use serde::Serialize;
 
 use crate::app::App;
@@ -18,7 +18,8 @@ use crate::output::{BAD, GOOD, Progress, WARN};
   cred diff dev production
   cred diff dev production --scope org:acme --sealed
 
-What is sealed differently is opened with both rings and compared inside. Exit code 9 if anything differs.")]
+What is sealed differently is opened with both rings and compared inside. Exit code 9 if anything differs, 10 if some could
+not be compared, which are named.")]
 pub(crate) struct Diff {
     /// A profile
     a: String,
@@ -39,6 +40,8 @@ struct Findings {
     only_in_a: Vec<String>,
     only_in_b: Vec<String>,
     differ: Vec<(String, Vec<&'static str>)>,
+    /// Neither the same nor known to differ.
+    failed: Vec<String>,
 }
 
 impl Diff {
@@ -56,10 +59,11 @@ impl Diff {
         let (of_a, of_b) = (app.provider(&a)?, app.provider(&b)?);
         let ctx = self.scope.into();
         let progress = app.output.progress("comparing", 0);
-        let findings = app.wait(compared(&*of_a, &*of_b, &ctx, rings.as_ref(), &progress))?;
+        let (findings, failures) = app.wait(compared(&*of_a, &*of_b, &ctx, rings.as_ref(), &progress))?;
         drop(progress);
 
         let count = findings.only_in_a.len() + findings.only_in_b.len() + findings.differ.len();
+        let failed = failures.len();
         if app.output.json {
             app.output.document(&findings)?;
         } else {
@@ -77,7 +81,17 @@ impl Diff {
             }
             app.output.say(format!("{} are the same, {count} are not.", findings.same));
         }
-        if count == 0 { Ok(()) } else { Err(Failure::said(Exit::Found)) }
+        match (failed, count) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Failure::said(Exit::Found)),
+            _ => {
+                let both = findings.same + findings.differ.len() + failed;
+                Err(Failure::partial(
+                    format!("{failed} of {both} credentials could not be compared"),
+                    failures,
+                ))
+            }
+        }
     }
 }
 
@@ -87,7 +101,7 @@ async fn compared(
     ctx: &CredentialContext,
     rings: Option<&Rings>,
     progress: &Progress,
-) -> Result<Findings, Failure> {
+) -> Result<(Findings, Vec<(CredentialPath, Failure)>), Failure> {
     let in_a: BTreeSet<CredentialPath> = a.list_tree(None, ctx).await?.into_iter().collect();
     let in_b: BTreeSet<CredentialPath> = b.list_tree(None, ctx).await?.into_iter().collect();
     let both: Vec<CredentialPath> = in_a.intersection(&in_b).cloned().collect();
@@ -98,25 +112,34 @@ async fn compared(
         ..Findings::default()
     };
     let look = |path: CredentialPath| async move {
-        let (of_a, of_b) = (compare::stored(a, &path).await?, compare::stored(b, &path).await?);
-        let parts = match (&of_a, &of_b) {
-            (Some(of_a), Some(of_b)) => compare::differences(&path, of_a, of_b, rings).await?,
-            (None, None) => Vec::new(),
-            _ => vec!["deleted meanwhile"],
-        };
+        let parts = differences(a, b, &path, rings).await;
         progress.step();
-        Ok::<_, Failure>((path, parts))
+        (path, parts)
     };
-    let looked: Vec<_> = futures_util::stream::iter(both.into_iter().map(look))
-        .buffered(compare::AT_ONCE)
-        .try_collect()
-        .await?;
-    for (path, parts) in looked {
-        if parts.is_empty() {
-            findings.same += 1;
-        } else {
-            findings.differ.push((path.to_string(), parts));
+    let looked = futures_util::stream::iter(both.into_iter().map(look)).buffered(compare::AT_ONCE);
+    let mut failures = Vec::new();
+    for (path, parts) in looked.collect::<Vec<_>>().await {
+        match parts {
+            Ok(parts) if parts.is_empty() => findings.same += 1,
+            Ok(parts) => findings.differ.push((path.to_string(), parts)),
+            Err(failure) => {
+                findings.failed.push(path.to_string());
+                failures.push((path, failure));
+            }
         }
     }
-    Ok(findings)
+    Ok((findings, failures))
+}
+
+async fn differences(
+    a: &dyn StorageProvider,
+    b: &dyn StorageProvider,
+    path: &CredentialPath,
+    rings: Option<&Rings>,
+) -> Result<Vec<&'static str>, Failure> {
+    match (compare::stored(a, path).await?, compare::stored(b, path).await?) {
+        (Some(of_a), Some(of_b)) => compare::differences(path, &of_a, &of_b, rings).await,
+        (None, None) => Ok(Vec::new()),
+        _ => Ok(vec!["deleted meanwhile"]),
+    }
 }

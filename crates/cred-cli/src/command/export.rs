@@ -21,7 +21,7 @@ use crate::{dotenv, terminal};
   cred export --scope org:acme/app:web --format env --show
 
 The output is not sealed. JSON has the scope and all below it; .env the scope itself, with names as `cred run` makes them.
-To move sealed credentials, use `cred migrate`.")]
+What cannot be opened is left out and named, and the exit code is 10. To move sealed credentials, use `cred migrate`.")]
 pub(crate) struct Export {
     /// Only this scope
     #[arg(long, value_name = "SCOPE")]
@@ -49,54 +49,71 @@ impl Export {
         };
         let progress = app.output.progress("exporting", 0);
         let deep = self.format == Format::Json;
-        let opened: Vec<(CredentialPath, Credential)> = app.wait(async {
+        let (opened, failures) = app.wait(async {
             let mut paths = handle.list_tree().await?;
             paths.retain(|path| deep || path.scope == self.scope);
             progress.of(paths.len());
-            let mut opened = Vec::with_capacity(paths.len());
+            let (mut opened, mut failures) = (Vec::with_capacity(paths.len()), Vec::new());
             for path in paths {
                 let found = match &path.scope {
-                    Some(scope) => handle.retrieve_scoped(&path.id, scope).await?,
-                    None => handle.retrieve(&path.id).await?,
+                    Some(scope) => handle.retrieve_scoped(&path.id, scope).await,
+                    None => handle.retrieve(&path.id).await,
                 };
-                // One that is gone since it was listed is gone.
-                opened.extend(found.map(|credential| (path, credential)));
+                match found {
+                    Ok(Some(credential)) => opened.push((path, credential)),
+                    // One that is gone since it was listed is gone.
+                    Ok(None) => {}
+                    Err(error) => failures.push((path, error.into())),
+                }
                 progress.step();
             }
-            Ok(opened)
+            Ok((opened, failures))
         })?;
         drop(progress);
-        let count = opened.len();
-        match (self.format, &self.output) {
-            (Format::Json, None) => app.output.document(&shown(&opened)?)?,
-            (Format::Env, None) => app.output.bytes(&env(&opened)?)?,
-            (format, Some(path)) => {
-                // Before there is a file, which would stand in the way of the next try.
-                let (records, text) = match format {
-                    Format::Json => (shown(&opened)?, Zeroizing::default()),
-                    Format::Env => (Vec::new(), env(&opened)?),
-                };
-                let failed = |error| Failure::file("write", path, error);
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut file = options.open(path).map_err(failed)?;
-                let written = match format {
-                    Format::Json => {
-                        serde_json::to_writer_pretty(&mut file, &records).map_err(io::Error::from)
-                    }
-                    Format::Env => file.write_all(&text),
-                };
-                let written = written.and_then(|()| file.sync_all());
-                if let Err(error) = written {
-                    // Half of it is of no use, and stands in the way of the next try.
-                    let _ = std::fs::remove_file(path);
-                    return Err(failed(error));
-                }
-            }
+        let (count, failed) = (opened.len(), failures.len());
+        if count > 0 || failed == 0 {
+            self.write(app, &opened)?;
+            app.output.say(format!("Exported {count} credentials; what was written is not sealed."));
         }
-        app.output.say(format!("Exported {count} credentials; what was written is not sealed."));
+        match failed {
+            0 => Ok(()),
+            _ => Err(Failure::partial(
+                format!(
+                    "{failed} of {} credentials could not be exported, so what was written is not all",
+                    count + failed
+                ),
+                failures,
+            )),
+        }
+    }
+
+    fn write(&self, app: &App, opened: &[(CredentialPath, Credential)]) -> Result<(), Failure> {
+        let Some(path) = &self.output else {
+            return match self.format {
+                Format::Json => app.output.document(&shown(opened)?),
+                Format::Env => app.output.bytes(&env(opened)?),
+            };
+        };
+        // Before there is a file, which would stand in the way of the next try.
+        let (records, text) = match self.format {
+            Format::Json => (shown(opened)?, Zeroizing::default()),
+            Format::Env => (Vec::new(), env(opened)?),
+        };
+        let failed = |error| Failure::file("write", path, error);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(failed)?;
+        let written = match self.format {
+            Format::Json => serde_json::to_writer_pretty(&mut file, &records).map_err(io::Error::from),
+            Format::Env => file.write_all(&text),
+        };
+        if let Err(error) = written.and_then(|()| file.sync_all()) {
+            // Half of it is of no use, and stands in the way of the next try.
+            let _ = std::fs::remove_file(path);
+            return Err(failed(error));
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
 use futures_util::StreamExt as _;
 
 use crate::app::App;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::{dotenv, input, record};
 
 /// A file of many credentials.
@@ -95,13 +95,11 @@ impl Import {
             match one {
                 Done::Stored(path) => stored.push(path.to_string()),
                 Done::There(path) => there.push(path.to_string()),
-                Done::Failed(path, failure) => {
-                    app.output.failure(&failure);
-                    failed.push(path.to_string());
-                }
+                Done::Failed(path, failure) => failed.push((path, failure)),
             }
         }
         if app.output.json {
+            let failed: Vec<_> = failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
                 "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed,
             }))?;
@@ -114,9 +112,7 @@ impl Import {
         }
         match there.len() + failed.len() {
             0 => Ok(()),
-            left => {
-                Err(Failure::new(Exit::Partial, format!("{left} of {count} credentials were not stored")))
-            }
+            left => Err(Failure::partial(format!("{left} of {count} credentials were not stored"), failed)),
         }
     }
 

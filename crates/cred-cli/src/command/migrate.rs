@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::compare::{self, Rings};
 use crate::config::Profile;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, Progress};
+use crate::output::Progress;
 
 /// Copies credentials from one profile to another, and reads every copy back
 #[derive(Args)]
@@ -88,11 +88,10 @@ impl Migrate {
         let ctx = self.scope.clone().into();
         let outcomes = app.wait(copier.all(&ctx, &progress))?;
         drop(progress);
-        let report = Report::of(outcomes, app.output);
-        self.tell(app, &report, &from, &to)
+        self.tell(app, Report::of(outcomes), &from, &to)
     }
 
-    fn tell(&self, app: &App, report: &Report, from: &Profile<'_>, to: &Profile<'_>) -> Result<(), Failure> {
+    fn tell(&self, app: &App, report: Report, from: &Profile<'_>, to: &Profile<'_>) -> Result<(), Failure> {
         let strangers = match self.reseal {
             true => Vec::new(),
             // A ring that cannot be read has none of the keys.
@@ -101,11 +100,12 @@ impl Migrate {
                 Err(_) => report.strangers(&BTreeSet::new()),
             },
         };
-        let Report { found, copied, there, gone, .. } = *report;
+        let Report { found, copied, there, gone, .. } = report;
         if app.output.json {
+            let failed: Vec<_> = report.failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
                 "dry_run": self.dry_run, "found": found, "copied": copied, "already_there": there, "gone": gone,
-                "differ": report.differ, "failed": report.failed, "keys_missing_there": strangers,
+                "differ": report.differ, "failed": failed, "keys_missing_there": strangers,
             }))?;
         } else {
             let verb = if self.dry_run { "would be copied" } else { "copied and read back" };
@@ -131,9 +131,9 @@ impl Migrate {
         }
         match report.differ.len() + report.failed.len() {
             0 => Ok(()),
-            left => Err(Failure::new(
-                Exit::Partial,
+            left => Err(Failure::partial(
                 format!("{left} of {found} credentials are not the same in {}", to.name),
+                report.failed,
             )
             .hint("mend what is named and start it again: what is there already is left alone")),
         }
@@ -148,13 +148,13 @@ struct Report {
     there: usize,
     gone: usize,
     differ: Vec<(String, Vec<&'static str>)>,
-    failed: Vec<String>,
+    failed: Vec<(CredentialPath, Failure)>,
     /// The keys that copies are sealed under.
     keys: BTreeSet<KeyId>,
 }
 
 impl Report {
-    fn of(outcomes: Vec<(CredentialPath, Outcome)>, output: Output) -> Self {
+    fn of(outcomes: Vec<(CredentialPath, Outcome)>) -> Self {
         let mut report = Self { found: outcomes.len(), ..Self::default() };
         for (path, outcome) in outcomes {
             match outcome {
@@ -168,10 +168,7 @@ impl Report {
                 }
                 Outcome::Gone => report.gone += 1,
                 Outcome::Differs(parts) => report.differ.push((path.to_string(), parts)),
-                Outcome::Failed(failure) => {
-                    output.failure(&failure);
-                    report.failed.push(path.to_string());
-                }
+                Outcome::Failed(failure) => report.failed.push((path, failure)),
             }
         }
         report
@@ -202,9 +199,13 @@ impl Copier {
         let mut paths = self.from.list_tree(None, ctx).await?;
         paths.sort_unstable();
         progress.of(paths.len());
-        // What is wrong with the other side as a whole is told once, not for each credential.
-        if let Some(first) = paths.first() {
-            compare::stored(&*self.to, first).await?;
+        // What is wrong with the other side as a whole is told once, not for each credential: then it cannot even say
+        // whether the first one is there. Where it can, that one alone is broken.
+        if let Some(first) = paths.first()
+            && let Err(error) = compare::stored(&*self.to, first).await
+            && self.to.exists(&first.id, &first.scope.clone().into()).await.is_err()
+        {
+            return Err(error.into());
         }
         let copy = |path: CredentialPath| async move {
             let outcome = self.copy(&path).await.unwrap_or_else(Outcome::Failed);

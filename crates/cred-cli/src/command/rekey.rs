@@ -4,7 +4,7 @@ use clap::Args;
 use cred_core::ScopeId;
 
 use crate::app::App;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 
 /// Seals everything under the active key of the ring, with nothing inside changed
 #[derive(Args)]
@@ -50,14 +50,11 @@ impl Rekey {
             "{} of {} credentials {verb} under {active}, {} were already.",
             report.resealed, report.found, report.current
         ));
-        for (_, error) in report.failed {
-            app.output.failure(&error.into());
-        }
         match failed.len() {
             0 => Ok(()),
-            count => Err(Failure::new(
-                Exit::Partial,
+            count => Err(Failure::partial(
                 format!("{count} credentials are not known to be under {active}"),
+                report.failed.into_iter().map(|(path, error)| (path, error.into())).collect(),
             )),
         }
     }

@@ -40,7 +40,7 @@ impl Remove {
             }
         }
         let count = self.paths.len();
-        let mut failures = Vec::new();
+        let (mut deleted, mut failures) = (Vec::new(), Vec::new());
         for path in self.paths {
             let ctx = path.scope.clone().into();
             let result = app.wait(async {
@@ -50,21 +50,30 @@ impl Remove {
                 Ok(provider.delete(&path.id, &ctx).await?)
             });
             match result {
-                Ok(()) => app.output.say(format!("Deleted {path}.")),
+                Ok(()) => {
+                    app.output.say(format!("Deleted {path}."));
+                    deleted.push(path.to_string());
+                }
                 Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
                     return Err(failure);
                 }
-                Err(failure) => failures.push(failure),
+                Err(failure) => failures.push((path, failure)),
             }
         }
+        if app.output.json {
+            let failed: Vec<_> = failures.iter().map(|(path, _)| path.to_string()).collect();
+            app.output.document(&serde_json::json!({
+                "profile": profile.name, "deleted": deleted, "failed": failed,
+            }))?;
+        }
         let failed = failures.len();
-        match (failures.pop(), count) {
-            (None, _) => Ok(()),
-            (Some(failure), 1) => Err(failure),
-            (Some(last), _) => {
-                failures.iter().chain([&last]).for_each(|failure| app.output.failure(failure));
-                Err(Failure::new(Exit::Partial, format!("{failed} of {count} credentials were not deleted")))
+        match (failed, count, failures.pop()) {
+            (1, 1, Some((_, failure))) => Err(failure),
+            (_, _, Some(last)) => {
+                failures.push(last);
+                Err(Failure::partial(format!("{failed} of {count} credentials were not deleted"), failures))
             }
+            (_, _, None) => Ok(()),
         }
     }
 }

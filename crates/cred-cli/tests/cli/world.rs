@@ -158,6 +158,12 @@ impl Answer {
         self
     }
 
+    /// What stands on stderr: one document.
+    #[track_caller]
+    pub(crate) fn error(&self) -> serde_json::Value {
+        serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {}", self.err))
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
