@@ -151,6 +151,12 @@ impl Add {
             }
             return Err(failure);
         }
+        if app.output.json {
+            let role = if seals { "seals" } else { "opens" };
+            return app.output.document(&serde_json::json!({
+                "ring": ring, "key": self.id.as_str(), "role": role, "made": made,
+            }));
+        }
         let role = if seals { "seals with it from now on" } else { "opens with it" };
         app.output.say(format!("Added the key {} to the ring {ring}, which {role}.", self.id));
         if let Some(path) = made {
@@ -232,11 +238,14 @@ impl Retire {
             let table = rings.get_mut(&ring.name)?.as_table_like_mut()?;
             table.get_mut("keys")?.as_table_like_mut()?.remove(self.id.as_str()).map(|_| ())
         })?;
+        let source = key.source.describe();
+        if app.output.json {
+            return app.output.document(&serde_json::json!({
+                "ring": ring.name, "key": self.id.as_str(), "source": source,
+            }));
+        }
         app.output.say(format!("Took the key {} out of the ring {}.", self.id, ring.name));
-        app.output.say(format!(
-            "It came from: {}. Keep it as long as there are backups under it.",
-            key.source.describe()
-        ));
+        app.output.say(format!("It came from: {source}. Keep it as long as there are backups under it."));
         Ok(())
     }
 }

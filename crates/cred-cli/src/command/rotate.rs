@@ -59,6 +59,11 @@ impl Rotate {
         let fresh = fields.into_iter().fold(before, |fresh, (name, value)| fresh.with_field(name, value));
         let fresh = fresh.with_expires_at(expires_at);
         let lifecycle = app.wait(async { Ok(handle.rotate(&path.id, fresh).await?) })?;
+        if app.output.json {
+            app.output.document(&serde_json::json!({
+                "profile": profile.name, "path": path.to_string(), "version": lifecycle.version,
+            }))?;
+        }
         app.output.say(format!("Rotated {path} in {}: version {}.", profile.name, lifecycle.version));
         if expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
             app.output.warn("its expiry, which was kept, is over; give a new one with --expires");

@@ -63,6 +63,11 @@ impl Set {
             };
             Ok(handle.store(&path.id, credential).await?)
         })?;
+        if app.output.json {
+            return app
+                .output
+                .document(&serde_json::json!({"profile": profile.name, "path": path.to_string()}));
+        }
         app.output.say(format!("Stored {path} in {}.", profile.name));
         Ok(())
     }

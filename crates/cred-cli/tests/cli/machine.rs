@@ -5,6 +5,29 @@ use serde_json::json;
 use crate::world::{World, files};
 
 #[test]
+fn every_change_is_a_document() {
+    let world = World::new();
+    let answer = world.run(&["set", "org:acme/a", "--generate", "--json"]).good();
+    assert_eq!(answer.json(), json!({"profile": "dev", "path": "org:acme/a"}));
+    assert_eq!(answer.err, "");
+    let rotated = world.run(&["rotate", "org:acme/a", "--generate", "--json"]).good().json();
+    assert_eq!(rotated, json!({"profile": "dev", "path": "org:acme/a", "version": 2}));
+    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let added = world.run(&["key", "add", "next", "--json"]).good().json();
+    let file = world.path("home/.config/cred/keys/next.key");
+    assert_eq!(added, json!({"ring": "main", "key": "next", "role": "seals", "made": file}));
+    let added =
+        world.run(&["key", "add", "third", "--inactive", "--file", "third.key", "--json"]).good().json();
+    assert_eq!(added["role"], "opens");
+    world.run(&["rekey", "-q"]).good();
+    let retired = world.run(&["key", "retire", &first, "--json"]).good().json();
+    assert_eq!((&retired["ring"], &retired["key"]), (&json!("main"), &json!(first)));
+    assert!(retired["source"].as_str().unwrap().starts_with("file "), "{retired}");
+    let removed = world.run(&["rm", "--yes", "org:acme/a", "--json"]).good().json();
+    assert_eq!(removed, json!({"profile": "dev", "deleted": ["org:acme/a"], "failed": []}));
+}
+
+#[test]
 fn what_fails_is_one_document() {
     let world = World::new();
     world.store("a", "1");
