@@ -13,6 +13,7 @@ mod moment;
 mod output;
 mod record;
 mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,10 @@ use crate::app::App;
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::told(&error),
+    };
     let app = App::new(global);
     let result = app.begin().and_then(|()| command.run(&app));
     app.close();

@@ -56,9 +56,20 @@ impl Output {
         }
     }
 
-    /// What people should know even if they asked for quiet.
+    /// What was left undone, for people, even if they asked for quiet; a document has it in a field of its own.
+    pub(crate) fn left(self, text: impl AsRef<str>) {
+        if !self.json {
+            let _ = writeln!(anstream::stderr(), "  {}", text.as_ref());
+        }
+    }
+
+    /// What should be known even by who asked for quiet.
     pub(crate) fn warn(self, text: impl AsRef<str>) {
-        let _ = writeln!(anstream::stderr(), "{WARN}warning{WARN:#}: {}", text.as_ref());
+        let text = text.as_ref();
+        let _ = match self.json {
+            true => writeln!(io::stderr(), "{}", serde_json::json!({ "warning": text })),
+            false => writeln!(anstream::stderr(), "{WARN}warning{WARN:#}: {text}"),
+        };
     }
 
     pub(crate) fn failure(self, failure: &Failure) {

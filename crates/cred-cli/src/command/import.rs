@@ -107,7 +107,7 @@ impl Import {
             let verb = if dry_run { "Would store" } else { "Stored" };
             app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.name));
             for path in &there {
-                app.output.say(format!("  {path} is there already; --replace replaces it"));
+                app.output.left(format!("{path} is there already; --replace replaces it"));
             }
         }
         match there.len() + failed.len() {

@@ -118,7 +118,7 @@ impl Migrate {
             ));
             for (path, parts) in &report.differ {
                 app.output
-                    .say(format!("  {path} differs there in {}; --replace replaces it", parts.join(", ")));
+                    .left(format!("{path} differs there in {}; --replace replaces it", parts.join(", ")));
             }
         }
         if !strangers.is_empty() {

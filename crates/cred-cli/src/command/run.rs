@@ -25,7 +25,8 @@ pub(crate) struct Run {
     /// The credentials of this scope, not of those below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// One credential, or one field of it, under a name of your own; can be given again
+    /// One credential, or one field of it, under a name of your own; can be given again. A credential that is named as a
+    /// whole is left out of what --scope gives
     #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = named)]
     named: Vec<Named>,
     /// The command and its arguments
@@ -161,6 +162,10 @@ fn not_started(command: &Command, error: std::io::Error) -> Failure {
         std::io::ErrorKind::NotFound => Exit::NoSuchCommand,
         _ => Exit::NotExecutable,
     };
+    let hint = match exit {
+        Exit::NoSuchCommand => "check its name, and the variable PATH where it has no `/`",
+        _ => "check that it is a program, and that you may execute it",
+    };
     let program = command.get_program().to_string_lossy().into_owned();
-    Failure::new(exit, format!("the command `{program}` could not be started")).caused_by(error)
+    Failure::new(exit, format!("the command `{program}` could not be started")).hint(hint).caused_by(error)
 }

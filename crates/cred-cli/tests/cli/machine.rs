@@ -52,3 +52,54 @@ fn what_fails_is_one_document() {
     let error = world.run(&["rekey", "--json"]).ends(10).error();
     assert_eq!(error["failures"].as_array().map(Vec::len), Some(2), "{error}");
 }
+
+#[test]
+fn wrong_usage_is_a_document() {
+    let world = World::new();
+    for args in [
+        &["--json", "nope"][..],
+        &["set", "--json"],
+        &["set", "not a path", "--json"],
+        &["--json"],
+        &["list", "--created-after", "soon", "--json"],
+        &["run", "--json", "ls"],
+    ] {
+        let answer = world.run(args).ends(2);
+        let error = answer.error();
+        assert_eq!((error["code"].as_u64(), answer.out.as_str()), (Some(2), ""), "{args:?}");
+        let text = error["error"].as_str().unwrap();
+        assert!(!text.is_empty() && !text.contains("error:") && !text.contains('\n'), "{args:?} {error}");
+        assert!(error["hint"].is_string() && error["causes"].is_array(), "{args:?} {error}");
+    }
+    // What stands after `--` is the command's.
+    let answer = world.run(&["set", "--", "--json", "b"]).ends(2).says("error: ");
+    assert!(answer.err.contains("Usage:"), "{}", answer.err);
+    world.run(&["--json", "--version"]).good();
+    assert!(world.run(&["--json", "set", "--help"]).good().out.contains("Examples"));
+}
+
+#[test]
+fn a_warning_is_a_document() {
+    let world = World::with_other(true);
+    world.store("a", "1");
+    let answer = world.run(&["migrate", "--from", "dev", "--to", "other", "--json"]).good();
+    let warning: serde_json::Value = serde_json::from_str(answer.err.trim()).unwrap();
+    assert!(warning["warning"].as_str().unwrap().contains("lacks main-"), "{warning}");
+}
+
+#[test]
+fn quiet_or_not_what_is_left_is_named() {
+    let world = World::with_other(true);
+    world.store("here", "1");
+    world.write("project/.env", "here=2\nnew=3\n");
+    let answer = world.run(&["import", ".env", "-q"]).ends(10).says("here is there already");
+    assert!(!answer.err.contains("Stored"), "{}", answer.err);
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "-q"]).good();
+    world.run_with(&["set", "here", "-p", "other"], "4").good();
+    let answer = world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "-q"]).ends(10);
+    assert!(answer.err.contains("here differs there in"), "{}", answer.err);
+    assert!(!answer.err.contains("copied"), "{}", answer.err);
+    let answer = world.run(&["import", ".env", "--json"]).ends(10);
+    assert_eq!(answer.json()["left_alone"], json!(["here", "new"]));
+    answer.error();
+}

@@ -126,3 +126,19 @@ fn a_credential_that_is_named_apart_is_no_second_one() {
         world.run(&["run", "--scope", "org:acme", "--env", "OTHER=org:acme/a-b", "--", "sh", "-c", script]);
     assert_eq!(answer.good().out, "2,1\n");
 }
+
+#[test]
+fn a_command_without_its_dashes_is_told_of_them() {
+    let world = World::new();
+    world.store("org:acme/a", "1");
+    world
+        .run(&["run", "--scope", "org:acme", "true"])
+        .ends(2)
+        .says("`cred run --scope org:acme -- ./server`");
+    let answer = world.run(&["run", "--scope", "org:acme", "true", "--json"]).ends(2).error();
+    assert!(answer["hint"].as_str().unwrap().contains(" -- ./server"), "{answer}");
+    world.run(&["run", "--scope", "org:acme", "--", "no-such-program"]).ends(127).says("PATH");
+    let help = world.run(&["run", "--help"]).good().out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("is left out of what --scope gives"), "{help}");
+}
