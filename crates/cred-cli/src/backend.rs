@@ -15,7 +15,12 @@ pub(crate) struct Backend {
     /// The lines that `cred init` writes for it, beside `backend` and `ring`. `{store}` is a folder for local files.
     pub(crate) template: &'static str,
     pub(crate) open: fn(&Fields<'_, '_>) -> Result<Arc<dyn StorageProvider>, OpenError>,
+    /// What says where it keeps credentials, defaults included: two profiles for which it is equal are one store.
+    pub(crate) place: fn(&Fields<'_, '_>) -> Result<Place, Misfit>,
 }
+
+/// Where credentials are kept.
+pub(crate) type Place = Vec<Option<String>>;
 
 /// Why a provider could not be made.
 pub(crate) enum OpenError {
@@ -48,6 +53,10 @@ static BACKENDS: &[Backend] = &[
         secrets: &[],
         template: "base_path = {store}\n",
         open: |fields| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(fields.read()?)?)),
+        place: |fields| {
+            let config: cred_store_local::LocalStorageConfig = fields.read()?;
+            Ok(vec![file(&config.base_path), Some(config.file_extension)])
+        },
     },
     #[cfg(feature = "aws")]
     Backend {
@@ -55,6 +64,11 @@ static BACKENDS: &[Backend] = &[
         secrets: &[],
         template: "# region and credentials: those of AWS's own chain\nsecret_prefix = \"nebula/credentials/\"\n",
         open: |fields| Ok(Arc::new(cred_store_aws::AwsSecretsManagerProvider::new(fields.read()?)?)),
+        place: |fields| {
+            let config: cred_store_aws::AwsSecretsManagerConfig = fields.read()?;
+            let endpoint = config.endpoint_url.as_deref().and_then(url);
+            Ok(vec![config.region, config.profile, endpoint, Some(config.secret_prefix)])
+        },
     },
     #[cfg(feature = "azure")]
     Backend {
@@ -62,6 +76,10 @@ static BACKENDS: &[Backend] = &[
         secrets: &["credential_type.service_principal.client_secret"],
         template: "vault_url = \"https://example.vault.azure.net/\"\ncredential_type = \"developer_tools\"\n",
         open: |fields| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(fields.read()?)?)),
+        place: |fields| {
+            let config: cred_store_azure::AzureKeyVaultConfig = fields.read()?;
+            Ok(vec![url(&config.vault_url), Some(config.secret_prefix)])
+        },
     },
     #[cfg(feature = "k8s")]
     Backend {
@@ -69,6 +87,11 @@ static BACKENDS: &[Backend] = &[
         secrets: &[],
         template: "# the cluster: that of the kubeconfig, or of the pod\nnamespace = \"default\"\n",
         open: |fields| Ok(Arc::new(cred_store_k8s::KubernetesSecretsProvider::new(fields.read()?)?)),
+        place: |fields| {
+            let config: cred_store_k8s::KubernetesSecretsConfig = fields.read()?;
+            let kubeconfig = config.kubeconfig_path.as_deref().and_then(file);
+            Ok(vec![kubeconfig, config.context, Some(config.namespace), Some(config.secret_prefix)])
+        },
     },
     #[cfg(feature = "vault")]
     Backend {
@@ -76,8 +99,27 @@ static BACKENDS: &[Backend] = &[
         secrets: &["auth_method.token.token", "auth_method.app_role.secret_id"],
         template: "address = \"http://127.0.0.1:8200\"\nauth_method = { token = { token = { env = \"VAULT_TOKEN\" } } }\n",
         open: |fields| Ok(Arc::new(cred_store_vault::HashiCorpVaultProvider::new(fields.read()?)?)),
+        place: |fields| {
+            let config: cred_store_vault::VaultConfig = fields.read()?;
+            let mount = Some(config.mount_path.trim_matches('/').to_owned());
+            let prefix = Some(config.path_prefix.trim_matches('/').to_owned());
+            Ok(vec![url(&config.address), config.namespace, mount, prefix])
+        },
     },
 ];
+
+/// A file or folder, without links and detours where it is there.
+#[cfg(any(feature = "local", feature = "k8s"))]
+fn file(path: &std::path::Path) -> Option<String> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    Some(path.to_string_lossy().into_owned())
+}
+
+/// An address, with or without the slash at its end.
+#[cfg(any(feature = "aws", feature = "azure", feature = "vault"))]
+fn url(text: &str) -> Option<String> {
+    Some(text.trim_end_matches('/').to_owned())
+}
 
 /// The names of those that are built in.
 pub(crate) fn names() -> Vec<&'static str> {

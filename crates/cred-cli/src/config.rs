@@ -226,6 +226,15 @@ impl Profile<'_> {
         })
     }
 
+    /// Whether both keep credentials in one place.
+    pub(crate) fn is_store_of(&self, other: &Profile<'_>) -> Result<bool, Failure> {
+        let place = |profile: &Profile<'_>| {
+            let node = profile.node.clone().with_secrets(profile.backend.secrets);
+            (profile.backend.place)(&Fields(&node)).map_err(|misfit| refused(profile.file(), &misfit))
+        };
+        Ok(self.backend.name == other.backend.name && place(self)? == place(other)?)
+    }
+
     fn invalid(&self, error: &ConfigError) -> Failure {
         let ConfigError::Invalid { field, problem, .. } = error else {
             return Failure::config(error.to_string());

@@ -62,13 +62,13 @@ enum Outcome {
 
 impl Migrate {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        if self.from == self.to {
-            return Err(Failure::usage("the two profiles are one")
-                .hint("`cred rekey` seals a profile under its new key"));
-        }
         let config = app.config()?;
         let from = config.profile(&self.from, "--from")?;
         let to = config.profile(&self.to, "--to")?;
+        if from.is_store_of(&to)? {
+            return Err(Failure::usage(format!("{} and {} are one store", from.name, to.name))
+                .hint("`cred rekey` seals what is there under the key of its ring; the keys of both belong into that ring"));
+        }
         let rings = match self.reseal {
             false => None,
             true => {

@@ -151,3 +151,38 @@ fn a_copy_that_does_not_open_is_neither_there_for_good_nor_the_same() {
     assert_eq!(world.run(&["get", "a", "-p", "other"]).good().out, "1");
     world.run(&["diff", "dev", "other"]).good().says("1 are the same");
 }
+
+#[test]
+fn two_profiles_of_one_store_are_not_migrated() {
+    let world = World::new();
+    world.store("a", "1");
+    let store = store_of(&world);
+    std::os::unix::fs::symlink(&store, world.path("home/link")).unwrap();
+    let mut text = world.read("project/cred.toml");
+    for (name, place, ring) in [
+        ("same", store.display().to_string(), "main"),
+        ("linked", world.path("home/link").display().to_string(), "main"),
+        ("resealed", format!("{}/../project/", store.display()), "other"),
+    ] {
+        text += &format!(
+            "\n[profiles.{name}]\nbackend = \"local\"\nring = \"{ring}\"\nbase_path = \"{place}\"\noperation_timeout = \"20s\"\n"
+        );
+    }
+    world.write("project/cred.toml", &text);
+    world.run(&["key", "add", "other-key", "-p", "resealed"]).good();
+    for (from, to, more) in [
+        ("dev", "dev", &[][..]),
+        ("dev", "same", &[]),
+        ("linked", "dev", &["--replace"]),
+        ("dev", "resealed", &["--reseal", "--replace"]),
+        ("dev", "resealed", &["--dry-run"]),
+    ] {
+        let args = [&["migrate", "--from", from, "--to", to], more].concat();
+        world.run(&args).ends(2).says("rekey");
+    }
+    assert_eq!(world.value("a"), "1");
+    // A store of other names in the same folder is another one.
+    let apart = text.replace("operation_timeout = \"20s\"", "file_extension = \"sealed\"");
+    world.write("project/cred.toml", &apart);
+    world.run(&["migrate", "--from", "dev", "--to", "same"]).good().says("1 copied");
+}
