@@ -5,7 +5,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use cred_core::{CredentialError, CredentialPath, ParseError, SealError, StorageError, StorageErrorKind};
+use cred_core::{
+    Credential, CredentialError, CredentialPath, FieldName, ParseError, SealError, StorageError,
+    StorageErrorKind,
+};
 use cred_crypto::KeyRingError;
 use cred_manager::ManagerError;
 
@@ -129,6 +132,12 @@ impl Failure {
     pub(crate) fn nothing_at(path: &CredentialPath, profile: &str) -> Self {
         Self::new(Exit::NotFound, format!("nothing is stored under `{path}` in profile `{profile}`"))
             .hint("`cred list` shows what there is; case counts")
+    }
+
+    /// A credential has no such field. Names of fields are not secret.
+    pub(crate) fn no_field(path: &CredentialPath, field: &str, credential: &Credential) -> Self {
+        let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
+        Self::usage(format!("`{path}` has no field `{field}`")).hint(format!("it has {}", names.join(", ")))
     }
 
     /// One that speaks for an error with a message of its own.

@@ -106,6 +106,17 @@ pub(crate) fn credential(
     Ok(fields.into_iter().fold(bare, |credential, (name, value)| credential.with_field(name, value)))
 }
 
+/// Refuses a field that alone makes no credential of a kind.
+pub(crate) fn fits(kind: &CredentialKind, field: &FieldName) -> Result<(), Failure> {
+    let needed = needed(kind)?;
+    if matches!(kind, CredentialKind::Custom(_)) || needed.iter().all(|name| name == field) {
+        return Ok(());
+    }
+    let list = needed.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
+    Err(Failure::usage(format!("a credential of kind `{kind}` needs {list}, and --field gives `{field}` alone"))
+        .hint("leave --field out, name a kind of your own with --kind, as in `--kind database`, or give all fields with --fields"))
+}
+
 /// The fields that a credential of a kind has at least.
 fn needed(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
     let names: &[&str] = match kind {

@@ -104,7 +104,9 @@ impl LocalStorageConfig {
                 Err("cannot be looked at; make the directories above it accessible")
             }
             Err(_) if self.create_dir => Ok(()),
-            Err(_) => Err("does not exist; create it with mode 0700, or set `create_dir`"),
+            Err(_) => Err(
+                "does not exist; bring it back if it was moved or is not mounted, or create it with mode 0700",
+            ),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Get {
                     .hint("choose one with --field, or take all with --json"));
             }
         };
-        let value = credential.expose_bytes(name)?;
+        let value = credential.expose_bytes(name).map_err(|_| Failure::no_field(&path, name, &credential))?;
         match (app.output.json, std::str::from_utf8(value)) {
             (true, Ok(text)) => app.output.document(&text),
             (true, Err(_)) => Err(Failure::usage(format!("the field `{name}` is not text"))

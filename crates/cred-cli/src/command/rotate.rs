@@ -1,7 +1,7 @@
 //! `cred rotate`.
 
 use clap::Args;
-use cred_core::{Credential, CredentialPath, FieldName, Timestamp};
+use cred_core::{CredentialPath, FieldName, Timestamp};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -47,11 +47,11 @@ impl Rotate {
         };
         let known = |name: &FieldName| before.field_names().any(|field| field == name);
         if let Some(field) = self.field.as_ref().filter(|field| !known(field)) {
-            return Err(no_such_field(&path, field, &before));
+            return Err(Failure::no_field(&path, field.as_str(), &before));
         }
         let fields = self.value.read(before.kind(), only.as_ref())?;
         if let Some((field, _)) = fields.iter().find(|(field, _)| !known(field)) {
-            return Err(no_such_field(&path, field, &before));
+            return Err(Failure::no_field(&path, field.as_str(), &before));
         }
         // Minutes may have passed at a prompt: what others have changed meanwhile stays.
         let before = stored()?;
@@ -70,10 +70,4 @@ impl Rotate {
         }
         Ok(())
     }
-}
-
-fn no_such_field(path: &CredentialPath, field: &FieldName, credential: &Credential) -> Failure {
-    let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
-    Failure::usage(format!("`{path}` has no field `{field}`"))
-        .hint(format!("it has {}; `cred set` stores it with other ones", names.join(", ")))
 }

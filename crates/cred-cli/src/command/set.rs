@@ -46,6 +46,9 @@ impl Set {
         for (key, value) in self.tags {
             tags.insert(key, value)?;
         }
+        if let Some(field) = &self.field {
+            input::fits(&self.kind, field)?;
+        }
         // Before somebody types a value for nothing.
         app.check()?;
         let fields = self.value.read(&self.kind, self.field.as_ref())?;

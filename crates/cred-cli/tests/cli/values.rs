@@ -206,3 +206,28 @@ fn a_rotation_that_is_ended_while_it_waits_for_its_value_rotates_nothing() {
         assert_eq!(world.value("a"), "old");
     }
 }
+
+#[test]
+fn a_field_that_does_not_fit_its_kind_is_told_before_the_value() {
+    let world = World::new();
+    let answer = world.run_with(&["set", "a", "--field", "password"], "hunter2").ends(2);
+    assert!(answer.err.contains("`opaque`") && answer.err.contains("--kind"), "{}", answer.err);
+    world
+        .run_with(&["set", "a", "--field", "password", "--kind", "username-password"], "x")
+        .ends(2)
+        .says("--fields");
+    world.run_with(&["set", "a", "--field", "value"], "1").good();
+    world.run_with(&["set", "b", "--field", "dsn", "--kind", "database"], "2").good();
+    assert_eq!(world.run(&["get", "b", "--field", "dsn"]).good().out, "2");
+}
+
+#[test]
+fn the_fields_that_there_are_are_named() {
+    let world = World::new();
+    let fields = r#"{"username": "u", "password": "p"}"#;
+    world.run_with(&["set", "db", "--kind", "username-password", "--fields"], fields).good();
+    for args in [&["get", "db", "--field", "nope"][..]] {
+        let answer = world.run(args).ends(2).says("`db` has no field `nope`").says("password, username");
+        assert!(!answer.err.contains("field_names"), "{}", answer.err);
+    }
+}
