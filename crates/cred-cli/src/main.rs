@@ -7,6 +7,7 @@ mod command;
 mod compare;
 mod config;
 mod dotenv;
+mod environment;
 mod failure;
 mod input;
 mod moment;

@@ -1,16 +1,16 @@
 //! `cred export`.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use cred_core::{Credential, CredentialPath, FieldName, ScopeId, Zeroizing};
+use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
 
 use super::import::Format;
 use crate::app::App;
-use crate::failure::{Exit, Failure};
+use crate::environment::Environment;
+use crate::failure::Failure;
 use crate::record::Shown;
 use crate::{dotenv, terminal};
 
@@ -123,62 +123,14 @@ fn shown(opened: &[(CredentialPath, Credential)]) -> Result<Vec<Shown<'_>>, Fail
 }
 
 fn env(opened: &[(CredentialPath, Credential)]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut lines = Vec::new();
-    let mut taken = BTreeMap::new();
+    let mut environment = Environment::default();
     for (path, credential) in opened {
-        for (name, value) in variables(path, credential)? {
-            if let Some(other) = taken.insert(name.clone(), path) {
-                return Err(Failure::usage(format!(
-                    "`{other}` and `{path}` would both be the variable {name}"
-                ))
-                .hint("export JSON, which has the paths, or a scope that has one of them"));
-            }
-            lines.push((name, value));
-        }
+        environment.add_all(path, credential)?;
     }
-    let length = lines.iter().map(|(name, value)| dotenv::len(name, value)).sum();
+    let length = environment.iter().map(|(name, value)| dotenv::len(name, value)).sum();
     let mut text = Zeroizing::new(Vec::with_capacity(length));
-    for (name, value) in lines {
-        dotenv::write(&name, value, &mut text);
+    for (name, value) in environment.iter() {
+        dotenv::write(name, value, &mut text);
     }
     Ok(text)
-}
-
-/// The variables that a credential becomes: its id, and with several fields its id and theirs.
-pub(crate) fn variables<'c>(
-    path: &CredentialPath,
-    credential: &'c Credential,
-) -> Result<Vec<(String, &'c str)>, Failure> {
-    let stem = dotenv::variable(&path.id).ok_or_else(|| {
-        Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
-            .hint("give it a name with `cred run --env NAME=PATH`, or leave it out with another scope")
-    })?;
-    let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
-    let mut variables = Vec::new();
-    for name in &names {
-        let value = text(path, credential, name)?;
-        let variable = match names.len() {
-            1 => stem.clone(),
-            _ => format!("{stem}_{}", name.to_ascii_uppercase().replace(['-', '.'], "_")),
-        };
-        variables.push((variable, value));
-    }
-    Ok(variables)
-}
-
-/// A field's value, if a variable can hold it.
-pub(crate) fn text<'c>(
-    path: &CredentialPath,
-    credential: &'c Credential,
-    field: &str,
-) -> Result<&'c str, Failure> {
-    let value = credential.expose_bytes(field)?;
-    let text = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'));
-    text.ok_or_else(|| {
-        Failure::new(
-            Exit::Failed,
-            format!("the field `{field}` of `{path}` is not text, so it cannot be a variable"),
-        )
-        .hint("take it with `cred get --field`, or leave it out with another scope")
-    })
 }

@@ -1,14 +1,13 @@
 //! `cred run`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::Command;
 
 use clap::Args;
-use cred_core::{Credential, CredentialPath, FieldName, ScopeId, Zeroizing};
+use cred_core::{Credential, CredentialPath, FieldName, ScopeId};
 
-use super::export::{text, variables};
 use crate::app::App;
+use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 
 /// Runs a command with credentials in its environment
@@ -96,36 +95,28 @@ impl Run {
         let mut command = Command::new(program);
         command.args(arguments);
         app.config()?.variables().iter().for_each(|variable| _ = command.env_remove(variable));
-        for (name, value) in &environment {
-            command.env(name, value.as_str());
+        for (name, value) in environment.iter() {
+            command.env(name, value);
         }
-        drop((of_scope, by_name, environment));
+        drop(environment);
+        drop((of_scope, by_name));
         // Before this process becomes another: a login is given back, a write of the backend's own ends.
         app.close();
         started(command)
     }
 
-    fn environment(
-        &self,
-        of_scope: &[(CredentialPath, Credential)],
-        by_name: &[Credential],
-    ) -> Result<BTreeMap<String, Zeroizing<String>>, Failure> {
-        let mut environment = BTreeMap::new();
-        let mut add = |name: String, value: &str| match environment
-            .insert(name.clone(), Zeroizing::new(value.to_owned()))
-        {
-            None => Ok(()),
-            Some(_) => Err(Failure::usage(format!("two credentials would become the variable {name}"))
-                .hint("name them apart with --env NAME=PATH")),
-        };
+    fn environment<'c>(
+        &'c self,
+        of_scope: &'c [(CredentialPath, Credential)],
+        by_name: &'c [Credential],
+    ) -> Result<Environment<'c>, Failure> {
+        let mut environment = Environment::default();
         // What is named apart as a whole is not there under its own name too.
         let apart = |path: &CredentialPath| {
             self.named.iter().any(|named| named.field.is_none() && named.path == *path)
         };
         for (path, credential) in of_scope.iter().filter(|(path, _)| !apart(path)) {
-            for (name, value) in variables(path, credential)? {
-                add(name, value)?;
-            }
+            environment.add_all(path, credential)?;
         }
         for (Named { name, path, field }, credential) in self.named.iter().zip(by_name) {
             let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
@@ -137,7 +128,7 @@ impl Run {
                         .hint(format!("choose one: --env {name}={path}#FIELD")));
                 }
             };
-            add(name.clone(), text(path, credential, field)?)?;
+            environment.add(name.clone(), path, credential, field)?;
         }
         Ok(environment)
     }

@@ -68,7 +68,10 @@ fn two_credentials_that_would_be_one_variable_are_not_exported_as_one() {
     let world = World::new();
     world.store("org:acme/a-b", "1");
     world.store("org:acme/a_b", "2");
-    world.run(&["export", "--scope", "org:acme", "--format", "env"]).ends(2).says("A_B");
+    world
+        .run(&["export", "--scope", "org:acme", "--format", "env"])
+        .ends(2)
+        .says("would become the variable A_B");
     world.run(&["export", "--scope", "org:acme", "--format", "env", "--output", "out.env"]).ends(2);
     assert!(!world.path("project/out.env").exists(), "nothing stands in the way of the next try");
     world.run(&["export", "--scope", "org:acme"]).good();

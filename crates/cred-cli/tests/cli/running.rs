@@ -120,7 +120,8 @@ fn a_credential_that_is_named_apart_is_no_second_one() {
     let world = World::new();
     world.store("org:acme/a-b", "1");
     world.store("org:acme/a_b", "2");
-    world.run(&["run", "--scope", "org:acme", "--", "true"]).ends(2).says("two credentials");
+    let answer = world.run(&["run", "--scope", "org:acme", "--", "true"]).ends(2).says("two credentials");
+    assert!(answer.err.contains("org:acme/a-b") && answer.err.contains("org:acme/a_b"), "{}", answer.err);
     let script = "echo $A_B,$OTHER";
     let answer =
         world.run(&["run", "--scope", "org:acme", "--env", "OTHER=org:acme/a-b", "--", "sh", "-c", script]);

@@ -226,7 +226,7 @@ fn the_fields_that_there_are_are_named() {
     let world = World::new();
     let fields = r#"{"username": "u", "password": "p"}"#;
     world.run_with(&["set", "db", "--kind", "username-password", "--fields"], fields).good();
-    for args in [&["get", "db", "--field", "nope"][..]] {
+    for args in [&["get", "db", "--field", "nope"][..], &["run", "--env", "A=db#nope", "--", "true"]] {
         let answer = world.run(args).ends(2).says("`db` has no field `nope`").says("password, username");
         assert!(!answer.err.contains("field_names"), "{}", answer.err);
     }

@@ -1,0 +1,79 @@
+//! Credentials as variables: what `run` gives to a process and `export` writes to a .env file.
+
+use std::collections::BTreeMap;
+
+use cred_core::{Credential, CredentialPath, FieldName};
+
+use crate::dotenv;
+use crate::failure::{Exit, Failure};
+
+/// Variables with their values, each of one credential.
+#[derive(Default)]
+pub(crate) struct Environment<'c>(BTreeMap<String, (&'c CredentialPath, &'c str)>);
+
+impl<'c> Environment<'c> {
+    /// Adds all fields of a credential: under its id, and with several fields under its id and theirs.
+    pub(crate) fn add_all(
+        &mut self,
+        path: &'c CredentialPath,
+        credential: &'c Credential,
+    ) -> Result<(), Failure> {
+        let stem = dotenv::variable(&path.id).ok_or_else(|| {
+            Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
+                .hint("give it a name with `cred run --env NAME=PATH`, or leave it out with another scope")
+        })?;
+        let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
+        for name in &names {
+            let variable = match names.len() {
+                1 => stem.clone(),
+                _ => format!("{stem}_{}", name.to_ascii_uppercase().replace(['-', '.'], "_")),
+            };
+            self.add(variable, path, credential, name)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one field of a credential under a name.
+    pub(crate) fn add(
+        &mut self,
+        variable: String,
+        path: &'c CredentialPath,
+        credential: &'c Credential,
+        field: &str,
+    ) -> Result<(), Failure> {
+        let value = text(path, credential, field)?;
+        match self.0.get(&variable) {
+            // Of two, a process or another reader would take either.
+            Some((other, _)) => Err(Failure::usage(format!(
+                "two credentials would become the variable {variable}: `{other}` and `{path}`"
+            ))
+            .hint("name them apart with `cred run --env NAME=PATH`, or export JSON, which has the paths")),
+            None => {
+                self.0.insert(variable, (path, value));
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and values, sorted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'c str)> {
+        self.0.iter().map(|(name, (_, value))| (name.as_str(), *value))
+    }
+}
+
+/// A field's value, if a variable can hold it.
+fn text<'c>(path: &CredentialPath, credential: &'c Credential, field: &str) -> Result<&'c str, Failure> {
+    let value = credential.expose_bytes(field).map_err(|_| Failure::no_field(path, field, credential))?;
+    let text = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'));
+    text.ok_or_else(|| {
+        Failure::new(
+            Exit::Failed,
+            format!("the field `{field}` of `{path}` is not text, so it cannot be a variable"),
+        )
+        .hint("take it with `cred get --field`, or leave it out with another scope")
+    })
+}
