@@ -28,7 +28,8 @@ pub(crate) enum Format {
   cred import backup.json --dry-run
   ssh old-host cat .env | cred import - --format env --scope org:acme
 
-What is there already is left alone and named, unless --replace. Delete the file afterwards: it is not sealed.")]
+What is there already is left alone and named, unless --replace. A variable of a .env file that is empty is left out and named:
+it means that there is none. Delete the file afterwards: it is not sealed.")]
 pub(crate) struct Import {
     /// The file; `-` is stdin
     file: PathBuf,
@@ -46,6 +47,14 @@ pub(crate) struct Import {
     dry_run: bool,
 }
 
+/// What a file has.
+#[derive(Default)]
+struct Given {
+    credentials: Vec<(CredentialPath, Credential)>,
+    /// Variables without a value, by the paths that they would have.
+    empty: Vec<String>,
+}
+
 /// What became of one credential.
 enum Done {
     Stored(CredentialPath),
@@ -55,7 +64,7 @@ enum Done {
 
 impl Import {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        let given = self.read()?;
+        let Given { credentials: given, empty } = self.read()?;
         let (profile, manager) = app.manager()?;
         let count = given.len();
         let progress = app.output.progress("importing", count);
@@ -101,11 +110,14 @@ impl Import {
         if app.output.json {
             let failed: Vec<_> = failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
-                "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed,
+                "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed, "empty": empty,
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
             app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.name));
+            if !empty.is_empty() {
+                app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
+            }
             for path in &there {
                 app.output.left(format!("{path} is there already; --replace replaces it"));
             }
@@ -116,7 +128,7 @@ impl Import {
         }
     }
 
-    fn read(&self) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
+    fn read(&self) -> Result<Given, Failure> {
         let bytes = match self.file.as_os_str() == "-" {
             true => input::all(io::stdin().lock())
                 .map_err(|error| Failure::file("read", Path::new("stdin"), error))?,
@@ -133,10 +145,10 @@ impl Import {
             Format::Json if self.scope.is_some() => {
                 return Err(Failure::usage("--scope is for .env files; JSON has each credential's own path"));
             }
-            Format::Json => record::read(&bytes)?,
+            Format::Json => Given { credentials: record::read(&bytes)?, empty: Vec::new() },
             Format::Env => self.variables(dotenv::read(&bytes)?)?,
         };
-        let mut paths: Vec<_> = given.iter().map(|(path, _)| path).collect();
+        let mut paths: Vec<_> = given.credentials.iter().map(|(path, _)| path).collect();
         paths.sort_unstable();
         if let Some([twice, _]) = paths.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(
@@ -146,16 +158,17 @@ impl Import {
         Ok(given)
     }
 
-    fn variables(
-        &self,
-        variables: Vec<(String, Zeroizing<String>)>,
-    ) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
-        let mut given = Vec::new();
+    fn variables(&self, variables: Vec<(String, Zeroizing<String>)>) -> Result<Given, Failure> {
+        let mut given = Given::default();
         for (number, (name, value)) in variables.into_iter().enumerate() {
             let id = name.parse().map_err(|error: cred_core::ParseError| {
                 Failure::usage(format!("the name of entry {} cannot be an id", number + 1)).caused_by(error)
             })?;
-            given.push((CredentialPath::new(self.scope.clone(), id), Credential::text(value.as_str())));
+            let path = CredentialPath::new(self.scope.clone(), id);
+            match value.is_empty() {
+                true => given.empty.push(path.to_string()),
+                false => given.credentials.push((path, Credential::text(value.as_str()))),
+            }
         }
         Ok(given)
     }

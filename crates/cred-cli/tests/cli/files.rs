@@ -76,3 +76,16 @@ fn two_credentials_that_would_be_one_variable_are_not_exported_as_one() {
     assert!(!world.path("project/out.env").exists(), "nothing stands in the way of the next try");
     world.run(&["export", "--scope", "org:acme"]).good();
 }
+
+#[test]
+fn an_empty_variable_is_left_out_and_named() {
+    let world = World::new();
+    world.write("project/.env", "A=1\nB=\nC=''\n");
+    let answer = world.run(&["import", ".env"]).good().says("Stored 1 of 1");
+    assert!(answer.err.contains("B, C") && answer.err.contains("empty"), "{}", answer.err);
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "A\n");
+    world.run(&["import", ".env", "-q", "--replace"]).good().says("B, C");
+    let answer = world.run(&["import", ".env", "--replace", "--json"]).good();
+    assert_eq!(answer.json()["empty"], serde_json::json!(["B", "C"]));
+    assert_eq!(answer.err, "", "the document has it");
+}
