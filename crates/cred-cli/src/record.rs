@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use base64ct::{Base64, Encoding as _};
 use cred_core::{Credential, CredentialPath, FieldName, SecretSlice, Tags, Zeroizing};
@@ -81,9 +82,9 @@ struct Given {
     path: String,
     #[serde(default = "opaque")]
     kind: String,
-    fields: BTreeMap<String, FieldGiven>,
+    fields: Entries<FieldGiven>,
     #[serde(default)]
-    tags: BTreeMap<String, String>,
+    tags: Entries<String>,
     #[serde(default)]
     expires_at: Option<String>,
     #[serde(default)]
@@ -94,6 +95,39 @@ struct Given {
 
 fn opaque() -> String {
     "opaque".to_owned()
+}
+
+/// An object's entries, in the order of the text. One whose name is there already is refused: of two values one would be
+/// lost.
+#[derive(Default)]
+struct Entries<T>(Vec<(String, T)>);
+
+/// The begin of every message about a name that stands twice: this one, and serde's own.
+const TWICE: &str = "duplicate field";
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
+                let mut entries: Vec<(String, T)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if entries.iter().any(|(known, _)| *known == name) {
+                        return Err(de::Error::custom(TWICE));
+                    }
+                    entries.push((name, map.next_value()?));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Object(PhantomData))
+    }
 }
 
 /// A field's value. No message of its own repeats it.
@@ -143,18 +177,19 @@ pub(crate) fn read(json: &[u8]) -> Result<Vec<(CredentialPath, Credential)>, Fai
 
 /// Reads the fields of one credential.
 pub(crate) fn fields(json: &[u8]) -> Result<Vec<(FieldName, SecretSlice<u8>)>, Failure> {
-    let given: BTreeMap<String, FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
-    given.into_iter().map(|(name, value)| Ok((name.parse()?, value.0))).collect()
+    let given: Entries<FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
+    given.0.into_iter().map(|(name, value)| Ok((name.parse()?, value.0))).collect()
 }
 
 /// serde's own message quotes what it read.
 fn misfit(error: &serde_json::Error) -> Failure {
-    Failure::usage(format!(
-        "the JSON does not have the form that is needed, as seen in line {} at column {}",
-        error.line(),
-        error.column()
-    ))
-    .hint("`cred export --format json` prints the form; fields are texts or { \"base64\": \"..\" }")
+    let place = format!("as seen in line {} at column {}", error.line(), error.column());
+    if error.to_string().starts_with(TWICE) {
+        return Failure::usage(format!("an object of the JSON has one name twice, {place}"))
+            .hint("keep the one that is right");
+    }
+    Failure::usage(format!("the JSON does not have the form that is needed, {place}"))
+        .hint("`cred export --format json` prints the form; fields are texts or { \"base64\": \"..\" }")
 }
 
 impl Given {
@@ -165,11 +200,11 @@ impl Given {
             self.path.parse().map_err(|error: cred_core::ParseError| wrong("path").caused_by(error))?;
         let kind = input::kind(&self.kind).map_err(|_| wrong("kind"))?;
         let mut fields = Vec::new();
-        for (name, value) in self.fields {
+        for (name, value) in self.fields.0 {
             fields.push((name.parse().map_err(|_| wrong("field name"))?, value.0));
         }
         let mut tags = Tags::new();
-        for (key, value) in self.tags {
+        for (key, value) in self.tags.0 {
             tags.insert(key, value).map_err(|error| wrong("tag").caused_by(error))?;
         }
         let expires_at =

@@ -89,3 +89,26 @@ fn an_empty_variable_is_left_out_and_named() {
     assert_eq!(answer.json()["empty"], serde_json::json!(["B", "C"]));
     assert_eq!(answer.err, "", "the document has it");
 }
+
+#[test]
+fn an_object_with_one_name_twice_is_refused_with_its_place() {
+    let world = World::new();
+    for (args, text, place) in [
+        (
+            &["import", "-", "--format", "json"][..],
+            "{\"path\": \"a\",\n\"fields\": {\"value\": \"hunter2\", \"value\": \"hunter3\"}}",
+            "line 2 at column 38",
+        ),
+        (
+            &["import", "-", "--format", "json"],
+            "{\"path\": \"a\", \"fields\": {\"value\": \"1\"},\n\"tags\": {\"hunter\": \"1\", \"hunter\": \"2\"}}",
+            "line 2",
+        ),
+        (&["import", "-", "--format", "json"], "{\"path\": \"a\", \"path\": \"hunter\"}", "line 1"),
+        (&["set", "a", "--fields"], "{\"value\": \"hunter2\",\n\"value\": \"hunter3\"}", "line 2"),
+    ] {
+        let answer = world.run_with(args, text).ends(2).says("twice").says(place);
+        assert!(!answer.err.contains("hunter"), "{}", answer.err);
+    }
+    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
+}
