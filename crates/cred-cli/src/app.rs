@@ -17,6 +17,7 @@ use crate::cli::Global;
 use crate::config::{Config, Profile};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::signals::Signals;
 
 /// How long is waited at the end for what still runs: a write that has begun, a token that is given back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -173,50 +174,4 @@ impl App {
 fn interrupted(exit: Exit) -> Failure {
     Failure::new(exit, "interrupted")
         .hint("what is done stays done, and nothing is half written; the same command goes on")
-}
-
-/// The signals that end the program.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |error: std::io::Error| {
-            Failure::new(Exit::Failed, "signals cannot be listened to").caused_by(error)
-        };
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-        })
-    }
-
-    async fn first(&mut self) -> Exit {
-        match select(pin!(self.interrupt.recv()), pin!(self.terminate.recv())).await {
-            Either::Left(_) => Exit::Interrupted,
-            Either::Right(_) => Exit::Terminated,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        Ok(Self)
-    }
-
-    async fn first(&mut self) -> Exit {
-        // Without a handler there is no signal to wait for.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        Exit::Interrupted
-    }
 }

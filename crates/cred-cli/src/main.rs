@@ -13,6 +13,7 @@ mod input;
 mod moment;
 mod output;
 mod record;
+mod signals;
 mod terminal;
 mod usage;
 

@@ -1,15 +1,35 @@
 //! What is said, and where: results on stdout, all else on stderr.
 
+#[cfg(unix)]
+mod results;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use cred_core::CredentialPath;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+#[cfg(unix)]
+use self::results::Results;
 use crate::failure::{Exit, Failure};
+use crate::signals::Ended;
+
+/// Where signals come otherwise than with a byte that can be waited for, stdout is as it is.
+#[cfg(not(unix))]
+struct Results;
+
+#[cfg(not(unix))]
+impl Results {
+    #[allow(clippy::new_ret_no_self, reason = "it stands for stdout")]
+    fn new() -> io::Result<io::Stdout> {
+        Ok(io::stdout())
+    }
+}
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -27,25 +47,28 @@ pub(crate) struct Output {
 impl Output {
     /// A result, in text: a line end is added.
     pub(crate) fn result(self, text: &str) -> Result<(), Failure> {
-        let mut stdout = anstream::stdout().lock();
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.write_all(b"\n"))
-            .and_then(|()| stdout.flush())
-            .map_err(lost)
+        let plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
+        let text = if plain { strip_str(text).to_string() } else { text.to_owned() };
+        self.bytes(format!("{text}\n").as_bytes())
     }
 
-    /// A value as it is, which goes through no buffer of ours.
+    /// A value as it is.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(lost)
+        let written = Results::new().and_then(|mut out| {
+            out.write_all(bytes)?;
+            out.flush()
+        });
+        written.map_err(lost)
     }
 
     /// A result, as JSON.
     pub(crate) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut stdout, value).map_err(|error| lost(error.into()))?;
-        stdout.write_all(b"\n").and_then(|()| stdout.flush()).map_err(lost)
+        let written = Results::new().and_then(|mut out| {
+            serde_json::to_writer_pretty(&mut out, value)?;
+            out.write_all(b"\n")?;
+            out.flush()
+        });
+        written.map_err(lost)
     }
 
     /// What was done, for people.
@@ -175,6 +198,9 @@ impl Drop for Progress {
 
 /// Whoever reads has gone, as `head` does: nobody is left to tell.
 fn lost(error: io::Error) -> Failure {
+    if let Some(Ended(exit)) = error.get_ref().and_then(|cause| cause.downcast_ref()) {
+        return Failure::new(*exit, "interrupted, and not all of the output was read");
+    }
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::said(Exit::Failed),
         _ => Failure::new(Exit::Failed, "the output could not be written").caused_by(error),

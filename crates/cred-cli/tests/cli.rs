@@ -13,6 +13,8 @@ mod broken;
 mod canary;
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/ending.rs"]
+mod ending;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/health.rs"]
