@@ -192,6 +192,13 @@ fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Opt
     match tried {
         Ok(_) => {
             findings.good("keys", format!("ring {}: {ids}; {} seals and opens", ring.name, ring.active));
+            for key in ring.keys.iter().filter(|key| key.source.is_unchecked()) {
+                findings.warn(
+                    "keys",
+                    format!("`{}` has no `check`, so a mistyped passphrase would be taken, and seal", key.id),
+                    "`cred key add ID --passphrase` makes a key that has one; then run `cred rekey`, and retire this one",
+                );
+            }
             Ok(Some(loaded))
         }
         Err(failure) => {

@@ -318,9 +318,14 @@ impl KeySource {
         Ok(Self::Passphrase { from, salt, params })
     }
 
+    /// Whether a mistyped passphrase would be taken for the key.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        matches!(self, Self::Passphrase { salt: None | Some(Salt { check: None, .. }), .. })
+    }
+
     /// For people.
     pub(crate) fn describe(&self) -> String {
-        match self {
+        let from = match self {
             Self::File(path) => format!("file {}", path.display()),
             Self::Variable(_) => "variable".to_owned(),
             Self::Passphrase { from: PassphraseFrom::Prompt, .. } => "passphrase, asked for".to_owned(),
@@ -328,7 +333,8 @@ impl KeySource {
             Self::Passphrase { from: PassphraseFrom::Variable(_), .. } => {
                 "passphrase in a variable".to_owned()
             }
-        }
+        };
+        if self.is_unchecked() { format!("{from}, no check") } else { from }
     }
 }
 

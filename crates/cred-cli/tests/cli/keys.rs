@@ -124,7 +124,13 @@ fn a_passphrase_from_elsewhere_is_checked_too() {
     let (begin, check) = config.split_once(", check = \"").unwrap();
     let (_, end) = check.split_once('"').unwrap();
     world.write("project/cred.toml", &format!("{begin}{end}"));
+    let list = world.run(&["key", "list"]).good();
+    assert!(list.out.contains("passphrase in a variable, no check"), "{}", list.out);
     world.store("b", "2");
+    world.run(&["rm", "--yes", "a"]).good();
+    let doctor = world.run(&["doctor"]).good().out;
+    assert!(doctor.contains("warn  keys: `pw` has no `check`"), "{doctor}");
+    assert!(doctor.contains("cred key add ID --passphrase"), "{doctor}");
 }
 
 #[test]
