@@ -77,18 +77,17 @@ impl Import {
                         Some(scope) => manager.scoped(scope.clone())?,
                         None => manager.clone(),
                     };
-                    if !replace && handle.retrieve(&path.id).await?.is_some() {
-                        return Ok(false);
+                    match (dry_run, replace) {
+                        (true, true) => Ok(true),
+                        (true, false) => Ok(handle.retrieve(&path.id).await?.is_none()),
+                        (false, true) => handle.store(&path.id, credential).await.map(|()| true),
+                        (false, false) => handle.store_if_absent(&path.id, credential).await,
                     }
-                    if !dry_run {
-                        handle.store(&path.id, credential).await?;
-                    }
-                    Ok(true)
                 };
                 let done = match work.await {
                     Ok(true) => Done::Stored(path),
                     Ok(false) => Done::There(path),
-                    Err(failure) => Done::Failed(path, failure),
+                    Err(error) => Done::Failed(path, error.into()),
                 };
                 progress.step();
                 done

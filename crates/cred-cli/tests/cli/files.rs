@@ -1,8 +1,10 @@
 //! `.env` and JSON, in and out.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
-use crate::world::World;
+use crate::world::{World, files};
 
 #[test]
 fn an_env_file_comes_in_and_goes_out_again() {
@@ -31,6 +33,29 @@ fn what_is_there_is_left_alone_unless_told() {
     assert_eq!((world.value("A"), world.value("B")), ("mine".into(), "new".into()));
     world.run(&["import", ".env", "--replace"]).good();
     assert_eq!(world.value("A"), "theirs");
+}
+
+/// While another process has the store's lock, the import waits, and nothing is stored yet.
+#[test]
+fn what_comes_between_the_look_and_the_store_is_left_alone() {
+    let world = World::new();
+    world.store("A", "of somebody else");
+    let store = world.path("home/.local/share/cred/project");
+    let (path, bytes) =
+        files(&store).into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".enc.json")).unwrap();
+    world.run(&["rm", "--yes", "A"]).good();
+    world.write("project/.env", "A=mine\n");
+    let lock = File::open(store.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let import = world.command(&["import", ".env"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(800));
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    lock.unlock().unwrap();
+    let output = import.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(10) && said.contains("A is there already"), "{said}");
+    assert_eq!(world.value("A"), "of somebody else");
 }
 
 #[test]
