@@ -101,6 +101,11 @@ impl Failure {
         self
     }
 
+    /// Whether a signal ended it.
+    pub(crate) const fn is_signal(&self) -> bool {
+        matches!(self.exit, Exit::Interrupted | Exit::Terminated)
+    }
+
     /// Whether nothing is left to say.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet

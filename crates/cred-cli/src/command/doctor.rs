@@ -1,6 +1,10 @@
 //! `cred doctor`.
 
 mod backend;
+mod probe;
+
+use std::pin::pin;
+use std::time::Duration;
 
 use clap::Args;
 use cred_core::{
@@ -10,6 +14,7 @@ use cred_crypto::KeyRing;
 use serde::Serialize;
 
 use self::backend::{contents, permissions, reach};
+use self::probe::Probe;
 use crate::app::App;
 use crate::config::{Profile, ring};
 use crate::failure::{Exit, Failure};
@@ -22,13 +27,19 @@ use crate::output::{BAD, GOOD, WARN};
   cred doctor
   cred doctor --profile production --read-only
 
-It writes, reads, replaces and deletes a credential of its own, with a new name in the scope `cred:doctor`. Exit code 9 if
-something is wrong.")]
+It writes, reads, replaces and deletes a credential of its own, with a new name in the scope `cred:doctor`. Where it is
+interrupted it still deletes it, within 10 seconds; what a killed one has left there, a later one removes once it is 10 minutes old.
+Exit code 9 if something is wrong.
+
+The clock is judged by this program's age and by the times of what is stored: no backend is asked for its own.")]
 pub(crate) struct Doctor {
     /// Writes nothing
     #[arg(long)]
     read_only: bool,
 }
+
+/// How long is waited, after a signal, until the probe is taken away.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,9 +97,7 @@ impl Doctor {
         let mut findings = Findings::default();
         let result = self.examine(app, &mut findings);
         match result {
-            Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
-                return Err(failure);
-            }
+            Err(failure) if failure.is_signal() => return Err(failure),
             Err(failure) => findings.bad("configuration", &failure),
             Ok(()) => {}
         }
@@ -124,18 +133,37 @@ impl Doctor {
         let provider = app.provider(&profile)?;
         limits(&*provider, findings);
         // After the keys, which may be asked for.
-        let _progress = app.output.waiting("trying");
-        app.wait(async {
-            if reach(&*provider, findings).await {
+        let progress = app.output.waiting("trying");
+        let probe = Probe::new()?;
+        let mut work = pin!(async {
+            if reach(&*provider, &probe, findings).await {
                 if self.read_only {
                     findings.good("write", "not tried");
                 } else {
-                    permissions(&*provider, keys.as_ref(), findings).await?;
+                    permissions(&*provider, keys.as_ref(), &probe, findings).await?;
                 }
-                contents(&provider, keys.as_ref(), findings).await;
+                if !probe.is_ended() {
+                    probe::leftovers(&*provider, self.read_only, findings).await?;
+                    contents(&provider, keys.as_ref(), findings).await;
+                }
             }
             Ok(())
-        })
+        });
+        let result = app.wait(work.as_mut());
+        drop(progress);
+        let ended = result.as_ref().is_err_and(Failure::is_signal);
+        if ended && probe.is_there() {
+            // The operation that runs goes to its end, so that no write comes after the deletion.
+            probe.end();
+            let deleted = app.wait(async { Ok(tokio::time::timeout(LAST_WAIT, work).await) });
+            if probe.is_there() || !matches!(deleted, Ok(Ok(Ok(())))) {
+                app.output.warn(format!(
+                    "`{}` may be left; a later `cred doctor` removes it once it is 10 minutes old",
+                    probe.path
+                ));
+            }
+        }
+        result
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use cred_core::CredentialPath;
 
 use crate::app::App;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::terminal;
 
 /// Deletes credentials
@@ -54,9 +54,7 @@ impl Remove {
                     app.output.say(format!("Deleted {path}."));
                     deleted.push(path.to_string());
                 }
-                Err(failure) if matches!(failure.exit, Exit::Interrupted | Exit::Terminated) => {
-                    return Err(failure);
-                }
+                Err(failure) if failure.is_signal() => return Err(failure),
                 Err(failure) => failures.push((path, failure)),
             }
         }

@@ -12,10 +12,9 @@ use cred_crypto::KeyRing;
 use tokio::time::{Instant, sleep};
 
 use super::Findings;
+use super::probe::Probe;
 use crate::compare;
-use crate::config::ring;
 use crate::failure::{Exit, Failure};
-use crate::input;
 
 /// How many stored credentials are looked at.
 const SAMPLE: usize = 100;
@@ -24,10 +23,9 @@ const SAMPLE: usize = 100;
 const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 /// Whether the backend answers and accepts who asks.
-pub(super) async fn reach(provider: &dyn StorageProvider, findings: &mut Findings) -> bool {
-    let Ok(path) = probe() else { return false };
-    let (id, ctx) = (path.id, CredentialContext::from(path.scope));
-    let error = match provider.exists(&id, &ctx).await {
+pub(super) async fn reach(provider: &dyn StorageProvider, probe: &Probe, findings: &mut Findings) -> bool {
+    let ctx = CredentialContext::from(probe.path.scope.clone());
+    let error = match provider.exists(&probe.path.id, &ctx).await {
         Ok(_) => {
             findings.good("backend", "it answers, and accepts who asks");
             findings.good("read", "allowed");
@@ -44,22 +42,23 @@ pub(super) async fn reach(provider: &dyn StorageProvider, findings: &mut Finding
     goes_on
 }
 
-/// Each operation, on a name that nobody else has.
+/// Each operation, on a name that nobody else has. Once the probe is ended, it is only taken away.
 pub(super) async fn permissions(
     provider: &dyn StorageProvider,
     keys: Option<&KeyRing>,
+    probe: &Probe,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let path = probe()?;
-    let (id, ctx) = (path.id.clone(), CredentialContext::from(path.scope.clone()));
-    let (data, metadata) = sealed(&path, keys).await?;
+    let (id, ctx) = (probe.path.id.clone(), CredentialContext::from(probe.path.scope.clone()));
+    let (data, metadata) = sealed(&probe.path, keys).await?;
+    probe.set_there(true);
     let stored = provider.store(&id, data.clone(), metadata.clone(), &ctx).await;
-    let may_be_there = stored.as_ref().err().is_none_or(StorageError::may_have_written);
-    if findings.tried("write", stored).is_some() {
+    probe.set_there(stored.as_ref().err().is_none_or(StorageError::may_have_written));
+    if findings.tried("write", stored).is_some() && !probe.is_ended() {
         let shown = Instant::now() + provider.describe().consistency.point();
         let back = loop {
             match provider.retrieve(&id, &ctx).await {
-                Err(error) if error.is_not_found() && Instant::now() < shown => {
+                Err(error) if error.is_not_found() && Instant::now() < shown && !probe.is_ended() => {
                     sleep(Duration::from_millis(250)).await
                 }
                 answer => break answer,
@@ -77,11 +76,15 @@ pub(super) async fn permissions(
             ),
             Err(error) => findings.bad("read back", &error.into()),
         }
-        replace(provider, &id, (data, metadata), &ctx, findings).await;
-        findings.tried("list", provider.list(None, &ctx).await);
+        if !probe.is_ended() {
+            replace(provider, &id, (data, metadata), &ctx, findings).await;
+        }
+        if !probe.is_ended() {
+            findings.tried("list", provider.list(None, &ctx).await);
+        }
     }
-    if may_be_there {
-        findings.tried("delete", provider.delete(&id, &ctx).await);
+    if probe.is_there() && findings.tried("delete", provider.delete(&id, &ctx).await).is_some() {
+        probe.set_there(false);
     }
     Ok(())
 }
@@ -190,10 +193,4 @@ async fn sealed(
     let metadata = CredentialMetadata::new(Timestamp::now());
     let data = keys.seal(path.as_ref(), &metadata, b"written by cred doctor").await?;
     Ok((data, metadata))
-}
-
-/// A name that nobody else has.
-fn probe() -> Result<CredentialPath, Failure> {
-    let mark = ring::to_hex(&*input::random::<8>()?);
-    Ok(CredentialPath::new(Some("cred:doctor".parse()?), format!("probe-{mark}").parse()?))
 }
