@@ -1,23 +1,17 @@
 //! `cred migrate`.
 
+mod copy;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use cred_core::{
-    CompareAndSet, CredentialContext, CredentialPath, KeyId, Revision, ScopeId, Sealer as _, StorageError,
-    StorageProvider, Stored,
-};
-use cred_provider_kit::{CredentialFile, limits};
-use futures_util::StreamExt as _;
-use tokio::time::{Instant, sleep};
+use cred_core::{CredentialPath, KeyId, ScopeId};
 
+use self::copy::{Copier, Outcome};
 use crate::app::App;
-use crate::compare::{self, Rings};
+use crate::compare::Rings;
 use crate::config::Profile;
-use crate::failure::{Exit, Failure};
-use crate::output::Progress;
+use crate::failure::Failure;
 
 /// Copies credentials from one profile to another, and reads every copy back
 #[derive(Args)]
@@ -47,17 +41,6 @@ pub(crate) struct Migrate {
     /// Reads and compares everything, and writes nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-/// What became of one credential.
-enum Outcome {
-    /// With the key that the copy is sealed under.
-    Copied(KeyId),
-    There(KeyId),
-    Differs(Vec<&'static str>),
-    /// Deleted since it was listed.
-    Gone,
-    Failed(Failure),
 }
 
 impl Migrate {
@@ -177,134 +160,5 @@ impl Report {
     /// Keys of copies that are not among these.
     fn strangers(&self, known: &BTreeSet<&KeyId>) -> Vec<String> {
         self.keys.iter().filter(|key| !known.contains(key)).map(ToString::to_string).collect()
-    }
-}
-
-/// Copies, one credential at a time or several at once: they have nothing to do with each other.
-struct Copier {
-    from: Arc<dyn StorageProvider>,
-    to: Arc<dyn StorageProvider>,
-    /// Open the one side and seal for the other; `None`: the sealed bytes go as they are.
-    rings: Option<Rings>,
-    replace: bool,
-    dry_run: bool,
-}
-
-impl Copier {
-    async fn all(
-        &self,
-        ctx: &CredentialContext,
-        progress: &Progress,
-    ) -> Result<Vec<(CredentialPath, Outcome)>, Failure> {
-        let mut paths = self.from.list_tree(None, ctx).await?;
-        paths.sort_unstable();
-        progress.of(paths.len());
-        // What is wrong with the other side as a whole is told once, not for each credential: then it cannot even say
-        // whether the first one is there. Where it can, that one alone is broken.
-        if let Some(first) = paths.first()
-            && let Err(error) = compare::stored(&*self.to, first).await
-            && self.to.exists(&first.id, &first.scope.clone().into()).await.is_err()
-        {
-            return Err(error.into());
-        }
-        let copy = |path: CredentialPath| async move {
-            let outcome = self.copy(&path).await.unwrap_or_else(Outcome::Failed);
-            progress.step();
-            (path, outcome)
-        };
-        Ok(futures_util::stream::iter(paths.into_iter().map(copy)).buffered(compare::AT_ONCE).collect().await)
-    }
-
-    async fn copy(&self, path: &CredentialPath) -> Result<Outcome, Failure> {
-        let Some(original) = compare::stored(&*self.from, path).await? else { return Ok(Outcome::Gone) };
-        let (there, revision) = self.there(path).await?;
-        if let Some(there) = &there {
-            let parts = compare::differences(path, &original, there, self.rings.as_ref()).await?;
-            if parts.is_empty() {
-                return Ok(Outcome::There(there.0.key_id.clone()));
-            }
-            // The same bytes that do not open there are sealed anew: nothing is lost by it.
-            if !self.replace && *there != original {
-                return Ok(Outcome::Differs(parts));
-            }
-        }
-        let copy = self.sealed(path, original).await?;
-        let key = copy.0.key_id.clone();
-        self.check(path, &copy)?;
-        if self.dry_run {
-            return Ok(Outcome::Copied(key));
-        }
-        // What is read back decides, whatever the write was answered: an answer may be lost on the way.
-        let written = self.write(path, copy.clone(), revision).await;
-        match (self.verified(path, &copy).await, written) {
-            (Ok(true), _) => Ok(Outcome::Copied(key)),
-            (_, Err(error)) => Err(error.into()),
-            (Err(error), Ok(())) => Err(error.into()),
-            (Ok(false), Ok(())) => Err(Failure::new(
-                Exit::InDoubt,
-                format!(
-                    "`{path}` was written, but what is read back is not what was written; does somebody else write there?"
-                ),
-            )),
-        }
-    }
-
-    /// What the other side has, and how to replace exactly that.
-    async fn there(&self, path: &CredentialPath) -> Result<(Option<Stored>, Option<Revision>), StorageError> {
-        let Some(conditional) = self.to.compare_and_set() else {
-            return Ok((compare::stored(&*self.to, path).await?, None));
-        };
-        match conditional.retrieve_with_revision(&path.id, &path.scope.clone().into()).await {
-            Ok((data, metadata, revision)) => Ok((Some((data, metadata)), Some(revision))),
-            Err(error) if error.is_not_found() => Ok((None, None)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What is to be written: the same bytes, or the same contents under the other side's key.
-    async fn sealed(&self, path: &CredentialPath, original: Stored) -> Result<Stored, Failure> {
-        let Some(rings) = &self.rings else { return Ok(original) };
-        let opened = compare::open(&rings.from, path, &original).await?;
-        let data = rings.to.seal(path.as_ref(), &opened.metadata, &opened.secret).await?;
-        Ok((data, opened.metadata))
-    }
-
-    /// Whether the other side can hold it, as far as its description tells, so that a dry run tells as well.
-    fn check(&self, path: &CredentialPath, copy: &Stored) -> Result<(), Failure> {
-        let payload = CredentialFile::new(copy.0.clone(), copy.1.clone()).encode()?;
-        let description = self.to.describe();
-        limits::check(&description.limits, &payload, &copy.1).map_err(|error| {
-            error.at(description.name.clone(), cred_core::Operation::Store, path.clone()).into()
-        })
-    }
-
-    async fn write(
-        &self,
-        path: &CredentialPath,
-        (data, metadata): Stored,
-        expected: Option<Revision>,
-    ) -> Result<(), StorageError> {
-        let ctx: CredentialContext = path.scope.clone().into();
-        match self.to.compare_and_set() {
-            Some(conditional) => {
-                let conditional: &dyn CompareAndSet = conditional;
-                conditional.store_if(&path.id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
-            }
-            None => self.to.store(&path.id, data, metadata, &ctx).await,
-        }
-    }
-
-    /// Whether what is read back is what was written, as soon as the other side promises to show it.
-    async fn verified(&self, path: &CredentialPath, copy: &Stored) -> Result<bool, StorageError> {
-        const PAUSE: Duration = Duration::from_millis(250);
-        let shown = Instant::now() + self.to.describe().consistency.point();
-        loop {
-            let found = compare::stored(&*self.to, path).await;
-            match found {
-                Ok(Some(found)) if found == *copy => return Ok(true),
-                found if Instant::now() >= shown => return found.map(|_| false),
-                _ => sleep(PAUSE).await,
-            }
-        }
     }
 }
