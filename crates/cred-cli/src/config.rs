@@ -1,5 +1,6 @@
 //! What the files say: profiles and key rings.
 
+pub(crate) mod edit;
 pub(crate) mod file;
 pub(crate) mod ring;
 mod secret;

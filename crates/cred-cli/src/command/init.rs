@@ -1,7 +1,7 @@
 //! `cred init`.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, DirBuilder};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +11,7 @@ use cred_provider_kit::{Env as _, ProcessEnv};
 
 use crate::app::App;
 use crate::backend;
-use crate::config::file;
+use crate::config::{edit, file};
 use crate::failure::{Exit, Failure};
 use crate::moment;
 
@@ -87,7 +87,7 @@ impl Init {
             name = self.name,
         );
         private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
-        create(&config, &text).map_err(|error| Failure::file("write", &config, error))?;
+        edit::create(&config, &text).map_err(|error| Failure::file("write", &config, error))?;
         made.keep();
         if app.output.json {
             return app.output.document(&serde_json::json!({
@@ -230,75 +230,9 @@ fn builder(above: bool) -> DirBuilder {
     builder
 }
 
-fn create(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // It is ours and half a file.
-        let _ = fs::remove_file(path);
-    }
-    written
-}
-
-/// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with the file's
-/// permissions.
-pub(crate) fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
-    // Through links: the file that is meant is the one at their end.
-    let path = fs::canonicalize(path)?;
-    let _alone = alone(&path)?;
-    let permissions = fs::metadata(&path)?.permissions();
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Of its own, so that what a killed one has left stands in nobody's way.
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
-    let still = || match fs::read_to_string(&path)? == before {
-        true => Ok(()),
-        false => {
-            Err(io::Error::other("somebody else has changed it meanwhile; look at it, and do this again"))
-        }
-    };
-    let written = create(&fresh, text)
-        .and_then(|()| fs::set_permissions(&fresh, permissions))
-        .and_then(|()| still())
-        .and_then(|()| fs::rename(&fresh, &path));
-    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
-        // It is ours and it is no configuration.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
-}
-
-/// Waits until nobody else edits a file, and then keeps others out until it is dropped: between the look at the file
-/// and the rename, another edit would be lost. The folder is locked, since a rename puts another file in the place of
-/// this one; programs that know nothing of it are not kept out.
-#[cfg(unix)]
-fn alone(path: &Path) -> io::Result<fs::File> {
-    let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
-    folder.lock()?;
-    Ok(folder)
-}
-
-/// Folders cannot be opened everywhere.
-#[cfg(not(unix))]
-fn alone(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_is_replaced_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cred.toml");
-        fs::write(&path, "old").unwrap();
-        replace(&path, "old", "new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert!(replace(&path, "old", "newer").is_err(), "somebody else has changed it");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
-    }
 
     #[test]
     fn a_free_name_is_found() {
