@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use cred_core::{CredentialContext, KeyId};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use cred_core::{CredentialContext, CredentialPath, KeyId};
+use futures_util::StreamExt as _;
 
 use self::add::Add;
 use crate::app::App;
@@ -58,9 +58,9 @@ impl List {
     fn run(self, app: &App) -> Result<(), Failure> {
         let profile = app.profile()?;
         let ring = profile.keys()?;
-        let mut counts = match self.count {
-            true => Some(under_each(app, &profile)?),
-            false => None,
+        let (mut counts, failures) = match self.count {
+            true => under_each(app, &profile).map(|(counts, failures)| (Some(counts), failures))?,
+            false => (None, Vec::new()),
         };
         let mut rows = Vec::new();
         for key in &ring.keys {
@@ -84,11 +84,16 @@ impl List {
                 let count = row.get(3).and_then(|count| count.parse::<usize>().ok());
                 serde_json::json!({"id": row.first(), "role": row.get(1), "source": row.get(2), "credentials": count})
             };
-            return app.output.document(&rows.iter().map(record).collect::<Vec<_>>());
+            app.output.document(&rows.iter().map(record).collect::<Vec<_>>())?;
+        } else {
+            let header = ["key", "role", "from", "credentials"];
+            let header = header.get(..if self.count { 4 } else { 3 }).unwrap_or(&header);
+            app.output.result(&output::table(header, &rows))?;
         }
-        let header = ["key", "role", "from", "credentials"];
-        app.output
-            .result(&output::table(header.get(..if self.count { 4 } else { 3 }).unwrap_or(&header), &rows))
+        match failures.len() {
+            0 => Ok(()),
+            count => Err(unread(count, &profile, failures)),
+        }
     }
 }
 
@@ -105,7 +110,12 @@ impl Retire {
             return Err(Failure::usage(format!("the ring `{}` has no key `{}`", ring.name, self.id)));
         };
         for user in config.profiles_of_ring(&profile)? {
-            let count = under_each(app, &user)?.remove(&self.id).unwrap_or_default();
+            let (mut counts, failures) = under_each(app, &user)?;
+            if !failures.is_empty() {
+                return Err(unread(failures.len(), &user, failures)
+                    .hint("mend or delete what is named: it may be sealed under this key"));
+            }
+            let count = counts.remove(&self.id).unwrap_or_default();
             if count > 0 {
                 return Err(Failure::new(
                     Exit::Keys,
@@ -135,8 +145,18 @@ impl Retire {
     }
 }
 
-/// How many credentials of a profile are sealed under each key.
-fn under_each(app: &App, profile: &Profile<'_>) -> Result<BTreeMap<KeyId, usize>, Failure> {
+fn unread(count: usize, profile: &Profile<'_>, failures: Vec<(CredentialPath, Failure)>) -> Failure {
+    let name = &profile.name;
+    Failure::partial(
+        format!("{count} credentials of {name} cannot be read, so nobody knows under which key they are"),
+        failures,
+    )
+}
+
+/// How many credentials are sealed under each key, and those of which that cannot be told.
+type UnderEach = (BTreeMap<KeyId, usize>, Vec<(CredentialPath, Failure)>);
+
+fn under_each(app: &App, profile: &Profile<'_>) -> Result<UnderEach, Failure> {
     let provider = app.provider(profile)?;
     let progress = app.output.progress("counting", 0);
     app.wait(async {
@@ -147,15 +167,18 @@ fn under_each(app: &App, profile: &Profile<'_>) -> Result<BTreeMap<KeyId, usize>
             async move {
                 let found = compare::stored(&*provider, &path).await;
                 progress.step();
-                found
+                (path, found)
             }
         };
         let looked = futures_util::stream::iter(paths.into_iter().map(look)).buffered(compare::AT_ONCE);
-        let found: Vec<_> = looked.try_collect().await?;
-        let mut counts = BTreeMap::new();
-        for (data, _) in found.into_iter().flatten() {
-            *counts.entry(data.key_id).or_insert(0) += 1;
+        let (mut counts, mut failures) = (BTreeMap::new(), Vec::new());
+        for (path, found) in looked.collect::<Vec<_>>().await {
+            match found {
+                Ok(Some((data, _))) => *counts.entry(data.key_id).or_insert(0) += 1,
+                Ok(None) => {}
+                Err(error) => failures.push((path, error.into())),
+            }
         }
-        Ok(counts)
+        Ok((counts, failures))
     })
 }

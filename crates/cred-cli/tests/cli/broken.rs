@@ -74,6 +74,22 @@ fn an_export_of_a_subset_says_so() {
 }
 
 #[test]
+fn the_others_are_counted_by_key_and_none_is_retired() {
+    let world = world();
+    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    world.run(&["key", "add", "next"]).good();
+    world.run(&["rekey"]).good();
+    break_it(&world, DEV);
+    let answer = world.run(&["key", "list", "--count", "--json"]).ends(10);
+    assert_eq!(answer.json()[1]["credentials"], 2);
+    assert_eq!(answer.error()["failures"][0]["path"], "org:acme/broken");
+    let answer = world.run(&["key", "retire", &first]).ends(10).says("org:acme/broken");
+    assert!(answer.err.contains("1 credentials of dev cannot be read"), "{}", answer.err);
+    world.run(&["rm", "--yes", "org:acme/broken"]).good();
+    world.run(&["key", "retire", &first]).good();
+}
+
+#[test]
 fn a_migration_goes_on_where_the_first_one_there_is_broken() {
     let world = world();
     world.run(&["migrate", "--from", "dev", "--to", "other"]).good();
