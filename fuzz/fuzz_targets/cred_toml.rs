@@ -7,6 +7,7 @@
 #[path = "../../crates/cred-cli/src"]
 mod program {
     pub(crate) mod backend;
+    pub(crate) mod blocking;
     pub(crate) mod config;
     pub(crate) mod failure;
     pub(crate) mod input;
@@ -25,7 +26,7 @@ use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::program::{backend, config, failure, input, moment, record, terminal};
+use crate::program::{backend, blocking, config, failure, input, moment, record, terminal};
 
 /// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are values like any other, since
 /// who mistook the one for the other wrote a secret there.

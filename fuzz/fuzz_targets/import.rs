@@ -6,6 +6,7 @@
 
 #[path = "../../crates/cred-cli/src"]
 mod program {
+    pub(crate) mod blocking;
     pub(crate) mod dotenv;
     pub(crate) mod failure;
     pub(crate) mod input;
@@ -19,7 +20,7 @@ use cred_fuzz::{planted, silent_text};
 use libfuzzer_sys::fuzz_target;
 
 use crate::failure::Failure;
-use crate::program::{dotenv, failure, input, moment, record, terminal};
+use crate::program::{blocking, dotenv, failure, input, moment, record, terminal};
 use crate::record::Shown;
 
 fuzz_target!(|input: &[u8]| {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cred_core::{Credential, CredentialKind, FieldName, SecretSlice, Zeroizing, field};
 
+use crate::blocking::{self, Stdin};
 use crate::failure::{Exit, Failure};
 use crate::{record, terminal};
 
@@ -66,9 +67,7 @@ impl ValueArgs {
                 let typed = terminal::hidden(&format!("Value of {what}: "))?;
                 Zeroizing::new(typed.as_bytes().to_vec())
             }
-            (None, None) => {
-                all(io::stdin().lock()).map_err(|error| Failure::file("read", Path::new("stdin"), error))?
-            }
+            (None, None) => stdin()?,
         };
         if !self.raw && bytes.last() == Some(&b'\n') {
             bytes.pop();
@@ -151,6 +150,14 @@ pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
 /// A copy in a box of exactly its size.
 pub(crate) fn secret(bytes: &[u8]) -> SecretSlice<u8> {
     SecretSlice::new(Box::from(bytes))
+}
+
+/// All of stdin.
+pub(crate) fn stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    Stdin::new().and_then(all).map_err(|error| match blocking::ended(&error) {
+        Some(exit) => Failure::new(exit, "interrupted; nothing was changed"),
+        None => Failure::file("read", Path::new("stdin"), error),
+    })
 }
 
 /// All that a reader gives. What it outgrows is wiped.

@@ -2,6 +2,7 @@
 
 mod app;
 mod backend;
+mod blocking;
 mod cli;
 mod command;
 mod compare;

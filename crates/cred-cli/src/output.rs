@@ -16,8 +16,8 @@ use serde::Serialize;
 
 #[cfg(unix)]
 use self::results::Results;
+use crate::blocking;
 use crate::failure::{Exit, Failure};
-use crate::signals::Ended;
 
 /// Where signals come otherwise than with a byte that can be waited for, stdout is as it is.
 #[cfg(not(unix))]
@@ -198,8 +198,8 @@ impl Drop for Progress {
 
 /// Whoever reads has gone, as `head` does: nobody is left to tell.
 fn lost(error: io::Error) -> Failure {
-    if let Some(Ended(exit)) = error.get_ref().and_then(|cause| cause.downcast_ref()) {
-        return Failure::new(*exit, "interrupted, and not all of the output was read");
+    if let Some(exit) = blocking::ended(&error) {
+        return Failure::new(exit, "interrupted, and not all of the output was read");
     }
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::said(Exit::Failed),

@@ -1,13 +1,14 @@
-//! The signals that end the program: for what is awaited, and for output that blocks.
+//! The signals that end what is awaited.
 
-use std::fmt;
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
 
+#[cfg(unix)]
+use crate::blocking;
 use crate::failure::{Exit, Failure};
 
-/// For what is awaited. From the first one on, a signal ends nothing by itself.
+/// From the first one on, a signal ends nothing by itself.
 #[cfg(unix)]
 pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -52,75 +53,5 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         Exit::Interrupted
-    }
-}
-
-/// A signal came before there was room for more output.
-#[derive(Debug)]
-pub(crate) struct Ended(pub(crate) Exit);
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a signal ended it")
-    }
-}
-
-impl std::error::Error for Ended {}
-
-#[cfg(unix)]
-pub(crate) use self::blocking::room;
-
-#[cfg(unix)]
-mod blocking {
-    use std::io;
-    use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
-    use std::sync::OnceLock;
-
-    use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::process::Signal;
-    use signal_hook::low_level::pipe;
-
-    use super::Ended;
-    use crate::failure::Exit;
-
-    /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so is this.
-    static COME: OnceLock<[(UnixStream, Exit); 2]> = OnceLock::new();
-
-    pub(super) fn listen() -> io::Result<()> {
-        let register = |signal: Signal, exit| {
-            let (come, handler) = UnixStream::pair()?;
-            pipe::register(signal.as_raw(), handler)?;
-            Ok::<_, io::Error>((come, exit))
-        };
-        if COME.get().is_none() {
-            let come = [register(Signal::INT, Exit::Interrupted)?, register(Signal::TERM, Exit::Terminated)?];
-            let _ = COME.set(come);
-        }
-        Ok(())
-    }
-
-    /// Waits until something can be written there; the error is an [`Ended`] where a signal came first. Before anybody has
-    /// listened, a signal ends the process by itself.
-    pub(crate) fn room(out: &impl AsFd) -> io::Result<()> {
-        let Some([interrupt, terminate]) = COME.get() else { return Ok(()) };
-        let mut waited = [
-            PollFd::new(&interrupt.0, PollFlags::IN),
-            PollFd::new(&terminate.0, PollFlags::IN),
-            PollFd::new(out, PollFlags::OUT),
-        ];
-        loop {
-            match poll(&mut waited, None) {
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        for (signal, polled) in [interrupt, terminate].into_iter().zip(&waited) {
-            if !polled.revents().is_empty() {
-                return Err(io::Error::other(Ended(signal.1)));
-            }
-        }
-        Ok(())
     }
 }

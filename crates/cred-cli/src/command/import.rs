@@ -1,8 +1,7 @@
 //! `cred import`.
 
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
@@ -129,8 +128,7 @@ impl Import {
 
     fn read(&self) -> Result<Given, Failure> {
         let bytes = match self.file.as_os_str() == "-" {
-            true => input::all(io::stdin().lock())
-                .map_err(|error| Failure::file("read", Path::new("stdin"), error))?,
+            true => input::stdin()?,
             false => {
                 let failed = |error| Failure::file("read", &self.file, error);
                 input::all(File::open(&self.file).map_err(failed)?).map_err(failed)?

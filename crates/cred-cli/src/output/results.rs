@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 
 use cred_core::Zeroizing;
+use rustix::event::PollFlags;
 
-use crate::signals;
+use crate::blocking;
 
 /// What any pipe that has room takes at once, by POSIX.
 const PIECE: usize = 512;
@@ -36,7 +37,7 @@ impl Write for Results {
 
     fn flush(&mut self) -> io::Result<()> {
         while !self.piece.is_empty() {
-            signals::room(&self.out)?;
+            blocking::ready(&self.out, PollFlags::OUT)?;
             match self.out.write(&self.piece) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => drop(self.piece.drain(..written)),

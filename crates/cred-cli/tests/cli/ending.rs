@@ -1,8 +1,8 @@
 //! Signals, at a moment that a test can hold.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::process::Child;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -45,6 +45,23 @@ fn output_that_nobody_reads_does_not_hold_a_signal_up() {
         }
     }
     assert_eq!(world.value("long").len(), 300_000, "who reads gets all of it");
+}
+
+#[test]
+fn input_that_nobody_gives_does_not_hold_a_signal_up() {
+    let world = World::new();
+    world.store("a", "old");
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut child = world.command(&["rotate", "a"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut given = child.stdin.take().unwrap();
+        given.write_all(b"half a").unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(child.try_wait().unwrap().is_none());
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(ends(&mut child), Some(code));
+        drop(given);
+        assert_eq!(world.value("a"), "old");
+    }
 }
 
 /// While another process has the store's lock, the probe waits to be written.

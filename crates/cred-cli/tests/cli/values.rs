@@ -201,7 +201,8 @@ fn a_rotation_that_is_ended_while_it_waits_for_its_value_rotates_nothing() {
         let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         std::thread::sleep(Duration::from_millis(100));
-        child.stdin.take().unwrap().write_all(b"new").unwrap();
+        // It may have ended by then.
+        let _ = child.stdin.take().unwrap().write_all(b"new");
         assert_eq!(child.wait().unwrap().code(), Some(code));
         assert_eq!(world.value("a"), "old");
     }
