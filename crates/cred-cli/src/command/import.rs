@@ -51,7 +51,7 @@ pub(crate) struct Import {
 struct Given {
     credentials: Vec<(CredentialPath, Credential)>,
     /// Variables without a value, by the paths that they would have.
-    empty: Vec<String>,
+    empty: Vec<CredentialPath>,
 }
 
 /// What became of one credential.
@@ -64,6 +64,7 @@ enum Done {
 impl Import {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let Given { credentials: given, empty } = self.read()?;
+        let empty: Vec<_> = empty.iter().map(ToString::to_string).collect();
         let (profile, manager) = app.manager()?;
         let count = given.len();
         let progress = app.output.progress("importing", count);
@@ -145,7 +146,7 @@ impl Import {
             Format::Json => Given { credentials: record::read(&bytes)?, empty: Vec::new() },
             Format::Env => self.variables(dotenv::read(&bytes)?)?,
         };
-        let mut paths: Vec<_> = given.credentials.iter().map(|(path, _)| path).collect();
+        let mut paths: Vec<_> = given.credentials.iter().map(|(path, _)| path).chain(&given.empty).collect();
         paths.sort_unstable();
         if let Some([twice, _]) = paths.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(
@@ -163,7 +164,7 @@ impl Import {
             })?;
             let path = CredentialPath::new(self.scope.clone(), id);
             match value.is_empty() {
-                true => given.empty.push(path.to_string()),
+                true => given.empty.push(path),
                 false => given.credentials.push((path, Credential::text(value.as_str()))),
             }
         }

@@ -85,6 +85,8 @@ fn a_file_that_would_be_read_differently_is_refused() {
     world.run(&["import", ".env"]).ends(2).says("line 2");
     world.write("project/.env", "A=1\nA=2\n");
     world.run(&["import", ".env"]).ends(2).says("in the file twice");
+    world.write("project/.env", "A=1\nA=\n");
+    world.run(&["import", ".env"]).ends(2).says("in the file twice");
     assert_eq!(world.run(&["list", "--flat"]).good().out, "");
 }
 
