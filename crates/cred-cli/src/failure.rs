@@ -101,6 +101,11 @@ impl Failure {
         self
     }
 
+    /// Whether the others would fail as well, each after its own wait: nothing is wrong with this one.
+    pub(crate) const fn is_outage(&self) -> bool {
+        matches!(self.exit, Exit::Unavailable)
+    }
+
     /// Whether a signal ended it.
     pub(crate) const fn is_signal(&self) -> bool {
         matches!(self.exit, Exit::Interrupted | Exit::Terminated)

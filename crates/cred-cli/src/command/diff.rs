@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use cred_core::{CredentialContext, CredentialPath, ScopeId, StorageProvider};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use crate::app::App;
@@ -114,11 +114,14 @@ async fn compared(
     let look = |path: CredentialPath| async move {
         let parts = differences(a, b, &path, rings).await;
         progress.step();
-        (path, parts)
+        match parts {
+            Err(failure) if failure.is_outage() => Err(failure),
+            parts => Ok((path, parts)),
+        }
     };
     let looked = futures_util::stream::iter(both.into_iter().map(look)).buffered(compare::AT_ONCE);
     let mut failures = Vec::new();
-    for (path, parts) in looked.collect::<Vec<_>>().await {
+    for (path, parts) in looked.try_collect::<Vec<_>>().await? {
         match parts {
             Ok(parts) if parts.is_empty() => findings.same += 1,
             Ok(parts) => findings.differ.push((path.to_string(), parts)),

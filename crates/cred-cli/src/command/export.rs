@@ -63,7 +63,10 @@ impl Export {
                     Ok(Some(credential)) => opened.push((path, credential)),
                     // One that is gone since it was listed is gone.
                     Ok(None) => {}
-                    Err(error) => failures.push((path, error.into())),
+                    Err(error) => match Failure::from(error) {
+                        failure if failure.is_outage() => return Err(failure),
+                        failure => failures.push((path, failure)),
+                    },
                 }
                 progress.step();
             }

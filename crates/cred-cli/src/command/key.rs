@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use cred_core::{CredentialContext, CredentialPath, KeyId};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use self::add::Add;
 use crate::app::App;
@@ -167,16 +167,19 @@ fn under_each(app: &App, profile: &Profile<'_>) -> Result<UnderEach, Failure> {
             async move {
                 let found = compare::stored(&*provider, &path).await;
                 progress.step();
-                (path, found)
+                match found.map_err(Failure::from) {
+                    Err(failure) if failure.is_outage() => Err(failure),
+                    found => Ok((path, found)),
+                }
             }
         };
         let looked = futures_util::stream::iter(paths.into_iter().map(look)).buffered(compare::AT_ONCE);
         let (mut counts, mut failures) = (BTreeMap::new(), Vec::new());
-        for (path, found) in looked.collect::<Vec<_>>().await {
+        for (path, found) in looked.try_collect::<Vec<_>>().await? {
             match found {
                 Ok(Some((data, _))) => *counts.entry(data.key_id).or_insert(0) += 1,
                 Ok(None) => {}
-                Err(error) => failures.push((path, error.into())),
+                Err(failure) => failures.push((path, failure)),
             }
         }
         Ok((counts, failures))
