@@ -28,7 +28,7 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::told(&error),
+        Err(error) => return usage::told(error),
     };
     let app = App::new(global);
     let result = app.begin().and_then(|()| command.run(&app));

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 /// Says what is wrong, as JSON where that was asked for; help and version are printed instead where they are.
-pub(crate) fn told(error: &clap::Error) -> ExitCode {
+pub(crate) fn told(mut error: clap::Error) -> ExitCode {
     // Whoever closed the output does not want to know.
     if !error.use_stderr() {
         let _ = error.print();
@@ -17,18 +17,45 @@ pub(crate) fn told(error: &clap::Error) -> ExitCode {
     }
     let arguments: Vec<OsString> =
         std::env::args_os().skip(1).take_while(|argument| argument != "--").collect();
-    let dashes = dashes(error, &arguments);
+    let special = dashes(&error, &arguments).or_else(|| hidden(&mut error));
     if arguments.iter().any(|argument| argument == "--json") {
-        let hint = dashes.unwrap_or("`cred --help` and `cred COMMAND --help` say what there is");
-        let failure = Failure::usage(sentence(error)).hint(hint);
+        let hint = special.unwrap_or("`cred --help` and `cred COMMAND --help` say what there is");
+        let failure = Failure::usage(sentence(&error)).hint(hint);
         Output { json: true, quiet: true }.failure(&failure);
     } else {
         let _ = error.print();
-        if let Some(hint) = dashes {
+        if let Some(hint) = special {
             Output { json: false, quiet: true }.left(format!("hint: {hint}"));
         }
     }
     Exit::Usage.into()
+}
+
+/// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks like a mistyped option or
+/// command. Says where a value belongs, if there was one too many.
+fn hidden(error: &mut clap::Error) -> Option<&'static str> {
+    const NOT_SHOWN: &str = "(not shown)";
+    let is_typo =
+        |text: &str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
+        // Elsewhere, the argument is one of ours.
+        let given = kind != ContextKind::InvalidArg || error.kind() == ErrorKind::UnknownArgument;
+        let typo = match (kind, error.get(kind)) {
+            (ContextKind::InvalidValue, Some(_)) => false,
+            (ContextKind::InvalidArg, Some(ContextValue::String(text))) => {
+                text.starts_with('-') && is_typo(text)
+            }
+            (_, Some(ContextValue::String(text))) => is_typo(text),
+            _ => continue,
+        };
+        if given && !typo {
+            error.insert(kind, ContextValue::String(NOT_SHOWN.to_owned()));
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    let shown = |text: &ContextValue| matches!(text, ContextValue::String(text) if text != NOT_SHOWN);
+    (error.kind() == ErrorKind::UnknownArgument && !error.get(ContextKind::InvalidArg).is_some_and(shown))
+        .then_some("a value is never an argument, where others see it: it is asked for, or comes from stdin or a file")
 }
 
 /// The first paragraph of what clap says, in one line.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{World, files};
+use crate::world::{Answer, World, files};
 
 #[test]
 fn every_change_is_a_document() {
@@ -76,6 +76,33 @@ fn wrong_usage_is_a_document() {
     assert!(answer.err.contains("Usage:"), "{}", answer.err);
     world.run(&["--json", "--version"]).good();
     assert!(world.run(&["--json", "set", "--help"]).good().out.contains("Examples"));
+}
+
+/// Who gives a value where none is taken shows it to `ps` already; a log need not have it as well.
+#[test]
+fn what_was_given_in_a_wrong_place_is_not_repeated() {
+    let world = World::new();
+    for args in [
+        &["set", "org:acme/a", "hunter2"][..],
+        &["set", "org:acme/a", "-----BEGIN PRIVATE KEY----- hunter2"],
+        &["set", "hunter2/acme/a"],
+        &["get", "a", "--field", "value", "hunter2"],
+        &["list", "--created-after", "hunter2"],
+        &["import", ".env", "--format", "hunter2"],
+        &["hunter2"],
+    ] {
+        for json in [false, true] {
+            let mut command = world.command(args);
+            if json {
+                command.arg("--json");
+            }
+            let answer = Answer::of(command.spawn().unwrap()).ends(2).says("not shown");
+            assert!(!answer.err.contains("hunter2"), "{args:?} {}", answer.err);
+        }
+    }
+    world.run(&["set", "org:acme/a", "x"]).ends(2).says("a value is never an argument");
+    world.run(&["set", "org:acme/a", "--feild", "x"]).ends(2).says("'--feild'");
+    world.run(&["sett", "org:acme/a"]).ends(2).says("'sett'");
 }
 
 #[test]
