@@ -2,7 +2,7 @@
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]
-#![allow(dead_code, reason = "of the program's modules only those that read are used")]
+#![allow(dead_code, unused_imports, reason = "of the program's modules only those that read are used")]
 
 #[path = "../../crates/cred-cli/src"]
 mod program {
