@@ -13,6 +13,7 @@ mod names;
 mod outage;
 mod scope;
 mod soft;
+mod stall;
 mod store;
 mod tree;
 
@@ -42,6 +43,8 @@ macro_rules! __each_clause {
             [outage reopen] outage::describe_1_a_constructor_touches_no_network;
             [] describe::describe_2_the_description_never_changes;
             [] describe::describe_3_every_operation_ends_in_its_time;
+            [stall] stall::describe_3_in_a_stall_every_operation_ends_in_its_time;
+            [stall] stall::describe_4_in_a_stall_the_runtime_goes_on;
             [] describe::ability_1_whether_an_ability_is_there_never_changes;
             [] describe::shutdown_1_it_can_be_called_twice;
             [] describe::shutdown_2_dropping_the_provider_leaks_no_task;
@@ -131,12 +134,14 @@ macro_rules! __each_clause {
             [outage] outage::list_3_an_outage_is_not_told_as_an_empty_list;
             [outage] outage::error_1_an_outage_names_provider_operation_and_path;
             [outage] outage::error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote;
+            [stall] stall::error_2_what_was_refused_in_a_stall_is_never_written;
             [] cancel::cancel_1_a_dropped_store_leaves_the_old_or_the_new_value;
             [] cancel::cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_value;
             [] cancel::cancel_1_a_dropped_delete_leaves_the_value_or_nothing;
             [] cancel::cancel_1_a_dropped_read_leaves_everything_as_it_was;
             [compare_and_set] cancel::cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_new_value;
             [soft_delete] cancel::cancel_1_a_dropped_recovery_leaves_it_recovered_or_recoverable;
+            [stall] stall::cancel_2_what_was_given_up_in_a_stall_is_not_written_later;
             [compare_and_set] compare::cas_1_it_reads_what_retrieve_reads;
             [compare_and_set] compare::cas_2_every_store_makes_another_revision;
             [compare_and_set] compare::cas_3_with_the_stored_revision_it_writes;

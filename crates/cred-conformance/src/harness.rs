@@ -50,6 +50,20 @@ pub trait Harness: Send + Sync {
         false
     }
 
+    /// `offers: [stall]`. Holds the backend, so that a call of the open provider neither takes effect nor answers nor fails,
+    /// or lets it go with all its data; letting go what is not held changes nothing. False: it cannot be done.
+    ///
+    /// What need not wait, such as a read beside the lock of a writer, may be answered. The backend itself must not do later
+    /// what a call had sent before it was given up: let another handle hold the lock, or let a door in front of a server pass
+    /// nothing on and then close what it held; a stopped process does, when it goes on, whatever its socket took.
+    ///
+    /// It is let go from a thread and a runtime of the kit's own, since the provider's may be blocked. Clauses wait for the
+    /// provider's `operation_timeout` and `in_doubt`, so give it a few seconds of each.
+    async fn stall(&self, held: bool) -> bool {
+        let _ = held;
+        false
+    }
+
     /// `offers: [backend_secrets]`. What the provider itself logs in with; none of it may be printed. Give values that
     /// nothing else contains.
     fn backend_secrets(&self) -> Vec<String> {
@@ -128,6 +142,8 @@ pub struct Offers {
     pub raw_edit: bool,
     /// [`Harness::outage`].
     pub outage: bool,
+    /// [`Harness::stall`].
+    pub stall: bool,
     /// [`Harness::backend_secrets`].
     pub backend_secrets: bool,
 }
@@ -143,6 +159,7 @@ impl Offers {
         reopen: false,
         raw_edit: false,
         outage: false,
+        stall: false,
         backend_secrets: false,
     };
 
@@ -157,6 +174,7 @@ impl Offers {
             ("reopen", self.reopen),
             ("raw_edit", self.raw_edit),
             ("outage", self.outage),
+            ("stall", self.stall),
             ("backend_secrets", self.backend_secrets),
         ]
         .into_iter()

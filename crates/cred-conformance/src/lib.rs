@@ -44,6 +44,7 @@
 //! | `reopen` | [`Harness::reopen`] | durability, several clients |
 //! | `raw_edit` | [`Harness::edit_raw`] | error-3, list-5, delete-4: bytes that are broken |
 //! | `outage` | [`Harness::outage`] | error-1, error-2, describe-1: a backend that is down |
+//! | `stall` | [`Harness::stall`] | describe-3, describe-4, error-2, cancel-2: a backend that does not answer |
 //! | `backend_secrets` | [`Harness::backend_secrets`] | error-4 |
 //!
 //! # Time
@@ -52,10 +53,12 @@
 //! is repeated until that time has passed since the write; the answer to a question asked later counts. So a suite is slow where
 //! a bound is long and answers are wrong, not where it is merely long; clauses on compare-and-set and on broken bytes wait for the
 //! whole `point`. Every operation must end within `operation_timeout` and five seconds, which a busy machine is given.
+//! The clauses of a stall last for `operation_timeout`, and the one of cancel-2 for `in_doubt` besides.
 //!
 //! # Without the macro
 //! [`Clause::all`] and [`Clause::check`] run the clauses from a program of yours, on any tokio runtime with time enabled, a
-//! paused one included.
+//! paused one included. A provider that blocks is told so at once where the runtime has one thread, as the macro's has in a
+//! stall, and elsewhere when its time is over.
 //!
 //! # Doubles
 //! [`doubles`] has a provider that is right and wrappers that fail, lag and record, for tests of what stands above a provider.
@@ -65,6 +68,7 @@ pub mod doubles;
 mod harness;
 mod leak;
 mod patience;
+mod pulse;
 mod rule;
 mod suite;
 mod trial;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::clauses::CLAUSES;
@@ -36,7 +37,7 @@ use crate::{Harness, Offers, rule};
 ///
 /// Tests are named after the clauses in the documentation of [`StorageProvider`](cred_core::StorageProvider):
 /// `store_1_what_was_stored_is_given_back_exactly` proves clause store-1. The caller's crate needs no dependency but
-/// this one: each test brings its own multi-threaded runtime.
+/// this one: each test brings its own runtime, multi-threaded except where a provider that blocks is looked for.
 #[macro_export]
 macro_rules! suite {
     (#[$($attribute:tt)*] $($rest:tt)*) => {
@@ -157,16 +158,25 @@ impl Clause {
     }
 }
 
-/// What each test of a suite does.
+/// What each test of a suite does. Whether a provider blocks its thread shows where that is the only one; the tasks of the
+/// harness, such as a server, go on in a runtime of their own.
 #[doc(hidden)]
 #[expect(clippy::panic, reason = "it reports to the test runner")]
 pub fn run<H: Harness + 'static>(name: &str, offers: Offers, harness: impl Future<Output = H>) {
     let Some(clause) = Clause::all().iter().find(|clause| clause.name == name) else {
         panic!("there is no clause `{name}`");
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async { clause.check(Arc::new(harness.await), offers).await }),
+    let built = || {
+        let several = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let single = Builder::new_current_thread().enable_all().build()?;
+        Ok::<_, std::io::Error>((several, single))
+    };
+    match built() {
+        Ok((several, single)) => {
+            let harness = Arc::new(several.block_on(harness));
+            let runtime = if clause.needs.stall { &single } else { &several };
+            runtime.block_on(clause.check(harness, offers));
+        }
         Err(error) => panic!("no tokio runtime could be built: {error}"),
     }
 }

@@ -19,7 +19,7 @@ use crate::wording::{mismatch, moved, short, spell};
 use crate::{Effort, Harness, Offers, Subject};
 
 /// What an operation may take over its `operation_timeout` before it counts as late: a busy machine is no defect.
-const MARGIN: Duration = Duration::from_secs(5);
+pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// Writes of one clause in flight.
 const IN_FLIGHT: usize = 16;

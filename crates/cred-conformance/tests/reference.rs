@@ -28,6 +28,11 @@ impl Harness for Full {
         true
     }
 
+    async fn stall(&self, held: bool) -> bool {
+        self.0.set_stall(held);
+        true
+    }
+
     fn backend_secrets(&self) -> Vec<String> {
         vec!["the reference has none".to_owned()]
     }
@@ -40,7 +45,7 @@ mod with_everything {
         Full(Reference::new().with_limits(Limits::none().with_max_payload_len(20_000).with_max_tags(10, 100, 200))),
         offers: [
             compare_and_set, soft_delete, metrics, payload_limit, tag_limits, reopen, raw_edit, outage,
-            backend_secrets,
+            stall, backend_secrets,
         ],
     );
 }

@@ -30,13 +30,17 @@ pub type Stored = (EncryptedData, CredentialMetadata);
 /// - **error-4.** No `Debug` and no error of the provider prints what it was given to keep, or its own backend credentials.
 /// - **cancel-1.** A future may be dropped at any point: afterwards the old or the new value is there, whole, never
 ///   neither and never a mix.
+/// - **cancel-2.** A write that was given up, by an error that leaves it in doubt or by dropping its future, takes effect within
+///   [`in_doubt`](Description::in_doubt) or never.
 /// - **describe-1.** Constructors validate and touch no network; a `connect()` of the provider or the first use does.
 #[async_trait]
 pub trait StorageProvider: Send + Sync {
     /// What this provider promises.
     ///
     /// - **describe-2.** The answer is the same in all the provider's life.
-    /// - **describe-3.** Every operation ends within [`operation_timeout`](Description::operation_timeout).
+    /// - **describe-3.** Every operation ends within [`operation_timeout`](Description::operation_timeout): where the backend
+    ///   does not answer, in an error that is [transient](crate::StorageErrorKind::is_transient), or in doubt.
+    /// - **describe-4.** No operation blocks the thread that polls it: whatever else runs there goes on.
     fn describe(&self) -> &Description;
 
     /// Stores a credential, in the place of the one that may be there.

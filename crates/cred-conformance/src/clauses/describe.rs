@@ -28,6 +28,7 @@ pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
         reopen: t.harness.reopen().await.is_some(),
         raw_edit: t.harness.edit_raw(&place, &|bytes| bytes).await,
         outage: t.harness.outage(false).await,
+        stall: t.harness.stall(false).await,
         backend_secrets: !t.harness.backend_secrets().is_empty(),
     };
     let differing =

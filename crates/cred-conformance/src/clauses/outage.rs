@@ -17,9 +17,14 @@ async fn begins(t: &Trial) {
     set(t, true).await;
 }
 
-/// Brings the backend back and waits until the provider has noticed, for as long as one operation may take.
+/// Brings the backend back and waits until the provider has noticed.
 async fn ends(t: &Trial) {
     set(t, false).await;
+    recovers(t).await;
+}
+
+/// Waits until the provider works again, for as long as one operation may take.
+pub(super) async fn recovers(t: &Trial) {
     let deadline = Instant::now() + t.description.operation_timeout;
     while let Err(error) = t.exists(&path("org:a/key")).await {
         if Instant::now() >= deadline {

@@ -12,12 +12,15 @@ use cred_core::{
     StorageErrorKind, StorageMetrics, StorageProvider, Stored, Target, async_trait,
 };
 
+use tokio::sync::watch;
+use tokio::time::timeout;
+
 use super::codec::{decode, encode};
 
 /// A provider that does all that the contract asks, in memory: the measure of the clauses, and a stand-in for a
 /// backend in tests.
 ///
-/// It is strongly consistent and has every ability. Each operation is done at its first poll. Clones share the data,
+/// It is strongly consistent and has every ability. Each operation is done at its first poll, except in a stall. Clones share the data,
 /// as two clients of one backend do. It is made for tests: values are kept until it is dropped, a deleted one until it
 /// is purged, and nothing is wiped.
 ///
@@ -52,6 +55,7 @@ pub struct Reference {
 struct Shared {
     places: Mutex<Places>,
     down: AtomicBool,
+    stalled: watch::Sender<bool>,
     metrics: Arc<StorageMetrics>,
 }
 
@@ -88,7 +92,7 @@ impl Reference {
     /// Its name in errors.
     pub const NAME: &'static str = "reference";
 
-    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it waits.
+    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it waits outside a stall.
     #[must_use]
     pub fn new() -> Self {
         let description = Description::new(Self::NAME, Duration::from_secs(5)).with_in_doubt(Duration::ZERO);
@@ -114,6 +118,12 @@ impl Reference {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 
+    /// Makes every operation wait, or go on again. One that has waited for its `operation_timeout` fails as
+    /// [`Busy`](StorageErrorKind::Busy) and without effect; waiting needs a tokio runtime with time enabled.
+    pub fn set_stall(&self, held: bool) {
+        self.shared.stalled.send_replace(held);
+    }
+
     /// Replaces the bytes kept for a path, past the provider; false where nothing is stored. They are no stable format.
     pub fn edit_raw(&self, path: &CredentialPath, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> bool {
         let mut places = self.places();
@@ -127,21 +137,35 @@ impl Reference {
         self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation: outage, metrics and the error's context are the same for all.
-    fn run<T>(
+    /// Runs an operation: outage, stall, metrics and the error's context are the same for all.
+    async fn run<T>(
         &self,
         operation: Operation,
         target: impl Into<Target>,
         work: impl FnOnce(&mut Places) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let started = Instant::now();
-        let result = match self.shared.down.load(Ordering::SeqCst) {
-            true => Err(StorageError::unavailable("an outage was asked for")),
-            false => work(&mut self.places()),
+        let result = match self.is_let_go().await {
+            _ if self.shared.down.load(Ordering::SeqCst) => {
+                Err(StorageError::unavailable("an outage was asked for"))
+            }
+            false => Err(StorageErrorKind::Busy { reason: "a stall was asked for".into() }.into()),
+            true => work(&mut self.places()),
         };
         let success = result.as_ref().map_or_else(StorageError::is_not_found, |_| true);
         self.shared.metrics.record_operation(operation.as_str(), started.elapsed(), success);
         result.map_err(|error| error.at(Self::NAME, operation, target))
+    }
+
+    /// Waits in a stall for its end; false: the time is over.
+    async fn is_let_go(&self) -> bool {
+        let mut stalled = self.shared.stalled.subscribe();
+        let goes_on = !*stalled.borrow();
+        // No timer where there is nothing to wait for, so that none is needed.
+        goes_on
+            || timeout(self.description.operation_timeout, stalled.wait_for(|held| !held))
+                .await
+                .is_ok_and(|changed| changed.is_ok())
     }
 
     fn checked(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<Vec<u8>, StorageError> {
@@ -170,7 +194,7 @@ impl Reference {
         }
     }
 
-    fn names(
+    async fn names(
         &self,
         operation: Operation,
         filter: Option<&CredentialFilter>,
@@ -194,6 +218,7 @@ impl Reference {
             }
             Ok(names)
         })
+        .await
     }
 }
 
@@ -233,11 +258,13 @@ impl StorageProvider for Reference {
             places.write(path, self.checked(data, metadata)?);
             Ok(())
         })
+        .await
     }
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
         let path = ctx.path(id).to_owned();
         self.run(Operation::Retrieve, path.clone(), |places| read(places.live.get(&path).ok_or_else(absent)?))
+            .await
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
@@ -248,11 +275,12 @@ impl StorageProvider for Reference {
             }
             Ok(())
         })
+        .await
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
         let path = ctx.path(id).to_owned();
-        self.run(Operation::Exists, path.clone(), |places| Ok(places.live.contains_key(&path)))
+        self.run(Operation::Exists, path.clone(), |places| Ok(places.live.contains_key(&path))).await
     }
 
     async fn list(
@@ -261,7 +289,7 @@ impl StorageProvider for Reference {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialId>, StorageError> {
         let here = |path: &CredentialPath| path.scope == ctx.scope_id;
-        let names = self.names(Operation::List, filter, ctx, here)?;
+        let names = self.names(Operation::List, filter, ctx, here).await?;
         Ok(names.into_iter().map(|path| path.id).collect())
     }
 
@@ -270,7 +298,7 @@ impl StorageProvider for Reference {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.names(Operation::ListTree, filter, ctx, |path| below(ctx.scope_id.as_ref(), path))
+        self.names(Operation::ListTree, filter, ctx, |path| below(ctx.scope_id.as_ref(), path)).await
     }
 
     async fn retrieve_many(
@@ -319,6 +347,7 @@ impl CompareAndSet for Reference {
             let (data, metadata) = read(entry)?;
             Ok((data, metadata, Revision::new(entry.revision.to_string())))
         })
+        .await
     }
 
     async fn store_if(
@@ -338,6 +367,7 @@ impl CompareAndSet for Reference {
             }
             Ok(places.write(path, bytes))
         })
+        .await
     }
 }
 
@@ -351,6 +381,7 @@ impl SoftDelete for Reference {
             places.write(path, entry.bytes);
             Ok(())
         })
+        .await
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
@@ -359,6 +390,7 @@ impl SoftDelete for Reference {
             places.deleted.remove(&path);
             Ok(())
         })
+        .await
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
@@ -366,5 +398,6 @@ impl SoftDelete for Reference {
             let here = places.deleted.keys().filter(|path| path.scope == ctx.scope_id);
             Ok(here.map(|path| path.id.clone()).collect())
         })
+        .await
     }
 }

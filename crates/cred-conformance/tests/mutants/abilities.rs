@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData,
-    Operation, Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, Stored, async_trait,
+    Operation, Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, Stored, Target,
+    async_trait,
 };
 
 use crate::bench::{Flawed, context, pause};
@@ -22,6 +23,7 @@ impl CompareAndSet for Flawed {
         ctx: &CredentialContext,
     ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn(Operation::RetrieveWithRevision, path.clone()).await?;
         let read = self.current(&place(self.flaw, &path)).await;
         let ((data, metadata), revision) = match (read, self.flaw) {
             (Err(error), Some(Flaw::RevisionOfNothingIsAConflict)) if error.is_not_found() => self.told(
@@ -48,6 +50,7 @@ impl CompareAndSet for Flawed {
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn_to_write(Operation::StoreIf, &path, Some((data.clone(), metadata.clone()))).await?;
         let result = self.swap(&path, (data, metadata), expected).await;
         self.told(result, Operation::StoreIf, &path)
     }
@@ -180,17 +183,20 @@ fn is_conflict(error: &StorageError) -> bool {
 impl SoftDelete for Flawed {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn(Operation::Recover, path.clone()).await?;
         let result = self.bring_back(&path).await;
         self.told(result, Operation::Recover, &path)
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn(Operation::Purge, path.clone()).await?;
         let result = self.purge_at(&path).await;
         self.told(result, Operation::Purge, &path)
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
+        self.turn(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone())).await?;
         let soft = self.inner.soft_delete().unwrap();
         let mut ids = match soft.list_deleted(ctx).await {
             Err(_) if self.is(Flaw::OutageIsEmpty) => Vec::new(),

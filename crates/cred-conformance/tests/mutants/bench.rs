@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) in_flight: AtomicUsize,
     pub(crate) swaps: AtomicUsize,
     pub(crate) writers: tokio::sync::Semaphore,
+    pub(crate) stalled: tokio::sync::watch::Sender<bool>,
 }
 
 impl Default for Shared {
@@ -50,6 +51,7 @@ impl Default for Shared {
             in_flight: AtomicUsize::default(),
             swaps: AtomicUsize::default(),
             writers: tokio::sync::Semaphore::new(1),
+            stalled: tokio::sync::watch::Sender::default(),
         }
     }
 }
@@ -91,6 +93,7 @@ impl Bench {
         offers.reopen = true;
         offers.raw_edit = true;
         offers.outage = true;
+        offers.stall = true;
         offers.backend_secrets = true;
         offers
     }
@@ -150,6 +153,11 @@ impl Harness for Bench {
     async fn outage(&self, down: bool) -> bool {
         self.shared.down.store(down, Ordering::SeqCst);
         self.reference.set_outage(down);
+        true
+    }
+
+    async fn stall(&self, held: bool) -> bool {
+        self.shared.stalled.send_replace(held);
         true
     }
 

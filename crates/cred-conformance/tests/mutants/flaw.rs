@@ -148,6 +148,15 @@ flaws! {
     OutageIsEmpty,
     OutageIsOk,
     OutageWritesAndDenies,
+    // Stalls.
+    BlocksTheRuntime,
+    HangsInAStall,
+    StallIsOk,
+    StallIsEmpty,
+    StallIsOther,
+    LandsAfterItWasGivenUp,
+    LandsAfterItWasDropped,
+    LandsAfterItWasDenied,
     // Dropped futures.
     FirstStoreInParts,
     DeletesInParts,

@@ -11,6 +11,7 @@ mod contents;
 mod flaw;
 mod naming;
 mod provider;
+mod stall;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
     Description, EncryptedData, KeyId, Operation, SoftDelete, StorageError, StorageErrorKind, StorageMetrics,
-    StorageProvider, Stored, async_trait,
+    StorageProvider, Stored, Target, async_trait,
 };
 
 use crate::bench::{Flawed, once, other, pause};
@@ -32,13 +32,19 @@ impl StorageProvider for Flawed {
     ) -> Result<(), StorageError> {
         let path = ctx.path(id).to_owned();
         self.shared.stored_once.store(true, Ordering::SeqCst);
+        let stored = (data, metadata);
+        if self.is(Flaw::StallIsOk) && self.is_stalled() {
+            return Ok(());
+        }
+        self.turn_to_write(Operation::Store, &path, Some(stored.clone())).await?;
         self.load().await;
-        let result = self.write(&path, (data, metadata)).await;
+        let result = self.write(&path, stored).await;
         self.told(result, Operation::Store, &path)
     }
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn(Operation::Retrieve, path.clone()).await?;
         self.load().await;
         let result = self.read(&path).await;
         self.told(result, Operation::Retrieve, &path)
@@ -46,12 +52,17 @@ impl StorageProvider for Flawed {
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_owned();
+        self.turn_to_write(Operation::Delete, &path, None).await?;
         let result = self.erase(&path).await;
         self.told(result, Operation::Delete, &path)
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
         let path = ctx.path(id).to_owned();
+        if self.is(Flaw::StallIsEmpty) && self.is_stalled() {
+            return Ok(false);
+        }
+        self.turn(Operation::Exists, path.clone()).await?;
         let result = self.look_up(&path).await;
         self.told(result, Operation::Exists, &path)
     }
@@ -61,6 +72,7 @@ impl StorageProvider for Flawed {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialId>, StorageError> {
+        self.turn(Operation::List, Target::Scope(ctx.scope_id.clone())).await?;
         let here = ctx.scope_id.as_ref();
         let below = |path: &CredentialPath| {
             here.is_none_or(|here| path.scope.as_ref().is_some_and(|scope| here.contains(scope)))
@@ -87,7 +99,7 @@ impl StorageProvider for Flawed {
             Some(Flaw::ListsTwice) => names.extend(names.clone().into_iter().skip(1)),
             Some(Flaw::ListsTheFirstPageOnly) => names.truncate(50),
             Some(Flaw::EmptyScopeIsNotFound) if names.is_empty() => {
-                let here = cred_core::Target::Scope(ctx.scope_id.clone());
+                let here = Target::Scope(ctx.scope_id.clone());
                 return Err(StorageError::from(StorageErrorKind::NotFound).at(
                     "reference",
                     Operation::List,
@@ -104,6 +116,7 @@ impl StorageProvider for Flawed {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.turn(Operation::ListTree, Target::Scope(ctx.scope_id.clone())).await?;
         let here = ctx.scope_id.as_ref();
         let belongs = |path: &CredentialPath| match (here, &path.scope) {
             (None, scope) => !self.is(Flaw::TreeWithoutTheRoot) || scope.is_some(),
@@ -513,8 +526,8 @@ impl Flawed {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let filter = filter.filter(|filter| !filter.is_empty());
-        let scope = cred_core::Target::Scope(ctx.scope_id.clone());
-        let fails = |error: StorageError, target: cred_core::Target| match self.flaw {
+        let scope = Target::Scope(ctx.scope_id.clone());
+        let fails = |error: StorageError, target: Target| match self.flaw {
             Some(Flaw::ErrorsNameNothing) => StorageError::from(error.kind().clone()),
             Some(Flaw::ErrorsNameAnotherOperation) => {
                 StorageError::from(error.kind().clone()).at("reference", Operation::Connect, target)
