@@ -2,24 +2,29 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a harness that cannot go on says so by a panic")]
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{CredentialPath, async_trait};
 use cred_provider_kit::naming::FileNames;
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use tempfile::TempDir;
 
 struct Local {
     directory: TempDir,
     names: FileNames,
+    /// The lock of the writers, while it is held.
+    lock: Mutex<Option<OwnedFd>>,
 }
 
 impl Local {
     fn new() -> Self {
         let names = FileNames::new("file_extension", "enc.json").unwrap();
-        Self { directory: tempfile::tempdir().unwrap(), names }
+        Self { directory: tempfile::tempdir().unwrap(), names, lock: Mutex::default() }
     }
 
     fn base(&self) -> PathBuf {
@@ -27,8 +32,10 @@ impl Local {
     }
 
     fn provider(&self) -> Arc<LocalStorageProvider> {
-        let config =
-            LocalStorageConfig::default().with_base_path(self.base()).with_max_payload_len(64 * 1_024);
+        let config = LocalStorageConfig::default()
+            .with_base_path(self.base())
+            .with_operation_timeout(Duration::from_secs(5))
+            .with_max_payload_len(64 * 1_024);
         Arc::new(LocalStorageProvider::new(config).unwrap())
     }
 
@@ -65,6 +72,18 @@ impl Harness for Local {
         }
     }
 
+    /// As another process that writes does.
+    async fn stall(&self, held: bool) -> bool {
+        let lock = held.then(|| {
+            let flags = OFlags::RDWR | OFlags::CREATE;
+            let file = open(self.base().join(".lock"), flags, Mode::RUSR | Mode::WUSR).unwrap();
+            flock(&file, FlockOperation::LockExclusive).unwrap();
+            file
+        });
+        *self.lock.lock().unwrap() = lock;
+        true
+    }
+
     fn physical_name(&self, path: &CredentialPath) -> Option<String> {
         let file = self.file(path);
         file.strip_prefix(self.base()).ok()?.to_str().map(str::to_owned)
@@ -73,5 +92,5 @@ impl Harness for Local {
 
 cred_conformance::suite!(
     Local::new(),
-    offers: [compare_and_set, metrics, payload_limit, reopen, raw_edit, outage]
+    offers: [compare_and_set, metrics, payload_limit, reopen, raw_edit, outage, stall]
 );
