@@ -1,4 +1,5 @@
-//! The contract of a storage provider, clause by clause, on a real Redis behind a door that an outage shuts.
+//! The contract of a storage provider, clause by clause, on a real Redis behind a door that an outage shuts and a stall
+//! holds.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +16,16 @@ use tokio::sync::watch;
 struct Fresh {
     config: RedisConfig,
     server: String,
-    down: watch::Sender<bool>,
+    door: watch::Sender<Door>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Door {
+    Open,
+    /// Connections end, and new ones are closed at once.
+    Shut,
+    /// Nothing passes. What waits is closed when the door opens, so that no request of it comes late.
+    Held,
 }
 
 impl Fresh {
@@ -23,30 +33,31 @@ impl Fresh {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
         let server = variable("CRED_TEST_REDIS_ADDR");
-        let (down, door) = (watch::Sender::new(false), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (door, listener) =
+            (watch::Sender::new(Door::Open), TcpListener::bind("127.0.0.1:0").await.unwrap());
         let config = RedisConfig {
-            address: door.local_addr().unwrap().to_string(),
+            address: listener.local_addr().unwrap().to_string(),
             password: Some(SecretString::from(variable("CRED_TEST_REDIS_PASSWORD"))),
             prefix: format!("test-{}-{}:", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
             operation_timeout: Duration::from_secs(5),
             max_payload_len: 64 * 1_024,
             ..RedisConfig::default()
         };
-        tokio::spawn(keep_door(door, server.parse().unwrap(), down.subscribe()));
-        Self { config, server, down }
+        tokio::spawn(keep_door(listener, server.parse().unwrap(), door.subscribe()));
+        Self { config, server, door }
     }
 }
 
-/// While it is shut, connections end and new ones are closed at once.
-async fn keep_door(door: TcpListener, server: SocketAddr, down: watch::Receiver<bool>) {
-    while let Ok((mut client, _)) = door.accept().await {
-        let mut down = down.clone();
+async fn keep_door(listener: TcpListener, server: SocketAddr, door: watch::Receiver<Door>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let mut door = door.clone();
         tokio::spawn(async move {
             let pass = async {
                 let mut server = TcpStream::connect(server).await?;
                 tokio::io::copy_bidirectional(&mut client, &mut server).await
             };
-            tokio::select! { biased; _ = down.wait_for(|down| *down) => {}, _ = pass => {} }
+            tokio::select! { biased; _ = door.wait_for(|door| *door != Door::Open) => {}, _ = pass => {} }
+            let _ = door.wait_for(|door| *door != Door::Held).await;
         });
     }
 }
@@ -76,7 +87,12 @@ impl Harness for Fresh {
     }
 
     async fn outage(&self, down: bool) -> bool {
-        self.down.send_replace(down);
+        self.door.send_replace(if down { Door::Shut } else { Door::Open });
+        true
+    }
+
+    async fn stall(&self, held: bool) -> bool {
+        self.door.send_replace(if held { Door::Held } else { Door::Open });
         true
     }
 
@@ -96,5 +112,5 @@ impl Harness for Fresh {
 cred_conformance::suite!(
     #[ignore = "needs a real server: cargo xtask test-integration redis"]
     Fresh::start().await,
-    offers: [compare_and_set, metrics, payload_limit, reopen, raw_edit, outage, backend_secrets]
+    offers: [compare_and_set, metrics, payload_limit, reopen, raw_edit, outage, stall, backend_secrets]
 );
