@@ -14,7 +14,7 @@ use crate::Harness;
 const BEAT: Duration = Duration::from_millis(20);
 
 /// So many beats in a row are not missed by chance: on a busy machine, who counts them comes as late as who makes them.
-const MISSED: u32 = 25;
+const MISSED: u32 = 50;
 
 /// A stall that a thread of its own holds. It lets go when this is ended or dropped, and when the runtime stands still or the
 /// end does not come: then a thread of the runtime is blocked, and nobody else could let go.
