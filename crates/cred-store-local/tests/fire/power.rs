@@ -1,7 +1,7 @@
 //! Power that is lost at any moment, on the model of a disk.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::kills::names;
@@ -83,10 +83,45 @@ fn work(root: &Path) -> Vec<Call> {
     words.extend(["sh".to_owned(), "-c".to_owned(), format!("{script} wait"), "sh".to_owned()]);
     let (said, complaints) = Process::start_behind(&words, &settings("random", &base, &[])).end();
     assert_eq!(said.iter().filter(|word| *word == "end").count(), WRITERS, "{said:?} {complaints}");
-    let mut calls = read(&record);
-    // Another writer may see a directory before the one that makes it has its answer.
-    calls.sort_by_key(|call| if call.name.starts_with("mkdir") { call.began } else { call.ended });
+    in_order(read(&record))
+}
+
+/// By the moments when calls took effect, as far as answers tell. Another writer may see a directory before the one that makes it has
+/// its answer, so these count from their beginning; and one may begin before another writer begins to make what is above it.
+fn in_order(mut calls: Vec<Call>) -> Vec<Call> {
+    // What is above stands before what is below.
+    let mut made: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    for call in &calls {
+        if let Some(Deed::Directory(place)) = call.deed() {
+            made.insert(place, call.began);
+        }
+    }
+    for place in made.keys().cloned().collect::<Vec<_>>() {
+        let above = place.parent().and_then(|above| made.get(above)).copied().unwrap_or_default();
+        made.entry(place).and_modify(|moment| *moment = above.max(*moment));
+    }
+    calls.sort_by_cached_key(|call| match call.deed() {
+        Some(Deed::Directory(place)) => (made[&place], place.components().count()),
+        _ => (call.ended, 0),
+    });
     calls
+}
+
+#[test]
+fn a_directory_that_was_begun_before_the_one_above_it_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record");
+    let text = "\
+1 mkdirat(AT_FDCWD</>, \"/r/above/base\", 0700 <unfinished ...>
+2 mkdirat(AT_FDCWD</>, \"/r/above\", 0700) = 0
+1 <... mkdirat resumed>) = 0
+1 openat(5</r/above/base>, \"x\", O_WRONLY|O_CREAT|O_EXCL, 0600) = 6</r/above/base/x>
+1 renameat(5</r/above/base>, \"x\", 5</r/above/base>, \"y\") = 0
+";
+    std::fs::write(&record, text).unwrap();
+    let mut disk = Disk::new(Path::new("/r"));
+    // What is renamed must be there.
+    in_order(read(&record)).iter().for_each(|call| disk.apply(call));
 }
 
 /// Cuts the power after so many calls; gives how many values had to be there and were.
