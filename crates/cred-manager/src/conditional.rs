@@ -39,13 +39,17 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = shared.turn(Operation::StoreIf, &path).await?;
+            let turn = Arc::new(shared.turn(Operation::StoreIf, &path).await?);
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-            shared.create(&path, turn, (data, metadata)).await
+            match shared.replace(&path, &turn, None, (data, metadata)).await {
+                Ok(()) => Ok(true),
+                Err(error) if is_conflict(&error) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
         .await
     }
@@ -79,32 +83,8 @@ impl Shared {
         Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)
     }
 
-    /// Stores where nothing is stored; false: something is. Without compare-and-set it looks, and then stores.
-    async fn create(
-        &self,
-        path: &CredentialPath,
-        turn: Turn,
-        (data, metadata): Stored,
-    ) -> Result<bool, ManagerError> {
-        let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
-        let operation = match provider.compare_and_set() {
-            Some(_) => Operation::StoreIf,
-            None => Operation::Store,
-        };
-        let write = async move {
-            match provider.compare_and_set() {
-                Some(conditional) => conditional.store_if(&id, data, metadata, None, &ctx).await.map(|_| ()),
-                None => provider.store(&id, data, metadata, &ctx).await,
-            }
-        };
-        match self.write(operation, path, Arc::new(turn), write).await {
-            Ok(()) => Ok(true),
-            Err(error) if is_conflict(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Stores in the place of what was read: only if that is still there, where its revision is known.
+    /// Stores in the place of what was read, or, with `None`, where nothing is stored: only if that is still so, where the
+    /// provider has compare-and-set.
     pub(crate) async fn replace(
         &self,
         path: &CredentialPath,
@@ -112,14 +92,17 @@ impl Shared {
         expected: Option<Revision>,
         (data, metadata): Stored,
     ) -> Result<(), ManagerError> {
-        let operation = if expected.is_some() { Operation::StoreIf } else { Operation::Store };
         let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
+        let operation = match provider.compare_and_set() {
+            Some(_) => Operation::StoreIf,
+            None => Operation::Store,
+        };
         let write = async move {
-            match (expected, provider.compare_and_set()) {
-                (Some(expected), Some(conditional)) => {
-                    conditional.store_if(&id, data, metadata, Some(&expected), &ctx).await.map(|_| ())
+            match provider.compare_and_set() {
+                Some(conditional) => {
+                    conditional.store_if(&id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
                 }
-                _ => provider.store(&id, data, metadata, &ctx).await,
+                None => provider.store(&id, data, metadata, &ctx).await,
             }
         };
         self.write(operation, path, Arc::clone(turn), write).await
