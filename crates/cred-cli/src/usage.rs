@@ -34,28 +34,24 @@ pub(crate) fn told(mut error: clap::Error) -> ExitCode {
 /// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks like a mistyped option or
 /// command. Says where a value belongs, if there was one too many.
 fn hidden(error: &mut clap::Error) -> Option<&'static str> {
-    const NOT_SHOWN: &str = "(not shown)";
     let is_typo =
         |text: &str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue] {
-        // Elsewhere, the argument is one of ours.
-        let given = kind != ContextKind::InvalidArg || error.kind() == ErrorKind::UnknownArgument;
-        let typo = match (kind, error.get(kind)) {
-            (ContextKind::InvalidValue, Some(_)) => false,
-            (ContextKind::InvalidArg, Some(ContextValue::String(text))) => {
-                text.starts_with('-') && is_typo(text)
-            }
-            (_, Some(ContextValue::String(text))) => is_typo(text),
-            _ => continue,
-        };
-        if given && !typo {
-            error.insert(kind, ContextValue::String(NOT_SHOWN.to_owned()));
-            error.remove(ContextKind::Suggested);
+    let (place, is_shown): (_, &dyn Fn(&str) -> bool) = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            (ContextKind::InvalidArg, &|text: &str| text.starts_with('-') && is_typo(text))
         }
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, &is_typo),
+        _ => (ContextKind::InvalidValue, &|_: &str| false),
+    };
+    match error.get(place) {
+        Some(ContextValue::String(text)) if !is_shown(text) => {}
+        _ => return None,
     }
-    let shown = |text: &ContextValue| matches!(text, ContextValue::String(text) if text != NOT_SHOWN);
-    (error.kind() == ErrorKind::UnknownArgument && !error.get(ContextKind::InvalidArg).is_some_and(shown))
-        .then_some("a value is never an argument, where others see it: it is asked for, or comes from stdin or a file")
+    error.insert(place, ContextValue::String("(not shown)".to_owned()));
+    error.remove(ContextKind::Suggested);
+    (error.kind() == ErrorKind::UnknownArgument).then_some(
+        "a value is never an argument, where others see it: it is asked for, or comes from stdin or a file",
+    )
 }
 
 /// The first paragraph of what clap says, in one line.
