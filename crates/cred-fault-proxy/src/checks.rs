@@ -268,12 +268,13 @@ async fn a_definite_refusal_is_not_asked_for_again(t: Trial) {
 }
 
 async fn a_server_that_cannot_be_reached_leaves_no_doubt(t: Trial) {
-    t.proxy.refuse();
+    t.proxy.refuse().await;
     // A connection that is still open in the client's pool may take one attempt with it.
     let _ = t.retrieve().await;
     let error = refused(t.store(1).await, "a store without a server");
     is(&error, matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "Unreachable");
     is(&error, !error.may_have_written(), "sure that nothing was written");
+    must(t.proxy.admit(), "the proxy, opened again");
     t.holds(0).await;
 }
 

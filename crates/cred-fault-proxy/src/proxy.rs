@@ -3,14 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::pipe;
+
+/// Connections that wait to be let in, at most.
+const BACKLOG: u32 = 1_024;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +54,10 @@ impl Fault {
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    _task: JoinSet<()>,
+    /// `None` while everybody is refused.
+    door: Mutex<Option<Door>>,
+    /// Keeps the port while nobody listens: another proxy on it would answer for the server that is down.
+    _port: TcpSocket,
 }
 
 #[derive(Debug)]
@@ -59,8 +65,6 @@ pub(crate) struct Shared {
     upstream: SocketAddr,
     script: Mutex<Script>,
     requests: AtomicUsize,
-    /// Whether anybody is let in.
-    open: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -80,17 +84,12 @@ impl Proxy {
     /// # Errors
     /// Where no port of loopback can be had.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            upstream,
-            script: Mutex::default(),
-            requests: AtomicUsize::new(0),
-            open: watch::Sender::new(true),
-        });
-        let mut task = JoinSet::new();
-        task.spawn(serve(listener, address, Arc::clone(&shared)));
-        Ok(Self { address, shared, _task: task })
+        let port = socket()?;
+        port.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let address = port.local_addr()?;
+        let shared = Arc::new(Shared { upstream, script: Mutex::default(), requests: AtomicUsize::new(0) });
+        let door = Door::open(address, &shared)?;
+        Ok(Self { address, shared, door: Mutex::new(Some(door)), _port: port })
     }
 
     /// Where it listens.
@@ -129,15 +128,30 @@ impl Proxy {
         self.fail(fault, 0, None);
     }
 
-    /// Breaks nothing any more, and lets everybody in.
+    /// Breaks no request any more.
     pub fn heal(&self) {
         *self.script() = Script::default();
-        self.shared.open.send_replace(true);
     }
 
-    /// Refuses connections and resets those that there are.
-    pub fn refuse(&self) {
-        self.shared.open.send_replace(false);
+    /// Refuses connections and ends those that there are. Once this has returned, nothing passes; dropped before, it
+    /// closes a moment later. The port stays this proxy's.
+    pub async fn refuse(&self) {
+        let door = self.door().take();
+        if let Some(door) = door {
+            door.close().await;
+        }
+    }
+
+    /// Lets everybody in again, at once.
+    ///
+    /// # Errors
+    /// Where the system lets nobody listen.
+    pub fn admit(&self) -> io::Result<()> {
+        let mut door = self.door();
+        if door.is_none() {
+            *door = Some(Door::open(self.address, &self.shared)?);
+        }
+        Ok(())
     }
 
     /// How many requests were seen so far, broken or not.
@@ -150,8 +164,12 @@ impl Proxy {
         *self.script() = Script { fault: Some(fault), skip, left, then: None };
     }
 
-    fn script(&self) -> std::sync::MutexGuard<'_, Script> {
+    fn script(&self) -> MutexGuard<'_, Script> {
         self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn door(&self) -> MutexGuard<'_, Option<Door>> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,39 +195,58 @@ impl Shared {
     }
 }
 
-/// Lets connections in while the proxy is open. They end when it closes, or with this task.
-async fn serve(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
-    let mut open = shared.open.subscribe();
-    let mut listener = Some(listener);
+/// Where connections come in. Dropping it ends them.
+#[derive(Debug)]
+struct Door {
+    closing: oneshot::Sender<()>,
+    task: JoinSet<()>,
+}
+
+impl Door {
+    fn open(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Self> {
+        let socket = socket()?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let (closing, closed) = oneshot::channel();
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, Arc::clone(shared), closed));
+        Ok(Self { closing, task })
+    }
+
+    async fn close(mut self) {
+        drop(self.closing);
+        self.task.join_next().await;
+    }
+}
+
+/// A socket that can be bound where another one of this process is.
+fn socket() -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    #[cfg(unix)]
+    socket.set_reuseport(true)?;
+    #[cfg(not(unix))]
+    socket.set_reuseaddr(true)?;
+    Ok(socket)
+}
+
+/// Lets connections in until the door closes, and sees them end.
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: oneshot::Receiver<()>) {
+    let mut connections = JoinSet::new();
     loop {
-        let mut connections = JoinSet::new();
-        if let Some(listener) = listener.take() {
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        if let Ok((client, _)) = accepted {
-                            let shared = Arc::clone(&shared);
-                            connections.spawn(async move {
-                                // A connection that fails by itself has failed for the client, who sees it.
-                                let _ = pipe::run(client, &shared).await;
-                            });
-                        }
-                    }
-                    _ = connections.join_next(), if !connections.is_empty() => {}
-                    closed = open.wait_for(|open| !open) => {
-                        if closed.is_err() {
-                            return;
-                        }
-                        break;
-                    }
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((client, _)) = accepted {
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(async move {
+                        // A connection that fails by itself has failed for the client, who sees it.
+                        let _ = pipe::run(client, &shared).await;
+                    });
                 }
             }
+            _ = connections.join_next(), if !connections.is_empty() => {}
+            _ = &mut closed => break,
         }
-        drop(connections);
-        if open.wait_for(|open| *open).await.is_err() {
-            return;
-        }
-        // Nobody else is given the port meanwhile, as a rule; if so, the test fails to connect and says so.
-        listener = TcpListener::bind(address).await.ok();
     }
+    drop(listener);
+    connections.shutdown().await;
 }

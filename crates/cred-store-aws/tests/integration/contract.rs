@@ -76,8 +76,8 @@ impl Harness for Aws {
 
     async fn outage(&self, down: bool) -> bool {
         match down {
-            true => self.proxy.refuse(),
-            false => self.proxy.heal(),
+            true => self.proxy.refuse().await,
+            false => self.proxy.admit().unwrap(),
         }
         true
     }

@@ -62,8 +62,8 @@ impl Harness for Azure {
 
     async fn outage(&self, down: bool) -> bool {
         match down {
-            true => self.proxy.refuse(),
-            false => self.proxy.heal(),
+            true => self.proxy.refuse().await,
+            false => self.proxy.admit().unwrap(),
         }
         true
     }
@@ -83,7 +83,7 @@ impl Harness for Azure {
 
     /// Lists read the whole vault, so what a clause leaves would cost all that follow.
     async fn close(&self) {
-        self.proxy.heal();
+        self.proxy.admit().unwrap();
         let provider = self.provider();
         let paths = provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap();
         for paths in paths.chunks(16) {

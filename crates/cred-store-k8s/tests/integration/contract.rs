@@ -65,8 +65,8 @@ impl Harness for Kubernetes {
 
     async fn outage(&self, down: bool) -> bool {
         match down {
-            true => self.proxy.refuse(),
-            false => self.proxy.heal(),
+            true => self.proxy.refuse().await,
+            false => self.proxy.admit().unwrap(),
         }
         true
     }
