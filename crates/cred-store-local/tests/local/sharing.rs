@@ -31,22 +31,22 @@ async fn readers_see_whole_values_while_many_write() {
     for _ in 0..4 {
         let (provider, done) = (place.open(), Arc::clone(&done));
         readers.spawn(async move {
-            let mut reads = 0;
-            while !done.load(Ordering::Relaxed) {
+            loop {
                 let (data, _) = get(&provider, "key").await.unwrap();
                 assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "a mix of two values");
                 assert_eq!(
                     provider.list(None, &CredentialContext::unscoped()).await.unwrap(),
                     [path("key").id]
                 );
-                reads += 1;
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
             }
-            reads
         });
     }
     writers.join_all().await;
     done.store(true, Ordering::Relaxed);
-    assert!(readers.join_all().await.iter().all(|reads| *reads > 0));
+    readers.join_all().await;
     assert!(names(&place.base.join(".tmp")).is_empty());
 }
 
@@ -92,17 +92,19 @@ async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
     for round in 0..200 {
         put(&provider, "key", value(0)).await.unwrap();
         let (_, _, seen) = provider.retrieve_with_revision(&at.id, &ctx).await.unwrap();
-        let plain = tokio::spawn({
-            let provider = provider.clone();
-            async move { put(&provider, "key", value(1)).await }
-        });
-        let conditional = tokio::spawn({
-            let (provider, at, ctx) = (provider.clone(), at.clone(), ctx.clone());
-            let (data, metadata) = value(2);
-            async move { provider.store_if(&at.id, data, metadata, Some(&seen), &ctx).await }
-        });
-        plain.await.unwrap().unwrap();
-        if conditional.await.unwrap().is_ok() {
+        let plain = put(&provider, "key", value(1));
+        let (data, metadata) = value(2);
+        let conditional = provider.store_if(&at.id, data, metadata, Some(&seen), &ctx);
+        // Each is begun first in every second round.
+        let (plain, conditional) = match round % 2 {
+            0 => tokio::join!(plain, conditional),
+            _ => {
+                let (conditional, plain) = tokio::join!(biased; conditional, plain);
+                (plain, conditional)
+            }
+        };
+        plain.unwrap();
+        if conditional.is_ok() {
             // It saw the first value, so the plain store came after it.
             assert_eq!(get(&provider, "key").await.unwrap(), value(1), "round {round}");
             both += 1;
@@ -212,8 +214,11 @@ async fn a_sweep_takes_only_what_nobody_writes() {
 async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
     let place = Place::new();
     put(&place.open(), "key", sized(7, 5_000)).await.unwrap();
-    let mut left = 0;
-    for round in 0..25 {
+    let (mut left, mut round) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // Most kills hit something else than a file that is half written, more so where disks are fast.
+    while round < 25 || (left < 5 && Instant::now() < deadline) {
+        round += 1;
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sharing::writes_for_ever", "--ignored"])
             .env("CRED_TEST_BASE", &place.base)
@@ -223,12 +228,14 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
             .unwrap();
         // Not before it writes: the kill must hit the writing.
         let before = std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let begins = Instant::now() + Duration::from_secs(20);
         while std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap() == before {
-            assert!(Instant::now() < deadline, "the other process writes nothing");
-            tokio::task::yield_now().await;
+            assert!(Instant::now() < begins, "the other process writes nothing");
         }
-        std::thread::sleep(Duration::from_micros(fastrand::u64(0..3_000)));
+        match round % 2 {
+            0 => std::thread::sleep(Duration::from_micros(fastrand::u64(0..3_000))),
+            _ => while names(&place.base.join(".tmp")).is_empty() && Instant::now() < begins {},
+        }
         writer.kill().unwrap();
         writer.wait().unwrap();
         left += names(&place.base.join(".tmp")).len();
@@ -238,7 +245,7 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
         assert!(names(&place.base.join(".tmp")).is_empty(), "round {round}");
         put(&provider, "key", sized(7, 5_000)).await.unwrap();
     }
-    assert!(left > 0, "no kill hit a write, so the test shows nothing");
+    assert!(left > 0, "no kill of {round} hit a write, so the test shows nothing");
 }
 
 #[tokio::test]
