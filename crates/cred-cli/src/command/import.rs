@@ -69,8 +69,9 @@ impl Import {
         let count = given.len();
         let progress = app.output.progress("importing", count);
         let (replace, dry_run) = (self.replace, self.dry_run);
+        let provider = app.provider(&profile)?;
         let store = |(path, credential): (CredentialPath, Credential)| {
-            let (manager, progress) = (&manager, &progress);
+            let (manager, provider, progress) = (&manager, &provider, &progress);
             async move {
                 let work = async {
                     let handle = match &path.scope {
@@ -79,15 +80,16 @@ impl Import {
                     };
                     match (dry_run, replace) {
                         (true, true) => Ok(true),
-                        (true, false) => Ok(handle.retrieve(&path.id).await?.is_none()),
-                        (false, true) => handle.store(&path.id, credential).await.map(|()| true),
-                        (false, false) => handle.store_if_absent(&path.id, credential).await,
+                        // What cannot be read is left alone as well, so it is not opened here either.
+                        (true, false) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),
+                        (false, true) => Ok(handle.store(&path.id, credential).await.map(|()| true)?),
+                        (false, false) => Ok(handle.store_if_absent(&path.id, credential).await?),
                     }
                 };
                 let done = match work.await {
                     Ok(true) => Done::Stored(path),
                     Ok(false) => Done::There(path),
-                    Err(error) => Done::Failed(path, error.into()),
+                    Err::<_, Failure>(error) => Done::Failed(path, error),
                 };
                 progress.step();
                 done

@@ -35,7 +35,7 @@ pub(crate) struct Migrate {
     /// Seals under the key of the other profile; without it the sealed bytes go as they are, and no key is needed
     #[arg(long)]
     reseal: bool,
-    /// Replaces what differs on the other side
+    /// Replaces what differs on the other side, or cannot be read there
     #[arg(long)]
     replace: bool,
     /// Reads and compares everything, and writes nothing

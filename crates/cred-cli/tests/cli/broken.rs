@@ -100,3 +100,30 @@ fn a_migration_goes_on_where_the_first_one_there_is_broken() {
     assert!(answer.err.contains("org:acme/broken"), "{}", answer.err);
     world.run(&["get", "-p", "other", "org:acme/fine-z"]).good();
 }
+
+#[test]
+fn a_migration_that_replaces_mends_what_is_broken_there() {
+    let world = world();
+    world.run(&["migrate", "--from", "dev", "--to", "other"]).good();
+    break_it(&world, OTHER);
+    let replace = ["migrate", "--from", "dev", "--to", "other", "--replace"];
+    world.run(&[&replace[..], &["--dry-run"]].concat()).good().says("1 would be copied");
+    world.run(&["get", "-p", "other", "org:acme/broken"]).ends(8);
+    world.run(&replace).good().says("1 copied").says("2 already there");
+    world.run(&["diff", "dev", "other"]).good();
+}
+
+#[test]
+fn a_dry_import_says_what_the_import_does() {
+    let world = world();
+    world.run(&["export", "-o", "all.json"]).good();
+    world.run(&["rm", "--yes", "org:acme/fine-z"]).good();
+    break_it(&world, DEV);
+    let import = ["import", "all.json", "--json"];
+    let dry = world.run(&[&import[..], &["--dry-run"]].concat()).ends(10).json();
+    let done = world.run(&import).ends(10).json();
+    for list in ["stored", "left_alone", "failed"] {
+        assert_eq!(dry[list], done[list], "{list}");
+    }
+    assert_eq!(done["stored"], serde_json::json!(["org:acme/fine-z"]));
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, CredentialContext, CredentialPath, KeyId, Revision, Sealer as _, StorageError,
+    CredentialContext, CredentialPath, KeyId, Revision, Sealer as _, StorageError, StorageErrorKind,
     StorageProvider, Stored,
 };
 use cred_provider_kit::{CredentialFile, limits};
@@ -36,6 +36,15 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
+/// What the other side has.
+#[allow(clippy::large_enum_variant, reason = "a few of them live at once, and nearly all are the large one")]
+enum There {
+    /// Something or nothing, and how to replace exactly that.
+    Known(Option<Stored>, Option<Revision>),
+    /// What cannot be read, and is to be replaced.
+    Corrupted,
+}
+
 impl Copier {
     pub(super) async fn all(
         &self,
@@ -63,8 +72,8 @@ impl Copier {
 
     async fn copy(&self, path: &CredentialPath) -> Result<Outcome, Failure> {
         let Some(original) = compare::stored(&*self.from, path).await? else { return Ok(Outcome::Gone) };
-        let (there, revision) = self.there(path).await?;
-        if let Some(there) = &there {
+        let there = self.there(path).await?;
+        if let There::Known(Some(there), _) = &there {
             let parts = compare::differences(path, &original, there, self.rings.as_ref()).await?;
             if parts.is_empty() {
                 return Ok(Outcome::There(there.0.key_id.clone()));
@@ -81,7 +90,7 @@ impl Copier {
             return Ok(Outcome::Copied(key));
         }
         // What is read back decides, whatever the write was answered: an answer may be lost on the way.
-        let written = self.write(path, copy.clone(), revision).await;
+        let written = self.write(path, copy.clone(), &there).await;
         match (self.verified(path, &copy).await, written) {
             (Ok(true), _) => Ok(Outcome::Copied(key)),
             (_, Err(error)) => Err(error.into()),
@@ -95,15 +104,20 @@ impl Copier {
         }
     }
 
-    /// What the other side has, and how to replace exactly that.
-    async fn there(&self, path: &CredentialPath) -> Result<(Option<Stored>, Option<Revision>), StorageError> {
-        let Some(conditional) = self.to.compare_and_set() else {
-            return Ok((compare::stored(&*self.to, path).await?, None));
+    async fn there(&self, path: &CredentialPath) -> Result<There, StorageError> {
+        let found = match self.to.compare_and_set() {
+            None => compare::stored(&*self.to, path).await.map(|there| There::Known(there, None)),
+            Some(conditional) => {
+                let read = conditional.retrieve_with_revision(&path.id, &path.scope.clone().into()).await;
+                read.map(|(data, metadata, revision)| There::Known(Some((data, metadata)), Some(revision)))
+            }
         };
-        match conditional.retrieve_with_revision(&path.id, &path.scope.clone().into()).await {
-            Ok((data, metadata, revision)) => Ok((Some((data, metadata)), Some(revision))),
-            Err(error) if error.is_not_found() => Ok((None, None)),
-            Err(error) => Err(error),
+        match found {
+            Err(error) if error.is_not_found() => Ok(There::Known(None, None)),
+            Err(error) if self.replace && matches!(error.kind(), StorageErrorKind::Corrupted { .. }) => {
+                Ok(There::Corrupted)
+            }
+            found => found,
         }
     }
 
@@ -128,15 +142,15 @@ impl Copier {
         &self,
         path: &CredentialPath,
         (data, metadata): Stored,
-        expected: Option<Revision>,
+        there: &There,
     ) -> Result<(), StorageError> {
         let ctx: CredentialContext = path.scope.clone().into();
-        match self.to.compare_and_set() {
-            Some(conditional) => {
-                let conditional: &dyn CompareAndSet = conditional;
+        match (self.to.compare_and_set(), there) {
+            (Some(conditional), There::Known(_, expected)) => {
                 conditional.store_if(&path.id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
             }
-            None => self.to.store(&path.id, data, metadata, &ctx).await,
+            // What is corrupted has no revision.
+            (None, _) | (_, There::Corrupted) => self.to.store(&path.id, data, metadata, &ctx).await,
         }
     }
 
