@@ -85,9 +85,9 @@ fn provider(address: &str, authority: &str) -> Ours {
     let guid = "11111111-2222-3333-4444-555555555555";
     let config = AzureKeyVaultConfig::default()
         .with_vault_url(address)
-        .with_allowed_host("localhost".to_owned())
-        .with_authority_host(address.to_owned())
-        .with_ca_cert(ca.path().to_owned())
+        .with_allowed_host("localhost")
+        .with_authority_host(address)
+        .with_ca_cert(ca.path())
         .with_credential_type(AzureCredentialType::service_principal(guid, guid, "secret".into()));
     let provider = AzureKeyVaultProvider::new(config).unwrap();
     Ours { provider, id: "key".parse().unwrap(), ctx: CredentialContext::unscoped() }

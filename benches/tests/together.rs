@@ -36,7 +36,7 @@ fn azure(server: &Server) -> Provider {
     let guid = "11111111-2222-3333-4444-555555555555";
     let config = AzureKeyVaultConfig::default()
         .with_vault_url(&server.address)
-        .with_allowed_host("localhost".to_owned())
+        .with_allowed_host("localhost")
         .with_authority_host(server.address.clone())
         .with_ca_cert(server.authority.clone())
         .with_credential_type(AzureCredentialType::service_principal(guid, guid, "secret".into()));

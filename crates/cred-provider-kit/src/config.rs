@@ -11,6 +11,8 @@
 //! pub struct MyConfig {
 //!     /// Where it is.
 //!     pub address: String,
+//!     /// Whose it is; `None`: everybody's.
+//!     pub owner: Option<String>,
 //!     /// For one attempt; 1 to 60 s.
 //!     pub timeout: Duration,
 //!     /// For an operation with all its attempts; 1 s to 10 minutes.
@@ -22,6 +24,7 @@
 //! impl MyConfig {
 //!     setters! {
 //!         into with_address(address: String);
+//!         some with_owner(owner: String);
 //!         const with_timeout(timeout: Duration);
 //!         const with_operation_timeout(operation_timeout: Duration);
 //!         with_retry_policy(retry_policy: RetryPolicy);
@@ -70,7 +73,8 @@ pub fn check_deadlines(
 /// The `with_` methods of a configuration with public fields, inside its `impl`; [`config`](mod@crate::config) has an example.
 ///
 /// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in constants too, and
-/// `into with_name(name: String);` whatever becomes the field.
+/// `into with_name(name: String);` whatever becomes the field. For a field that is an `Option`, `some with_path(path: PathBuf);` takes
+/// whatever becomes what is in it: who has an `Option` sets the field.
 #[macro_export]
 macro_rules! setters {
     () => {};
@@ -88,6 +92,15 @@ macro_rules! setters {
         #[must_use]
         pub fn $setter(mut self, $field: impl Into<$value>) -> Self {
             self.$field = $field.into();
+            self
+        }
+        $crate::setters! { $($rest)* }
+    };
+    (some $setter:ident($field:ident: $value:ty); $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+        #[must_use]
+        pub fn $setter(mut self, $field: impl Into<$value>) -> Self {
+            self.$field = Some($field.into());
             self
         }
         $crate::setters! { $($rest)* }

@@ -21,7 +21,7 @@ use crate::client;
 /// ```
 /// use cred_store_aws::AwsSecretsManagerConfig;
 /// let config = AwsSecretsManagerConfig::default()
-///     .with_region("eu-central-1".to_owned())
+///     .with_region("eu-central-1")
 ///     .with_secret_prefix("payments/credentials/");
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -130,15 +130,15 @@ impl AwsSecretsManagerConfig {
     }
 
     setters! {
-        into with_region(region: Option<String>);
-        into with_profile(profile: Option<String>);
-        into with_endpoint_url(endpoint_url: Option<String>);
+        some with_region(region: String);
+        some with_profile(profile: String);
+        some with_endpoint_url(endpoint_url: String);
         const with_allow_http(allow_http: bool);
         into with_secret_prefix(secret_prefix: String);
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
-        into with_kms_key_id(kms_key_id: Option<String>);
+        some with_kms_key_id(kms_key_id: String);
         with_default_tags(default_tags: BTreeMap<String, String>);
         const with_update_tags(update_tags: bool);
         into with_recovery_window_days(recovery_window_days: Option<u8>);

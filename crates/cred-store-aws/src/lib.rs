@@ -7,7 +7,7 @@
 //!
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = AwsSecretsManagerConfig::default()
-//!     .with_region("eu-central-1".to_owned())
+//!     .with_region("eu-central-1")
 //!     .with_secret_prefix("payments/credentials/");
 //! let provider = AwsSecretsManagerProvider::new(config)?;
 //! provider.connect().await?; // finds region and credentials; the first use does so by itself

@@ -205,9 +205,9 @@ impl AzureKeyVaultConfig {
         into with_secret_prefix(secret_prefix: String);
         with_default_tags(default_tags: BTreeMap<String, String>);
         const with_over_deleted(over_deleted: AzureOverDeleted);
-        into with_allowed_host(allowed_host: Option<String>);
-        into with_authority_host(authority_host: Option<String>);
-        into with_ca_cert(ca_cert: Option<PathBuf>);
+        some with_allowed_host(allowed_host: String);
+        some with_authority_host(authority_host: String);
+        some with_ca_cert(ca_cert: PathBuf);
     }
 
     /// The names of the secrets.

@@ -60,9 +60,9 @@ async fn no_secret_and_no_token_is_printed_or_logged() {
         let Settings { tenant_id, client_id, .. } = settings.clone();
         AzureKeyVaultConfig::default()
             .with_vault_url(double.url())
-            .with_allowed_host("127.0.0.1".to_owned())
+            .with_allowed_host("127.0.0.1")
             .with_authority_host(double.url())
-            .with_ca_cert(ca.path().to_owned())
+            .with_ca_cert(ca.path())
             .with_credential_type(AzureCredentialType::service_principal(tenant_id, client_id, secret.into()))
             .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10))
     };

@@ -71,8 +71,8 @@ async fn asks_as_it_is_told() {
     };
     let config = AzureKeyVaultConfig::default()
         .with_vault_url(variable("CRED_TEST_URL"))
-        .with_allowed_host("127.0.0.1".to_owned())
-        .with_ca_cert(std::path::PathBuf::from(variable("CRED_TEST_CA")))
+        .with_allowed_host("127.0.0.1")
+        .with_ca_cert(variable("CRED_TEST_CA"))
         .with_credential_type(who)
         .with_retry_policy(RetryPolicy::default().with_max_retries(0));
     let provider = AzureKeyVaultProvider::new(config).unwrap();

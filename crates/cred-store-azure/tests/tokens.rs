@@ -21,7 +21,7 @@ fn config(double: &Double, secret: &str) -> AzureKeyVaultConfig {
     let (_, ca) = ca.keep().unwrap();
     AzureKeyVaultConfig::default()
         .with_vault_url(double.url())
-        .with_allowed_host("127.0.0.1".to_owned())
+        .with_allowed_host("127.0.0.1")
         .with_authority_host(double.url())
         .with_ca_cert(ca)
         .with_credential_type(AzureCredentialType::service_principal(tenant_id, client_id, secret.into()))

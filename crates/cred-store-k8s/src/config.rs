@@ -93,8 +93,8 @@ impl KubernetesSecretsConfig {
 
     setters! {
         into with_namespace(namespace: String);
-        into with_kubeconfig_path(kubeconfig_path: Option<PathBuf>);
-        into with_context(context: Option<String>);
+        some with_kubeconfig_path(kubeconfig_path: PathBuf);
+        some with_context(context: String);
         into with_secret_prefix(secret_prefix: String);
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);

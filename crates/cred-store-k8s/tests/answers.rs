@@ -103,7 +103,7 @@ fn kubeconfig(server: &str, user: &Value) -> Value {
 
 fn config(path: &Path) -> KubernetesSecretsConfig {
     KubernetesSecretsConfig::default()
-        .with_kubeconfig_path(path.to_owned())
+        .with_kubeconfig_path(path)
         .with_operation_timeout(Duration::from_secs(10))
         .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
 }

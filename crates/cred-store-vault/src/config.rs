@@ -178,12 +178,12 @@ impl VaultConfig {
         with_auth_method(auth_method: VaultAuthMethod);
         into with_mount_path(mount_path: String);
         into with_path_prefix(path_prefix: String);
-        into with_namespace(namespace: Option<String>);
+        some with_namespace(namespace: String);
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
         const with_tls_verify(tls_verify: bool);
-        into with_ca_cert(ca_cert: Option<PathBuf>);
+        some with_ca_cert(ca_cert: PathBuf);
         const with_allow_http(allow_http: bool);
         const with_token_renewal_threshold(token_renewal_threshold: Duration);
         const with_delete_mode(delete_mode: VaultDeleteMode);

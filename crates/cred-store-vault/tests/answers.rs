@@ -246,7 +246,7 @@ async fn a_namespace_goes_into_every_request_and_a_login_without_a_token() {
     let heads = heads(|address| {
         let config = VaultConfig::default()
             .with_address(address)
-            .with_namespace("org1/team-a/".to_owned())
+            .with_namespace("org1/team-a/")
             .with_auth_method(VaultAuthMethod::app_role("role", "s-1234".into()));
         HashiCorpVaultProvider::new(config).unwrap()
     })
@@ -268,7 +268,7 @@ async fn a_client_of_the_callers_gives_the_connection_and_not_the_token() {
             .build();
         let config = VaultConfig::default()
             .with_address("http://127.0.0.1:9")
-            .with_namespace("org1".to_owned())
+            .with_namespace("org1")
             .with_auth_method(VaultAuthMethod::token(TOKEN.into()));
         let client = VaultClient::new(settings.unwrap()).unwrap();
         HashiCorpVaultProvider::with_client(config, client).unwrap()

@@ -98,7 +98,7 @@ fn config(host: &str, port: u16, trusted: &Authority) -> VaultConfig {
     VaultConfig::default()
         .with_address(format!("https://{host}:{port}"))
         .with_auth_method(VaultAuthMethod::token("token".into()))
-        .with_ca_cert(trusted.file.path().to_owned())
+        .with_ca_cert(trusted.file.path())
         .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10))
 }
 

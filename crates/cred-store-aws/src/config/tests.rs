@@ -11,19 +11,19 @@ fn tags(all: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn endpoint(url: &str) -> AwsSecretsManagerConfig {
-    good().with_endpoint_url(url.to_owned())
+    good().with_endpoint_url(url)
 }
 
 #[test]
 fn each_wrong_field_is_named() {
     assert!(good().validate().is_ok());
-    let key = |key: &str| good().with_kms_key_id(key.to_owned());
+    let key = |key: &str| good().with_kms_key_id(key);
     let many: BTreeMap<_, _> = (0..51).map(|number| (format!("t{number}"), String::new())).collect();
     for (wrong, field) in [
-        (good().with_region("Frankfurt".to_owned()), "region"),
-        (good().with_region("eu-central".to_owned()), "region"),
-        (good().with_region("eu-central-1\r\nx".to_owned()), "region"),
-        (good().with_profile(String::new()), "profile"),
+        (good().with_region("Frankfurt"), "region"),
+        (good().with_region("eu-central"), "region"),
+        (good().with_region("eu-central-1\r\nx"), "region"),
+        (good().with_profile(""), "profile"),
         (endpoint("vpce.example.com"), "endpoint_url"),
         (endpoint("ftp://vpce.example.com"), "endpoint_url"),
         (endpoint("https://user:hunter2@vpce.example.com"), "endpoint_url"),
@@ -59,10 +59,10 @@ fn each_wrong_field_is_named() {
 
 #[test]
 fn what_is_meant_is_taken() {
-    let key = |key: &str| good().with_kms_key_id(key.to_owned());
+    let key = |key: &str| good().with_kms_key_id(key);
     for right in [
-        good().with_region("us-gov-west-1".to_owned()),
-        good().with_region("cn-north-1".to_owned()),
+        good().with_region("us-gov-west-1"),
+        good().with_region("cn-north-1"),
         endpoint("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"),
         endpoint("http://localhost:5000/"),
         endpoint("http://[::1]:5000"),
@@ -105,7 +105,7 @@ fn a_file_names_everything_and_misspells_nothing() {
     )
     .unwrap();
     let expected = good()
-        .with_region("eu-central-1".to_owned())
+        .with_region("eu-central-1")
         .with_timeout(Duration::from_secs(2))
         .with_recovery_window_days(None)
         .with_over_deleted(AwsOverDeleted::Refuse)

@@ -22,7 +22,7 @@ fn each_wrong_field_is_named() {
         (good().with_vault_url("https://evil/.vault.azure.net"), "vault_url"),
         (good().with_vault_url("https://localhost:8443"), "vault_url"),
         (good().with_vault_url("https://user:hunter2@my-vault.vault.azure.net"), "vault_url"),
-        (good().with_authority_host("http://login.example".to_owned()), "authority_host"),
+        (good().with_authority_host("http://login.example"), "authority_host"),
         (good().with_credential_type(principal("tenant", CLIENT, "s")), "credential_type.tenant_id"),
         (good().with_credential_type(principal(TENANT, "client", "s")), "credential_type.client_id"),
         (good().with_credential_type(principal(TENANT, CLIENT, " ")), "credential_type.client_secret"),
@@ -42,7 +42,7 @@ fn each_wrong_field_is_named() {
         (good().with_timeout(Duration::from_secs(61)), "timeout"),
         (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
         (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
-        (good().with_ca_cert(PathBuf::from("/does/not/exist.pem")), "ca_cert"),
+        (good().with_ca_cert("/does/not/exist.pem"), "ca_cert"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         let error = wrong.validate().unwrap_err();
@@ -57,10 +57,10 @@ fn what_is_meant_is_taken() {
         AzureKeyVaultConfig::default(),
         good(),
         good().with_vault_url("https://my-vault.vault.azure.cn"),
-        good().with_vault_url("https://localhost:8443").with_allowed_host("LOCALHOST".to_owned()),
+        good().with_vault_url("https://localhost:8443").with_allowed_host("LOCALHOST"),
         good().with_credential_type(principal(TENANT, CLIENT, "s")),
         good().with_credential_type(AzureCredentialType::DeveloperTools),
-        good().with_authority_host("https://login.microsoftonline.us/".to_owned()),
+        good().with_authority_host("https://login.microsoftonline.us/"),
         good().with_secret_prefix(""),
         good().with_secret_prefix("P".repeat(73)),
     ] {

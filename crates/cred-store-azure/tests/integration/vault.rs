@@ -51,7 +51,7 @@ impl Vault {
     /// A provider's configuration over a place of its own.
     pub(crate) fn config(&self) -> AzureKeyVaultConfig {
         let secret = self.client_secret.as_str().into();
-        AzureKeyVaultConfig::default()
+        let mut config = AzureKeyVaultConfig::default()
             .with_vault_url(self.url.as_str())
             .with_credential_type(AzureCredentialType::service_principal(
                 &self.tenant_id,
@@ -60,8 +60,9 @@ impl Vault {
             ))
             .with_authority_host(self.authority.clone())
             .with_ca_cert(self.ca.clone())
-            .with_allowed_host((!self.is_azures()).then(|| self.host.clone()))
-            .with_secret_prefix(format!("test-{}-", fresh()))
+            .with_secret_prefix(format!("test-{}-", fresh()));
+        config.allowed_host = (!self.is_azures()).then(|| self.host.clone());
+        config
     }
 
     /// A provider that reaches the vault by another address of loopback, where whoever listens has a certificate of these
@@ -81,7 +82,7 @@ impl Vault {
         }
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [authorities, &self.authorities()].concat()).unwrap();
-        let config = config.with_vault_url(url.as_str()).with_ca_cert(file.path().to_owned());
+        let config = config.with_vault_url(url.as_str()).with_ca_cert(file.path());
         AzureKeyVaultProvider::new(config).unwrap()
     }
 

@@ -44,7 +44,7 @@ fn each_wrong_field_is_named() {
     ] {
         assert_eq!(wrong.check().unwrap_err().field(), field, "{wrong:?}");
     }
-    let nowhere = good().with_kubeconfig_path(PathBuf::from("/does/not/exist"));
+    let nowhere = good().with_kubeconfig_path("/does/not/exist");
     assert_eq!(nowhere.validate().unwrap_err().field(), "kubeconfig_path");
 }
 

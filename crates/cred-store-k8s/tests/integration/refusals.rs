@@ -41,7 +41,7 @@ async fn granted(what: &str, mut may: impl AsyncFnMut() -> Result<(), StorageErr
 }
 
 fn nobody(config: &KubernetesSecretsConfig) -> KubernetesSecretsProvider {
-    KubernetesSecretsProvider::new(config.clone().with_context("nobody".to_owned())).unwrap()
+    KubernetesSecretsProvider::new(config.clone().with_context("nobody")).unwrap()
 }
 
 /// Everything that a provider can do, with the verb that each step needs first.

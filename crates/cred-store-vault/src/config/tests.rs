@@ -32,7 +32,7 @@ fn each_wrong_field_is_named() {
         (good().with_path_prefix("a//b"), "path_prefix"),
         (good().with_path_prefix("a/.."), "path_prefix"),
         (good().with_path_prefix("a/org:acme"), "path_prefix"),
-        (good().with_namespace("a\r\nX-Evil: 1".to_owned()), "namespace"),
+        (good().with_namespace("a\r\nX-Evil: 1"), "namespace"),
         (good().with_timeout(Duration::from_millis(999)), "timeout"),
         (good().with_timeout(Duration::from_secs(61)), "timeout"),
         (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
@@ -40,7 +40,7 @@ fn each_wrong_field_is_named() {
         (good().with_token_renewal_threshold(Duration::ZERO), "token_renewal_threshold"),
         (good().with_max_payload_len(4_095), "max_payload_len"),
         (good().with_max_payload_len((32 << 20) + 1), "max_payload_len"),
-        (good().with_ca_cert(PathBuf::from("/does/not/exist.pem")), "ca_cert"),
+        (good().with_ca_cert("/does/not/exist.pem"), "ca_cert"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
@@ -60,7 +60,7 @@ fn what_is_meant_is_taken() {
         good().with_mount_path("team/kv"),
         good().with_path_prefix(""),
         good().with_path_prefix("a/b/"),
-        good().with_namespace("org1/team-a/".to_owned()),
+        good().with_namespace("org1/team-a/"),
         good().with_auth_method(VaultAuthMethod::app_role("role", "".into())),
     ] {
         assert!(right.validate().is_ok(), "{right:?}");

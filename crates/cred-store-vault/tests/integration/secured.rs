@@ -1,7 +1,5 @@
 //! TLS, on a real Vault.
 
-use std::path::PathBuf;
-
 use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
 
@@ -18,7 +16,7 @@ fn config() -> VaultConfig {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault (with vault-tls)"]
 async fn the_authority_that_is_given_is_trusted() {
-    let config = config().with_ca_cert(PathBuf::from(variable("CRED_TEST_VAULT_CA")));
+    let config = config().with_ca_cert(variable("CRED_TEST_VAULT_CA"));
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     store(&provider, "key", 1).await.unwrap();
     assert!(provider.exists(&id("key"), &CredentialContext::unscoped()).await.unwrap());
