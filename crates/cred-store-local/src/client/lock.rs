@@ -125,7 +125,7 @@ impl Queue {
 
 fn held(base: &Directory) -> StorageError {
     let place = base.place(NAME);
-    StorageError::unavailable(format!("another writer holds `{}`, and nothing was written", place.display()))
+    StorageError::busy(format!("another writer holds `{}`", place.display()))
 }
 
 /// Tries until the deadline: a waiting `flock` could not be given up.
