@@ -78,6 +78,13 @@ pub(crate) struct Page {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Next(Url);
 
+/// The latest version of a secret.
+pub(crate) struct Latest {
+    pub(crate) value: String,
+    /// Its address, which no other version has.
+    pub(crate) id: Option<String>,
+}
+
 /// A secret without its value.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -126,13 +133,14 @@ impl Client {
         Ok(())
     }
 
-    /// The value of the latest version.
-    pub(crate) async fn get(&self, name: &str) -> Result<String, StorageError> {
+    /// The latest version.
+    pub(crate) async fn get(&self, name: &str) -> Result<Latest, StorageError> {
         let call = Call { right: "get", name };
         let options = SecretClientGetSecretOptions { method_options: begun(), ..Default::default() };
         let answer = self.sdk.get_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
         let secret = answer.into_model().map_err(|error| failed(&error, &call))?;
-        secret.value.ok_or_else(|| garbled(&call))
+        let value = secret.value.ok_or_else(|| garbled(&call))?;
+        Ok(Latest { value, id: secret.id })
     }
 
     /// Begins a deletion.
@@ -143,12 +151,17 @@ impl Client {
         Ok(())
     }
 
-    /// Begins a recovery.
-    pub(crate) async fn recover(&self, name: &str) -> Result<(), StorageError> {
+    /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did not say.
+    pub(crate) async fn recover(&self, name: &str) -> Result<Option<String>, StorageError> {
         let call = Call { right: "recover", name };
         let options = SecretClientRecoverDeletedSecretOptions { method_options: begun() };
-        self.sdk.recover_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
-        Ok(())
+        let answer = self
+            .sdk
+            .recover_deleted_secret(name, Some(options))
+            .await
+            .map_err(|error| told(&error, &call))?;
+        // The recovery has begun, whatever else the answer says.
+        Ok(answer.into_model().ok().and_then(|secret| secret.id))
     }
 
     /// Begins a purge.

@@ -32,7 +32,7 @@
 //! | operation | calls |
 //! |---|---|
 //! | retrieve, exists, delete | 1 |
-//! | store | 1; over a deleted name 3, and waits of some seconds while Azure deletes and recovers |
+//! | store | 1; over a deleted name 3, where the write fails 5, and waits of some seconds while Azure deletes and recovers |
 //! | list, list_tree, list_deleted | 1 for each 25 secrets in the whole vault; with a filter 1 more for each credential whose tags match, 16 at once |
 //! | recover | 1, and looks until it can be read, which takes seconds |
 //! | purge | 1; 1 more where it is refused |
@@ -43,8 +43,8 @@
 //! # Deleted names
 //! Azure keeps a deleted secret for 7 to 90 days, and its name with it. A store over such a name does what
 //! [`over_deleted`](AzureKeyVaultConfig::over_deleted) says; the default recovers it and writes a new version. The old value can be read for a
-//! moment then; a process that ends in this moment leaves it there. Where the write fails, the secret is deleted again and the error is
-//! [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A deletion that is still going counts as deleted; what must
+//! moment then; a process that ends in this moment leaves it there. Where the write fails, the secret is deleted again, unless it is found to be
+//! written, or somebody else has written it since, and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A deletion that is still going counts as deleted; what must
 //! wait for it waits within [`operation_timeout`](AzureKeyVaultConfig::operation_timeout), and is
 //! [`Busy`](cred_core::StorageErrorKind::Busy) after that. A deletion appears in `list_deleted` when Azure has ended it: lists are
 //! `Eventual` by 30 s, for which Azure names no bound; reads are consistent at once.

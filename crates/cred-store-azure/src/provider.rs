@@ -121,7 +121,7 @@ impl Inner {
                 }
                 Some(Blocked::Disabled) | None => Err(error),
             },
-            value => value,
+            latest => latest.map(|latest| latest.value),
         }
     }
 

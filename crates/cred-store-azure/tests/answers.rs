@@ -62,9 +62,16 @@ fn absent() -> Answer {
 }
 
 fn secret(number: u8) -> Answer {
+    version(number, 1)
+}
+
+fn version(number: u8, version: u8) -> Answer {
     let (data, metadata) = value(number);
     let value = String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap();
-    answer(200, serde_json::json!({"value": value, "id": format!("{HOST}/secrets/key/1")}).to_string())
+    answer(
+        200,
+        serde_json::json!({"value": value, "id": format!("{HOST}/secrets/key/{version}")}).to_string(),
+    )
 }
 
 #[async_trait]
@@ -260,11 +267,32 @@ async fn a_store_over_a_deleted_name_purges_and_writes() {
 async fn what_was_recovered_and_not_written_is_deleted_again_and_said_so() {
     let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
     let deleted = answer(200, format!(r#"{{"id":"{HOST}/secrets/key/1"}}"#));
-    let vault = Scripted::answering([conflict("ObjectIsDeletedButRecoverable"), secret(9), denied, deleted]);
+    let found = conflict("ObjectIsDeletedButRecoverable");
+    let vault = Scripted::answering([found, secret(9), denied, secret(9), deleted]);
     let error = vault.store().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::RecoveredNotWritten { .. }), "{error:?}");
     assert!(error.to_string().contains("deleted again") && error.may_have_written(), "{error}");
     assert_eq!(vault.asked().last().unwrap(), "DELETE /secrets/key");
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_after_a_recovery_is_not_deleted() {
+    let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
+    let found = conflict("ObjectIsDeletedButRecoverable");
+    let vault = Scripted::answering([found, version(9, 1), denied, version(7, 2)]);
+    let error = vault.store().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::RecoveredNotWritten { .. }), "{error:?}");
+    assert!(error.to_string().contains("somebody else has written it since"), "{error}");
+    assert_eq!(vault.asked().last().unwrap(), "GET /secrets/key/");
+}
+
+#[tokio::test]
+async fn a_write_after_a_recovery_that_lost_its_answer_is_found_to_be_done() {
+    let lost = || answer(502, "<html>");
+    let found = conflict("ObjectIsDeletedButRecoverable");
+    let vault = Scripted::answering([found, version(9, 1), lost(), lost(), lost(), version(1, 2)]);
+    vault.store().await.unwrap();
+    assert_eq!(vault.asked().last().unwrap(), "GET /secrets/key/");
 }
 
 #[tokio::test]

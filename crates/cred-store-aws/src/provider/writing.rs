@@ -125,13 +125,14 @@ impl Inner {
         let again = match self.describe(wire, name).await {
             Ok(Some(now)) if now == found.restored() => {
                 let days = self.config.recovery_window_days.unwrap_or(WINDOW_DAYS);
-                wire.write(|_| self.client.delete(name, Some(days))).await.map_err(|error| error.to_string())
+                let deleted = wire.write(|_| self.client.delete(name, Some(days))).await;
+                deleted.map(|()| "it was deleted again").map_err(|error| error.to_string())
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok("somebody else has written or deleted it since"),
             Err(error) => Err(error.to_string()),
         };
         let reason = match again {
-            Ok(()) => format!("{}; it was deleted again", failed.kind()),
+            Ok(what_became) => format!("{}; {what_became}", failed.kind()),
             Err(error) => format!("{}; nor was it deleted again: {error}", failed.kind()),
         };
         StorageErrorKind::RecoveredNotWritten { reason: reason.into() }.into()

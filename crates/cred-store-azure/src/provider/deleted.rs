@@ -13,7 +13,7 @@ impl Inner {
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.recover(name)).await {
-                Ok(()) => return self.until_readable(wire, name).await,
+                Ok(_) => return self.until_readable(wire, name).await,
                 Err(error) => error,
             };
             match Blocked::of(&error) {

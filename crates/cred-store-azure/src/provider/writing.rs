@@ -31,6 +31,13 @@ impl Pauses {
     }
 }
 
+/// What a store did to a deleted secret.
+enum Recovery {
+    NotBegun,
+    /// The old value may be readable. With the address of the version that came back, where that is known.
+    Begun(Option<String>),
+}
+
 impl Inner {
     /// The secret of a credential, if it fits.
     pub(super) fn draft(
@@ -57,20 +64,21 @@ impl Inner {
         name: &str,
         draft: &Draft,
     ) -> Result<(), StorageError> {
-        let mut recovered = false;
-        match self.written(wire, name, draft, &mut recovered).await {
-            Err(error) if recovered => Err(self.withdrawn(wire, name, error).await),
-            answer => answer,
+        let mut recovery = Recovery::NotBegun;
+        let written = self.written(wire, name, draft, &mut recovery).await;
+        match (written, recovery) {
+            (Err(error), Recovery::Begun(old)) => self.withdraw(wire, name, draft, old, error).await,
+            (answer, _) => answer,
         }
     }
 
-    /// Tries until the name is free. `recovered`: the old value may be readable.
+    /// Tries until the name is free.
     async fn written(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
         draft: &Draft,
-        recovered: &mut bool,
+        recovery: &mut Recovery,
     ) -> Result<(), StorageError> {
         let mut pauses = Pauses::new();
         loop {
@@ -82,7 +90,7 @@ impl Inner {
                 (Some(Blocked::Deleted), AzureOverDeleted::Recover) => {
                     // What must be done if the write fails.
                     wire.hold_back(self.write_timeout);
-                    self.begin_recovery(wire, name, recovered).await?;
+                    self.begin_recovery(wire, name, recovery).await?;
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Purge) => {
                     let doubted = wire.in_doubt();
@@ -110,31 +118,48 @@ impl Inner {
         &self,
         wire: &mut Wire<'_>,
         name: &str,
-        recovered: &mut bool,
+        recovery: &mut Recovery,
     ) -> Result<(), StorageError> {
         match wire.write(|_| self.client.recover(name)).await {
-            Ok(()) => {
-                *recovered = true;
+            Ok(old) => {
+                *recovery = Recovery::Begun(old);
                 Ok(())
             }
             // Somebody else was quicker, this way or that: the write finds out.
             Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => Ok(()),
             Err(error) => {
-                *recovered |= error.may_have_written() || wire.in_doubt();
+                if error.may_have_written() || wire.in_doubt() {
+                    *recovery = Recovery::Begun(None);
+                }
                 Err(error)
             }
         }
     }
 
-    /// The write failed after a recovery: deletes the secret again, as well as that can be done.
-    async fn withdrawn(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
+    /// The write failed after a recovery: deletes the secret again, as well as that can be done, and never what somebody else has
+    /// written since. Where it is found to be written after all, nothing failed.
+    async fn withdraw(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        draft: &Draft,
+        old: Option<String>,
+        error: StorageError,
+    ) -> Result<(), StorageError> {
+        // The look must leave time to delete.
+        wire.hold_back(self.write_timeout);
+        let now = wire.read(|_| self.client.get(name)).await;
         wire.hold_back(Duration::ZERO);
-        let again = match self.delete(wire, name).await {
-            Ok(()) => "it was deleted again",
-            Err(_) => "and could not be deleted again",
+        let what_became = match now {
+            Ok(now) if now.value == draft.value => return Ok(()),
+            Ok(now) if old.is_some() && now.id != old => "somebody else has written it since",
+            _ => match self.delete(wire, name).await {
+                Ok(()) => "it was deleted again",
+                Err(_) => "and could not be deleted again",
+            },
         };
-        let reason = format!("{again}: {}", error.kind());
-        error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() })
+        let reason = format!("{what_became}: {}", error.kind());
+        Err(error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() }))
     }
 
     /// Deletes, after a recovery that is still going. A deletion that is still going is one.
