@@ -114,22 +114,11 @@ impl Config {
         self.profile_at(name, node, chosen_by)
     }
 
-    /// The names of all variables that keys and secrets of any profile are read from, those that another file hides included. What
-    /// cannot be read names none: it is told where it is used.
-    pub(crate) fn variables(&self) -> BTreeSet<String> {
-        let mut variables = BTreeSet::new();
-        for file in &self.files {
-            let entries = |kind: &str| file.root().get(kind).map(|node| node.entries()).unwrap_or_default();
-            for (name, node) in entries("rings") {
-                let ring = Ring::read(name, &node);
-                variables.extend(ring.iter().flat_map(Ring::variables).map(str::to_owned));
-            }
-            for (name, node) in entries("profiles") {
-                let profile = self.profile_at(name, node, "its name");
-                variables.extend(profile.iter().flat_map(Profile::variables));
-            }
-        }
-        variables
+    /// The names of all variables that any file reads keys and secrets from, by `{ env = "NAME" }` wherever that stands: also where
+    /// another file hides it, it does not fit, or its backend is not built in.
+    pub(crate) fn variables(&self) -> BTreeSet<&str> {
+        let named = self.files.iter().flat_map(|file| file.root().texts("env"));
+        named.filter(|name| secret::is_variable(name)).collect()
     }
 
     /// All profiles that are sealed with a profile's ring, those that another file hides included.
@@ -207,15 +196,6 @@ impl Profile<'_> {
     /// The names of the fields that the file sets, for people.
     pub(crate) fn fields(&self) -> Vec<&str> {
         self.node.entries().into_iter().map(|(name, _)| name).filter(|name| !OWN.contains(name)).collect()
-    }
-
-    /// The names of variables that its backend's secrets are read from.
-    pub(crate) fn variables(&self) -> Vec<String> {
-        let source = |name: &&str| match secret::source(&self.node.nearest(name)) {
-            Ok(secret::Source::Variable(name)) => Some(name),
-            Ok(secret::Source::File(_)) | Err(_) => None,
-        };
-        self.backend.secrets.iter().filter_map(source).collect()
     }
 
     /// Reads the backend's configuration and makes its provider. Reads the files of secrets: it blocks.

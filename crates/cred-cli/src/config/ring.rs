@@ -108,15 +108,6 @@ impl Ring {
         }
         Ok(ring)
     }
-
-    /// The names of variables that keys are read from.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().filter_map(|key| match &key.source {
-            KeySource::Variable(name)
-            | KeySource::Passphrase { from: PassphraseFrom::Variable(name), .. } => Some(name.as_str()),
-            KeySource::File(_) | KeySource::Passphrase { .. } => None,
-        })
-    }
 }
 
 impl Key {

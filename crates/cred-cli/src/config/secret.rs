@@ -52,7 +52,8 @@ pub(crate) fn fetch(source: &Source) -> Result<Zeroizing<String>, String> {
     }
 }
 
-fn is_variable(name: &str) -> bool {
+/// Whether it can be the name of a variable here.
+pub(crate) fn is_variable(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=128).contains(&name.len()) && name.bytes().all(allowed)
 }

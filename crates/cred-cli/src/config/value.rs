@@ -92,6 +92,21 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Each text under this key, in this value and in all that is in it.
+    pub(crate) fn texts(&self, key: &str) -> Vec<&'a str> {
+        match &self.data {
+            Data::Scalar(_) => Vec::new(),
+            Data::List(elements) => elements.iter().flat_map(|element| element.texts(key)).collect(),
+            Data::Table(_) => {
+                let found = |(name, value): (&str, Node<'a>)| match value.text() {
+                    Some(text) if name == key => vec![text],
+                    _ => value.texts(key),
+                };
+                self.entries().into_iter().flat_map(found).collect()
+            }
+        }
+    }
+
     /// Reads it into a type; of a table, all but the entries of these names.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, without: &[&str]) -> Result<T, Misfit> {
         let result = match &self.data {

@@ -107,12 +107,16 @@ fn no_secret_of_another_profile_goes_along() {
     world.store("a", "value");
     let text = world.read("project/cred.toml")
         + "\n[profiles.production]\nbackend = \"local\"\nring = \"production\"\nbase_path = \"/nowhere\"\n\n\
-           [rings.production]\nactive = \"prod\"\nkeys.prod = { env = \"PRODUCTION_KEY\" }\n";
+           [rings.production]\nactive = \"prod\"\nkeys.prod = { env = \"PRODUCTION_KEY\" }\n\
+           [rings.misspelt]\nactiv = \"next\"\nkeys.next = { passphrase = { env = \"NEXT_KEY\" } }\n\
+           [profiles.elsewhere]\nbackend = \"not-built-in\"\nlogin = [{ token = { env = \"THEIR_TOKEN\" } }]\n";
     world.write("project/cred.toml", &text);
-    world.set("PRODUCTION_KEY", "canary");
+    for name in ["PRODUCTION_KEY", "NEXT_KEY", "THEIR_TOKEN"] {
+        world.set(name, "canary");
+    }
     world.set("CRED_PROFILE", "dev");
-    let script = "echo $A,$PRODUCTION_KEY";
-    assert_eq!(world.run(&["run", "--env", "A=a", "--", "sh", "-c", script]).good().out, "value,\n");
+    let script = "echo $A,$PRODUCTION_KEY,$NEXT_KEY,$THEIR_TOKEN";
+    assert_eq!(world.run(&["run", "--env", "A=a", "--", "sh", "-c", script]).good().out, "value,,,\n");
 }
 
 #[test]
