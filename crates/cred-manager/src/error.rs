@@ -13,7 +13,7 @@ pub enum ManagerError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The credential was opened, but its contents cannot be read; or it cannot be encoded.
-    #[error("credential `{path}` cannot be read or encoded")]
+    #[error("credential `{path}` cannot be read or encoded; if it is what is stored, store it anew")]
     Credential {
         /// The credential.
         path: CredentialPath,

@@ -6,7 +6,6 @@ use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
 use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::{observe_as, outcome, outcome_of_parts};
-use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
 
 /// How a re-key went, or how it goes so far. Of each credential found it tells one thing.
@@ -44,6 +43,8 @@ impl RekeyReport {
 /// What became of one credential.
 enum Resealed {
     Anew,
+    /// Sealed anew without compare-and-set: that nobody wrote over it at the same moment, only a later look shows.
+    Unseen,
     NotNeeded,
     Gone,
 }
@@ -58,10 +59,12 @@ impl CredentialManager {
     ///
     /// Concurrent writers lose nothing: where the provider has compare-and-set, a credential is replaced only if it is
     /// still the one that was read. Elsewhere this manager's own writers wait for their turn, the credential is read
-    /// again just before the write and compared, and read back afterwards; another process that writes between that
-    /// last read and the write is overwritten by the value before it. Stop other writers there. Over an eventually
-    /// consistent provider each of these reads first waits until this manager's last write of the credential shows
-    /// ([`Consistency::point`](cred_core::Consistency)), and what other processes wrote shortly before is not seen.
+    /// again just before the write and compared; another process that writes between that last read and the write is
+    /// overwritten by the value before it. Stop other writers there. When all are written, each of them is read back, and
+    /// sealed anew once more where somebody has written it under another key since: `resealed` is final with the report
+    /// that is returned. Over an eventually consistent provider a read first waits until this manager's last write of the
+    /// credential shows ([`Consistency::point`](cred_core::Consistency)): once for all that are read back, which on AWS is
+    /// five minutes by default. What other processes wrote shortly before is not seen there.
     ///
     /// One listing, then two calls of the provider for each credential to be sealed (four without compare-and-set) and
     /// one for each other, one credential after another.
@@ -79,14 +82,23 @@ impl CredentialManager {
         let work = async {
             let paths = self.list_tree().await?;
             let mut report = RekeyReport { found: paths.len(), ..RekeyReport::default() };
+            let mut unseen = Vec::new();
             for path in paths {
                 match self.reseal(&path, dry_run).await {
                     Ok(Resealed::Anew) => report.resealed += 1,
+                    Ok(Resealed::Unseen) => {
+                        report.resealed += 1;
+                        unseen.push(path);
+                    }
                     Ok(Resealed::NotNeeded) => report.current += 1,
                     Ok(Resealed::Gone) => report.gone += 1,
                     Err(error) => report.failed.push((path, error)),
                 }
                 progress(&report);
+            }
+            for (path, error) in self.look_back(unseen).await {
+                report.resealed -= 1;
+                report.failed.push((path, error));
             }
             Ok(report)
         };
@@ -99,32 +111,35 @@ impl CredentialManager {
         .await
     }
 
+    /// Reads what was sealed anew, and seals again what others wrote over it meanwhile. Gives those of which nothing good is known.
+    async fn look_back(&self, mut unseen: Vec<CredentialPath>) -> Vec<(CredentialPath, ManagerError)> {
+        let mut failed = Vec::new();
+        for _ in 0..=CONFLICT_RETRIES {
+            for path in std::mem::take(&mut unseen) {
+                // Not in its turn, which others wait for.
+                self.shared.settling.settled(path.as_ref()).await;
+                match self.reseal(&path, false).await {
+                    Ok(Resealed::Anew | Resealed::NotNeeded | Resealed::Gone) => {}
+                    Ok(Resealed::Unseen) => unseen.push(path),
+                    Err(error) => {
+                        let error = self.doubted(&path, error);
+                        failed.push((path, error));
+                    }
+                }
+            }
+        }
+        let busy = unseen.into_iter().map(|path| {
+            let error = self.others_write(&path);
+            (path, error)
+        });
+        failed.extend(busy);
+        failed
+    }
+
     async fn reseal(&self, path: &CredentialPath, dry_run: bool) -> Result<Resealed, ManagerError> {
         self.shared.tasks.refuse_when_closed()?;
         let turn = Arc::new(self.shared.turn(Operation::Store, path).await?);
-        let mut written = false;
-        self.reseal_in_turn(path, dry_run, &turn, &mut written).await.map_err(|error| match written {
-            true if !error.may_have_written() => {
-                let doubt =
-                    StorageError::in_doubt("it was sealed anew, but what became of it could not be seen");
-                self.shared
-                    .at(doubt.with_source(Arc::new(error) as Arc<_>), Operation::Store, path.clone())
-                    .into()
-            }
-            _ => error,
-        })
-    }
-
-    /// `written` tells whether a write was answered, so that a later failure is no proof that nothing has changed.
-    async fn reseal_in_turn(
-        &self,
-        path: &CredentialPath,
-        dry_run: bool,
-        turn: &Arc<Turn>,
-        written: &mut bool,
-    ) -> Result<Resealed, ManagerError> {
-        let mut attempts = 0;
-        loop {
+        for _ in 0..=CONFLICT_RETRIES {
             let Some((stored, revision)) = self.shared.fetch_with_revision(path).await? else {
                 return Ok(Resealed::Gone);
             };
@@ -139,26 +154,31 @@ impl CredentialManager {
             if dry_run {
                 return Ok(Resealed::Anew);
             }
-            let conditional = revision.is_some();
-            if conditional || self.is_still(path, &stored).await? {
-                match self.shared.replace(path, turn, revision, fresh.clone()).await {
-                    Ok(()) => {
-                        *written = true;
-                        if conditional || self.is_still(path, &fresh).await? {
-                            return Ok(Resealed::Anew);
-                        }
-                    }
-                    Err(error) if is_conflict(&error) && attempts < CONFLICT_RETRIES => {}
+            let done = if revision.is_some() { Resealed::Anew } else { Resealed::Unseen };
+            if revision.is_some() || self.is_still(path, &stored).await? {
+                match self.shared.replace(path, &turn, revision, fresh).await {
+                    Ok(()) => return Ok(done),
+                    Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
                 }
             }
             // Somebody else wrote in between: theirs is what is to be looked at now.
-            attempts += 1;
-            if attempts > CONFLICT_RETRIES {
-                let error = StorageError::conflict("others kept writing it while it was sealed anew");
-                return Err(self.shared.at(error, Operation::Store, path.clone()).into());
-            }
         }
+        Err(self.others_write(path))
+    }
+
+    fn others_write(&self, path: &CredentialPath) -> ManagerError {
+        let error = StorageError::conflict("others kept writing it while it was sealed anew");
+        self.shared.at(error, Operation::Store, path.clone()).into()
+    }
+
+    /// It was sealed anew before, so that a later failure is no proof that nothing has changed.
+    fn doubted(&self, path: &CredentialPath, error: ManagerError) -> ManagerError {
+        if error.may_have_written() {
+            return error;
+        }
+        let doubt = StorageError::in_doubt("it was sealed anew, but what became of it could not be seen");
+        self.shared.at(doubt.with_source(Arc::new(error) as Arc<_>), Operation::Store, path.clone()).into()
     }
 
     /// Whether what is stored under a path is still this.

@@ -15,7 +15,7 @@ use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::{id, keys, manager, memory};
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Writes show three seconds after their answer.
 const LAGGING: Consistency =
@@ -334,6 +334,52 @@ async fn a_rekey_over_a_lagging_provider_undoes_no_write_of_its_manager() {
         let ctx = CredentialContext::unscoped();
         assert_eq!(backend.retrieve(&id("b"), &ctx).await.unwrap().0.key_id.as_str(), "new");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_over_a_lagging_provider_waits_once_for_all_and_stops_no_writer() {
+    let (old, new) = old_and_new();
+    let backend = lagging();
+    for name in 0..20 {
+        over(backend.clone(), &old).store(&id(&name.to_string()), Credential::text("old")).await.unwrap();
+    }
+    sleep(Duration::from_secs(60)).await;
+    let manager = over(backend, &new);
+    let begun = Instant::now();
+    let write = async {
+        sleep(Duration::from_secs(1)).await;
+        manager.store(&id("7"), Credential::text("new")).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "it waited for the re-key: {:?}", begun.elapsed());
+    };
+    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
+    assert!(begun.elapsed() < Duration::from_secs(12), "a lag for each: {:?}", begun.elapsed());
+    let report = report.unwrap();
+    assert_eq!((report.resealed, report.is_complete()), (20, true), "{report:?}");
+    assert_eq!(text(&manager.retrieve(&id("7")).await.unwrap().unwrap()), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_writes_under_the_old_key_behind_a_rekey_is_sealed_anew_too() {
+    let (old, new) = old_and_new();
+    let backend = Backend::new(Consistency::Strong);
+    let other = over(backend.clone(), &old);
+    for name in ["a", "b"] {
+        other.store(&id(name), Credential::text("before")).await.unwrap();
+    }
+    backend.behave(|behaviour| behaviour.write_takes = Duration::from_secs(2));
+    let behind = async {
+        // While `b` is written.
+        sleep(Duration::from_secs(3)).await;
+        backend.behave(|behaviour| behaviour.write_takes = Duration::ZERO);
+        other.store(&id("a"), Credential::text("theirs")).await.unwrap();
+    };
+    let manager = over(backend.clone(), &new);
+    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), behind);
+    let report = report.unwrap();
+    assert_eq!((report.resealed, report.is_complete()), (2, true), "{report:?}");
+    let ctx = CredentialContext::unscoped();
+    assert_eq!(backend.retrieve(&id("a"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+    assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "theirs");
 }
 
 #[tokio::test(start_paused = true)]
