@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, CredentialId, field};
+use cred_core::{
+    Consistency, Credential, CredentialId, CredentialMetadata, EncryptedData, KeyId, Opened, PathRef,
+    SealError, Sealer, async_trait, field,
+};
+use cred_manager::crypto::KeyRing;
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
 use doubles::{id, keys};
@@ -155,6 +159,54 @@ async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
             [stored.len(), again.len(), read.len(), reversed.len(), deleted.len()],
             [20, 20, 20, 10, 20]
         );
+    }
+}
+
+/// Opens as the ring does, but stalls at ids of one character.
+struct StallsAtSome(Arc<KeyRing>);
+
+#[async_trait]
+impl Sealer for StallsAtSome {
+    fn active_key_id(&self) -> KeyId {
+        self.0.active_key_id()
+    }
+
+    async fn seal(
+        &self,
+        path: PathRef<'_>,
+        metadata: &CredentialMetadata,
+        secret: &[u8],
+    ) -> Result<EncryptedData, SealError> {
+        self.0.seal(path, metadata, secret).await
+    }
+
+    async fn open(
+        &self,
+        path: PathRef<'_>,
+        data: &EncryptedData,
+        metadata: &CredentialMetadata,
+    ) -> Result<Opened, SealError> {
+        match path.id.as_str().len() {
+            1 => std::future::pending().await,
+            _ => self.0.open(path, data, metadata).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
+    let backend = Backend::with_batch(Consistency::Strong, 20);
+    for ttl in [Duration::ZERO, TTL] {
+        let sealer = Arc::new(StallsAtSome(keys()));
+        let manager =
+            CredentialManager::builder().storage(backend.clone()).keys(sealer).cache_ttl(ttl).build();
+        manager.store_batch(named(0..15)).await;
+        let begun = Instant::now();
+        let answers = manager.retrieve_batch(ids(0..15)).await;
+        for (number, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_ok(), number > 9, "{number}: {answer:?}");
+        }
+        assert!(begun.elapsed() < 15 * SECOND, "one after another: {:?}", begun.elapsed());
     }
 }
 
