@@ -6,26 +6,29 @@ use anyhow::{Context, Result, bail};
 
 use crate::{cargo, workspace};
 
-/// Builds `cred` and goes through its first commands with an .env file. Key, store and `cred.toml` are in a fresh
-/// temporary folder, so nothing needs to be set up before; it stays, to be looked at.
+/// Builds `cred` and goes through its first commands with an .env file, and prints no value of it. Key, store and `cred.toml` are in
+/// a fresh temporary folder, so nothing needs to be set up before; it stays, to be looked at.
 pub(crate) fn run(env_file: Option<PathBuf>) -> Result<()> {
     let file = env_file.unwrap_or_else(|| workspace::root().join("examples/app.env"));
     let file = existing(&file)?;
     let folder = tempfile::Builder::new().prefix("cred-quickstart-").tempdir()?.keep();
     let variable = first_variable(&file)?;
-    let (file, path) = (file.to_string_lossy().into_owned(), format!("{SCOPE}/{variable}"));
+    let file = file.to_string_lossy().into_owned();
+    let length = format!("echo {variable} has ${{#{variable}}} characters");
     for args in [
         &["init"][..],
         &["import", &file, "--scope", SCOPE],
         &["list"],
-        &["get", &path, "--show"],
+        &["run", "--scope", SCOPE, "--", "sh", "-c", &length],
         &["doctor"],
     ] {
         println!("\n$ cred {}", args.join(" "));
         cred(args, &folder)?;
     }
     println!("\nOn the disk, sealed ({}):", folder.display());
-    show(&folder, &folder)
+    show(&folder, &folder)?;
+    println!("\nThe folder stays, with the key beside the store: delete it when you have looked around.");
+    Ok(())
 }
 
 /// The tenant that the variables are stored for.
@@ -46,9 +49,14 @@ fn cred(args: &[&str], folder: &Path) -> Result<()> {
     }
 }
 
+/// The first variable, by the name that `cred run` gives it.
 fn first_variable(file: &Path) -> Result<String> {
     let text = std::fs::read_to_string(file)?;
-    let name = |line: &str| Some(line.split_once('=')?.0.trim_start_matches("export ").trim().to_owned());
+    let name = |line: &str| {
+        let name = line.split_once('=')?.0.trim_start_matches("export ").trim();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_uppercase())
+    };
     let first = text.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(name);
     first.with_context(|| format!("{} has no NAME=value line", file.display()))
 }
@@ -91,7 +99,7 @@ mod tests {
     #[test]
     fn the_first_variable_is_read_back() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "# A=no\n\nexport FIRST=1\nSECOND=2\n").unwrap();
+        std::fs::write(file.path(), "# A=no\n\n$(x)=no\nexport First=1\nSECOND=2\n").unwrap();
         assert_eq!(first_variable(file.path()).unwrap(), "FIRST");
         std::fs::write(file.path(), "nothing\n").unwrap();
         assert!(first_variable(file.path()).is_err());

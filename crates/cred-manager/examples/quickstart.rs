@@ -1,7 +1,7 @@
 //! The tour: `cargo run -p cred-manager --example quickstart -- path/to/.env`
 //!
 //! Makes a key file, seals each variable of the `.env` file into a local store for a tenant, lists them, reads one back
-//! and shows what lies on the disk.
+//! and shows what lies on the disk. It prints no value, and leaves key and store in a temporary folder.
 #![allow(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::error::Error;
@@ -27,8 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A handle for one tenant: it cannot reach any other.
     let tenant = manager.scoped("org:acme/app:web".parse()?)?;
-    for variable in dotenvy::from_path_iter(&env_file)? {
-        let (name, value) = variable?;
+    // What is wrong with a line is told without the line, which holds a secret.
+    for variable in dotenvy::from_path_iter(&env_file).map_err(|_| "the .env file cannot be opened")? {
+        let (name, value) = variable.map_err(|_| "the .env file has a line that is not NAME=value")?;
         tenant.store(&name.parse()?, Credential::text(value).with_tag("source", "dotenv")?).await?;
     }
 
@@ -42,8 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let first = ids.first().ok_or("the .env file has no variables")?;
     let credential = tenant.retrieve(first).await?.ok_or("it was not stored")?;
-    println!("\nRead back and opened: {first} = {}", credential.expose_text(field::VALUE)?);
+    let length = credential.expose_text(field::VALUE)?.chars().count();
+    println!("\nRead back and opened: {first} has {length} characters");
     manager.shutdown().await?;
+    println!("\nKey and store stay in {}: delete it when you have looked around.", folder.display());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The README's first command: it ends with a value read back, and what it leaves on the disk tells none.
+//! The tour: it reads a value back, and neither what it says nor what it leaves on the disk tells one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
 
 use std::path::Path;
@@ -14,22 +14,38 @@ fn the_quickstart_reads_a_value_back_and_leaves_no_plaintext() {
     std::fs::write(&env_file, ENV_FILE).unwrap();
     let kept = folder.path().join("kept");
     std::fs::create_dir(&kept).unwrap();
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--example", "quickstart", "--"])
-        .arg(&env_file)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("TMPDIR", &kept)
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    let last = said.lines().last().unwrap();
-    assert_eq!(last, format!("Read back and opened: FIRST = {}", VALUES[0]));
+    let (ended, said) = tour(&env_file, &kept);
+    assert!(ended, "{said}");
+    let length = VALUES[0].len();
+    assert!(said.contains(&format!("Read back and opened: FIRST has {length} characters")), "{said}");
     assert!(said.contains("Stored for org:acme/app:web: FIRST, SECOND"), "{said}");
+    assert!(VALUES.iter().all(|value| !said.contains(value)), "a value was printed: {said}");
 
     let mut seen = 0;
     look_for_values(&kept, &mut seen);
     assert!(seen > VALUES.len(), "the key and each variable have a file: {seen}");
+}
+
+#[test]
+fn a_line_that_is_wrong_is_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let env_file = folder.path().join("app.env");
+    std::fs::write(&env_file, format!("FIRST {}\n", VALUES[0])).unwrap();
+    let (ended, said) = tour(&env_file, folder.path());
+    assert!(!ended && said.contains("is not NAME=value") && !said.contains(VALUES[0]), "{said}");
+}
+
+/// Whether it ended well, and all that it said.
+fn tour(env_file: &Path, temporary: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--example", "quickstart", "--"])
+        .arg(env_file)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("TMPDIR", temporary)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+    (output.status.success(), said)
 }
 
 fn look_for_values(folder: &Path, seen: &mut usize) {
