@@ -78,8 +78,9 @@ impl Copier {
             if parts.is_empty() {
                 return Ok(Outcome::There(there.0.key_id.clone()));
             }
-            // The same bytes that do not open there are sealed anew: nothing is lost by it.
-            if !self.replace && *there != original {
+            // Also where the bytes are the same and do not open there: it may be the same store under another name, whose
+            // readers would lose it.
+            if !self.replace {
                 return Ok(Outcome::Differs(parts));
             }
         }
