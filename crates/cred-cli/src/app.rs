@@ -173,5 +173,5 @@ impl App {
 
 fn interrupted(exit: Exit) -> Failure {
     Failure::new(exit, "interrupted")
-        .hint("what is done stays done, and nothing is half written; the same command goes on")
+        .hint("what was done stays done, and nothing is half written; what was under way may have happened or not, so look first")
 }

@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 const FIRST_STEPS: &str = "First steps:
   cred init                                   a key, a store, and cred.toml
   cred set org:acme/stripe-api-key            asks for the value
-  cred run --scope org:acme -- ./server       STRIPE_API_KEY in that process alone
+  cred run --scope org:acme -- ./server       STRIPE_API_KEY for it and what it starts
 
 Credentials are named [SCOPE/]ID. Exit codes and cred.toml are described in the README of cred-cli.";
 
@@ -41,7 +41,7 @@ pub(crate) struct Global {
     /// Prints JSON: the result on stdout, a failure on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Says nothing but results, warnings and errors
+    /// Says nothing but results, warnings, errors, and what was left undone
     #[arg(long, short = 'q', global = true)]
     pub(crate) quiet: bool,
 }

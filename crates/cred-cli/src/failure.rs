@@ -138,6 +138,11 @@ impl Failure {
         causes
     }
 
+    /// It and its causes in one line.
+    pub(crate) fn with_causes(&self) -> String {
+        std::iter::once(self.to_string()).chain(self.causes()).collect::<Vec<_>>().join(": ")
+    }
+
     /// Nothing is stored under a path.
     pub(crate) fn nothing_at(path: &CredentialPath, profile: &str) -> Self {
         Self::new(Exit::NotFound, format!("nothing is stored under `{path}` in profile `{profile}`"))

@@ -75,7 +75,7 @@
 //! `batch_concurrency` takes a `NonZeroUsize`, since zero would hang.
 //!
 //! # Watching it
-//! Every operation is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
+//! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
 //! `error`, never a value. The outcome is `ok`, `failed` or `in_doubt`, of many at once also `partial`. A cache hit makes one only where somebody listens. With the feature `metrics` each is counted
 //! through the `metrics` facade (`cred_operations_total`, `cred_cache_total`), and timed (`cred_operation_seconds`) but for
 //! cache hits that make no span.

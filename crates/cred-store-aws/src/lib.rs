@@ -73,7 +73,8 @@
 //! consistent](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html), and names a time for
 //! lists alone: five minutes. So both [`read_lag`](AwsSecretsManagerConfig::read_lag) and
 //! [`list_lag`](AwsSecretsManagerConfig::list_lag) are five minutes by default, and a manager keeps nothing in its cache that it
-//! reads so soon after its own write. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
+//! reads so soon after its own write. A re-keying waits that long once, before it reads back what it has sealed anew, and a rotation
+//! where this manager has just written. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
 //!
 //! # Deletion
 //! By default a deleted secret can be recovered for 30 days, and its name stays taken. A store over it restores the secret
@@ -92,7 +93,7 @@
 //! AWS could be asked to write a version under a private stage and then to move `AWSCURRENT` from the expected version to it,
 //! which it refuses where another one is current. But it documents all its operations as eventually consistent, and nowhere
 //! that this condition is decided against the last write rather than against what one of its replicas knows. Two writers could
-//! both be told that they won. What cannot be proven is not offered; a re-keying reads again just before each write.
+//! both be told that they won. What cannot be proven is not offered; a re-keying reads again just before each write, and reads back at the end.
 //!
 //! # What is told apart
 //! | seen | told as |

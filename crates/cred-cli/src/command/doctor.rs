@@ -72,10 +72,8 @@ impl Findings {
     }
 
     fn bad(&mut self, what: &'static str, failure: &Failure) {
-        let causes = failure.causes();
-        let found = std::iter::once(failure.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
         let to_do = failure.hint_text().map(str::to_owned);
-        self.0.push(Line { what, verdict: Verdict::Bad, found, to_do });
+        self.0.push(Line { what, verdict: Verdict::Bad, found: failure.with_causes(), to_do });
     }
 
     fn tried<T>(&mut self, what: &'static str, result: Result<T, StorageError>) -> Option<T> {

@@ -39,7 +39,8 @@ pub(crate) struct List {
 #[command(after_help = "Example:
   cred rekey && cred key retire main-2026
 
-Every profile of the same files that uses the ring is looked through; other projects' files are not known. The key's file stays, since backups need it.")]
+Every profile of the same files that uses the ring is looked through; other projects' files are not known, nor what was deleted and can
+still be recovered. The key's file stays, since backups need it.")]
 pub(crate) struct Retire {
     id: KeyId,
 }

@@ -12,7 +12,8 @@ use crate::failure::Failure;
   cred key add main-2027 && cred rekey
   cred rekey org:acme --dry-run
 
-It can be killed at any moment and started again: what is under the active key already is left alone.")]
+It can be killed at any moment and started again: what is under the active key already is left alone. On AWS and Azure, which have
+no compare-and-set, stop other writers meanwhile; everything is read back at the end, on AWS after `read_lag`, by default five minutes.")]
 pub(crate) struct Rekey {
     /// Only this scope, and what is below it
     scope: Option<ScopeId>,

@@ -17,7 +17,8 @@ use crate::{moment, output};
   cred validate
   cred validate org:acme --warn 30d --json
 
-Exit code 9 if anything is expired, expiring, due for rotation or unreadable; 0 if all is well.")]
+Exit code 9 if anything is expired, expiring, due for rotation or unreadable; 6 if the backend cannot be
+reached; 0 if all is well.")]
 pub(crate) struct Validate {
     /// Only this scope, and what is below it
     scope: Option<ScopeId>,
@@ -71,11 +72,11 @@ impl Validate {
                 ValidationResult::Expired { since } => ("expired", moment::shown(since)),
                 ValidationResult::ExpiringSoon { at } => ("expires soon", moment::shown(at)),
                 ValidationResult::RotationDue { since } => ("rotation due", moment::shown(since)),
-                ValidationResult::Unreadable { error } => ("unreadable", error.to_string()),
+                ValidationResult::Unreadable { error } => ("unreadable", Failure::from(error).with_causes()),
                 ValidationResult::LookupFailed { error } => {
                     // What no second try will find is a finding.
                     outages += usize::from(error.is_transient());
-                    ("not looked up", error.to_string())
+                    ("not looked up", Failure::from(error).with_causes())
                 }
                 _ => ("unknown", String::new()),
             };

@@ -122,11 +122,11 @@ pub(super) async fn contents(
     let known: BTreeSet<&KeyId> = keys.map(|keys| keys.key_ids().collect()).unwrap_or_default();
     let (mut strangers, mut early, mut broken) = (BTreeSet::new(), 0, 0);
     let mut closed: Option<(usize, Failure)> = None;
-    let tomorrow = Timestamp::now().saturating_add(CLOCKS_APART);
+    let ahead = Timestamp::now().saturating_add(CLOCKS_APART);
     for path in paths.iter().take(SAMPLE) {
         match compare::stored(&**provider, path).await {
             Ok(Some((data, metadata))) => {
-                early += usize::from(metadata.last_modified > tomorrow);
+                early += usize::from(metadata.last_modified > ahead);
                 let Some(keys) = keys else { continue };
                 if !known.contains(&data.key_id) {
                     strangers.insert(data.key_id);
