@@ -363,7 +363,7 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(30);
+    const SHORT: Duration = Duration::from_millis(400);
 
     fn slow() -> Settings {
         Settings { deletion: SHORT, recovery: SHORT, purge: SHORT, ..Settings::default() }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cred_core::{Credential, CredentialId, KeyId, StorageProvider as _, field};
 use cred_manager::CredentialManager;
@@ -49,8 +49,12 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
         expected.insert(number, "first".to_owned());
     }
 
-    let (mut active, mut in_the_middle) = (1, 0);
-    for kill in 0..KILLS {
+    let (mut active, mut in_the_middle, mut kill) = (1, 0, 0);
+    let deadline = Instant::now() + Duration::from_secs(300);
+    // How long one may run: what fits the disk of today is found out.
+    let mut longest = 60_000.0;
+    while kill < KILLS || (in_the_middle <= KILLS / 4 && Instant::now() < deadline) {
+        kill += 1;
         let before = how_many_under(folder.path(), KEYS[active]).await;
         let mut rekey = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "rekeys_once", "--ignored"])
@@ -60,10 +64,10 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let moment = tokio::time::Instant::now() + Duration::from_micros(fastrand::u64(5_000..60_000));
+        let moment = Instant::now() + Duration::from_secs_f64(longest * (0.1 + 0.9 * fastrand::f64()) / 1e6);
         // A writer who was not told of the new key yet: what is sealed under it is the re-key's work alone.
         let writer = manager(folder.path(), KEYS[1 - active]);
-        while tokio::time::Instant::now() < moment {
+        while Instant::now() < moment {
             let number = fastrand::usize(0..CREDENTIALS);
             let value = format!("{number} during {kill}");
             writer.store(&id(number), Credential::text(value.clone())).await.unwrap();
@@ -74,7 +78,11 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
         rekey.wait().unwrap();
 
         let sealed = how_many_under(folder.path(), KEYS[active]).await;
-        in_the_middle += usize::from(runs_still && sealed > before);
+        match (runs_still, sealed > before) {
+            (true, true) => in_the_middle += 1,
+            (true, false) => longest *= 1.05,
+            (false, _) => longest *= 0.95,
+        }
         if sealed > CREDENTIALS * 3 / 4 {
             // Back to the other key, so that every kill has something to hit.
             active = 1 - active;
@@ -88,7 +96,7 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
     }
     assert!(
         in_the_middle > KILLS / 4,
-        "{in_the_middle} kills hit a re-key in its middle, so the test shows little"
+        "{in_the_middle} of {kill} kills hit a re-key in its middle, so the test shows little"
     );
 
     let report = manager(folder.path(), KEYS[active]).rekey(false, |_| ()).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{World, files};
+use crate::world::{World, files, until_it_listens};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,7 +55,8 @@ fn input_that_nobody_gives_does_not_hold_a_signal_up() {
         let mut child = world.command(&["rotate", "a"]).stdin(Stdio::piped()).spawn().unwrap();
         let mut given = child.stdin.take().unwrap();
         given.write_all(b"half a").unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        until_it_listens(&mut child);
+        std::thread::sleep(Duration::from_millis(300));
         assert!(child.try_wait().unwrap().is_none());
         kill_process(Pid::from_child(&child), signal).unwrap();
         assert_eq!(ends(&mut child), Some(code));
@@ -74,7 +75,8 @@ fn a_doctor_that_is_ended_takes_its_probe_along() {
         let lock = File::open(store.join(".lock")).unwrap();
         lock.lock().unwrap();
         let mut child = world.command(&["doctor"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(800));
+        until_it_listens(&mut child);
+        std::thread::sleep(Duration::from_millis(600));
         kill_process(Pid::from_child(&child), signal).unwrap();
         std::thread::sleep(Duration::from_millis(200));
         lock.unlock().unwrap();

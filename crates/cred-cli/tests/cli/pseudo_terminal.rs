@@ -131,17 +131,17 @@ fn a_passphrase_opens_and_another_does_not() {
 #[test]
 fn long_work_shows_its_progress_and_ctrl_c_leaves_it_to_go_on() {
     let world = World::with_other(true);
-    world.fill(400);
+    world.fill(1_000);
     let mut terminal = Terminal::start(&world, &["migrate", "--from", "dev", "--to", "other", "--reseal"]);
     terminal.expect("migrating [");
-    terminal.expect("/400");
+    terminal.expect("/1000");
     terminal.type_keys("\x03");
     terminal.expect("interrupted");
     terminal.ends(130);
     let answer =
         world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--json"]).good().json();
     assert!(answer["copied"].as_u64().unwrap() > 0, "it was not interrupted in the middle: {answer}");
-    world.run(&["diff", "dev", "other"]).good().says("400 are the same");
+    world.run(&["diff", "dev", "other"]).good().says("1000 are the same");
     let piped = world.run(&["diff", "dev", "other"]).good();
     assert!(!piped.err.contains('['), "no bar without a terminal: {}", piped.err);
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::world::World;
+use crate::world::{World, until_it_listens};
 
 #[test]
 fn a_new_user_stores_a_value_and_gets_it_back() {
@@ -197,7 +197,8 @@ fn a_rotation_that_is_ended_while_it_waits_for_its_value_rotates_nothing() {
     world.store("a", "old");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut child = world.command(&["rotate", "a"]).stdin(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(500));
+        until_it_listens(&mut child);
+        std::thread::sleep(Duration::from_millis(300));
         let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         std::thread::sleep(Duration::from_millis(100));

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -170,6 +171,23 @@ impl Answer {
 }
 
 /// Every file below a folder, with what it holds.
+/// Waits until it has taken SIGINT and SIGTERM upon itself; where that cannot be seen, for a while.
+pub(crate) fn until_it_listens(child: &mut Child) {
+    const BOTH: u64 = 1 << (2 - 1) | 1 << (15 - 1);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) && child.try_wait().unwrap().is_none() {
+        let Ok(status) = fs::read_to_string(format!("/proc/{}/status", child.id())) else {
+            return std::thread::sleep(Duration::from_millis(500));
+        };
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        if caught & BOTH == BOTH {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

