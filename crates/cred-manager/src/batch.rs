@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
-use cred_core::{Credential, CredentialContext, CredentialId, Operation, StorageError};
+use cred_core::{Credential, CredentialContext, CredentialId, Operation, SealError, StorageError};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
@@ -166,15 +166,22 @@ impl Shared {
             return ids.iter().map(|_| Err(error.clone())).collect();
         }
         // All at once: a sealer that is slow to open one takes none of the others' time.
-        join_all(ids.iter().zip(answers).map(|(id, answer)| async move {
+        let open = ids.iter().zip(&answers).map(|(id, answer)| async move {
             let path = ctx.path(id);
             match answer {
-                Ok(stored) => self.sealing.open(path, &stored).await.map(Some),
+                Ok(stored) => self.sealing.open(path, stored).await.map(Some),
                 Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(self.at(error, Operation::RetrieveMany, path.to_owned()).into()),
+                Err(error) => Err(self.at(error.clone(), Operation::RetrieveMany, path.to_owned()).into()),
             }
-        }))
-        .await
+        });
+        let mut loaded = join_all(open).await;
+        // A sealer derives so many keys from passphrases at once, and refuses the rest: these one by one.
+        for ((id, answer), loaded) in ids.iter().zip(&answers).zip(&mut loaded) {
+            if let (Ok(stored), Err(ManagerError::Seal(SealError::KdfBusy { .. }))) = (answer, &*loaded) {
+                *loaded = self.sealing.open(ctx.path(id), stored).await.map(Some);
+            }
+        }
+        loaded
     }
 
     /// Loads many paths of one scope in one task of the manager.

@@ -69,6 +69,11 @@ impl Settling {
         }
     }
 
+    /// Whether there is nothing to wait for.
+    pub(crate) fn is_settled(&self, path: PathRef<'_>) -> bool {
+        !self.times().is_quiet(path, Instant::now())
+    }
+
     fn times(&self) -> MutexGuard<'_, QuietTimes> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }

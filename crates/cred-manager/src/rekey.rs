@@ -6,6 +6,7 @@ use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
 use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::{observe_as, outcome, outcome_of_parts};
+use crate::turns::Turn;
 use crate::{CredentialManager, ManagerError};
 
 /// How a re-key went, or how it goes so far. Of each credential found it tells one thing.
@@ -63,8 +64,8 @@ impl CredentialManager {
     /// overwritten by the value before it. Stop other writers there. When all are written, each of them is read back, and
     /// sealed anew once more where somebody has written it under another key since: `resealed` is final with the report
     /// that is returned. Over an eventually consistent provider a read first waits until this manager's last write of the
-    /// credential shows ([`Consistency::point`](cred_core::Consistency)): once for all that are read back, which on AWS is
-    /// five minutes by default. What other processes wrote shortly before is not seen there.
+    /// credential shows ([`Consistency::point`](cred_core::Consistency)): once for all that are read back, and before that for
+    /// what was written just before; on AWS that is five minutes by default. What other processes wrote shortly before is not seen there.
     ///
     /// One listing, then two calls of the provider for each credential to be sealed (four without compare-and-set) and
     /// one for each other, one credential after another.
@@ -116,8 +117,6 @@ impl CredentialManager {
         let mut failed = Vec::new();
         for _ in 0..=CONFLICT_RETRIES {
             for path in std::mem::take(&mut unseen) {
-                // Not in its turn, which others wait for.
-                self.shared.settling.settled(path.as_ref()).await;
                 match self.reseal(&path, false).await {
                     Ok(Resealed::Anew | Resealed::NotNeeded | Resealed::Gone) => {}
                     Ok(Resealed::Unseen) => unseen.push(path),
@@ -129,7 +128,7 @@ impl CredentialManager {
             }
         }
         let busy = unseen.into_iter().map(|path| {
-            let error = self.others_write(&path);
+            let error = self.doubted(&path, self.others_write(&path));
             (path, error)
         });
         failed.extend(busy);
@@ -137,8 +136,7 @@ impl CredentialManager {
     }
 
     async fn reseal(&self, path: &CredentialPath, dry_run: bool) -> Result<Resealed, ManagerError> {
-        self.shared.tasks.refuse_when_closed()?;
-        let turn = Arc::new(self.shared.turn(Operation::Store, path).await?);
+        let turn = Arc::new(self.settled_turn(path).await?);
         for _ in 0..=CONFLICT_RETRIES {
             let Some((stored, revision)) = self.shared.fetch_with_revision(path).await? else {
                 return Ok(Resealed::Gone);
@@ -165,6 +163,22 @@ impl CredentialManager {
             // Somebody else wrote in between: theirs is what is to be looked at now.
         }
         Err(self.others_write(path))
+    }
+
+    /// The turn to write a path, when what this manager wrote there before shows: others do not wait for that with it.
+    async fn settled_turn(&self, path: &CredentialPath) -> Result<Turn, ManagerError> {
+        let mut tries = 0;
+        loop {
+            self.shared.tasks.refuse_when_closed()?;
+            self.shared.settling.settled(path.as_ref()).await;
+            self.shared.tasks.refuse_when_closed()?;
+            let turn = self.shared.turn(Operation::Store, path).await?;
+            // Somebody may have written it since.
+            if tries == CONFLICT_RETRIES || self.shared.settling.is_settled(path.as_ref()) {
+                return Ok(turn);
+            }
+            tries += 1;
+        }
     }
 
     fn others_write(&self, path: &CredentialPath) -> ManagerError {

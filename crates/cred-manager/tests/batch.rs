@@ -5,7 +5,7 @@ mod doubles;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cred_core::{
@@ -162,13 +162,30 @@ async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
     }
 }
 
-/// Opens as the ring does, but stalls at ids of one character.
-struct StallsAtSome(Arc<KeyRing>);
+/// Opens as the ring does, but with a fault.
+struct Faulty {
+    ring: Arc<KeyRing>,
+    fault: Fault,
+    opening: AtomicUsize,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    /// At ids of one character.
+    Stalls,
+    /// It derives so many keys at once.
+    IsBusyBeyond(usize),
+}
+
+fn faulty(backend: &Arc<Backend>, ttl: Duration, fault: Fault) -> CredentialManager {
+    let sealer = Arc::new(Faulty { ring: keys(), fault, opening: AtomicUsize::new(0) });
+    CredentialManager::builder().storage(backend.clone()).keys(sealer).cache_ttl(ttl).build()
+}
 
 #[async_trait]
-impl Sealer for StallsAtSome {
+impl Sealer for Faulty {
     fn active_key_id(&self) -> KeyId {
-        self.0.active_key_id()
+        self.ring.active_key_id()
     }
 
     async fn seal(
@@ -177,7 +194,7 @@ impl Sealer for StallsAtSome {
         metadata: &CredentialMetadata,
         secret: &[u8],
     ) -> Result<EncryptedData, SealError> {
-        self.0.seal(path, metadata, secret).await
+        self.ring.seal(path, metadata, secret).await
     }
 
     async fn open(
@@ -186,10 +203,17 @@ impl Sealer for StallsAtSome {
         data: &EncryptedData,
         metadata: &CredentialMetadata,
     ) -> Result<Opened, SealError> {
-        match path.id.as_str().len() {
-            1 => std::future::pending().await,
-            _ => self.0.open(path, data, metadata).await,
+        let opening = self.opening.fetch_add(1, Ordering::SeqCst);
+        match self.fault {
+            Fault::Stalls if path.id.as_str().len() == 1 => std::future::pending().await,
+            Fault::IsBusyBeyond(most) if opening >= most => {
+                self.opening.fetch_sub(1, Ordering::SeqCst);
+                return Err(SealError::KdfBusy { path: path.to_owned() });
+            }
+            _ => sleep(Duration::from_millis(10)).await,
         }
+        self.opening.fetch_sub(1, Ordering::SeqCst);
+        self.ring.open(path, data, metadata).await
     }
 }
 
@@ -197,9 +221,7 @@ impl Sealer for StallsAtSome {
 async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
     let backend = Backend::with_batch(Consistency::Strong, 20);
     for ttl in [Duration::ZERO, TTL] {
-        let sealer = Arc::new(StallsAtSome(keys()));
-        let manager =
-            CredentialManager::builder().storage(backend.clone()).keys(sealer).cache_ttl(ttl).build();
+        let manager = faulty(&backend, ttl, Fault::Stalls);
         manager.store_batch(named(0..15)).await;
         let begun = Instant::now();
         let answers = manager.retrieve_batch(ids(0..15)).await;
@@ -207,6 +229,17 @@ async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
             assert_eq!(answer.is_ok(), number > 9, "{number}: {answer:?}");
         }
         assert!(begun.elapsed() < 15 * SECOND, "one after another: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sealer_is_too_busy_for_is_opened_after_the_others() {
+    let backend = Backend::with_batch(Consistency::Strong, 20);
+    for ttl in [Duration::ZERO, TTL] {
+        let manager = faulty(&backend, ttl, Fault::IsBusyBeyond(8));
+        manager.store_batch(named(0..15)).await;
+        let answers = manager.retrieve_batch(ids(0..15)).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
 }
 

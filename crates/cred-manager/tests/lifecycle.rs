@@ -383,6 +383,53 @@ async fn what_somebody_writes_under_the_old_key_behind_a_rekey_is_sealed_anew_to
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rekey_that_others_write_over_again_and_again_says_that_it_may_have_written() {
+    let (old, new) = old_and_new();
+    let backend = Backend::new(Consistency::Strong);
+    let other = over(backend.clone(), &old);
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        other.store(&id(name), Credential::text("theirs")).await.unwrap();
+    }
+    backend.behave(|behaviour| behaviour.write_takes = Duration::from_millis(10));
+    let others = join_all(names.map(async |name| {
+        loop {
+            let ctx = CredentialContext::unscoped();
+            if backend.retrieve(&id(name), &ctx).await.unwrap().0.key_id.as_str() == "new" {
+                other.store(&id(name), Credential::text("theirs")).await.unwrap();
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }));
+    let manager = over(backend.clone(), &new);
+    let report = tokio::select! {
+        report = manager.rekey(false, |_| ()) => report.unwrap(),
+        _ = others => unreachable!("they go on for ever"),
+    };
+    assert_eq!((report.resealed, report.failed.len()), (0, 4), "{report:?}");
+    assert!(report.failed.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_right_after_a_write_over_a_lagging_provider_stops_no_writer() {
+    let (old, new) = old_and_new();
+    let backend = lagging();
+    over(backend.clone(), &old).store(&id("a"), Credential::text("old")).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    let manager = over(backend, &new);
+    manager.store(&id("a"), Credential::text("just before")).await.unwrap();
+    let begun = Instant::now();
+    let write = async {
+        sleep(Duration::from_secs(1)).await;
+        manager.store(&id("a"), Credential::text("meanwhile")).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(2), "it waited for the re-key: {:?}", begun.elapsed());
+    };
+    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
+    assert!(report.unwrap().is_complete());
+    assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
 async fn rotations_over_a_lagging_provider_see_the_write_before_them() {
     let (_, keys) = old_and_new();
     let manager = over(lagging(), &keys);
