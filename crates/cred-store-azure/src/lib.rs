@@ -43,8 +43,9 @@
 //! # Deleted names
 //! Azure keeps a deleted secret for 7 to 90 days, and its name with it. A store over such a name does what
 //! [`over_deleted`](AzureKeyVaultConfig::over_deleted) says; the default recovers it and writes a new version. The old value can be read for a
-//! moment then; a process that ends in this moment leaves it there. Where the write fails, the secret is deleted again, unless it is found to be
-//! written, or somebody else has written it since, and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A deletion that is still going counts as deleted; what must
+//! moment then; a process that ends in this moment leaves it there. Where the write fails, the secret is deleted again, and the error is
+//! [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). Before that it is looked at: what somebody else has written since
+//! stays, unless that comes between the look and the deletion, for which Azure has no condition. A deletion that is still going counts as deleted; what must
 //! wait for it waits within [`operation_timeout`](AzureKeyVaultConfig::operation_timeout), and is
 //! [`Busy`](cred_core::StorageErrorKind::Busy) after that. A deletion appears in `list_deleted` when Azure has ended it: lists are
 //! `Eventual` by 30 s, for which Azure names no bound; reads are consistent at once.

@@ -281,9 +281,21 @@ async fn what_somebody_else_wrote_after_a_recovery_is_not_deleted() {
     let found = conflict("ObjectIsDeletedButRecoverable");
     let vault = Scripted::answering([found, version(9, 1), denied, version(7, 2)]);
     let error = vault.store().await.unwrap_err();
-    assert!(matches!(error.kind(), StorageErrorKind::RecoveredNotWritten { .. }), "{error:?}");
-    assert!(error.to_string().contains("somebody else has written it since"), "{error}");
+    // Not that it should be deleted once more.
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
     assert_eq!(vault.asked().last().unwrap(), "GET /secrets/key/");
+
+    // It comes while the recovery still goes on.
+    let [found, denied, going] = [
+        conflict("ObjectIsDeletedButRecoverable"),
+        refusal(403, "Forbidden", "no", Some("AccessDenied")),
+        conflict("ObjectIsBeingRecovered"),
+    ];
+    let vault = Scripted::answering([found, version(9, 1), denied, version(9, 1), going, version(7, 2)]);
+    vault.store().await.unwrap_err();
+    let asked = vault.asked();
+    assert_eq!(asked.last().unwrap(), "GET /secrets/key/");
+    assert_eq!(asked.iter().filter(|asked| asked.starts_with("DELETE")).count(), 1, "{asked:?}");
 }
 
 #[tokio::test]

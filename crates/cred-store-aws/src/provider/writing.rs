@@ -123,16 +123,20 @@ impl Inner {
         failed: &StorageError,
     ) -> StorageError {
         let again = match self.describe(wire, name).await {
-            Ok(Some(now)) if now == found.restored() => {
+            // A look may lag behind the restoration.
+            Ok(Some(now)) if now == found.restored() || now == *found => {
                 let days = self.config.recovery_window_days.unwrap_or(WINDOW_DAYS);
-                let deleted = wire.write(|_| self.client.delete(name, Some(days))).await;
-                deleted.map(|()| "it was deleted again").map_err(|error| error.to_string())
+                match wire.write(|_| self.client.delete(name, Some(days))).await {
+                    Err(error) if !is_about_state(&error) => Err(error.to_string()),
+                    _ => Ok(()),
+                }
             }
-            Ok(_) => Ok("somebody else has written or deleted it since"),
+            // Theirs is there, or nothing.
+            Ok(_) => return failed.clone(),
             Err(error) => Err(error.to_string()),
         };
         let reason = match again {
-            Ok(what_became) => format!("{}; {what_became}", failed.kind()),
+            Ok(()) => format!("{}; it was deleted again", failed.kind()),
             Err(error) => format!("{}; nor was it deleted again: {error}", failed.kind()),
         };
         StorageErrorKind::RecoveredNotWritten { reason: reason.into() }.into()

@@ -110,9 +110,14 @@ async fn what_was_restored_and_cannot_be_written_is_deleted_again() {
     assert!(error.to_string().contains("it was deleted again"), "{error}");
     assert_eq!(actions.last().unwrap(), "DeleteSecret");
 
+    // The look does not show the restoration yet.
+    let (error, actions) = restored_in_vain(|| described("a", true), write).await;
+    assert_eq!(kind(&error), "RecoveredNotWritten");
+    assert_eq!(actions.last().unwrap(), "DeleteSecret");
+
     // Somebody else has written it since, and was told Ok.
     let (error, actions) = restored_in_vain(|| described("b", false), write).await;
-    assert_eq!(kind(&error), "RecoveredNotWritten");
+    assert_eq!(kind(&error), "InDoubt");
     assert!(!actions.contains(&"DeleteSecret".to_owned()), "{actions:?}");
 }
 

@@ -120,13 +120,19 @@ impl Inner {
         name: &str,
         recovery: &mut Recovery,
     ) -> Result<(), StorageError> {
+        let doubted = wire.in_doubt();
         match wire.write(|_| self.client.recover(name)).await {
             Ok(old) => {
                 *recovery = Recovery::Begun(old);
                 Ok(())
             }
-            // Somebody else was quicker, this way or that: the write finds out.
-            Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => Ok(()),
+            // Somebody else was quicker, this way or that, or an attempt that lost its answer: the write finds out.
+            Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => {
+                if wire.in_doubt() && !doubted {
+                    *recovery = Recovery::Begun(None);
+                }
+                Ok(())
+            }
             Err(error) => {
                 if error.may_have_written() || wire.in_doubt() {
                     *recovery = Recovery::Begun(None);
@@ -136,8 +142,9 @@ impl Inner {
         }
     }
 
-    /// The write failed after a recovery: deletes the secret again, as well as that can be done, and never what somebody else has
-    /// written since. Where it is found to be written after all, nothing failed.
+    /// The write failed after a recovery: deletes the secret again, as well as that can be done. It looks before each attempt: its own
+    /// value was written after all, and another version than the recovered one is somebody else's and stays. Azure has no conditional
+    /// deletion, so that who writes between look and deletion loses it; what cannot be told apart is deleted, since it was before.
     async fn withdraw(
         &self,
         wire: &mut Wire<'_>,
@@ -146,17 +153,26 @@ impl Inner {
         old: Option<String>,
         error: StorageError,
     ) -> Result<(), StorageError> {
-        // The look must leave time to delete.
-        wire.hold_back(self.write_timeout);
-        let now = wire.read(|_| self.client.get(name)).await;
-        wire.hold_back(Duration::ZERO);
-        let what_became = match now {
-            Ok(now) if now.value == draft.value => return Ok(()),
-            Ok(now) if old.is_some() && now.id != old => "somebody else has written it since",
-            _ => match self.delete(wire, name).await {
-                Ok(()) => "it was deleted again",
-                Err(_) => "and could not be deleted again",
-            },
+        let mut pauses = Pauses::new();
+        let what_became = loop {
+            // The look must leave time to delete.
+            wire.hold_back(self.write_timeout);
+            let now = wire.read(|_| self.client.get(name)).await;
+            wire.hold_back(Duration::ZERO);
+            match now {
+                Ok(now) if now.value == draft.value => return Ok(()),
+                Ok(now) if old.is_some() && now.id != old => return Err(error),
+                _ => {}
+            }
+            let Err(refused) = wire.write(|_| self.client.delete(name)).await else {
+                break "it was deleted again";
+            };
+            match Blocked::of(&refused) {
+                Some(Blocked::Deleted | Blocked::BeingDeleted) => break "it was deleted again",
+                Some(what @ Blocked::BeingRecovered) if pauses.wait(wire, what).await.is_ok() => {}
+                None if refused.is_not_found() => break "it was deleted again",
+                _ => break "and could not be deleted again",
+            }
         };
         let reason = format!("{what_became}: {}", error.kind());
         Err(error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() }))
