@@ -47,13 +47,16 @@ pub(crate) async fn differences(
         }
         return Ok(parts);
     };
+    // Be they the same bytes or not, they are of no use to who cannot open them.
+    let there = match rings.to.open(path.as_ref(), &to.0, &to.1).await {
+        Ok(there) => there,
+        Err(error) if error.is_transient() => return Err(error.into()),
+        Err(_) => return Ok(vec!["does not open there"]),
+    };
     if from == to {
-        // The same bytes are of no use to who cannot open them.
-        let opened = open(&rings.to, path, to).await;
-        return Ok(opened.err().map(|_| "does not open there").into_iter().collect());
+        return Ok(Vec::new());
     }
-    let from = open(&rings.from, path, from).await?;
-    let to = open(&rings.to, path, to).await?;
+    let (from, to) = (open(&rings.from, path, from).await?, there);
     let mut parts = of_metadata(&from.metadata, &to.metadata);
     if from.secret != to.secret {
         parts.push("value");

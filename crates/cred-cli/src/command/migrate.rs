@@ -104,6 +104,10 @@ impl Migrate {
                     .left(format!("{path} differs there in {}; --replace replaces it", parts.join(", ")));
             }
         }
+        for (path, reason) in &report.broken {
+            let is = if self.dry_run { "would be" } else { "is" };
+            app.output.warn(format!("{path} could not be read there, and {is} replaced: {reason}"));
+        }
         if !strangers.is_empty() {
             app.output.warn(format!(
                 "the ring `{}` of {} lacks {} and cannot open what is sealed under it; add it, or migrate with --reseal",
@@ -130,6 +134,8 @@ struct Report {
     copied: usize,
     there: usize,
     gone: usize,
+    /// Copied over what could not be read there, for this reason.
+    broken: Vec<(String, String)>,
     differ: Vec<(String, Vec<&'static str>)>,
     failed: Vec<(CredentialPath, Failure)>,
     /// The keys that copies are sealed under.
@@ -141,9 +147,10 @@ impl Report {
         let mut report = Self { found: outcomes.len(), ..Self::default() };
         for (path, outcome) in outcomes {
             match outcome {
-                Outcome::Copied(key) => {
+                Outcome::Copied(key, broken) => {
                     report.copied += 1;
                     report.keys.insert(key);
+                    report.broken.extend(broken.map(|reason| (path.to_string(), reason)));
                 }
                 Outcome::There(key) => {
                     report.there += 1;

@@ -109,7 +109,12 @@ fn a_migration_that_replaces_mends_what_is_broken_there() {
     let replace = ["migrate", "--from", "dev", "--to", "other", "--replace"];
     world.run(&[&replace[..], &["--dry-run"]].concat()).good().says("1 would be copied");
     world.run(&["get", "-p", "other", "org:acme/broken"]).ends(8);
-    world.run(&replace).good().says("1 copied").says("2 already there");
+    world
+        .run(&replace)
+        .good()
+        .says("1 copied")
+        .says("2 already there")
+        .says("could not be read there, and is replaced: it is no");
     world.run(&["diff", "dev", "other"]).good();
 }
 

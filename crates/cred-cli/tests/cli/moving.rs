@@ -159,6 +159,14 @@ fn a_copy_that_does_not_open_is_neither_there_for_good_nor_the_same() {
     world.run(&[&reseal[..], &["--replace"]].concat()).good().says("1 copied");
     assert_eq!(world.run(&["get", "a", "-p", "other"]).good().out, "1");
     world.run(&["diff", "dev", "other"]).good().says("1 are the same");
+
+    // Nor where it is another value by now.
+    world.store("b", "1");
+    world.run(&["migrate", "--from", "dev", "--to", "other"]).ends(10).says("1 copied");
+    world.run_with(&["rotate", "b"], "2").good();
+    assert!(world.run(&["diff", "dev", "other"]).ends(9).out.contains("b: does not open there"));
+    world.run(&[&reseal[..], &["--replace"]].concat()).good();
+    assert_eq!(world.run(&["get", "b", "-p", "other"]).good().out, "2");
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub(super) struct Copier {
 
 /// What became of one credential.
 pub(super) enum Outcome {
-    /// With the key that the copy is sealed under.
-    Copied(KeyId),
+    /// With the key that the copy is sealed under, and what was wrong with what was there, if it could not be read.
+    Copied(KeyId, Option<String>),
     There(KeyId),
     Differs(Vec<&'static str>),
     /// Deleted since it was listed.
@@ -41,8 +41,8 @@ pub(super) enum Outcome {
 enum There {
     /// Something or nothing, and how to replace exactly that.
     Known(Option<Stored>, Option<Revision>),
-    /// What cannot be read, and is to be replaced.
-    Corrupted,
+    /// What cannot be read, and is to be replaced; with the reason.
+    Corrupted(String),
 }
 
 impl Copier {
@@ -87,13 +87,17 @@ impl Copier {
         let copy = self.sealed(path, original).await?;
         let key = copy.0.key_id.clone();
         self.check(path, &copy)?;
+        let broken = match &there {
+            There::Corrupted(reason) => Some(reason.clone()),
+            There::Known(..) => None,
+        };
         if self.dry_run {
-            return Ok(Outcome::Copied(key));
+            return Ok(Outcome::Copied(key, broken));
         }
         // What is read back decides, whatever the write was answered: an answer may be lost on the way.
         let written = self.write(path, copy.clone(), &there).await;
         match (self.verified(path, &copy).await, written) {
-            (Ok(true), _) => Ok(Outcome::Copied(key)),
+            (Ok(true), _) => Ok(Outcome::Copied(key, broken)),
             (_, Err(error)) => Err(error.into()),
             (Err(error), Ok(())) => Err(error.into()),
             (Ok(false), Ok(())) => Err(Failure::new(
@@ -115,9 +119,12 @@ impl Copier {
         };
         match found {
             Err(error) if error.is_not_found() => Ok(There::Known(None, None)),
-            Err(error) if self.replace && matches!(error.kind(), StorageErrorKind::Corrupted { .. }) => {
-                Ok(There::Corrupted)
-            }
+            Err(error) => match error.kind() {
+                StorageErrorKind::Corrupted { reason } if self.replace => {
+                    Ok(There::Corrupted(reason.clone().into_owned()))
+                }
+                _ => Err(error),
+            },
             found => found,
         }
     }
@@ -151,7 +158,7 @@ impl Copier {
                 conditional.store_if(&path.id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
             }
             // What is corrupted has no revision.
-            (None, _) | (_, There::Corrupted) => self.to.store(&path.id, data, metadata, &ctx).await,
+            (None, _) | (_, There::Corrupted(_)) => self.to.store(&path.id, data, metadata, &ctx).await,
         }
     }
 
