@@ -64,6 +64,7 @@ fn read(text: &str) -> Vec<Failure> {
         Err(failure) => return vec![failure],
     };
     let mut failures = Vec::new();
+    let _ = config.variables();
     failures.extend(config.chosen().err());
     for name in config.profiles() {
         match config.profile(&name, "its name") {
@@ -72,7 +73,7 @@ fn read(text: &str) -> Vec<Failure> {
                 failures.extend(config.profiles_of_ring(&profile).err());
                 failures.extend(profile.keys().err());
                 failures.extend(profile.open().err());
-                let _ = (profile.fields(), profile.variables());
+                let _ = profile.fields();
             }
             Err(failure) => failures.push(failure),
         }
