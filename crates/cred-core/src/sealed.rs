@@ -85,7 +85,9 @@ impl SealedSecret for Option<SecretString> {
                 SecretString::deserialize_exposed(deserializer).map(Inner)
             }
         }
-        Ok(Option::<Inner>::deserialize(deserializer)?.map(|inner| inner.0))
+        // Nor does the one for an option pass by: some formats answer it with the value.
+        let inner = Option::<Inner>::deserialize(deserializer).map_err(|_| D::Error::custom(NO_STRING))?;
+        Ok(inner.map(|inner| inner.0))
     }
 }
 
@@ -167,5 +169,10 @@ mod tests {
             let error = serde_json::from_str::<Login>(input).unwrap_err().to_string();
             assert!(!error.contains("8675309") && !error.contains("true"), "{error}");
         }
+        // As from variables of an environment.
+        let pairs = [("password", "x"), ("pin", "hunter2")].into_iter();
+        let pairs = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(pairs);
+        let error = Login::deserialize(pairs).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

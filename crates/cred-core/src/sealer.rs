@@ -43,7 +43,8 @@ pub trait Sealer: Send + Sync {
     /// nothing lost, the fields of a newer writer included.
     ///
     /// # Errors
-    /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`] or [`SealError::KdfBusy`].
+    /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`], [`SealError::KdfBusy`] or
+    /// [`SealError::Failed`].
     ///
     /// # Cancellation
     /// Dropping the future leaves nothing behind.
@@ -79,8 +80,9 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Why a credential could not be sealed or opened. Never holds key or secret bytes.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why a credential could not be sealed or opened. Never holds key or secret bytes. `Debug` is the message, with the cause by its
+/// `Display`: a foreign `Debug` may print what it holds.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// The ring has no key of this id.
@@ -139,10 +141,25 @@ pub enum SealError {
         what: &'static str,
         /// Whether trying again may help.
         transient: bool,
-        /// The cause.
+        /// The cause. Its `Display` must print no secret.
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
+}
+
+impl fmt::Debug for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::UnknownKey { .. } => "UnknownKey",
+            Self::WrongKey { .. } => "WrongKey",
+            Self::Tampered { .. } => "Tampered",
+            Self::KdfBusy { .. } => "KdfBusy",
+            Self::Unsealable { .. } => "Unsealable",
+            Self::Failed { .. } => "Failed",
+        };
+        let source = self.source().map(ToString::to_string);
+        f.debug_struct(name).field("message", &self.to_string()).field("source", &source).finish()
+    }
 }
 
 impl SealError {
@@ -163,5 +180,23 @@ impl SealError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::KdfBusy { .. } | Self::Failed { transient: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_printed_by_its_display() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the service answered 500")]
+        struct Foreign(#[allow(dead_code, reason = "its `Debug` prints it")] &'static str);
+        let source = Some(Arc::new(Foreign("hunter2")) as Arc<dyn Error + Send + Sync>);
+        let path = "org:a/id".parse().unwrap();
+        let error = SealError::Failed { path, what: "the key service failed", transient: true, source };
+        let printed = format!("{error:?}");
+        assert!(printed.contains("Failed") && printed.contains("answered 500"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 }
