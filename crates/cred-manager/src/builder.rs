@@ -106,7 +106,8 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// Hands opened credentials out from memory for so long after their load began. Without it, or with zero, nothing is
     /// cached and every read is a call of the provider.
     ///
-    /// It is also the longest that a write of somebody else stays unseen, plus one load. Time is that of the monotonic
+    /// It is also the longest that a write of somebody else stays unseen, plus one load, and over an eventually consistent
+    /// provider plus its [`point`](cred_core::Consistency), on AWS five minutes by default. Time is that of the monotonic
     /// clock, which on most systems stands still while the machine is suspended. A value whose time is over stays in
     /// memory until somebody asks for it or it makes room for another;
     /// [`clear_cache`](crate::CredentialManager::clear_cache) wipes at once.

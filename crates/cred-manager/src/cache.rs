@@ -149,6 +149,17 @@ impl Cache {
         drop((unlinked, removed));
     }
 
+    /// Nobody joins this load any more, if it is still the one that is joined. It still answers those who wait, and keeps nothing.
+    pub(crate) fn give_up(&self, path: PathRef<'_>, answer: &Answer) {
+        let mut ledger = self.ledger();
+        let unlinked = match ledger.flights.get(&path.to_owned()) {
+            Some(flight) if flight.answer().same_channel(answer) => ledger.unlink(path),
+            _ => None,
+        };
+        drop(ledger);
+        drop(unlinked);
+    }
+
     /// Forgets what is cached and lets nothing that is being loaded be kept: one path.
     pub(crate) fn clear_path(&self, path: PathRef<'_>) {
         let mut ledger = self.ledger();

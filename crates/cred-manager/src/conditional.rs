@@ -23,10 +23,11 @@ impl CredentialManager {
     /// provider. Elsewhere it looks first, and then stores, in one turn: two calls. This manager's own writers cannot come
     /// between, but another process can, and what it writes there is overwritten. Over an eventually consistent provider the
     /// look first waits until this manager's last write of the credential shows
-    /// ([`Consistency::point`](cred_core::Consistency)).
+    /// ([`Consistency::point`](cred_core::Consistency)), where that is no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// As [`store`](Self::store).
+    /// As [`store`](Self::store); [`Busy`](StorageErrorKind::Busy) also where a write of a moment ago may not show for
+    /// longer.
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -62,7 +63,7 @@ impl Shared {
         &self,
         path: &CredentialPath,
     ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
-        self.settling.settled(path.as_ref()).await;
+        self.settled(Operation::RetrieveWithRevision, path).await?;
         let ctx = path.scope.clone().into();
         let Some(conditional) = self.provider.compare_and_set() else {
             return Ok(self.fetch_sealed(&path.id, &ctx).await?.map(|stored| (stored, None)));
@@ -77,7 +78,7 @@ impl Shared {
 
     /// Whether anything is stored, readable or not.
     async fn is_stored(&self, path: &CredentialPath) -> Result<bool, ManagerError> {
-        self.settling.settled(path.as_ref()).await;
+        self.settled(Operation::Exists, path).await?;
         let ctx = path.scope.clone().into();
         let look = self.provider.exists(&path.id, &ctx);
         Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)

@@ -37,10 +37,10 @@
 //! # The cache's promise
 //! A read that starts after this manager's write was answered Ok returns that write or a later one (`Eventual`: after
 //! `point` plus one load). Another manager's write, or an attempt that lands after `in_doubt`, shows at most TTL plus one
-//! load later. Dropping a caller's future never breaks it.
+//! load later, and over an `Eventual` provider `point` more: what is loaded until then may be what was there before. Dropping a caller's future never breaks it.
 //!
 //! An attempt of a write that is tried again and then answered Ok is such an attempt: if the network delivers it later
-//! still, it counts as landing by itself, and shows at most TTL plus one load after it has landed.
+//! still, it counts as landing by itself, and shows as late as another manager's write.
 //!
 //! # The contract
 //! | operation | here | proven by |

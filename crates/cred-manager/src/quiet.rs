@@ -46,18 +46,21 @@ impl QuietTimes {
 pub(crate) struct Settling {
     /// How long a write may not show; zero: it shows at once.
     lag: Duration,
+    /// How long a write that is in doubt may still land.
+    in_doubt: Duration,
     times: Mutex<QuietTimes>,
 }
 
 impl Settling {
-    pub(crate) fn new(consistency: Consistency) -> Self {
-        Self { lag: consistency.point(), times: Mutex::default() }
+    pub(crate) fn new(consistency: Consistency, in_doubt: Duration) -> Self {
+        Self { lag: consistency.point(), in_doubt, times: Mutex::default() }
     }
 
-    /// A write of this path has ended.
-    pub(crate) fn written(&self, path: PathRef<'_>) {
+    /// A write of this path has ended, or may go on where that is in doubt.
+    pub(crate) fn written(&self, path: PathRef<'_>, in_doubt: bool) {
         if !self.lag.is_zero() {
-            self.times().lengthen(path, Instant::now(), self.lag);
+            let more = if in_doubt { self.in_doubt } else { Duration::ZERO };
+            self.times().lengthen(path, Instant::now(), self.lag.saturating_add(more));
         }
     }
 
@@ -69,9 +72,11 @@ impl Settling {
         }
     }
 
-    /// Whether there is nothing to wait for.
-    pub(crate) fn is_settled(&self, path: PathRef<'_>) -> bool {
-        !self.times().is_quiet(path, Instant::now())
+    /// How long that takes from now; zero: there is nothing to wait for.
+    pub(crate) fn left(&self, path: PathRef<'_>) -> Duration {
+        self.times()
+            .until(path)
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     fn times(&self) -> MutexGuard<'_, QuietTimes> {
@@ -88,6 +93,20 @@ pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_in_doubt_settles_when_it_can_no_longer_land() {
+        let (lag, in_doubt) = (Duration::from_secs(5), Duration::from_secs(30));
+        let settling = Settling::new(Consistency::Eventual { point: lag, list: lag }, in_doubt);
+        let path = "org:a/id".parse::<CredentialPath>().unwrap();
+        settling.written(path.as_ref(), false);
+        assert!(settling.left(path.as_ref()) <= lag);
+        settling.written(path.as_ref(), true);
+        assert!(settling.left(path.as_ref()) > in_doubt);
+        let strong = Settling::new(Consistency::Strong, in_doubt);
+        strong.written(path.as_ref(), true);
+        assert!(strong.left(path.as_ref()).is_zero());
+    }
 
     #[test]
     fn a_quiet_time_only_lengthens() {

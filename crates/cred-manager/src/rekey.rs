@@ -174,7 +174,7 @@ impl CredentialManager {
             self.shared.tasks.refuse_when_closed()?;
             let turn = self.shared.turn(Operation::Store, path).await?;
             // Somebody may have written it since.
-            if tries == CONFLICT_RETRIES || self.shared.settling.is_settled(path.as_ref()) {
+            if tries == CONFLICT_RETRIES || self.shared.settling.left(path.as_ref()).is_zero() {
                 return Ok(turn);
             }
             tries += 1;
@@ -197,7 +197,7 @@ impl CredentialManager {
 
     /// Whether what is stored under a path is still this.
     async fn is_still(&self, path: &CredentialPath, stored: &Stored) -> Result<bool, ManagerError> {
-        self.shared.settling.settled(path.as_ref()).await;
+        self.shared.settled(Operation::Retrieve, path).await?;
         let ctx = path.scope.clone().into();
         Ok(self.shared.fetch_sealed(&path.id, &ctx).await?.as_ref() == Some(stored))
     }

@@ -17,12 +17,14 @@ impl CredentialManager {
     ///
     /// Where the provider has compare-and-set, rotations by several managers at once each get a version of their own;
     /// elsewhere only those of this manager do. Over an eventually consistent provider it first waits until this manager's
-    /// last write of the credential shows ([`Consistency::point`](cred_core::Consistency)).
+    /// last write of the credential shows ([`Consistency::point`](cred_core::Consistency)), where that is no longer than an
+    /// answer of the provider may take.
     ///
     /// # Errors
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if what is stored does not
     /// open (a plain [`store`](Self::store) replaces it); [`Conflict`](StorageErrorKind::Conflict) if others kept
-    /// writing in between. Else as [`store`](Self::store).
+    /// writing in between; [`Busy`](StorageErrorKind::Busy) if a write of this manager may not show to a read for longer than
+    /// that, on AWS for five minutes by default: rotate then. Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -55,8 +57,8 @@ impl CredentialManager {
             return Err(shared.at(absent, Operation::Retrieve, path.clone()).into());
         };
         let former = shared.sealing.open_bytes(path.as_ref(), &stored).await?.metadata;
-        // Never before what it follows, wherever the clock of this machine is.
-        let mut metadata = credential.to_metadata(Timestamp::now().max(former.last_modified));
+        // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
+        let mut metadata = credential.to_metadata(Timestamp::now());
         metadata.created_at = former.created_at;
         metadata.version = former.version.saturating_add(1);
         metadata.unknown = former.unknown;

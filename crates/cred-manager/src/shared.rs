@@ -59,7 +59,7 @@ impl Shared {
         };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
         let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
-        let settling = Arc::new(Settling::new(description.consistency));
+        let settling = Arc::new(Settling::new(description.consistency, description.in_doubt));
         let (sealing, tasks, turns) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
         Arc::new(Self { provider, sealing, tasks, turns, settling, cache, settings, limit })
     }
@@ -128,15 +128,20 @@ impl Shared {
     pub(crate) async fn answer(&self, mut answer: Answer, path: PathRef<'_>) -> Loaded {
         // It has deadlines of its own, but runs on the runtime of whoever began it, which may have stopped.
         let limit = self.task_limit();
-        let error = match timeout(limit, answer.wait_for(Option::is_some)).await {
-            Ok(Ok(answer)) => match &*answer {
-                Some(loaded) => return loaded.clone(),
-                None => StorageError::other("the load gave no answer"),
-            },
+        let waited = timeout(limit, answer.wait_for(Option::is_some)).await;
+        let error = match waited.map(|answer| answer.map(|loaded| loaded.clone())) {
+            Ok(Ok(Some(loaded))) => return loaded,
+            Ok(Ok(None)) => StorageError::other("the load gave no answer"),
             Ok(Err(_)) => {
                 StorageError::other("the load ended without an answer, by a panic or with the runtime")
             }
-            Err(_) => StorageErrorKind::Timeout { limit }.into(),
+            Err(_) => {
+                // The next reader begins one anew: nobody may drive that runtime any more.
+                if let Some(cache) = &self.cache {
+                    cache.give_up(path, &answer);
+                }
+                StorageErrorKind::Timeout { limit }.into()
+            }
         };
         Err(self.at(error, Operation::Retrieve, path.to_owned()).into())
     }
@@ -156,7 +161,7 @@ impl Shared {
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
         let (cache, settling) = (self.cache.clone(), Arc::clone(&self.settling));
-        let outcome = Outcome { cache, settling, path: path.clone(), in_doubt: true };
+        let outcome = Outcome { cache, settling, path: path.clone(), written: Written::Perhaps };
         let task = self.tasks.spawn(async move {
             // In this order: however the task ends, a panic and the end of the runtime included, what is dropped first is
             // the outcome, so that the invalidation comes before the path's next turn.
@@ -165,8 +170,12 @@ impl Shared {
             let answer = timeout(limit, write).await.unwrap_or_else(|_| {
                 Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
             });
-            // By the kind alone: whatever step of it a provider names, it was a write.
-            outcome.in_doubt = answer.as_ref().is_err_and(|error| error.kind().may_have_written());
+            outcome.written = match &answer {
+                Ok(_) => Written::Yes,
+                // By the kind alone: whatever step of it a provider names, it was a write.
+                Err(error) if error.kind().may_have_written() => Written::Perhaps,
+                Err(_) => Written::No,
+            };
             drop(outcome);
             answer
         })?;
@@ -175,7 +184,37 @@ impl Shared {
             Err(ended) if ended.is_panic() => Err(StorageError::in_doubt("the provider panicked")),
             Err(_) => Err(StorageError::in_doubt("the runtime ended it")),
         };
-        Ok(answer.map_err(|error| self.at(error, operation, path.clone()))?)
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            // The provider names a step of it that only reads.
+            Err(error) if error.kind().may_have_written() && !error.may_have_written() => {
+                StorageError::in_doubt("a step after the write failed").with_source(Arc::new(error) as Arc<_>)
+            }
+            Err(error) => error,
+        };
+        Err(self.at(error, operation, path.clone()).into())
+    }
+
+    /// Waits, in a turn to write, until what this manager wrote there before shows to a read. Others wait for the turn no longer
+    /// than this may take.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where that takes longer than an answer of the provider.
+    pub(crate) async fn settled(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<(), ManagerError> {
+        let left = self.settling.left(path.as_ref());
+        if left > self.limit {
+            let seconds = left.as_secs().saturating_add(1);
+            let error = StorageError::busy(format!(
+                "a write of a moment ago may not show to a read for {seconds} s, which this must see"
+            ));
+            return Err(self.at(error, operation, path.clone()).into());
+        }
+        self.settling.settled(path.as_ref()).await;
+        Ok(())
     }
 
     /// Forgets what is cached of a subtree; without a scope, everything.
@@ -201,14 +240,24 @@ struct Outcome {
     cache: Option<Arc<Cache>>,
     settling: Arc<Settling>,
     path: CredentialPath,
-    in_doubt: bool,
+    written: Written,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    Yes,
+    Perhaps,
+    No,
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
-        self.settling.written(self.path.as_ref());
+        let in_doubt = self.written == Written::Perhaps;
+        if self.written != Written::No {
+            self.settling.written(self.path.as_ref(), in_doubt);
+        }
         if let Some(cache) = &self.cache {
-            cache.invalidate(self.path.as_ref(), self.in_doubt);
+            cache.invalidate(self.path.as_ref(), in_doubt);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether credentials are fit for use.
 
-use cred_core::{CredentialId, CredentialMetadata, StorageErrorKind, Timestamp};
+use cred_core::{CredentialId, CredentialMetadata, SealError, StorageErrorKind, Timestamp};
 
 use crate::batch::{Slots, group_ids, in_order, to_each};
 use crate::observe::observe;
@@ -93,6 +93,8 @@ impl CredentialManager {
         match self.shared.sealing.open(self.path(id), &stored).await {
             // Opening proved that the metadata beside it is the sealed one.
             Ok(_) => Ok(due(&stored.1, Timestamp::now(), self.shared.settings.expiry_warning)),
+            // Who holds the keys failed, which says nothing of the credential.
+            Err(error @ ManagerError::Seal(SealError::Failed { .. })) => Err(error),
             Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(ValidationResult::Unreadable { error }),
         }

@@ -421,6 +421,8 @@ fn a_load_on_a_runtime_that_has_stopped_is_not_waited_for_for_ever() {
         (manager.retrieve(&id("a")).await.unwrap_err(), started.elapsed())
     });
     assert!(error.is_transient() && waited < Duration::from_secs(60), "after {waited:?}: {error}");
+    // Nor does the next one wait for it, though it is still there.
+    assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
     drop(stopped);
     assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, PathRef, RotationPolicy, StorageErrorKind, StorageProvider,
-    Timestamp, field,
+    Consistency, Credential, CredentialContext, CredentialMetadata, EncryptedData, KeyId, Opened, PathRef,
+    RotationPolicy, SealError, Sealer, StorageErrorKind, StorageProvider, Timestamp, async_trait, field,
 };
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
@@ -36,10 +36,27 @@ async fn a_rotation_carries_creation_and_version_on() {
     let first = manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
     let second = manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
     assert_eq!((second.created_at, second.version), (first.created_at, 2));
-    assert!(second.last_modified >= first.last_modified);
     let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
     assert_eq!((text(&read), read.lifecycle()), ("2", Some(second)));
     assert!(read.tags().is_empty(), "the fresh credential's tags count");
+}
+
+/// Else one host with a clock of the far future would keep all later rotations from being due.
+#[tokio::test]
+async fn a_rotation_is_of_its_own_clock() {
+    let (provider, keys) = (memory(), keys());
+    let manager = over(provider.clone(), &keys);
+    let (a, root) = (id("a"), CredentialContext::unscoped());
+    manager.store(&a, Credential::text("1")).await.unwrap();
+    let (data, mut metadata) = provider.retrieve(&a, &root).await.unwrap();
+    let opened = keys.open(PathRef::new(None, &a), &data, &metadata).await.unwrap();
+    metadata.last_modified = Timestamp::now().saturating_add(Duration::from_secs(80 * 365 * 86_400));
+    let data = keys.seal(PathRef::new(None, &a), &metadata, &opened.secret).await.unwrap();
+    provider.store(&a, data, metadata, &root).await.unwrap();
+    let daily = RotationPolicy::periodic(Duration::from_secs(86_400));
+    let rotated = manager.rotate(&a, Credential::text("2").with_rotation(daily)).await.unwrap();
+    assert_eq!(rotated.version, 2);
+    assert!(rotated.last_modified <= Timestamp::now(), "{rotated:?}");
 }
 
 #[tokio::test]
@@ -184,6 +201,43 @@ async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
         [ValidationResult::LookupFailed { .. }, ValidationResult::LookupFailed { .. }]
     ));
     assert!(manager.validate(&id("a")).await.unwrap_err().is_transient());
+}
+
+/// A key service that refuses says nothing of what is stored.
+#[tokio::test]
+async fn a_failure_of_who_holds_the_keys_is_no_fault_of_the_credential() {
+    struct Refusing(Arc<KeyRing>);
+    #[async_trait]
+    impl Sealer for Refusing {
+        fn active_key_id(&self) -> KeyId {
+            self.0.active_key_id()
+        }
+
+        async fn seal(
+            &self,
+            path: PathRef<'_>,
+            metadata: &CredentialMetadata,
+            secret: &[u8],
+        ) -> Result<EncryptedData, SealError> {
+            self.0.seal(path, metadata, secret).await
+        }
+
+        async fn open(
+            &self,
+            path: PathRef<'_>,
+            _: &EncryptedData,
+            _: &CredentialMetadata,
+        ) -> Result<Opened, SealError> {
+            let path = path.to_owned();
+            Err(SealError::Failed { path, what: "the key service refuses", transient: false, source: None })
+        }
+    }
+    let manager =
+        CredentialManager::builder().storage(Arc::new(memory())).keys(Arc::new(Refusing(keys()))).build();
+    manager.store(&id("a"), Credential::text("x")).await.unwrap();
+    assert!(manager.validate(&id("a")).await.is_err());
+    let found = manager.validate_batch(vec![id("a")]).await;
+    assert!(matches!(found.as_slice(), [ValidationResult::LookupFailed { .. }]), "{found:?}");
 }
 
 #[tokio::test]
@@ -427,6 +481,29 @@ async fn a_rekey_right_after_a_write_over_a_lagging_provider_stops_no_writer() {
     let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
     assert!(report.unwrap().is_complete());
     assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "meanwhile");
+}
+
+/// With a turn that is held for the lag nobody could delete what has leaked.
+#[tokio::test(start_paused = true)]
+async fn what_must_see_a_write_that_shows_much_later_is_busy_and_holds_nobody_up() {
+    let lag = Duration::from_secs(300);
+    let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
+    backend.behave(|behaviour| behaviour.lag = lag);
+    let (_, keys) = old_and_new();
+    let manager = over(backend, &keys);
+    manager.store(&id("a"), Credential::text("1")).await.unwrap();
+    let begun = Instant::now();
+    for error in [
+        manager.rotate(&id("a"), Credential::text("2")).await.unwrap_err(),
+        manager.store_if_absent(&id("a"), Credential::text("2")).await.unwrap_err(),
+    ] {
+        let ManagerError::Storage(busy) = &error else { panic!("{error}") };
+        assert!(matches!(busy.kind(), StorageErrorKind::Busy { .. }) && !error.may_have_written(), "{error}");
+    }
+    manager.delete(&id("a")).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    sleep(lag * 2).await;
+    manager.store_if_absent(&id("a"), Credential::text("3")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
