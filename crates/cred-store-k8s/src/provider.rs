@@ -185,7 +185,9 @@ impl StorageProvider for KubernetesSecretsProvider {
         self.perform(Operation::List, ctx, async |wire| {
             let selector = self.inner.marks.in_scope(ctx.scope_id.as_ref());
             let paths = self.inner.listed(wire, Operation::List, selector, filter).await?;
-            Ok(paths.into_iter().map(|path| path.id).collect())
+            // Labels only pre-select: whoever may edit them decides nothing.
+            let here = paths.into_iter().filter(|path| path.scope == ctx.scope_id);
+            Ok(here.map(|path| path.id).collect())
         })
         .await
     }
@@ -197,7 +199,13 @@ impl StorageProvider for KubernetesSecretsProvider {
     ) -> Result<Vec<CredentialPath>, StorageError> {
         self.perform(Operation::ListTree, ctx, async |wire| {
             let selector = self.inner.marks.below(ctx.scope_id.as_ref());
-            self.inner.listed(wire, Operation::ListTree, selector, filter).await
+            let mut paths = self.inner.listed(wire, Operation::ListTree, selector, filter).await?;
+            paths.retain(|path| match (&ctx.scope_id, &path.scope) {
+                (None, _) => true,
+                (Some(root), Some(scope)) => root.contains(scope),
+                (Some(_), None) => false,
+            });
+            Ok(paths)
         })
         .await
     }

@@ -284,6 +284,41 @@ async fn a_creation_that_may_still_land_is_no_conflict() {
 }
 
 #[tokio::test]
+async fn a_conditional_store_that_others_may_have_written_over_is_no_conflict() {
+    // The first attempt gets no answer. It may have been written, read, and written over by who read it.
+    let changed = status(409, "Conflict", "the object has been modified");
+    let expected = cred_core::Revision::new("1");
+    let script = [secret("key", 1, 0), Say::Nothing, changed.clone(), secret("key", 7, 9)];
+    let server = Scripted::answering(script).await;
+    let cas = server.provider.compare_and_set().unwrap();
+    let (data, metadata) = value(1);
+    let ctx = CredentialContext::unscoped();
+    let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
+
+    let server = Scripted::answering([secret("key", 1, 0), changed, secret("key", 7, 9)]).await;
+    let cas = server.provider.compare_and_set().unwrap();
+    let (data, metadata) = value(1);
+    let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
+}
+
+/// Whoever may edit labels moves no credential into another scope's list.
+#[tokio::test]
+async fn a_list_believes_the_path_and_no_label() {
+    let names = ["a", "org:x/b", "org:x/team:t/c", "org:xy/d"];
+    let server = Scripted::answering([page(&names, "")]).await;
+    let paths = |listed: Vec<cred_core::CredentialPath>| -> Vec<String> {
+        listed.iter().map(ToString::to_string).collect()
+    };
+    let ids = |listed: Vec<CredentialId>| -> Vec<String> { listed.iter().map(ToString::to_string).collect() };
+    let org = CredentialContext::scoped("org:x".parse().unwrap());
+    assert_eq!(ids(server.provider.list(None, &CredentialContext::unscoped()).await.unwrap()), ["a"]);
+    assert_eq!(ids(server.provider.list(None, &org).await.unwrap()), ["b"]);
+    assert_eq!(paths(server.provider.list_tree(None, &org).await.unwrap()), ["org:x/b", "org:x/team:t/c"]);
+}
+
+#[tokio::test]
 async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let denied = status(403, "Forbidden", "exceeded quota");

@@ -114,8 +114,8 @@ impl Inner {
                 if let Some(revision) = self.ours_after_all(wire, path, draft).await? {
                     return Ok(revision);
                 }
-                // Versions never come back, so an attempt that is still under way can no longer land.
-                wire.settle();
+                // An attempt without an answer may have been what another one has written over since.
+                nothing_done(wire);
                 Err(StorageError::conflict("another revision is stored"))
             }
         }
