@@ -41,7 +41,7 @@ pub struct AwsSecretsManagerConfig {
     /// the network; default false.
     pub allow_http: bool,
     /// Goes before every name, and a slash behind it where it has none; default `nebula/credentials/`, at most 458 bytes of
-    /// `A-Z a-z 0-9 / _ + = . @ -`. Empty: names begin at once. Two providers share credentials exactly if account, region and
+    /// `A-Z a-z 0-9 / _ + . @ -`. Empty: names begin at once. Two providers share credentials exactly if account, region and
     /// this are equal.
     pub secret_prefix: String,
     /// The longest that one call to AWS takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.

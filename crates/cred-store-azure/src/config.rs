@@ -46,9 +46,10 @@ pub struct AzureKeyVaultConfig {
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
-    /// Goes before every name: at most 73 of `A-Z a-z 0-9 -`, without case; default `nebula-credentials-`. Two providers share
-    /// credentials exactly if vault and this are equal. Empty is allowed, but then every secret of the vault is looked at as one of
-    /// ours.
+    /// Goes before every name: at most 73 of `A-Z a-z 0-9 -`, without case; default `nebula-credentials-`. Two providers with
+    /// one vault and one prefix share credentials. Let no prefix in a vault begin another one of it (`app-` and `app-prod-`): the names
+    /// of the longer one can be those of the shorter one too, which then lists, overwrites and deletes them. Empty is allowed, but
+    /// then every secret of the vault is looked at as one of ours.
     pub secret_prefix: String,
     /// Tags that every secret gets besides those of its credential; default none, at most 11. Whoever may list can read them.
     pub default_tags: BTreeMap<String, String>,

@@ -40,10 +40,11 @@ struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
+    after: Duration,
 }
 
 fn answer(status: u16, body: impl Into<String>) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.into() }
+    Answer { status, headers: Vec::new(), body: body.into(), after: Duration::ZERO }
 }
 
 /// As Azure writes errors.
@@ -84,13 +85,16 @@ impl HttpClient for Script {
             headers.insert("www-authenticate", challenge);
             return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Vec::new()));
         }
-        let mut state = self.0.lock().unwrap();
         let path = request.url().path().to_owned();
-        state.asked.push(format!("{} {path}", request.method()));
-        let answer = match state.answers.len() {
-            1 => state.answers.front().cloned().unwrap(),
-            _ => state.answers.pop_front().unwrap(),
+        let answer = {
+            let mut state = self.0.lock().unwrap();
+            state.asked.push(format!("{} {path}", request.method()));
+            match state.answers.len() {
+                1 => state.answers.front().cloned().unwrap(),
+                _ => state.answers.pop_front().unwrap(),
+            }
         };
+        tokio::time::sleep(answer.after).await;
         for (name, value) in answer.headers {
             headers.insert(name, value);
         }
@@ -380,6 +384,20 @@ async fn pages_are_followed_to_the_last_though_some_are_empty() {
     let mut ids = Scripted::answering(pages).list().await.unwrap();
     ids.sort();
     assert_eq!(ids, ["a", "b", "c", "d"].map(id), "each once");
+}
+
+/// The answers to a filter's look at each value are kept, though one of them comes too late.
+#[tokio::test]
+async fn what_was_answered_in_time_is_not_asked_for_again() {
+    let late = Answer { after: Duration::from_millis(1_500), ..secret(2) };
+    let vault = Scripted::answering([page(&["a", "b"], None), secret(1), late, secret(2)]);
+    let filter =
+        cred_core::CredentialFilter::new().with_created_after(cred_core::Timestamp::from_unix_millis(1));
+    let ctx = CredentialContext::unscoped();
+    assert_eq!(vault.provider.list(Some(&filter), &ctx).await.unwrap().len(), 2);
+    let asked = vault.asked();
+    let values: Vec<_> = asked.iter().filter(|asked| asked.starts_with("GET /secrets/")).collect();
+    assert_eq!(values.len(), 3, "{asked:?}");
 }
 
 #[tokio::test]

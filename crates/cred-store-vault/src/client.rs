@@ -223,7 +223,9 @@ impl Client {
         }
         let refusal = answer.refusal();
         let failure = refusal.explain(&place, secret_id.expose_secret());
-        if failure.error.is_transient() || !(400..500).contains(&refusal.status) {
+        // What is no answer of Vault's counts no failed login there.
+        let is_vaults = refusal.reasons.is_some() && (400..500).contains(&refusal.status);
+        if failure.error.is_transient() || !is_vaults {
             return Err(failure);
         }
         let said = refusal.said(secret_id.expose_secret());

@@ -20,9 +20,10 @@ pub const AWS: Rules = Rules {
     refused: would_end_as_an_arn,
     unusable: ends_as_an_arn,
     prefix_problem: |_, prefix| {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
+        // A `=` would be the mark of a scope to who has the part before it for a prefix.
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+.@-".contains(&byte);
         (!prefix.bytes().all(allowed))
-            .then_some("has a character that AWS refuses; use A-Z a-z 0-9 / _ + = . @ -")
+            .then_some("has a character that it cannot have; use A-Z a-z 0-9 / _ + . @ -")
     },
 };
 

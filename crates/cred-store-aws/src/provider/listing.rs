@@ -20,6 +20,10 @@ pub(super) enum Which {
     Scheduled,
 }
 
+/// Bytes of a value that a list is filtered by
+/// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and of the longest name.
+const LONGEST_FILTER: usize = 512;
+
 impl Inner {
     /// The paths in this scope and below it, each once.
     pub(super) async fn paths(
@@ -33,7 +37,11 @@ impl Inner {
             None => self.entries(wire, self.names.prefix(), which, &mut entries).await?,
             // Hashed names tell nothing of their scopes. AWS does not say what a filter of two values means.
             Some(_) => {
-                self.entries(wire, &self.names.scope_prefix(scope), which, &mut entries).await?;
+                let prefix = self.names.scope_prefix(scope);
+                // Where no name has room behind it all are hashed, and AWS takes no longer value of a filter.
+                if prefix.len() < LONGEST_FILTER {
+                    self.entries(wire, &prefix, which, &mut entries).await?;
+                }
                 self.entries(wire, &self.names.hashed_prefix(), which, &mut entries).await?;
             }
         }

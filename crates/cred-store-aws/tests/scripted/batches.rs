@@ -1,6 +1,6 @@
 //! Reads of several secrets, and lists.
 
-use cred_core::{CredentialFilter, StorageProvider};
+use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
 use serde_json::{Value, json};
 
 use crate::client::{id, value};
@@ -113,6 +113,20 @@ async fn a_listing_whose_token_counts_no_more_begins_anew() {
     })
     .await;
     assert_eq!(kind(&aws.provider.list(None, &ctx()).await.unwrap_err()), "Unavailable");
+}
+
+/// AWS takes 512 characters in a filter.
+#[tokio::test]
+async fn a_scope_too_long_for_a_filter_is_listed_by_its_hashed_names() {
+    let aws = Aws::new(|_| page(&[], None)).await;
+    for length in [400, 490] {
+        let scope = format!("o:{}", "x".repeat(length)).parse().unwrap();
+        assert!(aws.provider.list(None, &CredentialContext::scoped(scope)).await.unwrap().is_empty());
+    }
+    let inputs = aws.inputs("ListSecrets");
+    let values = inputs.iter().map(|input| input["Filters"][0]["Values"][0].as_str().unwrap().len());
+    let values: Vec<_> = values.collect();
+    assert!(values.len() == 3 && values.iter().all(|length| *length <= 512), "{values:?}");
 }
 
 #[tokio::test]

@@ -83,21 +83,18 @@ impl Inner {
     ) -> Result<Vec<Option<String>>, StorageError> {
         let mut values = Vec::with_capacity(found.len());
         for chunk in found.chunks(AT_ONCE) {
-            let answered: Mutex<BTreeMap<&str, Option<String>>> = Mutex::default();
+            let answered: Mutex<BTreeMap<String, Option<String>>> = Mutex::default();
             let lock = || answered.lock().unwrap_or_else(PoisonError::into_inner);
             wire.read(async |_| {
                 let open: Vec<_> =
                     chunk.iter().filter(|found| !lock().contains_key(found.name.as_str())).collect();
-                let answers = join_all(open.iter().map(|found| self.value(&found.name))).await;
-                let mut failure = None;
-                for (found, answer) in open.into_iter().zip(answers) {
-                    match answer {
-                        Ok(value) => drop(lock().insert(&found.name, Some(value))),
-                        Err(error) if error.is_not_found() => drop(lock().insert(&found.name, None)),
-                        Err(error) => failure = Some(error),
-                    }
-                }
-                failure.map_or(Ok(()), Err)
+                // Each answer is put away as it comes: when the attempt's time runs out, only the others are asked for again.
+                let put = async |found: &'_ Found| match self.value(&found.name).await {
+                    Ok(value) => Ok(drop(lock().insert(found.name.clone(), Some(value)))),
+                    Err(error) if error.is_not_found() => Ok(drop(lock().insert(found.name.clone(), None))),
+                    Err(error) => Err(error),
+                };
+                join_all(open.into_iter().map(put)).await.into_iter().collect::<Result<(), _>>()
             })
             .await?;
             let mut answered = answered.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -74,6 +74,23 @@ async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated
     panic!("the machine was too busy ten times");
 }
 
+/// Vault has counted nothing, and a longer and longer pause would outlive the fault.
+#[tokio::test]
+async fn a_login_that_something_else_refuses_is_soon_asked_for_again() {
+    let server = Script::start(|asked, _| match asked.ends_with("/login") {
+        true => Answer::said(403, "<html>blocked</html>"),
+        false => Answer::said(404, ABSENT),
+    })
+    .await;
+    let provider = provider(&server);
+    for _ in 0..8 {
+        let _ = retrieve(&provider).await;
+        sleep(Duration::from_millis(150)).await;
+    }
+    let logins = server.asked("POST", "/login");
+    assert!(logins >= 4, "{logins}");
+}
+
 #[tokio::test]
 async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
