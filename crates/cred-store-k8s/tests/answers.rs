@@ -16,7 +16,7 @@ use cred_core::{
     StorageErrorKind, StorageProvider, Stored, Timestamp,
 };
 use cred_provider_kit::CredentialFile;
-use cred_provider_kit::naming::digest;
+use cred_provider_kit::naming::{KUBERNETES, Names, digest};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -155,13 +155,14 @@ fn value(number: u8) -> Stored {
     (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
 }
 
-fn metadata(name: &str, version: u32) -> Value {
+fn metadata(path: &str, version: u32) -> Value {
+    let names = Names::new(KUBERNETES, "secret_prefix", "nebula-cred-").unwrap();
     json!({
-        "name": format!("nebula-cred-{name}"),
+        "name": names.encode(path.parse::<cred_core::CredentialPath>().unwrap().as_ref()).text,
         "uid": "u",
         "resourceVersion": version.to_string(),
         "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
-        "annotations": {"cred-rs.github.io/path": name},
+        "annotations": {"cred-rs.github.io/path": path},
     })
 }
 

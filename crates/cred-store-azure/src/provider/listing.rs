@@ -89,10 +89,13 @@ impl Inner {
                 let open: Vec<_> =
                     chunk.iter().filter(|found| !lock().contains_key(found.name.as_str())).collect();
                 // Each answer is put away as it comes: when the attempt's time runs out, only the others are asked for again.
-                let put = async |found: &'_ Found| match self.value(&found.name).await {
-                    Ok(value) => Ok(drop(lock().insert(found.name.clone(), Some(value)))),
-                    Err(error) if error.is_not_found() => Ok(drop(lock().insert(found.name.clone(), None))),
-                    Err(error) => Err(error),
+                let put = async |found: &'_ Found| {
+                    let value = match self.value(&found.name).await {
+                        Err(error) if error.is_not_found() => None,
+                        answer => Some(answer?),
+                    };
+                    lock().insert(found.name.clone(), value);
+                    Ok::<_, StorageError>(())
                 };
                 join_all(open.into_iter().map(put)).await.into_iter().collect::<Result<(), _>>()
             })
