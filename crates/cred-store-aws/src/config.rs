@@ -67,7 +67,8 @@ pub struct AwsSecretsManagerConfig {
     /// What a store does where a secret that is scheduled for deletion still holds the name; default: it is restored and written.
     pub over_deleted: AwsOverDeleted,
     /// How long a read may lag behind an answered write; up to 1 h, default 5 minutes, the only figure that AWS
-    /// names. The manager's rotations and re-keyings wait for it. Zero, together with [`list_lag`](Self::list_lag): the backend is consistent at once, as doubles of AWS are.
+    /// names. A manager's re-keyings wait for it, and its rotations are `Busy` so soon after a write. Zero, together with
+    /// [`list_lag`](Self::list_lag): the backend is consistent at once, as doubles of AWS are.
     #[serde(with = "cred_provider_kit::duration")]
     pub read_lag: Duration,
     /// How long a list may lag behind an answered write; up to 1 h, default 5 minutes, as

@@ -73,8 +73,8 @@
 //! consistent](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html), and names a time for
 //! lists alone: five minutes. So both [`read_lag`](AwsSecretsManagerConfig::read_lag) and
 //! [`list_lag`](AwsSecretsManagerConfig::list_lag) are five minutes by default, and a manager keeps nothing in its cache that it
-//! reads so soon after its own write. A re-keying waits that long once, before it reads back what it has sealed anew, and a rotation
-//! where this manager has just written. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
+//! reads so soon after its own write. A re-keying waits that long once, before it reads back what it has sealed anew; a rotation
+//! so soon after a write of its manager is `Busy`. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
 //!
 //! # Deletion
 //! By default a deleted secret can be recovered for 30 days, and its name stays taken. A store over it restores the secret
