@@ -117,8 +117,8 @@ async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing
     // Patient enough for a restart.
     let config = config.with_retry_policy(
         cred_core::RetryPolicy::default()
-            .with_max_retries(15)
-            .with_base_delay_ms(500)
+            .with_max_retries(10)
+            .with_base_delay_ms(1_000)
             .with_max_delay_ms(5_000),
     );
     let provider = Arc::new(KubernetesSecretsProvider::new(config).unwrap());
