@@ -72,7 +72,7 @@ impl<T> Decoded<T> {
 /// The names of one backend in which a whole path is one name, under a prefix.
 ///
 /// Two prefixes of which one begins the other (`app` and `app-prod`) can meet in one backend. End a prefix with a separator,
-/// and where that is also a letter of the names (`-` in [`AZURE`](crate::naming::AZURE)), let none begin another.
+/// and where that is also a letter of the names (`-` in [`AZURE`]), let none begin another.
 #[derive(Debug, Clone)]
 pub struct Names {
     rules: Rules,
