@@ -31,6 +31,13 @@ impl CredentialPath {
     pub const fn as_ref(&self) -> PathRef<'_> {
         PathRef { scope: self.scope.as_ref(), id: &self.id }
     }
+
+    /// Whether it belongs to this scope or one below it, as [`list_tree`](crate::StorageProvider::list_tree) takes it;
+    /// `None`: every path does, those without a scope included.
+    #[must_use]
+    pub fn is_within(&self, root: Option<&ScopeId>) -> bool {
+        root.is_none_or(|root| self.scope.as_ref().is_some_and(|scope| root.contains(scope)))
+    }
 }
 
 impl fmt::Display for CredentialPath {
@@ -111,6 +118,20 @@ mod tests {
         }
         let other: CredentialPath = "org:b/id".parse().unwrap();
         assert!(!"id".parse::<CredentialPath>().unwrap().as_ref().equivalent(&other));
+    }
+
+    #[test]
+    fn a_path_is_within_its_scope_those_above_it_and_the_root() {
+        let path = |text: &str| text.parse::<CredentialPath>().unwrap();
+        let org: ScopeId = "org:a".parse().unwrap();
+        for (text, within) in
+            [("org:a/id", true), ("org:a/team:x/id", true), ("org:ab/id", false), ("id", false)]
+        {
+            assert_eq!(path(text).is_within(Some(&org)), within, "{text}");
+            assert!(path(text).is_within(None), "{text}");
+        }
+        let team: ScopeId = "org:a/team:x".parse().unwrap();
+        assert!(!path("org:a/id").is_within(Some(&team)));
     }
 
     #[test]

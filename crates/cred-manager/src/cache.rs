@@ -171,17 +171,12 @@ impl Cache {
 
     /// As [`clear_path`](Self::clear_path), for all paths of a subtree; without a scope, for everything.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
-        let within = |path: &CredentialPath| match (scope, &path.scope) {
-            (None, _) => true,
-            (Some(root), Some(scope)) => root.contains(scope),
-            (Some(_), None) => false,
-        };
         let mut ledger = self.ledger();
         let flying: Vec<CredentialPath> =
-            ledger.flights.keys().filter(|path| within(path)).cloned().collect();
+            ledger.flights.keys().filter(|path| path.is_within(scope)).cloned().collect();
         let unlinked: Vec<Flight> = flying.iter().filter_map(|path| ledger.flights.remove(path)).collect();
         let cached: Vec<CredentialPath> =
-            self.map.iter().map(|(path, _)| path).filter(|path| within(path)).collect();
+            self.map.iter().map(|(path, _)| path).filter(|path| path.is_within(scope)).collect();
         let removed: Vec<_> = cached.iter().filter_map(|path| self.map.remove(path)).collect();
         drop(ledger);
         drop((unlinked, removed));

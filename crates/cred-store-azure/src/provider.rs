@@ -205,12 +205,7 @@ impl StorageProvider for AzureKeyVaultProvider {
         let inner = &*self.inner;
         let root = ctx.scope_id.as_ref();
         self.perform(Operation::ListTree, ctx, async |wire| {
-            let below = |path: &CredentialPath| match (root, &path.scope) {
-                (None, _) => true,
-                (Some(root), Some(scope)) => root.contains(scope),
-                (Some(_), None) => false,
-            };
-            let found = inner.listed(wire, Shelf::Live, below).await?;
+            let found = inner.listed(wire, Shelf::Live, |path| path.is_within(root)).await?;
             inner.admitted(wire, Operation::ListTree, found, filter).await
         })
         .await

@@ -200,11 +200,7 @@ impl StorageProvider for KubernetesSecretsProvider {
         self.perform(Operation::ListTree, ctx, async |wire| {
             let selector = self.inner.marks.below(ctx.scope_id.as_ref());
             let mut paths = self.inner.listed(wire, Operation::ListTree, selector, filter).await?;
-            paths.retain(|path| match (&ctx.scope_id, &path.scope) {
-                (None, _) => true,
-                (Some(root), Some(scope)) => root.contains(scope),
-                (Some(_), None) => false,
-            });
+            paths.retain(|path| path.is_within(ctx.scope_id.as_ref()));
             Ok(paths)
         })
         .await

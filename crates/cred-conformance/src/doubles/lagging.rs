@@ -13,8 +13,6 @@ use cred_core::{
 };
 use tokio::time::Instant;
 
-use super::reference::below;
-
 /// Wraps any provider and shows its own writes late: to reads of one credential after one time, to lists after
 /// another, as replicated backends do. Conditional stores and the list of deleted ids see every write at once.
 ///
@@ -215,7 +213,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let mut names = self.inner.list_tree(filter, ctx).await?;
-        self.as_of_late(filter, |path| below(ctx.scope_id.as_ref(), path), &mut names)?;
+        self.as_of_late(filter, |path| path.is_within(ctx.scope_id.as_ref()), &mut names)?;
         Ok(names)
     }
 

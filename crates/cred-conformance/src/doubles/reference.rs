@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Limits, Operation, Revision, ScopeId, SoftDelete, StorageError,
-    StorageErrorKind, StorageMetrics, StorageProvider, Stored, Target, async_trait,
+    Description, EncryptedData, Limits, Operation, Revision, SoftDelete, StorageError, StorageErrorKind,
+    StorageMetrics, StorageProvider, Stored, Target, async_trait,
 };
 
 use tokio::sync::watch;
@@ -298,7 +298,7 @@ impl StorageProvider for Reference {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.names(Operation::ListTree, filter, ctx, |path| below(ctx.scope_id.as_ref(), path)).await
+        self.names(Operation::ListTree, filter, ctx, |path| path.is_within(ctx.scope_id.as_ref())).await
     }
 
     async fn retrieve_many(
@@ -326,11 +326,6 @@ impl StorageProvider for Reference {
     fn soft_delete(&self) -> Option<&dyn SoftDelete> {
         self.abilities.then_some(self as _)
     }
-}
-
-/// Whether a path is in the tree of this scope.
-pub(super) fn below(root: Option<&ScopeId>, path: &CredentialPath) -> bool {
-    root.is_none_or(|root| path.scope.as_ref().is_some_and(|scope| root.contains(scope)))
 }
 
 #[async_trait]

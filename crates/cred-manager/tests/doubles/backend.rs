@@ -180,11 +180,7 @@ impl StorageProvider for Backend {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let paths: Vec<_> = self.written.lock().unwrap().keys().cloned().collect();
-        let within = |path: &CredentialPath| match (&ctx.scope_id, &path.scope) {
-            (None, _) => true,
-            (Some(root), Some(scope)) => root.contains(scope),
-            (Some(_), None) => false,
-        };
+        let within = |path: &CredentialPath| path.is_within(ctx.scope_id.as_ref());
         Ok(paths.into_iter().filter(|path| within(path) && self.visible(path).is_some()).collect())
     }
 }

@@ -61,18 +61,13 @@ impl MyProvider {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        let within = |path: &CredentialPath| match (&ctx.scope_id, &path.scope) {
-            (None, _) => true,
-            (Some(scope), Some(found)) => scope.contains(found),
-            (Some(_), None) => false,
-        };
         self.executor
             .sequence(operation, ctx, async |wire| {
                 let names = wire.read(|_| self.client.list()).await?;
                 // What is no path of ours is somebody else's.
                 let mut paths: Vec<CredentialPath> =
                     names.iter().filter_map(|name| name.parse().ok()).collect();
-                paths.retain(within);
+                paths.retain(|path| path.is_within(ctx.scope_id.as_ref()));
                 let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(paths) };
                 let mut admitted = Vec::new();
                 for path in paths {

@@ -45,11 +45,7 @@ impl Inner {
                 self.entries(wire, &self.names.hashed_prefix(), which, &mut entries).await?;
             }
         }
-        let within = |path: &CredentialPath| match (scope, &path.scope) {
-            (None, _) => true,
-            (Some(scope), Some(inner)) => scope.contains(inner),
-            (Some(_), None) => false,
-        };
+        let within = |path: &CredentialPath| path.is_within(scope);
         let (mut paths, mut lost) = (BTreeSet::new(), Vec::new());
         for entry in entries {
             match self.path(&entry) {
