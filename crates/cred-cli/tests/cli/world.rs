@@ -170,7 +170,6 @@ impl Answer {
     }
 }
 
-/// Every file below a folder, with what it holds.
 /// Waits until it has taken SIGINT and SIGTERM upon itself; where that cannot be seen, for a while.
 pub(crate) fn until_it_listens(child: &mut Child) {
     const BOTH: u64 = 1 << (2 - 1) | 1 << (15 - 1);
@@ -188,6 +187,7 @@ pub(crate) fn until_it_listens(child: &mut Child) {
     }
 }
 
+/// Every file below a folder, with what it holds.
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
