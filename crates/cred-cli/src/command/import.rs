@@ -69,21 +69,25 @@ impl Import {
         let count = given.len();
         let progress = app.output.progress("importing", count);
         let (replace, dry_run) = (self.replace, self.dry_run);
-        let provider = app.provider(&profile)?;
+        // A dry run stores nothing, and looks whether something is there.
+        let looked_at = match dry_run && !replace {
+            true => Some(app.provider(&profile)?),
+            false => None,
+        };
         let store = |(path, credential): (CredentialPath, Credential)| {
-            let (manager, provider, progress) = (&manager, &provider, &progress);
+            let (manager, looked_at, progress) = (&manager, &looked_at, &progress);
             async move {
                 let work = async {
                     let handle = match &path.scope {
                         Some(scope) => manager.scoped(scope.clone())?,
                         None => manager.clone(),
                     };
-                    match (dry_run, replace) {
-                        (true, true) => Ok(true),
+                    match looked_at {
                         // What cannot be read is left alone as well, so it is not opened here either.
-                        (true, false) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),
-                        (false, true) => Ok(handle.store(&path.id, credential).await.map(|()| true)?),
-                        (false, false) => Ok(handle.store_if_absent(&path.id, credential).await?),
+                        Some(provider) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),
+                        None if dry_run => Ok(true),
+                        None if replace => Ok(handle.store(&path.id, credential).await.map(|()| true)?),
+                        None => Ok(handle.store_if_absent(&path.id, credential).await?),
                     }
                 };
                 let done = match work.await {
