@@ -38,6 +38,13 @@ enum Recovery {
     Begun(Option<String>),
 }
 
+/// What came of a deletion.
+enum Tried {
+    Deleted,
+    /// A recovery is still going: try again.
+    Recovering,
+}
+
 impl Inner {
     /// The secret of a credential, if it fits.
     pub(super) fn draft(
@@ -164,34 +171,36 @@ impl Inner {
                 Ok(now) if old.is_some() && now.id != old => return Err(error),
                 _ => {}
             }
-            let Err(refused) = wire.write(|_| self.client.delete(name)).await else {
-                break "it was deleted again";
-            };
-            match Blocked::of(&refused) {
-                Some(Blocked::Deleted | Blocked::BeingDeleted) => break "it was deleted again",
-                Some(what @ Blocked::BeingRecovered) if pauses.wait(wire, what).await.is_ok() => {}
-                None if refused.is_not_found() => break "it was deleted again",
-                _ => break "and could not be deleted again",
+            match self.try_to_delete(wire, name).await {
+                Ok(Tried::Deleted) => break "it was deleted again",
+                Ok(Tried::Recovering) if pauses.wait(wire, Blocked::BeingRecovered).await.is_ok() => {}
+                Ok(Tried::Recovering) | Err(_) => break "and could not be deleted again",
             }
         };
         let reason = format!("{what_became}: {}", error.kind());
         Err(error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() }))
     }
 
-    /// Deletes, after a recovery that is still going. A deletion that is still going is one.
+    /// Deletes, after a recovery that is still going.
     pub(super) async fn delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
         let mut pauses = Pauses::new();
-        loop {
-            let error = match wire.write(|_| self.client.delete(name)).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            match Blocked::of(&error) {
-                Some(Blocked::Deleted | Blocked::BeingDeleted) => return Ok(()),
-                Some(what @ Blocked::BeingRecovered) => pauses.wait(wire, what).await?,
-                Some(Blocked::Disabled) | None if error.is_not_found() => return Ok(()),
-                Some(Blocked::Disabled) | None => return Err(error),
-            }
+        while let Tried::Recovering = self.try_to_delete(wire, name).await? {
+            pauses.wait(wire, Blocked::BeingRecovered).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes, unless a recovery is still going. A deletion that is still going is one.
+    async fn try_to_delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<Tried, StorageError> {
+        let error = match wire.write(|_| self.client.delete(name)).await {
+            Ok(()) => return Ok(Tried::Deleted),
+            Err(error) => error,
+        };
+        match Blocked::of(&error) {
+            Some(Blocked::Deleted | Blocked::BeingDeleted) => Ok(Tried::Deleted),
+            Some(Blocked::BeingRecovered) => Ok(Tried::Recovering),
+            Some(Blocked::Disabled) | None if error.is_not_found() => Ok(Tried::Deleted),
+            Some(Blocked::Disabled) | None => Err(error),
         }
     }
 }
