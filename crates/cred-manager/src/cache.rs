@@ -18,7 +18,7 @@ mod stats;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, CredentialPath, PathRef, ScopeId};
+use cred_core::{Credential, CredentialPath, PathRef, ScopeId};
 use quick_cache::sync::Cache as Map;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::time::Instant;
@@ -28,6 +28,7 @@ pub(crate) use ledger::Answer;
 pub use stats::CacheStats;
 
 use crate::ManagerError;
+use crate::quiet::Showing;
 use ledger::{Flight, Ledger};
 use stats::Counters;
 
@@ -47,10 +48,7 @@ pub(crate) struct Cache {
 pub(crate) struct Rules {
     /// How long a loaded value is kept.
     pub(crate) ttl: Duration,
-    /// When the provider's writes show.
-    pub(crate) consistency: Consistency,
-    /// How long a write without an answer may still take effect.
-    pub(crate) in_doubt: Duration,
+    pub(crate) showing: Showing,
 }
 
 #[derive(Clone)]
@@ -135,10 +133,7 @@ impl Cache {
 
     /// A write of this path has ended, or may have: what was loaded before is not handed out any more.
     pub(crate) fn invalidate(&self, path: PathRef<'_>, in_doubt: bool) {
-        let quiet = self.rules.consistency.point().saturating_add(match in_doubt {
-            true => self.rules.in_doubt,
-            false => Duration::ZERO,
-        });
+        let quiet = self.rules.showing.latest(in_doubt);
         let mut ledger = self.ledger();
         if !quiet.is_zero() {
             ledger.quiet.lengthen(path, Instant::now(), quiet);
@@ -205,13 +200,18 @@ impl Lifecycle<CredentialPath, Entry> for CollectEvicted {
 
 #[cfg(test)]
 mod tests {
+    use cred_core::Consistency;
+
     use super::*;
+
+    fn rules() -> Rules {
+        let showing = Showing { consistency: Consistency::Strong, in_doubt: Duration::ZERO };
+        Rules { ttl: Duration::from_secs(9), showing }
+    }
 
     #[test]
     fn a_value_that_came_in_between_look_and_join_is_found() {
-        let rules =
-            Rules { ttl: Duration::from_secs(9), consistency: Consistency::Strong, in_doubt: Duration::ZERO };
-        let cache = Cache::new(9, rules);
+        let cache = Cache::new(9, rules());
         let path: CredentialPath = "org:a/id".parse().unwrap();
         assert!(cache.get(path.as_ref()).is_none());
         let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
@@ -227,9 +227,7 @@ mod tests {
 
     #[test]
     fn a_load_that_ends_without_an_answer_has_failed() {
-        let rules =
-            Rules { ttl: Duration::from_secs(9), consistency: Consistency::Strong, in_doubt: Duration::ZERO };
-        let cache = Cache::new(9, rules);
+        let cache = Cache::new(9, rules());
         let path: CredentialPath = "org:a/id".parse().unwrap();
         let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
         drop(lead);

@@ -42,25 +42,38 @@ impl QuietTimes {
     }
 }
 
+/// When the provider's writes show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Showing {
+    pub(crate) consistency: Consistency,
+    /// How long a write without an answer may still take effect.
+    pub(crate) in_doubt: Duration,
+}
+
+impl Showing {
+    /// For how long after its end a write may not show to a read.
+    pub(crate) fn latest(self, in_doubt: bool) -> Duration {
+        let lands = if in_doubt { self.in_doubt } else { Duration::ZERO };
+        self.consistency.point().saturating_add(lands)
+    }
+}
+
 /// When the writes of this manager show to its own reads, for those that must see them before they write anew.
 pub(crate) struct Settling {
-    /// How long a write may not show; zero: it shows at once.
-    lag: Duration,
-    /// How long a write that is in doubt may still land.
-    in_doubt: Duration,
+    showing: Showing,
     times: Mutex<QuietTimes>,
 }
 
 impl Settling {
-    pub(crate) fn new(consistency: Consistency, in_doubt: Duration) -> Self {
-        Self { lag: consistency.point(), in_doubt, times: Mutex::default() }
+    pub(crate) fn new(showing: Showing) -> Self {
+        Self { showing, times: Mutex::default() }
     }
 
     /// A write of this path has ended, or may go on where that is in doubt.
     pub(crate) fn written(&self, path: PathRef<'_>, in_doubt: bool) {
-        if !self.lag.is_zero() {
-            let more = if in_doubt { self.in_doubt } else { Duration::ZERO };
-            self.times().lengthen(path, Instant::now(), self.lag.saturating_add(more));
+        // Where writes show at once there is nothing to wait for.
+        if !self.showing.consistency.point().is_zero() {
+            self.times().lengthen(path, Instant::now(), self.showing.latest(in_doubt));
         }
     }
 
@@ -97,13 +110,14 @@ mod tests {
     #[test]
     fn a_write_in_doubt_settles_when_it_can_no_longer_land() {
         let (lag, in_doubt) = (Duration::from_secs(5), Duration::from_secs(30));
-        let settling = Settling::new(Consistency::Eventual { point: lag, list: lag }, in_doubt);
+        let consistency = Consistency::Eventual { point: lag, list: lag };
+        let settling = Settling::new(Showing { consistency, in_doubt });
         let path = "org:a/id".parse::<CredentialPath>().unwrap();
         settling.written(path.as_ref(), false);
         assert!(settling.left(path.as_ref()) <= lag);
         settling.written(path.as_ref(), true);
         assert!(settling.left(path.as_ref()) > in_doubt);
-        let strong = Settling::new(Consistency::Strong, in_doubt);
+        let strong = Settling::new(Showing { consistency: Consistency::Strong, in_doubt });
         strong.written(path.as_ref(), true);
         assert!(strong.left(path.as_ref()).is_zero());
     }

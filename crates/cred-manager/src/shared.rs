@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::ManagerError;
 use crate::cache::{Answer, Cache, Lead, Loaded, Rules};
-use crate::quiet::Settling;
+use crate::quiet::{Settling, Showing};
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
 use crate::turns::{Turn, Turns};
@@ -52,14 +52,11 @@ impl Shared {
     ) -> Arc<Self> {
         let description = provider.describe();
         let limit = description.operation_timeout.saturating_add(ANSWER_MARGIN);
-        let rules = Rules {
-            ttl: settings.cache_ttl,
-            consistency: description.consistency,
-            in_doubt: description.in_doubt,
-        };
+        let showing = Showing { consistency: description.consistency, in_doubt: description.in_doubt };
+        let rules = Rules { ttl: settings.cache_ttl, showing };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
         let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
-        let settling = Arc::new(Settling::new(description.consistency, description.in_doubt));
+        let settling = Arc::new(Settling::new(showing));
         let (sealing, tasks, turns) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
         Arc::new(Self { provider, sealing, tasks, turns, settling, cache, settings, limit })
     }
