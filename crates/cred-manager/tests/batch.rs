@@ -5,16 +5,13 @@ mod doubles;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{
-    Consistency, Credential, CredentialId, CredentialMetadata, EncryptedData, KeyId, Opened, PathRef,
-    SealError, Sealer, async_trait, field,
-};
-use cred_manager::crypto::KeyRing;
+use cred_core::{Consistency, Credential, CredentialId, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
+use doubles::sealer::{Fault, Faulty};
 use doubles::{id, keys};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
@@ -162,66 +159,15 @@ async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
     }
 }
 
-/// Opens as the ring does, but with a fault.
-struct Faulty {
-    ring: Arc<KeyRing>,
-    fault: Fault,
-    opening: AtomicUsize,
-}
-
-#[derive(Clone, Copy)]
-enum Fault {
-    /// At ids of one character.
-    Stalls,
-    /// It derives so many keys at once.
-    IsBusyBeyond(usize),
-}
-
 fn faulty(backend: &Arc<Backend>, ttl: Duration, fault: Fault) -> CredentialManager {
-    let sealer = Arc::new(Faulty { ring: keys(), fault, opening: AtomicUsize::new(0) });
-    CredentialManager::builder().storage(backend.clone()).keys(sealer).cache_ttl(ttl).build()
-}
-
-#[async_trait]
-impl Sealer for Faulty {
-    fn active_key_id(&self) -> KeyId {
-        self.ring.active_key_id()
-    }
-
-    async fn seal(
-        &self,
-        path: PathRef<'_>,
-        metadata: &CredentialMetadata,
-        secret: &[u8],
-    ) -> Result<EncryptedData, SealError> {
-        self.ring.seal(path, metadata, secret).await
-    }
-
-    async fn open(
-        &self,
-        path: PathRef<'_>,
-        data: &EncryptedData,
-        metadata: &CredentialMetadata,
-    ) -> Result<Opened, SealError> {
-        let opening = self.opening.fetch_add(1, Ordering::SeqCst);
-        match self.fault {
-            Fault::Stalls if path.id.as_str().len() == 1 => std::future::pending().await,
-            Fault::IsBusyBeyond(most) if opening >= most => {
-                self.opening.fetch_sub(1, Ordering::SeqCst);
-                return Err(SealError::KdfBusy { path: path.to_owned() });
-            }
-            _ => sleep(Duration::from_millis(10)).await,
-        }
-        self.opening.fetch_sub(1, Ordering::SeqCst);
-        self.ring.open(path, data, metadata).await
-    }
+    CredentialManager::builder().storage(backend.clone()).keys(Faulty::new(fault)).cache_ttl(ttl).build()
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
     let backend = Backend::with_batch(Consistency::Strong, 20);
     for ttl in [Duration::ZERO, TTL] {
-        let manager = faulty(&backend, ttl, Fault::Stalls);
+        let manager = faulty(&backend, ttl, Fault::StallsAtShortIds);
         manager.store_batch(named(0..15)).await;
         let begun = Instant::now();
         let answers = manager.retrieve_batch(ids(0..15)).await;

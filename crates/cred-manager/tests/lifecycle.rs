@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, CredentialMetadata, EncryptedData, KeyId, Opened, PathRef,
-    RotationPolicy, SealError, Sealer, StorageErrorKind, StorageProvider, Timestamp, async_trait, field,
+    Consistency, Credential, CredentialContext, PathRef, RotationPolicy, Sealer, StorageErrorKind,
+    StorageProvider, Timestamp, field,
 };
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
+use doubles::sealer::{Fault, Faulty};
 use doubles::{id, keys, manager, memory};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
@@ -206,34 +207,8 @@ async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
 /// A key service that refuses says nothing of what is stored.
 #[tokio::test]
 async fn a_failure_of_who_holds_the_keys_is_no_fault_of_the_credential() {
-    struct Refusing(Arc<KeyRing>);
-    #[async_trait]
-    impl Sealer for Refusing {
-        fn active_key_id(&self) -> KeyId {
-            self.0.active_key_id()
-        }
-
-        async fn seal(
-            &self,
-            path: PathRef<'_>,
-            metadata: &CredentialMetadata,
-            secret: &[u8],
-        ) -> Result<EncryptedData, SealError> {
-            self.0.seal(path, metadata, secret).await
-        }
-
-        async fn open(
-            &self,
-            path: PathRef<'_>,
-            _: &EncryptedData,
-            _: &CredentialMetadata,
-        ) -> Result<Opened, SealError> {
-            let path = path.to_owned();
-            Err(SealError::Failed { path, what: "the key service refuses", transient: false, source: None })
-        }
-    }
-    let manager =
-        CredentialManager::builder().storage(Arc::new(memory())).keys(Arc::new(Refusing(keys()))).build();
+    let sealer = Faulty::new(Fault::Refuses);
+    let manager = CredentialManager::builder().storage(Arc::new(memory())).keys(sealer).build();
     manager.store(&id("a"), Credential::text("x")).await.unwrap();
     assert!(manager.validate(&id("a")).await.is_err());
     let found = manager.validate_batch(vec![id("a")]).await;

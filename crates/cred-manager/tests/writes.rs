@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use cred_core::{Credential, StorageErrorKind, field};
 use cred_manager::{CredentialManager, ManagerError};
-use doubles::{Gated, Stalled, Then, id, keys, manager, memory};
+use doubles::sealer::{Fault, Faulty};
+use doubles::{Gated, Then, id, keys, manager, memory};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
@@ -136,7 +137,7 @@ async fn a_provider_that_never_answers_leaves_the_write_in_doubt_after_its_own_t
 #[tokio::test(start_paused = true)]
 async fn a_stalled_sealer_fails_in_time_with_nothing_written() {
     let provider = memory();
-    let stalled = Arc::new(Stalled("kms".parse().unwrap()));
+    let stalled = Faulty::new(Fault::Stalls);
     let stuck = CredentialManager::builder().storage(Arc::new(provider.clone())).keys(stalled).build();
     let error = stuck.store(&id("a"), Credential::text("1")).await.unwrap_err();
     assert!(matches!(error, ManagerError::Seal(_)) && error.is_transient() && !error.may_have_written());

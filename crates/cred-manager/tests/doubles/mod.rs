@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
 
 pub(crate) mod backend;
+pub(crate) mod sealer;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,8 +11,7 @@ use std::time::Duration;
 
 use cred_core::{
     Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, StorageError, StorageProvider,
-    Stored, async_trait,
+    Description, EncryptedData, StorageError, StorageProvider, Stored, async_trait,
 };
 use cred_manager::CredentialManager;
 use cred_manager::crypto::KeyRing;
@@ -154,33 +154,5 @@ impl StorageProvider for Gated {
     async fn shutdown(&self) {
         assert_eq!(self.running.load(Ordering::SeqCst), 0, "shut down while a write was running");
         self.shut_down.store(true, Ordering::SeqCst);
-    }
-}
-
-/// A sealer that never answers.
-pub(crate) struct Stalled(pub(crate) KeyId);
-
-#[async_trait]
-impl Sealer for Stalled {
-    fn active_key_id(&self) -> KeyId {
-        self.0.clone()
-    }
-
-    async fn seal(
-        &self,
-        _: PathRef<'_>,
-        _: &CredentialMetadata,
-        _: &[u8],
-    ) -> Result<EncryptedData, SealError> {
-        std::future::pending().await
-    }
-
-    async fn open(
-        &self,
-        _: PathRef<'_>,
-        _: &EncryptedData,
-        _: &CredentialMetadata,
-    ) -> Result<Opened, SealError> {
-        std::future::pending().await
     }
 }

@@ -1,0 +1,84 @@
+//! A key ring with a fault.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cred_core::{CredentialMetadata, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, async_trait};
+use cred_manager::crypto::KeyRing;
+use tokio::time::sleep;
+
+use super::keys;
+
+/// Seals and opens as a ring does, but for its fault.
+pub(crate) struct Faulty {
+    ring: Arc<KeyRing>,
+    fault: Fault,
+    opening: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Fault {
+    /// It never answers.
+    Stalls,
+    /// It never answers who opens at an id of one character.
+    StallsAtShortIds,
+    /// It derives so many keys at once, for 10 ms each.
+    IsBusyBeyond(usize),
+    /// Nobody may open.
+    Refuses,
+}
+
+impl Faulty {
+    pub(crate) fn new(fault: Fault) -> Arc<Self> {
+        Arc::new(Self { ring: keys(), fault, opening: AtomicUsize::new(0) })
+    }
+}
+
+#[async_trait]
+impl Sealer for Faulty {
+    fn active_key_id(&self) -> KeyId {
+        self.ring.active_key_id()
+    }
+
+    async fn seal(
+        &self,
+        path: PathRef<'_>,
+        metadata: &CredentialMetadata,
+        secret: &[u8],
+    ) -> Result<EncryptedData, SealError> {
+        match self.fault {
+            Fault::Stalls => pending().await,
+            _ => self.ring.seal(path, metadata, secret).await,
+        }
+    }
+
+    async fn open(
+        &self,
+        path: PathRef<'_>,
+        data: &EncryptedData,
+        metadata: &CredentialMetadata,
+    ) -> Result<Opened, SealError> {
+        match self.fault {
+            Fault::Stalls => pending().await,
+            Fault::StallsAtShortIds if path.id.as_str().len() == 1 => pending().await,
+            Fault::StallsAtShortIds => {}
+            Fault::IsBusyBeyond(most) => {
+                let opening = self.opening.fetch_add(1, Ordering::SeqCst);
+                if opening < most {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                self.opening.fetch_sub(1, Ordering::SeqCst);
+                if opening >= most {
+                    return Err(SealError::KdfBusy { path: path.to_owned() });
+                }
+            }
+            Fault::Refuses => {
+                let (path, what) = (path.to_owned(), "the key service refuses");
+                return Err(SealError::Failed { path, what, transient: false, source: None });
+            }
+        }
+        self.ring.open(path, data, metadata).await
+    }
+}
