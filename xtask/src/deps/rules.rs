@@ -92,15 +92,6 @@ const RULES: &[Rule] = &[
         default_without: &[],
         budget: 48,
     },
-    // For tests alone, and not published.
-    Rule {
-        name: "cred-keyvault-double",
-        arrows: &[],
-        optional: &[],
-        without: &["ring", "azure"],
-        default_without: &[],
-        budget: 58,
-    },
     Rule {
         name: "cred-manager",
         arrows: &["cred-core"],

@@ -135,7 +135,7 @@ static SERVERS: [Server; 9] = [
         version: &[],
         recipe: Recipe {
             name: "keyvault",
-            folder: "",
+            folder: "keyvault-double",
             component: "cred-keyvault-double",
             kind: Kind::Workspace { package: "cred-keyvault-double" },
             takes: "1 minute",

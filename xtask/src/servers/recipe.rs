@@ -17,7 +17,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 pub(super) struct Recipe {
     /// What it makes; two servers may be of one make.
     pub(super) name: &'static str,
-    /// In `servers/`: the files that pin every version. Not used where it is a program of this workspace.
+    /// In `servers/`: the files that pin every version; in `testing/` for a program of this workspace.
     pub(super) folder: &'static str,
     /// What carries the server's version in these files.
     pub(super) component: &'static str,
@@ -159,7 +159,7 @@ impl Recipe {
     /// The files that pin it.
     pub(super) fn folder(&self) -> PathBuf {
         match self.kind {
-            Kind::Workspace { package } => workspace::root().join("crates").join(package),
+            Kind::Workspace { .. } => workspace::root().join("testing").join(self.folder),
             Kind::Go { .. } | Kind::Pip { .. } | Kind::Debian { .. } => {
                 workspace::root().join("servers").join(self.folder)
             }
