@@ -1,6 +1,6 @@
-//! A read from Secrets Manager beside the bare call of AWS's SDK, on a server in this process: `cargo bench -p cred-benches
-//! --bench aws`.
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! A read from Secrets Manager compared with the bare call of the AWS SDK, against a server in this
+//! process: `cargo bench -p cred-benches --bench aws --features aws`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ fn main() {
     beside("provider get / AWS's get_secret_value, loopback", &runtime(), &ours, read);
 }
 
-/// With one timeout for the attempt, and no retries, as the provider has.
+/// One timeout per attempt and no retries, like the client of the provider.
 fn client(server: SocketAddr) -> Client {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(5)).build();
     let config = Config::builder()
@@ -40,7 +40,7 @@ async fn read(client: &Client) -> String {
     secret.secret_string.unwrap()
 }
 
-/// What AWS answers to a read.
+/// AWS's answer to a read.
 fn answer() -> String {
     let envelope = envelope_in_json();
     format!(

@@ -1,7 +1,7 @@
-//! A read from Key Vault beside the bare call of the SDK, on a TLS server in this process: `cargo bench -p cred-benches --bench
-//! azure`.
-#![allow(clippy::print_stdout, reason = "says how quick the server is")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! A read from Key Vault compared with the bare call of the SDK, against a TLS server in this
+//! process: `cargo bench -p cred-benches --bench azure --features azure`.
+#![allow(clippy::print_stdout, reason = "prints the round trip of the server")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_core::time::OffsetDateTime;
@@ -19,7 +18,7 @@ use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use cred_benches::ratio::{compare, head};
 use cred_core::{
     CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, StorageProvider as _,
-    Timestamp,
+    Timestamp, async_trait,
 };
 use cred_provider_kit::CredentialFile;
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
@@ -35,14 +34,14 @@ fn main() {
     let (tls, authority) = certified();
     let server = serve(tls);
     println!(
-        "The server answers in {:?}, all of a client but TLS apart.\n",
+        "The server answers in {:?}, measured over TLS without an HTTP client.\n",
         bare_round_trip(server, &authority)
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let address = format!("https://localhost:{}", server.port());
     let ours = provider(&address, &authority);
     let bare = bare(&address, &authority);
-    // The challenge and the token come first.
+    // Get the challenge and the token before the measurement.
     runtime.block_on(async {
         ours.read().await;
         read_bare(&bare).await;
@@ -151,7 +150,7 @@ fn http(status: &str, header: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What Key Vault answers to a read of a credential of 1 KiB.
+/// Key Vault's answer to a read of a credential of 1 KiB.
 fn secret() -> Vec<u8> {
     let key_id: KeyId = "main".parse().unwrap();
     let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; 1_024], [5; 16]);
@@ -163,7 +162,7 @@ fn secret() -> Vec<u8> {
     http("200 OK", "", &body)
 }
 
-/// The answer to a whole request.
+/// The answer to a complete request.
 fn answer(request: &[u8], secret: &[u8]) -> Vec<u8> {
     if request.starts_with(b"POST") {
         return http("200 OK", "", r#"{"token_type":"Bearer","expires_in":3600,"access_token":"token"}"#);
@@ -175,7 +174,7 @@ fn answer(request: &[u8], secret: &[u8]) -> Vec<u8> {
     secret.to_vec()
 }
 
-/// A thread for each connection. It ends with the process.
+/// Starts a server with one thread per connection. It runs until the process exits.
 fn serve(tls: Arc<ServerConfig>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -188,7 +187,7 @@ fn serve(tls: Arc<ServerConfig>) -> SocketAddr {
                 let mut stream: StreamOwned<_, TcpStream> =
                     StreamOwned::new(ServerConnection::new(tls).unwrap(), stream);
                 let mut request = [0; 8 * 1_024];
-                // What these clients ask comes in one record.
+                // These clients send each request in one TLS record.
                 while let Ok(count @ 1..) = stream.read(&mut request) {
                     let answer = answer(request.get(..count).unwrap(), &secret);
                     if stream.write_all(&answer).and_then(|()| stream.flush()).is_err() {

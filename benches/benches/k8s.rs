@@ -1,5 +1,6 @@
-//! A read from Kubernetes beside the bare call of `kube`, on a server in this process: `cargo bench -p cred-benches --bench k8s`.
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! A read from Kubernetes compared with the bare call of `kube`, against a server in this process:
+//! `cargo bench -p cred-benches --bench k8s --features k8s`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ fn main() {
     beside("provider get / kube Api::get, loopback", &runtime, &ours, read);
 }
 
-/// With a token, as both sides send one.
+/// Uses a token, because both sides send one.
 fn provider(server: SocketAddr, folder: &std::path::Path) -> KubernetesSecretsProvider {
     let path = folder.join("kubeconfig");
     let text = format!(
@@ -31,7 +32,7 @@ fn provider(server: SocketAddr, folder: &std::path::Path) -> KubernetesSecretsPr
     KubernetesSecretsProvider::new(KubernetesSecretsConfig::default().with_kubeconfig_path(path)).unwrap()
 }
 
-/// As kube makes it, retries apart.
+/// The default client of `kube`, without retries.
 fn bare(server: SocketAddr) -> kube::Api<Secret> {
     let mut config = kube::Config::new(format!("http://{server}").parse().unwrap());
     config.auth_info.token = Some("token".into());
@@ -39,7 +40,7 @@ fn bare(server: SocketAddr) -> kube::Api<Secret> {
     kube::Api::namespaced(kube::Client::try_from(config).unwrap(), "default")
 }
 
-/// What the API server answers to a read.
+/// The API server's answer to a read.
 fn answer() -> String {
     let (envelope, store) = (BASE64_STANDARD.encode(envelope()), digest("nebula-cred-"));
     format!(

@@ -1,6 +1,7 @@
-//! Local files beside the bare calls of the operating system. `TMPDIR` says which disk.
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! The local store compared with the bare system calls, on the disk of `TMPDIR`:
+//! `cargo bench -p cred-benches --bench local --features criterion,local`.
+#![allow(missing_docs, reason = "criterion's macros generate undocumented items")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Local files beside the bare calls, by turns: `cargo bench -p cred-benches --bench local_ratios`. `TMPDIR` says which disk.
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! The ratios of the local store to the bare system calls, on the disk of `TMPDIR`:
+//! `cargo bench -p cred-benches --bench local_ratios --features local`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use cred_benches::cache::timed;
 use cred_benches::files::Files;

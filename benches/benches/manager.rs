@@ -1,5 +1,6 @@
-//! The manager's hit path beside a raw map and other caches, and its batches beside a bare stream.
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+//! Cache hits of the manager compared with a raw map and with moka, and its batches compared with a
+//! bare stream: `cargo bench -p cred-benches --bench manager --features criterion`.
+#![allow(missing_docs, reason = "criterion's macros generate undocumented items")]
 
 use cred_benches::cache::{World, on_two_threads, timed};
 use cred_benches::slow::Hundred;

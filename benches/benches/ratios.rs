@@ -1,13 +1,15 @@
-//! The ratios of `docs/performance.md`, each measured by turns: `cargo bench -p cred-benches --bench ratios`.
+//! The ratios of sealing, the cache and batches in `docs/performance.md`:
+//! `cargo bench -p cred-benches --bench ratios`.
 
 use cred_benches::cache::{World, on_two_threads, timed};
 use cred_benches::ratio::{compare, head};
 use cred_benches::sealing::Secret;
 use cred_benches::slow::Hundred;
 
-/// A round of hits takes about a millisecond: longer than a look at the clock, shorter than a time slice.
+/// A round of hits takes about a millisecond: much longer than reading the clock, and shorter than
+/// a time slice.
 const HITS: u64 = 5_000;
-/// As many as outweigh the start of two threads.
+/// Enough to outweigh the cost of starting two threads.
 const HITS_OF_A_THREAD: u64 = 50_000;
 const SEALINGS: usize = 100;
 

@@ -1,5 +1,6 @@
-//! Sealing and opening 1 KiB, beside the same primitives of `ring` composed by hand.
-#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+//! Sealing and opening 1 KiB, compared with the same `ring` primitives composed by hand:
+//! `cargo bench -p cred-benches --bench sealing --features criterion`.
+#![allow(missing_docs, reason = "criterion's macros generate undocumented items")]
 
 use cred_benches::sealing::Secret;
 use criterion::{Criterion, criterion_group, criterion_main};

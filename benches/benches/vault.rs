@@ -1,6 +1,6 @@
-//! A read from Vault beside the bare call of `vaultrs`, on a server in this process: `cargo bench -p cred-benches --bench
-//! vault`.
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
+//! A read from Vault compared with the bare call of `vaultrs`, against a server in this process:
+//! `cargo bench -p cred-benches --bench vault --features vault`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -38,7 +38,7 @@ async fn read(client: &VaultClient) -> HashMap<String, String> {
     vaultrs::kv2::read(client, "secret", "nebula/credentials/key").await.unwrap()
 }
 
-/// What Vault answers to a read.
+/// Vault's answer to a read.
 fn answer() -> String {
     let envelope = envelope_in_json();
     format!(

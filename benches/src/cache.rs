@@ -1,4 +1,4 @@
-//! A manager with a warm cache, and the caches beside which it is measured.
+//! A manager with a warm cache, and the caches that it is compared with.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use cred_manager::CredentialManager;
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 use tokio::runtime::Runtime;
 
-/// Credentials that are read again and again.
+/// Number of credentials that are read repeatedly.
 pub const HOT: usize = 64;
-/// How long all the caches keep a value.
+/// TTL of every cache.
 pub const TTL: Duration = Duration::from_secs(3_600);
 const CAPACITY: usize = 1_000;
 
-/// The same credentials in each cache.
+/// Holds the same credentials in each cache.
 pub struct World {
     pub runtime: Runtime,
     pub manager: CredentialManager,
@@ -26,7 +26,7 @@ pub struct World {
     moka: moka::future::Cache<CredentialPath, Credential>,
 }
 
-/// What the manager keeps for a path.
+/// The manager's cache entry.
 #[derive(Clone)]
 struct Entry {
     credential: Credential,
@@ -62,7 +62,7 @@ impl World {
         Self { runtime, manager, paths, ids, raw, moka }
     }
 
-    /// So many hits of the bare map, with the manager's key and deadline.
+    /// Does `hits` lookups in the bare map, with the same key and deadline as the manager.
     pub fn raw_hits(&self, hits: u64) {
         self.runtime.block_on(async {
             for path in hot(&self.paths, hits) {

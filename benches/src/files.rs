@@ -1,4 +1,4 @@
-//! Local files, and the bare calls of the operating system that they are made of.
+//! The local store, and the bare system calls that it is built on.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hint::black_box;
@@ -18,8 +18,8 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
 
-/// A store below a folder, a folder for bare files beside it, and one sealed credential of 1 KiB.
-#[allow(missing_debug_implementations, reason = "nobody prints it")]
+/// A store, a folder next to it for bare files, and one sealed credential of 1 KiB.
+#[allow(missing_debug_implementations, reason = "never printed")]
 pub struct Files {
     runtime: Runtime,
     bare: PathBuf,
@@ -60,7 +60,7 @@ impl Files {
         self.runtime.block_on(provider.store(id, data.clone(), metadata.clone(), ctx)).unwrap();
     }
 
-    /// A temporary file, fsync, rename, fsync of the directory.
+    /// Writes a temporary file, syncs it, renames it and syncs the directory.
     pub fn bare_store(&self) {
         self.runtime.block_on(self.bare_write("stripe-api-key"));
     }
@@ -83,7 +83,7 @@ impl Files {
         });
     }
 
-    /// `tokio::fs::read`, and the same opening.
+    /// Reads with `tokio::fs::read` and opens the credential in the same way.
     pub fn bare_read(&self) {
         let file = self.bare.join("stripe-api-key");
         self.runtime.block_on(async {
@@ -93,7 +93,8 @@ impl Files {
         });
     }
 
-    /// Makes so many files besides, straight onto the disk: a durable store of each would take minutes.
+    /// Creates one more file per number. It writes them directly, because a durable store of each
+    /// would take minutes.
     pub fn fill(&self, numbers: std::ops::Range<usize>) {
         for number in numbers {
             let name = self.store.join(format!("credential-{number}.enc.json"));
@@ -106,7 +107,7 @@ impl Files {
         self.runtime.block_on(self.provider.list(None, &self.ctx)).unwrap().len()
     }
 
-    /// `read_dir` of the same directory, its names collected, off the runtime as well.
+    /// Collects the names of the same directory with `read_dir`, also on a blocking thread.
     pub fn bare_list(&self) -> usize {
         let store = self.store.clone();
         let names = move || {

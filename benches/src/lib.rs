@@ -1,9 +1,11 @@
-//! What the benchmarks in `benches/` share; `docs/performance.md` has their ratios and the commands.
-#![allow(missing_docs, missing_debug_implementations, reason = "not published: for the programs beside it")]
-#![allow(clippy::unwrap_used, reason = "a benchmark that fails by panic says what it must")]
-#![allow(clippy::print_stdout, reason = "prints its table")]
+//! Code shared by the benchmarks in `benches/`. `docs/performance.md` has the commands and the
+//! measured ratios.
+#![allow(missing_docs, missing_debug_implementations, reason = "not published; only used by the benchmarks")]
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic on failure")]
+#![allow(clippy::print_stdout, reason = "benchmarks print their results")]
 
 pub mod cache;
+#[cfg(feature = "local")]
 pub mod files;
 pub mod loopback;
 pub mod ratio;

@@ -1,4 +1,5 @@
-//! A read through a provider beside the same read by the bare client, on an HTTP server in this process.
+//! Compares a read through a provider with the same read through the bare client, against an HTTP
+//! server in this process.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,24 +15,25 @@ use tokio::runtime::Runtime;
 
 use crate::ratio;
 
-/// The most that a provider's read may cost of a bare one.
+/// Upper bound for the ratio of a provider's read to a bare read.
 const TARGET: f64 = 1.15;
 const SAMPLES: usize = 400;
 const READS: u32 = 50;
 
-/// A credential of 1 KiB, as a backend keeps it.
+/// A credential of 1 KiB in its stored form.
 pub fn envelope() -> Vec<u8> {
     let key_id: KeyId = "main".parse().unwrap();
     let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; 1_024], [5; 16]);
     CredentialFile::new(data, CredentialMetadata::new(Timestamp::now())).encode().unwrap()
 }
 
-/// The same within a string of JSON.
+/// The same envelope, escaped for use inside a JSON string.
 pub fn envelope_in_json() -> String {
     String::from_utf8(envelope()).unwrap().replace('"', "\\\"")
 }
 
-/// A server that answers every request alike, a thread for each connection. It ends with the process.
+/// A server that gives every request the same answer, with one thread per connection. It runs until
+/// the process exits.
 pub struct Server {
     pub address: SocketAddr,
     answer: Vec<u8>,
@@ -39,7 +41,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// `request` is one that it answers, whose last byte ends every request.
+    /// `request` is a sample request, used to measure the server's round trip. A request counts as
+    /// complete once a read ends with the last byte of `request`.
     pub fn start(request: &'static str, content_type: &str, body: &str) -> Self {
         let length = body.len();
         let head =
@@ -55,7 +58,7 @@ impl Server {
             }
         });
         println!(
-            "The server answers in {:?}, connection and all else of a client apart.\n",
+            "The server answers in {:?}, on an open connection and without an HTTP client.\n",
             server.round_trip()
         );
         server
@@ -78,7 +81,7 @@ impl Server {
 fn serve(mut stream: TcpStream, answer: &[u8], end: Option<u8>) {
     stream.set_nodelay(true).unwrap();
     let mut piece = [0; 8 * 1_024];
-    // A body may come in a piece of its own, after a head that ends otherwise.
+    // A body may arrive in a separate read, after a head that ends with another byte.
     while let Ok(count @ 1..) = stream.read(&mut piece) {
         if piece.get(count - 1).copied() == end && stream.write_all(answer).is_err() {
             return;
@@ -86,12 +89,12 @@ fn serve(mut stream: TcpStream, answer: &[u8], end: Option<u8>) {
     }
 }
 
-/// A runtime of one thread, beside that of the benchmark.
+/// A runtime with one worker thread, in addition to the thread of the benchmark.
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Measures reads of the credential `key`, and prints their ratio.
+/// Measures reads of the credential `key` on both sides and prints their ratio.
 pub fn beside(name: &str, runtime: &Runtime, provider: &impl StorageProvider, bare: impl AsyncFn()) {
     let (id, ctx): (CredentialId, _) = ("key".parse().unwrap(), CredentialContext::unscoped());
     let ours = async || -> Stored { provider.retrieve(&id, &ctx).await.unwrap() };

@@ -1,14 +1,16 @@
-//! Two ways to do the same work, by turns.
+//! Measures two implementations of the same work in alternation.
 //!
-//! A machine that others use is now fast and now slow. Criterion measures one thing for seconds and then the other; here
-//! each round runs both, and only the ratio within a round counts. The median of many rounds is what is quoted.
+//! The speed of a shared machine varies. Criterion measures one implementation for seconds and then
+//! the other. Here each round runs both, and only the ratio within a round counts. The result is
+//! the median over many rounds.
 
 use std::time::Duration;
 
 const WARM_UP: usize = 10;
 
-/// Runs `work` and `baseline` by turns and prints a row of the table of `docs/performance.md`: what, median of the ratios,
-/// the middle half of them, and what is wanted.
+/// Runs `work` and `baseline` in alternation and prints a row of the tables in
+/// `docs/performance.md`: `what`, the median of the ratios, their middle half, the upper bound and
+/// whether it was met.
 pub fn compare(
     what: &str,
     at_most: f64,
@@ -18,7 +20,8 @@ pub fn compare(
 ) {
     let mut ratios: Vec<f64> = (0..WARM_UP.min(rounds) + rounds)
         .map(|round| {
-            // Who comes first finds the caches of the processor as the other has left them.
+            // Alternate the order: the side that runs first finds the CPU caches as the other left
+            // them.
             let (work, baseline) = match round % 2 {
                 0 => {
                     let work = work();
@@ -40,7 +43,7 @@ pub fn compare(
     println!("| {what} | {median:.3} | {:.3} to {:.3} | {at_most:.2} | {verdict} |", at(1), at(3));
 }
 
-/// The head of the table.
+/// Prints the head of the table.
 pub fn head() {
     println!("| work / baseline | median | middle half | at most | |\n|---|---|---|---|---|");
 }

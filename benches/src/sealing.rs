@@ -1,4 +1,5 @@
-//! Sealing and opening 1 KiB, and the same primitives of `ring` composed by hand.
+//! Sealing and opening 1 KiB with `cred-crypto`, and with the same `ring` primitives composed by
+//! hand.
 
 use std::hint::black_box;
 
@@ -10,7 +11,7 @@ use ring::hkdf::{HKDF_SHA512, KeyType, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq as _;
 
-/// The same secret for both.
+/// The input of both implementations.
 pub struct Secret {
     bytes: Vec<u8>,
     master: [u8; 32],
@@ -67,7 +68,7 @@ fn message_key(master: &[u8; 32], salt: &[u8]) -> (LessSafeKey, [u8; 32]) {
     (LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap()), commitment.try_into().unwrap())
 }
 
-/// As long as the associated data that cred authenticates for this path.
+/// Has the length of the associated data that cred authenticates for this path.
 fn associated_data(draw: &[u8; 44]) -> Vec<u8> {
     let mut aad = Vec::with_capacity(128);
     aad.extend_from_slice(b"cred/aad/v1\0\x01\0\x04main\0\0");

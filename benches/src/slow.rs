@@ -1,4 +1,4 @@
-//! A backend that takes its time, and three ways to read a hundred credentials from it.
+//! A backend with 5 ms latency, and three ways to read 100 credentials from it.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Default for Hundred {
     }
 }
 
-/// Memory behind a network: every call takes 5 ms.
+/// An in-memory provider whose stores and reads take 5 ms.
 pub struct FiveMillis(MemoryStorageProvider);
 
 const CALL: Duration = Duration::from_millis(5);

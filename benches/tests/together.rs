@@ -1,8 +1,9 @@
-//! Every backend in one program: built with the features that each asks for, and used, the remote ones over TLS.
+//! Builds every backend into one program, with the features that each one requests, and uses it,
+//! the remote ones over TLS: `cargo test -p cred-benches --features together`.
 //!
-//! Two of their SDKs with their default features bring two providers of cryptography for rustls, which then panics at the first
-//! connection. A new backend is a function here and a line in `remotes`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+//! Two SDKs with their default features would bring two crypto providers for rustls, which then
+//! panics at the first connection. To add a backend, add a function here and a line in `remotes`.
+#![allow(clippy::unwrap_used, reason = "a test may panic on failure")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 type Provider = Arc<dyn StorageProvider>;
 
-/// Backends that are a server somewhere.
+/// The remote backends.
 fn remotes(server: &Server) -> Vec<(&'static str, Provider)> {
     vec![("vault", vault(server)), ("kubernetes", kubernetes(server)), ("azure", azure(server))]
 }
@@ -43,7 +44,8 @@ fn azure(server: &Server) -> Provider {
     Arc::new(AzureKeyVaultProvider::new(config).unwrap())
 }
 
-/// AWS's SDK trusts what the machine trusts, and so not this server: it gets as far as the certificate.
+/// The AWS SDK trusts only the system's certificate authorities, so the connection ends with the
+/// certificate of this server.
 fn aws(server: &Server) -> Provider {
     let sdk = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -107,13 +109,13 @@ async fn every_backend_works_in_one_program() {
         let before = server.requests.load(Ordering::SeqCst);
         let found = manager(storage, folder.path()).retrieve(&id).await;
         assert!(found.unwrap().is_none(), "{name}");
-        assert!(server.requests.load(Ordering::SeqCst) > before, "{name} has not asked over TLS");
+        assert!(server.requests.load(Ordering::SeqCst) > before, "{name} sent no request over TLS");
     }
     let refused = manager(aws(&server), folder.path()).retrieve(&id).await.unwrap_err().to_string();
     assert!(refused.contains("certificate"), "{refused}");
 }
 
-/// Says to everybody, over TLS, that nothing is there: in the words of each backend at once.
+/// Answers every request over TLS with "not found", in the format of all backends at once.
 struct Server {
     address: String,
     authority: PathBuf,
@@ -129,7 +131,7 @@ impl Server {
         let authority = folder.join("ca.pem");
         std::fs::write(&authority, key.cert.pem()).unwrap();
         let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
-        // Not the process's default: which one that becomes is what the backends are tested for.
+        // Not the default of the process: the test is about which provider becomes the default.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -150,7 +152,7 @@ impl Server {
                 connections.spawn(async move {
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let mut request = vec![0; 16 * 1_024];
-                    // A read has no body, so it comes in one piece.
+                    // A read request has no body, so it arrives in one piece.
                     while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
                         counter.fetch_add(1, Ordering::SeqCst);
                         let head =

@@ -1,4 +1,5 @@
-//! A cache hit of the manager beside one of AWS's caching client, both with 64 hot keys that are fresh for an hour.
+//! A cache hit of the manager compared with a hit of AWS's caching client, both with 64 hot keys
+//! and a TTL of one hour.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -13,7 +14,7 @@ use cred_benches::ratio::compare;
 
 const HITS: u64 = 2_000;
 
-/// Answers every call in the process, so that only the cache is measured.
+/// Answers every call in this process, so that only the cache is measured.
 fn client() -> Client {
     let answer = r#"{"ARN":"arn","Name":"name","VersionId":"EXAMPLE1-90ab-cdef-fedc-ba987SECRET1",
         "SecretString":"sk_live_example","VersionStages":["AWSCURRENT"],"CreatedDate":1.5e9}"#;

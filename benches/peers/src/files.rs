@@ -1,4 +1,4 @@
-//! A durable store beside the embedded database that most would take.
+//! A durable store compared with SQLite.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use cred_benches::files::Files;
 use cred_benches::ratio::compare;
 use rusqlite::{Connection, params};
 
-/// One row per credential, each store a transaction of its own with the journal that SQLite has unless told otherwise,
-/// synced in full.
+/// One row per credential. Each store is its own transaction, with SQLite's default journal and
+/// full sync.
 fn database(folder: &Path) -> Connection {
     let connection = Connection::open(folder.join("peer.sqlite")).unwrap();
     connection.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;").unwrap();
@@ -23,7 +23,7 @@ pub fn run() {
     let files = Files::new(folder.path());
     let connection = database(folder.path());
     let mut statement = connection.prepare("INSERT OR REPLACE INTO credentials VALUES (?1, ?2)").unwrap();
-    // Without the hop to another thread that a service would need: that is in SQLite's favour.
+    // Runs on the calling thread. A service would need a blocking thread, so this favours SQLite.
     let mut by_sqlite = || assert_eq!(statement.execute(params!["stripe-api-key", files.bytes]).unwrap(), 1);
     compare(
         "durable store 1 KiB / SQLite, journal DELETE, synchronous FULL",
@@ -32,7 +32,7 @@ pub fn run() {
         || timed(|| files.store()),
         || timed(&mut by_sqlite),
     );
-    // What is left to any store that syncs a file before its rename and a directory after it.
+    // The floor for any store that syncs the file before the rename and the directory after it.
     compare(
         "the bare safe protocol / SQLite, the same",
         0.6,

@@ -1,4 +1,4 @@
-//! cred beside its peers: `cargo run --release --manifest-path benches/peers/Cargo.toml`.
+//! Compares cred with its peers: `cargo run --release --manifest-path benches/peers/Cargo.toml`.
 
 mod caches;
 mod files;

@@ -1,4 +1,4 @@
-//! Keeps a credential in Azure Key Vault, sealed.
+//! Stores a sealed credential in Azure Key Vault.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let id = "stripe-api-key".parse()?;
     manager.store(&id, Credential::api_key("sk_live_example")).await?;
-    let found = manager.retrieve(&id).await?.ok_or("it is gone")?;
+    let found = manager.retrieve(&id).await?.ok_or("the credential is missing")?;
     println!("{id}: {} characters", found.expose_text(field::VALUE)?.len());
     manager.shutdown().await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Keeps a credential in local files, sealed: `cargo run --package local -- FOLDER`.
+//! Stores a sealed credential in local files: `cargo run --package local -- FOLDER`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("say in which folder")?);
-    let key = folder.join("main.key"); // in production elsewhere than what it seals
+    let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: local FOLDER")?);
+    let key = folder.join("main.key"); // in production, keep the key apart from the data it seals
     if !key.exists() {
         std::fs::create_dir_all(&folder)?;
         SealingKey::create_file(&key)?;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let id = "stripe-api-key".parse()?;
     manager.store(&id, Credential::api_key("sk_live_example")).await?;
-    let found = manager.retrieve(&id).await?.ok_or("it is gone")?;
+    let found = manager.retrieve(&id).await?.ok_or("the credential is missing")?;
     println!("{id}: {} characters", found.expose_text(field::VALUE)?.len());
     manager.shutdown().await?;
     Ok(())
