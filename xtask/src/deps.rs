@@ -1,175 +1,266 @@
-//! Who may depend on whom, how heavy each crate may be, and whether its `rust-version` is honest.
+//! Checks what cargo-deny cannot express: which of our crates depend on which, what each one brings
+//! to its users and how many packages that is, and whether its `rust-version` is true. Rules on the
+//! whole tree are in deny.toml.
 
-mod builds;
-mod graph;
-mod rules;
-mod samples;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Result, bail};
+use cargo_metadata::{DependencyKind, Package, semver::Version};
 
-use self::graph::{Crate, Graph};
-use crate::table;
+use crate::{cargo, table, workspace};
 
-/// Checks all rules on the crates in `crates/` and on the programs of `examples/downstream`, and prints both as tables.
+/// Downstream programs, one for each backend, in a workspace of their own.
+const SAMPLES: &str = "examples/downstream";
+
+/// Budgets are counted for one platform, so that they are the same on every machine.
+const LINUX: [&str; 3] = ["--all-features", "--target", "x86_64-unknown-linux-gnu"];
+const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
+const DEFAULT: [&str; 2] = ["--target", "all"];
+
+/// The limits of one package. In lists, words are separated by spaces.
+///
+/// 1. The name.
+/// 2. The budget: how many other packages a build on Linux with all features may need. It is the
+///    measured number plus a few, so that growth is noticed and decided on.
+/// 3. Our crates that it may depend on; those with a `?` only behind a feature.
+/// 4. Families of packages that it may not bring: `aws` is `aws` and `aws-*`.
+/// 5. Families that it may not bring with its default features.
+type Rule = (&'static str, usize, &'static str, &'static str, &'static str);
+
+/// The dependency rules of the design: a change here is a change of the design.
+const RULES: [Rule; 18] = [
+    ("cred-core", 22, "", NO_RUNTIME, ""),
+    ("cred-provider-kit", 54, "cred-core", "", NO_CLOUD),
+    ("cred-crypto", 44, "cred-core", NO_CLOUD, ""),
+    ("cred-conformance", 28, "cred-core", NO_CLOUD, ""),
+    ("cred-fault-proxy", 48, "cred-core", "hyper", ""),
+    ("cred-manager", 66, "cred-core cred-crypto?", NO_CLOUD, ""),
+    // A store uses the contract and the kit: never another store, the manager or the cryptography.
+    ("cred-store-memory", 46, "cred-core cred-provider-kit", NO_CLOUD, ""),
+    ("cred-store-local", 52, "cred-core cred-provider-kit", NO_CLOUD, ""),
+    ("cred-store-vault", 140, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure kube", ""),
+    ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs", ""),
+    ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs", ""),
+    ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs", ""),
+    ("cred-cli", 305, CLI, "", NO_CLOUD),
+    // The programs in examples/downstream: a user of one backend builds no other backend's SDK.
+    ("local", 80, "cred-core cred-manager cred-store-local", NO_CLOUD, ""),
+    ("vault", 160, "cred-core cred-manager cred-store-vault", "", ""),
+    ("aws", 182, "cred-core cred-manager cred-store-aws", "", ""),
+    ("azure", 168, "cred-core cred-manager cred-store-azure", "", ""),
+    ("k8s", 150, "cred-core cred-manager cred-store-k8s", "", ""),
+];
+
+/// Each backend of the program is behind a feature of its own name.
+const CLI: &str = "cred-core cred-crypto cred-manager cred-provider-kit cred-store-local? cred-store-aws? \
+    cred-store-azure? cred-store-k8s? cred-store-vault?";
+
+/// A provider's author builds on core with any runtime, any TLS and any SDK.
+const NO_RUNTIME: &str = "tokio async-std smol futures rustls hyper h2 reqwest aws azure kube";
+
+/// A user of local files does not build a cloud SDK.
+const NO_CLOUD: &str = "aws azure typespec kube k8s-openapi vaultrs rustify reqwest hyper h2 rustls";
+
+/// One package with its dependencies as cargo resolves them for this package alone.
+struct Crate {
+    name: String,
+    /// Whether it is in `crates/`, where every package needs a rule.
+    needs_rule: bool,
+    rust_version: Option<Version>,
+    /// Direct normal dependencies on our crates; optional ones end in `?`.
+    arrows: Vec<String>,
+    /// All normal dependencies with any feature on any platform, and the Rust version of each.
+    tree: Vec<(String, Option<Version>)>,
+    /// The names of those in a build with the default features.
+    by_default: BTreeSet<String>,
+    /// The number of those in a build on Linux.
+    weight: usize,
+}
+
+/// Prints the dependencies of every crate and downstream program, and fails on a broken rule.
 pub(crate) fn run() -> Result<()> {
-    let graph = Graph::read()?;
-    println!("{}", overview(&graph));
-    let samples = samples::read()?;
-    println!("{}", samples::overview(&samples));
-    let mut findings = findings(&graph);
-    findings.extend(samples::findings(&samples));
-    for finding in &findings {
-        println!("{finding}");
-    }
-    if !findings.is_empty() {
-        bail!("{} findings", findings.len());
-    }
-    Ok(())
+    let crates = read()?;
+    println!("{}", overview(&crates));
+    let found: Vec<String> = crates.iter().flat_map(findings).chain(stale(&crates)).collect();
+    found.iter().for_each(|finding| println!("{finding}"));
+    if found.is_empty() { Ok(()) } else { bail!("{} findings", found.len()) }
 }
 
-/// Builds each program of `examples/downstream` by itself, or those on these backends, and prints how long it took and how large it
-/// became, beside the bare SDK's.
-pub(crate) fn build(backends: &[String]) -> Result<()> {
-    println!("{}", builds::measured(backends)?);
-    Ok(())
-}
-
-fn findings(graph: &Graph) -> Vec<String> {
-    let mut findings = Vec::new();
-    for one in &graph.crates {
-        if one.in_product {
-            findings.extend(arrows(one, graph));
-            findings.extend(weight(one));
-            findings.extend(one_user_of_ring(one));
-            findings.extend(nothing_twice(one));
-        }
-        findings.extend(honest_rust_version(one));
+fn read() -> Result<Vec<Crate>> {
+    let metadata = workspace::metadata()?;
+    let key = |package: &Package| (package.name.to_string(), package.version.to_string());
+    let needed: HashMap<_, _> =
+        metadata.packages.iter().map(|package| (key(package), &package.rust_version)).collect();
+    let mut samples = workspace::members_of(SAMPLES)?;
+    samples.retain(|sample| rule(&sample.name).is_some());
+    let mut crates = Vec::new();
+    for package in metadata.workspace_packages().into_iter().chain(&samples) {
+        let tree = tree(package, &EVERYTHING)?.into_iter().map(|key| {
+            let needed = needed.get(&key).copied().cloned().flatten();
+            (key.0, needed)
+        });
+        crates.push(Crate {
+            name: package.name.to_string(),
+            needs_rule: workspace::is_product(package),
+            rust_version: package.rust_version.clone(),
+            arrows: arrows(package),
+            tree: tree.collect(),
+            by_default: self::tree(package, &DEFAULT)?.into_iter().map(|(name, _)| name).collect(),
+            weight: self::tree(package, &LINUX)?.len(),
+        });
     }
-    findings.extend(nothing_forbidden(graph));
-    findings.extend(nothing_turned_on(graph));
-    findings
+    Ok(crates)
 }
 
-/// The design's table of crates: an arrow that is not in it is a decision that nobody took.
-fn arrows(one: &Crate, graph: &Graph) -> Vec<String> {
-    let Some(rule) = rules::rule(&one.name) else {
-        return vec![format!(
-            "{} has no row in xtask/src/deps/rules.rs; add its arrows and its budget",
-            one.name
-        )];
+/// Asks `cargo tree`: `cargo metadata` unifies the features of the whole workspace.
+fn tree(package: &Package, choice: &[&str]) -> Result<BTreeSet<(String, String)>> {
+    let mut command = cargo::cargo(["tree", "--locked", "--edges", "normal", "--prefix", "none"]);
+    command.args(["--format", "{p}", "--manifest-path", package.manifest_path.as_str()]).args(choice);
+    let mut keys = keys(&cargo::output(&mut command)?);
+    keys.remove(&(package.name.to_string(), package.version.to_string()));
+    Ok(keys)
+}
+
+/// Reads name and version from lines such as `serde v1.0.2 (*)`.
+fn keys(tree: &str) -> BTreeSet<(String, String)> {
+    let key = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.trim_start_matches('v').to_owned()))
     };
-    let mut findings = Vec::new();
-    for arrow in &one.direct {
-        if !graph.crates.iter().any(|other| other.name == arrow.name) {
-            continue; // not ours
+    tree.lines().filter_map(key).collect()
+}
+
+fn arrows(package: &Package) -> Vec<String> {
+    let is_arrow =
+        |found: &&cargo_metadata::Dependency| found.kind == DependencyKind::Normal && found.path.is_some();
+    let ours = package.dependencies.iter().filter(is_arrow);
+    ours.map(|found| format!("{}{}", found.name, if found.optional { "?" } else { "" })).collect()
+}
+
+fn findings(one: &Crate) -> Vec<String> {
+    let name = &one.name;
+    let mut found = Vec::new();
+    match rule(name) {
+        Some((_, budget, arrows, never, not_by_default)) => {
+            let allows = |arrow: &String| {
+                arrows.split(' ').any(|allowed| allowed == arrow || format!("{allowed}?") == *arrow)
+            };
+            for arrow in one.arrows.iter().filter(|arrow| !allows(arrow)) {
+                found.push(format!("{name} may not depend on {arrow}, only on: {arrows}"));
+            }
+            for (package, _) in one.tree.iter().filter(|(package, _)| is_in(package, never)) {
+                found.push(format!("{name} may not bring {package} to its users"));
+            }
+            for package in one.by_default.iter().filter(|package| is_in(package, not_by_default)) {
+                found
+                    .push(format!("{name} may bring {package} behind a feature only, but has it by default"));
+            }
+            if one.weight > *budget {
+                let weight = one.weight;
+                found.push(format!(
+                    "{name} needs {weight} packages; its budget in xtask/src/deps.rs is {budget}"
+                ));
+            }
         }
-        let allowed = rule.arrows.contains(&arrow.name.as_str());
-        let allowed_if_optional = rule.optional.contains(&arrow.name.as_str());
-        if allowed_if_optional && !arrow.optional {
-            findings
-                .push(format!("{} depends on {} always; it may only behind a feature", one.name, arrow.name));
-        } else if !allowed && !allowed_if_optional {
-            findings.push(format!("{} may not depend on {}", one.name, arrow.name));
+        None if one.needs_rule => found.push(format!("{name} has no rule in xtask/src/deps.rs; add one")),
+        None => {}
+    }
+    let Some(promised) = &one.rust_version else {
+        found.push(format!("{name} has no rust-version"));
+        return found;
+    };
+    for (package, needed) in &one.tree {
+        if let Some(needed) = needed.as_ref().filter(|needed| *needed > promised) {
+            found.push(format!("{name} promises Rust {promised}, but {package} needs {needed}"));
         }
     }
-    for unwanted in rule.without {
-        for package in one.tree.iter().filter(|package| is_of(&package.name, unwanted)) {
-            findings.push(format!("{} may not bring {} to its users", one.name, package.name));
-        }
-    }
-    for unwanted in rule.default_without {
-        for name in one.by_default.iter().filter(|name| is_of(name, unwanted)) {
-            findings.push(format!(
-                "{} may bring {name} behind a feature only, and it is there by default",
-                one.name
-            ));
-        }
-    }
-    findings
-}
-
-/// Every package is one more that our users trust and build.
-fn weight(one: &Crate) -> Vec<String> {
-    let (weight, budget) = (one.weight, rules::rule(&one.name).map_or(usize::MAX, |rule| rule.budget));
-    let message = || {
-        format!(
-            "{} needs {weight} packages, more than its budget of {budget}; shed some, or raise it",
-            one.name
-        )
-    };
-    if weight > budget { vec![message()] } else { Vec::new() }
-}
-
-/// One crate of ours holds all cryptography, so that one crate is to be reviewed for it.
-fn one_user_of_ring(one: &Crate) -> Vec<String> {
-    let uses = one.direct.iter().any(|arrow| arrow.name == "ring");
-    let message = || format!("{} may not use ring itself; cred-crypto is its only user", one.name);
-    if uses && one.name != "cred-crypto" { vec![message()] } else { Vec::new() }
-}
-
-/// Two versions of these are two stacks side by side, and nobody sees which of them a connection takes.
-fn nothing_twice(one: &Crate) -> Vec<String> {
-    let versions = |name: &str| one.tree.iter().filter(|package| package.name == name).count();
-    let twice = rules::ONCE.iter().filter(|(name, _)| versions(name) > 1);
-    twice.map(|(name, why)| format!("{} may not bring two versions of {name}: {why}", one.name)).collect()
-}
-
-/// A crate that promises a Rust that its dependencies don't build with breaks at its users.
-fn honest_rust_version(one: &Crate) -> Vec<String> {
-    let Some(promised) = one.rust_version else {
-        return vec![format!("{} has no rust-version", one.name)];
-    };
-    let newer = one.tree.iter().filter(|package| package.rust_version > Some(promised));
-    let message = |package: &graph::Dependency| {
-        let [needed, promised] = [package.rust_version, Some(promised)].map(shown);
-        format!("{} promises Rust {promised}, but {} needs {needed}", one.name, package.name)
-    };
-    newer.map(message).collect()
-}
-
-/// The lock file holds the whole workspace for every platform and feature.
-fn nothing_forbidden(graph: &Graph) -> Vec<String> {
-    let found = graph.locked.iter().filter(|name| rules::NOWHERE.iter().any(|(banned, _)| banned == name));
-    found.map(|name| format!("{name} may not be anywhere in the tree")).collect()
-}
-
-/// Features are shared by all who use a package, so one crate's choice is everybody's.
-fn nothing_turned_on(graph: &Graph) -> Vec<String> {
-    let is_on = |(package, feature, _): &&(&str, &str, &str)| {
-        graph.features.contains(&((*package).to_owned(), (*feature).to_owned()))
-    };
-    let found = rules::OFF.iter().filter(is_on);
     found
-        .map(|(package, feature, why)| format!("{package} may not have its feature `{feature}`: {why}"))
-        .collect()
 }
 
-/// `aws-config` is of `aws`, as `azure_core` is of `azure` and as is a package of just that name; `awsome` is not.
-fn is_of(name: &str, family: &str) -> bool {
-    name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+fn stale(crates: &[Crate]) -> Vec<String> {
+    let is_stale = |rule: &&Rule| !crates.iter().any(|one| one.name == rule.0);
+    let stale = RULES.iter().filter(is_stale);
+    stale.map(|rule| format!("{} has a rule in xtask/src/deps.rs but does not exist", rule.0)).collect()
 }
 
-fn overview(graph: &Graph) -> String {
+fn rule(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.0 == name)
+}
+
+/// Whether a package is in a family: `aws-config` and `aws` are in `aws`, `awsome` is not.
+fn is_in(package: &str, families: &str) -> bool {
+    let mut rests = families.split_whitespace().filter_map(|family| package.strip_prefix(family));
+    rests.any(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+}
+
+fn overview(crates: &[Crate]) -> String {
+    let shown = |version: Option<&Version>| version.map_or("-".to_owned(), Version::to_string);
     let row = |one: &Crate| {
-        let ours =
-            one.direct.iter().filter(|arrow| graph.crates.iter().any(|other| other.name == arrow.name));
-        let ours =
-            ours.map(|arrow| if arrow.optional { format!("{}?", arrow.name) } else { arrow.name.clone() });
-        let budget = rules::rule(&one.name).map_or("-".to_owned(), |rule| rule.budget.to_string());
-        let ours = ours.collect::<Vec<_>>().join(" ");
-        let newest = one.tree.iter().filter_map(|package| package.rust_version).max();
-        [one.name.clone(), one.weight.to_string(), budget, shown(one.rust_version), shown(newest), ours]
+        let budget = rule(&one.name).map_or("-".to_owned(), |rule| rule.1.to_string());
+        let needed = shown(one.tree.iter().filter_map(|(_, needed)| needed.as_ref()).max());
+        let promised = shown(one.rust_version.as_ref());
+        [one.name.clone(), one.weight.to_string(), budget, promised, needed, one.arrows.join(" ")]
     };
-    let header = ["crate", "packages", "budget", "rust-version", "needed", "of ours (? = optional)"];
-    table::render(header, &[1, 2, 3, 4], &graph.crates.iter().map(row).collect::<Vec<_>>())
-}
-
-fn shown(version: Option<(u64, u64, u64)>) -> String {
-    version.map_or("-".to_owned(), |(major, minor, patch)| match patch {
-        0 => format!("{major}.{minor}"),
-        _ => format!("{major}.{minor}.{patch}"),
-    })
+    let header = ["crate", "packages", "budget", "rust-version", "needed", "our crates (? = optional)"];
+    table::render(header, &[1, 2, 3, 4], &crates.iter().map(row).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn package(name: &str, minor: u64) -> (String, Option<Version>) {
+        (name.to_owned(), Some(Version::new(1, minor, 0)))
+    }
+
+    /// The findings on a crate that breaks no rule before the change.
+    fn after(change: impl FnOnce(&mut Crate)) -> String {
+        let mut one = Crate {
+            name: "cred-manager".to_owned(),
+            needs_rule: true,
+            rust_version: Some(Version::new(1, 85, 0)),
+            arrows: vec!["cred-core".to_owned(), "cred-crypto?".to_owned()],
+            tree: vec![package("tokio", 71), package("awsome", 85)],
+            by_default: BTreeSet::from(["tokio".to_owned(), "rustls".to_owned()]),
+            weight: 66,
+        };
+        change(&mut one);
+        findings(&one).join("\n")
+    }
+
+    #[test]
+    fn each_rule_finds_its_violation() {
+        assert_eq!(after(|_| {}), "");
+        assert_eq!(after(|one| one.arrows[0] += "?"), "", "an optional dependency may become one");
+        for arrow in ["cred-store-local", "cred-store-local?", "cred-crypto"] {
+            let found = after(|one| one.arrows.push(arrow.to_owned()));
+            assert_eq!(
+                found,
+                format!("cred-manager may not depend on {arrow}, only on: cred-core cred-crypto?")
+            );
+        }
+        for name in ["rustls", "aws", "aws-config", "azure_core"] {
+            let found = after(|one| one.tree.push(package(name, 71)));
+            assert_eq!(found, format!("cred-manager may not bring {name} to its users"));
+        }
+        let found = after(|one| (one.name, one.arrows) = ("cred-cli".to_owned(), Vec::new()));
+        assert_eq!(found, "cred-cli may bring rustls behind a feature only, but has it by default");
+        let found = after(|one| one.weight += 1);
+        assert_eq!(found, "cred-manager needs 67 packages; its budget in xtask/src/deps.rs is 66");
+        let found = after(|one| one.name = "cred-new".to_owned());
+        assert_eq!(found, "cred-new has no rule in xtask/src/deps.rs; add one");
+        assert_eq!(after(|one| (one.name, one.needs_rule) = ("xtask".to_owned(), false)), "");
+        let found = after(|one| one.tree.push(package("new", 86)));
+        assert_eq!(found, "cred-manager promises Rust 1.85.0, but new needs 1.86.0");
+        assert_eq!(after(|one| one.rust_version = None), "cred-manager has no rust-version");
+        assert_eq!(stale(&[]).len(), RULES.len());
+    }
+
+    #[test]
+    fn a_tree_is_read_with_each_package_once() {
+        let tree =
+            "a v1.0.0 (some/where)\nserde v1.0.2\nserde_derive v1.0.2 (proc-macro)\nserde v1.0.2 (*)\n\n";
+        let names: Vec<_> = keys(tree).into_iter().map(|(name, version)| name + " " + &version).collect();
+        assert_eq!(names, ["a 1.0.0", "serde 1.0.2", "serde_derive 1.0.2"]);
+    }
+}

@@ -62,13 +62,8 @@ enum Chore {
     Soak(soak::Options),
     /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
     Tidy,
-    /// Who may depend on whom, how heavy each crate may be, and whether its rust-version is honest
-    Deps {
-        /// Builds a program on each backend, or on those that are named, and one on its bare SDK, each from nothing, and compares
-        /// them; all of it takes half an hour
-        #[arg(long, value_name = "BACKEND", num_args = 0..)]
-        build: Option<Vec<String>>,
-    },
+    /// Check which crates depend on which, how many packages each needs, and each rust-version
+    Deps,
     /// The documentation build, warnings denied
     Docs,
     /// Lints each crate without its features and with each one alone
@@ -116,8 +111,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
-        Chore::Deps { build: None } => deps::run()?,
-        Chore::Deps { build: Some(backends) } => deps::build(&backends)?,
+        Chore::Deps => deps::run()?,
         Chore::Docs => docs::run()?,
         Chore::Features => features::run()?,
         Chore::MinimalVersions => minimal_versions::run()?,
