@@ -60,7 +60,7 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// The manager under everything at once for an hour: nothing acknowledged is lost, and nothing grows
     Soak(soak::Options),
-    /// The project's own lints: rooms, sizes, names, reasons, commands in the docs, guards
+    /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs, guards
     Tidy,
     /// Check which crates depend on which, how many packages each needs, and each rust-version
     Deps,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
+use toml_edit::{DocumentMut, Item};
 
 /// The root of the checkout: xtask stands directly in it.
 pub(crate) fn root() -> PathBuf {
@@ -33,18 +34,23 @@ pub(crate) fn members_of(folder: &str) -> Result<Vec<Package>> {
         .packages)
 }
 
-/// The manifests of the workspaces in folders of the checkout that are not part of ours: those that our manifest excludes.
+/// The manifests of the other workspaces in the checkout: our manifest excludes their folders.
 pub(crate) fn outside() -> Result<Vec<PathBuf>> {
     let path = root().join("Cargo.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let folders = excluded(&text).context("Cargo.toml has no line `exclude = [...]`")?;
-    Ok(folders.into_iter().map(|folder| root().join(folder).join("Cargo.toml")).collect())
+    let manifest = text.parse().with_context(|| format!("cannot parse {}", path.display()))?;
+    let folders = setting(&manifest, "workspace.exclude").and_then(Item::as_array);
+    let folders = folders.context("Cargo.toml has no list `workspace.exclude`")?;
+    Ok(folders
+        .iter()
+        .filter_map(|folder| folder.as_str())
+        .map(|folder| root().join(folder).join("Cargo.toml"))
+        .collect())
 }
 
-/// From the line `exclude = ["a", "b"]`, which cargo has no command to ask for.
-fn excluded(manifest: &str) -> Option<Vec<&str>> {
-    let list = manifest.lines().find_map(|line| line.strip_prefix("exclude = [")?.strip_suffix(']'))?;
-    Some(list.split('"').skip(1).step_by(2).collect())
+/// A value that `cargo metadata` does not report, by its path, such as `lints.workspace`.
+pub(crate) fn setting<'a>(manifest: &'a DocumentMut, path: &str) -> Option<&'a Item> {
+    path.split('.').try_fold(manifest.as_item(), |item, key| item.get(key))
 }
 
 /// `publish = false` arrives as an empty list of registries.
@@ -68,14 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_our_manifest_excludes() {
-        let manifest = "[workspace]\nmembers = [\"a\"]\nexclude = [\"b/c\", \"d\"]\n";
-        assert_eq!(excluded(manifest), Some(vec!["b/c", "d"]));
-        assert_eq!(excluded("[workspace]\n"), None);
-    }
-
-    #[test]
-    fn every_workspace_outside_is_there() {
+    fn every_other_workspace_is_found() {
         let outside = outside().unwrap();
         assert!(outside.iter().any(|manifest| manifest.ends_with("examples/downstream/Cargo.toml")));
         assert!(outside.iter().all(|manifest| manifest.is_file()), "{outside:?}");

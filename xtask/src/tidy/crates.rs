@@ -1,195 +1,74 @@
-//! What every crate has, so that who knows one finds their way in all.
+//! What every package in `crates/` and `testing/` has, so that all are laid out alike.
 
-use super::{Finding, Tree};
+use std::collections::BTreeSet;
 
-/// The rooms of a backend crate; further files are named by their domain.
-const ROOMS: [&str; 5] = ["lib", "config", "client", "provider", "error"];
+use toml_edit::DocumentMut;
 
-/// Rooms that a store does without, each with its reason.
-const WITHOUT: [(&str, &str, &str); 3] = [
-    ("cred-store-memory", "client", "a map makes no wire calls"),
-    ("cred-store-memory", "error", "a map has no errors of its own to translate"),
-    ("cred-store-memory", "config", "a map needs no settings to reach its backend"),
-];
+use super::Tree;
+use crate::workspace::setting;
 
-/// What a manifest must set, as (section, key).
-const SETTINGS: [(&str, &str); 3] =
-    [("package", "description"), ("package", "rust-version"), ("lints", "workspace")];
+/// The modules of a store; further ones are named by their domain.
+const MODULES: [&str; 5] = ["lib", "config", "client", "provider", "error"];
+/// A map makes no wire calls, has no settings and no errors of its own.
+const WITHOUT: [(&str, &str); 3] =
+    [("cred-store-memory", "client"), ("cred-store-memory", "config"), ("cred-store-memory", "error")];
 
-/// What has a README's examples compiled with the doc tests.
+const SETTINGS: [&str; 3] = ["package.description", "package.rust-version", "lints.workspace"];
+const DOCS_RS: &str = "package.metadata.docs.rs";
+
+/// Makes `cargo test --doc` compile the examples of a README.
 const INCLUDED: &str = "#[doc = include_str!(\"../README.md\")]";
 
-pub(super) fn stores_have_the_same_rooms(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for folder in tree.crates() {
-        let name = folder.trim_start_matches("crates/");
-        if !name.starts_with("cred-store-") {
-            continue;
-        }
-        for room in ROOMS {
-            let excused = WITHOUT.iter().any(|(store, without, _)| (*store, *without) == (name, room));
-            let there = [format!("{folder}/src/{room}.rs"), format!("{folder}/src/{room}/mod.rs")];
-            if !excused && !there.iter().any(|path| tree.has(path)) {
-                findings.push(Finding::file(
-                    folder,
-                    format!("no `{room}` room: every backend has the same ones"),
-                ));
-            }
-        }
-    }
-    findings
-}
-
-pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for folder in tree.crates() {
-        let path = format!("{folder}/Cargo.toml");
-        let Some(manifest) = tree.text(&path) else {
-            findings.push(Finding::file(folder, "no Cargo.toml"));
+pub(super) fn packages_are_complete(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in folders(tree) {
+        let [manifest, readme, lib] =
+            ["Cargo.toml", "README.md", "src/lib.rs"].map(|file| tree.text(&format!("{folder}/{file}")));
+        let Some(Ok(manifest)) = manifest.map(str::parse::<DocumentMut>) else {
+            found.push(format!("{folder}: no Cargo.toml, or one that does not parse"));
             continue;
         };
-        for (section, key) in SETTINGS {
-            if !sets(manifest, section, key) {
-                findings.push(Finding::file(&path, format!("no `{key}` in [{section}]")));
+        let published = folder.starts_with("crates/")
+            && setting(&manifest, "package.publish").and_then(|publish| publish.as_bool()) != Some(false);
+        for name in SETTINGS.into_iter().chain(published.then_some(DOCS_RS)) {
+            if setting(&manifest, name).is_none() {
+                found.push(format!("{folder}/Cargo.toml: no `{name}`"));
             }
         }
-        if !manifest.lines().any(|line| line.trim() == "[package.metadata.docs.rs]") {
-            findings.push(Finding::file(
-                &path,
-                "no [package.metadata.docs.rs]: say which features docs.rs builds",
-            ));
-        }
-    }
-    findings
-}
-
-pub(super) fn readmes_exist(tree: &Tree) -> Vec<Finding> {
-    let without = |folder: &&str| !tree.has(&format!("{folder}/README.md"));
-    let folders = tree.crates().into_iter().filter(without);
-    folders
-        .map(|folder| Finding::file(folder, "no README.md, which is the crate's page on a registry"))
-        .collect()
-}
-
-/// An example that no test compiles is wrong one day, and it is the first thing that a user copies.
-pub(super) fn readmes_are_compiled(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for folder in tree.crates() {
-        let lib = format!("{folder}/src/lib.rs");
-        let (Some(text), Some(readme)) = (tree.text(&lib), tree.text(&format!("{folder}/README.md"))) else {
-            continue; // a program, whose README has commands; or no README, which is another finding
+        let Some(readme) = readme else {
+            found.push(format!("{folder}: no README.md, the front page of the package"));
+            continue;
         };
-        if !text.lines().any(|line| line.trim() == INCLUDED) {
-            let message =
-                format!("no `{INCLUDED}` under `#[cfg(doctest)]`: the README's examples are not compiled");
-            findings.push(Finding::file(&lib, message));
+        let Some(lib) = lib else { continue }; // the README of a program has commands
+        if !lib.lines().any(|line| line.trim() == INCLUDED) {
+            let how = "add it under `#[cfg(doctest)]`, so that the README's examples are compiled";
+            found.push(format!("{folder}/src/lib.rs: no `{INCLUDED}`; {how}"));
         }
-        let published = !tree
-            .text(&format!("{folder}/Cargo.toml"))
-            .is_some_and(|manifest| manifest.lines().any(|line| line.trim() == "publish = false"));
         if published && !readme.lines().any(|line| line.starts_with("```rust")) {
-            findings.push(Finding::file(
-                &format!("{folder}/README.md"),
-                "no example in Rust: show the first use",
-            ));
+            found.push(format!("{folder}/README.md: no example in Rust; show the first use"));
         }
     }
-    findings
+    found
 }
 
-fn sets(manifest: &str, section: &str, key: &str) -> bool {
-    let mut here = "";
-    for line in manifest.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            here = name;
-        } else if here == section && line.split(['=', '.']).next().is_some_and(|found| found.trim() == key) {
-            return true;
+pub(super) fn stores_have_the_same_modules(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in folders(tree) {
+        let name = folder.split('/').next_back().unwrap_or_default();
+        let needs = |module: &&str| name.starts_with("cred-store-") && !WITHOUT.contains(&(name, module));
+        for module in MODULES.into_iter().filter(needs) {
+            let files = [format!("{folder}/src/{module}.rs"), format!("{folder}/src/{module}/mod.rs")];
+            if files.iter().all(|file| tree.text(file).is_none()) {
+                found.push(format!("{folder}: no module `{module}`; every store has the same ones"));
+            }
         }
     }
-    false
+    found
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MANIFEST: &str = "[package]\nname = \"a\"\ndescription = \"A\"\nrust-version.workspace = true\n\n\
-        [package.metadata.docs.rs]\nall-features = true\n\n[lints]\nworkspace = true\n";
-
-    fn store(name: &str, rooms: &[&str]) -> Tree {
-        let files: Vec<_> = rooms.iter().map(|room| (format!("crates/{name}/src/{room}.rs"), "")).collect();
-        Tree::of(&files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn a_store_with_its_rooms_and_more_passes() {
-        let rooms = ["lib", "config", "client/mod", "provider", "error", "auth", "lease"];
-        assert_eq!(stores_have_the_same_rooms(&store("cred-store-x", &rooms)), []);
-    }
-
-    #[test]
-    fn a_missing_room_is_found() {
-        let findings =
-            stores_have_the_same_rooms(&store("cred-store-x", &["lib", "config", "provider", "error"]));
-        assert_eq!(findings.len(), 1);
-        assert!(findings[0].message.contains("`client`"));
-    }
-
-    #[test]
-    fn a_room_is_excused_by_name_only() {
-        assert_eq!(stores_have_the_same_rooms(&store("cred-store-memory", &["lib", "provider"])), []);
-        assert_eq!(stores_have_the_same_rooms(&store("cred-store-memory", &["lib"])).len(), 1);
-        assert_eq!(stores_have_the_same_rooms(&store("cred-core", &["lib"])), []);
-    }
-
-    #[test]
-    fn a_complete_manifest_passes() {
-        assert_eq!(manifests_are_complete(&Tree::of(&[("crates/a/Cargo.toml", MANIFEST)])), []);
-    }
-
-    #[test]
-    fn each_missing_setting_is_found() {
-        for line in [
-            "description = \"A\"\n",
-            "rust-version.workspace = true\n",
-            "workspace = true\n",
-            "[package.metadata.docs.rs]\n",
-        ] {
-            let manifest = match line {
-                "workspace = true\n" => MANIFEST.replace("[lints]\nworkspace = true\n", "[lints]\n"),
-                _ => MANIFEST.replace(line, ""),
-            };
-            assert_eq!(
-                manifests_are_complete(&Tree::of(&[("crates/a/Cargo.toml", &manifest)])).len(),
-                1,
-                "{line}"
-            );
-        }
-        assert_eq!(manifests_are_complete(&Tree::of(&[("crates/a/README.md", "")])).len(), 1);
-    }
-
-    #[test]
-    fn a_missing_readme_is_found() {
-        assert_eq!(readmes_exist(&Tree::of(&[("crates/a/Cargo.toml", "")])).len(), 1);
-        assert_eq!(readmes_exist(&Tree::of(&[("crates/a/README.md", "")])), []);
-    }
-
-    #[test]
-    fn a_readme_that_nothing_compiles_is_found() {
-        let found = |lib: &str, readme: &str, manifest: &str| {
-            let tree = Tree::of(&[
-                ("crates/a/src/lib.rs", lib),
-                ("crates/a/README.md", readme),
-                ("crates/a/Cargo.toml", manifest),
-            ]);
-            readmes_are_compiled(&tree).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        };
-        let lib = format!("//! A.\n#[cfg(doctest)]\n{INCLUDED}\nstruct Readme;\n");
-        let example = "# a\n\n```rust,no_run\nlet a = 1;\n```\n";
-        assert_eq!(found(&lib, example, MANIFEST), "");
-        assert!(found("//! A.\n", example, MANIFEST).starts_with("crates/a/src/lib.rs: no `#[doc"));
-        assert!(found(&lib, "# a\n", MANIFEST).starts_with("crates/a/README.md: no example"));
-        assert_eq!(found(&lib, "# a\n", "[package]\npublish = false\n"), "");
-        assert_eq!(readmes_are_compiled(&Tree::of(&[("crates/a/README.md", "")])), []);
-    }
+/// The folders of packages, such as `crates/cred-core`.
+fn folders(tree: &Tree) -> BTreeSet<&str> {
+    let is_package = |folder: &&str| folder.starts_with("crates/") || folder.starts_with("testing/");
+    let second = |path: &str| path.match_indices('/').nth(1).map(|(at, _)| at);
+    tree.files().filter_map(|(path, _)| path.get(..second(path)?).filter(is_package)).collect()
 }

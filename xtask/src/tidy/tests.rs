@@ -1,0 +1,141 @@
+//! Every lint is silent on a clean tree, and finds a sample that is put into it.
+
+use super::*;
+
+const MANIFEST: &str = "[package]\nname = \"cred-store-x\"\ndescription = \"A\"\n\
+    rust-version.workspace = true\n[package.metadata.docs.rs]\nall-features = true\n\
+    [lints]\nworkspace = true\n";
+
+const UNPUBLISHED: &str = "[package]\nname = \"double\"\ndescription = \"A\"\nrust-version = \"1.85\"\n\
+    publish = false\n[lints]\nworkspace = true\n";
+
+const LIB: &str = "//! Not in code: fn main() {}\n/// ```no_run\n/// ignore\nmod a; // not fn a()\n\
+    #[cfg(doctest)]\n#[doc = include_str!(\"../README.md\")]\nstruct Readme;\n";
+
+const README: &str = "```rust,no_run\nlet a = 1;\n```\n\
+    ```sh\n\
+    cargo xtask ci\n\
+    cargo xtask servers run vault -- sh -c x\n\
+    A=x cargo xtask quickstart my.env # a comment\n\
+    cargo run -p cred-store-x --example tour -- --example no\n\
+    cargo run --package cred-store-x --example big\n\
+    cargo add cred-manager\n\
+    vault server -dev\n\
+    # cargo xtask nothing\n\
+    ```\n\
+    ```console\n$ cargo xtask test \\\n  cred-core\ncargo xtask output\n```\n\
+    ```toml\ncargo xtask toml\n```\ncargo xtask text\n";
+
+const SERVER: &str =
+    "suite!(#[ignore = \"needs a real server: cargo xtask test-integration vault (with vault-tls)\"] x())";
+
+/// A tree that breaks no rule, and comes close to breaking some.
+fn clean() -> Tree {
+    let code = |lines: usize| "// why\n\n    //! what\nlet a = 1; // and this\n".repeat(lines);
+    let files = [
+        ("README.md", README.to_owned()),
+        ("docs/testing.md", SERVER.to_owned()),
+        ("crates/cred-store-x/Cargo.toml", MANIFEST.to_owned()),
+        ("crates/cred-store-x/README.md", README.to_owned()),
+        ("crates/cred-store-x/src/lib.rs", "//! fn\n".repeat(200) + LIB + &"mod b;\n".repeat(74)),
+        ("crates/cred-store-x/src/config.rs", "fn a() {}\n".repeat(600)),
+        ("crates/cred-store-x/src/client/mod.rs", String::new()),
+        ("crates/cred-store-x/src/provider.rs", "#[ignore = \"needs a moon\"]".to_owned()),
+        ("crates/cred-store-x/src/error.rs", String::new()),
+        ("crates/cred-store-x/examples/tour.rs", String::new()),
+        ("crates/cred-store-x/examples/big/main.rs", String::new()),
+        ("crates/cred-store-x/tests/integration/tls.rs", SERVER.to_owned()),
+        ("crates/cred-store-x/tests/order.rs", "fn in_order() {}\nclause!(reads_too);\n".repeat(601)),
+        ("testing/double/Cargo.toml", UNPUBLISHED.to_owned()),
+        ("testing/double/README.md", "# No example\n".to_owned()),
+        ("testing/double/src/lib.rs", LIB.to_owned()),
+        ("examples/provider-redis/src/lib.rs", code(399)),
+        ("examples/provider-redis/tests/a.rs", code(400)),
+        (
+            "docs/architecture.md",
+            format!(
+                "In docs/{0}/a and a {0} of art.\n`testing` test: this, `test: {1}::in_order`, \
+                 `test: {1}::reads_too`",
+                "work", "crates/cred-store-x/tests/order.rs"
+            ),
+        ),
+    ];
+    Tree(files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect())
+}
+
+#[test]
+fn a_clean_tree_passes() {
+    assert_eq!(findings(&clean()), Vec::<String>::new());
+}
+
+#[test]
+fn each_lint_finds_a_file_that_is_missing() {
+    for (path, message) in [
+        ("crates/cred-store-x/Cargo.toml", "no Cargo.toml"),
+        ("crates/cred-store-x/README.md", "no README.md"),
+        ("testing/double/README.md", "no README.md"),
+        ("crates/cred-store-x/src/client/mod.rs", "no module `client`"),
+        ("crates/cred-store-x/src/error.rs", "no module `error`"),
+        ("crates/cred-store-x/examples/tour.rs", "there is no crates/cred-store-x/examples/tour.rs"),
+        ("crates/cred-store-x/tests/order.rs", "there is no file"),
+    ] {
+        let mut tree = clean();
+        tree.0.remove(path);
+        let found = findings(&tree);
+        assert!(!found.is_empty() && found.iter().any(|one| one.contains(message)), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn each_lint_finds_its_sample() {
+    let lines = |line: &str, count| line.repeat(count);
+    let machine = |folder: &str| format!("\nin (/{folder}/main)");
+    let command = |command: &str| format!("```sh\n{command}\n```\n");
+    let guard = |guard: &str| format!("\n`test: {guard}`");
+    let file = "crates/cred-store-x/tests/order.rs";
+    let [lib, source] = ["lib", "a"].map(|name| format!("crates/cred-store-x/src/{name}.rs"));
+    let [manifest, architecture] = ["crates/cred-store-x/Cargo.toml", "docs/architecture.md"];
+    for (path, text, message) in [
+        (&*lib, LIB.to_owned() + &lines("mod a;\n", 75), "81 lines besides the docs"),
+        (&lib, LIB.to_owned() + "pub async fn a() {}", ":8: a function in lib.rs"),
+        (&lib, LIB.replace("README", "readme"), "no `#[doc = include_str!"),
+        (&source, lines("\n", 601), "601 lines, more than 600"),
+        ("crates/cred-store-x/src/utils.rs", String::new(), "name the module"),
+        ("crates/cred-store-x/tests/common/mod.rs", String::new(), "name the module"),
+        ("examples/provider-redis/src/b.rs", "let b = 2;".to_owned(), "400 lines of code"),
+        (&source, "/// ```ignore".to_owned(), ":1: an ignored doc test"),
+        (&source, "    //! ```rust, ignore".to_owned(), ":1: an ignored doc test"),
+        (&source, SERVER.to_owned(), ":1: a test that needs a real server only runs"),
+        (
+            "examples/provider-redis/tests/b.rs",
+            SERVER.to_owned(),
+            ":1: a test that needs a real server only runs",
+        ),
+        (&source, "#[ignore = \"needs a real server: valt\"]".to_owned(), ":1: `needs a real server: valt`"),
+        ("notes.txt", machine("work"), ":2: a path of one machine"),
+        ("notes.txt", machine("farm"), ":2: a path of one machine"),
+        ("crates/new/README.md", String::new(), "no Cargo.toml"),
+        (manifest, MANIFEST.replace("description", "x"), "no `package.description`"),
+        (manifest, MANIFEST.replace("rust-version", "x"), "no `package.rust-version`"),
+        (manifest, MANIFEST.replace("docs.rs", "x"), "no `package.metadata.docs.rs`"),
+        (manifest, MANIFEST.replace("lints", "x"), "no `lints.workspace`"),
+        ("testing/double/Cargo.toml", UNPUBLISHED.replace("description", "x"), "no `package.description`"),
+        ("crates/cred-store-x/README.md", "# x\n".to_owned(), "no example in Rust"),
+        ("docs/a.md", command("cargo xtask nothing"), "`cargo xtask nothing`: xtask does not accept it"),
+        ("docs/a.md", command("A=1 cargo xtask deps --nothing"), "xtask does not accept it"),
+        ("docs/a.md", command("cargo run -p cred-store-x --example gone"), "examples/gone.rs"),
+        ("docs/a.md", command("cargo run -p cred-store-x \\\n  --bench gone"), "benches/gone.rs"),
+        ("docs/a.md", command("cargo test -p cred-store-x --test gone"), "tests/gone.rs"),
+        ("docs/a.md", command("cargo test -p cred-y"), "there is no package cred-y"),
+        (architecture, guard(&format!("{file}::in_ord")), ":2: the guard"),
+        (architecture, guard(&format!("{file}::reads")), "there is no `reads`"),
+        (architecture, guard("crates/gone.rs::in_order"), "there is no file crates/gone.rs"),
+        (architecture, guard("order"), "write it as"),
+        (architecture, guard(&format!("{file}::")), "there is no ``"),
+    ] {
+        let mut tree = clean();
+        tree.0.insert(path.to_owned(), text);
+        let found = findings(&tree);
+        assert!(matches!(&*found, [one] if one.contains(message)), "{path}: {message}: {found:#?}");
+    }
+}
