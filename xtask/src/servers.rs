@@ -10,7 +10,6 @@ mod process;
 mod recipe;
 mod redis;
 mod source;
-mod toxiproxy;
 mod vault;
 
 use std::collections::BTreeMap;

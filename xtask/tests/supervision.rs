@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that leaves a child behind which does not listen to SIGTERM. `PIDS` becomes a file.
 const SERVER: &str = r#"
-[ "$1" = -version ] && { echo toxiproxy-server version 9.9.9; exit; }
+[ "$1" = --version ] && { echo etcd Version: 9.9.9; exit; }
 (trap '' TERM; echo ready >> PIDS.trapped; exec sleep 1000) &
 while [ ! -s PIDS.trapped ]; do sleep 0.01; done
 echo $! >> PIDS
@@ -43,7 +43,7 @@ impl Machine {
             fs::create_dir(machine.path(name)).unwrap();
         }
         fs::write(machine.path("pids"), "").unwrap();
-        machine.program("toxiproxy-server", &machine.filled(server));
+        machine.program("etcd", &machine.filled(server));
         machine.program("curl", "echo '{\"version\":\"9.9.9\"}'");
         machine
     }
@@ -68,7 +68,7 @@ impl Machine {
         let folders = std::iter::once(self.path("bin")).chain(std::env::split_paths(&path));
         command.args(args).env("PATH", std::env::join_paths(folders).unwrap());
         command.env("TMPDIR", self.path("tmp")).env("CRED_CACHE_DIR", self.path("cache"));
-        command.env_remove("CRED_TEST_TOXIPROXY_ADDR").stdin(Stdio::null());
+        command.env_remove("CRED_TEST_ETCD_ADDR").stdin(Stdio::null());
         command
     }
 
@@ -79,7 +79,7 @@ impl Machine {
     /// `servers run` with a command that stays, once everything runs.
     fn running(&self) -> Child {
         let command = self.filled(COMMAND);
-        let mut xtask = self.xtask(&["servers", "run", "toxiproxy", "--", "sh", "-c", &command]);
+        let mut xtask = self.xtask(&["servers", "run", "etcd", "--", "sh", "-c", &command]);
         let child = xtask.stderr(Stdio::null()).spawn().unwrap();
         until("three processes", || self.pids().len() == 3);
         assert!(self.pids().iter().all(|pid| is_alive(pid)));
@@ -148,8 +148,8 @@ fn no_signal_leaves_a_process_or_a_folder_behind() {
 #[test]
 fn a_command_that_ends_takes_the_servers_with_it_and_gives_its_exit_code() {
     let machine = Machine::with(SERVER);
-    let script = "case $CRED_TEST_TOXIPROXY_ADDR in http://127.0.0.1:*) exit 3;; esac";
-    let output = machine.output(&["servers", "run", "toxiproxy", "--", "sh", "-c", script]);
+    let script = "case $CRED_TEST_ETCD_ADDR in http://127.0.0.1:*) exit 3;; esac";
+    let output = machine.output(&["servers", "run", "etcd", "--", "sh", "-c", script]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     machine.all_gone();
 }
@@ -164,19 +164,19 @@ fn a_server_that_ends_too_early_fails_the_run() {
     );
     // The guard learns of the end at its next look, within 20 ms; the command stays a little longer.
     let script = format!("{script}; sleep 1");
-    let output = machine.output(&["servers", "run", "toxiproxy", "--", "sh", "-c", &script]);
+    let output = machine.output(&["servers", "run", "etcd", "--", "sh", "-c", &script]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("toxiproxy ended before the command did"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("etcd ended before the command did"), "{}", stderr(&output));
     machine.all_gone();
 }
 
 #[test]
 fn a_server_that_cannot_start_says_why_and_leaves_nothing() {
     let machine =
-        Machine::with(r#"[ "$1" = -version ] && exit; echo $$ >> PIDS; echo no more memory; exit 9"#);
+        Machine::with(r#"[ "$1" = --version ] && exit; echo $$ >> PIDS; echo no more memory; exit 9"#);
     // Nobody answers, or what answers would be taken for the server at its first breath.
     machine.program("curl", "exit 7");
-    let output = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    let output = machine.output(&["servers", "run", "etcd", "--", "true"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no more memory"), "{}", stderr(&output));
     assert_eq!(machine.pids().len(), 3, "its port may have been taken, so it is tried again");
@@ -186,43 +186,42 @@ fn a_server_that_cannot_start_says_why_and_leaves_nothing() {
 #[test]
 fn a_server_that_is_kept_outlives_its_run_until_it_is_taken_down() {
     let machine = Machine::with(SERVER);
-    let up = machine.output(&["servers", "up", "toxiproxy"]);
+    let up = machine.output(&["servers", "up", "etcd"]);
     assert!(up.status.success(), "{}", stderr(&up));
     let exports = String::from_utf8(up.stdout).unwrap();
-    assert!(exports.starts_with("export CRED_TEST_TOXIPROXY_ADDR='http://127.0.0.1:"), "{exports}");
+    assert!(exports.starts_with("export CRED_TEST_ETCD_ADDR='http://127.0.0.1:"), "{exports}");
     until("two processes", || machine.pids().len() == 2);
     assert!(machine.pids().iter().all(|pid| is_alive(pid)));
 
-    let again = machine.output(&["servers", "up", "toxiproxy"]);
+    let again = machine.output(&["servers", "up", "etcd"]);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), exports, "it is found, not started again");
-    let used = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    let used = machine.output(&["servers", "run", "etcd", "--", "true"]);
     assert!(stderr(&used).contains("left up earlier"), "{}", stderr(&used));
-    let status = machine.output(&["servers", "status", "toxiproxy"]);
-    assert_eq!(String::from_utf8(status.stdout).unwrap(), format!("# toxiproxy 9.9.9 is up\n{exports}"));
+    let status = machine.output(&["servers", "status", "etcd"]);
+    assert_eq!(String::from_utf8(status.stdout).unwrap(), format!("# etcd 9.9.9 is up\n{exports}"));
     assert_eq!(machine.pids().len(), 2);
 
-    assert!(machine.output(&["servers", "down", "toxiproxy"]).status.success());
+    assert!(machine.output(&["servers", "down", "etcd"]).status.success());
     machine.all_gone();
-    let status = machine.output(&["servers", "status", "toxiproxy"]);
-    assert_eq!(status.stdout, b"# toxiproxy is not up\n");
+    let status = machine.output(&["servers", "status", "etcd"]);
+    assert_eq!(status.stdout, b"# etcd is not up\n");
 }
 
 #[test]
 fn a_server_that_is_given_is_used_and_left_alone() {
     let machine = Machine::with("exit 1");
-    let mut xtask =
-        machine.xtask(&["servers", "run", "toxiproxy", "--", "sh", "-c", "echo $CRED_TEST_TOXIPROXY_ADDR"]);
-    let output = xtask.env("CRED_TEST_TOXIPROXY_ADDR", "http://elsewhere:1").output().unwrap();
+    let mut xtask = machine.xtask(&["servers", "run", "etcd", "--", "sh", "-c", "echo $CRED_TEST_ETCD_ADDR"]);
+    let output = xtask.env("CRED_TEST_ETCD_ADDR", "http://elsewhere:1").output().unwrap();
     assert_eq!(output.stdout, b"http://elsewhere:1\n", "{}", stderr(&output));
-    assert!(stderr(&output).contains("given by CRED_TEST_TOXIPROXY_ADDR"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("given by CRED_TEST_ETCD_ADDR"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_server_that_is_given_but_does_not_answer_fails_the_run() {
     let machine = Machine::with("exit 1");
     machine.program("curl", "exit 7");
-    let mut xtask = machine.xtask(&["servers", "run", "toxiproxy", "--", "true"]);
-    let output = xtask.env("CRED_TEST_TOXIPROXY_ADDR", "http://elsewhere:1").output().unwrap();
+    let mut xtask = machine.xtask(&["servers", "run", "etcd", "--", "true"]);
+    let output = xtask.env("CRED_TEST_ETCD_ADDR", "http://elsewhere:1").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("does not answer at http://elsewhere:1"), "{}", stderr(&output));
 }
@@ -231,9 +230,9 @@ fn a_server_that_is_given_but_does_not_answer_fails_the_run() {
 fn a_server_that_cannot_be_had_fails_the_run() {
     let machine = Machine::with("exit 127");
     machine.program("go", "echo no such version; exit 1");
-    let output = machine.output(&["servers", "run", "toxiproxy", "--", "true"]);
+    let output = machine.output(&["servers", "run", "etcd", "--", "true"]);
     assert_eq!(output.status.code(), Some(1));
-    for words in ["does not run; looking further", "cannot make toxiproxy", "no such version"] {
+    for words in ["does not run; looking further", "cannot make etcd", "no such version"] {
         assert!(stderr(&output).contains(words), "{words} is not in: {}", stderr(&output));
     }
     assert_eq!(fs::read_dir(machine.path("cache/servers")).unwrap().count(), 1, "only the lock");

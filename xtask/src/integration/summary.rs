@@ -84,7 +84,7 @@ mod tests {
     fn each_server_has_a_line_and_each_backend_its_numbers() {
         let mut vault = Row::new("vault");
         vault.servers.push(("vault 1.21.0".to_owned(), "cache".to_owned()));
-        vault.missing("toxiproxy", true);
+        vault.missing("vault-tls", true);
         vault.counts = Counts { passed: 70, failed: 0, not_offered: 4, skipped: 2 };
         let summary = Summary { rows: vec![Row::new("local"), vault], untried: Vec::new() };
         let expected = "\
@@ -92,7 +92,7 @@ backend  server        from                 passed  failed  not offered  skipped
 -------  ------------  -------------------  ------  ------  -----------  -------
 local    (none)                                  0       0            0        0
 vault    vault 1.21.0  cache                    70       0            4        2
-         toxiproxy     missing, as allowed
+         vault-tls     missing, as allowed
 ";
         assert_eq!(summary.text(), expected);
     }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::probe::Probe;
 use super::process::{Plan, Setup};
 use super::recipe::{Kind, Recipe};
-use super::{Environment, keyvault, kube, moto, redis, toxiproxy, vault};
+use super::{Environment, keyvault, kube, moto, redis, vault};
 
 /// One server: one process on loopback.
 pub(crate) struct Server {
@@ -35,7 +35,7 @@ const VAULT: Recipe = Recipe {
     takes: "11 minutes",
 };
 
-static SERVERS: [Server; 9] = [
+static SERVERS: [Server; 8] = [
     Server {
         name: "vault",
         variables: &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"],
@@ -55,22 +55,6 @@ static SERVERS: [Server; 9] = [
         recipe: VAULT,
         plan: vault::plan_tls,
         given: Some(vault::probe_tls),
-    },
-    Server {
-        name: "toxiproxy",
-        variables: &["CRED_TEST_TOXIPROXY_ADDR"],
-        needs: &[],
-        programs: &["toxiproxy-server"],
-        version: &["-version"],
-        recipe: Recipe {
-            name: "toxiproxy",
-            folder: "toxiproxy",
-            component: "github.com/Shopify/toxiproxy/v2",
-            kind: Kind::Go { package: "github.com/Shopify/toxiproxy/v2/cmd/server" },
-            takes: "20 seconds",
-        },
-        plan: toxiproxy::plan,
-        given: Some(toxiproxy::probe),
     },
     Server {
         name: "moto",

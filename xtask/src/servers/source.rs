@@ -185,6 +185,6 @@ mod tests {
     fn reads_versions_as_they_are_printed() {
         assert_eq!(version("Vault v1.21.0 (abc), built 2026-01-01").as_deref(), Some("1.21.0"));
         assert_eq!(version("etcd Version: 3.6.8\nGit SHA: 1.2").as_deref(), Some("3.6.8"));
-        assert_eq!(version("toxiproxy-server version git"), None);
+        assert_eq!(version("usage: moto_server [-h]"), None);
     }
 }
