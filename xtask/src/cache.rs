@@ -1,4 +1,5 @@
-//! What is made once for a machine and kept outside `target/`, so that `cargo clean` and a fresh clone keep it.
+//! The cache folder: what is made once for a machine, outside `target/`, so that `cargo clean` and
+//! a fresh clone keep it.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,60 +8,54 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// `$CRED_CACHE_DIR`, else `$XDG_CACHE_HOME/cred`, else `$HOME/.cache/cred`; an empty variable counts as unset.
+/// `$CRED_CACHE_DIR`, else `$XDG_CACHE_HOME/cred`, else `$HOME/.cache/cred`; an empty variable
+/// counts as unset.
 pub(crate) fn folder() -> Result<PathBuf> {
     folder_by(|name| env::var_os(name))
 }
 
 /// The path of `program` in `home`, a folder in the cache that `make` fills where it is missing.
 ///
-/// A folder appears there whole or not at all: `make` works in a temporary one that is renamed at the end,
-/// under a lock, so that two runs at once make it once and a killed one leaves nothing that looks finished.
+/// The folder appears whole or not at all: `make` fills a temporary one, which is renamed at the
+/// end. A lock lets concurrent runs make it once.
 pub(crate) fn made(home: &Path, program: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let made = home.join(program);
     if made.is_file() {
         return Ok(made);
     }
     let (Some(shelf), Some(name)) = (home.parent(), home.file_name()) else {
-        anyhow::bail!("{} is no folder in a cache", home.display());
+        anyhow::bail!("{} is not a folder in a cache", home.display());
     };
     fs::create_dir_all(shelf).with_context(|| format!("cannot create {}", shelf.display()))?;
     let name = name.to_string_lossy();
-    let mut lock = lock_file(&shelf.join(format!(".{name}.lock")))?;
-    let _held = held(&mut lock, &name)?;
+    // The file is never removed: a lock on a removed file excludes no process.
+    let path = shelf.join(format!(".{name}.lock"));
+    let file = File::options().create(true).append(true).open(&path);
+    let mut lock = fd_lock::RwLock::new(file.with_context(|| format!("cannot open {}", path.display()))?);
+    if lock.try_write().is_err() {
+        eprintln!("{name}: waiting for another run that makes it");
+    }
+    let _held = lock.write().with_context(|| format!("cannot lock {}", path.display()))?;
     if made.is_file() {
-        return Ok(made); // by the run that we waited for
+        return Ok(made); // by the run that held the lock
     }
     let prefix = format!(".making-{name}-");
-    sweep(shelf, &prefix)?;
-    // Named after this process: what a killed run had started may still write to its own for a moment.
+    for entry in fs::read_dir(shelf).with_context(|| format!("cannot list {}", shelf.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            remove_folder(&entry.path())?; // of a killed run
+        }
+    }
+    // Named after this process: a program that a killed run started may still write to the old one.
     let making = shelf.join(format!("{prefix}{}", std::process::id()));
     fs::create_dir(&making).with_context(|| format!("cannot create {}", making.display()))?;
-    let result = make(&making);
-    if result.is_err() {
+    if let Err(error) = make(&making) {
         remove_folder(&making)?;
+        return Err(error);
     }
-    result?;
-    remove_folder(home)?; // without the program, or we would not be here
+    remove_folder(home)?; // it lacks the program
     fs::rename(&making, home).with_context(|| format!("cannot move {name} to {}", home.display()))?;
     Ok(made)
-}
-
-/// A lock among processes; the file is never removed, since a lock on a removed file excludes nobody.
-pub(crate) fn lock_file(path: &Path) -> Result<fd_lock::RwLock<File>> {
-    let file = File::options().create(true).append(true).open(path);
-    Ok(fd_lock::RwLock::new(file.with_context(|| format!("cannot open {}", path.display()))?))
-}
-
-/// Waits for the lock, and says so where it must.
-pub(crate) fn held<'a>(
-    lock: &'a mut fd_lock::RwLock<File>,
-    what: &str,
-) -> Result<fd_lock::RwLockWriteGuard<'a, File>> {
-    if lock.try_write().is_err() {
-        eprintln!("waiting for another run that is busy with {what}");
-    }
-    lock.write().with_context(|| format!("cannot lock {what}"))
 }
 
 pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
@@ -70,23 +65,12 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes what killed runs left; the caller holds the lock.
-fn sweep(shelf: &Path, prefix: &str) -> Result<()> {
-    for entry in fs::read_dir(shelf).with_context(|| format!("cannot list {}", shelf.display()))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(prefix) {
-            remove_folder(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 fn folder_by(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     let folder = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("CRED_CACHE_DIR")
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("cred")))
         .or_else(|| Some(folder("HOME")?.join(".cache").join("cred")))
-        .context("no folder for what is kept: set CRED_CACHE_DIR, XDG_CACHE_HOME or HOME")
+        .context("no cache folder: set CRED_CACHE_DIR, XDG_CACHE_HOME or HOME")
 }
 
 #[cfg(test)]
@@ -101,24 +85,16 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_variable_wins() {
+    fn the_most_specific_variable_wins_and_an_empty_one_counts_as_unset() {
         let all = [("CRED_CACHE_DIR", "a"), ("XDG_CACHE_HOME", "b"), ("HOME", "c")];
         assert_eq!(folder_with(&all), Some(PathBuf::from("a")));
-        assert_eq!(folder_with(&all[1..]), Some(PathBuf::from("b/cred")));
+        assert_eq!(folder_with(&[("CRED_CACHE_DIR", ""), all[1], all[2]]), Some(PathBuf::from("b/cred")));
         assert_eq!(folder_with(&all[2..]), Some(PathBuf::from("c/.cache/cred")));
         assert_eq!(folder_with(&[]), None);
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset() {
-        assert_eq!(
-            folder_with(&[("CRED_CACHE_DIR", ""), ("HOME", "c")]),
-            Some(PathBuf::from("c/.cache/cred"))
-        );
-    }
-
-    #[test]
-    fn two_runs_at_once_make_a_thing_once() {
+    fn concurrent_runs_make_a_folder_once() {
         let shelf = tempfile::tempdir().unwrap();
         let home = shelf.path().join("thing-1");
         let makes = AtomicUsize::new(0);
@@ -127,7 +103,7 @@ mod tests {
                 scope.spawn(|| {
                     let made = made(&home, Path::new("bin"), |making| {
                         makes.fetch_add(1, Ordering::SeqCst);
-                        thread::sleep(std::time::Duration::from_millis(20)); // the others come to wait
+                        thread::sleep(std::time::Duration::from_millis(20)); // the others wait
                         Ok(fs::write(making.join("bin"), "whole")?)
                     });
                     assert_eq!(fs::read_to_string(made.unwrap()).unwrap(), "whole");
@@ -138,9 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_made_leaves_nothing_and_is_tried_again() {
+    fn failed_and_killed_runs_leave_nothing_that_looks_finished() {
         let shelf = tempfile::tempdir().unwrap();
         let home = shelf.path().join("thing-1");
+        fs::create_dir(shelf.path().join(".making-thing-1-99")).unwrap(); // of a killed run
         let half = made(&home, Path::new("bin"), |making| {
             fs::write(making.join("half"), "")?;
             anyhow::bail!("no network")
@@ -149,14 +126,5 @@ mod tests {
         let left = fs::read_dir(shelf.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(left.collect::<Vec<_>>(), [".thing-1.lock"]);
         assert!(made(&home, Path::new("bin"), |making| Ok(fs::write(making.join("bin"), "")?)).is_ok());
-    }
-
-    #[test]
-    fn what_a_killed_run_left_is_swept() {
-        let shelf = tempfile::tempdir().unwrap();
-        fs::create_dir(shelf.path().join(".making-thing-1-99")).unwrap();
-        let home = shelf.path().join("thing-1");
-        made(&home, Path::new("bin"), |making| Ok(fs::write(making.join("bin"), "")?)).unwrap();
-        assert!(!shelf.path().join(".making-thing-1-99").exists());
     }
 }

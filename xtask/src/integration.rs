@@ -24,9 +24,6 @@ pub(crate) struct Options {
     /// A server that may be missing: its tests are then skipped and named, instead of failing the run
     #[arg(long, value_name = "SERVER")]
     allow_missing: Vec<String>,
-    /// Leaves the servers up, and prints their addresses
-    #[arg(long)]
-    keep: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -39,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// As a step of the gate: of what the tests have skipped, what needs a server, of all backends that there are. By the programs
 /// that are built already: `cargo test --package` would compile each backend once more, since it gives the dependencies other features.
 pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &mut Report) -> Result<()> {
-    let options = Options { backends: Vec::new(), allow_missing: allow_missing.to_vec(), keep: false };
+    let options = Options { backends: Vec::new(), allow_missing: allow_missing.to_vec() };
     let (integration, summary) = tested(&options, Some(Earlier { programs, report }))?;
     println!("\n{}", summary.text());
     let good = integration.passed();
@@ -68,19 +65,13 @@ fn tested(options: &Options, earlier: Option<Earlier<'_>>) -> Result<(Report, Su
     let mut run = Run {
         packages: &packages,
         earlier,
-        servers: Servers::new(options.keep),
+        servers: Servers::default(),
         allow_missing: &options.allow_missing,
         report: Report::default(),
         summary: Summary::default(),
     };
     for backend in backends {
         run.backend(backend);
-    }
-    if options.keep {
-        println!(
-            "\nleft up; `cargo xtask servers down` stops them:\n{}",
-            servers::exports(&run.servers.environment())
-        );
     }
     Ok((run.report, run.summary))
 }

@@ -1,7 +1,6 @@
 //! Real servers for the integration tests: found or built, started, told of in the environment, stopped.
 
 mod catalog;
-mod kept;
 mod keyvault;
 mod kube;
 mod moto;
@@ -19,7 +18,6 @@ use anyhow::{Context, Result, bail};
 
 use self::catalog::Server;
 pub(crate) use self::catalog::{find, names};
-use self::kept::Kept;
 use self::process::Process;
 pub(crate) use self::source::Source;
 use crate::{cargo, guard};
@@ -29,21 +27,6 @@ pub(crate) type Environment = Vec<(String, String)>;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Chore {
-    /// Starts servers and leaves them up; prints their addresses for `eval`
-    Up {
-        /// The servers; all where none is named
-        names: Vec<String>,
-    },
-    /// Stops servers that were left up
-    Down {
-        /// The servers; all where none is named
-        names: Vec<String>,
-    },
-    /// Tells which servers were left up, and their addresses
-    Status {
-        /// The servers; all where none is named
-        names: Vec<String>,
-    },
     /// Starts servers, runs a command with their addresses in its environment and stops them
     Run {
         /// The servers; all where none is named
@@ -56,42 +39,19 @@ pub(crate) enum Chore {
 
 pub(crate) fn run(chore: &Chore) -> Result<ExitCode> {
     match chore {
-        Chore::Up { names } => {
-            let mut servers = Servers::new(true);
-            for server in catalog::select(names)? {
-                servers.bring_up(server.name)?;
-            }
-            print!("{}", exports(&servers.environment()));
-        }
-        Chore::Down { names } => {
-            for server in catalog::select(names)? {
-                kept::stop(server.name)?;
-            }
-        }
-        Chore::Status { names } => {
-            for server in catalog::select(names)? {
-                match kept::find(server.name)? {
-                    Some(kept) => {
-                        print!("# {} {} is up\n{}", server.name, kept.version, exports(&kept.environment))
-                    }
-                    None => println!("# {} is not up", server.name),
-                }
-            }
-        }
         Chore::Run { names, command } => {
-            let mut servers = Servers::new(false);
+            let mut servers = Servers::default();
             for server in catalog::select(names)? {
                 servers.bring_up(server.name)?;
             }
-            return servers.run(command);
+            servers.run(command)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// The servers of one run. Those that it started end with it, unless they are to be kept.
+/// The servers of one run. Those that it started end with it.
+#[derive(Default)]
 pub(crate) struct Servers {
-    keep: bool,
     up: Vec<Running>,
     /// What could not be had, and why: asked for again, it is not built again.
     missing: BTreeMap<&'static str, String>,
@@ -103,24 +63,11 @@ pub(crate) struct Running {
     pub(crate) version: String,
     pub(crate) source: Source,
     environment: Environment,
-    hold: Hold,
-}
-
-/// Who ends a server.
-enum Hold {
-    /// Who gave it.
-    Foreign,
-    /// `servers down`.
-    Kept,
-    /// We do, at the latest when this is dropped.
-    Owned(Process),
+    /// `None`: it was given.
+    process: Option<Process>,
 }
 
 impl Servers {
-    pub(crate) fn new(keep: bool) -> Self {
-        Self { keep, up: Vec::new(), missing: BTreeMap::new() }
-    }
-
     /// Finds or starts a server, and what it needs itself; nothing where it is up already.
     pub(crate) fn bring_up(&mut self, name: &str) -> Result<()> {
         let server = find(name).with_context(|| format!("there is no server {name}"))?;
@@ -148,23 +95,15 @@ impl Servers {
         if let Some(environment) = source::given(server, |name| std::env::var(name).ok())? {
             let version = probe::given(server, &environment)?;
             let source = Source::Given(server.variables);
-            return Ok(Running { name, version, source, environment, hold: Hold::Foreign });
-        }
-        if let Some(Kept { version, environment }) = kept::find(name)? {
-            return Ok(Running { name, version, source: Source::Kept, environment, hold: Hold::Kept });
+            return Ok(Running { name, version, source, environment, process: None });
         }
         for needed in server.needs {
             self.bring_up(needed).with_context(|| format!("{name} needs {needed}"))?;
         }
         let program = source::program(server)?;
-        let before = self.environment();
-        let (hold, environment) = if self.keep {
-            (Hold::Kept, kept::start(server, &program, &before)?)
-        } else {
-            let (process, environment) = process::start(server, &program, &before)?;
-            (Hold::Owned(process), environment)
-        };
-        Ok(Running { name, version: program.version, source: program.source, environment, hold })
+        let (process, environment) = process::start(server, &program, &self.environment())?;
+        let (version, source) = (program.version, program.source);
+        Ok(Running { name, version, source, environment, process: Some(process) })
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Running> {
@@ -178,8 +117,8 @@ impl Servers {
 
     /// Servers that have ended though nobody stopped them, each with how. They are up no longer.
     pub(crate) fn ended(&mut self) -> Vec<(&'static str, String)> {
-        let ended: Vec<_> =
-            self.up.iter_mut().filter_map(|running| Some((running.name, running.ended()?))).collect();
+        let how = |running: &mut Running| Some((running.name, running.process.as_mut()?.ended()?));
+        let ended: Vec<_> = self.up.iter_mut().filter_map(how).collect();
         self.up.retain(|running| !ended.iter().any(|(name, _)| *name == running.name));
         self.missing.extend(ended.iter().map(|(name, how)| (*name, format!("{name} ended: {how}"))));
         ended
@@ -208,41 +147,5 @@ impl Drop for Servers {
     /// The last first: what needs another one ends before it.
     fn drop(&mut self) {
         while self.up.pop().is_some() {}
-    }
-}
-
-impl Running {
-    /// How it ended, where it did and we can know.
-    fn ended(&mut self) -> Option<String> {
-        match &mut self.hold {
-            Hold::Foreign => None,
-            Hold::Kept => (!kept::is_up(self.name)).then(|| "somebody stopped it".to_owned()),
-            Hold::Owned(process) => process.ended(),
-        }
-    }
-}
-
-/// Lines for a shell's `eval`.
-pub(crate) fn exports(environment: &Environment) -> String {
-    let line =
-        |(name, value): &(String, String)| format!("export {name}='{}'\n", value.replace('\'', r"'\''"));
-    environment.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exports_survive_a_shell() {
-        let environment = vec![("CRED_TEST_X".to_owned(), "it's $HOME".to_owned())];
-        let script = format!("{}printf %s \"$CRED_TEST_X\"", exports(&environment));
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(output.stdout, b"it's $HOME");
-    }
-
-    #[test]
-    fn an_unknown_server_is_an_error() {
-        assert!(Servers::new(false).bring_up("nothing").is_err());
     }
 }

@@ -184,30 +184,6 @@ fn a_server_that_cannot_start_says_why_and_leaves_nothing() {
 }
 
 #[test]
-fn a_server_that_is_kept_outlives_its_run_until_it_is_taken_down() {
-    let machine = Machine::with(SERVER);
-    let up = machine.output(&["servers", "up", "etcd"]);
-    assert!(up.status.success(), "{}", stderr(&up));
-    let exports = String::from_utf8(up.stdout).unwrap();
-    assert!(exports.starts_with("export CRED_TEST_ETCD_ADDR='http://127.0.0.1:"), "{exports}");
-    until("two processes", || machine.pids().len() == 2);
-    assert!(machine.pids().iter().all(|pid| is_alive(pid)));
-
-    let again = machine.output(&["servers", "up", "etcd"]);
-    assert_eq!(String::from_utf8(again.stdout).unwrap(), exports, "it is found, not started again");
-    let used = machine.output(&["servers", "run", "etcd", "--", "true"]);
-    assert!(stderr(&used).contains("left up earlier"), "{}", stderr(&used));
-    let status = machine.output(&["servers", "status", "etcd"]);
-    assert_eq!(String::from_utf8(status.stdout).unwrap(), format!("# etcd 9.9.9 is up\n{exports}"));
-    assert_eq!(machine.pids().len(), 2);
-
-    assert!(machine.output(&["servers", "down", "etcd"]).status.success());
-    machine.all_gone();
-    let status = machine.output(&["servers", "status", "etcd"]);
-    assert_eq!(status.stdout, b"# etcd is not up\n");
-}
-
-#[test]
 fn a_server_that_is_given_is_used_and_left_alone() {
     let machine = Machine::with("exit 1");
     let mut xtask = machine.xtask(&["servers", "run", "etcd", "--", "sh", "-c", "echo $CRED_TEST_ETCD_ADDR"]);

@@ -1,7 +1,7 @@
 //! One server's process: started under a guard, waited for, watched, stopped.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -62,14 +62,14 @@ pub(super) fn start(
     tries(|| {
         let folder = fresh_folder(server.name)?;
         // Its guard removes the folder, once there is a guard.
-        let started = Process::start(server, program, environment, &folder, None);
+        let started = Process::start(server, program, environment, &folder);
         started.or_else(|error| cache::remove_folder(&folder).and(Err(error)))
     })
 }
 
 /// Tries again where a server ended before it was ready, as it does when its port was taken; not where it was
 /// waited for in vain.
-pub(super) fn tries<T>(mut start: impl FnMut() -> Result<T>) -> Result<T> {
+fn tries<T>(mut start: impl FnMut() -> Result<T>) -> Result<T> {
     let begin = Instant::now();
     let mut result = start();
     for _ in 1..TRIES {
@@ -82,13 +82,12 @@ pub(super) fn tries<T>(mut start: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 impl Process {
-    /// `folder` must exist and be empty; `lock` is held as long as the server runs.
-    pub(super) fn start(
+    /// `folder` must exist and be empty.
+    fn start(
         server: &Server,
         program: &Program,
         environment: &Environment,
         folder: &Path,
-        lock: Option<&Path>,
     ) -> Result<(Self, Environment)> {
         let plan = (server.plan)(&Setup { folder, environment, words: &program.words })?;
         let (word, first) = program.words.split_first().context("no program")?;
@@ -101,12 +100,10 @@ impl Process {
             }
         }
         command.env("HOME", folder).envs(plan.variables);
-        let mut options = vec![("--folder", folder)];
-        options.extend(lock.map(|lock| ("--lock", lock)));
         let path = folder.join("log");
         let open = File::options().create(true).read(true).append(true).open(&path);
         let log = open.with_context(|| format!("cannot open {}", path.display()))?;
-        let mut guarded = guard::guarded(&command, &options);
+        let mut guarded = guard::guarded(&command, &[folder]);
         guarded.stdout(log.try_clone()?).stderr(log.try_clone()?);
         let mut guard = guarded.spawn().with_context(|| format!("cannot start {}", server.name))?;
         let pipe = guard.stdin.take();
@@ -134,12 +131,6 @@ impl Process {
     pub(super) fn ended(&mut self) -> Option<String> {
         let status = self.guard.try_wait().ok()??;
         Some(format!("{status}\n{}", self.last_words()))
-    }
-
-    /// Lets the server run on after this program has ended.
-    pub(super) fn keep(mut self) -> Result<()> {
-        let mut pipe = self.pipe.take().context("its guard has no pipe")?;
-        pipe.write_all(b"k").context("cannot tell a guard to keep its server")
     }
 
     /// The end of what it printed; the file may be gone already, but not what is open here.
@@ -190,7 +181,7 @@ fn fresh_folder(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
+fn make_folder(folder: &Path) -> Result<()> {
     DirBuilder::new()
         .mode(0o700)
         .create(folder)

@@ -1,4 +1,4 @@
-//! Where a server comes from: given, kept, on `PATH`, in the cache, or made now.
+//! Where a server comes from: given, on `PATH`, in the cache, or made now.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,8 +15,6 @@ use super::probe::UNKNOWN;
 pub(crate) enum Source {
     /// By these variables.
     Given(&'static [&'static str]),
-    /// Left up by an earlier run.
-    Kept,
     Path(PathBuf),
     Cache,
     /// Built or installed by this run.
@@ -39,7 +37,6 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given(variables) => write!(f, "given by {}", variables.first().unwrap_or(&"a variable")),
-            Self::Kept => f.write_str("left up earlier"),
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Cache => f.write_str("cache"),
             Self::Made => f.write_str("made now"),
