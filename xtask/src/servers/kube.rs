@@ -14,7 +14,8 @@ use super::process::{Plan, Setup, free_port, random, token, write};
 const ETCD: &str = "CRED_TEST_ETCD_ADDR";
 
 pub(super) fn plan_etcd(setup: &Setup<'_>) -> Result<Plan> {
-    let (client, peer) = (local(free_port()?), local(free_port()?));
+    let client = format!("http://127.0.0.1:{}", free_port()?);
+    let peer = "http://127.0.0.1:0"; // a cluster of one: no peer ever connects
     let environment = vec![(ETCD.to_owned(), client.clone())];
     let args = [
         format!("--data-dir={}", text(&setup.folder.join("data"))),
@@ -99,10 +100,6 @@ fn signing_key(number: &[u8; 32]) -> String {
     let body = BASE64_STANDARD.encode(der);
     let (first, second) = body.split_at(64); // of 68: lines of PEM have 64 characters
     format!("-----BEGIN EC PRIVATE KEY-----\n{first}\n{second}\n-----END EC PRIVATE KEY-----\n")
-}
-
-fn local(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }
 
 fn text(path: &Path) -> String {

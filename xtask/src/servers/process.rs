@@ -22,8 +22,9 @@ use crate::{cache, guard};
 
 /// Far more than any server needs on a busy machine (the slowest was seen to take 3 s on a quiet one).
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// A port that was free a moment ago may be another's now.
 const TRIES: usize = 3;
+/// Below the ports that Linux, macOS and Windows give to connections and to listeners on port 0.
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
 
 /// Where and beside what a server is started.
 pub(super) struct Setup<'a> {
@@ -155,10 +156,19 @@ impl Drop for Process {
     }
 }
 
-/// A port of loopback that nobody listens on.
+/// A random port of loopback on which no process listens.
+///
+/// Only three of the servers can pick a port themselves and report it. No process gets one of this
+/// range for a connection or by listening on port 0: only a process that names the same port can
+/// take it before the server does.
 pub(super) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+    for _ in 0..100 {
+        let port = PORTS.start + u16::from_ne_bytes(random()?) % (PORTS.end - PORTS.start);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("100 ports from {} to {} are in use", PORTS.start, PORTS.end)
 }
 
 /// A token that nothing else contains, so that a test can look for it in what was printed.
