@@ -1,15 +1,10 @@
-//! Real servers for the integration tests: found or built, started, told of in the environment, stopped.
+//! Real servers for the integration tests: found or made, started, and stopped at the end.
 
 mod catalog;
-mod keyvault;
-mod kube;
-mod moto;
+mod plans;
 mod probe;
 mod process;
-mod recipe;
-mod redis;
-mod source;
-mod vault;
+mod program;
 
 use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
@@ -19,17 +14,16 @@ use anyhow::{Context, Result, bail};
 use self::catalog::Server;
 pub(crate) use self::catalog::{find, names};
 use self::process::Process;
-pub(crate) use self::source::Source;
 use crate::{cargo, guard};
 
-/// Variables for the test programs, in the order in which they are printed.
+/// Variables for the test programs, in the order of the servers.
 pub(crate) type Environment = Vec<(String, String)>;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Chore {
-    /// Starts servers, runs a command with their addresses in its environment and stops them
+    /// Start servers, run a command with their addresses in its environment and stop them
     Run {
-        /// The servers; all where none is named
+        /// The servers; all if omitted
         names: Vec<String>,
         /// The command, after `--`
         #[arg(last = true, required = true)]
@@ -53,54 +47,55 @@ pub(crate) fn run(chore: &Chore) -> Result<ExitCode> {
 #[derive(Default)]
 pub(crate) struct Servers {
     up: Vec<Running>,
-    /// What could not be had, and why: asked for again, it is not built again.
-    missing: BTreeMap<&'static str, String>,
+    /// Servers that failed, and why: they are not made or started again.
+    failed: BTreeMap<&'static str, String>,
 }
 
-/// One server that answers.
+/// A server that answers.
 pub(crate) struct Running {
     pub(crate) name: &'static str,
     pub(crate) version: String,
-    pub(crate) source: Source,
+    /// Where it comes from.
+    pub(crate) source: String,
     environment: Environment,
     /// `None`: it was given.
     process: Option<Process>,
 }
 
 impl Servers {
-    /// Finds or starts a server, and what it needs itself; nothing where it is up already.
+    /// Finds or starts a server and the servers that it needs, where they are not up already.
     pub(crate) fn bring_up(&mut self, name: &str) -> Result<()> {
-        let server = find(name).with_context(|| format!("there is no server {name}"))?;
+        let server = find(name).with_context(|| format!("unknown server {name}"))?;
         if self.get(name).is_some() {
             return Ok(());
         }
-        if let Some(why) = self.missing.get(name) {
+        if let Some(why) = self.failed.get(name) {
             bail!("{why}");
         }
-        match self.had(server) {
+        match self.obtain(server) {
             Ok(running) => {
                 eprintln!("{} {} is up ({})", running.name, running.version, running.source);
                 self.up.push(running);
                 Ok(())
             }
             Err(error) => {
-                self.missing.insert(server.name, format!("{error:#}"));
+                self.failed.insert(server.name, format!("{error:#}"));
                 Err(error)
             }
         }
     }
 
-    fn had(&mut self, server: &'static Server) -> Result<Running> {
+    fn obtain(&mut self, server: &'static Server) -> Result<Running> {
         let name = server.name;
-        if let Some(environment) = source::given(server, |name| std::env::var(name).ok())? {
-            let version = probe::given(server, &environment)?;
-            let source = Source::Given(server.variables);
+        if let Some(environment) = server.given()? {
+            let variable = environment.first().map_or("a variable", |(name, _)| name);
+            let (version, source) = (server.check(&environment)?, format!("given by {variable}"));
             return Ok(Running { name, version, source, environment, process: None });
         }
         for needed in server.needs {
             self.bring_up(needed).with_context(|| format!("{name} needs {needed}"))?;
         }
-        let program = source::program(server)?;
+        let program = program::program(server)?;
         let (process, environment) = process::start(server, &program, &self.environment())?;
         let (version, source) = (program.version, program.source);
         Ok(Running { name, version, source, environment, process: Some(process) })
@@ -115,23 +110,23 @@ impl Servers {
         self.up.iter().flat_map(|running| running.environment.clone()).collect()
     }
 
-    /// Servers that have ended though nobody stopped them, each with how. They are up no longer.
+    /// Takes out the servers that have ended by themselves, and reports how.
     pub(crate) fn ended(&mut self) -> Vec<(&'static str, String)> {
         let how = |running: &mut Running| Some((running.name, running.process.as_mut()?.ended()?));
         let ended: Vec<_> = self.up.iter_mut().filter_map(how).collect();
         self.up.retain(|running| !ended.iter().any(|(name, _)| *name == running.name));
-        self.missing.extend(ended.iter().map(|(name, how)| (*name, format!("{name} ended: {how}"))));
+        self.failed.extend(ended.iter().map(|(name, how)| (*name, format!("{name} ended: {how}"))));
         ended
     }
 
     fn run(&mut self, words: &[String]) -> Result<ExitCode> {
-        let Some((program, args)) = words.split_first() else { bail!("no command to run") };
+        let [program, args @ ..] = words else { bail!("no command to run") };
         let mut command = Command::new(program);
         command.args(args).envs(self.environment());
         let shown = cargo::shown(&command);
         let mut child =
             guard::guarded(&command, &[]).spawn().with_context(|| format!("cannot run `{shown}`"))?;
-        let pipe = child.stdin.take(); // `wait` would close it, and the guard would stop the command
+        let pipe = child.stdin.take(); // `wait` would close it, which stops the command
         let status = child.wait()?;
         drop(pipe);
         let ended = self.ended();
@@ -144,7 +139,7 @@ impl Servers {
 }
 
 impl Drop for Servers {
-    /// The last first: what needs another one ends before it.
+    /// The last first: a server ends before the one that it needs.
     fn drop(&mut self) {
         while self.up.pop().is_some() {}
     }

@@ -1,4 +1,5 @@
-//! What xtask starts ends with it, however it ends: seen from outside, with servers that are shell scripts.
+//! Everything that xtask starts ends with it, however it ends: tested from outside, with shell
+//! scripts as servers.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -7,53 +8,50 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Only how long a broken test takes to say so.
+/// Only how long a broken test takes to fail.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server that leaves a child behind which does not listen to SIGTERM. `PIDS` becomes a file.
+/// A server that leaves a child behind which ignores SIGTERM. Servers get no variable but PATH and
+/// TMPDIR. Processes that a broken test leaves end by themselves.
 const SERVER: &str = r#"
 [ "$1" = --version ] && { echo etcd Version: 9.9.9; exit; }
-(trap '' TERM; echo ready >> PIDS.trapped; exec sleep 1000) &
-while [ ! -s PIDS.trapped ]; do sleep 0.01; done
-echo $! >> PIDS
-echo $$ >> PIDS
+(trap '' TERM; echo ready >> $TMPDIR/../trapped; exec sleep 120) &
+while [ ! -s $TMPDIR/../trapped ]; do sleep 0.01; done
+echo $! >> $TMPDIR/../pids
+echo $$ >> $TMPDIR/../pids
 wait
 "#;
 
 /// Waits for the server's two processes, adds itself, and stays.
-const COMMAND: &str =
-    r#"while [ "$(wc -l < PIDS)" -lt 2 ]; do sleep 0.01; done; echo $$ >> PIDS; exec sleep 1000"#;
+const COMMAND: &str = r#"while [ "$(wc -l < $TMPDIR/../pids)" -lt 2 ]; do sleep 0.01; done
+    echo $$ >> $TMPDIR/../pids; exec sleep 120"#;
 
 struct Machine {
     folder: tempfile::TempDir,
 }
 
 impl Machine {
-    /// A machine whose one server is this script, and whose curl is content with everything.
+    /// A machine whose etcd is this script, and whose curl accepts every answer.
     fn with(server: &str) -> Self {
         let machine = Self { folder: tempfile::tempdir().unwrap() };
         for name in ["bin", "tmp", "cache"] {
             fs::create_dir(machine.path(name)).unwrap();
         }
         fs::write(machine.path("pids"), "").unwrap();
-        machine.program("etcd", &machine.filled(server));
+        machine.program("etcd", server);
         machine.program("curl", "echo '{\"version\":\"9.9.9\"}'");
         machine
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-
-    fn filled(&self, script: &str) -> String {
-        script.replace("PIDS", self.path("pids").to_str().unwrap())
     }
 
     fn program(&self, name: &str, script: &str) {
@@ -68,22 +66,15 @@ impl Machine {
         let folders = std::iter::once(self.path("bin")).chain(std::env::split_paths(&path));
         command.args(args).env("PATH", std::env::join_paths(folders).unwrap());
         command.env("TMPDIR", self.path("tmp")).env("CRED_CACHE_DIR", self.path("cache"));
-        command.env_remove("CRED_TEST_ETCD_ADDR").stdin(Stdio::null());
+        for name in ["CRED_TEST_ETCD_ADDR", "CRED_TEST_AWS_ENDPOINT", "AWS_ENDPOINT_URL"] {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null());
         command
     }
 
-    fn output(&self, args: &[&str]) -> Output {
-        self.xtask(args).output().unwrap()
-    }
-
-    /// `servers run` with a command that stays, once everything runs.
-    fn running(&self) -> Child {
-        let command = self.filled(COMMAND);
-        let mut xtask = self.xtask(&["servers", "run", "etcd", "--", "sh", "-c", &command]);
-        let child = xtask.stderr(Stdio::null()).spawn().unwrap();
-        until("three processes", || self.pids().len() == 3);
-        assert!(self.pids().iter().all(|pid| is_alive(pid)));
-        child
+    fn servers_run(&self, script: &str) -> Command {
+        self.xtask(&["servers", "run", "etcd", "--", "sh", "-c", script])
     }
 
     fn pids(&self) -> Vec<String> {
@@ -92,20 +83,11 @@ impl Machine {
 
     fn all_gone(&self) {
         until("the end of every process", || !self.pids().iter().any(|pid| is_alive(pid)));
-        until("a clean temporary folder", || is_empty(&self.path("tmp")));
+        until("a clean temporary folder", || fs::read_dir(self.path("tmp")).unwrap().next().is_none());
     }
 }
 
-impl Drop for Machine {
-    /// A broken test leaves nothing either.
-    fn drop(&mut self) {
-        for pid in self.pids().iter().filter(|pid| is_alive(pid)) {
-            let _ = Command::new("kill").args(["-KILL", pid]).status();
-        }
-    }
-}
-
-fn until(what: &str, reached: impl Fn() -> bool) {
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !reached() {
         assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
@@ -113,108 +95,101 @@ fn until(what: &str, reached: impl Fn() -> bool) {
     }
 }
 
-/// A process that has ended but that nobody waited for has the state Z.
+/// A process that has ended, but that its parent has not waited for, has the state Z.
 fn is_alive(pid: &str) -> bool {
     let output = Command::new("ps").args(["-o", "stat=", "-p", pid]).output().unwrap();
     let state = String::from_utf8(output.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).unwrap().next().is_none()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// Its exit code, standard output and standard error.
+fn outcome(mut command: Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
 fn no_signal_leaves_a_process_or_a_folder_behind() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
         let machine = Machine::with(SERVER);
-        let mut xtask = machine.running();
-        let pid = Pid::from_raw(i32::try_from(xtask.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
-        let begin = Instant::now();
-        // Who was started with a signal ignored, as in the background of a script, does not end by it.
-        while xtask.try_wait().unwrap().is_none() {
-            assert!(begin.elapsed() < PATIENCE, "{signal:?} does not end it; is it ignored here?");
-            thread::sleep(Duration::from_millis(10));
-        }
+        let mut xtask = machine.servers_run(COMMAND).stderr(Stdio::null()).spawn().unwrap();
+        until("three processes", || machine.pids().len() == 3);
+        assert!(machine.pids().iter().all(|pid| is_alive(pid)));
+        let folder = fs::read_dir(machine.path("tmp")).unwrap().next().unwrap().unwrap();
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700, "it may have keys");
+        kill_process(Pid::from_child(&xtask), signal).unwrap();
+        // It fails here where xtask inherits an ignored signal, as in a script's background.
+        until(&format!("an end by {signal:?}"), || xtask.try_wait().unwrap().is_some());
         machine.all_gone();
     }
 }
 
 #[test]
-fn a_command_that_ends_takes_the_servers_with_it_and_gives_its_exit_code() {
+fn the_servers_end_with_the_command_whose_exit_code_is_returned() {
     let machine = Machine::with(SERVER);
     let script = "case $CRED_TEST_ETCD_ADDR in http://127.0.0.1:*) exit 3;; esac";
-    let output = machine.output(&["servers", "run", "etcd", "--", "sh", "-c", script]);
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let (code, _, error) = outcome(machine.servers_run(script));
+    assert_eq!(code, Some(3), "{error}");
     machine.all_gone();
 }
 
 #[test]
 fn a_server_that_ends_too_early_fails_the_run() {
     let machine = Machine::with(SERVER);
-    let script = machine.filled(
-        r#"while [ "$(wc -l < PIDS)" -lt 2 ]; do sleep 0.01; done
-        server=$(tail -n 1 PIDS); kill -KILL "$server"
-        while ps -o stat= -p "$server" | grep -qv Z; do sleep 0.01; done"#,
+    // The command stays a little longer, until the guard has noticed the end.
+    let script = r#"while [ "$(wc -l < $TMPDIR/../pids)" -lt 2 ]; do sleep 0.01; done
+        server=$(tail -n 1 $TMPDIR/../pids); kill -KILL "$server"
+        while ps -o stat= -p "$server" | grep -qv Z; do sleep 0.01; done; sleep 1"#;
+    let (code, _, error) = outcome(machine.servers_run(script));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("etcd ended before the command did"), "{error}");
+    machine.all_gone();
+}
+
+#[test]
+fn a_server_that_cannot_start_is_tried_again_and_leaves_nothing() {
+    let machine = Machine::with(
+        r#"[ "$1" = --version ] && exit; echo $$ >> $TMPDIR/../pids; echo no more memory; exit 9"#,
     );
-    // The guard learns of the end at its next look, within 20 ms; the command stays a little longer.
-    let script = format!("{script}; sleep 1");
-    let output = machine.output(&["servers", "run", "etcd", "--", "sh", "-c", &script]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("etcd ended before the command did"), "{}", stderr(&output));
+    machine.program("curl", "exit 7"); // else its answer would count before the server has ended
+    let (code, _, error) = outcome(machine.servers_run("true"));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("no more memory"), "{error}");
+    assert_eq!(machine.pids().len(), 3, "another process may have taken its port");
     machine.all_gone();
 }
 
 #[test]
-fn a_server_that_cannot_start_says_why_and_leaves_nothing() {
-    let machine =
-        Machine::with(r#"[ "$1" = --version ] && exit; echo $$ >> PIDS; echo no more memory; exit 9"#);
-    // Nobody answers, or what answers would be taken for the server at its first breath.
-    machine.program("curl", "exit 7");
-    let output = machine.output(&["servers", "run", "etcd", "--", "true"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("no more memory"), "{}", stderr(&output));
-    assert_eq!(machine.pids().len(), 3, "its port may have been taken, so it is tried again");
-    machine.all_gone();
-}
-
-#[test]
-fn a_server_that_is_given_is_used_and_left_alone() {
+fn a_server_that_is_given_is_used_if_it_answers() {
     let machine = Machine::with("exit 1");
-    let mut xtask = machine.xtask(&["servers", "run", "etcd", "--", "sh", "-c", "echo $CRED_TEST_ETCD_ADDR"]);
-    let output = xtask.env("CRED_TEST_ETCD_ADDR", "http://elsewhere:1").output().unwrap();
-    assert_eq!(output.stdout, b"http://elsewhere:1\n", "{}", stderr(&output));
-    assert!(stderr(&output).contains("given by CRED_TEST_ETCD_ADDR"), "{}", stderr(&output));
-}
-
-#[test]
-fn a_server_that_is_given_but_does_not_answer_fails_the_run() {
-    let machine = Machine::with("exit 1");
+    let given = || {
+        let mut xtask = machine.servers_run("echo $CRED_TEST_ETCD_ADDR");
+        xtask.env("CRED_TEST_ETCD_ADDR", "http://elsewhere:1");
+        outcome(xtask)
+    };
+    let (code, text, error) = given();
+    assert_eq!((code, text.as_str()), (Some(0), "http://elsewhere:1\n"), "{error}");
+    assert!(error.contains("given by CRED_TEST_ETCD_ADDR"), "{error}");
     machine.program("curl", "exit 7");
-    let mut xtask = machine.xtask(&["servers", "run", "etcd", "--", "true"]);
-    let output = xtask.env("CRED_TEST_ETCD_ADDR", "http://elsewhere:1").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("does not answer at http://elsewhere:1"), "{}", stderr(&output));
+    let (code, _, error) = given();
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not answer at http://elsewhere:1"), "{error}");
 }
 
 #[test]
-fn a_server_that_cannot_be_had_fails_the_run() {
+fn a_server_that_cannot_be_made_fails_the_run() {
     let machine = Machine::with("exit 127");
     machine.program("go", "echo no such version; exit 1");
-    let output = machine.output(&["servers", "run", "etcd", "--", "true"]);
-    assert_eq!(output.status.code(), Some(1));
-    for words in ["does not run; looking further", "cannot make etcd", "no such version"] {
-        assert!(stderr(&output).contains(words), "{words} is not in: {}", stderr(&output));
+    let (code, _, error) = outcome(machine.servers_run("true"));
+    assert_eq!(code, Some(1));
+    for words in ["bin/etcd does not run", "cannot make etcd", "no such version"] {
+        assert!(error.contains(words), "{words} is not in: {error}");
     }
     assert_eq!(fs::read_dir(machine.path("cache/servers")).unwrap().count(), 1, "only the lock");
 }
 
-/// A cargo that has built one program for whatever it is asked for.
+/// A cargo that has built one program for every package.
 const CARGO: &str = r#"
 [ "$1" = test ] || exec "$REAL_CARGO" "$@"
 for word in "$@"; do
@@ -241,33 +216,24 @@ else
 fi
 "#;
 
-/// `test-integration aws` on a server that is a script.
-fn integration(machine: &Machine, in_the_middle: &str) -> Output {
-    machine.program(
-        "moto_server",
-        &machine.filled(r#"[ "$1" = --help ] && exit; echo $$ >> PIDS; exec sleep 1000"#),
-    );
-    machine.program("suite", &machine.filled(&SUITE.replace("SCRIPT", in_the_middle)));
-    machine.program("cargo", &CARGO.replace("SUITE", &machine.path("bin/suite").display().to_string()));
-    let mut xtask = machine.xtask(&["test-integration", "aws"]);
-    xtask.env("REAL_CARGO", env!("CARGO")).env("CARGO", machine.path("bin/cargo"));
-    xtask.env_remove("CRED_TEST_AWS_ENDPOINT").env_remove("AWS_ENDPOINT_URL").output().unwrap()
-}
-
 #[test]
 fn a_server_that_is_killed_in_the_middle_of_a_suite_turns_it_red() {
-    let machine = Machine::with("exit 1");
-    // The guard learns of the end at its next look, within 20 ms.
-    let output = integration(&machine, r#"kill -KILL "$(head -n 1 PIDS)" 2> /dev/null; sleep 1"#);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("moto: ended during the tests"), "{text}");
-    assert!(text.trim_end().ends_with("1 failed, 0 skipped"), "{text}");
-    machine.all_gone();
-
-    let machine = Machine::with("exit 1");
-    let output = integration(&machine, "true");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "left alone, it is green: {text}");
-    machine.all_gone();
+    // The suite stays until the guard has noticed the end.
+    let killing = r#"kill -KILL "$(head -n 1 $TMPDIR/../pids)" 2> /dev/null; sleep 1"#;
+    for (in_the_middle, code) in [(killing, 1), ("true", 0)] {
+        let machine = Machine::with("exit 1");
+        machine.program(
+            "moto_server",
+            r#"[ "$1" = --help ] && exit; echo $$ >> $TMPDIR/../pids; exec sleep 120"#,
+        );
+        machine.program("suite", &SUITE.replace("SCRIPT", in_the_middle));
+        machine.program("cargo", &CARGO.replace("SUITE", machine.path("bin/suite").to_str().unwrap()));
+        let mut xtask = machine.xtask(&["test-integration", "aws"]);
+        xtask.env("REAL_CARGO", env!("CARGO")).env("CARGO", machine.path("bin/cargo"));
+        let (ended, text, error) = outcome(xtask);
+        assert_eq!(ended, Some(code), "{text}{error}");
+        assert_eq!(text.contains("moto: ended during the tests"), code == 1, "{text}");
+        assert!(text.trim_end().ends_with(&format!("{code} failed, 0 skipped")), "{text}");
+        machine.all_gone();
+    }
 }

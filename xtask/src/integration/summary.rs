@@ -26,7 +26,7 @@ impl Row {
     }
 
     pub(super) fn server(&mut self, running: &Running) {
-        self.servers.push((format!("{} {}", running.name, running.version), running.source.to_string()));
+        self.servers.push((format!("{} {}", running.name, running.version), running.source.clone()));
     }
 
     pub(super) fn missing(&mut self, server: &str, allowed: bool) {

@@ -1,112 +1,53 @@
-//! The servers that there are. A new one is an entry here and a module with its command line.
+//! The servers. A new one is an entry here, a plan in `plans.rs` and a folder in `servers/`.
 
-use anyhow::{Context, Result};
+use std::env;
 
-use super::probe::Probe;
-use super::process::{Plan, Setup};
-use super::recipe::{Kind, Recipe};
-use super::{Environment, keyvault, kube, moto, redis, vault};
+use anyhow::{Context, Result, bail};
+
+use super::Environment;
+use super::plans::{self, Plan, Setup};
+use super::probe::{self, Probe, UNKNOWN};
+use super::program::{Kind, Recipe};
 
 /// One server: one process on loopback.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
-    /// What test programs need to know. Somebody who sets these has given a server of their own: all of them,
-    /// since the first alone would leave the tests half blind.
+    /// Test programs read these, the address first. A server whose variables are set already is
+    /// given: it is not started here.
     pub(super) variables: &'static [&'static str],
+    /// The programs that can be this server, the preferred one first.
+    pub(super) recipes: &'static [Recipe],
+    pub(super) plan: fn(&Setup<'_>) -> Result<Plan>,
+    /// The path that a given server answers; `None`: only the tests can check one.
+    health: Option<&'static str>,
     /// Servers that must be up before it.
     pub(super) needs: &'static [&'static str],
-    /// What it may be called on `PATH`, the best first. None: it is never there.
-    pub(super) programs: &'static [&'static str],
-    /// Makes such a program tell its version, or at least prove that it runs.
-    pub(super) version: &'static [&'static str],
-    /// How to build or install it.
-    pub(super) recipe: Recipe,
-    /// How to start it.
-    pub(super) plan: fn(&Setup<'_>) -> Result<Plan>,
-    /// How to see whether one that was given answers; `None`: only the tests can tell.
-    pub(super) given: Option<fn(&Environment) -> Probe>,
 }
-
-const VAULT: Recipe = Recipe {
-    name: "vault",
-    folder: "vault",
-    component: "github.com/hashicorp/vault",
-    kind: Kind::Go { package: "github.com/hashicorp/vault" },
-    takes: "11 minutes",
-};
 
 static SERVERS: [Server; 8] = [
     Server {
-        name: "vault",
-        variables: &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"],
-        needs: &[],
-        programs: &["vault", "bao"],
-        version: &["version"],
-        recipe: VAULT,
-        plan: vault::plan,
-        given: Some(vault::probe),
+        health: Some("/v1/sys/health"),
+        ..server("vault", &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"], &VAULT, plans::vault)
     },
     Server {
-        name: "vault-tls",
-        variables: &["CRED_TEST_VAULT_TLS_ADDR", "CRED_TEST_VAULT_TLS_TOKEN", "CRED_TEST_VAULT_CA"],
-        needs: &[],
-        programs: &["vault", "bao"],
-        version: &["version"],
-        recipe: VAULT,
-        plan: vault::plan_tls,
-        given: Some(vault::probe_tls),
+        health: Some("/v1/sys/health"),
+        ..server(
+            "vault-tls",
+            &["CRED_TEST_VAULT_TLS_ADDR", "CRED_TEST_VAULT_TLS_TOKEN", "CRED_TEST_VAULT_CA"],
+            &VAULT,
+            plans::vault_tls,
+        )
     },
+    // A server that is given in its place need not be moto, so its path is not asked for.
+    server("moto", &["CRED_TEST_AWS_ENDPOINT"], &MOTO, plans::moto),
+    Server { health: Some("/health"), ..server("etcd", &["CRED_TEST_ETCD_ADDR"], &ETCD, plans::etcd) },
     Server {
-        name: "moto",
-        variables: &["CRED_TEST_AWS_ENDPOINT"],
-        needs: &[],
-        programs: &["moto_server"],
-        version: &["--help"],
-        recipe: Recipe {
-            name: "moto",
-            folder: "moto",
-            component: "moto",
-            kind: Kind::Pip { module: "moto.server" },
-            takes: "1 minute",
-        },
-        plan: moto::plan,
-        given: None, // it need not be moto
-    },
-    Server {
-        name: "etcd",
-        variables: &["CRED_TEST_ETCD_ADDR"],
-        needs: &[],
-        programs: &["etcd"],
-        version: &["--version"],
-        recipe: Recipe {
-            name: "etcd",
-            folder: "kube",
-            component: "go.etcd.io/etcd/server/v3",
-            kind: Kind::Go { package: "go.etcd.io/etcd/server/v3" },
-            takes: "1 minute",
-        },
-        plan: kube::plan_etcd,
-        given: Some(kube::probe_etcd),
-    },
-    Server {
-        name: "kube-apiserver",
-        variables: &["CRED_TEST_K8S_KUBECONFIG"],
         needs: &["etcd"],
-        programs: &["kube-apiserver"],
-        version: &["--version"],
-        recipe: Recipe {
-            name: "kube-apiserver",
-            folder: "kube",
-            component: "k8s.io/kubernetes",
-            kind: Kind::Go { package: "k8s.io/kubernetes/cmd/kube-apiserver" },
-            takes: "5 minutes",
-        },
-        plan: kube::plan,
-        given: None,
+        ..server("kube-apiserver", &["CRED_TEST_K8S_KUBECONFIG"], &KUBE_APISERVER, plans::kube_apiserver)
     },
-    Server {
-        name: "keyvault",
-        variables: &[
+    server(
+        "keyvault",
+        &[
             "CRED_TEST_AZURE_VAULT_URL",
             "CRED_TEST_AZURE_TENANT_ID",
             "CRED_TEST_AZURE_CLIENT_ID",
@@ -114,52 +55,60 @@ static SERVERS: [Server; 8] = [
             "CRED_TEST_AZURE_AUTHORITY",
             "CRED_TEST_AZURE_CA",
         ],
-        needs: &[],
-        programs: &[],
-        version: &[],
-        recipe: Recipe {
-            name: "keyvault",
-            folder: "keyvault-double",
-            component: "cred-keyvault-double",
-            kind: Kind::Workspace { package: "cred-keyvault-double" },
-            takes: "1 minute",
-        },
-        plan: keyvault::plan,
-        given: None,
-    },
+        &KEYVAULT,
+        plans::keyvault,
+    ),
     Server {
-        name: "keyvault-referee",
-        variables: &["CRED_TEST_KEYVAULT_REFEREE_ADDR"],
+        health: Some("/health"),
         needs: &["keyvault"],
-        programs: &[],
-        version: &[],
-        recipe: Recipe {
-            name: "keyvault-referee",
-            folder: "keyvault-referee",
-            component: "azure-keyvault-secrets",
-            kind: Kind::Pip { module: "referee" },
-            takes: "1 minute",
-        },
-        plan: keyvault::plan_referee,
-        given: Some(keyvault::probe_referee),
+        ..server("keyvault-referee", &["CRED_TEST_KEYVAULT_REFEREE_ADDR"], &REFEREE, plans::keyvault_referee)
     },
     Server {
-        name: "redis",
-        variables: &["CRED_TEST_REDIS_ADDR", "CRED_TEST_REDIS_PASSWORD"],
-        needs: &[],
-        programs: &["redis-server"],
-        version: &["--version"],
-        recipe: Recipe {
-            name: "redis",
-            folder: "redis",
-            component: "redis-server",
-            kind: Kind::Debian { program: "redis-server" },
-            takes: "5 seconds",
-        },
-        plan: redis::plan,
-        given: Some(redis::probe),
+        health: Some(""),
+        ..server("redis", &["CRED_TEST_REDIS_ADDR", "CRED_TEST_REDIS_PASSWORD"], &REDIS, plans::redis)
     },
 ];
+
+const fn server(
+    name: &'static str,
+    variables: &'static [&'static str],
+    recipes: &'static [Recipe],
+    plan: fn(&Setup<'_>) -> Result<Plan>,
+) -> Server {
+    Server { name, variables, recipes, plan, health: None, needs: &[] }
+}
+
+static VAULT: [Recipe; 2] = [
+    Recipe::new("vault", "vault version", VAULT_MODULE),
+    Recipe { label: "OpenBao ", ..Recipe::new("vault", "bao version", VAULT_MODULE) },
+];
+const VAULT_MODULE: Kind = go("vault", "github.com/hashicorp/vault", "");
+static MOTO: [Recipe; 1] = [Recipe::new("moto", "moto_server --help", pip("moto", "moto", "moto.server"))];
+static ETCD: [Recipe; 1] =
+    [Recipe::new("etcd", "etcd --version", go("kube", "go.etcd.io/etcd/server/v3", ""))];
+static KUBE_APISERVER: [Recipe; 1] = [Recipe::new(
+    "kube-apiserver",
+    "kube-apiserver --version",
+    go("kube", "k8s.io/kubernetes", "/cmd/kube-apiserver"),
+)];
+static KEYVAULT: [Recipe; 1] = [Recipe::new("keyvault", "", Kind::Workspace("cred-keyvault-double"))];
+static REFEREE: [Recipe; 1] =
+    [Recipe::new("keyvault-referee", "", pip("keyvault-referee", "azure-keyvault-secrets", "referee"))];
+static REDIS: [Recipe; 1] = [Recipe::new(
+    "redis",
+    "redis-server --version",
+    Kind::Script { script: "debian.sh", folder: "redis", args: ["redis-server", "usr/bin/redis-server"] },
+)];
+
+/// A package of a Go module, by its path in it.
+const fn go(folder: &'static str, module: &'static str, package: &'static str) -> Kind {
+    Kind::Script { script: "go.sh", folder, args: [module, package] }
+}
+
+/// A Python module that needs a package.
+const fn pip(folder: &'static str, package: &'static str, module: &'static str) -> Kind {
+    Kind::Script { script: "pip.sh", folder, args: [package, module] }
+}
 
 pub(crate) fn find(name: &str) -> Option<&'static Server> {
     SERVERS.iter().find(|server| server.name == name)
@@ -169,40 +118,89 @@ pub(crate) fn names() -> Vec<&'static str> {
     SERVERS.iter().map(|server| server.name).collect()
 }
 
-/// The servers of these names, each once; all where there is none.
+/// The servers with these names; all where there is none.
 pub(super) fn select(names: &[String]) -> Result<Vec<&'static Server>> {
     if names.is_empty() {
         return Ok(SERVERS.iter().collect());
     }
-    let unknown =
-        |name: &String| format!("there is no server {name}; there are {}", self::names().join(", "));
-    names.iter().map(|name| find(name).with_context(|| unknown(name))).collect()
+    let found = |name: &String| {
+        find(name).with_context(|| format!("unknown server {name}; known: {}", self::names().join(", ")))
+    };
+    names.iter().map(found).collect()
+}
+
+impl Server {
+    /// Its variables in the environment of xtask, where it was given.
+    pub(super) fn given(&self) -> Result<Option<Environment>> {
+        self.given_by(|name| env::var(name).ok())
+    }
+
+    /// All of its variables must be set, or none.
+    fn given_by(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Environment>> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let value = |name: &str| {
+            // AWS's own variable, which every client of AWS reads.
+            set(name).or_else(|| (name == "CRED_TEST_AWS_ENDPOINT").then(|| set("AWS_ENDPOINT_URL"))?)
+        };
+        let (set, unset): (Vec<&str>, Vec<&str>) =
+            self.variables.iter().partition(|name| value(name).is_some());
+        if !set.is_empty() && !unset.is_empty() {
+            bail!("{} is set, but not {}; set all of them or none", set.join(", "), unset.join(", "));
+        }
+        let pairs = set.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?)));
+        Ok((!set.is_empty()).then(|| pairs.collect()))
+    }
+
+    /// The version of a server that was given; an error where it does not answer.
+    pub(super) fn check(&self, environment: &Environment) -> Result<String> {
+        let Some(path) = self.health else { return Ok(UNKNOWN.to_owned()) };
+        let probe = Probe::at(environment, path);
+        let Some(body) = probe.answer()? else {
+            bail!(
+                "{}, given by {}, does not answer at {}; correct the variable, or unset it to have one started",
+                self.name,
+                self.variables.join(" and "),
+                probe.url
+            )
+        };
+        Ok(probe::version(&body).unwrap_or(UNKNOWN).to_owned())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    #[test]
-    fn every_recipe_is_there_and_pins_its_version() {
-        for server in &SERVERS {
-            assert!(server.recipe.folder().is_dir(), "{}", server.name);
-            let version = server.recipe.version().unwrap();
-            assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{} {version}", server.name);
-        }
+    fn given(name: &str, variables: &[(&str, &str)]) -> Result<Option<Environment>> {
+        let value = |name: &str| Some(variables.iter().find(|(key, _)| *key == name)?.1.to_owned());
+        find(name).unwrap().given_by(value)
     }
 
     #[test]
-    fn needs_and_names_are_consistent() {
+    fn a_server_is_given_by_all_of_its_variables_or_none() {
+        assert!(given("vault", &[]).unwrap().is_none());
+        assert!(given("vault", &[("CRED_TEST_VAULT_ADDR", "")]).unwrap().is_none());
+        let all = [("CRED_TEST_VAULT_ADDR", "http://a"), ("CRED_TEST_VAULT_TOKEN", "t")];
+        assert_eq!(given("vault", &all).unwrap().unwrap().len(), 2);
+        for one in all {
+            let error = given("vault", &[one]).unwrap_err().to_string();
+            assert!(error.starts_with(one.0), "{error}");
+        }
+        let (aws, ours) = (("AWS_ENDPOINT_URL", "http://aws"), ("CRED_TEST_AWS_ENDPOINT", "http://ours"));
+        assert_eq!(given("moto", &[aws]).unwrap().unwrap(), [(ours.0.to_owned(), aws.1.to_owned())]);
+        assert_eq!(given("moto", &[aws, ours]).unwrap().unwrap(), [(ours.0.to_owned(), ours.1.to_owned())]);
+    }
+
+    #[test]
+    fn every_entry_is_consistent() {
         for server in &SERVERS {
-            assert!(!server.variables.is_empty());
             assert!(server.needs.iter().all(|needed| find(needed).is_some()));
             assert_eq!(SERVERS.iter().filter(|other| other.name == server.name).count(), 1);
+            let has_files = |recipe: &Recipe| recipe.home(Path::new("")).is_ok();
+            assert!(server.name == "keyvault" || server.recipes.iter().all(has_files), "{}", server.name);
         }
-    }
-
-    #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
         let error = select(&["valt".to_owned()]).err().unwrap().to_string();
         assert!(error.contains("valt") && error.contains("vault-tls"), "{error}");
     }

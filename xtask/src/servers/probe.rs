@@ -7,166 +7,108 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::Environment;
-use super::catalog::Server;
+
+pub(super) const UNKNOWN: &str = "(unknown version)";
 
 /// A request that a healthy server answers with success.
-#[derive(Debug)]
 pub(super) struct Probe {
+    /// Or `HOST:PORT` of a Redis.
     pub(super) url: String,
-    /// The file of the only certificates to trust.
+    /// The file with the only certificates to trust.
     pub(super) ca: Option<String>,
-    pub(super) header: Option<String>,
-    /// Of a Redis, which speaks no HTTP; `url` is its address then.
-    pub(super) redis_password: Option<String>,
+    /// A bearer token, or the password of a Redis.
+    pub(super) secret: Option<String>,
 }
 
 impl Probe {
-    pub(super) fn of(url: String) -> Self {
-        Self { url, ca: None, header: None, redis_password: None }
+    /// `path` at the address in the first variable, with only the certificates in the file of a
+    /// variable `..._CA`. An address `HOST:PORT` is that of a Redis, with a variable
+    /// `..._PASSWORD`.
+    pub(super) fn at(environment: &Environment, path: &str) -> Self {
+        let ending = |end: &str| environment.iter().find(|(name, _)| name.ends_with(end));
+        let value = |end: &str| ending(end).map(|(_, value)| value.clone());
+        let address = environment.first().map(|(_, address)| address.trim_end_matches('/'));
+        let url = address.unwrap_or_default().to_owned() + path;
+        Self { url, ca: value("_CA"), secret: value("_PASSWORD") }
     }
 
-    /// `path` at the address that the variable holds.
-    pub(super) fn below(environment: &Environment, variable: &str, path: &str) -> Self {
-        let address = value(environment, variable).unwrap_or_default();
-        Self::of(format!("{}{path}", address.trim_end_matches('/')))
-    }
-
-    /// A Redis at the address that one variable holds, with the password of the other.
-    pub(super) fn redis(environment: &Environment, address: &str, password: &str) -> Self {
-        let [address, password] =
-            [address, password].map(|name| value(environment, name).unwrap_or_default().to_owned());
-        Self { redis_password: Some(password), ..Self::of(address) }
-    }
-
-    /// Only certificates from the file that the variable holds.
-    pub(super) fn trusting(self, environment: &Environment, variable: &str) -> Self {
-        Self { ca: value(environment, variable).map(str::to_owned), ..self }
-    }
-
-    /// The answer's body; `None` where there is no good answer now.
+    /// The body of the answer; `None` where the server gives no good one now.
     pub(super) fn answer(&self) -> Result<Option<String>> {
-        if let Some(password) = &self.redis_password {
-            return Ok(pong(&self.url, password).ok());
+        if !self.url.contains("://") {
+            return Ok(self.info().ok().filter(|answer| answer.contains("redis_version:")));
         }
-        let mut command = self.command();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut curl = command
+        let mut curl = self
+            .curl()
             .spawn()
             .context("cannot start `curl`, which asks the servers for their health; install it")?;
-        if let (Some(mut input), Some(header)) = (curl.stdin.take(), &self.header) {
-            let header = header.replace('\\', r"\\").replace('"', r#"\""#);
-            // Where curl has ended already, its status tells.
-            let _ = input.write_all(format!("header = \"{header}\"\n").as_bytes());
+        if let (Some(mut input), Some(secret)) = (curl.stdin.take(), &self.secret) {
+            // Where curl has ended already, its status shows it.
+            let _ = input.write_all(format!("header = \"Authorization: Bearer {secret}\"\n").as_bytes());
         }
         let output = curl.wait_with_output()?;
         Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
-    /// The header is a secret, and arguments are for every user of the machine to see: curl reads it from its input.
-    fn command(&self) -> Command {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--fail", "--max-time", "5", "--noproxy", "*", "--config", "-"]);
-        if let Some(ca) = &self.ca {
-            command.args(["--cacert", ca]);
-        }
-        command.arg(&self.url);
-        command
+    /// It reads the secret from its input: every user of the machine can read arguments.
+    fn curl(&self) -> Command {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--fail", "--max-time", "5", "--noproxy", "*", "--config", "-", &self.url]);
+        curl.args(self.ca.iter().flat_map(|ca| ["--cacert", ca]));
+        curl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        curl
+    }
+
+    /// Logs in to a Redis and asks for its version, among other things.
+    fn info(&self) -> io::Result<String> {
+        let mut server = TcpStream::connect(&self.url)?;
+        server.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let password = self.secret.as_deref().unwrap_or_default();
+        server.write_all(format!("AUTH {password}\r\nINFO server\r\nQUIT\r\n").as_bytes())?;
+        let mut answer = String::new();
+        server.take(64 * 1_024).read_to_string(&mut answer)?;
+        Ok(answer)
     }
 }
 
-/// Logs in and has a Redis tell of itself: `redis_version:7.0.15` among other things.
-fn pong(address: &str, password: &str) -> io::Result<String> {
-    let patience = Some(Duration::from_secs(5));
-    let mut server = TcpStream::connect(address)?;
-    server.set_read_timeout(patience)?;
-    server.set_write_timeout(patience)?;
-    server.write_all(format!("AUTH {password}\r\nINFO server\r\nQUIT\r\n").as_bytes())?;
-    let mut answer = String::new();
-    server.take(64 * 1_024).read_to_string(&mut answer)?;
-    match answer.contains("redis_version:") {
-        true => Ok(answer),
-        false => Err(io::ErrorKind::InvalidData.into()), // it loads, or the password is another
-    }
-}
-
-/// The version of a server that was given; an error where it does not answer.
-pub(super) fn given(server: &Server, environment: &Environment) -> Result<String> {
-    let Some(probe) = server.given.map(|probe| probe(environment)) else { return Ok(UNKNOWN.to_owned()) };
-    match probe.answer()? {
-        Some(body) => Ok(version(&body).unwrap_or(UNKNOWN).to_owned()),
-        None => bail!(
-            "{}, given by {}, does not answer at {}; correct the variable, or unset it to have one started",
-            server.name,
-            server.variables.join(" and "),
-            probe.url
-        ),
-    }
-}
-
-fn value<'a>(environment: &'a Environment, variable: &str) -> Option<&'a str> {
-    environment.iter().find(|(name, _)| name == variable).map(|(_, value)| value.as_str())
-}
-
-pub(super) const UNKNOWN: &str = "(unknown version)";
-
-/// What stands behind `"version":` in an answer in JSON, or behind `redis_version:`.
-fn version(body: &str) -> Option<&str> {
-    if let Some((_, rest)) = body.split_once("redis_version:") {
-        return rest.split_whitespace().next();
-    }
-    let (_, rest) = body.split_once("\"version\"")?;
-    let (_, rest) = rest.trim_start().strip_prefix(':')?.split_once('"')?;
-    let (version, _) = rest.split_once('"')?;
-    (!version.is_empty()).then_some(version)
+/// The version in an answer in JSON or of a Redis.
+pub(super) fn version(body: &str) -> Option<&str> {
+    let after = |before| body.split_once(before)?.1.split(['"', '\r']).next();
+    ["\"version\":\"", "redis_version:"].into_iter().find_map(after)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
 
     use super::*;
 
     #[test]
-    fn reads_the_version_that_a_server_tells() {
+    fn reads_the_version_in_an_answer() {
         assert_eq!(version(r#"{"sealed":false,"version":"1.21.0","x":1}"#), Some("1.21.0"));
-        assert_eq!(version(r#"{"version" : "2.5.0"}"#), Some("2.5.0"));
         assert_eq!(version("# Server\r\nredis_version:7.0.15\r\nx:1\r\n"), Some("7.0.15"));
-        for body in ["", "{}", r#"{"version""#, r#"{"version":""}"#, r#"{"version":1}"#] {
-            assert_eq!(version(body), None, "{body}");
-        }
+        assert_eq!(version("{}"), None);
     }
 
     #[test]
-    fn a_server_that_is_not_there_does_not_answer() {
-        let closed = super::super::process::free_port().unwrap();
-        assert_eq!(Probe::of(format!("http://127.0.0.1:{closed}/")).answer().unwrap(), None);
-    }
-
-    #[test]
-    fn a_header_is_sent_and_is_no_argument() {
+    fn a_secret_is_sent_in_a_header_and_is_not_an_argument() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let header = r#"Authorization: Bearer hunter2"\"#.to_owned();
-        let probe = Probe { header: Some(header.clone()), ..Probe::of(url) };
-        let arguments = format!("{:?}", probe.command());
-        assert!(!arguments.contains("hunter2"), "{arguments}");
+        let probe = Probe { url, ca: None, secret: Some("hunter2".to_owned()) };
+        assert!(!format!("{:?}", probe.curl()).contains("hunter2"));
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                request.extend(byte);
-            }
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            let request: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-            String::from_utf8(request).unwrap()
+            request
         });
         assert_eq!(probe.answer().unwrap().as_deref(), Some("ok"));
         let request = server.join().unwrap();
-        assert!(request.contains(&format!("\r\n{header}\r\n")), "{request}");
+        assert!(request.contains(&"Authorization: Bearer hunter2".to_owned()), "{request:?}");
+        assert_eq!(probe.answer().unwrap(), None, "no server listens there now");
     }
 }
