@@ -79,7 +79,7 @@ enum Chore {
         /// The .env file to import; a sample with fake values where none is given
         env_file: Option<PathBuf>,
     },
-    /// Run a command with the real servers of the integration tests
+    /// Make the real servers of the integration tests, or run a command with them
     #[command(subcommand)]
     Servers(servers::Chore),
     /// Runs a command until it or its chore ends: what xtask puts between itself and what it starts

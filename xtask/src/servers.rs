@@ -29,18 +29,50 @@ pub(crate) enum Chore {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Build or install servers into the cache, where they are missing
+    ///
+    /// Without names, this makes what `test-integration` would. HashiCorp Vault takes 11 minutes
+    /// and is made only by its name, `vault`; otherwise OpenBao stands in for it.
+    Make {
+        /// vault, openbao, moto, etcd, kube-apiserver, keyvault-referee, redis
+        names: Vec<String>,
+    },
 }
 
 pub(crate) fn run(chore: &Chore) -> Result<ExitCode> {
     match chore {
         Chore::Run { names, command } => {
             let mut servers = Servers::default();
-            for server in catalog::select(names)? {
-                servers.bring_up(server.name)?;
+            let all = if names.is_empty() { self::names() } else { Vec::new() };
+            for name in names.iter().map(String::as_str).chain(all) {
+                servers.bring_up(name)?;
             }
             servers.run(command)
         }
+        Chore::Make { names } => make(names),
     }
+}
+
+/// Makes what is named; without names, what a run on this machine would make, except with cargo.
+/// A failure does not stop the rest.
+fn make(names: &[String]) -> Result<ExitCode> {
+    let shelf = program::shelf()?;
+    let named = names.iter().map(|name| catalog::recipe(name)).collect::<Result<Vec<_>>>()?;
+    let mut results: Vec<_> = named.into_iter().map(|recipe| (recipe.name, recipe.made(&shelf))).collect();
+    let all = if names.is_empty() { self::names() } else { Vec::new() };
+    for server in all.into_iter().filter_map(find) {
+        if server.given()?.is_none() && !server.is_of_this_workspace() {
+            results.push((server.name, program::program(server)));
+        }
+    }
+    for (name, result) in &results {
+        match result {
+            Ok(program) => eprintln!("{name}: {} is there ({})", program.version, program.source),
+            Err(error) => eprintln!("{name}: {error:#}"),
+        }
+    }
+    let failed = results.iter().any(|(_, result)| result.is_err());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The servers of one run. Those that it started end with it.
@@ -65,7 +97,8 @@ pub(crate) struct Running {
 impl Servers {
     /// Finds or starts a server and the servers that it needs, where they are not up already.
     pub(crate) fn bring_up(&mut self, name: &str) -> Result<()> {
-        let server = find(name).with_context(|| format!("unknown server {name}"))?;
+        let server =
+            find(name).with_context(|| format!("unknown server {name}; known: {}", names().join(", ")))?;
         if self.get(name).is_some() {
             return Ok(());
         }

@@ -178,7 +178,7 @@ fn a_server_that_is_given_is_used_if_it_answers() {
 }
 
 #[test]
-fn a_server_that_cannot_be_made_fails_the_run() {
+fn a_missing_server_is_made_once_and_fails_the_run_if_it_cannot_be_made() {
     let machine = Machine::with("exit 127");
     machine.program("go", "echo no such version; exit 1");
     let (code, _, error) = outcome(machine.servers_run("true"));
@@ -187,6 +187,14 @@ fn a_server_that_cannot_be_made_fails_the_run() {
         assert!(error.contains(words), "{words} is not in: {error}");
     }
     assert_eq!(fs::read_dir(machine.path("cache/servers")).unwrap().count(), 1, "only the lock");
+
+    machine.program("go", r#"[ $1 = list ] && echo v9.9.8 || { mkdir "${6%/*}"; cp "$0" "$6"; }"#);
+    for source in ["made now", "cache"] {
+        let (code, _, error) = outcome(machine.xtask(&["servers", "make", "etcd"]));
+        assert_eq!(code, Some(0), "{error}");
+        assert!(error.ends_with(&format!("etcd: 9.9.8 is there ({source})\n")), "{error}");
+        assert!(error.lines().all(|line| line.starts_with("etcd: ")), "{error}");
+    }
 }
 
 /// A cargo that has built one program for every package.

@@ -33,6 +33,8 @@ pub(super) struct Recipe {
     /// A command on `PATH` that succeeds and prints the version; empty: not looked for.
     pub(super) on_path: &'static str,
     pub(super) kind: Kind,
+    /// Made only by `servers make NAME`.
+    pub(super) only_if_named: bool,
 }
 
 pub(super) enum Kind {
@@ -43,26 +45,31 @@ pub(super) enum Kind {
     Workspace(&'static str),
 }
 
-/// A program on `PATH`, else the one of the first recipe, from the cache or made now.
+/// Of the server's recipes, the first whose program exists or may be made.
 pub(super) fn program(server: &Server) -> Result<Program> {
-    if let Some(program) = on_path(server, &env::var_os("PATH").unwrap_or_default()) {
-        return Ok(program);
-    }
-    server.recipes.first().with_context(|| format!("no program can be {}", server.name))?.made(&shelf()?)
+    program_in(server, &env::var_os("PATH").unwrap_or_default(), &shelf()?)
 }
 
-fn on_path(server: &Server, path: &OsStr) -> Option<Program> {
-    server.recipes.iter().find_map(|recipe| recipe.found(path))
+fn program_in(server: &Server, path: &OsStr, shelf: &Path) -> Result<Program> {
+    for recipe in server.recipes {
+        if let Some(program) = recipe.found(path) {
+            return Ok(program);
+        }
+        if !recipe.only_if_named || recipe.home(shelf)?.is_dir() {
+            return recipe.made(shelf);
+        }
+    }
+    bail!("no program can be {}", server.name)
 }
 
 /// Where the cache has the servers.
-fn shelf() -> Result<PathBuf> {
+pub(super) fn shelf() -> Result<PathBuf> {
     Ok(cache::folder()?.join("servers"))
 }
 
 impl Recipe {
     pub(super) const fn new(name: &'static str, on_path: &'static str, kind: Kind) -> Self {
-        Self { name, label: "", on_path, kind }
+        Self { name, label: "", on_path, kind, only_if_named: false }
     }
 
     /// The first program on the path that runs: a version manager may have put a script there that
@@ -89,7 +96,7 @@ impl Recipe {
     }
 
     /// The program in the cache, which is filled first where it lacks it.
-    fn made(&self, shelf: &Path) -> Result<Program> {
+    pub(super) fn made(&self, shelf: &Path) -> Result<Program> {
         if let Kind::Workspace(package) = self.kind {
             cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", package]))?;
             let path = workspace::metadata()?.target_directory.join("debug").join(package).into();
@@ -184,16 +191,28 @@ mod tests {
     }
 
     #[test]
-    fn a_program_on_the_path_is_used_if_it_runs() {
+    fn vault_is_hashicorp_vault_where_there_is_one_and_else_openbao() {
         let machine = tempfile::tempdir().unwrap();
-        let [bin, broken] = ["bin", "broken"].map(|name| machine.path().join(name));
+        let [bin, broken, shelf] = ["bin", "broken", "shelf"].map(|name| machine.path().join(name));
         let path = env::join_paths([&broken, &bin]).unwrap();
-        let vault = catalog::find("vault").unwrap();
+        let assert = |version: &str, source: &str| {
+            let program = program_in(catalog::find("vault-tls").unwrap(), &path, &shelf).unwrap();
+            assert_eq!((program.version.as_str(), program.source.as_str()), (version, source));
+        };
+        let cache = |name, version| {
+            let home = catalog::recipe(name).unwrap().home(&shelf).unwrap();
+            script(&home.join("bin").join(name), "");
+            fs::write(home.join("version"), version).unwrap();
+        };
         script(&broken.join("vault"), "exit 127");
-        assert!(on_path(vault, &path).is_none());
+        cache("openbao", "2.7.2\n");
+        assert("OpenBao 2.7.2", "cache");
         script(&bin.join("bao"), "echo OpenBao v2.1.0, built yesterday");
-        let program = on_path(vault, &path).unwrap();
-        assert_eq!((program.version.as_str(), program.path), ("OpenBao 2.1.0", bin.join("bao")));
+        assert("OpenBao 2.1.0", bin.join("bao").to_str().unwrap());
+        cache("vault", "1.21.0\n");
+        assert("1.21.0", "cache");
+        script(&bin.join("vault"), "echo 'Vault v1.20.4 (abc), built 2025'");
+        assert("1.20.4", bin.join("vault").to_str().unwrap());
     }
 
     #[test]
