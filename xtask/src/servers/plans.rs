@@ -64,15 +64,12 @@ pub(super) fn moto(setup: &Setup<'_>) -> Result<Plan> {
 
 pub(super) fn etcd(setup: &Setup<'_>) -> Result<Plan> {
     let client = format!("http://127.0.0.1:{}", free_port()?);
-    let peer = "http://127.0.0.1:0"; // a cluster of one: no peer ever connects
     let args = words(&[
         "--data-dir=data",
         &format!("--listen-client-urls={client}"),
         &format!("--advertise-client-urls={client}"),
-        &format!("--listen-peer-urls={peer}"),
-        &format!("--initial-advertise-peer-urls={peer}"),
-        &format!("--initial-cluster=default={peer}"),
-        "--unsafe-no-fsync", // no data outlives the run
+        "--listen-peer-urls=http://127.0.0.1:0", // a cluster of one: no peer ever connects
+        "--unsafe-no-fsync",                     // no data outlives the run
     ]);
     Ok(setup.plan(args, &[&client], "/health"))
 }
