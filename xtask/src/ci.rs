@@ -3,40 +3,46 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::test::{Report, Selection};
-use crate::{
-    cargo, deps, docs, features, fire, integration, lint, minimal_versions, package, quickstart, semver,
-    table, test, tidy, tools,
-};
+use crate::test::{self, Report, Suite};
+use crate::{checks, deps, integration, long, quickstart, table, tidy};
 
-/// Runs all steps, also after one has failed: one run should tell all there is to mend.
+/// Runs all steps, also after one has failed: one run shows everything that is to be fixed.
 pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
-    let mut gate = Gate::default();
-    let mut report = Report::default();
+    let (tools, servers): (Vec<String>, _) = allow_missing
+        .iter()
+        .cloned()
+        .partition(|name| [long::STRACE, checks::ADVISORY_DB].contains(&&**name));
+    let may_miss = |tool: &str| tools.iter().any(|name| name == tool);
+    let (mut gate, mut report, mut programs) = (Gate::default(), Report::default(), Vec::new());
 
-    gate.step("fmt", lint::format);
+    gate.step("fmt", checks::format);
     gate.step("tidy", tidy::run);
     gate.step("deps", deps::run);
-    gate.step("clippy", lint::clippy);
-    gate.step("features", features::run_quick);
-    gate.step("clippy outside", lint::clippy_outside);
-    gate.step("minimal versions", minimal_versions::run);
-    let mut programs = Vec::new();
-    gate.step("tests", || test::built_tests(&Selection::Everything, &mut report, &mut programs));
-    gate.step("doc tests", || test::doc_tests(&Selection::Everything, &mut report));
-    let (tools, servers): (Vec<String>, _) =
-        allow_missing.iter().cloned().partition(|name| name == fire::TOOL);
+    gate.step("clippy", checks::clippy);
+    gate.step("clippy outside", checks::clippy_outside);
+    gate.step("build tests", || {
+        programs = test::programs(&[]).inspect_err(|error| {
+            report.add(Suite::failure("(all)", "tests", &format!("{error:#}")));
+        })?;
+        Ok(())
+    });
+    gate.step("tests", || add(&mut report, test::run_all(&programs)));
+    gate.step("doc tests", || add(&mut report, test::doc_tests(&[])?));
     gate.step("integration", || integration::catch_up(&servers, &programs, &mut report));
-    gate.step("fire", || fire::catch_up(!tools.is_empty(), &programs, &mut report));
-    gate.step("docs", docs::run);
-    gate.step("quickstart", || quickstart::run(None));
-    gate.step("deny", || cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"])));
-    gate.step("package", package::run);
-    gate.step("semver", semver::run);
+    gate.step("fire", || long::fire_catch_up(may_miss(long::STRACE), &programs, &mut report));
+    gate.step("docs", checks::docs);
+    gate.step("quickstart", quickstart::of_built_program);
+    gate.step("deny", checks::deny);
+    gate.optional_step("advisories", || match checks::advisories(false)? {
+        true => Ok(None),
+        false if may_miss(checks::ADVISORY_DB) => Ok(Some("no advisory database, as allowed")),
+        false => bail!("the advisory database cannot be read; `--allow-missing advisory-db` skips this step"),
+    });
+    gate.step("package", || checks::package(false));
 
-    report.conclude();
+    report.require_a_test();
     println!("\n{}\n{}", gate.summary(), report.details());
     let ok = gate.passed() && report.passed();
     if !ok {
@@ -46,6 +52,12 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn add(report: &mut Report, ran: Report) -> Result<()> {
+    let passed = ran.passed();
+    report.extend(ran);
+    if passed { Ok(()) } else { bail!("see the tables") }
+}
+
 #[derive(Default)]
 struct Gate {
     steps: Vec<Step>,
@@ -53,23 +65,37 @@ struct Gate {
 
 struct Step {
     name: &'static str,
+    result: String,
     passed: bool,
     took: Duration,
 }
 
 impl Gate {
     fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) {
+        self.optional_step(name, || work().map(|()| None));
+    }
+
+    /// A step that returns why it was skipped, where it was.
+    fn optional_step(&mut self, name: &'static str, work: impl FnOnce() -> Result<Option<&'static str>>) {
         println!("\n== {name}");
         let start = Instant::now();
         let result = work();
-        if let Err(error) = &result {
-            println!("{name} failed: {error:#}");
-        }
-        self.steps.push(Step { name, passed: result.is_ok(), took: start.elapsed() });
+        let passed = result.is_ok();
+        let result = match result {
+            Ok(None) => "ok".to_owned(),
+            Ok(Some(reason)) => format!("SKIPPED: {reason}"),
+            Err(error) => {
+                println!("{name} failed: {error:#}");
+                "FAILED".to_owned()
+            }
+        };
+        let took = start.elapsed();
+        println!("== {name}: {result}, {:.1} s", took.as_secs_f64());
+        self.steps.push(Step { name, result, passed, took });
     }
 
     fn passed(&self) -> bool {
-        self.steps.iter().all(|step| step.passed)
+        self.failed_steps().is_empty()
     }
 
     fn failed_steps(&self) -> Vec<&'static str> {
@@ -77,11 +103,13 @@ impl Gate {
     }
 
     fn summary(&self) -> String {
-        let row = |step: &Step| {
-            let verdict = if step.passed { "ok" } else { "FAILED" };
-            [step.name.to_owned(), verdict.to_owned(), format!("{:.1}", step.took.as_secs_f64())]
+        let row = |name: &str, result: &str, took: Duration| {
+            [name.to_owned(), result.to_owned(), format!("{:.1}", took.as_secs_f64())]
         };
-        table::render(["step", "result", "seconds"], &[2], &self.steps.iter().map(row).collect::<Vec<_>>())
+        let mut rows: Vec<_> =
+            self.steps.iter().map(|step| row(step.name, &step.result, step.took)).collect();
+        rows.push(row("all", "", self.steps.iter().map(|step| step.took).sum()));
+        table::render(["step", "result", "seconds"], &[2], &rows)
     }
 }
 
@@ -90,25 +118,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_step_stops_no_later_one_and_fails_the_gate() {
+    fn a_failed_step_fails_the_gate_and_stops_no_later_one_and_a_skipped_one_shows_why() {
         let mut gate = Gate::default();
+        gate.optional_step("only", || Ok(Some("no network")));
+        assert!(gate.passed());
+        gate.step("first", || bail!("no"));
         let mut later = false;
-        gate.step("first", || anyhow::bail!("no"));
         gate.step("second", || {
             later = true;
             Ok(())
         });
-        assert!(later);
-        assert!(!gate.passed());
-        assert_eq!(gate.failed_steps(), ["first"]);
+        assert!(later && gate.failed_steps() == ["first"]);
         let summary = gate.summary();
-        assert!(summary.contains("first   FAILED") && summary.contains("second  ok"), "{summary}");
-    }
-
-    #[test]
-    fn a_gate_whose_steps_all_pass_passes() {
-        let mut gate = Gate::default();
-        gate.step("only", || Ok(()));
-        assert!(gate.passed());
+        for sign in ["only    SKIPPED: no network", "first   FAILED", "second  ok"] {
+            assert!(summary.contains(sign), "{summary}");
+        }
     }
 }

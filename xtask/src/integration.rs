@@ -2,10 +2,12 @@
 
 mod backends;
 mod reason;
-mod suites;
 mod summary;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Package, TargetKind};
@@ -14,187 +16,270 @@ use self::backends::Backend;
 pub(crate) use self::reason::{PREFIX, Reason};
 use self::summary::{Row, Summary};
 use crate::servers::Servers;
-use crate::test::{self, Program, Report, Selection};
+use crate::test::{self, Program, Report, Suite};
 use crate::{servers, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The backends: local, vault, aws, azure, k8s, redis (an example); all that the workspace has where none is named
+    /// The backends: local, vault, aws, azure, k8s, redis (an example); all where none is named
     backends: Vec<String>,
     /// A server that may be missing: its tests are then skipped and named, instead of failing the run
     #[arg(long, value_name = "SERVER")]
     allow_missing: Vec<String>,
 }
 
+/// `cargo xtask test-integration`: builds what these backends need, runs it without servers, then
+/// what was skipped for want of one.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let (mut report, summary) = tested(options, None)?;
-    report.conclude();
-    println!("\n{}\n{}\n{}", report.details(), summary.text(), report.totals());
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// As a step of the gate: of what the tests have skipped, what needs a server, of all backends that there are. By the programs
-/// that are built already: `cargo test --package` would compile each backend once more, since it gives the dependencies other features.
-pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &mut Report) -> Result<()> {
-    let options = Options { backends: Vec::new(), allow_missing: allow_missing.to_vec() };
-    let (integration, summary) = tested(&options, Some(Earlier { programs, report }))?;
-    println!("\n{}", summary.text());
-    let good = integration.passed();
-    report.absorb(integration);
-    if good { Ok(()) } else { bail!("see the tables") }
-}
-
-/// What has run already, without servers.
-struct Earlier<'a> {
-    programs: &'a [Program],
-    report: &'a mut Report,
-}
-
-fn tested(options: &Options, earlier: Option<Earlier<'_>>) -> Result<(Report, Summary)> {
-    for name in &options.allow_missing {
-        servers::find(name).with_context(|| {
-            format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
-        })?;
+    let packages = packages()?;
+    let chosen = backends::select(&options.backends)?;
+    let (mut programs, mut report) = (Vec::new(), Report::default());
+    for backend in chosen.iter().filter(|backend| backend.outside.is_none()) {
+        for package in &packages {
+            let Some(words) = words(backend, package) else { continue };
+            match test::build(&words, &packages) {
+                Ok(built) => programs.extend(built),
+                Err(error) => report.add(Suite::failure(&package.name, "tests", &format!("{error:#}"))),
+            }
+        }
     }
+    report.extend(test::run_all(&programs));
+    let summary = with_servers(&chosen, &options.allow_missing, &packages, &programs, &mut report)?;
+    println!("\n{summary}");
+    Ok(report.conclude())
+}
+
+/// As a step of the gate: of what the tests have skipped, runs what needs a server, by the programs
+/// that are built already. (`cargo test --package` would compile each SDK again, since it gives the
+/// dependencies other features.)
+pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &mut Report) -> Result<()> {
+    let chosen = backends::select(&[])?;
+    let before = report.counts();
+    let summary = with_servers(&chosen, allow_missing, &packages()?, programs, report)?;
+    println!("\n{summary}");
+    let [_, failed_before, ..] = before;
+    let [_, failed, ..] = report.counts();
+    if failed == failed_before { Ok(()) } else { bail!("see the tables") }
+}
+
+/// Our packages, and those of the examples that stand for providers of others.
+fn packages() -> Result<Vec<Package>> {
     let mut packages = workspace::members()?;
     for folder in backends::outside() {
         packages.extend(workspace::members_of(folder)?);
     }
-    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    let backends = backends::select(&options.backends, &names)?;
-    let mut run = Run {
-        packages: &packages,
-        earlier,
-        servers: Servers::default(),
-        allow_missing: &options.allow_missing,
-        report: Report::default(),
-        summary: Summary::default(),
-    };
-    for backend in backends {
-        run.backend(backend);
+    Ok(packages)
+}
+
+/// Tests the backends, two at a time: each waits for its own server most of the time.
+fn with_servers(
+    backends: &[&'static Backend],
+    allow_missing: &[String],
+    packages: &[Package],
+    programs: &[Program],
+    report: &mut Report,
+) -> Result<Summary> {
+    for name in allow_missing {
+        servers::find(name).with_context(|| {
+            format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
+        })?;
     }
-    Ok((run.report, run.summary))
-}
-
-struct Run<'a> {
-    packages: &'a [Package],
-    earlier: Option<Earlier<'a>>,
-    servers: Servers,
-    allow_missing: &'a [String],
-    report: Report,
-    summary: Summary,
-}
-
-impl Run<'_> {
-    /// What goes wrong is in the report, whether a test could tell it or not.
-    fn backend(&mut self, backend: &Backend) {
-        println!("\n== {}", backend.name);
-        let mut row = Row::new(backend.name);
-        let (programs, mut report) = match &mut self.earlier {
-            Some(earlier) if backend.outside.is_none() => earlier.of(backend),
-            _ => self.without_servers(backend),
+    let work = backends.iter().map(|backend| {
+        let own: Vec<Program> = programs.iter().filter(|program| backend.runs(program)).cloned().collect();
+        let is_own = |suite: &Suite| {
+            own.iter().any(|one| one.package == suite.crate_name && one.source == suite.target)
         };
-        if !backend.servers.is_empty() {
-            self.bring_up(backend, &mut row, &mut report);
-            let environment = self.servers.environment();
-            let is_up = |server: &str| self.servers.get(server).is_some();
-            suites::catch_up(backend, &programs, is_up, &mut report, |program, names, report| {
-                // What went wrong is in the report.
-                let _ = program.catch_up(names, &[], &environment, report);
-            });
-            for (server, how) in self.servers.ended() {
-                println!("{server} ended during the tests: {how}");
-                let why = format!("ended during the tests: {}", first_line(&how));
-                report.failure(backend.package, server, &why);
-            }
-        }
-        let counts = report.counts();
-        if counts.passed + counts.failed == 0 && !row.is_excused() {
-            report.failure(backend.package, "tests", "not one test ran");
-        }
-        self.summary.add(row, &report);
-        self.report.absorb(report);
-    }
-
-    /// Builds what the backend needs alone, and runs what of it needs no server.
-    fn without_servers(&self, backend: &Backend) -> (Vec<Program>, Report) {
-        let (mut programs, mut report) = (Vec::new(), Report::default());
-        if backend.servers.is_empty() {
-            let selection = Selection::Crates(vec![backend.package.to_owned()]);
-            // What went wrong is in the report.
-            let _ = test::built_tests(&selection, &mut report, &mut programs);
-            return (programs, report);
-        }
-        let (own, others): (Vec<_>, Vec<_>) =
-            self.packages.iter().partition(|package| package.name.as_str() == backend.package);
-        for package in own.into_iter().chain(others) {
-            let Some(words) = words(backend, package) else { continue };
-            match test::build(&words, self.packages) {
-                Ok(built) => programs.extend(built),
-                Err(error) => report.failure(&package.name, "tests", &format!("{error:#}")),
-            }
-        }
-        for program in &programs {
-            // As above.
-            let _ = program.run(&[], &[], &mut report);
-        }
-        (programs, report)
-    }
-
-    fn bring_up(&mut self, backend: &Backend, row: &mut Row, report: &mut Report) {
-        for server in backend.servers {
-            if let Err(error) = self.servers.bring_up(server) {
-                let why = format!("{error:#}");
-                println!("{why}");
-                let allowed = self.allow_missing.iter().any(|name| name == server);
-                row.missing(server, allowed);
-                if !allowed {
-                    report.failure(backend.package, server, &format!("no server: {}", first_line(&why)));
+        let suites = report.take(is_own);
+        BackendRun { backend, programs: own, report: suites, row: Row::new(backend.name) }
+    });
+    let (queue, done) = (Mutex::new(work.rev().collect::<Vec<_>>()), Mutex::new(BTreeMap::new()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(mut run) = next() {
+                    run.test(packages, allow_missing);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).insert(run.backend.name, run);
                 }
-            } else if let Some(running) = self.servers.get(server) {
-                row.server(running);
+            });
+        }
+    });
+    let mut summary = Summary::default();
+    for (_, run) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        summary.add(run.row, &run.report);
+        report.extend(run.report);
+    }
+    Ok(summary)
+}
+
+/// The tests of one backend.
+struct BackendRun {
+    backend: &'static Backend,
+    programs: Vec<Program>,
+    /// What ran without servers, and then of the rest with them.
+    report: Report,
+    row: Row,
+}
+
+impl BackendRun {
+    /// What goes wrong is in the report, whether a test could report it or not.
+    fn test(&mut self, packages: &[Package], allow_missing: &[String]) {
+        let backend = self.backend;
+        println!("\n== {}", backend.name);
+        if let Some(folder) = backend.outside {
+            let words = ["--manifest-path".to_owned(), format!("{folder}/Cargo.toml")];
+            match test::build(&words, packages) {
+                Ok(programs) => self.programs = programs,
+                Err(error) => self.fail("tests", &format!("{error:#}")),
+            }
+            self.report.extend(test::run_all(&self.programs));
+        }
+        if !backend.servers.is_empty() {
+            let mut servers = Servers::default();
+            self.bring_up(&mut servers, allow_missing);
+            self.catch_up(&servers);
+            for (server, how) in servers.ended() {
+                println!("{server} ended during the tests: {how}");
+                self.fail(server, &format!("ended during the tests: {}", first_line(&how)));
+            }
+        }
+        let [passed, failed, ..] = self.report.counts();
+        if passed + failed == 0 && !self.row.is_excused() {
+            self.fail("tests", "not one test ran");
+        }
+    }
+
+    fn bring_up(&mut self, servers: &mut Servers, allow_missing: &[String]) {
+        for server in self.backend.servers {
+            match servers.bring_up(server) {
+                Ok(()) => self.row.servers.extend(servers.get(server).map(summary::Server::of)),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    println!("{why}");
+                    let allowed = allow_missing.iter().any(|name| name == server);
+                    self.row.missing(server, allowed);
+                    if !allowed {
+                        self.fail(server, &format!("no server: {}", first_line(&why)));
+                    }
+                }
             }
         }
     }
-}
 
-impl Earlier<'_> {
-    /// What has run of the backend's.
-    fn of(&mut self, backend: &Backend) -> (Vec<Program>, Report) {
-        let own = |program: &&Program| match backend.servers {
-            [] => program.package == backend.package,
-            _ => backend.tests_itself_by(&program.package, &program.name),
-        };
-        let programs: Vec<Program> = self.programs.iter().filter(own).cloned().collect();
-        let ran = |package: &str, source: &str| {
-            programs.iter().any(|program| program.package == package && program.source == source)
-        };
-        let report = self.report.split_off(ran);
-        (programs, report)
+    /// Of what was skipped, runs by name what needs only servers that are up.
+    ///
+    /// Not `--include-ignored` on everything: what is ignored for another reason, such as a clause on
+    /// an ability that the provider does not offer, stays ignored.
+    fn catch_up(&mut self, servers: &Servers) {
+        let is_up = |server: &&str| servers.get(server).is_some();
+        let environment = servers.environment();
+        let mut waiting = BTreeMap::from([(self.backend.package.to_owned(), 0)]);
+        for program in &self.programs {
+            let Some(suite) = self.report.suite(&program.package, &program.source) else { continue };
+            let picked = pick(self.backend, suite, is_up);
+            *waiting.entry(program.package.clone()).or_default() += picked.waiting;
+            if !picked.names.is_empty() {
+                suite.catch_up(&picked.names, program.run_ignored(&picked.names, &environment));
+            }
+        }
+        for (package, _) in waiting.into_iter().filter(|(_, waiting)| *waiting == 0) {
+            let why = "not one test needs a real server";
+            self.report.add(Suite::failure(&package, "tests/integration.rs", why));
+        }
+    }
+
+    fn fail(&mut self, target: &str, why: &str) {
+        self.report.add(Suite::failure(self.backend.package, target, why));
     }
 }
 
-/// What `cargo` is told to build the package's tests of the backend; `None`: it has none.
+#[derive(Default)]
+struct Picked {
+    /// Skipped tests whose servers are all up.
+    names: Vec<String>,
+    /// How many need a server, be it up or not.
+    waiting: usize,
+}
+
+fn pick(backend: &Backend, suite: &mut Suite, is_up: impl Fn(&&str) -> bool) -> Picked {
+    let mut picked = Picked::default();
+    for skip in suite.skips().to_vec() {
+        match Reason::read(&skip.reason) {
+            Ok(None) => {}
+            Ok(Some(reason)) if reason.backend.name != backend.name => {
+                suite.fail(&format!("{} is a test of {}", skip.name, reason.backend.name));
+            }
+            Ok(Some(reason)) => {
+                picked.waiting += 1;
+                if reason.servers.iter().all(&is_up) {
+                    picked.names.push(skip.name);
+                }
+            }
+            Err(error) => suite.fail(&format!("{}: {error:#}", skip.name)),
+        }
+    }
+    picked
+}
+
+/// What `cargo test` is to build of the package for the backend; `None`: nothing.
 fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
+    let is_own = package.name.as_str() == backend.package;
+    let mut words = vec!["--package".to_owned(), package.name.to_string()];
+    if is_own && backend.servers.is_empty() {
+        words.extend(["--tests".to_owned(), "--all-features".to_owned()]);
+        return Some(words);
+    }
     let tests = package.targets.iter().filter(|target| target.kind.contains(&TargetKind::Test));
-    let own = tests.filter(|target| backend.tests_itself_by(&package.name, &target.name));
+    let own = tests.filter(|target| backend.has_program(&package.name, &target.name));
     let own: Vec<_> = own.flat_map(|target| ["--test".to_owned(), target.name.clone()]).collect();
     if own.is_empty() {
         return None;
     }
-    // Of another crate, what this backend needs: all its features would compile the SDKs of all others once more.
-    let features = match package.name.as_str() == backend.package {
-        true => "--all-features".to_owned(),
-        false => format!("--features={}", backend.name),
-    };
-    let mut words = vec!["test".to_owned(), features, "--package".to_owned(), package.name.to_string()];
-    if let Some(folder) = backend.outside {
-        words.extend(["--manifest-path".to_owned(), format!("{folder}/Cargo.toml")]);
-    }
+    // Of another crate, what this backend needs: all its features would compile the other SDKs too.
+    words.push(if is_own { "--all-features".to_owned() } else { format!("--features={}", backend.name) });
     words.extend(own);
     Some(words)
 }
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDS: &str = "needs a real server: cargo xtask test-integration vault";
+
+    fn picked(skips: &[(&str, &str)], up: &[&str]) -> (Picked, Suite) {
+        let mut suite = Suite::skipping(skips);
+        let picked = pick(backends::find("vault").unwrap(), &mut suite, |server| up.contains(server));
+        (picked, suite)
+    }
+
+    #[test]
+    fn only_what_needs_a_server_that_is_up_is_run() {
+        let with_tls = format!("{NEEDS} (with vault-tls)");
+        let skips = [("stores", NEEDS), ("trusts", &with_tls), ("swaps", "not offered")];
+        let (picked, suite) = picked(&skips, &["vault"]);
+        assert_eq!((picked.names, picked.waiting), (vec!["stores".to_owned()], 2));
+        assert_eq!(suite.failed_names().count(), 0);
+    }
+
+    #[test]
+    fn a_reason_that_is_not_understood_or_of_another_backend_is_a_failure() {
+        for reason in ["needs a real server", "needs a real server: cargo xtask test-integration aws"] {
+            let (picked, suite) = picked(&[("a", reason)], &["vault"]);
+            assert_eq!((picked.waiting, suite.failed_names().count()), (0, 1), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_backend_of_which_no_test_needs_its_server_is_a_failure() {
+        let backend = backends::find("vault").unwrap();
+        let (programs, report) = (Vec::new(), Report::default());
+        let mut run = BackendRun { backend, programs, report, row: Row::new("vault") };
+        run.catch_up(&Servers::default());
+        assert!(!run.report.passed());
+    }
 }

@@ -6,21 +6,16 @@
 
 mod cache;
 mod cargo;
+mod checks;
 mod ci;
 mod deps;
-mod docs;
-mod features;
-mod fire;
+mod flaky;
 mod fuzz;
 mod guard;
 mod integration;
-mod lint;
-mod minimal_versions;
-mod package;
+mod long;
 mod quickstart;
-mod semver;
 mod servers;
-mod soak;
 mod table;
 mod test;
 mod tidy;
@@ -41,51 +36,59 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Everything that must hold before a change is merged; ends with the tables of steps and tests
+    /// Check everything that must hold before a merge; ends with tables of steps and tests
     Ci {
-        /// A server of the integration tests, or strace, that may be missing; its tests are then skipped and named
-        #[arg(long, value_name = "SERVER")]
+        /// A server, `strace` or `advisory-db` that may be missing: what needs it is skipped and named
+        #[arg(long, value_name = "NAME")]
         allow_missing: Vec<String>,
     },
-    /// Unit, integration and doc tests, with a table that names every skipped test
+    /// Run unit, integration and doc tests; ends with a table that names every skipped test
     Test {
-        /// The crates to test; all where none is named
+        /// The crates to test; all if none is named
         crates: Vec<String>,
     },
-    /// The conformance suites and own tests of the backends, against real servers that it finds or builds
+    /// Test the backends against real servers, which it finds, installs or builds
     TestIntegration(integration::Options),
-    /// Local files under fire, at full size: kills, lost power, injected errors, eight processes; takes minutes
+    /// Run the tests again and again on a busy machine, to find those that fail by chance
+    Flaky(flaky::Options),
+    /// Test local files under kills, errors, lost power and eight processes, at full size
     Fire,
-    /// Fuzz targets for every decoder, on a nightly toolchain; ends with a table of executions, coverage and crashes
+    /// Fuzz every decoder, on a nightly toolchain; ends with a table of executions and failures
     Fuzz(fuzz::Options),
-    /// The manager under everything at once for an hour: nothing acknowledged is lost, and nothing grows
-    Soak(soak::Options),
+    /// Run the manager under load and faults for an hour: it loses nothing, and nothing grows
+    Soak(long::SoakOptions),
     /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs, guards
     Tidy,
     /// Check which crates depend on which, how many packages each needs, and each rust-version
     Deps,
-    /// The documentation build, warnings denied
+    /// Build the documentation, with warnings denied
     Docs,
-    /// Lints each crate without its features and with each one alone
+    /// Lint each published crate without its features and with each one alone
     Features,
-    /// Compiles the workspace with the lowest versions of its dependencies that its manifests allow
+    /// Compile what is committed with the lowest versions of dependencies that the manifests allow
     MinimalVersions,
-    /// Packs and builds every publishable crate as it would be uploaded
+    /// Pack every published crate, and build each from its archive
     Package,
-    /// Compares the public API of what is published with that of the last tag
+    /// Compare the public API of the published crates with that of the last tag
     Semver,
-    /// The tour of the README: the first commands of `cred`, with an .env file and a fresh local store
+    /// Look for vulnerable, unmaintained and yanked packages in every lock file
+    Advisories {
+        /// Only in what the published crates depend on
+        #[arg(long)]
+        published: bool,
+    },
+    /// Run the tour of the README: the first commands of `cred` with an .env file and a fresh store
     Quickstart {
-        /// The .env file to import; a sample with fake values where none is given
+        /// The .env file to import; a sample with fake values if none is given
         env_file: Option<PathBuf>,
     },
     /// Make the real servers of the integration tests, or run a command with them
     #[command(subcommand)]
     Servers(servers::Chore),
-    /// Runs a command until it or its chore ends: what xtask puts between itself and what it starts
+    /// Run a command until it or its chore ends: xtask puts this between itself and what it starts
     #[command(hide = true)]
     Guard(guard::Guard),
-    /// Installs the pinned tools that `ci` needs into the cache folder
+    /// Install the pinned tools that `ci` needs into the cache folder
     Tools,
 }
 
@@ -104,19 +107,23 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Ci { allow_missing } => return ci::run(&allow_missing),
         Chore::Test { crates } => return test::run(&crates),
-        Chore::Fire => return fire::run(),
+        Chore::Flaky(options) => return flaky::run(&options),
+        Chore::Fire => return long::fire(),
         Chore::Fuzz(options) => return fuzz::run(&options),
-        Chore::Soak(options) => return soak::run(&options),
+        Chore::Soak(options) => return long::soak(&options),
         Chore::TestIntegration(options) => return integration::run(&options),
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),
         Chore::Tidy => tidy::run()?,
         Chore::Deps => deps::run()?,
-        Chore::Docs => docs::run()?,
-        Chore::Features => features::run()?,
-        Chore::MinimalVersions => minimal_versions::run()?,
-        Chore::Package => package::run()?,
-        Chore::Semver => semver::run()?,
+        Chore::Docs => checks::docs()?,
+        Chore::Features => checks::features()?,
+        Chore::MinimalVersions => checks::minimal_versions()?,
+        Chore::Package => checks::package(true)?,
+        Chore::Semver => checks::semver()?,
+        Chore::Advisories { published } => {
+            anyhow::ensure!(checks::advisories(!published)?, "the advisory database cannot be read");
+        }
         Chore::Quickstart { env_file } => quickstart::run(env_file)?,
         Chore::Tools => tools::run()?,
     }

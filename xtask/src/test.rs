@@ -1,105 +1,70 @@
-//! Running the tests and telling what ran.
+//! Runs the tests and reports what ran.
 
 mod program;
 mod report;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::Result;
-use cargo_metadata::TargetKind;
+use cargo_metadata::Package;
 
 pub(crate) use self::program::{Program, build};
-pub(crate) use self::report::{Counts, Report, Skip};
+pub(crate) use self::report::{Report, Suite};
+
 use crate::{cargo, workspace};
 
-/// Which crates are tested.
-pub(crate) enum Selection {
-    Everything,
-    Crates(Vec<String>),
-}
-
+/// `cargo xtask test`: the tests of these crates, of all where none is named.
 pub(crate) fn run(crates: &[String]) -> Result<ExitCode> {
-    let selection =
-        if crates.is_empty() { Selection::Everything } else { Selection::Crates(crates.to_vec()) };
-    let mut report = Report::default();
-    let built = built_tests(&selection, &mut report, &mut Vec::new());
-    for result in [built, doc_tests(&selection, &mut report)] {
-        if let Err(error) = result {
-            println!("{error:#}");
-        }
-    }
-    report.conclude();
-    println!("\n{}\n{}", report.details(), report.totals());
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Unit and integration tests, all of them also after one has failed. Gives the programs, for what is run of them later; none if
-/// they do not build.
-pub(crate) fn built_tests(
-    selection: &Selection,
-    report: &mut Report,
-    programs: &mut Vec<Program>,
-) -> Result<()> {
-    let mut args = vec!["test".to_owned(), "--tests".to_owned(), "--all-features".to_owned()];
-    args.extend(selection.args());
-    *programs = match workspace::members().and_then(|packages| build(&args, &packages)) {
-        Ok(programs) => programs,
-        Err(error) => {
-            report.never_ran("tests");
-            return Err(error);
-        }
+    let mut report = match programs(crates) {
+        Ok(programs) => run_all(&programs),
+        Err(error) => Report::of(Suite::failure("(all)", "tests", &format!("{error:#}"))),
     };
-    args.push("--no-fail-fast".to_owned());
-    watch(&args, report, "tests", |file| {
-        let known = programs.iter().find(|program| program.file.ends_with(file));
-        known.map_or_else(|| "(unknown crate)".to_owned(), |program| program.package.clone())
-    })
+    report.extend(doc_tests(crates)?);
+    Ok(report.conclude())
 }
 
-/// The examples in the docs of every library.
-pub(crate) fn doc_tests(selection: &Selection, report: &mut Report) -> Result<()> {
-    let mut crates = BTreeMap::new(); // the name of the library, as cargo prints it -> the name of the package
-    for package in workspace::members()? {
-        for target in &package.targets {
-            if target.doctest && target.kind.contains(&TargetKind::Lib) && selection.has(&package.name) {
-                crates.insert(target.name.replace('-', "_"), package.name.to_string());
-            }
-        }
-    }
-    if crates.is_empty() {
-        return Ok(());
-    }
-    let mut args: Vec<String> =
-        ["test", "--doc", "--all-features", "--no-fail-fast"].map(str::to_owned).into();
-    for package in crates.values() {
-        args.extend(["--package".to_owned(), package.clone()]);
-    }
-    watch(&args, report, "doc tests", |library| {
-        crates.get(library).cloned().unwrap_or_else(|| library.to_owned())
-    })
+/// Builds the unit and integration tests of these crates, of all where none is named.
+pub(crate) fn programs(crates: &[String]) -> Result<Vec<Program>> {
+    let mut words = vec!["--tests".to_owned(), "--all-features".to_owned()];
+    words.extend(selection(crates));
+    build(&words, &workspace::members()?)
 }
 
-fn watch(args: &[String], report: &mut Report, what: &str, crate_of: impl Fn(&str) -> String) -> Result<()> {
-    let mut run = report.start(what);
-    let success = cargo::each_line(&cargo::cargo(args), |line| run.line(line, &crate_of))?;
-    run.end(success)
+/// Runs the programs, as many at once as the machine has cores: most tests wait more than they compute.
+pub(crate) fn run_all(programs: &[Program]) -> Report {
+    let (next, report) = (AtomicUsize::new(0), Mutex::new(Report::default()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(program) = programs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let suite = program.run(&[], &[]);
+                    report.lock().unwrap_or_else(PoisonError::into_inner).add(suite);
+                }
+            });
+        }
+    });
+    report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Selection {
-    fn args(&self) -> Vec<String> {
-        match self {
-            Selection::Everything => vec!["--workspace".to_owned()],
-            Selection::Crates(names) => {
-                names.iter().flat_map(|name| ["--package".to_owned(), name.clone()]).collect()
-            }
-        }
+/// The examples in the docs of these crates, of all where none is named.
+///
+/// All in one `cargo test`: one for each crate would compile the SDKs again, with other features.
+pub(crate) fn doc_tests(crates: &[String]) -> Result<Report> {
+    let has_docs = |package: &Package| package.targets.iter().any(|target| target.doctest);
+    let members = workspace::members()?;
+    let named = members.iter().filter(|package| crates.contains(&package.name) && has_docs(package));
+    let named: Vec<String> = named.map(|package| package.name.to_string()).collect();
+    if named.is_empty() && !crates.is_empty() {
+        return Ok(Report::default()); // programs alone
     }
+    let mut command = cargo::cargo(["test", "--doc", "--all-features", "--no-fail-fast"]);
+    Ok(Report::of(Suite::run("(all)", "doc tests", command.args(selection(&named)))))
+}
 
-    fn has(&self, package: &str) -> bool {
-        match self {
-            Selection::Everything => true,
-            Selection::Crates(names) => names.iter().any(|name| name == package),
-        }
-    }
+fn selection(crates: &[String]) -> Vec<String> {
+    let each = crates.iter().flat_map(|name| ["--package".to_owned(), name.clone()]);
+    if crates.is_empty() { vec!["--workspace".to_owned()] } else { each.collect() }
 }

@@ -46,43 +46,20 @@ impl Reason {
 mod tests {
     use super::*;
 
-    fn servers(text: &str) -> Option<Vec<&'static str>> {
-        Reason::read(text).unwrap().map(|reason| reason.servers)
-    }
-
     #[test]
-    fn a_backend_alone_means_its_own_server() {
-        let reason = Reason::read("needs a real server: cargo xtask test-integration k8s").unwrap().unwrap();
-        assert_eq!(reason.backend.name, "k8s");
-        assert_eq!(reason.servers, ["kube-apiserver"]);
-    }
-
-    #[test]
-    fn further_servers_are_named() {
-        let text = "needs a real server: cargo xtask test-integration vault (with vault-tls)";
-        assert_eq!(servers(text), Some(vec!["vault", "vault-tls"]));
-    }
-
-    #[test]
-    fn other_reasons_are_others() {
-        for text in ["", "not offered", "needs a network"] {
-            assert_eq!(servers(text), None, "{text}");
+    fn a_reason_names_its_servers_is_about_something_else_or_is_an_error() {
+        let read = |text: &str| Reason::read(text).map(|reason| reason.map(|reason| reason.servers));
+        let command = |rest: &str| read(&format!("needs a real server: cargo xtask test-integration{rest}"));
+        assert_eq!(command(" k8s").unwrap().unwrap(), ["kube-apiserver"]);
+        assert_eq!(command(" vault (with vault-tls)").unwrap().unwrap(), ["vault", "vault-tls"]);
+        for other in ["", "not offered", "needs a network"] {
+            assert_eq!(read(other).unwrap(), None, "{other}");
         }
-    }
-
-    #[test]
-    fn what_nearly_says_so_is_an_error() {
-        for text in [
-            "needs a real server",
-            "needs a real server: vault",
-            "needs a real server: cargo xtask test-integration",
-            "needs a real server: cargo xtask test-integration valt",
-            "needs a real server: cargo xtask test-integration local",
-            "needs a real server: cargo xtask test-integration vault (with moto)",
-            "needs a real server: cargo xtask test-integration vault (with vault-tls",
-            "needs a real server: cargo xtask test-integration vault vault-tls",
-        ] {
-            assert!(Reason::read(text).is_err(), "{text}");
+        for wrong in
+            ["", " valt", " local", " vault (with moto)", " vault (with vault-tls", " vault vault-tls"]
+        {
+            assert!(command(wrong).is_err(), "{wrong}");
         }
+        assert!(read("needs a real server").is_err() && read("needs a real server: vault").is_err());
     }
 }

@@ -12,10 +12,12 @@ use anyhow::{Context, Result, bail};
 
 use super::catalog::Server;
 use super::probe::UNKNOWN;
-use crate::{cache, cargo, guard, workspace};
+use crate::{cache, cargo, workspace};
 
 /// How often a build reports that it is still running.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// The slowest build, HashiCorp Vault on two cores, takes 11 minutes.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// A program to start.
 pub(super) struct Program {
@@ -122,7 +124,7 @@ impl Recipe {
         let shown = cargo::shown(&command);
         eprintln!("{name}: making it, once for this machine: {shown}");
         let (mut printed, mut lines, mut last) = (begin, 0, Vec::new());
-        let good = cargo::stream(guard::guarded(&command, &[]), &shown, |line| {
+        let good = cargo::each_line_unseen(&command, LIMIT, |line| {
             lines += 1;
             last.push(line.to_owned());
             last.drain(..last.len().saturating_sub(30));

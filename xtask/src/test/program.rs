@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, Package};
 
-use super::Report;
+use super::Suite;
 use crate::cargo;
 
 /// One test program, as it was built.
@@ -15,22 +15,21 @@ pub(crate) struct Program {
     pub(crate) package: String,
     /// The name of the target.
     pub(crate) name: String,
-    /// The source file, as cargo prints it.
+    /// The source file, relative to the package.
     pub(crate) source: String,
-    pub(crate) file: PathBuf,
-    /// Where cargo would run it.
+    file: PathBuf,
+    /// The package's folder, in which cargo runs it.
     folder: PathBuf,
 }
 
-/// Runs one `cargo test` of these words as far as the building, and gives what it would run. What it runs later does not print its
-/// crate: several may have a `tests/conformance.rs`.
-pub(crate) fn build(args: &[String], packages: &[Package]) -> Result<Vec<Program>> {
-    let mut command = cargo::cargo(args);
-    command.args(["--no-run", "--message-format=json-render-diagnostics"]);
+/// Builds what `cargo test` with these words would run, and returns the programs.
+pub(crate) fn build(words: &[String], packages: &[Package]) -> Result<Vec<Program>> {
+    let mut command = cargo::cargo(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.args(words);
     let shown = cargo::shown(&command);
     println!("$ {shown}");
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{shown}`"))?;
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start `{shown}`"))?;
     if !output.status.success() {
         bail!("the tests do not build");
     }
@@ -65,37 +64,20 @@ impl Program {
         })
     }
 
-    /// Runs it, or of it what `words` say, with these variables.
-    pub(crate) fn run(
-        &self,
-        words: &[&str],
-        variables: &[(String, String)],
-        report: &mut Report,
-    ) -> Result<()> {
+    /// Runs it with these words and variables.
+    pub(crate) fn run(&self, words: &[&str], variables: &[(String, String)]) -> Suite {
         let mut command = Command::new(&self.file);
         cargo::forget_xtask(&mut command);
         command.current_dir(&self.folder).args(words);
+        // As cargo does: trybuild looks for its project by them.
+        command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
-        println!("\n{} {}", self.package, self.source);
-        let mut run = report.start(&self.source);
-        run.program(&self.package, &self.source);
-        let success = cargo::each_line(&command, |line| run.line(line, |_| self.package.clone()))?;
-        run.end(success)
+        Suite::run(&self.package, &self.source, &command)
     }
 
-    /// Runs those of its tests that `report` has as skipped, by name; they are skipped there no longer.
-    pub(crate) fn catch_up(
-        &self,
-        names: &[&str],
-        words: &[&str],
-        variables: &[(String, String)],
-        report: &mut Report,
-    ) -> Result<()> {
-        let mut later = Report::default();
-        let words: Vec<&str> =
-            ["--exact", "--include-ignored"].iter().chain(words).chain(names).copied().collect();
-        let result = self.run(&words, variables, &mut later);
-        report.caught_up(&self.package, &self.source, names, later);
-        result
+    /// Runs the tests of these names, ignored ones too.
+    pub(crate) fn run_ignored(&self, names: &[String], variables: &[(String, String)]) -> Suite {
+        let words = ["--exact", "--include-ignored"].into_iter();
+        self.run(&words.chain(names.iter().map(String::as_str)).collect::<Vec<_>>(), variables)
     }
 }

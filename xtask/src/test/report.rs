@@ -1,13 +1,23 @@
-//! What ran, read from the output of `cargo test`.
+//! What ran, read from the output of test programs.
 //!
-//! The output is only read to tell names and numbers. Whether the run was good is decided by exit codes as
-//! well, and everything that is not understood counts as a failure: a test that nobody saw pass did not pass.
+//! The output is read for names and numbers only. Whether a run was good is decided by its exit
+//! code as well, and output that is not understood counts as a failure.
 
 use std::fmt;
+use std::io::Write;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::table;
+use crate::{cargo, table};
+
+/// A program that runs longer hangs. The slowest takes a minute on a quiet machine.
+const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// How many lines of a failed test's output the summary repeats.
+const QUOTED_LINES: usize = 8;
+/// The reason that the conformance kit gives for a clause on an ability that the provider lacks.
+const NOT_OFFERED: &str = "not offered";
 
 /// All test programs of one or several runs.
 #[derive(Default)]
@@ -15,190 +25,127 @@ pub(crate) struct Report {
     suites: Vec<Suite>,
 }
 
-/// How many tests ended how.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Counts {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-    /// Ignored since the provider does not have what they are about; nothing was left untried.
-    pub(crate) not_offered: usize,
-    /// Ignored for another reason.
-    pub(crate) skipped: usize,
-}
-
 /// One test program, or the doc tests of one crate.
-#[derive(Default)]
-struct Suite {
-    crate_name: String,
-    target: String,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suite {
+    pub(crate) crate_name: String,
+    /// The source file of the program.
+    pub(crate) target: String,
     passed: usize,
     failed: usize,
     skipped: usize,
-    failures: Vec<Failure>,
+    /// Each failed test, and the first lines of its output: a log that is cut short still says what to
+    /// fix.
+    failures: Vec<String>,
     skips: Vec<Skip>,
-    summarized: bool,
-    /// The failed test whose output the lines are at the moment.
-    telling: Option<String>,
+    took: Duration,
 }
 
-/// A failed test, and the first lines of what it said: a log that is cut short still tells what to mend.
-#[derive(Clone, Debug, Default)]
-struct Failure {
-    name: String,
-    said: Vec<String>,
-}
-
-const SAID_AT_MOST: usize = 8;
-
-/// A test that did not run, and why; an empty reason is one that was not given.
+/// A test that did not run, and why. The reason is empty where the test has none.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Skip {
     pub(crate) name: String,
     pub(crate) reason: String,
 }
 
-/// One `cargo test` that is under way; feeds its suites into the report.
-pub(crate) struct Run<'a> {
-    report: &'a mut Report,
-    first: usize,
-    what: String,
-}
-
 impl Report {
-    pub(crate) fn start(&mut self, what: &str) -> Run<'_> {
-        Run { first: self.suites.len(), report: self, what: what.to_owned() }
+    pub(crate) fn of(suite: Suite) -> Self {
+        Self { suites: vec![suite] }
     }
 
-    /// The tests could not even be started; this counts as one failure, so that the totals are never green.
-    pub(crate) fn never_ran(&mut self, what: &str) {
-        self.failure("(all)", what, "nothing ran: the build failed");
+    pub(crate) fn add(&mut self, suite: Suite) {
+        self.suites.push(suite);
     }
 
-    /// To be called once after the last run: a report without a single test is a failure.
-    pub(crate) fn conclude(&mut self) {
-        if self.suites.iter().all(|suite| suite.passed + suite.failed == 0) {
-            self.failure("(all)", "tests", "not one test ran");
-        }
+    pub(crate) fn extend(&mut self, other: Report) {
+        self.suites.extend(other.suites);
+    }
+
+    pub(crate) fn suites(&self) -> &[Suite] {
+        &self.suites
+    }
+
+    pub(crate) fn suite(&mut self, crate_name: &str, target: &str) -> Option<&mut Suite> {
+        self.suites.iter_mut().find(|suite| suite.crate_name == crate_name && suite.target == target)
+    }
+
+    /// Removes the suites that match, and returns them.
+    pub(crate) fn take(&mut self, matches: impl Fn(&Suite) -> bool) -> Report {
+        let (taken, rest) = std::mem::take(&mut self.suites).into_iter().partition(matches);
+        self.suites = rest;
+        Report { suites: taken }
     }
 
     pub(crate) fn passed(&self) -> bool {
         self.sum(|suite| suite.failed) == 0
     }
 
-    /// The last line of a summary: programs and people read it alone.
-    pub(crate) fn totals(&self) -> String {
-        let [passed, failed, skipped] =
-            [self.sum(|suite| suite.passed), self.sum(|suite| suite.failed), self.sum(|suite| suite.skipped)];
-        format!("{passed} passed, {failed} failed, {skipped} skipped")
+    /// Passed, failed, about what the provider does not offer, and skipped for another reason.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        let not_offered = |suite: &Suite| suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
+        [
+            self.sum(|suite| suite.passed),
+            self.sum(|suite| suite.failed),
+            self.sum(not_offered),
+            self.sum(|suite| suite.skipped.saturating_sub(not_offered(suite))),
+        ]
     }
 
-    /// A table of all suites, then what was skipped, and last, where a cut log still shows it, what failed.
+    /// The last line of a summary, which people and programs read alone.
+    pub(crate) fn totals(&self) -> String {
+        let [passed, failed, not_offered, skipped] = self.counts();
+        format!("{passed} passed, {failed} failed, {} skipped", not_offered + skipped)
+    }
+
+    /// Ends a chore: prints the summary, and returns its exit code. A report without a single test is
+    /// a failure.
+    pub(crate) fn conclude(mut self) -> ExitCode {
+        self.require_a_test();
+        println!("\n{}\n{}", self.details(), self.totals());
+        if self.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    pub(crate) fn require_a_test(&mut self) {
+        if self.suites.iter().all(|suite| suite.passed + suite.failed == 0) {
+            self.add(Suite::failure("(all)", "tests", "not one test ran"));
+        }
+    }
+
+    /// A table of all suites, then what was skipped, and at the end, where a cut log still shows it,
+    /// what failed.
     pub(crate) fn details(&self) -> String {
         let row = |suite: &Suite| {
             let numbers = [suite.passed, suite.failed, suite.skipped].map(|number| number.to_string());
             let [passed, failed, skipped] = numbers;
-            [suite.crate_name.clone(), suite.target.clone(), passed, failed, skipped]
+            let seconds = format!("{:.1}", suite.took.as_secs_f64());
+            [suite.crate_name.clone(), suite.target.clone(), passed, failed, skipped, seconds]
         };
-        let rows: Vec<_> = self.suites.iter().map(row).collect();
-        let mut text = table::render(["crate", "tests", "passed", "failed", "skipped"], &[2, 3, 4], &rows);
-        text += &self.named("not offered", |suite| {
-            let names = suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
-            (names > 0).then(|| format!("{names} tests")).into_iter().collect()
+        let mut rows: Vec<_> = self.suites.iter().map(row).collect();
+        rows.sort();
+        let header = ["crate", "tests", "passed", "failed", "skipped", "seconds"];
+        let mut text = table::render(header, &[2, 3, 4, 5], &rows);
+        text += &self.listed("not offered", |suite| {
+            let number = suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
+            (number > 0).then(|| format!("{number} tests")).into_iter().collect()
         });
-        text += &self.named("skipped", |suite| {
-            suite.skips.iter().filter(|skip| !skip.is_not_offered()).map(Skip::to_string).collect()
-        });
-        text += &self.named("failed", |suite| suite.failures.iter().map(Failure::to_string).collect());
+        text += &self.listed("skipped", |suite| suite.untried().map(Skip::to_string).collect());
+        text += &self.listed("failed", |suite| suite.failures.clone());
         text
     }
 
-    /// Each failed test in one line, for the end of a log of which only the end is kept.
+    /// Each failed test in one line.
     pub(crate) fn failed(&self) -> String {
-        self.named("failed", |suite| suite.failures.iter().map(|failure| failure.name.clone()).collect())
+        self.listed("failed", |suite| suite.failed_names().map(str::to_owned).collect())
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        let not_offered = |suite: &Suite| suite.skips.iter().filter(|skip| skip.is_not_offered()).count();
-        Counts {
-            passed: self.sum(|suite| suite.passed),
-            failed: self.sum(|suite| suite.failed),
-            not_offered: self.sum(not_offered),
-            skipped: self.sum(|suite| suite.skipped - not_offered(suite).min(suite.skipped)),
-        }
-    }
-
-    /// The tests of one program that did not run.
-    pub(crate) fn skips(&self, crate_name: &str, target: &str) -> impl Iterator<Item = &Skip> {
-        self.suites.iter().filter(move |suite| suite.is(crate_name, target)).flat_map(|suite| &suite.skips)
-    }
-
-    /// What was left untried though there is something to try, each with its source file.
-    pub(crate) fn untried(&self) -> impl Iterator<Item = (&str, &Skip)> {
-        let skips =
-            self.suites.iter().flat_map(|suite| suite.skips.iter().map(|skip| (&*suite.target, skip)));
-        skips.filter(|(_, skip)| !skip.is_not_offered())
-    }
-
-    /// Takes over a later run of tests of one program that are skipped here: they are skipped no longer. Those that were asked for
-    /// and did not run are a failure.
-    pub(crate) fn caught_up(&mut self, crate_name: &str, target: &str, names: &[&str], mut later: Report) {
-        let ran = later.sum(|suite| suite.passed + suite.failed);
-        if let Some(lost) = names.len().checked_sub(ran).filter(|lost| *lost > 0) {
-            later.failure(crate_name, target, &format!("{lost} tests did not run though asked to"));
-        }
-        let Some(suite) = self.suites.iter_mut().find(|suite| suite.is(crate_name, target)) else {
-            self.suites.extend(later.suites);
-            return;
-        };
-        suite.skips.retain(|skip| !names.contains(&skip.name.as_str()));
-        suite.skipped = suite.skipped.saturating_sub(names.len());
-        suite.passed += later.sum(|suite| suite.passed);
-        suite.failed += later.sum(|suite| suite.failed);
-        suite.failures.extend(later.suites.iter_mut().flat_map(|suite| suite.failures.drain(..)));
-    }
-
-    /// Takes the programs out for which `belongs` says so, by crate and source file.
-    pub(crate) fn split_off(&mut self, belongs: impl Fn(&str, &str) -> bool) -> Report {
-        let (suites, rest) = std::mem::take(&mut self.suites)
-            .into_iter()
-            .partition(|suite| belongs(&suite.crate_name, &suite.target));
-        self.suites = rest;
-        Report { suites }
-    }
-
-    /// Takes over the suites of another report. A test program that is in both counts once, as it ran there,
-    /// unless tests of it failed here: what failed once stays.
-    pub(crate) fn absorb(&mut self, other: Report) {
-        let again = |suite: &Suite| {
-            other
-                .suites
-                .iter()
-                .any(|new| (&new.crate_name, &new.target) == (&suite.crate_name, &suite.target))
-        };
-        self.suites.retain(|suite| suite.failed > 0 || !again(suite));
-        self.suites.extend(other.suites);
-    }
-
-    fn named(&self, what: &str, names: impl Fn(&Suite) -> Vec<String>) -> String {
+    fn listed(&self, title: &str, lines: impl Fn(&Suite) -> Vec<String>) -> String {
         let mut text = String::new();
         for suite in &self.suites {
-            for name in names(suite) {
-                text += &format!("  {} {}: {name}\n", suite.crate_name, suite.target);
+            for line in lines(suite) {
+                text += &format!("  {} {}: {line}\n", suite.crate_name, suite.target);
             }
         }
-        if text.is_empty() { text } else { format!("\n{what}:\n{text}") }
-    }
-
-    /// A failure that no test could report.
-    pub(crate) fn failure(&mut self, crate_name: &str, target: &str, why: &str) {
-        self.suites.push(Suite {
-            crate_name: crate_name.to_owned(),
-            target: target.to_owned(),
-            failed: 1,
-            failures: vec![Failure::named(why)],
-            summarized: true,
-            ..Suite::default()
-        });
+        if text.is_empty() { text } else { format!("\n{title}:\n{text}") }
     }
 
     fn sum(&self, number: impl Fn(&Suite) -> usize) -> usize {
@@ -206,124 +153,159 @@ impl Report {
     }
 }
 
-impl Run<'_> {
-    /// Reads one line of output. `crate_of` names the crate of a test program's file name or of a library.
-    pub(crate) fn line(&mut self, line: &str, crate_of: impl Fn(&str) -> String) {
-        if let Some((target, program)) = running(line) {
-            self.suite(crate_of(program), target);
-        } else if let Some(library) = line.trim_start().strip_prefix("Doc-tests ") {
-            self.suite(crate_of(library), "doc tests");
-        } else if let Some(suite) = self.report.suites.get_mut(self.first..).and_then(<[Suite]>::last_mut) {
-            suite.line(line);
-        }
-    }
-
-    /// Judges the run by its exit code, also where the output said nothing of a failure.
-    pub(crate) fn end(self, success: bool) -> Result<()> {
-        let suites = self.report.suites.get_mut(self.first..).unwrap_or_default();
-        for suite in suites.iter_mut().filter(|suite| !suite.summarized) {
-            suite.failed += 1;
-            suite.failures.push(Failure::named("ended without a summary"));
-        }
-        for suite in suites.iter_mut() {
-            // Counted, so they exist, though their lines were not understood.
-            suite.name_the_nameless();
-        }
-        let failed: usize = suites.iter().map(|suite| suite.failed).sum();
-        if !success && failed == 0 {
-            self.report.failure(
-                "(all)",
-                &self.what,
-                "`cargo test` failed though no test did: see its output",
-            );
-        }
-        match (success, failed) {
-            (true, 0) => Ok(()),
-            (_, 0) => bail!("`cargo test` failed though no test did"),
-            (_, failed) => bail!("{failed} failed"),
-        }
-    }
-
-    /// Says whose lines come now, where no line of `cargo test` does.
-    pub(crate) fn program(&mut self, crate_name: &str, target: &str) {
-        self.suite(crate_name.to_owned(), target);
-    }
-
-    fn suite(&mut self, crate_name: String, target: &str) {
-        self.report.suites.push(Suite { crate_name, target: target.to_owned(), ..Suite::default() });
-    }
-}
-
 impl Suite {
-    fn is(&self, crate_name: &str, target: &str) -> bool {
-        self.crate_name == crate_name && self.target == target
+    /// Runs a test program or a `cargo test`. Prints a line for it, and all of its output if it fails.
+    pub(crate) fn run(crate_name: &str, target: &str, command: &Command) -> Self {
+        let run = |line: &mut dyn FnMut(&str)| cargo::each_line_unseen(command, TIME_LIMIT, line);
+        let (suite, output) = Self::of(crate_name, target, run);
+        let shown = if suite.failed > 0 { output.as_str() } else { "" };
+        let mut stdout = std::io::stdout().lock();
+        // Where stdout is closed, the exit code still reports the failure.
+        let _ = writeln!(stdout, "{shown}{suite}").and_then(|()| stdout.flush());
+        suite
     }
 
-    fn line(&mut self, line: &str) {
-        if let Some(result) = line.strip_prefix("test result: ") {
-            // Doc tests may give several: the merged ones and those that stand alone.
-            self.passed += count(result, " passed");
-            self.failed += count(result, " failed");
-            self.skipped += count(result, " ignored");
-            self.summarized = true;
-            self.telling = None;
-        } else if let Some(name) =
-            line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
-        {
-            self.telling = Some(name.to_owned());
-        } else if line == "failures:" {
-            self.telling = None;
-        } else if let Some(name) = &self.telling {
-            if line == "stack backtrace:" {
-                // Hundreds of lines, which the log has above.
-                self.telling = None;
-            } else if let Some(failure) = self.failures.iter_mut().find(|failure| &failure.name == name)
-                && failure.said.len() < SAID_AT_MOST
+    /// Runs a long test program, and shows its output as it comes.
+    pub(crate) fn run_shown(crate_name: &str, target: &str, command: &Command, limit: Duration) -> Self {
+        Self::of(crate_name, target, |line| cargo::each_line(command, limit, line)).0
+    }
+
+    fn of(
+        crate_name: &str,
+        target: &str,
+        run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<bool>,
+    ) -> (Self, String) {
+        let (begin, mut output) = (Instant::now(), String::new());
+        let ended = run(&mut |line| output += &format!("{line}\n"));
+        let mut suite = Self::read(&output, matches!(ended, Ok(true)));
+        if let Err(error) = ended {
+            suite.fail(&format!("{error:#}"));
+        }
+        [suite.crate_name, suite.target] = [crate_name, target].map(str::to_owned);
+        suite.took = begin.elapsed();
+        (suite, output)
+    }
+
+    /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs alone.
+    fn read(output: &str, success: bool) -> Self {
+        let (mut suite, mut summarized, mut quoting) = (Self::default(), false, false);
+        for line in output.lines() {
+            if let Some(result) = line.strip_prefix("test result: ") {
+                suite.passed += count(result, " passed");
+                suite.failed += count(result, " failed");
+                suite.skipped += count(result, " ignored");
+                (summarized, quoting) = (true, false);
+            } else if let Some(name) =
+                line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
+            {
+                // The line `test NAME ... FAILED` came before; its failure is moved to the end to be quoted.
+                let at = suite.failures.iter().position(|failure| failure == name);
+                quoting = at.is_some();
+                if let Some(at) = at {
+                    let failure = suite.failures.remove(at);
+                    suite.failures.push(failure);
+                }
+            } else if line == "failures:" || line == "stack backtrace:" {
+                quoting = false;
+            } else if let Some((name, verdict)) =
+                line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+            {
+                match verdict.split_once(", ").unwrap_or((verdict, "")) {
+                    ("FAILED", _) => suite.failures.push(name.to_owned()),
+                    ("ignored", reason) => {
+                        suite.skips.push(Skip { name: name.to_owned(), reason: reason.to_owned() });
+                    }
+                    _ => {}
+                }
+            } else if let Some(failure) = suite.failures.last_mut().filter(|_| quoting)
+                && failure.lines().count() <= QUOTED_LINES
                 && !line.is_empty()
             {
-                failure.said.push(line.to_owned());
+                *failure += &format!("\n      {line}");
             }
-        } else if let Some((name, verdict)) =
-            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
-        {
-            match verdict.split_once(", ").unwrap_or((verdict, "")) {
-                ("FAILED", _) => self.failures.push(Failure::named(name)),
-                ("ignored", reason) => {
-                    self.skips.push(Skip { name: name.to_owned(), reason: reason.to_owned() });
-                }
-                _ => {}
-            }
+        }
+        suite.account_for_all(summarized, success);
+        suite
+    }
+
+    /// What was counted exists, though its line was not understood; and a failure that no line shows is one.
+    fn account_for_all(&mut self, summarized: bool, success: bool) {
+        if let Some(more) = self.failed.checked_sub(self.failures.len()).filter(|more| *more > 0) {
+            self.failures.push(format!("{more} more, whose names were not understood"));
+        }
+        if let Some(more) = self.skipped.checked_sub(self.skips.len()).filter(|more| *more > 0) {
+            let name = format!("{more} more, whose names were not understood");
+            self.skips.push(Skip { name, reason: String::new() });
+        }
+        if !summarized {
+            self.fail("ended without a summary");
+        } else if !success && self.failed == 0 {
+            self.fail("failed, but no test did: see its output");
         }
     }
 
-    fn name_the_nameless(&mut self) {
-        let nameless = |number: usize, names: usize| {
-            let unnamed = number.saturating_sub(names);
-            (unnamed > 0).then(|| format!("{unnamed} more, whose names were not understood"))
-        };
-        self.failures.extend(nameless(self.failed, self.failures.len()).map(|name| Failure::named(&name)));
-        let name = nameless(self.skipped, self.skips.len());
-        self.skips.extend(name.map(|name| Skip { name, reason: String::new() }));
+    /// A failure that no test could report.
+    pub(crate) fn failure(crate_name: &str, target: &str, why: &str) -> Self {
+        let [crate_name, target] = [crate_name, target].map(str::to_owned);
+        let mut suite = Self { crate_name, target, ..Self::default() };
+        suite.fail(why);
+        suite
+    }
+
+    pub(crate) fn fail(&mut self, why: &str) {
+        self.failed += 1;
+        self.failures.push(why.to_owned());
+    }
+
+    /// Adds a later run of tests that were skipped here. A test that was asked for and did not run is a
+    /// failure.
+    pub(crate) fn catch_up(&mut self, names: &[String], mut later: Suite) {
+        if let Some(lost) = names.len().checked_sub(later.passed + later.failed).filter(|lost| *lost > 0) {
+            later.fail(&format!("{lost} tests did not run, but should have"));
+        }
+        self.skips.retain(|skip| !names.contains(&skip.name));
+        self.skipped = self.skipped.saturating_sub(names.len());
+        self.passed += later.passed;
+        self.failed += later.failed;
+        self.failures.append(&mut later.failures);
+        self.took += later.took;
+    }
+
+    pub(crate) fn failed_names(&self) -> impl Iterator<Item = &str> {
+        self.failures.iter().filter_map(|failure| failure.lines().next())
+    }
+
+    /// The tests that did not run.
+    pub(crate) fn skips(&self) -> &[Skip] {
+        &self.skips
+    }
+
+    #[cfg(test)]
+    pub(crate) fn skipping(skips: &[(&str, &str)]) -> Self {
+        let skip = |(name, reason): &(&str, &str)| Skip { name: (*name).into(), reason: (*reason).into() };
+        Self { skips: skips.iter().map(skip).collect(), skipped: skips.len(), ..Self::default() }
+    }
+
+    /// What was skipped for another reason than that the provider does not offer it.
+    pub(crate) fn untried(&self) -> impl Iterator<Item = &Skip> {
+        self.skips.iter().filter(|skip| !skip.is_not_offered())
     }
 }
 
 impl Skip {
-    /// So the conformance kit ignores a clause on an ability that the provider does not have.
     fn is_not_offered(&self) -> bool {
-        self.reason == "not offered"
+        self.reason == NOT_OFFERED
     }
 }
 
-impl Failure {
-    fn named(name: &str) -> Self {
-        Failure { name: name.to_owned(), said: Vec::new() }
-    }
-}
-
-impl fmt::Display for Failure {
+impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        self.said.iter().try_for_each(|line| write!(f, "\n      {line}"))
+        let Self { crate_name, target, passed, failed, skipped, .. } = self;
+        let seconds = self.took.as_secs_f64();
+        write!(
+            f,
+            "{crate_name} {target}: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.1} s"
+        )
     }
 }
 
@@ -334,14 +316,6 @@ impl fmt::Display for Skip {
     }
 }
 
-/// `Running unittests src/lib.rs (target/debug/deps/cred_core-0123)` -> the source and the program's file name.
-fn running(line: &str) -> Option<(&str, &str)> {
-    let rest = line.trim_start().strip_prefix("Running ")?;
-    let (source, program) = rest.strip_suffix(')')?.rsplit_once(" (")?;
-    let source = source.strip_prefix("unittests ").unwrap_or(source);
-    Some((source, program.rsplit(['/', '\\']).next().unwrap_or(program)))
-}
-
 /// The number before `word` in `ok. 3 passed; 0 failed; 1 ignored; ...`.
 fn count(result: &str, word: &str) -> usize {
     let before = result.split_once(word).map_or("", |(before, _)| before);
@@ -349,4 +323,94 @@ fn count(result: &str, word: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "
+running 3 tests
+test id::tests::parses ... ok
+test id::tests::slow ... ignored, needs a network, see docs/testing.md
+test swaps ... ignored, not offered
+
+test result: ok. 1 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+running 1 test
+test crates/cred-core/src/id.rs - id::ScopeId (line 2) - compile fail ... ok
+
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
+";
+
+    const BAD: &str = "
+running 2 tests
+test a::b ... FAILED
+test a::c ... FAILED
+
+failures:
+
+---- a::b stdout ----
+thread 'a::b' panicked at src/a.rs:1:1:
+expected 1
+stack backtrace:
+   0: rust_begin_unwind
+
+---- a::c stdout ----
+expected 2
+
+failures:
+    a::b
+
+test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+
+    #[test]
+    fn tests_are_counted_and_a_skipped_one_is_named_with_its_reason() {
+        let report = Report::of(Suite::read(GOOD, true));
+        assert!(report.passed());
+        assert_eq!(report.totals(), "2 passed, 0 failed, 2 skipped");
+        assert_eq!(report.counts(), [2, 0, 1, 1]);
+        let details = report.details();
+        assert!(details.contains("slow (needs a network, see docs/testing.md)"), "{details}");
+        assert!(!details.contains("swaps"), "{details}");
+    }
+
+    #[test]
+    fn a_failed_test_is_named_with_the_beginning_of_its_own_output() {
+        let report = Report::of(Suite::read(BAD, false));
+        assert_eq!(report.totals(), "0 passed, 2 failed, 0 skipped");
+        let details = report.details();
+        assert!(details.contains("a::b\n      thread 'a::b' panicked at src/a.rs:1:1:\n      expected 1\n"));
+        assert!(details.contains("a::c\n      expected 2\n"), "{details}");
+        assert!(!details.contains("rust_begin_unwind"), "{details}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_a_failure() {
+        for (output, success) in [
+            ("error: could not compile", false),
+            ("running 1 test\ntest a ... ok\n", true),
+            (GOOD, false),
+            ("test result: FAILED. 0 passed; 1 failed; 0 ignored;", false),
+        ] {
+            let suite = Suite::read(output, success);
+            assert_eq!((suite.failed, suite.failures.len()), (1, 1), "{output}");
+        }
+        assert_eq!(Suite::read("test result: ok. 1 passed; 0 failed; 1 ignored;", true).skips.len(), 1);
+    }
+
+    #[test]
+    fn a_report_without_a_test_fails() {
+        assert_eq!(Report::default().conclude(), ExitCode::FAILURE);
+        assert_eq!(Report::of(Suite::read(GOOD, true)).conclude(), ExitCode::SUCCESS);
+    }
+
+    #[test]
+    fn a_later_run_replaces_skips_and_may_not_lose_a_test() {
+        let names = ["id::tests::slow".to_owned()];
+        let mut suite = Suite::read(GOOD, true);
+        suite.catch_up(&names, Suite::read("test result: ok. 1 passed; 0 failed; 0 ignored;", true));
+        assert_eq!(Report::of(suite).counts(), [3, 0, 1, 0]);
+        let mut suite = Suite::read(GOOD, true);
+        suite.catch_up(&names, Suite::read("test result: ok. 0 passed; 0 failed; 0 ignored;", true));
+        assert_eq!(Report::of(suite).counts(), [2, 1, 1, 0]);
+    }
+}

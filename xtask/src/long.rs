@@ -1,0 +1,91 @@
+//! The test programs that take too long for the gate: local files under fire, and the soak.
+
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::cargo;
+use crate::test::{Program, Report, Suite};
+
+/// What `--allow-missing` calls the tool that the fire tests need.
+pub(crate) const STRACE: &str = "strace";
+
+const FIRE_PACKAGE: &str = "cred-store-local";
+const FIRE_TARGET: &str = "tests/fire/main.rs";
+/// The reason of the fire tests that need strace.
+const FIRE_REASON: &str = "needs strace: cargo xtask fire";
+/// An entry point for the tests' own processes.
+const FIRE_WORKER: &str = "worker::worker";
+const FIRE_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// glibc's caches for each thread fill for many minutes and look like a leak. Without them, and with
+/// one arena, resident memory stays close to what is held. Another allocator ignores this.
+const NO_MALLOC_CACHES: (&str, &str) =
+    ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1");
+
+#[derive(Args)]
+pub(crate) struct SoakOptions {
+    /// How long it runs, over local files and over a faulty provider together
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_080))]
+    minutes: u32,
+}
+
+/// Local files under fire, at full size.
+pub(crate) fn fire() -> Result<ExitCode> {
+    strace()?;
+    // Optimised: a list by contents of 100,000 files would not end in an operation's time otherwise.
+    let mut command = cargo::cargo(["test", "--package", FIRE_PACKAGE, "--test", "fire", "--release", "--"]);
+    command.args(["--include-ignored", "--skip", FIRE_WORKER, "--test-threads=1", "--show-output"]);
+    command.env("CRED_FIRE_FULL", "1");
+    Ok(Report::of(Suite::run_shown(FIRE_PACKAGE, FIRE_TARGET, &command, FIRE_LIMIT)).conclude())
+}
+
+/// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short form.
+pub(crate) fn fire_catch_up(allow_missing: bool, programs: &[Program], report: &mut Report) -> Result<()> {
+    let built = |program: &&Program| program.package == FIRE_PACKAGE && program.source == FIRE_TARGET;
+    let (Some(program), Some(suite)) = (programs.iter().find(built), report.suite(FIRE_PACKAGE, FIRE_TARGET))
+    else {
+        bail!("the tests that need strace were not built");
+    };
+    let waiting = suite.skips().iter().filter(|skip| skip.reason == FIRE_REASON);
+    let names: Vec<String> = waiting.map(|skip| skip.name.clone()).collect();
+    if names.is_empty() {
+        bail!("not one test needs strace");
+    }
+    match strace() {
+        Err(error) if allow_missing => {
+            println!("{error:#}\n{} tests stay skipped, as allowed", names.len());
+            return Ok(());
+        }
+        result => result?,
+    }
+    let before = suite.failed_names().count();
+    suite.catch_up(&names, program.run_ignored(&names, &[]));
+    if suite.failed_names().count() > before { bail!("see the tables") } else { Ok(()) }
+}
+
+/// The manager under all kinds of load and faults at once, optimised.
+pub(crate) fn soak(options: &SoakOptions) -> Result<ExitCode> {
+    let [package, test] = ["cred-manager", "soak"];
+    let mut command = cargo::cargo(["test", "--release", "--package", package, "--test", test, "--"]);
+    command.args(["--ignored", "--nocapture"]).env("CRED_SOAK_MINUTES", options.minutes.to_string());
+    command.env(NO_MALLOC_CACHES.0, NO_MALLOC_CACHES.1);
+    // Half an hour more for the build and for the last operations.
+    let limit = Duration::from_secs((u64::from(options.minutes) + 30) * 60);
+    Ok(Report::of(Suite::run_shown(package, test, &command, limit)).conclude())
+}
+
+/// That the program exists is not enough: some containers forbid what it does.
+fn strace() -> Result<()> {
+    let mut command = Command::new(STRACE);
+    command.args(["-o", "/dev/null", "true"]).stdin(Stdio::null()).stdout(Stdio::null());
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => bail!("strace may trace nothing here: the container needs the right to ptrace"),
+        Err(_) => {
+            bail!("no strace on PATH: install the package strace, or say `--allow-missing strace` to `ci`")
+        }
+    }
+}
