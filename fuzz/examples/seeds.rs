@@ -1,6 +1,8 @@
-//! Writes the seed corpus: real encodings of the crates themselves and of the vectors, the same in each run.
+//! Writes the seed corpus: real encodings of the crates themselves and of the vectors, the same in
+//! each run.
 //!
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds` writes it anew; `git diff` then shows what has changed.
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds` rewrites it; `git diff` then shows what
+//! has changed.
 
 use std::fs;
 use std::path::Path;
@@ -29,10 +31,7 @@ fn main() -> std::io::Result<()> {
         ("local", files()),
         ("cred_toml", configurations()),
         ("import", imports()),
-        ("vault", vault()),
-        ("aws", aws()),
-        ("azure", azure()),
-        ("k8s", kubernetes()),
+        ("answers", answers()),
     ] {
         let folder = seeds.join(target);
         fs::create_dir_all(&folder)?;
@@ -60,7 +59,7 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("JSON")
 }
 
-/// One that the filter of the targets admits.
+/// One that the filter of `local` admits.
 fn tagged() -> String {
     let known = &known()[0];
     let mut tags = Tags::new();
@@ -268,69 +267,33 @@ fn imports() -> Seeds {
     ]
 }
 
-/// Answers, one after the other.
-fn script(answers: &[(u16, Value)]) -> String {
-    answers.iter().map(|(status, body)| format!("{status}\n{body}")).collect::<Vec<_>>().join("\n---\n")
+/// Answers of the backends, and their configurations in the place of one.
+fn answers() -> Seeds {
+    [aws(), azure(), kubernetes(), vault()].concat()
 }
 
-fn vault() -> Seeds {
-    let version = json!({"version": 3, "created_time": "2026-01-01T00:00:00Z", "deletion_time": "", "destroyed": false});
-    let read = |envelope: String| json!({"data": {"data": {"envelope": envelope}, "metadata": version}});
-    let deleted = json!({"data": {"data": null, "metadata": {"version": 2, "destroyed": false, "deletion_time": "2026-01-01T00:00:00Z", "created_time": "2026-01-01T00:00:00Z"}}});
-    let keys = json!({"data": {"keys": ["stripe-api-key", "org:acme/", "other.txt"]}});
-    let below = json!({"data": {"keys": ["db"]}});
-    vec![
-        seed("read", script(&[(200, read(first()))])),
-        seed("absent", script(&[(404, json!({"errors": []}))])),
-        seed("deleted", script(&[(404, deleted)])),
-        seed("written", script(&[(200, json!({"data": version}))])),
-        seed("list", script(&[(200, keys.clone()), (200, below.clone())])),
-        seed("filtered", script(&[(200, keys), (200, below), (200, read(tagged())), (200, read(first()))])),
-        seed("cas", script(&[(400, json!({"errors": ["check-and-set parameter required for this call"]}))])),
-        seed("refused", script(&[(403, json!({"errors": ["1 error occurred:\n\t* permission denied\n\n"]}))])),
-        seed("token", script(&[(403, json!({"errors": ["hvs.fuzzfuzzfuzzfuzzfuzzfuzz is an invalid token"]}))])),
-        seed("sealed", script(&[(503, json!({"errors": ["Vault is sealed"]}))])),
-        seed("config", json!({
-            "address": "https://vault:8200", "auth_method": {"app_role": {"role_id": "r", "secret_id": "s"}},
-            "mount_path": "secret", "path_prefix": "nebula/", "timeout": "5s", "operation_timeout": "30s",
-            "retry_policy": {"max_retries": 3}, "delete_mode": "soft",
-        }).to_string()),
-    ]
+/// An answer under its first line: the backend and the status.
+fn answer(name: &str, head: &str, body: &Value) -> (String, Vec<u8>) {
+    seed(name, format!("{head}\n{body}"))
 }
 
 fn aws() -> Seeds {
     let names = Names::new(AWS, "secret_prefix", "nebula/credentials/").expect("a prefix");
     let name = |text: &str| names.encode(path(text).as_ref()).text;
-    let secret = |text: &str, more: Value| {
-        let name = name(text);
-        let mut secret = json!({"ARN": format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-a1b2c3"), "Name": name});
-        secret.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        secret
-    };
-    let read = |text: &str, envelope: String| {
-        secret(
-            text,
-            json!({"CreatedDate": 1_700_000_000.25, "SecretString": envelope, "VersionId": "v1", "VersionStages": ["AWSCURRENT"]}),
-        )
-    };
-    let refused = |code: &str| json!({"__type": code, "Message": "Secrets Manager can't."});
     let long = format!("{}:{}/key", "l".repeat(250), "v".repeat(250));
-    let page = json!({"SecretList": [secret("stripe-api-key", json!({})), secret("org:acme/db", json!({"DeletedDate": 1.5})), secret(&long, json!({"Description": long}))]});
-    let values = json!({"SecretValues": [read("stripe-api-key", tagged())], "Errors": [{"SecretId": name("org:acme/db"), "ErrorCode": "ResourceNotFoundException", "Message": "x"}]});
+    let list = json!([{"Name": name("stripe-api-key")}, {"Name": name("org:acme/db")}, {"Name": name(&long), "Description": long}]);
+    let refused = |code: &str| json!({"__type": code, "Message": "Secrets Manager can't."});
+    let config = json!({
+        "region": "eu-central-1", "secret_prefix": "nebula/credentials/", "timeout": "5s", "default_tags": {"team": "a"},
+        "recovery_window_days": 7, "over_deleted": "recover", "read_lag": "0s", "list_lag": "5m",
+    });
     vec![
-        seed("read", script(&[(200, read("stripe-api-key", first()))])),
-        seed("binary", script(&[(200, secret("stripe-api-key", json!({"SecretBinary": "AAEC"})))])),
-        seed("absent", script(&[(400, refused("ResourceNotFoundException"))])),
-        seed("scheduled", script(&[(400, json!({"__type": "InvalidRequestException", "Message": "You can't perform this operation on the secret because it was marked for deletion."}))])),
-        seed("exists", script(&[(400, refused("ResourceExistsException")), (200, secret("stripe-api-key", json!({"VersionId": "v2"})))])),
-        seed("throttled", script(&[(400, refused("ThrottlingException"))])),
-        seed("list", script(&[(200, page.clone())])),
-        seed("pages", script(&[(200, json!({"SecretList": [], "NextToken": "t"})), (200, page.clone())])),
-        seed("filtered", script(&[(200, page), (200, values)])),
-        seed("config", json!({
-            "region": "eu-central-1", "secret_prefix": "nebula/credentials/", "timeout": "5s", "default_tags": {"team": "a"},
-            "recovery_window_days": 7, "over_deleted": "recover", "read_lag": "0s", "list_lag": "5m",
-        }).to_string()),
+        answer("aws-read", "aws 200", &json!({"SecretString": first()})),
+        answer("aws-list", "aws 200", &json!({"SecretList": list})),
+        answer("aws-absent", "aws 400", &refused("ResourceNotFoundException")),
+        answer("aws-throttled", "aws 400", &refused("ThrottlingException")),
+        answer("aws-denied", "aws 400", &refused("AccessDeniedException")),
+        answer("aws-config", "aws 200", &config),
     ]
 }
 
@@ -339,62 +302,74 @@ fn azure() -> Seeds {
     let id = |text: &str| {
         format!("https://my-vault.vault.azure.net/secrets/{}", names.encode(path(text).as_ref()).text)
     };
-    let attributes = json!({"enabled": true, "created": 1_767_225_600, "updated": 1_767_225_600, "recoveryLevel": "Recoverable"});
-    let secret = |text: &str, envelope: String| json!({"value": envelope, "id": format!("{}/0123456789abcdef0123456789abcdef", id(text)), "attributes": attributes, "tags": {"env": "prod"}});
-    let refused = |code: &str| json!({"error": {"code": code, "message": "It is not so.\r\nTry again.", "innererror": {"code": "ObjectIsDeletedButRecoverable"}}});
     let long = format!("{}:{}/key", "l".repeat(100), "v".repeat(100));
-    let page = json!({"value": [
-        {"id": id("stripe-api-key"), "attributes": attributes, "tags": {"env": "prod"}},
-        {"id": id("org:acme/db"), "attributes": attributes},
-        {"id": id(&long), "attributes": attributes, "tags": {"cred-path-0": long}},
-    ], "nextLink": null});
+    let list = json!([{"id": id("stripe-api-key")}, {"id": id("org:acme/db")}, {"id": id(&long), "tags": {"cred-path-0": long}}]);
+    let refused = |code: &str, inner: &str, message: &str| json!({"error": {"code": code, "message": message, "innererror": {"code": inner}}});
+    let denied = "Not authorized.\r\nCaller: appid=1\r\nAction: 'Microsoft.KeyVault/vaults/secrets/read'";
+    let entra = "AADSTS7000215: Invalid client secret.\r\nTrace ID: 1";
+    let config = json!({
+        "vault_url": "https://my-vault.vault.azure.net", "timeout": "5s", "secret_prefix": "nebula-",
+        "default_tags": {"team": "a"}, "over_deleted": "recover",
+    });
     vec![
-        seed("read", script(&[(200, secret("stripe-api-key", first()))])),
-        seed("absent", script(&[(404, json!({"error": {"code": "SecretNotFound", "message": "A secret was not found."}}))])),
-        seed("deleted", script(&[(409, refused("Conflict"))])),
-        seed("forbidden", script(&[(403, json!({"error": {"code": "Forbidden", "message": "Caller is not authorized.\r\nAction: 'Microsoft.KeyVault/vaults/secrets/read'", "innererror": {"code": "ForbiddenByRbac"}}}))])),
-        seed("token", script(&[(401, json!({"error": {"code": "Unauthorized", "message": "eyJhbGciOiJIUzI1NiJ9.eyJmdXp6IjoiZnV6eiJ9.fuzzfuzzfuzzfuzz"}}))])),
-        seed("list", script(&[(200, page.clone())])),
-        seed("pages", script(&[(200, json!({"value": [], "nextLink": "https://my-vault.vault.azure.net/secrets?api-version=7.6&$skiptoken=x"})), (200, page.clone())])),
-        seed("filtered", script(&[(200, page), (200, secret("stripe-api-key", tagged()))])),
-        seed("config", json!({
-            "vault_url": "https://my-vault.vault.azure.net", "credential_type": {"service_principal": {"tenant_id": "t", "client_id": "c", "client_secret": "s"}},
-            "timeout": "5s", "secret_prefix": "nebula-", "default_tags": {"team": "a"}, "over_deleted": "recover",
-        }).to_string()),
+        answer("azure-list", "azure 200", &json!({"value": list})),
+        answer("azure-absent", "azure 404", &refused("SecretNotFound", "", "A secret was not found.")),
+        answer("azure-deleted", "azure 409", &refused("Conflict", "ObjectIsDeletedButRecoverable", "")),
+        answer("azure-denied", "azure 403", &refused("Forbidden", "ForbiddenByRbac", denied)),
+        answer("azure-token", "azure 401", &json!({"error": "invalid_client", "error_description": entra})),
+        answer("azure-config", "azure 200", &config),
     ]
 }
 
 fn kubernetes() -> Seeds {
     let names = Names::new(KUBERNETES, "secret_prefix", "nebula-cred-").expect("a prefix");
-    let secret = |text: &str, envelope: String| {
+    let secret = |text: &str| {
         json!({
             "metadata": {
-                "name": names.encode(path(text).as_ref()).text, "uid": "u-1", "resourceVersion": "41", "namespace": "default",
+                "name": names.encode(path(text).as_ref()).text, "uid": "u-1", "resourceVersion": "41",
                 "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
                 "annotations": {"cred-rs.github.io/path": text},
             },
-            "data": {"envelope": STANDARD.encode(envelope)}, "type": "Opaque",
+            "data": {"envelope": STANDARD.encode(first())},
         })
     };
-    let status = |code: u16, reason: &str| json!({"kind": "Status", "reason": reason, "message": "it is so", "code": code, "details": {"kind": "secrets", "retryAfterSeconds": 1}});
-    let list = |items: Value, next: &str| json!({"metadata": {"resourceVersion": "42", "continue": next}, "items": items});
-    let page = list(json!([secret("stripe-api-key", tagged()), secret("org:acme/db", first())]), "");
-    let mut terminating = secret("stripe-api-key", first());
-    terminating["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut ending = secret("ending");
+    ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let list = json!([secret("stripe-api-key"), secret("org:acme/db"), ending]);
+    let refused = |reason: &str| json!({"kind": "Status", "reason": reason, "message": "it is so", "details": {"kind": "secrets"}});
+    let config = json!({
+        "namespace": "default", "secret_prefix": "nebula-cred-", "timeout": "5s", "default_labels": {"team": "a"},
+        "default_annotations": {"example.org/a": "b"}, "replace_immutable": true,
+    });
     vec![
-        seed("read", script(&[(200, secret("stripe-api-key", first()))])),
-        seed("terminating", script(&[(200, terminating)])),
-        seed("foreign", script(&[(200, json!({"metadata": {"name": "x", "uid": "u", "resourceVersion": "1"}}))])),
-        seed("absent", script(&[(404, status(404, "NotFound")), (201, secret("stripe-api-key", first()))])),
-        seed("conflict", script(&[(409, status(409, "AlreadyExists"))])),
-        seed("forbidden", script(&[(403, status(403, "Forbidden"))])),
-        seed("throttled", script(&[(429, status(429, "TooManyRequests"))])),
-        seed("list", script(&[(200, page.clone())])),
-        seed("pages", script(&[(200, list(json!([]), "more")), (200, page.clone())])),
-        seed("expired", script(&[(200, list(json!([]), "more")), (410, status(410, "Expired")), (200, page)])),
-        seed("config", json!({
-            "namespace": "default", "secret_prefix": "nebula-cred-", "timeout": "5s", "default_labels": {"team": "a"},
-            "default_annotations": {"example.org/a": "b"}, "replace_immutable": true,
-        }).to_string()),
+        answer("k8s-read", "k8s 200", &secret("stripe-api-key")),
+        answer("k8s-list", "k8s 200", &json!({"metadata": {"continue": ""}, "items": list})),
+        answer("k8s-absent", "k8s 404", &refused("NotFound")),
+        answer("k8s-denied", "k8s 403", &refused("Forbidden")),
+        answer("k8s-config", "k8s 200", &config),
+    ]
+}
+
+fn vault() -> Seeds {
+    let version = json!({"version": 3, "created_time": "2026-01-01T00:00:00Z", "destroyed": false});
+    let read = json!({"data": {"envelope": first()}, "metadata": version});
+    let login = json!({"client_token": "hvs.x", "lease_duration": 60, "renewable": true});
+    let refused = |reason: &str| json!({"errors": [reason]});
+    let config = json!({
+        "address": "http://127.0.0.1:8200", "mount_path": "secret", "path_prefix": "nebula/", "timeout": "5s",
+        "operation_timeout": "30s", "retry_policy": {"max_retries": 3}, "delete_mode": "soft",
+    });
+    vec![
+        answer("vault-read", "vault 200", &json!({"data": read})),
+        answer(
+            "vault-list",
+            "vault 200",
+            &json!({"data": {"keys": ["stripe-api-key", "org:acme/", "other.txt"]}}),
+        ),
+        answer("vault-login", "vault 200", &json!({"auth": login})),
+        answer("vault-deleted", "vault 404", &json!({"data": {"data": null, "metadata": version}})),
+        answer("vault-denied", "vault 403", &refused("1 error occurred:\n\t* permission denied\n\n")),
+        answer("vault-sealed", "vault 503", &refused("Vault is sealed")),
+        answer("vault-config", "vault 200", &config),
     ]
 }

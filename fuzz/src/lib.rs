@@ -1,17 +1,13 @@
-//! What the fuzz targets share: the secret that no text may repeat, known sealed credentials, and a backend that answers
-//! what the fuzzer says.
+//! What the fuzz targets share: the secret that no text may repeat, and known sealed credentials.
 //!
-//! A target is a law, not a call: what decodes encodes back to the same bytes, what was edited does not open, what a backend
-//! answers is told truly. Each input is its own seed: a real encoding, without a header that a person could not write.
+//! A target is a law, not a call: what decodes encodes back to the same bytes, what was edited does
+//! not open, a listed path is in the answer. Each input is its own seed: a real encoding, without a
+//! header that a person could not write.
 
 mod canary;
 mod folder;
 mod known;
-#[cfg(feature = "served")]
-mod served;
 
-pub use canary::{CANARY, planted, silent, silent_text};
+pub use canary::{CANARY, planted, planted_with, silent, silent_about, silent_text};
 pub use folder::folder;
 pub use known::{Known, known, ring};
-#[cfg(feature = "served")]
-pub use served::{Backend, Script, TIMEOUT, once};

@@ -129,6 +129,9 @@ mod provider;
 
 pub use config::{AwsOverDeleted, AwsSecretsManagerConfig};
 pub use provider::AwsSecretsManagerProvider;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use provider::fuzzing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,8 @@
 //! The storage trait on top of Secrets Manager.
 
 mod batch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listing;
 mod writing;
 

@@ -247,7 +247,10 @@ impl Draft {
 
 impl Item {
     /// `https://vault/secrets/NAME`, or with a version behind it.
-    fn new(id: Option<String>, tags: Option<impl IntoIterator<Item = (String, String)>>) -> Option<Self> {
+    pub(crate) fn new(
+        id: Option<String>,
+        tags: Option<impl IntoIterator<Item = (String, String)>>,
+    ) -> Option<Self> {
         let url = Url::parse(&id?).ok()?;
         let mut segments = url.path_segments()?;
         match segments.next()? {

@@ -178,7 +178,7 @@ impl Refusal {
     /// Azure's own words in one short line, with the innermost code first.
     fn words(&self) -> String {
         let Some(said) = &self.said else { return "the answer is not Key Vault's".to_owned() };
-        let code = self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code");
+        let code = short(self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code"));
         // A refusal by role is long; these lines of it say who was refused what.
         let lines = || said.message.lines().map(str::trim);
         let facts = ["Caller:", "Action:"].map(|fact| lines().find(|line| line.starts_with(fact)));
@@ -262,6 +262,9 @@ mod tests {
         let token = format!("eyJhbGciOiJIUzI1NiJ9.{}", "x".repeat(40));
         let said = short(&format!("Bearer={token} is not for eyJ of vault"));
         assert_eq!(said, "[redacted] is not for eyJ of vault");
+        // In the place of a code too.
+        let body = format!(r#"{{"error":{{"code":"{token}\n"}}}}"#);
+        assert_eq!(Refusal::read(400, None, body.as_bytes()).words(), "[redacted]: without a reason");
     }
 
     #[test]

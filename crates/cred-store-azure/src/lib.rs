@@ -91,6 +91,9 @@ mod provider;
 
 pub use config::{AzureCredentialType, AzureKeyVaultConfig, AzureOverDeleted};
 pub use provider::AzureKeyVaultProvider;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use provider::fuzzing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,8 @@
 //! The storage trait on top of Key Vault's secrets.
 
 mod deleted;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listing;
 mod naming;
 mod writing;

@@ -19,9 +19,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::access::Access;
-use self::answer::Answer;
 use self::answer::Page;
-pub(crate) use self::answer::{Identity, Metadata, Secret};
+pub(crate) use self::answer::{Answer, Identity, Metadata, Secret};
 use self::connection::Connection;
 use crate::auth::Token;
 use crate::error::{Place, garbled};

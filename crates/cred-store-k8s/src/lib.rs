@@ -108,6 +108,9 @@ mod provider;
 
 pub use config::KubernetesSecretsConfig;
 pub use provider::KubernetesSecretsProvider;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use provider::fuzzing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,5 +1,7 @@
 //! The storage trait on top of Kubernetes Secrets.
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listing;
 mod writing;
 

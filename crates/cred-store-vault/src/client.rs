@@ -22,8 +22,7 @@ use vaultrs::api::kv2::requests::{
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 pub(crate) use vaultrs::client::VaultClient;
 
-use self::answer::Answer;
-pub(crate) use self::answer::{Current, Found, Secret, Version};
+pub(crate) use self::answer::{Answer, Current, Found, Secret, Version};
 pub(crate) use self::connection::{check_address, check_authorities};
 use crate::VaultConfig;
 use crate::error::{Failure, Meaning, Place, garbled, kv1};

@@ -122,6 +122,9 @@ mod provider;
 
 pub use config::{VaultAuthMethod, VaultConfig, VaultDeleteMode};
 pub use provider::HashiCorpVaultProvider;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use provider::fuzzing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,8 @@
 //! The storage trait on top of KV version 2.
 
 mod calls;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listing;
 mod writing;
 

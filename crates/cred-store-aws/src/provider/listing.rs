@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cred_core::{CredentialFilter, CredentialPath, Operation, ScopeId, StorageError};
 use cred_provider_kit::Wire;
-use cred_provider_kit::naming::Decoded;
+use cred_provider_kit::naming::{Decoded, Names};
 
 use super::{Inner, decode};
 use crate::client::Entry;
@@ -46,14 +46,8 @@ impl Inner {
             }
         }
         let within = |path: &CredentialPath| path.is_within(scope);
-        let (mut paths, mut lost) = (BTreeSet::new(), Vec::new());
-        for entry in entries {
-            match self.path(&entry) {
-                Told::Path(path) => drop(within(&path).then(|| paths.insert(path))),
-                Told::Lost => lost.push(entry.name),
-                Told::Foreign => {}
-            }
-        }
+        let (mut paths, lost) = paths_of(&self.names, entries);
+        paths.retain(within);
         let found = match which {
             Which::Live => self.lost(wire, &lost).await?,
             // The value of what is scheduled for deletion cannot be read.
@@ -111,20 +105,6 @@ impl Inner {
         Err(StorageError::unavailable("AWS forgets a listing before it has ended"))
     }
 
-    fn path(&self, entry: &Entry) -> Told {
-        match self.names.decode(&entry.name) {
-            Decoded::Exact(path) => Told::Path(path),
-            Decoded::Foreign => Told::Foreign,
-            Decoded::Hashed => {
-                let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
-                match path.filter(|path| self.names.encode(path.as_ref()).text == entry.name) {
-                    Some(path) => Told::Path(path),
-                    None => Told::Lost,
-                }
-            }
-        }
-    }
-
     /// The paths of hashed names whose description somebody has changed: their values hold them too.
     async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> Result<Vec<CredentialPath>, StorageError> {
         let mut paths = Vec::new();
@@ -142,12 +122,23 @@ impl Inner {
     }
 }
 
-/// What an entry tells of its path.
-enum Told {
-    Path(CredentialPath),
-    /// It is ours, and its description is not.
-    Lost,
-    Foreign,
+/// The paths of listed secrets, and the names of hashed ones whose description is not their path.
+pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (BTreeSet<CredentialPath>, Vec<String>) {
+    let (mut paths, mut lost) = (BTreeSet::new(), Vec::new());
+    for entry in entries {
+        match names.decode(&entry.name) {
+            Decoded::Exact(path) => drop(paths.insert(path)),
+            Decoded::Foreign => {}
+            Decoded::Hashed => {
+                let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
+                match path.filter(|path| names.encode(path.as_ref()).text == entry.name) {
+                    Some(path) => drop(paths.insert(path)),
+                    None => lost.push(entry.name),
+                }
+            }
+        }
+    }
+    (paths, lost)
 }
 
 fn nameless(name: &str) -> StorageError {

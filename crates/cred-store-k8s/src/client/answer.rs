@@ -105,7 +105,7 @@ pub(crate) struct Page<T> {
 }
 
 /// A whole answer.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) status: u16,
     /// Whether it was longer than what is read.
     pub(super) cut: bool,
@@ -131,6 +131,12 @@ struct Data<'a> {
 }
 
 impl Answer {
+    /// An answer that no server gave.
+    #[cfg(fuzzing)]
+    pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
+        Self { status, cut: false, retry_after: None, body: body.to_vec() }
+    }
+
     /// Reads an answer to its end, or to `longest` bytes.
     pub(super) async fn of<B>(response: Response<B>, longest: usize) -> Result<Self, StorageError>
     where
@@ -157,7 +163,7 @@ impl Answer {
         Ok(Self { status, cut, retry_after, body })
     }
 
-    pub(super) fn secret(&self) -> Option<Secret> {
+    pub(crate) fn secret(&self) -> Option<Secret> {
         serde_json::from_slice::<Whole<'_>>(&self.body).ok().map(Secret::from)
     }
 
@@ -177,11 +183,11 @@ impl Answer {
         Some(metadata.resource_version)
     }
 
-    pub(super) fn names(&self) -> Option<Page<Identity>> {
+    pub(crate) fn names(&self) -> Option<Page<Identity>> {
         self.page::<OnlyMetadata, _>(|item| item.metadata)
     }
 
-    pub(super) fn contents(&self) -> Option<Page<Secret>> {
+    pub(crate) fn contents(&self) -> Option<Page<Secret>> {
         self.page::<Whole<'_>, _>(Secret::from)
     }
 
@@ -201,7 +207,7 @@ impl Answer {
         Some(Page { items: items.into_iter().flatten().map(item).collect(), next })
     }
 
-    pub(super) fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Status {

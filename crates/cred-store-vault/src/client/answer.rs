@@ -78,13 +78,19 @@ impl Engine {
 }
 
 /// A whole answer.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) status: u16,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
 
 impl Answer {
+    /// An answer that no server gave.
+    #[cfg(fuzzing)]
+    pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
+        Self { status, retry_after: None, body: body.to_vec() }
+    }
+
     /// Sends a request and reads the answer to its end.
     pub(super) async fn of(
         http: &reqwest::Client,
@@ -122,7 +128,7 @@ impl Answer {
         serde_json::from_slice::<Outer<T>>(&self.body).ok().map(|outer| outer.data)
     }
 
-    pub(super) fn secret(&self) -> Option<Secret> {
+    pub(crate) fn secret(&self) -> Option<Secret> {
         #[derive(Deserialize)]
         struct Data {
             data: Fields,
@@ -137,7 +143,7 @@ impl Answer {
     }
 
     /// What a 404 says of a secret; `None`: it is about something else.
-    pub(super) fn gone(&self) -> Option<Found> {
+    pub(crate) fn gone(&self) -> Option<Found> {
         #[derive(Deserialize)]
         struct Data {
             metadata: Metadata,
@@ -184,7 +190,7 @@ impl Answer {
         Some(Versions { numbers, current })
     }
 
-    pub(super) fn keys(&self) -> Option<Vec<String>> {
+    pub(crate) fn keys(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Data {
             keys: Vec<String>,
@@ -198,7 +204,7 @@ impl Answer {
 
     /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client are not, nor, where the answer did
     /// not announce its length, those that grew too small for it.
-    pub(super) fn grant(self) -> Option<Grant> {
+    pub(crate) fn grant(self) -> Option<Grant> {
         #[derive(Deserialize)]
         struct Outer {
             auth: Auth,
@@ -235,7 +241,7 @@ impl Answer {
         Some(Grant { token: None, lease: Duration::from_secs(ttl), renewable: renewable.unwrap_or_default() })
     }
 
-    pub(super) fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         #[derive(Deserialize)]
         struct Errors {
             errors: Vec<String>,

@@ -1,7 +1,7 @@
 //! Lists: one call for each scope, and one more for each credential that must be looked into.
 
 use cred_core::{CredentialFilter, CredentialPath, Operation, ScopeId};
-use cred_provider_kit::naming::Decoded;
+use cred_provider_kit::naming::{Decoded, Names};
 
 use super::calls::Calls;
 use super::{Inner, decode};
@@ -12,7 +12,7 @@ use crate::error::Failure;
 pub(super) struct Folder {
     pub(super) paths: Vec<CredentialPath>,
     /// Scopes one level below. Whatever else lies there is not ours.
-    scopes: Vec<ScopeId>,
+    pub(super) scopes: Vec<ScopeId>,
 }
 
 /// Credentials by what became of them.
@@ -32,7 +32,7 @@ impl Inner {
         let folder = &self.names.scope_prefix(scope);
         let keys =
             calls.read(|session| async move { self.client.list(session.token(), folder).await }).await?;
-        Ok(self.folder(scope, keys))
+        Ok(sort_keys(&self.names, scope, keys))
     }
 
     /// The names in this scope and below it: one call for each scope, some at once.
@@ -52,7 +52,7 @@ impl Inner {
                 .await?;
             let mut below = Vec::new();
             for (scope, keys) in scopes.iter().zip(keys) {
-                let folder = self.folder(Some(scope), keys);
+                let folder = sort_keys(&self.names, Some(scope), keys);
                 paths.extend(folder.paths);
                 below.extend(folder.scopes);
             }
@@ -142,24 +142,44 @@ impl Inner {
     fn names_of(&self, paths: &[CredentialPath]) -> Vec<String> {
         paths.iter().map(|path| self.names.encode(path.as_ref()).text).collect()
     }
+}
 
-    /// Sorts out what a folder holds.
-    fn folder(&self, scope: Option<&ScopeId>, keys: Vec<String>) -> Folder {
-        let prefix = self.names.scope_prefix(scope);
-        let mut folder = Folder { paths: Vec::new(), scopes: Vec::new() };
-        for key in keys {
-            match key.strip_suffix('/') {
-                Some(part) => {
-                    let text = scope.map_or_else(|| part.to_owned(), |scope| format!("{scope}/{part}"));
-                    // A segment of a prefix below this one has no level and value, and is none.
-                    folder.scopes.extend(text.parse().ok());
-                }
-                None => match self.names.decode(&format!("{prefix}{key}")) {
-                    Decoded::Exact(path) if path.scope.as_ref() == scope => folder.paths.push(path),
-                    _ => {}
-                },
+/// Sorts the keys of a folder into credentials and scopes. Each is listed once, even if the server
+/// repeats a key.
+pub(super) fn sort_keys(names: &Names, scope: Option<&ScopeId>, mut keys: Vec<String>) -> Folder {
+    keys.sort_unstable();
+    keys.dedup();
+    let prefix = names.scope_prefix(scope);
+    let mut folder = Folder { paths: Vec::new(), scopes: Vec::new() };
+    for key in keys {
+        match key.strip_suffix('/') {
+            Some(part) => {
+                let text = scope.map_or_else(|| part.to_owned(), |scope| format!("{scope}/{part}"));
+                // A segment of a prefix below this one has no level and value, and is none.
+                let below = text.parse().ok();
+                folder.scopes.extend(below.filter(|below: &ScopeId| below.parent().as_ref() == scope));
             }
+            None => match names.decode(&format!("{prefix}{key}")) {
+                Decoded::Exact(path) if path.scope.as_ref() == scope => folder.paths.push(path),
+                _ => {}
+            },
         }
-        folder
+    }
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_provider_kit::naming::VAULT;
+
+    use super::*;
+
+    #[test]
+    fn a_repeated_key_is_listed_once_and_a_deeper_one_not_at_all() {
+        let names = Names::new(VAULT, "path_prefix", "nebula/").unwrap();
+        let keys = ["key", "org:a/", "key", "org:a/", "org:a/team:x/", "org:a/key"];
+        let folder = sort_keys(&names, None, keys.map(str::to_owned).into());
+        assert_eq!(folder.paths, ["key".parse().unwrap()]);
+        assert_eq!(folder.scopes, ["org:a".parse().unwrap()]);
     }
 }

@@ -1,0 +1,41 @@
+//! The readers of what Secrets Manager answers, which are private, for the fuzz targets only. They
+//! take values, since the SDK has parsed the body.
+
+use std::collections::BTreeSet;
+
+use cred_core::{CredentialPath, StorageError};
+use cred_provider_kit::CredentialFile;
+use cred_provider_kit::naming::Names;
+
+use super::listing;
+use crate::client::Entry;
+use crate::error::{Place, Refusal};
+
+/// Reads the value of a secret.
+///
+/// # Errors
+/// The value is not a credential.
+pub fn read(value: &str) -> Result<CredentialFile, StorageError> {
+    super::decode(value)
+}
+
+/// The paths of listed secrets, given by name and description.
+#[must_use]
+pub fn list<'a>(
+    names: &Names,
+    secrets: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) -> BTreeSet<CredentialPath> {
+    let entries = secrets.into_iter().map(|(name, description)| Entry {
+        name: name.to_owned(),
+        description: description.map(str::to_owned),
+        scheduled: false,
+    });
+    listing::paths_of(names, entries.collect()).0
+}
+
+/// Reads a refusal.
+#[must_use]
+pub fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> StorageError {
+    let place = Place { action: "GetSecretValue", name: "key" };
+    Refusal { status, code, message, retry_after: None }.explain(&place)
+}
