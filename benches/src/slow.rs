@@ -1,12 +1,13 @@
 //! A backend with 5 ms latency, and three ways to read 100 credentials from it.
 
 use std::hint::black_box;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    Credential, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, StorageError, StorageProvider, Stored, async_trait,
+    Call, Credential, CredentialContext, CredentialId, Description, Operation, StorageError, StorageProvider,
+    Wrapper,
 };
 use cred_crypto::KeyRing;
 use cred_manager::CredentialManager;
@@ -74,49 +75,27 @@ pub struct FiveMillis(MemoryStorageProvider);
 
 const CALL: Duration = Duration::from_millis(5);
 
-#[async_trait]
-impl StorageProvider for FiveMillis {
-    fn describe(&self) -> &Description {
+impl Wrapper for FiveMillis {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
+    }
+
+    fn description(&self) -> &Description {
         self.0.describe()
     }
 
-    async fn store(
+    async fn around<T: Send + 'static>(
         &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        tokio::time::sleep(CALL).await;
-        self.0.store(id, data, metadata, ctx).await
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        if matches!(call.operation, Operation::Store | Operation::Retrieve) {
+            tokio::time::sleep(CALL).await;
+        }
+        answer.await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        tokio::time::sleep(CALL).await;
-        self.0.retrieve(id, ctx).await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.0.delete(id, ctx).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        self.0.exists(id, ctx).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        self.0.list(filter, ctx).await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.0.list_tree(filter, ctx).await
+    fn splits_many(&self) -> bool {
+        true // as a backend without a batch read
     }
 }

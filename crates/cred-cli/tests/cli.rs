@@ -1,11 +1,6 @@
 //! The program as a person and a script use it, on local files.
 #![cfg(all(unix, feature = "local"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![cfg(test)]
 
 #[path = "cli/broken.rs"]
 mod broken;

@@ -1,23 +1,14 @@
 //! The program on Azure Key Vault, or what stands in for it.
 #![cfg(all(unix, feature = "local", feature = "azure"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![cfg(test)]
 
 #[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
-#[path = "cli/terminal.rs"]
-mod terminal;
-#[allow(dead_code, reason = "the other test program uses all of it")]
-#[path = "cli/world.rs"]
-mod world;
 
-use crate::on_a_server::{fresh, variable};
-use crate::world::World;
+use cred_testing::value::{fresh, variable};
+
+use crate::on_a_server::world::{self, World};
 
 fn world() -> World {
     let url = variable("CRED_TEST_AZURE_VAULT_URL");

@@ -1,23 +1,14 @@
 //! The program on a real kube-apiserver.
 #![cfg(all(unix, feature = "local", feature = "k8s"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![cfg(test)]
 
 #[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
-#[path = "cli/terminal.rs"]
-mod terminal;
-#[allow(dead_code, reason = "the other test program uses all of it")]
-#[path = "cli/world.rs"]
-mod world;
 
-use crate::on_a_server::{fresh, variable};
-use crate::world::World;
+use cred_testing::value::{fresh, variable};
+
+use crate::on_a_server::world::{self, World};
 
 /// In the namespace that every cluster has, under a prefix of its own.
 fn world() -> World {

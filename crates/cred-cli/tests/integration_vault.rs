@@ -1,25 +1,17 @@
 //! The program on a real Vault.
 #![cfg(all(unix, feature = "local", feature = "vault"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![cfg(test)]
 
 #[macro_use]
 #[path = "cli/on_a_server.rs"]
 mod on_a_server;
-#[path = "cli/terminal.rs"]
-mod terminal;
-#[allow(dead_code, reason = "the other test program uses all of it")]
-#[path = "cli/world.rs"]
-mod world;
 
 use std::time::{Duration, Instant};
 
-use crate::on_a_server::{count, fresh, variable};
-use crate::world::World;
+use cred_testing::value::{fresh, variable};
+
+use crate::on_a_server::count;
+use crate::on_a_server::world::{self, World};
 
 fn world() -> World {
     let mut world = on_a_server::world(&format!(

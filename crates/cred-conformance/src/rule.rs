@@ -1,7 +1,10 @@
 //! How a clause reports: what is wrong, what to do, and where the rule stands.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::resume_unwind;
+
+use cred_core::StorageError;
 
 /// What a clause found. It travels as the payload of a panic that prints nothing, through the clause's own tasks, to
 /// the one place that knows which clause it was.
@@ -14,6 +17,11 @@ struct Failure {
 /// it breaks that one, else the clause's own.
 pub(crate) fn fail(problem: &str, advice: &str) -> ! {
     resume_unwind(Box::new(Failure { problem: problem.to_owned(), advice: advice.to_owned() }))
+}
+
+/// The answer to what must succeed; `what` says so where it did not, and the error follows.
+pub(crate) fn good<T>(answer: Result<T, StorageError>, what: impl fmt::Display, advice: &str) -> T {
+    answer.unwrap_or_else(|error| fail(&format!("{what}: {error}"), advice))
 }
 
 /// The message for the author of a provider.

@@ -1,6 +1,5 @@
 //! One provider on trial: every operation with its deadline, and the questions that most clauses ask.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clauses::alive_tasks;
 use crate::patience::Patience;
-use crate::rule::fail;
+use crate::rule::{fail, good};
 use crate::value::{context, difference};
 use crate::wording::{mismatch, moved, short, spell};
 use crate::{Effort, Harness, Offers, Subject};
@@ -195,15 +194,12 @@ impl Trial {
 /// What most clauses ask. Each question is repeated until the bound that the provider declares has passed.
 impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Stored) {
-        if let Err(error) = self.store(path, value).await {
-            fail(
-                &format!(
-                    "a plain store, which the clause needs, failed: `{}` could not be stored: {error}",
-                    short(path)
-                ),
-                "every id, scope and value is to be taken; look at the clauses of `store` first",
-            );
-        }
+        let what = "a plain store, which the clause needs, failed";
+        good(
+            self.store(path, value).await,
+            format_args!("{what}: `{}` could not be stored", short(path)),
+            "every id, scope and value is to be taken; look at the clauses of `store` first",
+        );
     }
 
     pub(crate) async fn remove(&self, path: &CredentialPath) {
@@ -214,6 +210,12 @@ impl Trial {
                 "delete answers Ok, whether something is stored there or not",
             );
         }
+    }
+
+    /// Stores a value and reads it back.
+    pub(crate) async fn keeps(&self, path: &CredentialPath, value: &Stored) {
+        self.put(path, value).await;
+        self.holds(path, value, "give back what was stored").await;
     }
 
     /// Stores many, some at a time.
@@ -271,6 +273,14 @@ impl Trial {
         }
     }
 
+    /// What is stored at the path, asked once; absence is an answer. `when` is part of the message.
+    pub(crate) async fn found(&self, path: &CredentialPath, when: &str, advice: &str) -> Option<Stored> {
+        match self.retrieve(path).await {
+            Err(error) if error.is_not_found() => None,
+            read => Some(good(read, format_args!("{when}, `{path}` cannot be read"), advice)),
+        }
+    }
+
     /// Nothing is stored at the path, for `retrieve` and `exists`.
     pub(crate) async fn lacks(&self, path: &CredentialPath, advice: &str) {
         let mut patience = self.patience_for_point();
@@ -295,10 +305,7 @@ impl Trial {
 
     /// Whether something is stored at the path, asked once.
     pub(crate) async fn is_there(&self, path: &CredentialPath) -> bool {
-        match self.exists(path).await {
-            Ok(there) => there,
-            Err(error) => fail(&format!("exists of `{path}` failed: {error}"), "absence is no error"),
-        }
+        good(self.exists(path).await, format_args!("exists of `{path}` failed"), "absence is no error")
     }
 
     /// The list of exactly this scope has these ids, each once.
@@ -309,15 +316,8 @@ impl Trial {
         expected: &[CredentialId],
         advice: &str,
     ) {
-        let mut patience = self.patience_for_list();
-        loop {
-            let problem = match self.list(scope, filter).await {
-                Ok(actual) => mismatch(expected, &actual),
-                Err(error) => Some(format!("it fails: {error}")),
-            };
-            let Some(problem) = problem else { return };
-            patience.or_fail(&format!("the list {} is wrong: {problem}", spell(scope, filter)), advice).await;
-        }
+        let what = format!("the list {}", spell(scope, filter));
+        self.gives(&what, expected, advice, || self.list(scope, filter)).await;
     }
 
     /// The list of the path's scope has its id, once, and no other.
@@ -360,19 +360,23 @@ impl Trial {
         expected: &[CredentialId],
         advice: &str,
     ) {
+        let what = format!("the list of deleted ids {}", spell(scope, None));
+        self.gives(&what, expected, advice, || self.list_deleted(scope)).await;
+    }
+
+    /// A question is answered with these ids, each once.
+    async fn gives<A>(&self, what: &str, expected: &[CredentialId], advice: &str, ask: impl Fn() -> A)
+    where
+        A: Future<Output = Result<Vec<CredentialId>, StorageError>>,
+    {
         let mut patience = self.patience_for_list();
         loop {
-            let problem = match self.list_deleted(scope).await {
+            let problem = match ask().await {
                 Ok(actual) => mismatch(expected, &actual),
                 Err(error) => Some(format!("it fails: {error}")),
             };
             let Some(problem) = problem else { return };
-            patience
-                .or_fail(
-                    &format!("the list of deleted ids {} is wrong: {problem}", spell(scope, None)),
-                    advice,
-                )
-                .await;
+            patience.or_fail(&format!("{what} is wrong: {problem}"), advice).await;
         }
     }
 

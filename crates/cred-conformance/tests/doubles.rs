@@ -1,6 +1,6 @@
 //! The wrappers are providers: with nothing asked of them they keep the contract, and each fault is what it says.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test reports by panic")]
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use cred_conformance::doubles::{Fault, Faulty, Recording, Reference};
 use cred_conformance::{Clause, Effort, Harness, Offers, Subject};
-use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, Operation, StorageErrorKind,
-    StorageProvider, Stored, async_trait,
-};
+use cred_core::{CredentialContext, Operation, StorageErrorKind, StorageProvider, async_trait};
+use cred_testing::value::{id, unscoped, value};
 use tokio::time::timeout;
 
 /// Opens what the function gives, and counts how often it was closed.
@@ -70,19 +68,10 @@ async fn a_harness_that_cannot_open_is_told_so_and_closed() {
     assert_eq!(closed.load(Ordering::SeqCst), 1);
 }
 
-fn key() -> CredentialId {
-    "key".parse().unwrap()
-}
-
-fn value() -> Stored {
-    let key = KeyId::new("k").unwrap();
-    (EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]), CredentialMetadata::default())
-}
-
 async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
-    let (provider, here) = (Faulty::new(Reference::new()), CredentialContext::unscoped());
-    let (data, metadata) = value();
-    provider.store(&key(), data, metadata, &here).await.unwrap();
+    let (provider, here) = (Faulty::new(Reference::new()), unscoped());
+    let (data, metadata) = value(1);
+    provider.store(&id("key"), data, metadata, &here).await.unwrap();
     (provider, here)
 }
 
@@ -90,11 +79,11 @@ async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
 async fn a_refusal_has_no_effect_and_comes_once() {
     let (provider, here) = holding_a_value().await;
     provider.once(Operation::Delete, Fault::Refuse(StorageErrorKind::Throttled { retry_after: None }));
-    let error = provider.delete(&key(), &here).await.unwrap_err();
+    let error = provider.delete(&id("key"), &here).await.unwrap_err();
     assert_eq!(error.operation(), Some(Operation::Delete));
-    assert!(provider.exists(&key(), &here).await.unwrap());
-    provider.delete(&key(), &here).await.unwrap();
-    assert!(!provider.exists(&key(), &here).await.unwrap());
+    assert!(provider.exists(&id("key"), &here).await.unwrap());
+    provider.delete(&id("key"), &here).await.unwrap();
+    assert!(!provider.exists(&id("key"), &here).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,19 +92,19 @@ async fn a_delay_delays_and_a_hang_never_ends() {
     let second = Duration::from_secs(1);
     provider.once(Operation::Exists, Fault::Delay(second));
     let started = tokio::time::Instant::now();
-    assert!(provider.exists(&key(), &here).await.unwrap());
+    assert!(provider.exists(&id("key"), &here).await.unwrap());
     assert_eq!(started.elapsed(), second);
 
     provider.always(Operation::Exists, Fault::Hang);
-    assert!(timeout(3_600 * second, provider.exists(&key(), &here)).await.is_err());
+    assert!(timeout(3_600 * second, provider.exists(&id("key"), &here)).await.is_err());
     provider.clear();
-    assert!(provider.exists(&key(), &here).await.unwrap());
+    assert!(provider.exists(&id("key"), &here).await.unwrap());
 }
 
 #[tokio::test]
 async fn an_altered_read_leaves_what_is_stored() {
     let (provider, here) = holding_a_value().await;
-    provider.once(Operation::Retrieve, Fault::alter(|data, _| data.ciphertext.push(9)));
-    assert_eq!(provider.retrieve(&key(), &here).await.unwrap().0.ciphertext, [1, 9]);
-    assert_eq!(provider.retrieve(&key(), &here).await.unwrap(), value());
+    provider.once(Operation::Retrieve, Fault::alter(|data, _| data.ciphertext = vec![9]));
+    assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap().0.ciphertext, [9]);
+    assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap(), value(1));
 }

@@ -1,16 +1,19 @@
 //! What the kit tells the author of a first attempt: a `HashMap` keyed by the id alone, written in ten minutes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panic")]
+#![cfg(test)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod red;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_conformance::{Clause, Harness, Offers, Subject};
+use cred_conformance::{Harness, Offers, Subject};
 use cred_core::{
     CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath, Description,
     EncryptedData, StorageError, StorageErrorKind, StorageProvider, Stored, async_trait,
 };
+use red::red;
 
 #[derive(Debug)]
 struct Naive {
@@ -80,23 +83,9 @@ impl Harness for Attempt {
     }
 }
 
-/// The messages of the clauses that are red.
-fn messages() -> BTreeMap<&'static str, String> {
-    let mut red = BTreeMap::new();
-    for clause in Clause::all().iter().filter(|clause| Offers::NONE.cover(clause.needs())) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let check =
-            runtime.block_on(async { tokio::spawn(clause.check(Arc::new(Attempt), Offers::NONE)).await });
-        if let Err(failed) = check {
-            red.insert(clause.name(), *failed.into_panic().downcast::<String>().unwrap());
-        }
-    }
-    red
-}
-
 #[test]
 fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
-    let red = messages();
+    let red = red(Offers::NONE, || Attempt);
     let mut broken = BTreeSet::new();
     for (clause, message) in &red {
         let lines: Vec<_> = message.lines().collect();
@@ -119,7 +108,7 @@ fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
 
 #[test]
 fn the_message_of_the_first_mistake_names_both_paths() {
-    let red = messages();
+    let red = red(Offers::NONE, || Attempt);
     let message = &red["scope_1_the_same_id_in_two_scopes_is_two_credentials"];
     assert_eq!(
         message,

@@ -7,6 +7,7 @@
 //! | you want to | start at |
 //! |---|---|
 //! | keep credentials somewhere new | [`StorageProvider`], its abilities [`CompareAndSet`] and [`SoftDelete`] |
+//! | do something around each call of a provider | [`Wrapper`] |
 //! | say what a credential is | [`Credential`], [`CredentialKind`], [`CredentialMetadata`] |
 //! | name one | [`CredentialId`], [`ScopeId`], [`CredentialPath`] |
 //! | seal with a key of your own (a KMS) | [`Sealer`] |
@@ -51,6 +52,7 @@ pub mod sealed;
 mod sealer;
 mod tags;
 mod timestamp;
+mod wrapper;
 
 pub use abilities::{CompareAndSet, Revision, SoftDelete};
 pub use config::{ConfigError, ProviderConfig};
@@ -73,6 +75,7 @@ pub use scope::ScopeId;
 pub use sealer::{Opened, SealError, Sealer};
 pub use tags::Tags;
 pub use timestamp::Timestamp;
+pub use wrapper::{Call, Wrapper};
 
 pub use async_trait::async_trait;
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};

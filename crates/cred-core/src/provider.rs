@@ -1,12 +1,13 @@
 //! The contract of a storage backend.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, SoftDelete, StorageError, StorageMetrics,
+    Description, EncryptedData, SoftDelete, StorageError, StorageMetrics, Wrapper,
 };
 
 /// A stored credential: what was given to [`StorageProvider::store`], exactly.
@@ -178,84 +179,22 @@ pub trait StorageProvider: Send + Sync {
     }
 }
 
-/// Forwards every method, so that a shared or boxed provider is one.
-macro_rules! forward {
-    ($pointer:ident) => {
-        #[async_trait]
-        #[deny(clippy::missing_trait_methods)]
-        impl<P: StorageProvider + ?Sized> StorageProvider for $pointer<P> {
-            fn describe(&self) -> &Description {
-                (**self).describe()
-            }
+impl<P: StorageProvider + ?Sized> Wrapper for Arc<P> {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &**self
+    }
 
-            async fn store(
-                &self,
-                id: &CredentialId,
-                data: EncryptedData,
-                metadata: CredentialMetadata,
-                ctx: &CredentialContext,
-            ) -> Result<(), StorageError> {
-                (**self).store(id, data, metadata, ctx).await
-            }
-
-            async fn retrieve(
-                &self,
-                id: &CredentialId,
-                ctx: &CredentialContext,
-            ) -> Result<Stored, StorageError> {
-                (**self).retrieve(id, ctx).await
-            }
-
-            async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-                (**self).delete(id, ctx).await
-            }
-
-            async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-                (**self).exists(id, ctx).await
-            }
-
-            async fn list(
-                &self,
-                filter: Option<&CredentialFilter>,
-                ctx: &CredentialContext,
-            ) -> Result<Vec<CredentialId>, StorageError> {
-                (**self).list(filter, ctx).await
-            }
-
-            async fn list_tree(
-                &self,
-                filter: Option<&CredentialFilter>,
-                ctx: &CredentialContext,
-            ) -> Result<Vec<CredentialPath>, StorageError> {
-                (**self).list_tree(filter, ctx).await
-            }
-
-            async fn retrieve_many(
-                &self,
-                ids: &[CredentialId],
-                ctx: &CredentialContext,
-            ) -> Vec<Result<Stored, StorageError>> {
-                (**self).retrieve_many(ids, ctx).await
-            }
-
-            async fn shutdown(&self) {
-                (**self).shutdown().await;
-            }
-
-            fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-                (**self).metrics()
-            }
-
-            fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-                (**self).compare_and_set()
-            }
-
-            fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-                (**self).soft_delete()
-            }
-        }
-    };
+    fn description(&self) -> &Description {
+        (**self).describe()
+    }
 }
 
-forward!(Arc);
-forward!(Box);
+impl<P: StorageProvider + ?Sized> Wrapper for Box<P> {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &**self
+    }
+
+    fn description(&self) -> &Description {
+        (**self).describe()
+    }
+}

@@ -1,15 +1,14 @@
 //! Sends known keys, a passphrase and a secret through everything that can be printed, and looks for them.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
-use std::error::Error;
-use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cred_core::{
     CredentialMetadata, CredentialPath, ExposeSecret, Sealer, SecretString, Timestamp, Zeroizing,
 };
 use cred_crypto::{Argon2Params, KeyRing, Passphrase, SealingKey};
+use cred_testing::printed::Printed;
 
 const PASSPHRASE: &str = "canary-passphrase-1c9e";
 const SECRET: &str = "canary-secret-77ab";
@@ -29,27 +28,10 @@ fn shapes() -> Vec<String> {
     shapes
 }
 
-/// Everything that was printed.
-#[derive(Default)]
-struct Printed(Vec<String>);
-
-impl Printed {
-    fn debug(&mut self, value: &dyn Debug) {
-        self.0.push(format!("{value:?} {value:#?}"));
-    }
-
-    fn error(&mut self, error: &(dyn Error + 'static)) {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            self.0.push(format!("{error} {error:?} {error:#?}"));
-            cause = error.source();
-        }
-    }
-
-    fn panic(&mut self, body: impl FnOnce()) {
-        let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
-        self.0.push(payload.downcast_ref::<String>().unwrap().clone());
-    }
+/// The message of a panic.
+fn panicked(body: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
+    payload.downcast_ref::<String>().unwrap().clone()
 }
 
 fn raw() -> SealingKey {
@@ -64,15 +46,15 @@ fn passphrase() -> Passphrase {
 #[tokio::test]
 async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
     let mut printed = Printed::default();
-    printed.debug(&raw());
-    printed.debug(&passphrase());
-    printed.debug(&SealingKey::from(passphrase()));
+    printed.value(&raw());
+    printed.value(&passphrase());
+    printed.value(&SealingKey::from(passphrase()));
 
     let id = |text: &str| text.parse().unwrap();
     let builder = || KeyRing::builder(id("raw")).key(id("raw"), raw()).key(id("pass"), passphrase());
-    printed.debug(&builder());
+    printed.value(&builder());
     let ring = builder().build().unwrap();
-    printed.debug(&ring);
+    printed.value(&ring);
     printed.error(&builder().key(id("raw"), raw()).build().unwrap_err());
     printed.error(&KeyRing::builder(id("none")).key(id("raw"), raw()).build().unwrap_err());
 
@@ -86,7 +68,7 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         SealingKey::create_file(&path).unwrap();
         std::fs::write(&path, &text).unwrap();
         printed.error(&SealingKey::from_file(&path).unwrap_err());
-        printed.panic(move || drop(SealingKey::from_base64(&text).unwrap()));
+        printed.text(panicked(move || drop(SealingKey::from_base64(&text).unwrap())));
     }
     printed.error(&SealingKey::from_env(KEY_TEXT, |_| None).unwrap_err());
 
@@ -97,8 +79,8 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         let data = sealer.seal(path.as_ref(), &metadata, SECRET.as_bytes()).await.unwrap();
         let opened = ring.open(path.as_ref(), &data, &metadata).await.unwrap();
         assert_eq!(&**opened.secret, SECRET.as_bytes());
-        printed.debug(&data);
-        printed.debug(&opened);
+        printed.value(&data);
+        printed.value(&opened);
 
         let mut wrong = data.clone();
         wrong.commitment = [0; 32];
@@ -112,16 +94,12 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         {
             let refused = ring.open(path.as_ref(), &data, outer).await;
             printed.error(refused.as_ref().unwrap_err());
-            printed.panic(move || drop(refused.unwrap()));
+            printed.text(panicked(move || drop(refused.unwrap())));
         }
     }
 
-    assert!(printed.0.len() > 30);
-    for text in &printed.0 {
-        for shape in shapes() {
-            assert!(!text.contains(&shape), "{text}");
-        }
-    }
+    assert!(printed.count() > 30);
+    printed.holds_none_of(&shapes().iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Batches: bounded, ordered, each item with an answer of its own.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
 mod doubles;
 
@@ -12,21 +12,18 @@ use cred_core::{Consistency, Credential, CredentialId, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
-use doubles::{id, keys};
-use futures_util::FutureExt as _;
+use doubles::{begun, id, keys};
 use tokio::time::{Instant, sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn build(backend: &Arc<Backend>, ttl: Duration) -> CredentialManager {
-    let limit = NonZeroUsize::new(4).unwrap();
-    CredentialManager::builder()
-        .storage(backend.clone())
-        .keys(keys())
-        .cache_ttl(ttl)
-        .batch_concurrency(limit)
-        .build()
+/// A backend that takes so many ids at once, and a manager of it.
+fn batching(batch: usize, ttl: Duration) -> (Arc<Backend>, CredentialManager) {
+    let backend = Backend::with_batch(Consistency::Strong, batch);
+    let builder = CredentialManager::builder().storage(backend.clone()).keys(keys()).cache_ttl(ttl);
+    let manager = builder.batch_concurrency(NonZeroUsize::new(4).unwrap()).build();
+    (backend, manager)
 }
 
 fn ids(names: impl IntoIterator<Item = u32>) -> Vec<CredentialId> {
@@ -45,8 +42,7 @@ fn texts(answers: Vec<Result<Option<Credential>, ManagerError>>) -> Vec<Option<S
 #[tokio::test(start_paused = true)]
 async fn answers_are_in_input_order_and_duplicates_are_answered() {
     for (batch, ttl) in [(1, TTL), (1, Duration::ZERO), (3, TTL), (3, Duration::ZERO)] {
-        let backend = Backend::with_batch(Consistency::Strong, batch);
-        let manager = build(&backend, ttl);
+        let (backend, manager) = batching(batch, ttl);
         assert!(manager.store_batch(named(0..10)).await.iter().all(Result::is_ok));
         let asked = [3, 9, 3, 77, 0, 9, 77];
         let answers = texts(manager.retrieve_batch(ids(asked)).await);
@@ -63,8 +59,7 @@ async fn answers_are_in_input_order_and_duplicates_are_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_batch_has_no_answers() {
-    let backend = Backend::new(Consistency::Strong);
-    let manager = build(&backend, TTL);
+    let (_, manager) = batching(1, TTL);
     assert!(manager.store_batch(vec![]).await.is_empty());
     assert!(manager.retrieve_batch(vec![]).await.is_empty());
     assert!(manager.delete_batch(vec![]).await.is_empty());
@@ -73,8 +68,7 @@ async fn an_empty_batch_has_no_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn so_many_are_in_flight_and_no_more() {
-    let backend = Backend::new(Consistency::Strong);
-    let manager = build(&backend, TTL);
+    let (backend, manager) = batching(1, TTL);
     backend.behave(|behaviour| {
         behaviour.write_takes = SECOND;
         behaviour.read_takes = SECOND;
@@ -94,8 +88,7 @@ async fn so_many_are_in_flight_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn of_a_duplicate_the_last_in_input_order_stands() {
-    let backend = Backend::new(Consistency::Strong);
-    let manager = build(&backend, TTL);
+    let (_, manager) = batching(1, TTL);
     let values = (0..30).map(|value| (id("a"), Credential::text(value.to_string()))).collect();
     assert!(manager.store_batch(values).await.iter().all(Result::is_ok));
     assert_eq!(texts(manager.retrieve_batch(vec![id("a")]).await), [Some("29".to_owned())]);
@@ -104,8 +97,7 @@ async fn of_a_duplicate_the_last_in_input_order_stands() {
 #[tokio::test(start_paused = true)]
 async fn one_failure_touches_its_own_slot_alone() {
     for batch in [1, 3] {
-        let backend = Backend::with_batch(Consistency::Strong, batch);
-        let manager = build(&backend, TTL);
+        let (backend, manager) = batching(batch, TTL);
         manager.store_batch(named(0..6)).await;
         // Sealed under a key that this manager does not have.
         let stranger = CredentialManager::builder()
@@ -122,11 +114,9 @@ async fn one_failure_touches_its_own_slot_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_batch_begins_no_further_items() {
-    let backend = Backend::new(Consistency::Strong);
-    let manager = build(&backend, TTL);
+    let (backend, manager) = batching(1, TTL);
     backend.behave(|behaviour| behaviour.write_takes = SECOND);
-    let mut batch = Box::pin(manager.store_batch(named(0..20)));
-    assert!((&mut batch).now_or_never().is_none());
+    let batch = begun(manager.store_batch(named(0..20)));
     sleep(SECOND / 2).await;
     drop(batch);
     sleep(10 * SECOND).await;
@@ -136,8 +126,7 @@ async fn a_dropped_batch_begins_no_further_items() {
 #[tokio::test(start_paused = true)]
 async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
     for batch in [1, 2] {
-        let backend = Backend::with_batch(Consistency::Strong, batch);
-        let manager = build(&backend, TTL);
+        let (backend, manager) = batching(batch, TTL);
         backend.behave(|behaviour| {
             behaviour.write_takes = SECOND;
             behaviour.read_takes = SECOND;
@@ -192,8 +181,7 @@ async fn what_a_sealer_is_too_busy_for_is_opened_after_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
     for batch in [1, 8] {
-        let backend = Backend::with_batch(Consistency::Strong, batch);
-        let manager = build(&backend, TTL);
+        let (backend, manager) = batching(batch, TTL);
         manager.store_batch(named(0..4)).await;
         backend.behave(|behaviour| behaviour.read_takes = SECOND);
         manager.retrieve(&id("0")).await.unwrap();
@@ -207,8 +195,7 @@ async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
 
 #[tokio::test]
 async fn ten_thousand_concurrent_operations_finish() {
-    let backend = Backend::with_batch(Consistency::Strong, 5);
-    let manager = build(&backend, TTL);
+    let (_, manager) = batching(5, TTL);
     let work = (0..10_000_u32).map(|number| {
         let manager = manager.clone();
         tokio::spawn(async move {

@@ -1,5 +1,5 @@
 //! The cache's promise, rule by rule, on a clock that the tests hold.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
 mod doubles;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Credential, Timestamp, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
-use doubles::{id, keys};
+use doubles::{begun, id, keys};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -27,6 +27,13 @@ fn strong() -> (Arc<Backend>, CredentialManager) {
     (backend, manager)
 }
 
+/// As [`strong`], with this value stored.
+async fn storing(value: &str) -> (Arc<Backend>, CredentialManager) {
+    let (backend, manager) = strong();
+    store(&manager, value).await;
+    (backend, manager)
+}
+
 async fn store(manager: &CredentialManager, value: &str) {
     manager.store(&id("a"), Credential::text(value)).await.unwrap();
 }
@@ -41,8 +48,7 @@ async fn read(manager: &CredentialManager) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_is_loaded_once_and_kept_for_its_time() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     for _ in 0..5 {
         assert_eq!(read(&manager).await.as_deref(), Some("1"));
     }
@@ -57,8 +63,7 @@ async fn a_value_is_loaded_once_and_kept_for_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_load_does_not_lengthen_the_time_of_its_value() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = 8 * SECOND);
     read(&manager).await;
     sleep(TTL - 9 * SECOND).await;
@@ -96,8 +101,7 @@ async fn absence_is_not_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_misses_of_one_path_are_one_call_also_when_it_fails() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     assert!(
         join_all((0..1_000).map(|_| read(&manager))).await.iter().all(|value| value.as_deref() == Some("1"))
@@ -115,14 +119,11 @@ async fn a_thousand_misses_of_one_path_are_one_call_also_when_it_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_load_goes_on_when_the_reader_who_began_it_leaves() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     let a = id("a");
-    let mut first = Box::pin(manager.retrieve(&a));
-    assert!((&mut first).now_or_never().is_none());
-    let mut second = Box::pin(manager.retrieve(&a));
-    assert!((&mut second).now_or_never().is_none());
+    let first = begun(manager.retrieve(&a));
+    let second = begun(manager.retrieve(&a));
     drop(first);
     assert_eq!(text(second.await.unwrap()).as_deref(), Some("1"));
     assert_eq!(backend.reads(), 1);
@@ -130,12 +131,10 @@ async fn a_load_goes_on_when_the_reader_who_began_it_leaves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_load_runs_although_nobody_polls() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     let a = id("a");
-    let mut stalled = Box::pin(manager.retrieve(&a));
-    assert!((&mut stalled).now_or_never().is_none());
+    let stalled = begun(manager.retrieve(&a));
     sleep(2 * SECOND).await;
     assert_eq!(read(&manager).await.as_deref(), Some("1"));
     assert_eq!(backend.reads(), 1, "the value came in while the reader slept");
@@ -144,12 +143,10 @@ async fn a_load_runs_although_nobody_polls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_after_a_write_never_joins_a_load_from_before_it() {
-    let (backend, manager) = strong();
-    store(&manager, "old").await;
+    let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.read_takes = 5 * SECOND);
     let a = id("a");
-    let mut early = Box::pin(manager.retrieve(&a));
-    assert!((&mut early).now_or_never().is_none());
+    let early = begun(manager.retrieve(&a));
     sleep(SECOND).await;
     store(&manager, "new").await;
     assert_eq!(read(&manager).await.as_deref(), Some("new"), "joined a flight from before the write");
@@ -159,8 +156,7 @@ async fn a_read_after_a_write_never_joins_a_load_from_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_overlaps_a_write_is_not_kept() {
-    let (backend, manager) = strong();
-    store(&manager, "old").await;
+    let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| {
         behaviour.write_takes = 2 * SECOND;
         behaviour.read_takes = 3 * SECOND;
@@ -177,13 +173,11 @@ async fn a_load_that_overlaps_a_write_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_write_invalidates_when_it_ends() {
-    let (backend, manager) = strong();
-    store(&manager, "old").await;
+    let (backend, manager) = storing("old").await;
     read(&manager).await;
     backend.behave(|behaviour| behaviour.write_takes = 2 * SECOND);
     let a = id("a");
-    let mut write = Box::pin(manager.store(&a, Credential::text("new")));
-    assert!((&mut write).now_or_never().is_none());
+    let write = begun(manager.store(&a, Credential::text("new")));
     drop(write);
     sleep(3 * SECOND).await;
     assert_eq!(read(&manager).await.as_deref(), Some("new"));
@@ -191,8 +185,7 @@ async fn a_dropped_write_invalidates_when_it_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_and_a_rotation_invalidate_as_well() {
-    let (_, manager) = strong();
-    store(&manager, "1").await;
+    let (_, manager) = storing("1").await;
     read(&manager).await;
     manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
     assert_eq!(read(&manager).await.as_deref(), Some("2"));
@@ -235,8 +228,7 @@ async fn a_load_that_began_in_a_quiet_time_is_not_kept_although_it_ends_after() 
 
 #[tokio::test(start_paused = true)]
 async fn after_a_write_in_doubt_nothing_is_kept_until_it_cannot_land_any_more() {
-    let (backend, manager) = strong();
-    store(&manager, "old").await;
+    let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
     let error = manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
     assert!(error.may_have_written());
@@ -249,8 +241,7 @@ async fn after_a_write_in_doubt_nothing_is_kept_until_it_cannot_land_any_more() 
 
 #[tokio::test(start_paused = true)]
 async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
-    let (backend, manager) = strong();
-    store(&manager, "old").await;
+    let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
     manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
     backend.behave(|behaviour| behaviour.writes_land_late = None);
@@ -262,8 +253,7 @@ async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
 
 #[tokio::test(start_paused = true)]
 async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     read(&manager).await;
     // Another manager, with the same keys, writes behind this one's back: a raw copy of a later value.
     let other = CredentialManager::builder().storage(backend.clone()).keys(keys()).build();
@@ -275,8 +265,7 @@ async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
     store(&manager, "2").await;
     backend.behave(|behaviour| behaviour.read_takes = 3 * SECOND);
     let a = id("a");
-    let mut slow = Box::pin(manager.retrieve(&a));
-    assert!((&mut slow).now_or_never().is_none());
+    let slow = begun(manager.retrieve(&a));
     sleep(SECOND).await;
     let before = backend.reads();
     manager.refresh(&a).await.unwrap();
@@ -286,8 +275,7 @@ async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_leaves_what_was_cached() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     read(&manager).await;
     backend.behave(|behaviour| behaviour.reads_fail = true);
     manager.refresh(&id("a")).await.unwrap_err();
@@ -296,15 +284,13 @@ async fn a_refresh_that_fails_leaves_what_was_cached() {
 
 #[tokio::test(start_paused = true)]
 async fn clearing_also_keeps_out_what_is_being_loaded() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     for clear in
         [CredentialManager::clear_cache, |manager: &CredentialManager| manager.clear_cache_for(&id("a"))]
     {
         backend.behave(|behaviour| behaviour.read_takes = SECOND);
         let a = id("a");
-        let mut load = Box::pin(manager.retrieve(&a));
-        assert!((&mut load).now_or_never().is_none());
+        let load = begun(manager.retrieve(&a));
         clear(&manager).unwrap();
         load.await.unwrap();
         let before = backend.reads();
@@ -362,8 +348,7 @@ async fn a_value_is_kept_no_longer_than_it_is_valid() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panicking_load_fails_its_readers_and_the_next_one_begins_anew() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.reads_panic = true);
     let error = manager.retrieve(&id("a")).await.unwrap_err();
     assert!(error.to_string().starts_with("could not retrieve credential `a` in backend"), "{error}");
@@ -373,8 +358,7 @@ async fn a_panicking_load_fails_its_readers_and_the_next_one_begins_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn one_expiry_is_one_load() {
-    let (backend, manager) = strong();
-    store(&manager, "1").await;
+    let (backend, manager) = storing("1").await;
     read(&manager).await;
     sleep(TTL).await;
     join_all((0..200).map(|_| read(&manager))).await;
@@ -437,8 +421,7 @@ async fn a_manager_that_closes_hands_nothing_out_any_more() {
     manager.retrieve(&id("a")).await.unwrap().unwrap();
     backend.behave(|behaviour| behaviour.read_takes = Duration::from_secs(5));
     let loading = id("b");
-    let mut reader = Box::pin(manager.retrieve(&loading));
-    assert!((&mut reader).now_or_never().is_none());
+    let reader = begun(manager.retrieve(&loading));
     let closing = Box::pin(manager.shutdown());
     assert!(closing.now_or_never().is_none(), "it waits for the load, and is given up");
     assert_eq!(manager.cache_stats().unwrap().size, 0);

@@ -2,11 +2,7 @@
 //!
 //! The memory is searched through `/proc/self/mem`; a control leaks a secret and must be found.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![cfg(test)]
 
 mod doubles;
 

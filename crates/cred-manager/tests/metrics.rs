@@ -1,6 +1,6 @@
 //! What is counted through the `metrics` facade.
 #![cfg(feature = "metrics")]
-#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
 mod doubles;
 
@@ -53,24 +53,27 @@ impl Recorder for Counts {
     }
 }
 
-#[test]
-fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
+/// What is counted while this runs.
+fn counted(work: impl Future<Output = ()>) -> BTreeMap<String, u64> {
     let counts = Counts::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    metrics::with_local_recorder(&counts, || {
-        runtime.block_on(async {
-            let manager = cached();
-            manager.store(&id("key"), Credential::text("x")).await.unwrap();
-            for _ in 0..3 {
-                manager.retrieve(&id("key")).await.unwrap();
-            }
-            manager.delete(&id("key")).await.unwrap();
-            manager.scoped("org:a".parse().unwrap()).unwrap().shutdown().await.unwrap_err();
-        });
-    });
+    metrics::with_local_recorder(&counts, || runtime.block_on(work));
     let counts = counts.0.into_inner().unwrap();
-    let counts: Vec<_> =
-        counts.iter().map(|(name, n)| format!("{name}: {}", n.load(Ordering::SeqCst))).collect();
+    counts.into_iter().map(|(name, count)| (name, count.load(Ordering::SeqCst))).collect()
+}
+
+#[test]
+fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
+    let counts = counted(async {
+        let manager = cached();
+        manager.store(&id("key"), Credential::text("x")).await.unwrap();
+        for _ in 0..3 {
+            manager.retrieve(&id("key")).await.unwrap();
+        }
+        manager.delete(&id("key")).await.unwrap();
+        manager.scoped("org:a".parse().unwrap()).unwrap().shutdown().await.unwrap_err();
+    });
+    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();
     assert_eq!(
         counts,
         [
@@ -90,25 +93,20 @@ fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
 
 #[test]
 fn a_batch_says_how_many_of_it_failed() {
-    let counts = Counts::default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    metrics::with_local_recorder(&counts, || {
-        runtime.block_on(async {
-            let backend = Backend::with_batch(Consistency::Strong, 2);
-            let manager = manager(backend.clone());
-            let store = |name: &str| (id(name), Credential::text("x"));
-            manager.store_batch(vec![store("a"), store("b")]).await;
-            let ids = || vec![id("a"), id("b"), id("c")];
-            manager.retrieve_batch(ids()).await;
-            backend.behave(|behaviour| behaviour.reads_fail = true);
-            manager.retrieve_batch(ids()).await;
-            manager.validate_batch(ids()).await;
-            backend.behave(|behaviour| behaviour.writes_land_late = Some(Duration::from_secs(1)));
-            manager.store_batch(vec![store("a"), store("b")]).await;
-        });
+    let counts = counted(async {
+        let backend = Backend::with_batch(Consistency::Strong, 2);
+        let manager = manager(backend.clone());
+        let store = |name: &str| (id(name), Credential::text("x"));
+        manager.store_batch(vec![store("a"), store("b")]).await;
+        let ids = || vec![id("a"), id("b"), id("c")];
+        manager.retrieve_batch(ids()).await;
+        backend.behave(|behaviour| behaviour.reads_fail = true);
+        manager.retrieve_batch(ids()).await;
+        manager.validate_batch(ids()).await;
+        backend.behave(|behaviour| behaviour.writes_land_late = Some(Duration::from_secs(1)));
+        manager.store_batch(vec![store("a"), store("b")]).await;
     });
-    let counts = counts.0.into_inner().unwrap();
-    let of = |name: &str| counts.get(name).map_or(0, |count| count.load(Ordering::SeqCst));
+    let of = |name: &str| counts.get(name).copied().unwrap_or_default();
     assert_eq!(of("cred_operations_total store_batch ok"), 1);
     assert_eq!(of("cred_operations_total store_batch in_doubt"), 1, "never called failed");
     assert_eq!(of("cred_operations_total retrieve_batch ok"), 1);

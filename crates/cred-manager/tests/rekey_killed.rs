@@ -1,6 +1,6 @@
 //! A re-key that is killed again and again, at random moments, beside somebody who goes on writing.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Writes of one path run one at a time, in call order, and outlive their callers.
-#![allow(clippy::unwrap_used, reason = "a test that fails by panic says what it must")]
+#![cfg(test)]
 
 mod doubles;
 
@@ -7,12 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Credential, StorageErrorKind, field};
+use cred_core::{Credential, CredentialId, StorageErrorKind, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::sealer::{Fault, Faulty};
-use doubles::{Gated, Then, id, keys, manager, memory};
+use doubles::{Gated, Then, begun, id, keys, manager, memory};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+
+/// Memory whose writes wait unless the gate is open, a manager over it, and an id.
+fn gated(open: bool) -> (Arc<Gated>, CredentialManager, CredentialId) {
+    let gated = Gated::new(open);
+    (gated.clone(), manager(gated), id("a"))
+}
 
 async fn value(manager: &CredentialManager, name: &str) -> Option<String> {
     let credential = manager.retrieve(&id(name)).await.unwrap()?;
@@ -25,9 +31,7 @@ fn is_in_doubt(error: &ManagerError) -> bool {
 
 #[tokio::test]
 async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
-    let gated = Gated::new(false);
-    let manager = manager(gated.clone());
-    let a = id("a");
+    let (gated, manager, a) = gated(false);
     let writes = join_all((0..100).map(|number| manager.store(&a, Credential::text(number.to_string()))));
     gated.admit(100);
     assert!(writes.await.iter().all(Result::is_ok));
@@ -37,9 +41,7 @@ async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
 
 #[tokio::test]
 async fn a_delete_takes_its_turn_among_stores() {
-    let gated = Gated::new(true);
-    let manager = manager(gated);
-    let a = id("a");
+    let (_, manager, a) = gated(true);
     let (first, second, third) = tokio::join!(
         manager.store(&a, Credential::text("1")),
         manager.delete(&a),
@@ -70,11 +72,8 @@ async fn other_paths_do_not_wait() {
 
 #[tokio::test]
 async fn a_write_that_has_begun_outlives_its_caller() {
-    let gated = Gated::new(false);
-    let manager = manager(gated.clone());
-    let a = id("a");
-    let mut store = Box::pin(manager.store(&a, Credential::text("1")));
-    assert!((&mut store).now_or_never().is_none());
+    let (gated, manager, a) = gated(false);
+    let store = begun(manager.store(&a, Credential::text("1")));
     gated.until_entered(1).await;
     drop(store);
     // The next write of the path waits for the one whose caller has gone.
@@ -92,13 +91,9 @@ async fn a_write_that_has_begun_outlives_its_caller() {
 
 #[tokio::test]
 async fn who_leaves_while_waiting_has_written_nothing() {
-    let gated = Gated::new(false);
-    let manager = manager(gated.clone());
-    let a = id("a");
-    let mut first = Box::pin(manager.store(&a, Credential::text("1")));
-    assert!((&mut first).now_or_never().is_none());
-    let mut second = Box::pin(manager.store(&a, Credential::text("2")));
-    assert!((&mut second).now_or_never().is_none());
+    let (gated, manager, a) = gated(false);
+    let first = begun(manager.store(&a, Credential::text("1")));
+    let second = begun(manager.store(&a, Credential::text("2")));
     drop(second);
     gated.admit(10);
     first.await.unwrap();
@@ -108,9 +103,7 @@ async fn who_leaves_while_waiting_has_written_nothing() {
 
 #[tokio::test]
 async fn a_panicking_provider_is_in_doubt_and_the_path_stays_usable() {
-    let gated = Gated::new(true);
-    let manager = manager(gated.clone());
-    let a = id("a");
+    let (gated, manager, a) = gated(true);
     *gated.then.lock().unwrap() = Then::Panic;
     let error = manager.store(&a, Credential::text("1")).await.unwrap_err();
     assert!(is_in_doubt(&error) && error.may_have_written(), "{error}");
@@ -122,9 +115,7 @@ async fn a_panicking_provider_is_in_doubt_and_the_path_stays_usable() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_leaves_the_write_in_doubt_after_its_own_timeout() {
-    let gated = Gated::new(true);
-    let manager = manager(gated.clone());
-    let a = id("a");
+    let (gated, manager, a) = gated(true);
     *gated.then.lock().unwrap() = Then::LoseTheAnswer;
     let started = tokio::time::Instant::now();
     let error = manager.store(&a, Credential::text("1")).await.unwrap_err();
@@ -146,16 +137,12 @@ async fn a_stalled_sealer_fails_in_time_with_nothing_written() {
 
 #[tokio::test]
 async fn shutdown_waits_for_running_writes_and_refuses_what_comes_later() {
-    let gated = Gated::new(false);
-    let manager = manager(gated.clone());
-    let a = id("a");
-    let mut store = Box::pin(manager.store(&a, Credential::text("1")));
-    assert!((&mut store).now_or_never().is_none());
+    let (gated, manager, a) = gated(false);
+    let store = begun(manager.store(&a, Credential::text("1")));
     gated.until_entered(1).await;
     drop(store);
 
-    let mut shutdown = Box::pin(manager.shutdown());
-    assert!((&mut shutdown).now_or_never().is_none(), "it did not wait for the write");
+    let shutdown = begun(manager.shutdown());
     let clone = manager.clone();
     assert!(matches!(clone.store(&a, Credential::text("2")).await, Err(ManagerError::ShutDown)));
     assert!(matches!(clone.retrieve(&a).await, Err(ManagerError::ShutDown)));
@@ -173,9 +160,7 @@ async fn shutdown_waits_for_running_writes_and_refuses_what_comes_later() {
 
 #[tokio::test]
 async fn a_write_that_waits_for_its_turn_when_the_manager_closes_writes_nothing() {
-    let gated = Gated::new(false);
-    let manager = manager(gated.clone());
-    let a = id("a");
+    let (gated, manager, a) = gated(false);
     let mut first = Box::pin(manager.store(&a, Credential::text("1")));
     let mut second = Box::pin(manager.store(&a, Credential::text("2")));
     assert!((&mut first).now_or_never().is_none());
@@ -202,10 +187,8 @@ async fn a_write_that_is_kept_and_not_polled_does_not_block_its_path_for_ever() 
     let provider = Gated::new(false);
     let manager = manager(provider.clone());
     let id = id("a");
-    let mut first = Box::pin(manager.store(&id, Credential::text("1")));
-    assert!((&mut first).now_or_never().is_none());
-    let mut kept = Box::pin(manager.store(&id, Credential::text("2")));
-    assert!((&mut kept).now_or_never().is_none());
+    let first = begun(manager.store(&id, Credential::text("1")));
+    let kept = begun(manager.store(&id, Credential::text("2")));
     provider.admit(9);
     first.await.unwrap();
     let started = tokio::time::Instant::now();

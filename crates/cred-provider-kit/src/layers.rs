@@ -1,4 +1,4 @@
-//! Wrappers over any provider: what each adds is a [`Layer`], and [`Layered`] forwards all else.
+//! Wrappers over any provider: each is a [`Layer`], and [`Layered`] forwards everything else.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -18,7 +18,6 @@
 //! [`HotSwap`] is no layer but a provider whose inside can be exchanged.
 
 mod concurrency;
-mod forward;
 mod hot_swap;
 mod layered;
 mod read_only;

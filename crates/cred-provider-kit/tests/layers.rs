@@ -1,23 +1,21 @@
 //! Wrappers keep the contract where they refuse nothing, refuse what they say, and neither hide nor invent an ability.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
-
-#[path = "layers/plain.rs"]
-mod plain;
+#![cfg(test)]
 
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cred_conformance::doubles::{Fault, Faulty};
 use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId, Operation,
-    StorageErrorKind, StorageProvider, Stored, async_trait,
+    CredentialContext, CredentialPath, Description, Operation, StorageErrorKind, StorageProvider, Wrapper,
+    async_trait,
 };
 use cred_provider_kit::layers::{ConcurrencyLimit, HotSwap, Layered, ReadOnly, ScopeJail, Timeout};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+use cred_testing::value::{id, scoped, unscoped, value};
 use futures_util::future::join_all;
-use plain::WithoutCompareAndSet;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -28,6 +26,23 @@ fn memory(soft_delete: bool) -> MemoryStorageProvider {
 
 fn limit(most: usize, longest_wait: Duration) -> ConcurrencyLimit {
     ConcurrencyLimit::new(NonZeroUsize::new(most).unwrap(), longest_wait)
+}
+
+/// Memory that may have recovery and has no compare-and-set.
+struct WithoutCompareAndSet(MemoryStorageProvider);
+
+impl Wrapper for WithoutCompareAndSet {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
+    }
+
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+
+    fn passes_compare_and_set(&self) -> bool {
+        false
+    }
 }
 
 /// Memory behind everything that refuses nothing.
@@ -54,22 +69,9 @@ cred_conformance::suite!(
     offers: [compare_and_set, soft_delete, metrics, reopen, raw_edit]
 );
 
-fn key(text: &str) -> CredentialId {
-    text.parse().unwrap()
-}
-
-fn value(number: u8) -> Stored {
-    let key = KeyId::new("k").unwrap();
-    (EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![number], [0; 16]), CredentialMetadata::default())
-}
-
 async fn store(provider: &dyn StorageProvider, number: u8, ctx: &CredentialContext) {
     let (data, metadata) = value(number);
-    provider.store(&key("a"), data, metadata, ctx).await.unwrap();
-}
-
-fn scoped(text: &str) -> CredentialContext {
-    CredentialContext::scoped(text.parse().unwrap())
+    provider.store(&id("a"), data, metadata, ctx).await.unwrap();
 }
 
 #[test]
@@ -103,23 +105,23 @@ fn a_wrapper_neither_hides_nor_invents_an_ability() {
 
 #[tokio::test]
 async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
-    let (inside, here) = (memory(true), CredentialContext::unscoped());
+    let (inside, here) = (memory(true), unscoped());
     store(&inside, 2, &here).await;
     let provider = Layered::new(inside.clone(), ReadOnly);
-    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
-    assert_eq!(provider.list(None, &here).await.unwrap(), [key("a")]);
+    assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
+    assert_eq!(provider.list(None, &here).await.unwrap(), [id("a")]);
     let swap = provider.compare_and_set().unwrap();
-    let (.., revision) = swap.retrieve_with_revision(&key("a"), &here).await.unwrap();
+    let (.., revision) = swap.retrieve_with_revision(&id("a"), &here).await.unwrap();
     let soft = provider.soft_delete().unwrap();
     assert!(soft.list_deleted(&here).await.unwrap().is_empty());
 
     let (data, metadata) = value(3);
     let refusals = [
-        provider.store(&key("a"), data.clone(), metadata.clone(), &here).await.unwrap_err(),
-        provider.delete(&key("a"), &here).await.unwrap_err(),
-        swap.store_if(&key("a"), data, metadata, Some(&revision), &here).await.unwrap_err(),
-        soft.recover(&key("a"), &here).await.unwrap_err(),
-        soft.purge(&key("a"), &here).await.unwrap_err(),
+        provider.store(&id("a"), data.clone(), metadata.clone(), &here).await.unwrap_err(),
+        provider.delete(&id("a"), &here).await.unwrap_err(),
+        swap.store_if(&id("a"), data, metadata, Some(&revision), &here).await.unwrap_err(),
+        soft.recover(&id("a"), &here).await.unwrap_err(),
+        soft.purge(&id("a"), &here).await.unwrap_err(),
     ];
     let operations =
         [Operation::Store, Operation::Delete, Operation::StoreIf, Operation::Recover, Operation::Purge];
@@ -127,9 +129,9 @@ async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
         assert!(matches!(error.kind(), StorageErrorKind::ReadOnly { .. }), "{error}");
         assert!(!error.may_have_written());
         assert_eq!((error.operation(), error.provider()), (Some(operation), Some("memory")));
-        assert_eq!(error.path(), Some(&here.path(&key("a")).to_owned()));
+        assert_eq!(error.path(), Some(&here.path(&id("a")).to_owned()));
     }
-    assert_eq!(inside.retrieve(&key("a"), &here).await.unwrap(), value(2));
+    assert_eq!(inside.retrieve(&id("a"), &here).await.unwrap(), value(2));
 }
 
 #[tokio::test]
@@ -138,24 +140,22 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
     let provider = Layered::new(inside.clone(), ScopeJail::new("org:a".parse().unwrap()));
     for (number, scope) in (1..).zip(["org:a", "org:a/team:x"]) {
         store(&provider, number, &scoped(scope)).await;
-        assert_eq!(inside.retrieve(&key("a"), &scoped(scope)).await.unwrap(), value(number));
+        assert_eq!(inside.retrieve(&id("a"), &scoped(scope)).await.unwrap(), value(number));
     }
     for (number, scope) in (3..).zip(["org:ab", "org:b"]) {
         store(&inside, number, &scoped(scope)).await;
     }
-    store(&inside, 9, &CredentialContext::unscoped()).await;
+    store(&inside, 9, &unscoped()).await;
     assert_eq!(provider.list_tree(None, &scoped("org:a")).await.unwrap().len(), 2);
 
-    let ids = [key("a"), key("b")];
-    for outside in
-        [scoped("org:ab"), scoped("org:b"), scoped("org:never-used"), CredentialContext::unscoped()]
-    {
+    let ids = [id("a"), id("b")];
+    for outside in [scoped("org:ab"), scoped("org:b"), scoped("org:never-used"), unscoped()] {
         let (data, metadata) = value(7);
         let refusals = [
-            provider.store(&key("a"), data, metadata, &outside).await.unwrap_err(),
-            provider.retrieve(&key("a"), &outside).await.unwrap_err(),
-            provider.delete(&key("a"), &outside).await.unwrap_err(),
-            provider.exists(&key("a"), &outside).await.unwrap_err(),
+            provider.store(&id("a"), data, metadata, &outside).await.unwrap_err(),
+            provider.retrieve(&id("a"), &outside).await.unwrap_err(),
+            provider.delete(&id("a"), &outside).await.unwrap_err(),
+            provider.exists(&id("a"), &outside).await.unwrap_err(),
             provider.list(None, &outside).await.unwrap_err(),
             provider.list_tree(None, &outside).await.unwrap_err(),
         ];
@@ -169,12 +169,12 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
             assert_eq!(answer.as_ref().unwrap_err().path(), Some(&outside.path(id).to_owned()));
         }
     }
-    assert_eq!(inside.list_tree(None, &CredentialContext::unscoped()).await.unwrap().len(), 5);
+    assert_eq!(inside.list_tree(None, &unscoped()).await.unwrap().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes() {
-    let (inside, here) = (Arc::new(Faulty::new(memory(false))), CredentialContext::unscoped());
+    let (inside, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
     store(&*inside, 1, &here).await;
     let provider = Layered::new(Arc::clone(&inside), Timeout::new(SECOND));
     let (described, full) = (provider.describe(), inside.describe());
@@ -184,24 +184,24 @@ async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes(
         inside.always(operation, Fault::Hang);
     }
     let started = tokio::time::Instant::now();
-    let error = provider.retrieve(&key("a"), &here).await.unwrap_err();
+    let error = provider.retrieve(&id("a"), &here).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }) && !error.may_have_written(), "{error}");
     let (data, metadata) = value(2);
     for error in [
-        provider.store(&key("a"), data, metadata, &here).await.unwrap_err(),
-        provider.delete(&key("a"), &here).await.unwrap_err(),
+        provider.store(&id("a"), data, metadata, &here).await.unwrap_err(),
+        provider.delete(&id("a"), &here).await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error}");
         assert!(error.may_have_written() && error.path().is_some(), "{error}");
     }
-    let answers = provider.retrieve_many(&[key("a"), key("b")], &here).await;
+    let answers = provider.retrieve_many(&[id("a"), id("b")], &here).await;
     assert!(answers.iter().all(Result::is_err));
     assert_eq!(started.elapsed(), 5 * SECOND, "each id has its time where there is no real batch");
 }
 
 #[tokio::test(start_paused = true)]
 async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
-    let (inside, here) = (Arc::new(Faulty::new(memory(false))), CredentialContext::unscoped());
+    let (inside, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
     store(&*inside, 1, &here).await;
     inside.always(Operation::Retrieve, Fault::Delay(SECOND));
     let longest_wait = 2 * SECOND + SECOND / 2;
@@ -210,7 +210,7 @@ async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
         provider.describe().operation_timeout,
         inside.describe().operation_timeout.saturating_add(longest_wait)
     );
-    let id = key("a");
+    let id = id("a");
     let started = tokio::time::Instant::now();
     let answers = join_all((0..8).map(|_| provider.retrieve(&id, &here))).await;
     assert_eq!(
@@ -233,24 +233,24 @@ async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_swap_is_for_what_begins_after_it_and_changes_no_promise() {
-    let here = CredentialContext::unscoped();
+    let here = unscoped();
     let (first, second) = (Arc::new(Faulty::new(memory(false))), Arc::new(Faulty::new(memory(false))));
     store(&*first, 1, &here).await;
     store(&*second, 2, &here).await;
     let provider = Arc::new(HotSwap::new(Arc::clone(&first)));
     first.once(Operation::Retrieve, Fault::Delay(MINUTE));
     let (inside, ctx) = (Arc::clone(&provider), here.clone());
-    let slow = tokio::spawn(async move { inside.retrieve(&key("a"), &ctx).await.unwrap() });
+    let slow = tokio::spawn(async move { inside.retrieve(&id("a"), &ctx).await.unwrap() });
     tokio::time::sleep(SECOND).await;
 
     let before = provider.swap(Arc::clone(&second)).unwrap();
-    assert_eq!(before.retrieve(&key("a"), &here).await.unwrap(), value(1));
-    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
+    assert_eq!(before.retrieve(&id("a"), &here).await.unwrap(), value(1));
+    assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
     assert_eq!(slow.await.unwrap(), value(1), "it had begun before");
 
     let refused = provider.swap(memory(true)).err().unwrap();
     assert!(refused.to_string().contains("other abilities"), "{refused}");
     let refused = provider.swap(Layered::new(memory(false), Timeout::new(SECOND / 1_000))).err().unwrap();
     assert!(refused.to_string().contains("describes itself otherwise"), "{refused}");
-    assert_eq!(provider.retrieve(&key("a"), &here).await.unwrap(), value(2));
+    assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
 }

@@ -1,10 +1,5 @@
 //! What AWS says and a double of it does not, from a server in this process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by a panic, and JSON has no other way in"
-)]
+#![cfg(test)]
 
 mod client;
 
@@ -16,8 +11,6 @@ mod batches;
 mod canary;
 #[path = "scripted/chain.rs"]
 mod chain;
-#[path = "scripted/http.rs"]
-mod http;
 #[path = "scripted/server.rs"]
 mod server;
 #[path = "scripted/stores.rs"]

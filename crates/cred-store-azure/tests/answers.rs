@@ -1,7 +1,5 @@
 //! Answers in Azure's own shape that no vault can be made to give at will, each told as what it is.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
-
-mod values;
+#![cfg(test)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,12 +12,10 @@ use azure_core::http::{
 };
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
-use cred_core::{
-    CredentialContext, RetryPolicy, StorageError, StorageErrorKind, StorageProvider, async_trait,
-};
+use cred_core::{StorageError, StorageErrorKind, StorageProvider, async_trait};
 use cred_provider_kit::CredentialFile;
 use cred_store_azure::{AzureKeyVaultConfig, AzureKeyVaultProvider, AzureOverDeleted};
-use values::{id, store, value};
+use cred_testing::value::{hasty, id, store, unscoped, value};
 
 const TOKEN: &str = "token-hunter2hunter2";
 const HOST: &str = "https://my-vault.vault.azure.net";
@@ -141,7 +137,7 @@ impl Scripted {
             .with_timeout(Duration::from_secs(1))
             .with_operation_timeout(Duration::from_secs(3))
             .with_over_deleted(over_deleted)
-            .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10));
+            .with_retry_policy(hasty());
         Self { script, provider: AzureKeyVaultProvider::with_client(config, client).unwrap() }
     }
 
@@ -150,11 +146,11 @@ impl Scripted {
     }
 
     async fn retrieve(&self) -> Result<cred_core::Stored, StorageError> {
-        self.provider.retrieve(&id("key"), &CredentialContext::unscoped()).await
+        self.provider.retrieve(&id("key"), &unscoped()).await
     }
 
     async fn list(&self) -> Result<Vec<cred_core::CredentialId>, StorageError> {
-        self.provider.list(None, &CredentialContext::unscoped()).await
+        self.provider.list(None, &unscoped()).await
     }
 
     fn asked(&self) -> Vec<String> {
@@ -217,7 +213,7 @@ async fn a_disabled_secret_is_not_a_missing_right() {
     let vault = Scripted::answering([disabled]);
     let error = vault.retrieve().await.unwrap_err();
     assert!(error.to_string().contains("the secret is disabled"), "{error}");
-    assert!(vault.provider.exists(&id("key"), &CredentialContext::unscoped()).await.unwrap());
+    assert!(vault.provider.exists(&id("key"), &unscoped()).await.unwrap());
 }
 
 #[tokio::test]
@@ -225,7 +221,7 @@ async fn what_is_on_its_way_is_not_there() {
     for inner in ["ObjectIsBeingDeleted", "ObjectIsBeingRecovered", "ObjectIsDeletedButRecoverable"] {
         let vault = Scripted::answering([conflict(inner)]);
         assert!(vault.retrieve().await.unwrap_err().is_not_found(), "{inner}");
-        assert!(!vault.provider.exists(&id("key"), &CredentialContext::unscoped()).await.unwrap(), "{inner}");
+        assert!(!vault.provider.exists(&id("key"), &unscoped()).await.unwrap(), "{inner}");
     }
 }
 
@@ -393,7 +389,7 @@ async fn what_was_answered_in_time_is_not_asked_for_again() {
     let vault = Scripted::answering([page(&["a", "b"], None), secret(1), late, secret(2)]);
     let filter =
         cred_core::CredentialFilter::new().with_created_after(cred_core::Timestamp::from_unix_millis(1));
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     assert_eq!(vault.provider.list(Some(&filter), &ctx).await.unwrap().len(), 2);
     let asked = vault.asked();
     let values: Vec<_> = asked.iter().filter(|asked| asked.starts_with("GET /secrets/")).collect();
@@ -438,8 +434,7 @@ async fn nothing_that_is_too_long_is_sent() {
     let vault = Scripted::answering([secret(1)]);
     let (mut data, metadata) = value(1);
     data.ciphertext = vec![0; 25 * 1_024];
-    let error =
-        vault.provider.store(&id("key"), data, metadata, &CredentialContext::unscoped()).await.unwrap_err();
+    let error = vault.provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::TooLarge { limit: 25_600, .. }), "{error:?}");
     assert!(vault.asked().is_empty());
 }

@@ -1,18 +1,16 @@
 //! Who asks without a secret in its configuration: a machine, or a developer. The SDK finds both in the environment of the process,
 //! so each is tried in a process of its own.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
-
-mod values;
+#![cfg(test)]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_core::{RetryPolicy, StorageErrorKind, StorageProvider};
 use cred_keyvault_double::{Double, Settings};
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+use cred_testing::value::{id, store, unscoped, value};
 use tempfile::TempDir;
-use values::{id, store, value};
 
 /// A vault, and what the other process needs to find it.
 struct Vault {
@@ -82,7 +80,7 @@ async fn asks_as_it_is_told() {
         assert!(!error.may_have_written(), "{error:?}");
     }
     stored.unwrap_or_else(|error| panic!("refused: {error}"));
-    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(1));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(1));
 }
 
 #[tokio::test]

@@ -1,10 +1,5 @@
 //! The contract, faults and the referee, on a vault: a real one, or the test double.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by a panic, and JSON has no other way in"
-)]
+#![cfg(test)]
 
 #[path = "integration/contract.rs"]
 mod contract;

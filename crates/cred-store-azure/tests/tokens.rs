@@ -1,17 +1,15 @@
 //! Tokens: how many are asked for, and what becomes of one that the vault no longer takes.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
-
-mod values;
+#![cfg(test)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_keyvault_double::{Certificate, Double, Settings};
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+use cred_testing::value::{hasty, id, store, unscoped, value};
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
-use values::{id, store, value};
 
 fn config(double: &Double, secret: &str) -> AzureKeyVaultConfig {
     let Settings { tenant_id, client_id, .. } = double.settings().clone();
@@ -25,7 +23,7 @@ fn config(double: &Double, secret: &str) -> AzureKeyVaultConfig {
         .with_authority_host(double.url())
         .with_ca_cert(ca)
         .with_credential_type(AzureCredentialType::service_principal(tenant_id, client_id, secret.into()))
-        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
+        .with_retry_policy(hasty())
 }
 
 fn provider(double: &Double) -> Arc<AzureKeyVaultProvider> {
@@ -41,9 +39,7 @@ async fn burst(
     let mut burst = JoinSet::new();
     for _ in 0..count {
         let provider = Arc::clone(provider);
-        burst.spawn(
-            async move { provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.map(drop) },
-        );
+        burst.spawn(async move { provider.retrieve(&id("key"), &unscoped()).await.map(drop) });
     }
     burst.join_all().await
 }
@@ -103,7 +99,7 @@ async fn a_token_that_the_vault_refuses_is_replaced_and_not_repeated() {
     }
     double.revoke_tokens();
     store(&*provider, "key", 2).await.unwrap();
-    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(2));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(2));
 }
 
 #[tokio::test]
@@ -153,7 +149,7 @@ async fn throttling_is_waited_out_and_an_outage_tried_again() {
     store(&*provider, "key", 2).await.unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(1));
     double.be_unavailable(2);
-    assert_eq!(provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap(), value(2));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(2));
 }
 
 #[tokio::test]
@@ -161,7 +157,7 @@ async fn purge_protection_is_reported_as_what_it_is() {
     let settings = Settings { purge_protection: true, ..Settings::default() };
     let double = Double::start(settings).await.unwrap();
     let provider = provider(&double);
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     store(&*provider, "key", 1).await.unwrap();
     provider.delete(&id("key"), &ctx).await.unwrap();
     let error = provider.soft_delete().unwrap().purge(&id("key"), &ctx).await.unwrap_err();

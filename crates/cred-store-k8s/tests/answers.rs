@@ -1,93 +1,90 @@
 //! Answers that a real API server cannot be made to give at will, each told as what it is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by a panic"
-)]
+#![cfg(test)]
 
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, StorageError,
-    StorageErrorKind, StorageProvider, Stored, Timestamp,
+    CredentialContext, CredentialId, RetryPolicy, Revision, StorageError, StorageErrorKind, StorageProvider,
+    Stored,
 };
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::{KUBERNETES, Names, digest};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use cred_testing::http::{Answer, Request, Server};
+use cred_testing::value::{hasty, id, store, unscoped, value};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
 const TOKEN: &str = "hunter2hunter2";
 
-/// One answer of a script.
-#[derive(Clone)]
-enum Say {
-    Whole(u16, &'static str, String),
-    /// The connection ends instead.
-    Nothing,
-}
-
-fn say(status: u16, body: impl ToString) -> Say {
-    Say::Whole(status, "", body.to_string())
-}
-
-fn status(code: u16, reason: &str, message: &str) -> Say {
+fn status(code: u16, reason: &str, message: &str) -> Answer {
     let kind = if reason == "NotFound" { "secrets" } else { "" };
     let details = json!({"kind": kind});
-    say(
+    Answer::new(
         code,
         json!({"kind": "Status", "reason": reason, "message": message, "code": code, "details": details}),
     )
 }
 
-fn absent() -> Say {
+fn absent() -> Answer {
     status(404, "NotFound", "secrets \"nebula-cred-key\" not found")
 }
 
-/// A server that answers by a script, the last line of it for ever, and a provider that asks it.
+/// A server that answers by a script, and a provider that asks it.
 struct Scripted {
-    requests: Arc<Mutex<Vec<String>>>,
+    server: Server,
     provider: KubernetesSecretsProvider,
     folder: TempDir,
-    _task: JoinSet<()>,
 }
 
 impl Scripted {
-    async fn answering(script: impl IntoIterator<Item = Say>) -> Self {
+    async fn answering(script: impl IntoIterator<Item = Answer>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), TOKEN).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let path = folder.path().join("kubeconfig");
-        let server = format!("http://{}", listener.local_addr().unwrap());
-        std::fs::write(&path, kubeconfig(&server, &json!({"tokenFile": "token"})).to_string()).unwrap();
-        let provider = KubernetesSecretsProvider::new(config(&path)).unwrap();
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let mut task = JoinSet::new();
-        task.spawn(serve(listener, script.into_iter().collect(), Arc::clone(&requests)));
-        Self { requests, provider, folder, _task: task }
+        let server = Server::answering(script).await;
+        let text = kubeconfig(&server.url(), &json!({"tokenFile": "token"})).to_string();
+        std::fs::write(folder.path().join("kubeconfig"), text).unwrap();
+        let provider = provider(&folder, |config| config);
+        Self { server, provider, folder }
     }
 
     async fn store(&self) -> Result<(), StorageError> {
-        let (data, metadata) = value(1);
-        self.provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await
+        store(&self.provider, "key", 1).await
     }
 
     async fn retrieve(&self) -> Result<Stored, StorageError> {
-        self.provider.retrieve(&id(), &CredentialContext::unscoped()).await
+        self.provider.retrieve(&id("key"), &unscoped()).await
     }
 
-    /// The first lines of the requests so far.
-    fn asked(&self) -> Vec<String> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().map(|request| request.lines().next().unwrap_or_default().to_owned()).collect()
+    /// A conditional store of the first value.
+    async fn store_if(&self, expected: Option<&str>) -> Result<Revision, StorageError> {
+        store_if(&self.provider, expected).await
     }
+
+    /// Another provider, with other settings.
+    fn with(
+        &self,
+        change: impl FnOnce(KubernetesSecretsConfig) -> KubernetesSecretsConfig,
+    ) -> KubernetesSecretsProvider {
+        provider(&self.folder, change)
+    }
+
+    /// The requests so far, heads and bodies.
+    fn requests(&self) -> Vec<String> {
+        self.server.requests().iter().map(Request::text).collect()
+    }
+}
+
+async fn store_if(
+    provider: &KubernetesSecretsProvider,
+    expected: Option<&str>,
+) -> Result<Revision, StorageError> {
+    let ((data, metadata), expected) = (value(1), expected.map(Revision::new));
+    let cas = provider.compare_and_set().unwrap();
+    cas.store_if(&id("key"), data, metadata, expected.as_ref(), &unscoped()).await
 }
 
 fn kubeconfig(server: &str, user: &Value) -> Value {
@@ -101,58 +98,15 @@ fn kubeconfig(server: &str, user: &Value) -> Value {
     })
 }
 
-fn config(path: &Path) -> KubernetesSecretsConfig {
-    KubernetesSecretsConfig::default()
-        .with_kubeconfig_path(path)
+fn provider(
+    folder: &TempDir,
+    change: impl FnOnce(KubernetesSecretsConfig) -> KubernetesSecretsConfig,
+) -> KubernetesSecretsProvider {
+    let config = KubernetesSecretsConfig::default()
+        .with_kubeconfig_path(folder.path().join("kubeconfig"))
         .with_operation_timeout(Duration::from_secs(10))
-        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
-}
-
-/// Reads one request after another, whole, and answers each.
-async fn serve(listener: TcpListener, script: Vec<Say>, requests: Arc<Mutex<Vec<String>>>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(converse(stream, script.clone(), Arc::clone(&requests)));
-    }
-}
-
-async fn converse(mut stream: TcpStream, script: Vec<Say>, requests: Arc<Mutex<Vec<String>>>) {
-    let mut taken = Vec::new();
-    let mut chunk = vec![0; 64 * 1_024];
-    while let Ok(count @ 1..) = stream.read(&mut chunk).await {
-        taken.extend_from_slice(&chunk[..count]);
-        if !is_whole(&taken) {
-            continue;
-        }
-        let request = String::from_utf8(std::mem::take(&mut taken)).unwrap();
-        let number = {
-            let mut requests = requests.lock().unwrap();
-            requests.push(request);
-            requests.len() - 1
-        };
-        let Some(Say::Whole(status, headers, body)) = script.get(number).or(script.last()) else { return };
-        let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
-        if stream.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    body.len() >= length.unwrap_or_default()
-}
-
-fn id() -> CredentialId {
-    "key".parse().unwrap()
-}
-
-fn value(number: u8) -> Stored {
-    let key_id: KeyId = "key".parse().unwrap();
-    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![4; 64], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+        .with_retry_policy(hasty());
+    KubernetesSecretsProvider::new(change(config)).unwrap()
 }
 
 fn metadata(path: &str, version: u32) -> Value {
@@ -167,15 +121,15 @@ fn metadata(path: &str, version: u32) -> Value {
 }
 
 /// A secret as this library writes it.
-fn secret(name: &str, version: u32, number: u8) -> Say {
+fn secret(name: &str, version: u32, number: u8) -> Answer {
     let (data, credential) = value(number);
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
-    say(200, json!({"metadata": metadata(name, version), "data": {"envelope": envelope}}))
+    Answer::new(200, json!({"metadata": metadata(name, version), "data": {"envelope": envelope}}))
 }
 
-fn page(names: &[&str], next: &str) -> Say {
+fn page(names: &[&str], next: &str) -> Answer {
     let items: Vec<_> = names.iter().map(|name| json!({"metadata": metadata(name, 1)})).collect();
-    say(200, json!({"metadata": {"continue": next}, "items": items}))
+    Answer::new(200, json!({"metadata": {"continue": next}, "items": items}))
 }
 
 #[tokio::test]
@@ -183,7 +137,7 @@ async fn a_constructor_asks_nobody() {
     let server = Scripted::answering([absent()]).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.provider.shutdown().await;
-    assert!(server.asked().is_empty());
+    assert!(server.server.asked().is_empty());
 }
 
 #[tokio::test]
@@ -191,9 +145,10 @@ async fn a_list_whose_rest_has_expired_begins_anew_and_keeps_nothing_of_before()
     let expired = status(410, "Expired", "The provided continue parameter is too old");
     let script = [page(&["a", "b"], "next/1=="), expired, page(&["b"], "next/2=="), page(&["c"], "")];
     let server = Scripted::answering(script).await;
-    let listed = server.provider.list(None, &CredentialContext::unscoped()).await.unwrap();
+    let listed = server.provider.list(None, &unscoped()).await.unwrap();
     assert_eq!(listed, ["b", "c"].map(|id| id.parse::<CredentialId>().unwrap()));
-    let continued: Vec<_> = server.asked().iter().map(|line| line.contains("continue=next%2F")).collect();
+    let continued: Vec<_> =
+        server.server.asked().iter().map(|line| line.contains("continue=next%2F")).collect();
     assert_eq!(continued, [false, true, false, true]);
 }
 
@@ -201,24 +156,22 @@ async fn a_list_whose_rest_has_expired_begins_anew_and_keeps_nothing_of_before()
 async fn a_list_that_expires_for_ever_ends_in_its_time() {
     let script = [status(410, "Expired", "too old")];
     let server = Scripted::answering(script).await;
-    let path = server.folder.path().join("kubeconfig");
-    let hasty = config(&path).with_operation_timeout(Duration::from_secs(1));
-    let provider = KubernetesSecretsProvider::new(hasty).unwrap();
-    let error = provider.list(None, &CredentialContext::unscoped()).await.unwrap_err();
+    let provider = server.with(|config| config.with_operation_timeout(Duration::from_secs(1)));
+    let error = provider.list(None, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn throttling_is_waited_out_by_the_header_or_by_the_body() {
-    let in_header = Say::Whole(429, "Retry-After: 3600\r\n", "{}".to_owned());
+    let in_header = Answer::new(429, "{}").with_header("Retry-After: 3600");
     let body =
         json!({"kind": "Status", "reason": "TooManyRequests", "details": {"retryAfterSeconds": 3_600}});
-    for answer in [in_header, say(429, body)] {
+    for answer in [in_header, Answer::new(429, body)] {
         let server = Scripted::answering([answer]).await;
         let error = server.store().await.unwrap_err();
         let told = StorageErrorKind::Throttled { retry_after: Some(Duration::from_secs(3_600)) };
         assert_eq!(*error.kind(), told);
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.server.asked().len(), 1);
     }
 }
 
@@ -241,7 +194,7 @@ async fn a_write_that_meets_another_looks_anew() {
     let script = [secret("key", 1, 0), conflict, secret("key", 2, 0), secret("key", 3, 1)];
     let server = Scripted::answering(script).await;
     server.store().await.unwrap();
-    let requests = server.requests.lock().unwrap().clone();
+    let requests = server.requests();
     let verbs: Vec<_> = requests.iter().map(|request| request.split(' ').next().unwrap()).collect();
     assert_eq!(verbs, ["GET", "PUT", "GET", "PUT"]);
     assert!(requests[1].contains(r#""resourceVersion":"1""#), "{}", requests[1]);
@@ -251,10 +204,11 @@ async fn a_write_that_meets_another_looks_anew() {
 #[tokio::test]
 async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
     let conflict = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
-    let script = [secret("key", 1, 0), conflict, secret("key", 2, 0), say(200, json!({"kind": "Status"}))];
+    let script =
+        [secret("key", 1, 0), conflict, secret("key", 2, 0), Answer::new(200, json!({"kind": "Status"}))];
     let server = Scripted::answering(script).await;
-    server.provider.delete(&id(), &CredentialContext::unscoped()).await.unwrap();
-    let requests = server.requests.lock().unwrap().clone();
+    server.provider.delete(&id("key"), &unscoped()).await.unwrap();
+    let requests = server.requests();
     assert!(requests[1].contains(r#""preconditions":{"resourceVersion":"1","uid":"u"}"#), "{}", requests[1]);
     assert!(requests[3].contains(r#""preconditions":{"resourceVersion":"2","uid":"u"}"#), "{}", requests[3]);
 }
@@ -263,24 +217,18 @@ async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
 async fn a_creation_that_may_still_land_is_no_conflict() {
     // The first attempt gets no answer; then somebody else's value is found. Once that is deleted, the attempt may land.
     let exists = status(409, "AlreadyExists", "secrets \"nebula-cred-key\" already exists");
-    let script = [Say::Nothing, exists.clone(), secret("key", 7, 9), secret("key", 7, 9)];
+    let script = [Answer::lost(), exists.clone(), secret("key", 7, 9), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
-    let cas = server.provider.compare_and_set().unwrap();
-    let (data, metadata) = value(1);
-    let error = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap_err();
+    let error = server.store_if(None).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
 
-    let script = [Say::Nothing, exists.clone(), secret("key", 7, 1)];
+    let script = [Answer::lost(), exists.clone(), secret("key", 7, 1)];
     let server = Scripted::answering(script).await;
-    let cas = server.provider.compare_and_set().unwrap();
-    let (data, metadata) = value(1);
-    let revision = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap();
+    let revision = server.store_if(None).await.unwrap();
     assert_eq!(revision.as_str(), "7", "it was this very write");
 
     let server = Scripted::answering([exists, secret("key", 7, 9)]).await;
-    let cas = server.provider.compare_and_set().unwrap();
-    let (data, metadata) = value(1);
-    let error = cas.store_if(&id(), data, metadata, None, &CredentialContext::unscoped()).await.unwrap_err();
+    let error = server.store_if(None).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
 }
 
@@ -288,19 +236,13 @@ async fn a_creation_that_may_still_land_is_no_conflict() {
 async fn a_conditional_store_that_others_may_have_written_over_is_no_conflict() {
     // The first attempt gets no answer. It may have been written, read, and written over by who read it.
     let changed = status(409, "Conflict", "the object has been modified");
-    let expected = cred_core::Revision::new("1");
-    let script = [secret("key", 1, 0), Say::Nothing, changed.clone(), secret("key", 7, 9)];
+    let script = [secret("key", 1, 0), Answer::lost(), changed.clone(), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
-    let cas = server.provider.compare_and_set().unwrap();
-    let (data, metadata) = value(1);
-    let ctx = CredentialContext::unscoped();
-    let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+    let error = server.store_if(Some("1")).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
 
     let server = Scripted::answering([secret("key", 1, 0), changed, secret("key", 7, 9)]).await;
-    let cas = server.provider.compare_and_set().unwrap();
-    let (data, metadata) = value(1);
-    let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+    let error = server.store_if(Some("1")).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
 }
 
@@ -314,7 +256,7 @@ async fn a_list_believes_the_path_and_no_label() {
     };
     let ids = |listed: Vec<CredentialId>| -> Vec<String> { listed.iter().map(ToString::to_string).collect() };
     let org = CredentialContext::scoped("org:x".parse().unwrap());
-    assert_eq!(ids(server.provider.list(None, &CredentialContext::unscoped()).await.unwrap()), ["a"]);
+    assert_eq!(ids(server.provider.list(None, &unscoped()).await.unwrap()), ["a"]);
     assert_eq!(ids(server.provider.list(None, &org).await.unwrap()), ["b"]);
     assert_eq!(paths(server.provider.list_tree(None, &org).await.unwrap()), ["org:x/b", "org:x/team:t/c"]);
 }
@@ -323,12 +265,10 @@ async fn a_list_believes_the_path_and_no_label() {
 async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let denied = status(403, "Forbidden", "exceeded quota");
-    let script = [secret("key", 1, 0), immutable, say(200, "{}"), absent(), denied];
+    let script = [secret("key", 1, 0), immutable, Answer::new(200, "{}"), absent(), denied];
     let server = Scripted::answering(script).await;
-    let path = server.folder.path().join("kubeconfig");
-    let provider = KubernetesSecretsProvider::new(config(&path).with_replace_immutable(true)).unwrap();
-    let (data, metadata) = value(1);
-    let error = provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await.unwrap_err();
+    let provider = server.with(|config| config.with_replace_immutable(true));
+    let error = store(&provider, "key", 1).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "the old value is gone: {error:?}");
 }
 
@@ -341,17 +281,13 @@ async fn an_immutable_secret_that_others_delete_meanwhile_is_not_replaced_by_a_c
             secret("key", 1, 0),
             immutable.clone(),
             deletion,
-            say(201, json!({"metadata": metadata("key", 2)})),
+            Answer::new(201, json!({"metadata": metadata("key", 2)})),
         ];
         let server = Scripted::answering(script).await;
-        let path = server.folder.path().join("kubeconfig");
-        let provider = KubernetesSecretsProvider::new(config(&path).with_replace_immutable(true)).unwrap();
-        let (data, metadata) = value(1);
-        let (cas, expected) = (provider.compare_and_set().unwrap(), cred_core::Revision::new("1"));
-        let ctx = CredentialContext::unscoped();
-        let error = cas.store_if(&id(), data, metadata, Some(&expected), &ctx).await.unwrap_err();
+        let provider = server.with(|config| config.with_replace_immutable(true));
+        let error = store_if(&provider, Some("1")).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
-        assert_eq!(server.asked().len(), 3, "nothing is created");
+        assert_eq!(server.server.asked().len(), 3, "nothing is created");
     }
 }
 
@@ -361,13 +297,13 @@ async fn a_refused_token_is_exchanged_within_the_operation_where_there_is_anothe
     let server = Scripted::answering([refused.clone()]).await;
     let error = server.retrieve().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
-    assert_eq!(server.asked().len(), 1, "the same token again would be refused again");
+    assert_eq!(server.server.asked().len(), 1, "the same token again would be refused again");
 
     let server = Scripted::answering([secret("key", 1, 1), refused, secret("key", 1, 1)]).await;
     server.retrieve().await.unwrap();
     std::fs::write(server.folder.path().join("token"), "another").unwrap();
     server.retrieve().await.unwrap();
-    let requests = server.requests.lock().unwrap().clone();
+    let requests = server.requests();
     let tokens: Vec<_> = requests.iter().map(|request| request.contains("Bearer another")).collect();
     assert_eq!(tokens, [false, false, true]);
 }
@@ -387,19 +323,21 @@ async fn a_server_that_repeats_the_token_has_it_hidden() {
 #[tokio::test]
 async fn a_page_of_something_else_is_no_answer_of_kubernetes() {
     for body in ["<html>welcome</html>", r#"{"metadata":7}"#, ""] {
-        let server = Scripted::answering([say(200, body)]).await;
+        let server = Scripted::answering([Answer::new(200, body)]).await;
         let error = server.retrieve().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
         assert!(!error.to_string().contains("welcome"), "{error}");
     }
     // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a missing namespace is none.
     let namespace = json!({"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces"}});
-    for answer in [say(404, "<html>not found</html>"), say(404, namespace), say(301, "")] {
+    for answer in
+        [Answer::new(404, "<html>not found</html>"), Answer::new(404, namespace), Answer::new(301, "")]
+    {
         let server = Scripted::answering([answer]).await;
         let error = server.retrieve().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error:?}");
     }
-    let server = Scripted::answering([say(502, "<html>bad gateway</html>")]).await;
+    let server = Scripted::answering([Answer::new(502, "<html>bad gateway</html>")]).await;
     let error = server.retrieve().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
 }
@@ -416,10 +354,10 @@ async fn a_filter_asks_for_its_labels_and_decides_by_the_envelope() {
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
     // The server lets one through whose envelope has no such tag.
     let item = json!({"metadata": metadata("key", 1), "data": {"envelope": envelope}});
-    let server = Scripted::answering([say(200, json!({"metadata": {}, "items": [item]}))]).await;
+    let server = Scripted::answering([Answer::new(200, json!({"metadata": {}, "items": [item]}))]).await;
     let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
-    assert!(server.provider.list(Some(&filter), &CredentialContext::unscoped()).await.unwrap().is_empty());
-    let asked = server.asked();
+    assert!(server.provider.list(Some(&filter), &unscoped()).await.unwrap().is_empty());
+    let asked = server.server.asked();
     assert!(
         asked[0].contains("%2Cenv%3Dprod") && asked[0].contains("%2C%21cred-rs.github.io%2Fscope-1"),
         "{asked:?}"
@@ -441,8 +379,8 @@ async fn a_client_of_the_callers_is_used_with_its_credentials() {
     let client = kube::Client::try_from(sdk).unwrap();
     let provider =
         KubernetesSecretsProvider::with_client(KubernetesSecretsConfig::default(), client).unwrap();
-    assert_eq!(provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap(), value(1));
-    let requests = server.requests.lock().unwrap().clone();
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(1));
+    let requests = server.requests();
     assert!(requests[0].to_lowercase().contains("authorization: bearer of-the-caller"), "{}", requests[0]);
     drop(provider);
 }
@@ -458,6 +396,6 @@ async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
     let config = KubernetesSecretsConfig::default()
         .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10));
     let provider = KubernetesSecretsProvider::with_client(config, client).unwrap();
-    let error = provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err();
+    let error = provider.retrieve(&id("key"), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
 }

@@ -1,10 +1,5 @@
 //! The contract, the rights, and what a real API server refuses, loses and forgets.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by a panic, and JSON has no other way in"
-)]
+#![cfg(test)]
 
 #[path = "integration/admin.rs"]
 mod admin;

@@ -1,19 +1,19 @@
 //! The memory that a list of 10,000 secrets takes, in a process of its own.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so by a panic")]
+#![cfg(test)]
 // Only a part of what the other tests know of an administrator.
 #![allow(dead_code, reason = "a module of another program")]
 
 #[path = "integration/admin.rs"]
-#[allow(clippy::indexing_slicing, reason = "JSON has no other way in")]
 mod admin;
 
 use std::collections::BTreeMap;
 
 use cred_core::StorageProvider;
 use cred_store_k8s::KubernetesSecretsProvider;
+use cred_testing::value::{id, store, unscoped};
 use futures_util::StreamExt;
 
-use admin::{Admin, id, unscoped, value};
+use admin::Admin;
 
 const SECRETS: usize = 10_000;
 /// Of each secret: annotations that a list has to read and need not keep.
@@ -38,8 +38,7 @@ async fn ten_thousand_secrets_are_listed_in_bounded_memory() {
         .for_each_concurrent(16, |id| {
             let provider = &provider;
             async move {
-                let (data, metadata) = value(1);
-                provider.store(id, data, metadata, &unscoped()).await.unwrap();
+                store(provider, id.as_str(), 1).await.unwrap();
             }
         })
         .await;

@@ -1,5 +1,5 @@
 //! Answers that a real Vault cannot be made to give at will, each told as what it is.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![cfg(test)]
 
 #[path = "answers/doubt.rs"]
 mod doubt;
@@ -12,13 +12,11 @@ mod tokens;
 
 use std::time::Duration;
 
-use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, StorageError,
-    StorageErrorKind, StorageProvider, Timestamp,
-};
+use cred_core::{StorageError, StorageErrorKind, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use cred_testing::http::{Answer, Server};
+use cred_testing::value::{hasty, id, store, unscoped};
 use tokio::net::TcpListener;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
@@ -46,24 +44,17 @@ impl Scripted {
             .with_auth_method(method)
             .with_timeout(Duration::from_secs(5))
             .with_operation_timeout(Duration::from_secs(10))
-            .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10));
+            .with_retry_policy(hasty());
         Self { proxy, provider: HashiCorpVaultProvider::new(config).unwrap(), _upstream: upstream }
     }
 
     async fn store(&self) -> StorageError {
-        let key_id: KeyId = "key".parse().unwrap();
-        let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; 64], [5; 16]);
-        let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000));
-        self.provider.store(&id(), data, metadata, &CredentialContext::unscoped()).await.unwrap_err()
+        store(&self.provider, "key", 1).await.unwrap_err()
     }
 
     async fn retrieve(&self) -> StorageError {
-        self.provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err()
+        self.provider.retrieve(&id("key"), &unscoped()).await.unwrap_err()
     }
-}
-
-fn id() -> CredentialId {
-    "key".parse().unwrap()
 }
 
 /// Unavailable, sure that nothing was written, in these words.
@@ -145,8 +136,16 @@ async fn a_right_that_is_missing_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() {
+async fn a_token_that_openbao_does_not_know_is_not_a_missing_right() {
     let vault = Scripted::answering(403, &[], r#"{"errors":["permission denied"]}"#).await;
+    let error = vault.retrieve().await;
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() {
+    let vault =
+        Scripted::answering(403, &[], r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#).await;
     let _ = vault.retrieve().await;
     vault.proxy.fail_always(Fault::Answer(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n".to_vec()));
     let error = vault.store().await;
@@ -219,26 +218,10 @@ async fn a_constructor_asks_nobody() {
 
 /// The heads of all requests of a read, each answered as Vault does where nothing is stored.
 async fn heads(provider: impl FnOnce(String) -> HashiCorpVaultProvider) -> Vec<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let provider = provider(format!("http://{}", listener.local_addr().unwrap()));
-    let mut heads = Vec::new();
-    let serve = async {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 8 * 1_024];
-            let count = stream.read(&mut request).await.unwrap();
-            heads.push(String::from_utf8(request.get(..count).unwrap().to_vec()).unwrap().to_lowercase());
-            let answer =
-                "HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"errors\":[]}";
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    };
-    let (id, ctx) = (id(), CredentialContext::unscoped());
-    tokio::select! {
-        () = serve => {}
-        _ = provider.retrieve(&id, &ctx) => {}
-    }
-    heads
+    let server = Server::answering([Answer::new(404, r#"{"errors":[]}"#)]).await;
+    let read = provider(server.url()).retrieve(&id("key"), &unscoped()).await;
+    drop(read);
+    server.requests().iter().map(|request| request.head.to_lowercase()).collect()
 }
 
 #[tokio::test]

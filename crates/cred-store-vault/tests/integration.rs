@@ -1,10 +1,5 @@
 //! The contract, the token's life and Vault's own answers, on a real Vault.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by a panic, and JSON has no other way in"
-)]
+#![cfg(test)]
 
 #[path = "integration/admin.rs"]
 mod admin;

@@ -1,22 +1,18 @@
 //! Whom the provider believes to be Vault.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+#![cfg(test)]
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{
-    CredentialContext, ProviderConfig, RetryPolicy, StorageError, StorageErrorKind, StorageProvider,
-};
+use cred_core::{ProviderConfig, RetryPolicy, StorageError, StorageErrorKind, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use cred_testing::http::Server;
+use cred_testing::value::{id, unscoped};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// An authority of our own.
@@ -57,40 +53,9 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], secret)
             .unwrap();
-        Server::start(TlsAcceptor::from(Arc::new(settings))).await
-    }
-}
-
-/// Answers every request as Vault does where nothing is stored.
-struct Server {
-    address: SocketAddr,
-    _task: JoinSet<()>,
-}
-
-impl Server {
-    async fn start(tls: TlsAcceptor) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let tls = tls.clone();
-                connections.spawn(async move {
-                    let Ok(mut stream) = tls.accept(stream).await else { return };
-                    let mut request = vec![0; 16 * 1_024];
-                    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {
-                        let body = r#"{"errors":[]}"#;
-                        let answer =
-                            format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { address, _task: task }
+        let tls = TlsAcceptor::from(Arc::new(settings));
+        // Answers as Vault does where nothing is stored.
+        Server::over(move |stream| tls.accept(stream), |_| (404, r#"{"errors":[]}"#)).await
     }
 }
 
@@ -104,7 +69,7 @@ fn config(host: &str, port: u16, trusted: &Authority) -> VaultConfig {
 
 async fn read(config: VaultConfig) -> StorageError {
     let provider = HashiCorpVaultProvider::new(config).unwrap();
-    provider.retrieve(&"key".parse().unwrap(), &CredentialContext::unscoped()).await.unwrap_err()
+    provider.retrieve(&id("key"), &unscoped()).await.unwrap_err()
 }
 
 fn is_refused(error: &StorageError, why: &str) {
@@ -119,7 +84,7 @@ fn is_refused(error: &StorageError, why: &str) {
 async fn the_authority_that_is_given_is_trusted() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
-    let error = read(config("localhost", server.address.port(), &authority)).await;
+    let error = read(config("localhost", server.address().port(), &authority)).await;
     assert!(error.is_not_found(), "{error}");
 }
 
@@ -127,7 +92,7 @@ async fn the_authority_that_is_given_is_trusted() {
 async fn another_authority_is_refused() {
     let server = Authority::new().server("localhost", false).await;
     for other in [Authority::called("another authority"), Authority::new()] {
-        let error = read(config("localhost", server.address.port(), &other)).await;
+        let error = read(config("localhost", server.address().port(), &other)).await;
         is_refused(&error, "no authority that is trusted");
     }
 }
@@ -136,14 +101,14 @@ async fn another_authority_is_refused() {
 async fn another_host_is_refused() {
     let authority = Authority::new();
     let server = authority.server("vault.example.com", false).await;
-    is_refused(&read(config("localhost", server.address.port(), &authority)).await, "for another host");
+    is_refused(&read(config("localhost", server.address().port(), &authority)).await, "for another host");
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
     let server = authority.server("localhost", true).await;
-    is_refused(&read(config("localhost", server.address.port(), &authority)).await, "has expired");
+    is_refused(&read(config("localhost", server.address().port(), &authority)).await, "has expired");
 }
 
 #[test]
@@ -165,7 +130,7 @@ fn a_file_without_a_certificate_is_refused() {
 async fn a_handshake_that_is_cut_is_no_connection() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
-    let proxy = Proxy::start(server.address).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
     for fault in [Fault::Reset(0), Fault::Reset(100), Fault::Truncate(5), Fault::LoseAnswer] {
         proxy.fail_always(fault.clone());
         let error = read(config("localhost", proxy.address().port(), &authority)).await;
@@ -180,7 +145,7 @@ async fn a_handshake_that_is_cut_is_no_connection() {
 async fn a_handshake_that_stalls_ends_in_its_time() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
-    let proxy = Proxy::start(server.address).await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
     proxy.fail_always(Fault::Stall);
     let config = config("localhost", proxy.address().port(), &authority)
         .with_timeout(Duration::from_secs(1))

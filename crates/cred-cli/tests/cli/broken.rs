@@ -76,7 +76,7 @@ fn an_export_of_a_subset_says_so() {
 #[test]
 fn the_others_are_counted_by_key_and_none_is_retired() {
     let world = world();
-    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let first = world.key_id();
     world.run(&["key", "add", "next"]).good();
     world.run(&["rekey"]).good();
     break_it(&world, DEV);

@@ -60,16 +60,14 @@ fn a_healthy_place_gets_no_advice_and_keeps_nothing() {
 fn what_is_wrong_is_named_with_what_to_do() {
     let world = World::new();
     world.store("a", "1");
-    let config = world.read("project/cred.toml");
-    let key =
-        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let key = world.key_file();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let answer = world.run(&["doctor"]).ends(9);
     assert!(answer.out.contains("bad   key:") && answer.out.contains("chmod 600"), "{}", answer.out);
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
 
     world.run(&["key", "add", "next"]).good();
-    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let first = world.key_id();
     let without = world
         .read("project/cred.toml")
         .lines()
@@ -86,13 +84,9 @@ fn what_is_wrong_is_named_with_what_to_do() {
 fn a_wrong_key_under_the_right_name_is_found() {
     let world = World::new();
     world.store("a", "1");
-    let config = world.read("project/cred.toml");
-    let key =
-        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let key = world.key_file();
     let other = World::new();
-    let theirs = other.read("project/cred.toml");
-    let theirs =
-        theirs.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let theirs = other.key_file();
     std::fs::copy(theirs, key).unwrap();
     let doctor = world.run(&["doctor"]).ends(9).out;
     assert!(doctor.contains("bad   stored: "), "{doctor}");

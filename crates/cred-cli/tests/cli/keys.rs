@@ -11,7 +11,7 @@ fn a_key_is_replaced_without_losing_anything() {
     let world = World::new();
     world.fill(30);
     world.write("project/cred.toml", &format!("# my comment\n{}", world.read("project/cred.toml")));
-    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let first = world.key_id();
     world.run(&["key", "add", "next"]).good().says("seals with it from now on");
     assert!(world.read("project/cred.toml").starts_with("# my comment\n"), "comments are kept");
     let counts = |world: &World| {
@@ -51,9 +51,7 @@ fn an_id_names_one_key_for_ever() {
 fn a_wrong_or_missing_key_is_told_apart() {
     let world = World::new();
     world.store("a", "1");
-    let config = world.read("project/cred.toml");
-    let file =
-        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let file = world.key_file();
     std::fs::remove_file(&file).unwrap();
     world.run(&["get", "a"]).ends(8).says("could not be read");
     world.run(&["key", "add", "other", "--file", &file]).ends(0);

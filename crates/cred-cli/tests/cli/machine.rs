@@ -12,7 +12,7 @@ fn every_change_is_a_document() {
     assert_eq!(answer.err, "");
     let rotated = world.run(&["rotate", "org:acme/a", "--generate", "--json"]).good().json();
     assert_eq!(rotated, json!({"profile": "dev", "path": "org:acme/a", "version": 2}));
-    let first = world.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned();
+    let first = world.key_id();
     let added = world.run(&["key", "add", "next", "--json"]).good().json();
     let file = world.path("home/.config/cred/keys/next.key");
     assert_eq!(added, json!({"ring": "main", "key": "next", "role": "seals", "made": file}));

@@ -1,7 +1,13 @@
 //! What the program does on each backend that is a server. The world has the profiles `dev` and `back`, both local, and `server`.
 
-use crate::terminal::Terminal;
-use crate::world::World;
+#[path = "terminal.rs"]
+mod terminal;
+#[allow(dead_code, reason = "the other test program uses all of it")]
+#[path = "world.rs"]
+pub(crate) mod world;
+
+use self::terminal::Terminal;
+use self::world::World;
 
 /// The tests of one server: why they are ignored without it, its world, what `doctor` says there of replacing, how many credentials
 /// move, and the secrets of whoever is logged in.
@@ -35,16 +41,6 @@ macro_rules! on_a_server {
 
 /// A part of a value that no trace may have.
 const CANARY: &str = "canary-8d02e6b1-the-secret-word";
-
-/// What `cargo xtask test-integration` has set.
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by cargo xtask test-integration"))
-}
-
-/// A name that nobody else has.
-pub(crate) fn fresh() -> String {
-    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
-}
 
 /// A user with the profiles `dev` (local), `back` (another local one) and `server`, all of one ring.
 pub(crate) fn world(server: &str) -> World {

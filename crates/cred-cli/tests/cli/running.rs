@@ -47,8 +47,7 @@ fn the_key_does_not_go_along() {
     let mut world = World::new();
     world.store("a", "value");
     let config = world.read("project/cred.toml");
-    let file =
-        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned();
+    let file = world.key_file();
     let key = std::fs::read_to_string(&file).unwrap();
     world.write(
         "project/cred.toml",

@@ -178,9 +178,7 @@ fn a_rotation_whose_value_comes_late_undoes_nothing() {
 #[test]
 fn a_value_that_comes_late_is_sealed_under_the_key_of_then() {
     let world = World::new();
-    let config = world.read("project/cred.toml");
-    let first =
-        config.lines().find_map(|line| line.strip_prefix("keys.")?.split(' ').next()).unwrap().to_owned();
+    let first = world.key_id();
     let mut late = world.command(&["set", "late"]).stdin(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     world.run(&["key", "add", "next"]).good();

@@ -112,6 +112,17 @@ impl World {
         self.run_with(&["set", path], value).good();
     }
 
+    /// The file of the first key.
+    pub(crate) fn key_file(&self) -> String {
+        let config = self.read("project/cred.toml");
+        config.lines().find_map(|line| line.strip_prefix("keys.")?.split('"').nth(1)).unwrap().to_owned()
+    }
+
+    /// The id of the first key.
+    pub(crate) fn key_id(&self) -> String {
+        self.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn value(&self, path: &str) -> String {
         self.run(&["get", path]).good().out
     }

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
-use crate::rule::fail;
+use crate::rule::{fail, good};
 use crate::trial::Trial;
 use crate::value::{context, path, sized};
 use crate::wording::moved;
@@ -19,18 +19,25 @@ const FREE: &str = "release locks and permits by guards that a dropped future dr
 struct Points {
     next: usize,
     singly: usize,
+    ended: bool,
 }
 
 impl Points {
     fn new(t: &Trial) -> Self {
-        Self { next: 0, singly: t.effort.rounds / 2 }
+        Self { next: 0, singly: t.effort.rounds / 2, ended: false }
     }
 
-    /// The next point; not called any more once the future ended before it was to be dropped.
-    fn advance(&mut self) -> usize {
+    /// The next point, with its own path; `None`: the last future ended before it was to be dropped.
+    fn next(&mut self) -> Option<(usize, CredentialPath)> {
         let point = self.next;
         self.next += if point < self.singly { 1 } else { 1 + point / 4 };
-        point
+        (!self.ended).then(|| (point, path(&format!("org:a/key-{point}"))))
+    }
+
+    /// Notes the answer of a future, if it had one before it was dropped.
+    fn after<T>(&mut self, answer: Option<Result<T, StorageError>>, operation: &str) {
+        let what = format_args!("{operation} failed, though nothing was in its way");
+        self.ended = answer.map(|answer| good(answer, what, "let it work")).is_some();
     }
 }
 
@@ -61,11 +68,7 @@ async fn polled<T>(
 async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>], when: &str) {
     let mut patience = t.patience_for_point();
     loop {
-        let found = match t.retrieve(place).await {
-            Ok(found) => Some(found),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => fail(&format!("cancel-1: {when}, `{place}` cannot be read: {error}"), WHOLE),
-        };
+        let found = t.found(place, &format!("cancel-1: {when}"), WHOLE).await;
         let there = t.is_there(place).await;
         let problem = if !allowed.contains(&found.as_ref()) {
             let what = if found.is_some() { "a value that nobody wrote, or an older one" } else { "nothing" };
@@ -83,9 +86,8 @@ async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>
 /// still land after this one; `landed` is what it leaves then, whole. What was there before may not come back.
 async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Stored>]) {
     let last = sized(4, 30);
-    if let Err(error) = t.store(place, &last).await {
-        fail(&format!("cancel-1: after a dropped future, a store of `{place}` fails: {error}"), FREE);
-    }
+    let what = format!("cancel-1: after a dropped future, a store of `{place}` fails");
+    good(t.store(place, &last).await, what, FREE);
     let allowed: Vec<_> = landed.iter().copied().chain([Some(&last)]).collect();
     is_one_of(t, place, &allowed, "after a store that followed a dropped future").await;
 }
@@ -93,20 +95,15 @@ async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Stored>]
 pub(super) async fn cancel_1_a_dropped_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
     let mut points = Points::new(&t);
-    loop {
-        let times = points.advance();
-        let place = path(&format!("org:a/key-{times}"));
-        t.put(&place, &old).await;
-        t.holds(&place, &old, "give back what was stored").await;
+    while let Some((times, place)) = points.next() {
+        t.keeps(&place, &old).await;
         let (ctx, (data, metadata)) = (context(&place), new.clone());
         let store = t.provider.store(&place.id, data, metadata, &ctx);
         let ended = polled(&t, Operation::Store, &place, store, times).await;
         let when = format!("after a store dropped at poll {times}");
         is_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
         is_usable(&t, &place, &[Some(&new)]).await;
-        if done(ended, "store") {
-            return;
-        }
+        points.after(ended, "store");
     }
 }
 
@@ -114,18 +111,15 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
     let new = sized(2, 7_000);
     let mut points = Points::new(&t);
     let mut used = Vec::new();
-    loop {
-        let times = points.advance();
-        let place = path(&format!("org:a/key-{times}"));
+    while let Some((times, place)) = points.next() {
         used.push(place.clone());
         let (ctx, (data, metadata)) = (context(&place), new.clone());
         let store = t.provider.store(&place.id, data, metadata, &ctx);
         let ended = polled(&t, Operation::Store, &place, store, times).await;
         let when = format!("after a first store dropped at poll {times}");
         is_one_of(&t, &place, &[None, Some(&new)], &when).await;
-        let listed = t.list_tree(None, None).await.unwrap_or_else(|error| {
-            fail(&format!("cancel-1: after a dropped store the tree cannot be listed: {error}"), WHOLE)
-        });
+        let what = "cancel-1: after a dropped store the tree cannot be listed";
+        let listed = good(t.list_tree(None, None).await, what, WHOLE);
         if let Some((stored, listed)) = moved(&used, &listed) {
             fail(
                 &format!("tree-1: `{stored}` is listed as `{listed}`"),
@@ -139,40 +133,31 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
             );
         }
         is_usable(&t, &place, &[Some(&new)]).await;
-        if done(ended, "store") {
-            return;
-        }
+        points.after(ended, "store");
     }
 }
 
 pub(super) async fn cancel_1_a_dropped_delete_leaves_the_value_or_nothing(t: Trial) {
     let old = sized(1, 7_000);
     let mut points = Points::new(&t);
-    loop {
-        let times = points.advance();
-        let place = path(&format!("org:a/key-{times}"));
-        t.put(&place, &old).await;
-        t.holds(&place, &old, "give back what was stored").await;
+    while let Some((times, place)) = points.next() {
+        t.keeps(&place, &old).await;
         let ctx = context(&place);
         let delete = t.provider.delete(&place.id, &ctx);
         let ended = polled(&t, Operation::Delete, &place, delete, times).await;
         let when = format!("after a delete dropped at poll {times}");
         is_one_of(&t, &place, &[Some(&old), None], &when).await;
         is_usable(&t, &place, &[None]).await;
-        if done(ended, "delete") {
-            return;
-        }
+        points.after(ended, "delete");
     }
 }
 
 pub(super) async fn cancel_1_a_dropped_read_leaves_everything_as_it_was(t: Trial) {
     let (place, old) = (path("org:a/key"), sized(1, 7_000));
-    t.put(&place, &old).await;
-    t.holds(&place, &old, "give back what was stored").await;
+    t.keeps(&place, &old).await;
     let (ctx, ids) = (context(&place), [place.id.clone()]);
     let mut points = Points::new(&t);
-    loop {
-        let times = points.advance();
+    while let Some((times, _)) = points.next() {
         let read = t.provider.retrieve(&place.id, &ctx);
         let ended = [
             polled(&t, Operation::Retrieve, &place, read, times).await.is_some(),
@@ -185,25 +170,18 @@ pub(super) async fn cancel_1_a_dropped_read_leaves_everything_as_it_was(t: Trial
         ];
         t.holds(&place, &old, "a dropped read changes nothing").await;
         t.put(&place, &old).await;
-        if ended == [true; 5] {
-            return;
-        }
+        points.ended = ended == [true; 5];
     }
 }
 
 pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
     let mut points = Points::new(&t);
-    loop {
-        let times = points.advance();
-        let place = path(&format!("org:a/key-{times}"));
-        t.put(&place, &old).await;
-        t.holds(&place, &old, "give back what was stored").await;
+    while let Some((times, place)) = points.next() {
+        t.keeps(&place, &old).await;
         t.settle().await;
-        let revision = match t.retrieve_with_revision(&place).await {
-            Ok((_, revision)) => revision,
-            Err(error) => fail(&format!("the revision of `{place}` cannot be read: {error}"), "give it"),
-        };
+        let what = format!("the revision of `{place}` cannot be read");
+        let (_, revision) = good(t.retrieve_with_revision(&place).await, what, "give it");
         let (ctx, (data, metadata)) = (context(&place), new.clone());
         let swap = t.compare_and_set().store_if(&place.id, data, metadata, Some(&revision), &ctx);
         let ended = polled(&t, Operation::StoreIf, &place, swap, times).await;
@@ -211,20 +189,15 @@ pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_n
         is_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
         // Its revision is no longer stored, so it cannot land any more.
         is_usable(&t, &place, &[]).await;
-        if done(ended, "store_if") {
-            return;
-        }
+        points.after(ended, "store_if");
     }
 }
 
 pub(super) async fn cancel_1_a_dropped_recovery_leaves_it_recovered_or_recoverable(t: Trial) {
     let old = sized(1, 7_000);
     let mut points = Points::new(&t);
-    loop {
-        let times = points.advance();
-        let place = path(&format!("org:a/key-{times}"));
-        t.put(&place, &old).await;
-        t.holds(&place, &old, "give back what was stored").await;
+    while let Some((times, place)) = points.next() {
+        t.keeps(&place, &old).await;
         t.remove(&place).await;
         t.lacks(&place, "a soft delete hides the credential").await;
         let ctx = context(&place);
@@ -239,19 +212,6 @@ pub(super) async fn cancel_1_a_dropped_recovery_leaves_it_recovered_or_recoverab
             }
             _ => t.holds(&place, &old, WHOLE).await,
         }
-        if done(ended, "recover") {
-            return;
-        }
-    }
-}
-
-/// Whether the future ended before it was to be dropped: then there are no more points to drop it at.
-fn done<T>(ended: Option<Result<T, StorageError>>, operation: &str) -> bool {
-    match ended {
-        None => false,
-        Some(Ok(_)) => true,
-        Some(Err(error)) => {
-            fail(&format!("{operation} failed, though nothing was in its way: {error}"), "let it work")
-        }
+        points.after(ended, "recover");
     }
 }

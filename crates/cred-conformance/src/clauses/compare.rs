@@ -4,7 +4,7 @@ use cred_core::{CredentialPath, Revision, StorageError, StorageErrorKind, Stored
 use tokio::task::{JoinSet, yield_now};
 
 use super::error::refused;
-use crate::rule::fail;
+use crate::rule::{fail, good};
 use crate::trial::{Trial, all};
 use crate::value::{path, sized, value};
 
@@ -13,22 +13,14 @@ const ONE_STEP: &str = "let the backend compare and write in one step; a read fo
 /// The stored value with its revision, once every answered write shows.
 async fn current(t: &Trial, place: &CredentialPath) -> (Stored, Revision) {
     t.settle().await;
-    match t.retrieve_with_revision(place).await {
-        Ok(read) => read,
-        Err(error) => {
-            fail(&format!("`{place}` was stored and its revision cannot be read: {error}"), "give it")
-        }
-    }
+    let what = format!("`{place}` was stored and its revision cannot be read");
+    good(t.retrieve_with_revision(place).await, what, "give it")
 }
 
 async fn put_if(t: &Trial, place: &CredentialPath, value: &Stored, expected: Option<&Revision>) -> Revision {
-    match t.store_if(place, value, expected).await {
-        Ok(revision) => revision,
-        Err(error) => fail(
-            &format!("a conditional store of `{place}` that must succeed failed: {error}"),
-            "compare with the revision of what is stored now, and with nothing where nothing is stored",
-        ),
-    }
+    let advice = "compare with the revision of what is stored now, and with nothing where nothing is stored";
+    let what = format!("a conditional store of `{place}` that must succeed failed");
+    good(t.store_if(place, value, expected).await, what, advice)
 }
 
 /// It must be a conflict, and what was stored must still be.
@@ -249,20 +241,16 @@ pub(super) async fn cas_7_a_counter_under_contention_loses_nothing(t: Trial) {
 async fn increment(t: &Trial, place: &CredentialPath, counted: impl Fn(u64) -> Stored) {
     // Each round somebody succeeds; whoever never does meets conflicts that are none.
     for _ in 0..500 {
-        let ((_, metadata), revision) = match t.retrieve_with_revision(place).await {
-            Ok(read) => read,
-            Err(error) => {
-                fail(&format!("cas-7: a read under contention fails: {error}"), "read the old or the new")
-            }
-        };
+        let read = t.retrieve_with_revision(place).await;
+        let ((_, metadata), revision) =
+            good(read, "cas-7: a read under contention fails", "read the old or the new");
         match t.store_if(place, &counted(metadata.version + 1), Some(&revision)).await {
-            Ok(_) => return,
             Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => {
                 t.settle().await;
                 yield_now().await;
             }
-            Err(error) => {
-                fail(&format!("cas-7: a conditional store under contention fails: {error}"), ONE_STEP)
+            stored => {
+                return drop(good(stored, "cas-7: a conditional store under contention fails", ONE_STEP));
             }
         }
     }

@@ -28,8 +28,7 @@ fn garbage(_: Vec<u8>) -> Vec<u8> {
 
 async fn stored(t: &Trial, name: &str) -> CredentialPath {
     let place = path(name);
-    t.put(&place, &value(1)).await;
-    t.holds(&place, &value(1), "give back what was stored").await;
+    t.keeps(&place, &value(1)).await;
     place
 }
 

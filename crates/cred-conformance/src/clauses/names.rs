@@ -19,8 +19,8 @@ const ID_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 const NAME_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
 
 /// All are stored at once; each reads and lists as itself; deleting every second one leaves the others.
-async fn are_apart(t: &Trial, names: impl IntoIterator<Item = String>, advice: &str) {
-    let unique: BTreeSet<CredentialPath> = names.into_iter().map(|name| path(&name)).collect();
+async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice: &str) {
+    let unique: BTreeSet<CredentialPath> = names.into_iter().map(|name| path(name.as_ref())).collect();
     let entries: Vec<_> = unique.into_iter().zip((1..).map(value)).collect();
     t.put_all(entries.clone()).await;
     t.all_hold(&entries, advice).await;
@@ -52,63 +52,18 @@ async fn list_exactly<'a>(t: &Trial, paths: impl Iterator<Item = &'a CredentialP
 }
 
 pub(super) async fn scope_3_names_that_differ_only_in_case_are_apart(t: Trial) {
-    let names = [
-        "key",
-        "Key",
-        "KEY",
-        "kEY",
-        "a-B",
-        "A-b",
-        "org:acme/key",
-        "org:Acme/key",
-        "org:ACME/key",
-        "Org:acme/key",
-        "ORG:acme/key",
-        "org:acme/Key",
-        "org:a/team:X/key",
-        "org:A/team:x/key",
-        "org:a/team:x/key",
-    ];
-    are_apart(&t, names.map(str::to_owned), INJECTIVE).await;
+    let names = "\
+        key Key KEY kEY a-B A-b org:acme/key org:Acme/key org:ACME/key Org:acme/key ORG:acme/key \
+        org:acme/Key org:a/team:X/key org:A/team:x/key org:a/team:x/key";
+    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
 pub(super) async fn scope_3_names_that_differ_only_in_punctuation_are_apart(t: Trial) {
-    let names = [
-        "a-b",
-        "a_b",
-        "a--b",
-        "a__b",
-        "a-_b",
-        "a_-b",
-        "ab",
-        "-",
-        "_",
-        "--",
-        "__",
-        "-_",
-        "_-",
-        "-a",
-        "_a",
-        "a-",
-        "a_",
-        "a",
-        "org:a.b/key",
-        "org:a-b/key",
-        "org:a_b/key",
-        "org:ab/key",
-        "org:a..b/key",
-        "org:.a/key",
-        "org:a./key",
-        "o.rg:a/key",
-        "o-rg:a/key",
-        "o_rg:a/key",
-        "org:-/key",
-        "org:_/key",
-        "org:.../key",
-        "org:a/key",
-        "org:-a/key",
-    ];
-    are_apart(&t, names.map(str::to_owned), INJECTIVE).await;
+    let names = "\
+        a-b a_b a--b a__b a-_b a_-b ab - _ -- __ -_ _- -a _a a- a_ a org:a.b/key org:a-b/key \
+        org:a_b/key org:ab/key org:a..b/key org:.a/key org:a./key o.rg:a/key o-rg:a/key o_rg:a/key \
+        org:-/key org:_/key org:.../key org:a/key org:-a/key";
+    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
 pub(super) async fn scope_3_long_names_that_differ_only_at_their_ends_are_apart(t: Trial) {
@@ -128,33 +83,12 @@ pub(super) async fn scope_3_long_names_that_differ_only_at_their_ends_are_apart(
 }
 
 pub(super) async fn scope_3_a_scope_and_an_id_never_run_together(t: Trial) {
-    let names = [
-        "org:a/b-c",
-        "org:a-b/c",
-        "org:a/b_c",
-        "org:a_b/c",
-        "org:a.b/c",
-        "a-b-c",
-        "org-a-b-c",
-        "org_a_b_c",
-        "org:a/team:b/c",
-        "org:a/team_b_c",
-        "org:a/team-b-c",
-        "org:a.team.b/c",
-        "org:a_team_b/c",
-        "org:a-team-b/c",
-        "org:a--team-b/c",
-        "org:a__team_b/c",
-        "org-a__team-b__c",
-        "org--a---team--b----c",
-        "org_3Aa_2Fc",
-        "org-3Aa-2Fc",
-        "or:ga/c",
-        "o:rga/c",
-        "org:ac/c",
-        "orga:c/c",
-    ];
-    are_apart(&t, names.map(str::to_owned), INJECTIVE).await;
+    let names = "\
+        org:a/b-c org:a-b/c org:a/b_c org:a_b/c org:a.b/c a-b-c org-a-b-c org_a_b_c org:a/team:b/c \
+        org:a/team_b_c org:a/team-b-c org:a.team.b/c org:a_team_b/c org:a-team-b/c org:a--team-b/c \
+        org:a__team_b/c org-a__team-b__c org--a---team--b----c org_3Aa_2Fc org-3Aa-2Fc or:ga/c \
+        o:rga/c org:ac/c orga:c/c";
+    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
 pub(super) async fn scope_3_names_that_look_like_encodings_of_others_are_apart(t: Trial) {
@@ -236,92 +170,17 @@ pub(super) async fn scope_3_a_physical_name_taken_as_an_id_is_another_credential
 }
 
 pub(super) async fn scope_4_names_that_backends_reserve_can_be_used(t: Trial) {
-    let ids = [
-        "con",
-        "CON",
-        "nul",
-        "NUL",
-        "aux",
-        "prn",
-        "com1",
-        "COM9",
-        "lpt1",
-        "tmp",
-        "temp",
-        "lock",
-        "LOCK",
-        "index",
-        "data",
-        "metadata",
-        "config",
-        "null",
-        "None",
-        "true",
-        "false",
-        "undefined",
-        "__proto__",
-        "constructor",
-        "0",
-        "00",
-        "-1",
-        "1e9",
-        "NaN",
-        "-rf",
-        "--help",
-        "-",
-        "_",
-        "__",
-        "aws",
-        "azure",
-        "default",
-        "latest",
-        "versions",
-        "undelete",
-        "destroy",
-        "delete",
-        "list",
-        "cred",
-        "secret",
-        "AWSCURRENT",
-        "kube-system",
-        "root",
-        "all",
-        "key-AbCdEf",
-        "name-123456",
-        "key-zzzzzz",
-    ];
-    let scopes = [
-        "org:con",
-        "org:NUL",
-        "org:tmp",
-        "org:.tmp",
-        "org:.lock",
-        "org:.git",
-        "org:...",
-        "org:-",
-        "org:_",
-        "org:a.json",
-        "org:a.cred",
-        "org:a.tmp",
-        "org:.a",
-        "org:a.",
-        "con:aux",
-        "..:a",
-        ".:a",
-        "...:...",
-        "org:data/org:metadata",
-        "data:data",
-        "-:-",
-        "_:_",
-        "org:a.lock",
-        "org:lost-found",
-        "org:key-AbCdEf",
-        "0:0",
-        "tmp:tmp",
-        "null:null",
-    ];
-    let unscoped = ids.iter().map(|id| (*id).to_owned());
-    let scoped = scopes.iter().flat_map(|scope| ["key", "tmp"].map(|id| format!("{scope}/{id}")));
+    let ids = "\
+        con CON nul NUL aux prn com1 COM9 lpt1 tmp temp lock LOCK index data metadata config null \
+        None true false undefined __proto__ constructor 0 00 -1 1e9 NaN -rf --help - _ __ aws azure \
+        default latest versions undelete destroy delete list cred secret AWSCURRENT kube-system root \
+        all key-AbCdEf name-123456 key-zzzzzz";
+    let scopes = "\
+        org:con org:NUL org:tmp org:.tmp org:.lock org:.git org:... org:- org:_ org:a.json \
+        org:a.cred org:a.tmp org:.a org:a. con:aux ..:a .:a ...:... org:data/org:metadata data:data \
+        -:- _:_ org:a.lock org:lost-found org:key-AbCdEf 0:0 tmp:tmp null:null";
+    let unscoped = ids.split_whitespace().map(str::to_owned);
+    let scoped = scopes.split_whitespace().flat_map(|scope| ["key", "tmp"].map(|id| format!("{scope}/{id}")));
     are_apart(&t, unscoped.chain(scoped), USABLE).await;
 }
 

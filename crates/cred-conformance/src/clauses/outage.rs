@@ -49,8 +49,7 @@ async fn set(t: &Trial, down: bool) {
 /// Built while the backend is down, used when it is back.
 pub(super) async fn describe_1_a_constructor_touches_no_network(t: Trial) {
     let place = path("org:a/key");
-    t.put(&place, &value(1)).await;
-    t.holds(&place, &value(1), "give back what was stored").await;
+    t.keeps(&place, &value(1)).await;
     begins(&t).await;
     let (built, mut tasks) = (t.clone(), JoinSet::new());
     tasks.spawn(async move { built.reopen().await });
@@ -73,8 +72,7 @@ fn no_absence<T>(result: Result<T, StorageError>, what: &str) {
 
 pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
     let place = path("org:a/key");
-    t.put(&place, &value(1)).await;
-    t.holds(&place, &value(1), "give back what was stored").await;
+    t.keeps(&place, &value(1)).await;
     begins(&t).await;
     no_absence(t.retrieve(&place).await, "retrieve");
     no_absence(t.exists(&place).await, "exists");
@@ -144,8 +142,7 @@ pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial
 pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote(t: Trial) {
     let places = ["org:a/stored", "org:a/deleted", "org:a/swapped"].map(path);
     for place in &places {
-        t.put(place, &value(1)).await;
-        t.holds(place, &value(1), "give back what was stored").await;
+        t.keeps(place, &value(1)).await;
     }
     let [stored, deleted, swapped] = places;
     let revision = match t.provider.compare_and_set() {
@@ -179,11 +176,7 @@ async fn told_truly(
     wanted: Option<Stored>,
 ) {
     t.settle().await;
-    let found = match t.retrieve(place).await {
-        Ok(found) => Some(found),
-        Err(error) if error.is_not_found() => None,
-        Err(error) => fail(&format!("`{place}` cannot be read after the outage: {error}"), "work again"),
-    };
+    let found = t.found(place, "after the outage", "work again").await;
     let old = Some(value(1));
     let truth = match &answer {
         Ok(()) => found == wanted,

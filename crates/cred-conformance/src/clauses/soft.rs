@@ -3,31 +3,22 @@
 use cred_core::{CredentialFilter, CredentialPath};
 
 use super::error::refused;
-use crate::rule::fail;
+use crate::rule::{fail, good};
 use crate::trial::Trial;
 use crate::value::{id, path, scope, value};
 
 async fn restore(t: &Trial, place: &CredentialPath) {
-    if let Err(error) = t.recover(place).await {
-        fail(
-            &format!("soft-1: `{place}` was deleted and cannot be recovered: {error}"),
-            "keep it until it is purged",
-        );
-    }
+    let what = format!("soft-1: `{place}` was deleted and cannot be recovered");
+    good(t.recover(place).await, what, "keep it until it is purged");
 }
 
 async fn erase(t: &Trial, place: &CredentialPath) {
-    if let Err(error) = t.purge(place).await {
-        fail(
-            &format!("soft-3: `{place}` cannot be purged: {error}"),
-            "purge is idempotent; run the kit where the backend allows it",
-        );
-    }
+    let advice = "purge is idempotent; run the kit where the backend allows it";
+    good(t.purge(place).await, format_args!("soft-3: `{place}` cannot be purged"), advice);
 }
 
 async fn deleted(t: &Trial, place: &CredentialPath, number: u64) {
-    t.put(place, &value(number)).await;
-    t.holds(place, &value(number), "give back what was stored").await;
+    t.keeps(place, &value(number)).await;
     t.remove(place).await;
     t.lacks(place, "a soft delete hides the credential").await;
 }
@@ -61,8 +52,7 @@ pub(super) async fn soft_1_a_recovered_credential_is_as_it_was(t: Trial) {
 
 pub(super) async fn soft_2_what_is_not_deleted_cannot_be_recovered(t: Trial) {
     let (live, never) = (path("org:a/live"), path("org:a/never"));
-    t.put(&live, &value(1)).await;
-    t.holds(&live, &value(1), "give back what was stored").await;
+    t.keeps(&live, &value(1)).await;
     cannot_be_recovered(&t, &live, "what is not deleted").await;
     cannot_be_recovered(&t, &never, "what never was").await;
     cannot_be_recovered(&t, &path("org:never/used"), "what never was").await;
@@ -90,8 +80,7 @@ pub(super) async fn soft_3_what_was_purged_is_gone_for_good(t: Trial) {
 
 pub(super) async fn soft_4_a_purge_is_idempotent_and_spares_what_is_not_deleted(t: Trial) {
     let (live, gone) = (path("org:a/live"), path("org:a/gone"));
-    t.put(&live, &value(1)).await;
-    t.holds(&live, &value(1), "give back what was stored").await;
+    t.keeps(&live, &value(1)).await;
     // Ok or a refusal: what matters is that the credential remains.
     let _ = t.purge(&live).await;
     t.settle().await;

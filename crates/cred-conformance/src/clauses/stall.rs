@@ -54,22 +54,28 @@ fn cannot() -> ! {
 async fn prepared<const N: usize>(t: &Trial, ids: [&str; N]) -> [CredentialPath; N] {
     let places = ids.map(|id| path(&format!("org:a/{id}")));
     for place in &places {
-        t.put(place, &value(1)).await;
-        t.holds(place, &value(1), "give back what was stored").await;
+        t.keeps(place, &value(1)).await;
     }
     places
 }
 
-fn ask<A>(tasks: &mut JoinSet<Said>, t: &Trial, operation: Operation, call: impl FnOnce(Trial) -> A)
-where
+/// Begins an operation; its answer says whether it was true.
+fn ask<A>(
+    tasks: &mut JoinSet<Said>,
+    t: &Trial,
+    operation: Operation,
+    at: &CredentialPath,
+    call: impl FnOnce(Trial, CredentialPath) -> A,
+) where
     A: Future<Output = Result<bool, StorageError>> + Send + 'static,
 {
-    let answer = call(t.clone());
+    let answer = call(t.clone(), at.clone());
     tasks.spawn(async move { (operation, answer.await) });
 }
 
 /// Every operation at once, each with its deadline.
 async fn one_of_each(t: &Trial) -> Vec<Said> {
+    use Operation as Of;
     let [kept, stored, deleted, recovered] = prepared(t, ["kept", "stored", "deleted", "recovered"]).await;
     if t.provider.soft_delete().is_some() {
         t.remove(&recovered).await;
@@ -78,53 +84,40 @@ async fn one_of_each(t: &Trial) -> Vec<Said> {
     let consistency = t.description.consistency;
     sleep(consistency.point().max(consistency.list())).await;
     let stall = begins(t).await;
-    let (at, mut tasks) = (kept, JoinSet::new());
-    let place = at.clone();
-    ask(&mut tasks, t, Operation::Retrieve, |t| async move { Ok(t.retrieve(&place).await? == value(1)) });
-    let place = at.clone();
-    ask(&mut tasks, t, Operation::Exists, |t| async move { t.exists(&place).await });
-    let place = at.clone();
-    ask(&mut tasks, t, Operation::List, |t| async move {
-        Ok(t.list(place.scope.as_ref(), None).await?.contains(&place.id))
-    });
-    let place = at.clone();
-    ask(&mut tasks, t, Operation::ListTree, |t| async move {
-        Ok(t.list_tree(None, None).await?.contains(&place))
-    });
-    let place = at.clone();
-    ask(&mut tasks, t, Operation::RetrieveMany, |t| async move {
-        let answers = t.retrieve_many(place.scope.as_ref(), std::slice::from_ref(&place.id)).await;
-        answers.into_iter().try_fold(true, |all, answer| Ok(all && answer? == value(1)))
+    let tasks = &mut JoinSet::new();
+    ask(tasks, t, Of::Retrieve, &kept, |t, at| async move { Ok(t.retrieve(&at).await? == value(1)) });
+    ask(tasks, t, Of::Exists, &kept, |t, at| async move { t.exists(&at).await });
+    ask(tasks, t, Of::List, &kept, |t, at| async move {
+        Ok(t.list(at.scope.as_ref(), None).await?.contains(&at.id))
     });
     ask(
-        &mut tasks,
+        tasks,
         t,
-        Operation::Store,
-        |t| async move { t.store(&stored, &value(2)).await.map(|()| false) },
+        Of::ListTree,
+        &kept,
+        |t, at| async move { Ok(t.list_tree(None, None).await?.contains(&at)) },
     );
-    ask(&mut tasks, t, Operation::Delete, |t| async move { t.delete(&deleted).await.map(|()| false) });
+    ask(tasks, t, Of::RetrieveMany, &kept, |t, at| async move {
+        let answers = t.retrieve_many(at.scope.as_ref(), std::slice::from_ref(&at.id)).await;
+        answers.into_iter().try_fold(true, |all, answer| Ok(all && answer? == value(1)))
+    });
+    ask(tasks, t, Of::Store, &stored, |t, at| async move { t.store(&at, &value(2)).await.map(|()| false) });
+    ask(tasks, t, Of::Delete, &deleted, |t, at| async move { t.delete(&at).await.map(|()| false) });
     if t.provider.compare_and_set().is_some() {
-        ask(&mut tasks, t, Operation::RetrieveWithRevision, |t| async move {
+        ask(tasks, t, Of::RetrieveWithRevision, &kept, |t, at| async move {
             Ok(t.retrieve_with_revision(&at).await?.0 == value(1))
         });
-        let place = path("org:a/fresh");
-        ask(&mut tasks, t, Operation::StoreIf, |t| async move {
-            t.store_if(&place, &value(2), None).await.map(|_| false)
+        ask(tasks, t, Of::StoreIf, &path("org:a/fresh"), |t, at| async move {
+            t.store_if(&at, &value(2), None).await.map(|_| false)
         });
     }
     if t.provider.soft_delete().is_some() {
-        let place = recovered.clone();
-        ask(&mut tasks, t, Operation::ListDeleted, |t| async move {
-            Ok(t.list_deleted(place.scope.as_ref()).await?.contains(&place.id))
+        ask(tasks, t, Of::ListDeleted, &recovered, |t, at| async move {
+            Ok(t.list_deleted(at.scope.as_ref()).await?.contains(&at.id))
         });
-        ask(
-            &mut tasks,
-            t,
-            Operation::Recover,
-            |t| async move { t.recover(&recovered).await.map(|()| false) },
-        );
+        ask(tasks, t, Of::Recover, &recovered, |t, at| async move { t.recover(&at).await.map(|()| false) });
     }
-    let said = all(tasks).await;
+    let said = all(std::mem::take(tasks)).await;
     ends(t, stall).await;
     said
 }
@@ -226,13 +219,7 @@ async fn stays(t: &Trial, writes: &[Written]) {
     loop {
         let last = Instant::now() >= until;
         for Written { operation, place, before, said } in writes {
-            let found = match t.retrieve(place).await {
-                Ok(found) => Some(found),
-                Err(error) if error.is_not_found() => None,
-                Err(error) => {
-                    fail(&format!("`{place}` cannot be read after the stall: {error}"), "work again")
-                }
-            };
+            let found = t.found(place, "after the stall", "work again").await;
             if found != *before {
                 let said = said.as_ref().err().map_or_else(|| "Ok".to_owned(), ToString::to_string);
                 fail(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cred_core::{CredentialMetadata, RotationPolicy, Stored, Tags, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::rule::fail;
+use crate::rule::{fail, good};
 use crate::trial::{Trial, all};
 use crate::value::{key_id, path, scope, sized, tagged, tags, value, wrapped};
 use crate::watch::Watch;
@@ -257,18 +257,12 @@ pub(super) async fn store_3_of_concurrent_writers_one_value_remains_whole(t: Tri
         }
         all(tasks).await;
         t.settle().await;
-        let winner = t.retrieve(&place).await;
-        match &winner {
-            Ok(read) if values.contains(read) => {}
-            Ok(_) => fail("store-3: concurrent writers left a mix of their values", ATOMIC),
-            Err(error) => {
-                fail(&format!("store-3: after concurrent stores nothing can be read: {error}"), ATOMIC)
-            }
+        let what = "store-3: after concurrent stores nothing can be read";
+        let winner = good(t.retrieve(&place).await, what, ATOMIC);
+        if !values.contains(&winner) {
+            fail("store-3: concurrent writers left a mix of their values", ATOMIC);
         }
-        if let Ok(winner) = winner {
-            t.holds(&place, &winner, "the value must not change any more once all writers were answered")
-                .await;
-        }
+        t.holds(&place, &winner, "the value must not change any more once all writers were answered").await;
     }
 }
 

@@ -5,52 +5,29 @@ use cred_core::{CredentialFilter, CredentialPath, Timestamp};
 use crate::trial::Trial;
 use crate::value::{EPOCH_MS, path, scope, tagged, value};
 
-const TREE: [&str; 13] = [
-    "key",
-    "org-a",
-    "org:a/key",
-    "org:a/other",
-    "org:a/team:x/key",
-    "org:a/team:x/role:r/key",
-    "org:a/team:xy/key",
-    "org:a/team:y/key",
-    "org:ab/key",
-    "org:ab/team:x/key",
-    "org:a-b/key",
-    "org:A/key",
-    "orga:b/key",
-];
+const TREE: &str = "\
+    key org-a org:a/key org:a/other org:a/team:x/key org:a/team:x/role:r/key org:a/team:xy/key \
+    org:a/team:y/key org:ab/key org:ab/team:x/key org:a-b/key org:A/key orga:b/key";
 const BOUNDARY: &str = "a scope contains another only where a `/` follows: use `ScopeId::contains`";
 
 fn below(prefixes: &[&str]) -> Vec<CredentialPath> {
-    TREE.iter()
+    TREE.split_whitespace()
         .filter(|text| prefixes.iter().any(|prefix| text.starts_with(prefix)))
-        .map(|text| path(text))
+        .map(path)
         .collect()
 }
 
 async fn plant(t: &Trial) {
-    t.put_all(TREE.into_iter().map(path).zip((1..).map(value)).collect()).await;
+    t.put_all(TREE.split_whitespace().map(path).zip((1..).map(value)).collect()).await;
 }
 
 pub(super) async fn tree_1_it_gives_each_path_once_and_exactly(t: Trial) {
-    let odd = [
-        "K",
-        "k",
-        "_-",
-        "org:a/K",
-        "org:a/k",
-        "org:a/k-_",
-        "Org:A.b/team:-._/KEY",
-        "org:.x/k",
-        "org:a.json/k",
-        "..:x/k",
-        "org:...../k",
-        "a:b/c:d/e:f/g:h/i:j/k",
-    ];
+    let odd = "\
+        K k _- org:a/K org:a/k org:a/k-_ Org:A.b/team:-._/KEY org:.x/k org:a.json/k ..:x/k \
+        org:...../k a:b/c:d/e:f/g:h/i:j/k";
     let long =
         [format!("org:{}/{}", "S".repeat(508), "i".repeat(255)), format!("{}/k", ["l:v"; 128].join("/"))];
-    let paths: Vec<_> = odd.into_iter().map(path).chain(long.iter().map(|text| path(text))).collect();
+    let paths: Vec<_> = odd.split_whitespace().map(path).chain(long.iter().map(|text| path(text))).collect();
     for _ in 0..2 {
         t.put_all(paths.iter().cloned().zip((1..).map(value)).collect()).await;
     }

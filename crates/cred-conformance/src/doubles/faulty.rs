@@ -1,15 +1,16 @@
 //! A provider that fails on demand.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::pending;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Operation, Revision, SoftDelete, StorageError, StorageErrorKind,
-    StorageMetrics, StorageProvider, Stored, Target, async_trait,
+    Call, CredentialMetadata, Description, EncryptedData, Operation, Revision, StorageError,
+    StorageErrorKind, StorageProvider, Stored, Wrapper,
 };
 use tokio::time::sleep;
 
@@ -127,16 +128,35 @@ impl<P: StorageProvider> Faulty<P> {
         &self.inner
     }
 
-    async fn run<T>(
+    fn next(&self, operation: Operation) -> Option<Fault> {
+        let mut script = self.script();
+        let once = script.next.get_mut(&operation).and_then(VecDeque::pop_front);
+        once.or_else(|| script.always.get(&operation).cloned())
+    }
+}
+
+impl<P> Faulty<P> {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: StorageProvider> Wrapper for Faulty<P> {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.inner
+    }
+
+    fn description(&self) -> &Description {
+        self.inner.describe()
+    }
+
+    async fn around<T: Send + 'static>(
         &self,
-        operation: Operation,
-        target: impl Into<Target>,
-        answer: impl Future<Output = Result<T, StorageError>>,
-        alter: impl FnOnce(&mut T, &Alter),
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> Result<T, StorageError> {
-        let fails =
-            |kind| Err(StorageError::from(kind).at(self.describe().name.clone(), operation, target.into()));
-        match self.next(operation) {
+        let fails = |kind| Err(call.locate(self.inner.describe(), StorageError::from(kind)));
+        match self.next(call.operation) {
             None => answer.await,
             Some(Fault::Refuse(kind)) => fails(kind),
             Some(Fault::Lose(kind)) => {
@@ -155,163 +175,16 @@ impl<P: StorageProvider> Faulty<P> {
             }
         }
     }
-
-    fn next(&self, operation: Operation) -> Option<Fault> {
-        let mut script = self.script();
-        let once = script.next.get_mut(&operation).and_then(VecDeque::pop_front);
-        once.or_else(|| script.always.get(&operation).cloned())
-    }
 }
 
-impl<P> Faulty<P> {
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn keep<T>(_: &mut T, _: &Alter) {}
-
-fn change((data, metadata): &mut Stored, alter: &Alter) {
-    alter(data, metadata);
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: StorageProvider> StorageProvider for Faulty<P> {
-    fn describe(&self) -> &Description {
-        self.inner.describe()
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let answer = self.inner.store(id, data, metadata, ctx);
-        self.run(Operation::Store, ctx.path(id).to_owned(), answer, keep).await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        self.run(Operation::Retrieve, ctx.path(id).to_owned(), self.inner.retrieve(id, ctx), change).await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.run(Operation::Delete, ctx.path(id).to_owned(), self.inner.delete(id, ctx), keep).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        self.run(Operation::Exists, ctx.path(id).to_owned(), self.inner.exists(id, ctx), keep).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        let here = Target::Scope(ctx.scope_id.clone());
-        self.run(Operation::List, here, self.inner.list(filter, ctx), keep).await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let here = Target::Scope(ctx.scope_id.clone());
-        self.run(Operation::ListTree, here, self.inner.list_tree(filter, ctx), keep).await
-    }
-
-    /// A fault of the whole call answers each id.
-    async fn retrieve_many(
-        &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
-        let answers = async { Ok(self.inner.retrieve_many(ids, ctx).await) };
-        let here = Target::Scope(ctx.scope_id.clone());
-        let alter = |answers: &mut Vec<Result<Stored, StorageError>>, alter: &Alter| {
-            answers.iter_mut().flatten().for_each(|stored| change(stored, alter));
-        };
-        match self.run(Operation::RetrieveMany, here, answers, alter).await {
-            Ok(answers) => answers,
-            Err(error) => ids
-                .iter()
-                .map(|id| {
-                    let kind = error.kind().clone();
-                    let path = ctx.path(id).to_owned();
-                    Err(StorageError::from(kind).at(
-                        self.describe().name.clone(),
-                        Operation::RetrieveMany,
-                        path,
-                    ))
-                })
-                .collect(),
-        }
-    }
-
-    async fn shutdown(&self) {
-        self.inner.shutdown().await;
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        self.inner.metrics()
-    }
-
-    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        self.inner.compare_and_set().map(|_| self as _)
-    }
-
-    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-        self.inner.soft_delete().map(|_| self as _)
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: StorageProvider> CompareAndSet for Faulty<P> {
-    async fn retrieve_with_revision(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let answer = super::compare_and_set(&self.inner)?.retrieve_with_revision(id, ctx);
-        let alter = |(data, metadata, _): &mut (EncryptedData, CredentialMetadata, Revision),
-                     alter: &Alter| {
-            alter(data, metadata);
-        };
-        self.run(Operation::RetrieveWithRevision, ctx.path(id).to_owned(), answer, alter).await
-    }
-
-    async fn store_if(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        expected: Option<&Revision>,
-        ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
-        let answer = super::compare_and_set(&self.inner)?.store_if(id, data, metadata, expected, ctx);
-        self.run(Operation::StoreIf, ctx.path(id).to_owned(), answer, keep).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: StorageProvider> SoftDelete for Faulty<P> {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let answer = super::soft_delete(&self.inner)?.recover(id, ctx);
-        self.run(Operation::Recover, ctx.path(id).to_owned(), answer, keep).await
-    }
-
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let answer = super::soft_delete(&self.inner)?.purge(id, ctx);
-        self.run(Operation::Purge, ctx.path(id).to_owned(), answer, keep).await
-    }
-
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        let answer = super::soft_delete(&self.inner)?.list_deleted(ctx);
-        self.run(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone()), answer, keep).await
+/// Changes the contents in an answer; one without contents stays as it is.
+fn alter(answer: &mut dyn Any, change: &Alter) {
+    type WithRevision = (EncryptedData, CredentialMetadata, Revision);
+    if let Some((data, metadata)) = answer.downcast_mut::<Stored>() {
+        change(data, metadata);
+    } else if let Some((data, metadata, _)) = answer.downcast_mut::<WithRevision>() {
+        change(data, metadata);
+    } else if let Some(answers) = answer.downcast_mut::<Vec<Result<Stored, StorageError>>>() {
+        answers.iter_mut().flatten().for_each(|(data, metadata)| change(data, metadata));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, Revision, SoftDelete, StorageError, StorageMetrics,
-    StorageProvider, Stored, async_trait,
+    Call, CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
+    CredentialPath, Description, EncryptedData, SoftDelete, StorageError, StorageMetrics, StorageProvider,
+    Stored, Wrapper, async_trait,
 };
 use tokio::time::Instant;
 
@@ -43,37 +43,86 @@ use tokio::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Lagging<P> {
-    inner: P,
+    inner: Noting<P>,
     description: Description,
     point: Duration,
     list: Duration,
-    /// What was read at each path just before and after each write of late, oldest first.
+}
+
+/// Passes everything on, and remembers what could be read before and after each write.
+struct Noting<P> {
+    inner: P,
+    /// The longest lag: a write from before it is visible everywhere.
+    longest: Duration,
+    /// What was read at each path just before and after each recent write, oldest first.
     recent: Mutex<BTreeMap<CredentialPath, Vec<Version>>>,
 }
 
 struct Version {
-    /// `None`: since ever.
+    /// `None`: from before the first write that was noted.
     since: Option<Instant>,
     read: Result<Stored, StorageError>,
 }
 
-/// The wrapped provider and the times; what was written is nobody's business.
+/// The wrapped provider and the times; what was written is left out.
 impl<P: fmt::Debug> fmt::Debug for Lagging<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lagging")
-            .field("inner", &self.inner)
+            .field("inner", &self.inner.inner)
             .field("point", &self.point)
             .field("list", &self.list)
             .finish_non_exhaustive()
     }
 }
 
+impl<P> Noting<P> {
+    fn recent(&self) -> MutexGuard<'_, BTreeMap<CredentialPath, Vec<Version>>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: StorageProvider> Wrapper for Noting<P> {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.inner
+    }
+
+    fn description(&self) -> &Description {
+        self.inner.describe()
+    }
+
+    /// The two reads are not one step with the write: of concurrent writes, some values are never
+    /// shown.
+    async fn around<T: Send + 'static>(
+        &self,
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        let Some(path) = call.path().filter(|_| call.operation.is_write()) else { return answer.await };
+        let before = self.inner.retrieve(path.id, call.ctx).await;
+        let answer = answer.await;
+        let after = self.inner.retrieve(path.id, call.ctx).await;
+        let now = Instant::now();
+        let mut recent = self.recent();
+        let versions = recent.entry(path.to_owned()).or_default();
+        if versions.is_empty() {
+            versions.push(Version { since: None, read: before });
+        }
+        versions.push(Version { since: Some(now), read: after });
+        // Versions that no lag reaches back to are dropped.
+        while versions.get(1).is_some_and(|version| shows(version, self.longest, now)) {
+            versions.remove(0);
+        }
+        answer
+    }
+}
+
 impl<P: StorageProvider> Lagging<P> {
-    /// Shows writes to reads after `point` and to lists after `list`, and says so in its description.
+    /// Shows writes to reads after `point` and to lists after `list`, as its description says.
     #[must_use]
     pub fn new(inner: P, point: Duration, list: Duration) -> Self {
         let description = inner.describe().clone().with_consistency(Consistency::Eventual { point, list });
-        Self { inner, description, point, list, recent: Mutex::default() }
+        let inner = Noting { inner, longest: point.max(list), recent: Mutex::default() };
+        Self { inner, description, point, list }
     }
 
     /// Claims another consistency than it has: for tests of what happens then.
@@ -81,36 +130,6 @@ impl<P: StorageProvider> Lagging<P> {
     pub fn claiming(mut self, consistency: Consistency) -> Self {
         self.description.consistency = consistency;
         self
-    }
-
-    fn recent(&self) -> MutexGuard<'_, BTreeMap<CredentialPath, Vec<Version>>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does a write and remembers what could be read before and after it. The two reads are not one step with the
-    /// write: of concurrent ones, some values are never shown.
-    async fn write<T>(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-        write: impl Future<Output = T>,
-    ) -> T {
-        let before = self.inner.retrieve(id, ctx).await;
-        let answer = write.await;
-        let after = self.inner.retrieve(id, ctx).await;
-        let now = Instant::now();
-        let mut recent = self.recent();
-        let versions = recent.entry(ctx.path(id).to_owned()).or_default();
-        if versions.is_empty() {
-            versions.push(Version { since: None, read: before });
-        }
-        versions.push(Version { since: Some(now), read: after });
-        // What no lag reaches back to any more is dropped.
-        let longest = self.point.max(self.list);
-        while versions.get(1).is_some_and(|version| shows(version, longest, now)) {
-            versions.remove(0);
-        }
-        answer
     }
 
     /// What a lagging read gives; `None`: all writes show, the wrapped provider is to be asked.
@@ -125,7 +144,7 @@ impl<P: StorageProvider> Lagging<P> {
     }
 
     fn read(&self, id: &CredentialId, ctx: &CredentialContext) -> Option<Result<Stored, StorageError>> {
-        let recent = self.recent();
+        let recent = self.inner.recent();
         let versions = recent.get(&ctx.path(id).to_owned())?;
         Self::lagging(versions, self.point, Instant::now()).cloned()
     }
@@ -138,7 +157,7 @@ impl<P: StorageProvider> Lagging<P> {
         names: &mut Vec<CredentialPath>,
     ) -> Result<(), StorageError> {
         let now = Instant::now();
-        let recent = self.recent();
+        let recent = self.inner.recent();
         for (path, versions) in recent.iter().filter(|(path, _)| belongs(path)) {
             let Some(read) = Self::lagging(versions, self.list, now) else { continue };
             names.retain(|name| name != path);
@@ -174,7 +193,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        self.write(id, ctx, self.inner.store(id, data, metadata, ctx)).await
+        self.inner.store(id, data, metadata, ctx).await
     }
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
@@ -185,7 +204,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.write(id, ctx, self.inner.delete(id, ctx)).await
+        self.inner.delete(id, ctx).await
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
@@ -236,50 +255,10 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
     }
 
     fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        self.inner.compare_and_set().map(|_| self as _)
+        self.inner.compare_and_set()
     }
 
     fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-        self.inner.soft_delete().map(|_| self as _)
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: StorageProvider> CompareAndSet for Lagging<P> {
-    async fn retrieve_with_revision(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        super::compare_and_set(&self.inner)?.retrieve_with_revision(id, ctx).await
-    }
-
-    async fn store_if(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        expected: Option<&Revision>,
-        ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
-        let inner = super::compare_and_set(&self.inner)?;
-        self.write(id, ctx, inner.store_if(id, data, metadata, expected, ctx)).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<P: StorageProvider> SoftDelete for Lagging<P> {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.write(id, ctx, super::soft_delete(&self.inner)?.recover(id, ctx)).await
-    }
-
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        super::soft_delete(&self.inner)?.purge(id, ctx).await
-    }
-
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        super::soft_delete(&self.inner)?.list_deleted(ctx).await
+        self.inner.soft_delete()
     }
 }

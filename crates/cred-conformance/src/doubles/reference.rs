@@ -15,7 +15,7 @@ use cred_core::{
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::codec::{decode, encode};
+use super::encoding::encode;
 
 /// A provider that does all that the contract asks, in memory: the measure of the clauses, and a stand-in for a
 /// backend in tests.
@@ -68,6 +68,8 @@ struct Places {
 
 #[derive(Clone)]
 struct Entry {
+    stored: Stored,
+    /// What a backend would keep of it. Edited, it is no longer what `stored` is encoded as.
     bytes: Vec<u8>,
     revision: u64,
 }
@@ -124,7 +126,8 @@ impl Reference {
         self.shared.stalled.send_replace(held);
     }
 
-    /// Replaces the bytes kept for a path, past the provider; false where nothing is stored. They are no stable format.
+    /// Replaces the bytes kept for a path, past the provider; false where nothing is stored. Other
+    /// bytes than the original ones are corrupted for a reader.
     pub fn edit_raw(&self, path: &CredentialPath, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> bool {
         let mut places = self.places();
         let Some(entry) = places.live.get_mut(path) else { return false };
@@ -168,7 +171,11 @@ impl Reference {
                 .is_ok_and(|changed| changed.is_ok())
     }
 
-    fn checked(&self, data: EncryptedData, metadata: CredentialMetadata) -> Result<Vec<u8>, StorageError> {
+    fn checked(
+        &self,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+    ) -> Result<(Stored, Vec<u8>), StorageError> {
         let limits = self.description.limits;
         let over = |limit: Option<usize>, len: usize| limit.is_some_and(|limit| len > limit);
         let tags = &metadata.tags;
@@ -182,15 +189,14 @@ impl Reference {
             ));
         }
         let stored = (data, metadata);
-        let bytes =
-            encode(&stored).filter(|bytes| decode(bytes).as_ref() == Some(&stored)).ok_or_else(|| {
-                StorageError::invalid_request("the metadata is of a newer version; update this one")
-            })?;
+        let bytes = encode(&stored).ok_or_else(|| {
+            StorageError::invalid_request("the metadata is of a newer version; update this one")
+        })?;
         match limits.max_payload_len {
             Some(limit) if bytes.len() > limit => {
                 Err(StorageErrorKind::TooLarge { size: bytes.len(), limit }.into())
             }
-            _ => Ok(bytes),
+            _ => Ok((stored, bytes)),
         }
     }
 
@@ -223,7 +229,10 @@ impl Reference {
 }
 
 fn read(entry: &Entry) -> Result<Stored, StorageError> {
-    decode(&entry.bytes).ok_or_else(|| StorageError::corrupted("it is not in this provider's encoding"))
+    match encode(&entry.stored) {
+        Some(bytes) if bytes == entry.bytes => Ok(entry.stored.clone()),
+        _ => Err(StorageError::corrupted("it is not in this provider's encoding")),
+    }
 }
 
 fn absent() -> StorageError {
@@ -231,10 +240,10 @@ fn absent() -> StorageError {
 }
 
 impl Places {
-    fn write(&mut self, path: CredentialPath, bytes: Vec<u8>) -> Revision {
+    fn write(&mut self, path: CredentialPath, (stored, bytes): (Stored, Vec<u8>)) -> Revision {
         self.writes += 1;
         self.deleted.remove(&path);
-        self.live.insert(path, Entry { bytes, revision: self.writes });
+        self.live.insert(path, Entry { stored, bytes, revision: self.writes });
         Revision::new(self.writes.to_string())
     }
 }
@@ -355,12 +364,12 @@ impl CompareAndSet for Reference {
     ) -> Result<Revision, StorageError> {
         let path = ctx.path(id).to_owned();
         self.run(Operation::StoreIf, path.clone(), |places| {
-            let bytes = self.checked(data, metadata)?;
+            let value = self.checked(data, metadata)?;
             let stored = places.live.get(&path).map(|entry| entry.revision.to_string());
             if stored.as_deref() != expected.map(Revision::as_str) {
                 return Err(StorageError::conflict("another revision is stored"));
             }
-            Ok(places.write(path, bytes))
+            Ok(places.write(path, value))
         })
         .await
     }
@@ -373,7 +382,7 @@ impl SoftDelete for Reference {
         let path = ctx.path(id).to_owned();
         self.run(Operation::Recover, path.clone(), |places| {
             let entry = places.deleted.remove(&path).ok_or_else(absent)?;
-            places.write(path, entry.bytes);
+            places.write(path, (entry.stored, entry.bytes));
             Ok(())
         })
         .await

@@ -1,9 +1,9 @@
 //! The proof of the kit: every clause turns red on some flawed provider, and none on a correct one.
 //!
-//! The table of both is in `docs/testing.md`. `CRED_BLESS=1 cargo test -p cred-conformance --test mutants` writes it
-//! anew; without it, a stale table fails.
+//! `MUTANTS.md` beside the manifest has the table of both. `CRED_BLESS=1 cargo test -p cred-conformance
+//! --test mutants` writes it; without the variable, a stale table fails.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panic")]
+#![cfg(test)]
 
 mod abilities;
 mod bench;
@@ -11,19 +11,28 @@ mod contents;
 mod flaw;
 mod naming;
 mod provider;
+#[path = "../red/mod.rs"]
+mod red;
 mod stall;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use bench::Bench;
 use cred_conformance::Clause;
 use flaw::Flaw;
+use red::{Red, red};
 
-/// The clauses that are red with a flaw, with their messages.
-type Red = BTreeMap<&'static str, String>;
+const INTRODUCTION: &str = "\
+# Clauses and mutants
+
+A mutant is a correct provider with one defect. This table says which mutants turn each clause red, so
+a red clause points at the mistakes to look for. A clause's own mutants come first: those that the
+fewest other clauses catch. `CRED_BLESS=1 cargo test -p cred-conformance --test mutants` writes this
+file.
+";
 
 #[test]
 fn every_clause_catches_a_mutant_and_no_clause_a_correct_provider() {
@@ -39,7 +48,7 @@ fn every_clause_catches_a_mutant_and_no_clause_a_correct_provider() {
                 loop {
                     let next = queue.lock().unwrap().pop_front();
                     let Some(flaw) = next else { return };
-                    let red = red_clauses(flaw);
+                    let red = red(Bench::offers(), || Bench::new(flaw));
                     results.lock().unwrap().insert(flaw, red);
                 }
             });
@@ -65,23 +74,6 @@ fn every_clause_catches_a_mutant_and_no_clause_a_correct_provider() {
     is_up_to_date(&table(&results));
 }
 
-/// On one thread and a paused clock, so that the outcome is the same on every machine.
-fn red_clauses(flaw: Option<Flaw>) -> Red {
-    let mut red = Red::new();
-    for clause in Clause::all() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let harness = Arc::new(Bench::new(flaw));
-        let outcome = runtime.block_on(async { tokio::spawn(clause.check(harness, Bench::offers())).await });
-        if let Err(failed) = outcome {
-            let panic = failed.into_panic();
-            let message = panic.downcast_ref::<String>().cloned();
-            red.insert(clause.name(), message.unwrap_or_else(|| "a panic of another kind".to_owned()));
-        }
-    }
-    red
-}
-
 /// Those that this clause catches, the ones that fewest others catch first.
 fn caught(results: &BTreeMap<Option<Flaw>, Red>, clause: &str) -> Vec<Flaw> {
     let mut flaws: Vec<_> = results
@@ -94,11 +86,9 @@ fn caught(results: &BTreeMap<Option<Flaw>, Red>, clause: &str) -> Vec<Flaw> {
 }
 
 fn table(results: &BTreeMap<Option<Flaw>, Red>) -> String {
+    let (clauses, mutants) = (Clause::all().len(), Flaw::ALL.len());
     let mut table = format!(
-        "{} clauses, {} mutants; each mutant is a correct provider with one defect. A clause's own mutants come first: \
-         those that fewest other clauses catch.\n\n| clause | turns red on |\n|---|---|\n",
-        Clause::all().len(),
-        Flaw::ALL.len()
+        "{INTRODUCTION}\n{clauses} clauses, {mutants} mutants.\n\n| clause | turns red on |\n|---|---|\n"
     );
     for clause in Clause::all() {
         let flaws = caught(results, clause.name());
@@ -113,27 +103,12 @@ fn table(results: &BTreeMap<Option<Flaw>, Red>) -> String {
 }
 
 fn is_up_to_date(table: &str) {
-    const BEGIN: &str = "<!-- mutants:begin -->\n";
-    const END: &str = "<!-- mutants:end -->";
-    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if crate_dir.join("Cargo.toml.orig").exists() {
-        // A packaged crate has no docs beside it.
-        return;
-    }
-    let file = crate_dir.join("../../docs/testing.md");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let Some((before, rest)) = text.split_once(BEGIN) else {
-        panic!("docs/testing.md has no line `{}`", BEGIN.trim());
-    };
-    let Some((old, after)) = rest.split_once(END) else {
-        panic!("docs/testing.md has no line `{END}`");
-    };
-    if old == table {
-        return;
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("MUTANTS.md");
+    if std::env::var_os("CRED_BLESS").is_some() {
+        std::fs::write(&file, table).unwrap();
     }
     assert!(
-        std::env::var_os("CRED_BLESS").is_some(),
-        "the table of mutants in docs/testing.md is stale: run CRED_BLESS=1 cargo test -p cred-conformance --test mutants"
+        std::fs::read_to_string(&file).unwrap() == table,
+        "MUTANTS.md is stale: run CRED_BLESS=1 cargo test -p cred-conformance --test mutants"
     );
-    std::fs::write(&file, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
 }

@@ -1,21 +1,21 @@
 //! Providers and sealers that behave badly on demand.
 #![allow(dead_code, reason = "each test program uses some of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panic says what it must")]
 
 pub(crate) mod backend;
 pub(crate) mod sealer;
 
+use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{
-    Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, StorageError, StorageProvider, Stored, async_trait,
-};
+use cred_core::{Call, Consistency, Description, StorageError, StorageProvider, Wrapper};
 use cred_manager::CredentialManager;
 use cred_manager::crypto::KeyRing;
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+pub(crate) use cred_testing::value::id;
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 pub(crate) fn memory() -> MemoryStorageProvider {
@@ -36,8 +36,11 @@ pub(crate) fn cached() -> CredentialManager {
     CredentialManager::builder().storage(Arc::new(memory())).keys(keys()).cache_ttl(ttl).build()
 }
 
-pub(crate) fn id(text: &str) -> CredentialId {
-    text.parse().unwrap()
+/// A future that was polled once and has not ended.
+pub(crate) fn begun<F: Future>(future: F) -> Pin<Box<F>> {
+    let mut future = Box::pin(future);
+    assert!((&mut future).now_or_never().is_none(), "it ended at once");
+    future
 }
 
 /// What a write does once it was let through.
@@ -107,51 +110,28 @@ impl Gated {
     }
 }
 
-#[async_trait]
-impl StorageProvider for Gated {
-    fn describe(&self) -> &Description {
+impl Wrapper for Gated {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.inner
+    }
+
+    fn description(&self) -> &Description {
         &self.description
     }
 
-    async fn store(
+    async fn around<T: Send + 'static>(
         &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        self.write(self.inner.store(id, data, metadata, ctx)).await
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        if call.operation.is_write() { self.write(answer).await } else { answer.await }
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        self.inner.retrieve(id, ctx).await
+    fn passes_compare_and_set(&self) -> bool {
+        false
     }
 
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.write(self.inner.delete(id, ctx)).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        self.inner.exists(id, ctx).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        self.inner.list(filter, ctx).await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.inner.list_tree(filter, ctx).await
-    }
-
-    async fn shutdown(&self) {
+    async fn close(&self) {
         assert_eq!(self.running.load(Ordering::SeqCst), 0, "shut down while a write was running");
         self.shut_down.store(true, Ordering::SeqCst);
     }

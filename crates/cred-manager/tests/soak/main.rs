@@ -9,14 +9,7 @@
 //! - once warm, neither memory nor open files nor tasks grow.
 //!
 //! `cargo xtask soak` runs it; `CRED_SOAK_MINUTES` says for how long, an hour where it says nothing.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
-#![allow(clippy::print_stdout, reason = "who waits an hour wants to see how it goes")]
+#![cfg(test)]
 
 mod faulty;
 mod figures;

@@ -1,14 +1,10 @@
 //! A provider whose inside can be exchanged while it is used.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cred_core::{
-    CredentialContext, CredentialId, Description, Operation, StorageError, StorageProvider, Stored,
-};
-
-use super::forward::forward;
-use crate::TargetRef;
+use cred_core::{Call, Description, StorageError, StorageProvider, Wrapper};
 
 /// Forwards to a provider that can be [swapped](HotSwap::swap) for another: with renewed backend credentials, another address,
 /// other timeouts of its wire calls. Each operation goes to the one that is inside when it begins, and stays with it.
@@ -70,32 +66,26 @@ impl HotSwap {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::replace(&mut *current, next))
     }
+}
 
-    /// The provider that answers what begins now. The lock is held for the copy of a pointer alone.
-    fn inner(&self) -> Arc<dyn StorageProvider> {
+impl Wrapper for HotSwap {
+    /// The provider that answers calls from now on. The lock is held while a pointer is copied.
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn pass<T>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'_>>,
-        call: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
-        let target = target.into();
-        call.await.map_err(|error| error.at(self.description.name.clone(), operation, target))
+    fn description(&self) -> &Description {
+        &self.description
     }
 
-    async fn pass_many(
+    async fn around<T: Send + 'static>(
         &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
-        self.inner().retrieve_many(ids, ctx).await
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        answer.await.map_err(|error| call.locate(&self.description, error))
     }
 }
-
-forward!(HotSwap);
 
 impl fmt::Debug for HotSwap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

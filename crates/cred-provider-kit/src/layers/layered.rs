@@ -1,13 +1,11 @@
 //! A provider with a layer around it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use cred_core::{
-    CredentialContext, CredentialId, Description, Operation, StorageError, StorageProvider, Stored,
-};
+use cred_core::{Call, Description, Operation, StorageError, StorageProvider, Wrapper};
 
-use super::forward::forward;
 use crate::TargetRef;
 
 /// What a wrapper adds to a provider. Every method has a default that adds nothing.
@@ -35,8 +33,10 @@ pub trait Layer: Send + Sync {
         inside
     }
 
-    /// Whether an operation is passed on. Asked before anything is sent; [`Layered`] adds the provider, the operation and the
-    /// target to the error. A [`retrieve_many`](StorageProvider::retrieve_many) is asked for once, with its scope.
+    /// Whether an operation is passed on. Asked before anything is sent; [`Layered`] adds the
+    /// provider, the operation and the target to the error. A
+    /// [`retrieve_many`](StorageProvider::retrieve_many) of several ids is asked for once, with its
+    /// scope.
     ///
     /// # Errors
     /// The refusal. It must be of a kind that proves that nothing was written.
@@ -88,51 +88,34 @@ impl<L: Layer> Layered<L> {
     pub fn layer(&self) -> &L {
         &self.layer
     }
-
-    fn inner(&self) -> &Arc<dyn StorageProvider> {
-        &self.inner
-    }
-
-    async fn pass<T: Send>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'_>>,
-        call: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
-        let target = target.into();
-        let result = match self.layer.admit(operation, target) {
-            Ok(()) => self.layer.around(operation, call).await,
-            Err(refused) => Err(refused),
-        };
-        result.map_err(|error| error.at(self.description.name.clone(), operation, target))
-    }
-
-    async fn pass_many(
-        &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
-        const OPERATION: Operation = Operation::RetrieveMany;
-        if self.layer.splits_many(self.inner.describe().batch.get() > 1) {
-            let mut answers = Vec::with_capacity(ids.len());
-            for id in ids {
-                answers.push(self.pass(OPERATION, ctx.path(id), self.inner.retrieve(id, ctx)).await);
-            }
-            return answers;
-        }
-        let call = async { Ok(self.inner.retrieve_many(ids, ctx).await) };
-        let answers = match self.layer.admit(OPERATION, ctx.into()) {
-            Ok(()) => self.layer.around(OPERATION, call).await,
-            Err(refused) => Err(refused),
-        };
-        let at = |error: &StorageError, id| {
-            error.clone().at(self.description.name.clone(), OPERATION, TargetRef::from(ctx.path(id)))
-        };
-        answers.unwrap_or_else(|error| ids.iter().map(|id| Err(at(&error, id))).collect())
-    }
 }
 
-forward!(Layered<L>, L: Layer);
+impl<L: Layer> Wrapper for Layered<L> {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &*self.inner
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn around<T: Send + 'static>(
+        &self,
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        let target = call.path().map_or_else(|| call.ctx.into(), TargetRef::from);
+        let result = match self.layer.admit(call.operation, target) {
+            Ok(()) => self.layer.around(call.operation, answer).await,
+            Err(refused) => Err(refused),
+        };
+        result.map_err(|error| call.locate(&self.description, error))
+    }
+
+    fn splits_many(&self) -> bool {
+        self.layer.splits_many(self.inner.describe().batch.get() > 1)
+    }
+}
 
 impl<L> fmt::Debug for Layered<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,10 +1,9 @@
-//! The SDK's client of a server, with credentials that nothing else contains, and what is stored through it.
+//! The SDK's client of a server, with credentials that nothing else contains.
 
 use std::net::SocketAddr;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Region};
-use cred_core::{CredentialId, CredentialMetadata, EncryptedData, KeyId, Stored, Timestamp};
 
 pub(crate) const ACCESS_KEY: &str = "AKIA7Q2HUNTERHUNTER2";
 pub(crate) const SECRET_KEY: &str = "hunter2/Secret+Access0Key7hunter2hunter2";
@@ -18,14 +17,4 @@ pub(crate) fn sdk(through: SocketAddr) -> Client {
         .endpoint_url(format!("http://{through}"))
         .credentials_provider(credentials);
     Client::from_conf(config.build())
-}
-
-pub(crate) fn id(text: &str) -> CredentialId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn value(number: u8) -> Stored {
-    let key_id: KeyId = "key".parse().unwrap();
-    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 256], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
 }

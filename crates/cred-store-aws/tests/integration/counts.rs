@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
 use cred_fault_proxy::Proxy;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+use cred_testing::value::{id, store, value};
 
-use crate::client::{id, value};
-use crate::server::{config, provider, server, store};
+use crate::server::{config, provider, server};
 
 struct Counted {
     proxy: Proxy,

@@ -2,9 +2,10 @@
 
 use cred_core::{CredentialContext, ScopeId, StorageErrorKind, StorageProvider};
 use cred_store_aws::AwsOverDeleted;
+use cred_testing::value::{fresh, id, store, value};
 
-use crate::client::{id, sdk, value};
-use crate::server::{config, fresh, provider, server, store};
+use crate::client::sdk;
+use crate::server::{config, provider, server};
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]

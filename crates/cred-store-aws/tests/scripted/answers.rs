@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cred_core::{RetryPolicy, StorageError, StorageProvider};
 use cred_store_aws::AwsSecretsManagerProvider;
+use cred_testing::http::Server;
+use cred_testing::value::{id, kind};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{id, sdk};
-use crate::server::{Answer, Aws, absent, config, ctx, done, kind, refusal};
+use crate::client::sdk;
+use crate::server::{Answer, Aws, absent, config, ctx, done, refusal};
 
 /// What each operation does, when every call is answered so; what of it remains in doubt is told by a `?`.
 async fn told(answer: fn() -> Answer) -> [String; 5] {
@@ -126,19 +127,10 @@ async fn a_constructor_asks_nobody_and_says_what_aws_documents() {
 /// It is read before the SDK does, for what it repeats of a token.
 #[tokio::test]
 async fn a_refusal_that_is_cut_short_is_no_refusal() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = sdk(listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 8 * 1_024];
-            let _ = stream.read(&mut request).await;
-            let answer = "HTTP/1.1 400 X\r\nContent-Length: 900\r\n\r\n{\"__type\": \"AccessDenied";
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
+    let answer = "HTTP/1.1 400 X\r\nContent-Length: 900\r\n\r\n{\"__type\": \"AccessDenied";
+    let server = Server::answering([cred_testing::http::Answer::raw(answer)]).await;
     let config = config().with_retry_policy(RetryPolicy::default().with_max_retries(0));
-    let provider = AwsSecretsManagerProvider::with_client(config, client).unwrap();
+    let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
     let error = provider.retrieve(&id("key"), &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "Unavailable", "{error:?}");
     assert!(error.to_string().contains("the connection ended before the answer did"), "{error}");

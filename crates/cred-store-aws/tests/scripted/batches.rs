@@ -1,10 +1,10 @@
 //! Reads of several secrets, and lists.
 
 use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
+use cred_testing::value::{id, kind, value};
 use serde_json::{Value, json};
 
-use crate::client::{id, value};
-use crate::server::{Answer, Aws, ctx, described, kind, refusal, scheduled, stored};
+use crate::server::{Answer, Aws, ctx, described, refusal, scheduled, stored};
 
 /// Answers a batch: each name by what `of` says of it.
 fn batch(input: &Value, of: fn(&str) -> Result<(), &'static str>) -> Answer {

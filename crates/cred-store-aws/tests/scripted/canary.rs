@@ -1,62 +1,14 @@
 //! Keys and tokens of AWS are sent through every operation and every error, with `tracing` at TRACE, and must come out nowhere.
 
-use std::fmt::{Debug, Write as _};
-use std::io;
-use std::sync::{Arc, Mutex};
-
-use cred_core::{StorageError, StorageProvider};
+use cred_core::StorageProvider;
+use cred_testing::log::Log;
+use cred_testing::printed::Printed;
+use cred_testing::value::{id, kind};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
-use crate::client::{ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, id};
-use crate::server::{Answer, Aws, config, ctx, done, kind, refusal};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-/// All that a value could print of itself.
-fn print(out: &mut String, value: &impl Debug) {
-    writeln!(out, "{value:?} {value:#?}").unwrap();
-}
-
-fn print_error(out: &mut String, error: &StorageError) {
-    writeln!(out, "{error}").unwrap();
-    print(out, error);
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        writeln!(out, "{error} {error:?}").unwrap();
-        cause = error.source();
-    }
-}
-
-fn is_clean(printed: &str, secrets: &[&str]) {
-    assert!(!printed.is_empty());
-    for secret in secrets {
-        if let Some(at) = printed.find(secret) {
-            let around = printed.get(at.saturating_sub(200)..at).unwrap_or_default();
-            panic!("something of AWS's credentials is printed after {around}");
-        }
-    }
-}
+use crate::client::{ACCESS_KEY, SECRET_KEY, SESSION_TOKEN};
+use crate::server::{Answer, Aws, config, ctx, done, refusal};
 
 /// A server that repeats what it was sent, in every answer.
 fn echo() -> Answer {
@@ -69,14 +21,8 @@ fn echo() -> Answer {
 
 #[tokio::test]
 async fn keys_and_tokens_come_out_of_nothing() {
-    // Of a single one, tracing asks whichever thread comes by a span first, and keeps the answer: that thread may be another
-    // test's, where nobody listens. Of two it asks both.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    let mut printed = String::new();
+    let (log, listening) = Log::of_thread(Level::TRACE);
+    let mut printed = Printed::default();
     let codes = [
         "AccessDeniedException",
         "InvalidSignatureException",
@@ -90,30 +36,30 @@ async fn keys_and_tokens_come_out_of_nothing() {
             (status, body.replace("AccessDeniedException", code).replace(SECRET_KEY, ""))
         })
         .await;
-        print(&mut printed, &aws.provider);
-        print(&mut printed, &aws.provider.describe());
-        print_error(&mut printed, &aws.retrieve().await.unwrap_err());
-        print_error(&mut printed, &aws.store().await.unwrap_err());
-        print_error(&mut printed, &aws.delete().await.unwrap_err());
-        print_error(&mut printed, &aws.provider.list(None, &ctx()).await.unwrap_err());
-        print_error(&mut printed, &aws.provider.exists(&id("key"), &ctx()).await.unwrap_err());
+        printed.value(&aws.provider);
+        printed.value(&aws.provider.describe());
+        printed.error(&aws.retrieve().await.unwrap_err());
+        printed.error(&aws.store().await.unwrap_err());
+        printed.error(&aws.delete().await.unwrap_err());
+        printed.error(&aws.provider.list(None, &ctx()).await.unwrap_err());
+        printed.error(&aws.provider.exists(&id("key"), &ctx()).await.unwrap_err());
         let many = aws.provider.retrieve_many(&[id("a"), id("b")], &ctx()).await;
-        many.iter().for_each(|answer| print_error(&mut printed, answer.as_ref().unwrap_err()));
-        print(&mut printed, &aws.provider);
+        many.iter().for_each(|answer| printed.error(answer.as_ref().unwrap_err()));
+        printed.value(&aws.provider);
     }
     let aws = Aws::new(|_| done()).await;
     aws.store().await.unwrap();
     aws.provider.connect().await.unwrap();
-    print(&mut printed, &config());
-    drop(guard);
-    is_clean(&printed, &[ACCESS_KEY, SECRET_KEY, SESSION_TOKEN]);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("cred::storage"), "the log is one");
-    assert!(log.contains("x-amz-security-token:[redacted]"), "the SDK writes refusals into it");
+    printed.value(&config());
+    drop(listening);
+    printed.holds_none_of(&[ACCESS_KEY, SECRET_KEY, SESSION_TOKEN]);
+    let log = log.text();
+    assert!(log.contains("cred::storage"), "nothing was logged");
+    assert!(log.contains("x-amz-security-token:[redacted]"), "the SDK no longer logs refusals");
     // The SDK itself writes its client's settings at TRACE, the name of the key among them.
-    is_clean(&log, &[SECRET_KEY, SESSION_TOKEN]);
+    Printed::from(log.as_str()).holds_none_of(&[SECRET_KEY, SESSION_TOKEN]);
     let ours: String = log.lines().filter(|line| line.contains("cred::")).collect();
-    is_clean(&ours, &[ACCESS_KEY]);
+    Printed::from(ours.as_str()).holds_none_of(&[ACCESS_KEY]);
 }
 
 #[tokio::test]

@@ -3,14 +3,18 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{CredentialContext, RetryPolicy, StorageError, StorageProvider, Stored};
+use cred_core::{StorageError, StorageProvider, Stored};
 use cred_provider_kit::CredentialFile;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+use cred_testing::http::Server;
+pub(crate) use cred_testing::value::unscoped as ctx;
+use cred_testing::value::{hasty, id, store, value};
 use serde_json::{Value, json};
 
-use crate::client::{id, sdk, value};
-pub(crate) use crate::http::Answer;
-use crate::http::Server;
+use crate::client::sdk;
+
+/// Status and body.
+pub(crate) type Answer = (u16, String);
 
 /// A call: the operation's name, its input, and how often it was called before.
 pub(crate) struct Call<'c> {
@@ -39,7 +43,7 @@ impl Aws {
     ) -> Self {
         let calls = Calls::default();
         let seen = Arc::clone(&calls);
-        let server = Server::new(move |request| {
+        let server = Server::start(move |request| {
             let action = request.header("x-amz-target").unwrap().strip_prefix("secretsmanager.").unwrap();
             let input: Value = serde_json::from_slice(&request.body).unwrap();
             let number = {
@@ -50,7 +54,7 @@ impl Aws {
             script(&Call { action, input: &input, number })
         })
         .await;
-        let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address)).unwrap();
+        let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
         Self { provider, calls, _server: server }
     }
 
@@ -66,8 +70,7 @@ impl Aws {
     }
 
     pub(crate) async fn store(&self) -> Result<(), StorageError> {
-        let (data, metadata) = value(1);
-        self.provider.store(&id("key"), data, metadata, &ctx()).await
+        store(&self.provider, "key", 1).await
     }
 
     pub(crate) async fn retrieve(&self) -> Result<Stored, StorageError> {
@@ -82,17 +85,7 @@ impl Aws {
 pub(crate) fn config() -> AwsSecretsManagerConfig {
     AwsSecretsManagerConfig::default()
         .with_operation_timeout(Duration::from_secs(10))
-        .with_retry_policy(RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10))
-}
-
-pub(crate) fn ctx() -> CredentialContext {
-    CredentialContext::unscoped()
-}
-
-/// What kind of error it is, without its reasons.
-pub(crate) fn kind(error: &StorageError) -> String {
-    let text = format!("{:?}", error.kind());
-    text.split([' ', '{']).next().unwrap().to_owned()
+        .with_retry_policy(hasty())
 }
 
 fn envelope() -> String {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use cred_core::{StorageError, StorageProvider, Tags};
 use cred_store_aws::AwsOverDeleted;
+use cred_testing::value::{id, kind, value};
 use serde_json::json;
 
-use crate::client::{id, value};
-use crate::server::{Answer, Aws, absent, config, ctx, described, done, exists, kind, refusal, scheduled};
+use crate::server::{Answer, Aws, absent, config, ctx, described, done, exists, refusal, scheduled};
 
 #[tokio::test]
 async fn attempts_of_one_store_are_one_version_and_two_stores_are_two() {

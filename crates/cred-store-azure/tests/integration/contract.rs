@@ -8,9 +8,10 @@ use cred_core::{CredentialContext, CredentialPath, async_trait};
 use cred_fault_proxy::Proxy;
 use cred_provider_kit::naming::{AZURE, Names};
 use cred_store_azure::AzureKeyVaultConfig;
+use cred_testing::value::quick;
 use futures_util::future::join_all;
 
-use crate::vault::{Vault, quick};
+use crate::vault::Vault;
 
 struct Azure {
     vault: Vault,

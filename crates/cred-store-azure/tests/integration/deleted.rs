@@ -1,13 +1,10 @@
 //! Names that deleted secrets hold, where deletion and recovery take seconds.
 
-use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_azure::{AzureKeyVaultProvider, AzureOverDeleted};
+use cred_testing::value::{id, store, unscoped, value};
 
 use crate::vault::Vault;
-
-#[path = "../values/mod.rs"]
-mod values;
-pub(crate) use values::{id, store, value};
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
@@ -15,7 +12,7 @@ async fn a_store_over_a_deletion_that_is_still_going_waits_and_writes() {
     for over_deleted in [AzureOverDeleted::Recover, AzureOverDeleted::Purge] {
         let config = Vault::new().config().with_over_deleted(over_deleted);
         let provider = AzureKeyVaultProvider::new(config).unwrap();
-        let ctx = CredentialContext::unscoped();
+        let ctx = unscoped();
         store(&provider, "key", 1).await.unwrap();
         provider.delete(&id("key"), &ctx).await.unwrap();
         assert!(!provider.exists(&id("key"), &ctx).await.unwrap(), "a deletion that is going is one");
@@ -34,7 +31,7 @@ async fn a_store_over_a_deletion_that_is_still_going_waits_and_writes() {
 async fn a_store_over_a_deleted_name_is_refused_where_that_is_asked_for() {
     let config = Vault::new().config().with_over_deleted(AzureOverDeleted::Refuse);
     let provider = AzureKeyVaultProvider::new(config).unwrap();
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     store(&provider, "key", 1).await.unwrap();
     provider.delete(&id("key"), &ctx).await.unwrap();
     let error = store(&provider, "key", 2).await.unwrap_err();
@@ -48,7 +45,7 @@ async fn a_store_over_a_deleted_name_is_refused_where_that_is_asked_for() {
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
 async fn two_recoveries_at_once_are_one() {
     let provider = AzureKeyVaultProvider::new(Vault::new().config()).unwrap();
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     store(&provider, "key", 1).await.unwrap();
     provider.delete(&id("key"), &ctx).await.unwrap();
     let key = id("key");

@@ -7,8 +7,9 @@ use std::time::Duration;
 use cred_core::{StorageProvider, async_trait};
 use cred_fault_proxy::{Remote, TlsEntry, TlsExit};
 use cred_store_azure::AzureKeyVaultConfig;
+use cred_testing::value::quick;
 
-use crate::vault::{Vault, quick};
+use crate::vault::Vault;
 
 /// The proxy stands where the way is plain, so that it sees requests and not records of TLS.
 struct Azure {

@@ -1,6 +1,6 @@
 //! Microsoft's own client in Python against the vault: what it finds there is what a double must give.
 
-use crate::vault::variable;
+use cred_testing::value::variable;
 
 /// Asks the referee to run one of its checks.
 async fn check(name: &str) {

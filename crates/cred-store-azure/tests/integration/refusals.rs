@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_provider_kit::naming::{AZURE, Names};
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultProvider};
+use cred_testing::value::{id, store, unscoped};
 
-use crate::deleted::{id, store};
 use crate::vault::Vault;
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn what_somebody_else_keeps_beside_is_no_credential() {
     store(&provider, "key", 1).await.unwrap();
     vault.set_raw(&format!("{prefix}foreign"), "password", HashMap::new()).await;
     vault.set_raw(&format!("{prefix}-q"), "password", HashMap::new()).await;
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     let error = provider.retrieve(&id("foreign"), &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error}");
     assert!(!error.to_string().contains("password"), "{error}");
@@ -57,7 +57,7 @@ async fn a_disabled_secret_is_there_and_cannot_be_read() {
         ..Default::default()
     };
     vault.sdk().update_secret_properties(&name, disabled.try_into().unwrap(), None).await.unwrap();
-    let ctx = CredentialContext::unscoped();
+    let ctx = unscoped();
     let error = provider.retrieve(&id("key"), &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
     assert!(error.to_string().contains("disabled"), "{error}");

@@ -9,8 +9,8 @@ use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use azure_security_keyvault_secrets::models::SetSecretParameters;
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
-use cred_core::RetryPolicy;
 use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+use cred_testing::value::{fresh, variable};
 use reqwest::{Certificate, Url};
 
 /// The vault that `cargo xtask test-integration` has started or was given. Who asks may do everything to secrets.
@@ -149,19 +149,4 @@ fn client(authorities: &[u8], resolved: Option<(&str, SocketAddr)>) -> reqwest::
         builder = builder.resolve(host, address);
     }
     builder.build().unwrap()
-}
-
-/// Retries within tenths of a second.
-pub(crate) fn quick() -> RetryPolicy {
-    RetryPolicy::default().with_base_delay_ms(20).with_max_delay_ms(200)
-}
-
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test-integration azure`"))
-}
-
-/// A name that nobody else has.
-pub(crate) fn fresh() -> String {
-    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
 }

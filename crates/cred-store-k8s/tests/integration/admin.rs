@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, ExposeSecret, KeyId, RetryPolicy,
-    StorageError, StorageProvider, Stored, Timestamp,
-};
+use cred_core::ExposeSecret;
 use cred_store_k8s::KubernetesSecretsConfig;
+use cred_testing::value::{address, fresh, quick, variable};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -38,11 +36,10 @@ impl Admin {
         let user = kubeconfig.auth_infos[0].auth_info.clone().unwrap();
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        let (_, host) = cluster.server.as_deref().unwrap().split_once("://").unwrap();
         Self {
             client: config.try_into().unwrap(),
             kubeconfig: path.to_owned(),
-            server: std::net::ToSocketAddrs::to_socket_addrs(host).unwrap().next().unwrap(),
+            server: address(cluster.server.as_deref().unwrap()),
             ca: cluster.certificate_authority.unwrap().into(),
             token: user.token.unwrap().expose_secret().to_owned(),
         }
@@ -124,42 +121,4 @@ pub(crate) fn kubeconfig(folder: &Path, server: &str, ca: Option<&Path>, user: V
 pub(crate) fn secrets(namespace: &str, name: &str) -> String {
     let slash = if name.is_empty() { "" } else { "/" };
     format!("/api/v1/namespaces/{namespace}/secrets{slash}{name}")
-}
-
-pub(crate) fn value(number: u8) -> Stored {
-    let key_id: KeyId = "key".parse().unwrap();
-    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 256], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
-}
-
-pub(crate) fn id(text: &str) -> CredentialId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn unscoped() -> CredentialContext {
-    CredentialContext::unscoped()
-}
-
-pub(crate) async fn store(
-    provider: &impl StorageProvider,
-    name: &str,
-    number: u8,
-) -> Result<(), StorageError> {
-    let (data, metadata) = value(number);
-    provider.store(&id(name), data, metadata, &unscoped()).await
-}
-
-/// Retries within tenths of a second.
-pub(crate) fn quick() -> RetryPolicy {
-    RetryPolicy::default().with_base_delay_ms(20).with_max_delay_ms(200)
-}
-
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test-integration k8s`"))
-}
-
-/// A name that nobody else has.
-pub(crate) fn fresh() -> String {
-    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{StorageProvider, async_trait};
-use cred_fault_proxy::Remote;
+use cred_fault_proxy::{Remote, TlsExit};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::admin::{Admin, kubeconfig};
-use crate::relay::Relay;
+use crate::relay::plain;
 
 struct Kubernetes {
-    relay: Relay,
+    exit: TlsExit,
     token: String,
     config: KubernetesSecretsConfig,
     folder: TempDir,
@@ -23,20 +23,20 @@ struct Kubernetes {
 impl Kubernetes {
     async fn start() -> Self {
         let admin = Admin::new().await;
-        let relay = Relay::start(admin.server, &admin.ca).await;
+        let exit = plain(&admin).await;
         let config = admin
             .config()
             .await
             .with_timeout(Duration::from_secs(1))
             .with_operation_timeout(Duration::from_secs(5));
-        Self { relay, token: admin.token, config, folder: tempfile::tempdir().unwrap() }
+        Self { exit, token: admin.token, config, folder: tempfile::tempdir().unwrap() }
     }
 }
 
 #[async_trait]
 impl Remote for Kubernetes {
     fn server(&self) -> SocketAddr {
-        self.relay.address
+        self.exit.address()
     }
 
     async fn provider(&self, through: SocketAddr) -> Arc<dyn StorageProvider> {

@@ -3,10 +3,19 @@
 use std::collections::BTreeMap;
 
 use cred_core::{CredentialFilter, StorageErrorKind, StorageProvider};
-use cred_store_k8s::KubernetesSecretsProvider;
+use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use cred_testing::value::{id, store, unscoped, value};
 use serde_json::{Value, json};
 
-use crate::admin::{Admin, id, secrets, store, unscoped};
+use crate::admin::{Admin, secrets};
+
+/// An administrator, and a configuration over a namespace of its own.
+async fn place() -> (Admin, KubernetesSecretsConfig, String) {
+    let admin = Admin::new().await;
+    let config = admin.config().await;
+    let namespace = config.namespace.clone();
+    (admin, config, namespace)
+}
 
 /// All that can be asked of `key`, none of which may see or change what lies there.
 async fn is_left_alone(provider: &KubernetesSecretsProvider) {
@@ -20,7 +29,7 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
     provider.delete(&key, &ctx).await.unwrap();
     let cas = provider.compare_and_set().unwrap();
     assert!(cas.retrieve_with_revision(&key, &ctx).await.unwrap_err().is_not_found());
-    let (data, metadata) = crate::admin::value(2);
+    let (data, metadata) = value(2);
     for error in [
         store(provider, "key", 1).await.unwrap_err(),
         cas.store_if(&key, data, metadata, None, &ctx).await.unwrap_err(),
@@ -33,9 +42,7 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn a_secret_of_others_is_left_alone_whatever_its_name() {
-    let admin = Admin::new().await;
-    let config = admin.config().await;
-    let namespace = config.namespace.clone();
+    let (admin, config, namespace) = place().await;
     let labels = json!({"app.kubernetes.io/name": "nebula-credential", "env": "prod"});
     let mut before = Vec::new();
     for name in ["nebula-cred-key", "nebula-cred-other", "nebula-cred-org-ca-skey", "elsewhere"] {
@@ -53,9 +60,7 @@ async fn a_secret_of_others_is_left_alone_whatever_its_name() {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn a_secret_that_only_looks_like_ours_is_not() {
-    let admin = Admin::new().await;
-    let config = admin.config().await;
-    let namespace = config.namespace.clone();
+    let (admin, config, namespace) = place().await;
     let provider = KubernetesSecretsProvider::new(config).unwrap();
     store(&provider, "original", 1).await.unwrap();
     // As a copy by hand: all marks of ours, under the name of another credential.
@@ -75,8 +80,7 @@ async fn a_secret_that_only_looks_like_ours_is_not() {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn a_prefix_that_begins_another_is_another_store() {
-    let admin = Admin::new().await;
-    let config = admin.config().await;
+    let (_, config, _) = place().await;
     let short = KubernetesSecretsProvider::new(config.clone().with_secret_prefix("app-")).unwrap();
     let long = KubernetesSecretsProvider::new(config.with_secret_prefix("app-prod-")).unwrap();
     // Both call their secret `app-prod-u1`.
@@ -85,17 +89,15 @@ async fn a_prefix_that_begins_another_is_another_store() {
     assert!(long.retrieve(&id("u1"), &unscoped()).await.unwrap_err().is_not_found());
     long.delete(&id("u1"), &unscoped()).await.unwrap();
     assert!(store(&long, "u1", 2).await.unwrap_err().to_string().contains("in the way"));
-    assert_eq!(short.retrieve(&id("prod_1"), &unscoped()).await.unwrap(), crate::admin::value(1));
+    assert_eq!(short.retrieve(&id("prod_1"), &unscoped()).await.unwrap(), value(1));
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn what_others_have_added_to_a_secret_of_ours_stays() {
-    let admin = Admin::new().await;
+    let (admin, config, namespace) = place().await;
     let annotations = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
-    let config = admin.config().await.with_default_annotations(annotations);
-    let namespace = config.namespace.clone();
-    let provider = KubernetesSecretsProvider::new(config).unwrap();
+    let provider = KubernetesSecretsProvider::new(config.with_default_annotations(annotations)).unwrap();
     store(&provider, "key", 1).await.unwrap();
     let theirs = json!({"metadata": {
         "annotations": {"backup.example.com/at": "noon"},
@@ -109,7 +111,7 @@ async fn what_others_have_added_to_a_secret_of_ours_stays() {
     assert_eq!(metadata["annotations"]["team"], "a");
     assert_eq!(metadata["annotations"]["cred-rs.github.io/path"], "key");
     assert_eq!(metadata["finalizers"], json!(["example.com/guard"]));
-    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), crate::admin::value(2));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(2));
 
     // Deleted, it stays until they let go of it: gone for readers, and no place to store in.
     provider.delete(&id("key"), &unscoped()).await.unwrap();
@@ -121,21 +123,19 @@ async fn what_others_have_added_to_a_secret_of_ours_stays() {
     assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }), "{error}");
     admin.edit(&namespace, "nebula-cred-key", json!({"metadata": {"finalizers": Value::Null}})).await;
     store(&provider, "key", 3).await.unwrap();
-    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), crate::admin::value(3));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(3));
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
 async fn an_immutable_secret_is_kept_unless_it_may_be_replaced() {
-    let admin = Admin::new().await;
-    let config = admin.config().await;
-    let namespace = config.namespace.clone();
+    let (admin, config, namespace) = place().await;
     let provider = KubernetesSecretsProvider::new(config.clone()).unwrap();
     let cas = provider.compare_and_set().unwrap();
     store(&provider, "key", 1).await.unwrap();
     admin.edit(&namespace, "nebula-cred-key", json!({"immutable": true})).await;
     let (_, _, revision) = cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap();
-    let (data, metadata) = crate::admin::value(2);
+    let (data, metadata) = value(2);
     for error in [
         store(&provider, "key", 2).await.unwrap_err(),
         cas.store_if(&id("key"), data, metadata, Some(&revision), &unscoped()).await.unwrap_err(),
@@ -143,15 +143,15 @@ async fn an_immutable_secret_is_kept_unless_it_may_be_replaced() {
         assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
         assert!(error.to_string().contains("immutable") && !error.may_have_written(), "{error}");
     }
-    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), crate::admin::value(1));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(1));
 
     let replacing = KubernetesSecretsProvider::new(config.with_replace_immutable(true)).unwrap();
     store(&replacing, "key", 3).await.unwrap();
-    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), crate::admin::value(3));
+    assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(3));
     admin.edit(&namespace, "nebula-cred-key", json!({"immutable": true})).await;
     let cas = replacing.compare_and_set().unwrap();
     let (_, _, revision) = cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap();
-    let (data, metadata) = crate::admin::value(4);
+    let (data, metadata) = value(4);
     let now = cas.store_if(&id("key"), data, metadata, Some(&revision), &unscoped()).await.unwrap();
     assert_eq!(cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap().2, now);
 

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_k8s::KubernetesSecretsProvider;
+use cred_testing::value::{id, store, unscoped, value};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::admin::{Admin, id, kubeconfig, store, unscoped, value};
+use crate::admin::{Admin, kubeconfig};
 use crate::server::ApiServer;
 
 /// How long after its end the API server still takes a token: the leeway of its reader, and the time for which it remembers a

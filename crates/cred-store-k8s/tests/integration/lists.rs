@@ -8,16 +8,17 @@ use std::time::Duration;
 use cred_core::{CredentialContext, CredentialFilter, CredentialId, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
 use cred_store_k8s::KubernetesSecretsProvider;
+use cred_testing::value::{id, store, unscoped, value, variable};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use crate::admin::{Admin, id, kubeconfig, unscoped, value, variable};
-use crate::relay::Relay;
+use crate::admin::{Admin, kubeconfig};
+use crate::relay::{Relay, plain};
 use crate::server::ApiServer;
 
 /// A provider in plain HTTP, and what counts its bytes.
 async fn counted(admin: &Admin) -> (KubernetesSecretsProvider, Relay, tempfile::TempDir) {
-    let relay = Relay::start(admin.server, &admin.ca).await;
+    let relay = Relay::start(admin).await;
     let folder = tempfile::tempdir().unwrap();
     let path =
         kubeconfig(folder.path(), &format!("http://{}", relay.address), None, json!({"token": admin.token}));
@@ -109,8 +110,8 @@ async fn a_list_whose_rest_is_compacted_away_begins_anew() {
     // With its cache, a server goes on with a list from memory for a while, whatever etcd has forgotten.
     let server = ApiServer::start(&["--watch-cache=false"]).await;
     let admin = Admin::of(&server.kubeconfig).await;
-    let relay = Relay::start(admin.server, &admin.ca).await;
-    let proxy = Proxy::start(relay.address).await.unwrap();
+    let exit = plain(&admin).await;
+    let proxy = Proxy::start(exit.address()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let through = format!("http://{}", proxy.address());
     let path = kubeconfig(folder.path(), &through, None, json!({"token": admin.token}));
@@ -134,7 +135,7 @@ async fn a_list_whose_rest_is_compacted_away_begins_anew() {
         admin.config().await.with_namespace(&namespace).with_kubeconfig_path(admin.kubeconfig.clone()),
     )
     .unwrap();
-    crate::admin::store(&another, "one-more", 1).await.unwrap();
+    store(&another, "one-more", 1).await.unwrap();
     compact(&admin, &namespace).await;
     let listed: BTreeSet<_> = listed.await.unwrap().into_iter().collect();
     let made = proxy.requests() - before;
@@ -157,7 +158,7 @@ async fn ten_thousand_secrets_are_listed_completely_while_others_are_written() {
             let name = format!("churn-{}", writes % 50);
             match writes % 3 {
                 2 => writer.delete(&id(&name), &unscoped()).await.unwrap(),
-                _ => crate::admin::store(&*writer, &name, 1).await.unwrap(),
+                _ => store(&*writer, &name, 1).await.unwrap(),
             }
             writes += 1;
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind, StorageProvider};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+use cred_testing::value::{fresh, id, store, unscoped, value};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::admin::{Admin, fresh, id, kubeconfig, store, unscoped, value};
+use crate::admin::{Admin, kubeconfig};
 
 const VERBS: [&str; 5] = ["get", "list", "create", "update", "delete"];
 

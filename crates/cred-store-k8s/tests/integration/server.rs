@@ -9,12 +9,13 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use cred_testing::value::{fresh, variable};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::admin::{Admin, fresh, kubeconfig, variable};
+use crate::admin::{Admin, kubeconfig};
 
 /// A server that ends with this.
 pub(crate) struct ApiServer {

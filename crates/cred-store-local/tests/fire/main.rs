@@ -2,15 +2,7 @@
 //!
 //! `cargo xtask fire` runs all of it at full size; an ordinary test run does the short form of what needs no strace.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unreachable,
-    reason = "a test that cannot go on says so by a panic"
-)]
-#![allow(clippy::print_stdout, reason = "what was measured is shown by `cargo xtask fire`")]
-#![allow(clippy::indexing_slicing, reason = "the tests' own vectors")]
+#![cfg(test)]
 
 mod disk;
 mod inject;

@@ -44,7 +44,7 @@ fn all_is_synced_in_order_before_it_is_acknowledged() {
         let Some(begun) = piece.iter().position(|deed| matches!(deed, Deed::Said(_))) else { continue };
         let (after, piece) = piece.split_at(begun);
         assert!(after.is_empty(), "after the acknowledgement: {after:?}");
-        let Deed::Said(word) = &piece[0] else { unreachable!() };
+        let Deed::Said(word) = &piece[0] else { panic!("a piece begins with a word") };
         if word == "end" {
             continue;
         }
@@ -62,7 +62,7 @@ fn check_store(base: &Path, deeds: &[Deed]) {
     let index =
         |wanted: &dyn Fn(&Deed) -> bool| deeds.iter().position(wanted).unwrap_or_else(|| panic!("{deeds:?}"));
     let renamed = index(&|deed| matches!(deed, Deed::Renamed(..)));
-    let Deed::Renamed(from, to) = &deeds[renamed] else { unreachable!() };
+    let Deed::Renamed(from, to) = &deeds[renamed] else { panic!("another deed than was looked for") };
     assert_eq!(from.parent(), Some(&*base.join(".tmp")), "temporary files are in one place");
     let created = index(&|deed| *deed == Deed::Created(from.clone()));
     let last_write = deeds.iter().rposition(|deed| matches!(deed, Deed::Wrote(..))).unwrap();
@@ -81,7 +81,7 @@ fn check_delete(deeds: &[Deed]) {
         assert!(deeds.iter().any(|deed| matches!(deed, Deed::Synced(_))), "{deeds:?}");
         return;
     };
-    let Deed::Removed(place) = &deeds[removed] else { unreachable!() };
+    let Deed::Removed(place) = &deeds[removed] else { panic!("another deed than was looked for") };
     check_end(&deeds[removed + 1..], place);
 }
 

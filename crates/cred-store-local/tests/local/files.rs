@@ -6,8 +6,7 @@ use cred_store_local::LocalStorageProvider;
 
 #[tokio::test]
 async fn what_is_stored_comes_back_and_is_gone_when_deleted() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     for at in ["key", "org:a/key", "org:a/team:b/key", "org:b/key"] {
         assert!(get(&provider, at).await.unwrap_err().is_not_found(), "{at}");
     }
@@ -30,8 +29,7 @@ async fn what_is_stored_comes_back_and_is_gone_when_deleted() {
 
 #[tokio::test]
 async fn files_have_readable_names_and_only_the_owner_may_read_them() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     assert!(!place.base.exists(), "nothing is made before the first use");
     for at in ["stripe-api-key", "DB_PASSWORD", "org:acme/team:x/nul"] {
         put(&provider, at, value(1)).await.unwrap();
@@ -62,8 +60,7 @@ async fn connect_makes_the_directory_and_all_above_it() {
 
 #[tokio::test]
 async fn paths_that_are_alike_are_apart() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     let alike = ["key", "KEY", "Key", "k-ey", "k_ey", "org:a/key", "org:A/key", "org:ab/key", "ORG:a/key"];
     for (number, at) in alike.into_iter().enumerate() {
         put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
@@ -84,8 +81,7 @@ async fn paths_that_are_alike_are_apart() {
 
 #[tokio::test]
 async fn the_longest_ids_and_scopes_are_listed_as_they_are() {
-    let place = Place::new();
-    let provider = place.open();
+    let (_place, provider) = Place::opened();
     let long = [
         "x".repeat(255),
         "X".repeat(255),
@@ -111,8 +107,7 @@ async fn the_longest_ids_and_scopes_are_listed_as_they_are() {
 
 #[tokio::test]
 async fn a_filter_is_decided_on_the_contents() {
-    let place = Place::new();
-    let provider = place.open();
+    let (_place, provider) = Place::opened();
     for (number, at) in ["org:a/one", "org:a/two", "org:a/team:b/one", "one"].into_iter().enumerate() {
         put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
     }
@@ -127,9 +122,7 @@ async fn a_filter_is_decided_on_the_contents() {
 
 #[tokio::test]
 async fn what_others_put_there_is_left_alone_and_not_listed() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, _provider) = Place::holding("key", value(1)).await;
     let foreign =
         ["README", "Key.enc.json", "a b.enc.json", "key.json", ".hidden", "org=a.enc.json", "+a+.enc.json"];
     for name in foreign {
@@ -152,9 +145,7 @@ async fn what_others_put_there_is_left_alone_and_not_listed() {
 
 #[tokio::test]
 async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "org:a/key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("org:a/key", value(1)).await;
     let file = place.base.join("org=a/key.enc.json");
     std::fs::write(&file, "hunter2 hunter2").unwrap();
     let error = get(&provider, "org:a/key").await.unwrap_err();
@@ -174,8 +165,7 @@ async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
 
 #[tokio::test]
 async fn a_file_that_was_moved_from_a_hashed_name_is_corrupted() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     let (one, other) = ("a".repeat(255), "b".repeat(255));
     put(&provider, &one, value(1)).await.unwrap();
     put(&provider, &other, value(2)).await.unwrap();

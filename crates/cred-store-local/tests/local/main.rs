@@ -1,6 +1,6 @@
 //! What the crate promises, on a real file system.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
+#![cfg(test)]
 
 mod files;
 mod outage;

@@ -8,9 +8,7 @@ use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 #[tokio::test]
 async fn a_directory_that_went_away_is_an_outage_and_is_not_made_anew() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let aside = place.directory.path().join("aside");
     std::fs::rename(&place.base, &aside).unwrap();
     let at = path("key");

@@ -23,6 +23,20 @@ impl Place {
         Self { directory, base }
     }
 
+    /// A place with one provider.
+    pub(crate) fn opened() -> (Self, LocalStorageProvider) {
+        let place = Self::new();
+        let provider = place.open();
+        (place, provider)
+    }
+
+    /// A place with one provider, and a value in it.
+    pub(crate) async fn holding(at: &str, value: Stored) -> (Self, LocalStorageProvider) {
+        let (place, provider) = Self::opened();
+        put(&provider, at, value).await.unwrap();
+        (place, provider)
+    }
+
     pub(crate) fn config(&self) -> LocalStorageConfig {
         LocalStorageConfig::default().with_base_path(&self.base)
     }

@@ -84,8 +84,7 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
-    let place = Place::new();
-    let provider = place.open();
+    let (_place, provider) = Place::opened();
     let at = path("key");
     let ctx = context(&at);
     let mut both = 0;
@@ -115,8 +114,7 @@ async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
 
 #[tokio::test]
 async fn every_store_makes_another_revision_even_of_equal_bytes() {
-    let place = Place::new();
-    let provider = place.open();
+    let (_place, provider) = Place::opened();
     let at = path("key");
     let ctx = context(&at);
     let mut seen = BTreeSet::new();
@@ -176,9 +174,7 @@ async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
 
 #[tokio::test]
 async fn a_file_that_is_edited_under_a_lock_is_not_read() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let editor = File::open(place.base.join("key.enc.json")).unwrap();
     flock(&editor, FlockOperation::LockExclusive).unwrap();
     let error = get(&provider, "key").await.unwrap_err();
@@ -259,8 +255,7 @@ async fn writes_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_store_ends_whole() {
-    let place = Place::new();
-    let provider = place.open();
+    let (_place, provider) = Place::opened();
     for number in 0..50 {
         let write = put(&provider, "key", sized(number, 5_000));
         let _ = tokio::time::timeout(Duration::from_micros(fastrand::u64(0..1_500)), write).await;

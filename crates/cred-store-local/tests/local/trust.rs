@@ -27,9 +27,7 @@ fn says(error: &StorageError, place: &Path) -> bool {
 
 #[tokio::test]
 async fn a_link_in_the_place_of_a_file_is_not_followed() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "other", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("other", value(1)).await;
     let link = place.base.join("key.enc.json");
     symlink(place.base.join("other.enc.json"), &link).unwrap();
     let error = get(&provider, "key").await.unwrap_err();
@@ -46,8 +44,7 @@ async fn a_link_in_the_place_of_a_file_is_not_followed() {
 
 #[tokio::test]
 async fn a_link_in_the_place_of_any_directory_is_not_followed() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     let elsewhere = place.directory.path().join("elsewhere");
     std::fs::create_dir_all(elsewhere.join("team=b")).unwrap();
     for (link, at) in [("org=a", "org:a/team:b/key"), ("org=c/team=b", "org:c/team:b/key")] {
@@ -73,9 +70,7 @@ async fn a_link_in_the_place_of_any_directory_is_not_followed() {
 
 #[tokio::test]
 async fn a_link_in_the_place_of_our_own_files_is_not_followed() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let elsewhere = place.directory.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::write(elsewhere.join("0123456789abcdef"), "theirs").unwrap();
@@ -108,8 +103,7 @@ async fn the_base_itself_may_be_a_link() {
 
 #[tokio::test]
 async fn a_pipe_is_never_waited_for() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     provider.connect().await.unwrap();
     mkfifoat(CWD, place.base.join("key.enc.json"), Mode::RUSR | Mode::WUSR).unwrap();
     mknodat(CWD, place.base.join("socket.enc.json"), FileType::Socket, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -124,9 +118,7 @@ async fn a_pipe_is_never_waited_for() {
 
 #[tokio::test]
 async fn a_file_that_others_may_read_is_refused() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let file = place.base.join("key.enc.json");
     for open in [0o640, 0o604, 0o620, 0o601] {
         set_mode(&file, open);
@@ -143,9 +135,7 @@ async fn a_file_that_others_may_read_is_refused() {
 
 #[tokio::test]
 async fn a_directory_that_others_may_write_is_refused() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "org:a/key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("org:a/key", value(1)).await;
     for directory in [place.base.clone(), place.base.join("org=a")] {
         set_mode(&directory, 0o770);
         for error in [
@@ -161,9 +151,7 @@ async fn a_directory_that_others_may_write_is_refused() {
 
 #[tokio::test]
 async fn what_belongs_to_another_user_is_refused() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let file = place.base.join("key.enc.json");
     if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
         // Only root can give files away; everyone else finds a directory of root's.
@@ -178,9 +166,7 @@ async fn what_belongs_to_another_user_is_refused() {
 
 #[tokio::test]
 async fn a_directory_of_another_user_is_refused() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "org:a/key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("org:a/key", value(1)).await;
     let directory = place.base.join("org=a");
     if std::os::unix::fs::chown(&directory, Some(12_345), None).is_err() {
         // Only root can give directories away; everyone else finds one of root's.
@@ -201,8 +187,7 @@ async fn a_directory_of_another_user_is_refused() {
 
 #[tokio::test]
 async fn a_device_is_never_read() {
-    let place = Place::new();
-    let provider = place.open();
+    let (place, provider) = Place::opened();
     provider.connect().await.unwrap();
     let file = place.base.join("key.enc.json");
     let mode = Mode::RUSR | Mode::WUSR;
@@ -225,9 +210,7 @@ async fn no_path_leads_out_of_the_base() {
     {
         assert!(text.parse::<CredentialPath>().is_err(), "{text}");
     }
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     // What would be spelled so is nobody's of ours.
     for name in ["%2e%2e", "org=..", "org=%2e%2e", "%2e%2e=%2e%2e", "org=a%2fb"] {
         let directory = place.base.join(name);
@@ -241,9 +224,7 @@ async fn no_path_leads_out_of_the_base() {
 /// Another program puts now this and now that in the place of a file, while it is listed and read.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_swapped_while_it_is_listed_and_read_is_refused_or_whole() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     let (file, outside) = (place.base.join("key.enc.json"), place.directory.path().join("outside"));
     let good = std::fs::read(&file).unwrap();
     put(&place.open(), "other", value(9)).await.unwrap();
@@ -293,9 +274,7 @@ async fn what_is_swapped_while_it_is_listed_and_read_is_refused_or_whole() {
 
 #[tokio::test]
 async fn a_base_that_was_replaced_is_not_remembered() {
-    let place = Place::new();
-    let provider = place.open();
-    put(&provider, "key", value(1)).await.unwrap();
+    let (place, provider) = Place::holding("key", value(1)).await;
     std::fs::rename(&place.base, place.directory.path().join("aside")).unwrap();
     put(&place.open(), "key", value(2)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(2));

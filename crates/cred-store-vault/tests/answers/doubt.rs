@@ -1,13 +1,12 @@
 //! Writes whose answers are lost, and others who write meanwhile.
 
-use cred_core::{
-    CredentialContext, CredentialMetadata, EncryptedData, KeyId, Revision, StorageError, StorageErrorKind,
-    StorageProvider, Timestamp,
-};
+use cred_core::{Revision, StorageError, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig, VaultDeleteMode};
+use cred_testing::http::Answer;
+use cred_testing::value::{id, unscoped, value};
 
-use crate::script::{Answer, Script};
-use crate::{TOKEN, id};
+use crate::TOKEN;
+use crate::script::{Script, denied, said};
 
 const ABSENT: &str = r#"{"errors":[]}"#;
 const DELETED: &str = r#"{"data":{"data":null,"metadata":{"version":3,"destroyed":false}}}"#;
@@ -35,22 +34,20 @@ async fn swapped(
     let expected = expected.map(|number| (number, Revision::new(format!("{number}@t"))));
     let before = version(expected.as_ref().map_or(0, |(number, _)| *number));
     let server = Script::start(move |asked, times| match asked.split_once(' ') {
-        Some(("POST", _)) if times == 0 => Answer::Lost,
+        Some(("POST", _)) if times == 0 => Answer::lost(),
         Some(("POST", _)) => {
-            Answer::said(400, r#"{"errors":["check-and-set parameter did not match the current version"]}"#)
+            said(400, r#"{"errors":["check-and-set parameter did not match the current version"]}"#)
         }
-        Some(("GET", path)) if path.ends_with("/key") && times < looks_first => Answer::said(200, &before),
-        Some(("GET", path)) if path.ends_with("/key") => Answer::said(found.0, &found.1),
-        _ => Answer::denied(),
+        Some(("GET", path)) if path.ends_with("/key") && times < looks_first => said(200, &before),
+        Some(("GET", path)) if path.ends_with("/key") => said(found.0, &found.1),
+        _ => denied(),
     })
     .await;
     let provider = provider(server.config(), mode);
-    let key_id: KeyId = "key".parse().unwrap();
-    let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; 64], [5; 16]);
-    let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000));
+    let (data, metadata) = value(1);
     let expected = expected.as_ref().map(|(_, revision)| revision);
     let cas = provider.compare_and_set().unwrap();
-    let stored = cas.store_if(&id(), data, metadata, expected, &CredentialContext::unscoped()).await;
+    let stored = cas.store_if(&id("key"), data, metadata, expected, &unscoped()).await;
     (stored.unwrap_err(), server.asked("POST", "/key"))
 }
 
@@ -100,16 +97,16 @@ async fn what_may_have_been_ours_and_is_deleted_is_in_doubt_and_not_brought_back
 #[tokio::test]
 async fn a_purge_spares_what_was_recovered_since_it_looked() {
     let server = Script::start(|asked, _| match asked {
-        "GET /v1/secret/data/nebula/credentials/key" => Answer::said(404, DELETED),
-        "GET /v1/secret/metadata/nebula/credentials/key" => Answer::said(
+        "GET /v1/secret/data/nebula/credentials/key" => said(404, DELETED),
+        "GET /v1/secret/metadata/nebula/credentials/key" => said(
             200,
             r#"{"data":{"current_version":3,"versions":{"3":{"deletion_time":"","destroyed":false}}}}"#,
         ),
-        _ => Answer::denied(),
+        _ => denied(),
     })
     .await;
     let provider = provider(server.config(), VaultDeleteMode::Soft);
-    let purged = provider.soft_delete().unwrap().purge(&id(), &CredentialContext::unscoped()).await;
+    let purged = provider.soft_delete().unwrap().purge(&id("key"), &unscoped()).await;
     assert!(purged.is_ok(), "what is not deleted is spared: {purged:?}");
     assert_eq!(server.asked("P", "/key"), 0, "nothing was destroyed");
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cred_core::{
-    CredentialContext, CredentialFilter, CredentialId, StorageError, StorageErrorKind, StorageProvider,
-};
+use cred_core::{CredentialFilter, CredentialId, StorageError, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultDeleteMode};
+use cred_testing::http::Answer;
+use cred_testing::value::unscoped;
 
 use crate::TOKEN;
-use crate::script::{Answer, Script};
+use crate::script::{Script, denied, said};
 
 const LIVE: &str =
     r#"{"data":{"current_version":1,"versions":{"1":{"deletion_time":"","destroyed":false}}}}"#;
@@ -21,7 +21,7 @@ async fn list(server: &Script) -> Result<Vec<CredentialId>, StorageError> {
         .with_delete_mode(VaultDeleteMode::Soft)
         .with_auth_method(VaultAuthMethod::token(TOKEN.into()));
     let provider = HashiCorpVaultProvider::new(config).unwrap();
-    provider.list(None::<&CredentialFilter>, &CredentialContext::unscoped()).await
+    provider.list(None::<&CredentialFilter>, &unscoped()).await
 }
 
 fn is_list(asked: &str) -> bool {
@@ -31,10 +31,10 @@ fn is_list(asked: &str) -> bool {
 #[tokio::test]
 async fn one_call_that_stalls_costs_the_others_nothing() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        _ if is_list(asked) => Answer::said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
-        Some("c") if times == 0 => Answer::Never,
-        Some("a" | "b" | "c") => Answer::said(200, LIVE),
-        _ => Answer::denied(),
+        _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        Some("c") if times == 0 => Answer::never(),
+        Some("a" | "b" | "c") => said(200, LIVE),
+        _ => denied(),
     })
     .await;
     assert_eq!(list(&server).await.unwrap().len(), 3);
@@ -45,11 +45,11 @@ async fn one_call_that_stalls_costs_the_others_nothing() {
 #[tokio::test]
 async fn a_refusal_is_told_although_another_call_stalls() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
-        _ if is_list(asked) => Answer::said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
-        Some("a") => Answer::said(200, LIVE),
-        Some("b") => Answer::denied(),
-        Some("c") => Answer::Never,
-        _ => Answer::denied(),
+        _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        Some("a") => said(200, LIVE),
+        Some("b") => denied(),
+        Some("c") => Answer::never(),
+        _ => denied(),
     })
     .await;
     let error = list(&server).await.unwrap_err();

@@ -3,22 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod};
+use cred_testing::http::Answer;
+use cred_testing::value::{id, unscoped};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::script::{Answer, Script};
-use crate::{TOKEN, id};
+use crate::TOKEN;
+use crate::script::{Script, granted, said};
 
 const REFUSED: &str = r#"{"errors":["invalid role or secret ID"]}"#;
 const ABSENT: &str = r#"{"errors":[]}"#;
-
-fn granted(seconds: u64, renewable: bool) -> String {
-    format!(
-        r#"{{"auth":{{"client_token":"hvs.of-a-login","lease_duration":{seconds},"renewable":{renewable}}}}}"#
-    )
-}
 
 fn provider(server: &Script) -> Arc<HashiCorpVaultProvider> {
     let method = VaultAuthMethod::app_role("role", "s-1234".into());
@@ -26,14 +22,14 @@ fn provider(server: &Script) -> Arc<HashiCorpVaultProvider> {
 }
 
 async fn retrieve(provider: &HashiCorpVaultProvider) -> cred_core::StorageError {
-    provider.retrieve(&id(), &CredentialContext::unscoped()).await.unwrap_err()
+    provider.retrieve(&id("key"), &unscoped()).await.unwrap_err()
 }
 
 #[tokio::test]
 async fn a_login_that_fails_for_a_while_is_not_repeated_for_each_who_waits() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
-        true => Answer::said(503, r#"{"errors":["Vault is sealed"]}"#),
-        false => Answer::said(404, ABSENT),
+        true => said(503, r#"{"errors":["Vault is sealed"]}"#),
+        false => said(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -53,9 +49,9 @@ async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated
     for _ in 0..10 {
         // The lease cannot be prolonged, so the task logs in anew when two thirds of it have passed.
         let server = Script::start(|asked, times| match asked.ends_with("/login") {
-            true if times == 0 => Answer::Said(200, granted(2, false)),
-            true => Answer::said(400, REFUSED),
-            false => Answer::said(404, ABSENT),
+            true if times == 0 => granted(2, false),
+            true => said(400, REFUSED),
+            false => said(404, ABSENT),
         })
         .await;
         let provider = provider(&server);
@@ -78,8 +74,8 @@ async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated
 #[tokio::test]
 async fn a_login_that_something_else_refuses_is_soon_asked_for_again() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
-        true => Answer::said(403, "<html>blocked</html>"),
-        false => Answer::said(404, ABSENT),
+        true => said(403, "<html>blocked</html>"),
+        false => said(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -94,10 +90,10 @@ async fn a_login_that_something_else_refuses_is_soon_asked_for_again() {
 #[tokio::test]
 async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        Some("lookup-self") if times == 0 => Answer::said(200, "<html>welcome</html>"),
-        Some("lookup-self") => Answer::said(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
-        Some("renew-self") => Answer::Said(200, granted(60, true)),
-        _ => Answer::said(404, ABSENT),
+        Some("lookup-self") if times == 0 => said(200, "<html>welcome</html>"),
+        Some("lookup-self") => said(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
+        Some("renew-self") => granted(60, true),
+        _ => said(404, ABSENT),
     })
     .await;
     let config = server.config().with_auth_method(VaultAuthMethod::token(TOKEN.into()));
@@ -114,9 +110,9 @@ async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
 #[tokio::test]
 async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
-        Some("login") => Answer::Late(Duration::from_millis(500), 200, granted(60, true)),
-        Some("revoke-self") => Answer::said(204, ""),
-        _ => Answer::said(404, ABSENT),
+        Some("login") => granted(60, true).late(Duration::from_millis(500)),
+        Some("revoke-self") => said(204, ""),
+        _ => said(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -137,10 +133,10 @@ async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
 #[tokio::test]
 async fn a_shutdown_that_was_dropped_during_the_revocation_is_ended_by_the_next() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        Some("login") => Answer::Said(200, granted(60, true)),
-        Some("revoke-self") if times == 0 => Answer::Never,
-        Some("revoke-self") => Answer::said(204, ""),
-        _ => Answer::said(404, ABSENT),
+        Some("login") => granted(60, true),
+        Some("revoke-self") if times == 0 => Answer::never(),
+        Some("revoke-self") => said(204, ""),
+        _ => said(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -156,11 +152,11 @@ async fn a_shutdown_that_was_dropped_during_the_revocation_is_ended_by_the_next(
 async fn a_renewal_that_ends_after_the_shutdown_is_followed_by_no_login() {
     // Cut short, it asks for a new login.
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        Some("login") if times == 0 => Answer::Said(200, granted(3, true)),
-        Some("login") => Answer::Said(200, granted(60, true)),
-        Some("renew-self") => Answer::Late(Duration::from_millis(400), 200, granted(1, true)),
-        Some("revoke-self") => Answer::said(204, ""),
-        _ => Answer::said(404, ABSENT),
+        Some("login") if times == 0 => granted(3, true),
+        Some("login") => granted(60, true),
+        Some("renew-self") => granted(1, true).late(Duration::from_millis(400)),
+        Some("revoke-self") => said(204, ""),
+        _ => said(404, ABSENT),
     })
     .await;
     let provider = provider(&server);

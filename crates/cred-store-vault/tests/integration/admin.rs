@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cred_core::RetryPolicy;
 use cred_store_vault::{VaultAuthMethod, VaultConfig};
+use cred_testing::value::{address, fresh, variable};
 use serde_json::{Value, json};
 
 /// A Vault, with the right to everything.
@@ -27,8 +27,7 @@ impl Admin {
     }
 
     pub(crate) fn server(&self) -> SocketAddr {
-        let (_, host) = self.address.split_once("://").unwrap();
-        std::net::ToSocketAddrs::to_socket_addrs(host).unwrap().next().unwrap()
+        address(&self.address)
     }
 
     /// Asks, and gives status and answer.
@@ -116,23 +115,8 @@ impl AppRole {
     }
 }
 
-/// Retries within tenths of a second.
-pub(crate) fn quick() -> RetryPolicy {
-    RetryPolicy::default().with_base_delay_ms(20).with_max_delay_ms(200)
-}
-
 pub(crate) fn client(ca: Option<PathBuf>) -> reqwest::Client {
     let certificates = ca.map(|file| std::fs::read(file).unwrap());
     let certificates = certificates.map(|bytes| reqwest::Certificate::from_pem_bundle(&bytes).unwrap());
     reqwest::Client::builder().tls_certs_only(certificates.unwrap_or_default()).no_proxy().build().unwrap()
-}
-
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test-integration vault`"))
-}
-
-/// A name that nobody else has.
-pub(crate) fn fresh() -> String {
-    std::iter::repeat_with(fastrand::lowercase).take(12).collect()
 }

@@ -8,9 +8,10 @@ use cred_core::{CredentialPath, async_trait};
 use cred_fault_proxy::Proxy;
 use cred_provider_kit::naming::{Names, VAULT};
 use cred_store_vault::{HashiCorpVaultProvider, VaultConfig, VaultDeleteMode};
+use cred_testing::value::quick;
 use serde_json::json;
 
-use crate::admin::{Admin, AppRole, quick};
+use crate::admin::{Admin, AppRole};
 
 struct Vault {
     admin: Admin,

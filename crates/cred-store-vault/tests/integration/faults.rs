@@ -7,10 +7,10 @@ use std::time::Duration;
 use cred_core::{StorageProvider, async_trait};
 use cred_fault_proxy::Remote;
 use cred_store_vault::{HashiCorpVaultProvider, VaultConfig};
-
+use cred_testing::value::quick;
 use serde_json::json;
 
-use crate::admin::{Admin, quick};
+use crate::admin::Admin;
 
 struct Vault {
     server: SocketAddr,

@@ -3,34 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, StorageErrorKind,
-    StorageProvider, Stored, Timestamp,
-};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod};
+use cred_testing::value::{id, store, unscoped};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, AppRole};
 
-pub(crate) fn value(number: u8) -> Stored {
-    let key_id: KeyId = "key".parse().unwrap();
-    let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 256], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
-}
-
-pub(crate) fn id(text: &str) -> CredentialId {
-    text.parse().unwrap()
-}
-
-pub(crate) async fn store(
-    provider: &impl StorageProvider,
-    name: &str,
-    number: u8,
-) -> Result<(), cred_core::StorageError> {
-    let (data, metadata) = value(number);
-    provider.store(&id(name), data, metadata, &CredentialContext::unscoped()).await
+/// A role with these settings, and a provider that logs in with it.
+async fn logged_in(settings: serde_json::Value) -> (Admin, AppRole, Arc<HashiCorpVaultProvider>) {
+    let admin = Admin::new();
+    let role = admin.app_role("secret", settings).await;
+    let config = admin.config().with_auth_method(role.method());
+    (admin, role, Arc::new(HashiCorpVaultProvider::new(config).unwrap()))
 }
 
 /// The accessors of the tokens that a login method gave and that still live.
@@ -49,10 +36,7 @@ async fn living(admin: &Admin, method: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
-    let admin = Admin::new();
-    let role = admin.app_role("secret", json!({"token_ttl": "5s", "token_max_ttl": "15s"})).await;
-    let provider =
-        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    let (admin, role, provider) = logged_in(json!({"token_ttl": "5s", "token_max_ttl": "15s"})).await;
     let end = Instant::now() + Duration::from_secs(60);
     let mut workers = JoinSet::new();
     for worker in 0..6_u8 {
@@ -65,7 +49,7 @@ async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
                 if worker < 2 {
                     store(&*provider, &name, 1).await.unwrap();
                 } else {
-                    provider.retrieve(&id(&name), &CredentialContext::unscoped()).await.unwrap();
+                    provider.retrieve(&id(&name), &unscoped()).await.unwrap();
                 }
                 operations += 1;
                 sleep(Duration::from_millis(5)).await;
@@ -83,11 +67,8 @@ async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn a_burst_makes_one_login() {
-    let admin = Admin::new();
     // A second login would be refused.
-    let role = admin.app_role("secret", json!({"secret_id_num_uses": 1, "token_ttl": "60s"})).await;
-    let provider =
-        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    let (admin, role, provider) = logged_in(json!({"secret_id_num_uses": 1, "token_ttl": "60s"})).await;
     let mut burst = JoinSet::new();
     for number in 0..64_u8 {
         let provider = Arc::clone(&provider);
@@ -102,19 +83,14 @@ async fn a_burst_makes_one_login() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn a_token_that_was_revoked_is_replaced_under_its_readers() {
-    let admin = Admin::new();
-    let role = admin.app_role("secret", json!({"token_ttl": "60s"})).await;
-    let provider =
-        Arc::new(HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap());
+    let (admin, role, provider) = logged_in(json!({"token_ttl": "60s"})).await;
     store(&*provider, "key", 1).await.unwrap();
     for _ in 0..3 {
         admin.done("POST", &format!("sys/leases/revoke-prefix/auth/{}/login", role.mount), json!({})).await;
         let mut burst = JoinSet::new();
         for _ in 0..16 {
             let provider = Arc::clone(&provider);
-            burst.spawn(async move {
-                provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.map(drop)
-            });
+            burst.spawn(async move { provider.retrieve(&id("key"), &unscoped()).await.map(drop) });
         }
         for read in burst.join_all().await {
             read.unwrap();
@@ -126,13 +102,11 @@ async fn a_token_that_was_revoked_is_replaced_under_its_readers() {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_says_so() {
-    let admin = Admin::new();
     let settings = json!({"secret_id_num_uses": 1, "token_ttl": "2s", "token_max_ttl": "2s"});
-    let role = admin.app_role("secret", settings).await;
-    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap();
-    store(&provider, "key", 1).await.unwrap();
+    let (_, role, provider) = logged_in(settings).await;
+    store(&*provider, "key", 1).await.unwrap();
     sleep(Duration::from_secs(3)).await;
-    let error = provider.retrieve(&id("key"), &CredentialContext::unscoped()).await.unwrap_err();
+    let error = provider.retrieve(&id("key"), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
     assert!(error.to_string().contains("cannot log in again"), "{error}");
     assert!(!error.to_string().contains(&role.secret_id), "{error}");
@@ -141,14 +115,12 @@ async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_says_so() {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
 async fn shutdown_revokes_the_token_of_a_login_and_ends_all_use() {
-    let admin = Admin::new();
-    let role = admin.app_role("secret", json!({"token_ttl": "60s"})).await;
-    let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(role.method())).unwrap();
-    store(&provider, "key", 1).await.unwrap();
+    let (admin, role, provider) = logged_in(json!({"token_ttl": "60s"})).await;
+    store(&*provider, "key", 1).await.unwrap();
     assert_eq!(living(&admin, &role.mount).await, 1);
     provider.shutdown().await;
     assert_eq!(living(&admin, &role.mount).await, 0);
-    let error = store(&provider, "key", 2).await.unwrap_err();
+    let error = store(&*provider, "key", 2).await.unwrap_err();
     assert!(error.to_string().contains("was shut down"), "{error}");
     assert_eq!(living(&admin, &role.mount).await, 0, "and logs in no more");
 }

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use cred_core::{
-    CredentialContext, CredentialMetadata, EncryptedData, RetryPolicy, StorageErrorKind, StorageProvider,
-    Timestamp,
-};
+use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultDeleteMode};
+use cred_testing::value::{fresh, id, sized, store, value};
 use serde_json::json;
 
-use crate::admin::{Admin, fresh};
-use crate::lifecycle::{id, store};
+use crate::admin::Admin;
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
@@ -121,22 +118,17 @@ async fn the_longest_value_that_is_admitted_by_default_is_taken() {
     let limit = config.max_payload_len;
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     let (id, ctx) = (id("key"), CredentialContext::unscoped());
-    let value = |len: usize| {
-        let key_id = "key".parse().unwrap();
-        let data = EncryptedData::new(key_id, [1; 32], [2; 32], [3; 12], vec![4; len], [5; 16]);
-        (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
-    };
     let longer = limit / 4 * 3;
-    let (data, metadata) = value(longer);
+    let (data, metadata) = sized(1, longer);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
     let StorageErrorKind::TooLarge { size, limit: told } = *error.kind() else { panic!("{error:?}") };
     assert_eq!(told, limit);
     // Four characters are three bytes.
     let longest = longer - (size - limit).div_ceil(4) * 3;
-    let (data, metadata) = value(longest);
+    let (data, metadata) = sized(1, longest);
     provider.store(&id, data, metadata, &ctx).await.unwrap();
-    assert!(provider.retrieve(&id, &ctx).await.unwrap() == value(longest));
-    let (data, metadata) = value(longest + 3);
+    assert!(provider.retrieve(&id, &ctx).await.unwrap() == sized(1, longest));
+    let (data, metadata) = sized(1, longest + 3);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::TooLarge { .. }), "it was the longest: {error:?}");
 }
@@ -186,7 +178,7 @@ async fn a_revision_of_an_earlier_generation_writes_nothing() {
     let (_, _, old) = cas.retrieve_with_revision(&id("key"), &ctx).await.unwrap();
     provider.delete(&id("key"), &ctx).await.unwrap();
     store(&provider, "key", 2).await.unwrap();
-    let (data, metadata) = crate::lifecycle::value(3);
+    let (data, metadata) = value(3);
     let error = cas.store_if(&id("key"), data, metadata, Some(&old), &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
 }

@@ -1,10 +1,8 @@
 //! TLS, on a real Vault.
 
-use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
-
-use crate::admin::{fresh, variable};
-use crate::lifecycle::{id, store};
+use cred_testing::value::{fresh, id, store, unscoped, variable};
 
 fn config() -> VaultConfig {
     VaultConfig::default()
@@ -19,7 +17,7 @@ async fn the_authority_that_is_given_is_trusted() {
     let config = config().with_ca_cert(variable("CRED_TEST_VAULT_CA"));
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     store(&provider, "key", 1).await.unwrap();
-    assert!(provider.exists(&id("key"), &CredentialContext::unscoped()).await.unwrap());
+    assert!(provider.exists(&id("key"), &unscoped()).await.unwrap());
 }
 
 #[tokio::test]

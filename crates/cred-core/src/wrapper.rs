@@ -1,0 +1,300 @@
+//! Providers that wrap another one.
+
+use std::ops::Deref;
+use std::slice;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
+    Description, EncryptedData, Operation, PathRef, Revision, SoftDelete, StorageError, StorageErrorKind,
+    StorageMetrics, StorageProvider, Stored, Target,
+};
+
+/// A provider that does something around the calls of another one: counts them, delays or refuses
+/// some, changes errors.
+///
+/// Every wrapper is a [`StorageProvider`] with the abilities and metrics of the provider inside. A
+/// boxed or shared provider is a wrapper that does nothing.
+///
+/// ```
+/// use std::ops::Deref;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use cred_core::{Call, Description, StorageError, StorageProvider, Wrapper};
+///
+/// /// Counts the writes of another provider.
+/// struct WriteCounter<P> {
+///     inner: P,
+///     writes: AtomicUsize,
+/// }
+///
+/// impl<P: StorageProvider> Wrapper for WriteCounter<P> {
+///     fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+///         &self.inner
+///     }
+///
+///     fn description(&self) -> &Description {
+///         self.inner.describe()
+///     }
+///
+///     async fn around<T: Send + 'static>(
+///         &self,
+///         call: Call<'_>,
+///         answer: impl Future<Output = Result<T, StorageError>> + Send,
+///     ) -> Result<T, StorageError> {
+///         if call.operation.is_write() {
+///             self.writes.fetch_add(1, Ordering::Relaxed);
+///         }
+///         answer.await
+///     }
+/// }
+/// ```
+///
+/// # Cancellation
+/// Dropping the future of an operation drops the call of the provider inside.
+pub trait Wrapper: Send + Sync {
+    /// The provider inside. Asked for once per call, so it may be exchanged between two calls.
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync;
+
+    /// The answer to [`describe`](StorageProvider::describe).
+    fn description(&self) -> &Description;
+
+    /// Runs one operation: awaits `answer`, which calls the provider inside once it is polled, or
+    /// returns an error without it. A wrapper that drops `answer` before its end leaves a write in
+    /// doubt, and has to report that.
+    ///
+    /// # Errors
+    /// Those of `answer`, and those of the wrapper; [`Call::locate`] adds where they happened. The
+    /// error of a whole [`retrieve_many`](StorageProvider::retrieve_many) is returned for each id.
+    fn around<T: Send + 'static>(
+        &self,
+        call: Call<'_>,
+        answer: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> impl Future<Output = Result<T, StorageError>> + Send {
+        let _ = call;
+        answer
+    }
+
+    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) becomes one call of
+    /// [`around`](Self::around) and one read for each id. Default: it is one call for all of them.
+    fn splits_many(&self) -> bool {
+        false
+    }
+
+    /// Whether [`CompareAndSet`] is passed on. Asked whenever the ability is; may not change.
+    fn passes_compare_and_set(&self) -> bool {
+        true
+    }
+
+    /// Whether [`SoftDelete`] is passed on. Asked whenever the ability is; may not change.
+    fn passes_soft_delete(&self) -> bool {
+        true
+    }
+
+    /// The [`shutdown`](StorageProvider::shutdown): ends what the wrapper has begun, then the
+    /// provider inside. It does not pass through [`around`](Self::around).
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        async { self.inner().shutdown().await }
+    }
+}
+
+/// One call of a [`Wrapper`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Call<'a> {
+    /// The operation.
+    pub operation: Operation,
+    /// The ids in the call: one; those of a [`retrieve_many`](StorageProvider::retrieve_many); none
+    /// for a list.
+    pub ids: &'a [CredentialId],
+    /// The context, with the scope.
+    pub ctx: &'a CredentialContext,
+}
+
+impl<'a> Call<'a> {
+    fn one(operation: Operation, id: &'a CredentialId, ctx: &'a CredentialContext) -> Self {
+        Self { operation, ids: slice::from_ref(id), ctx }
+    }
+
+    fn all(operation: Operation, ctx: &'a CredentialContext) -> Self {
+        Self { operation, ids: &[], ctx }
+    }
+
+    /// The credential; `None`: the call is about several, or about a scope.
+    #[must_use]
+    pub fn path(self) -> Option<PathRef<'a>> {
+        match self.ids {
+            [id] => Some(self.ctx.path(id)),
+            _ => None,
+        }
+    }
+
+    /// Adds provider, operation and target to an error that names none. An error of a
+    /// [`retrieve_many`](StorageProvider::retrieve_many) of several ids gets them for each id.
+    #[must_use]
+    pub fn locate(self, provider: &Description, error: StorageError) -> StorageError {
+        let target = match self.path() {
+            Some(path) => Target::Credential(path.to_owned()),
+            None if self.operation == Operation::RetrieveMany => return error,
+            None => Target::Scope(self.ctx.scope_id.clone()),
+        };
+        error.at(provider.name.clone(), self.operation, target)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<W: Wrapper> StorageProvider for W {
+    fn describe(&self) -> &Description {
+        self.description()
+    }
+
+    async fn store(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        ctx: &CredentialContext,
+    ) -> Result<(), StorageError> {
+        let inner = self.inner();
+        self.around(Call::one(Operation::Store, id, ctx), inner.store(id, data, metadata, ctx)).await
+    }
+
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+        let inner = self.inner();
+        self.around(Call::one(Operation::Retrieve, id, ctx), inner.retrieve(id, ctx)).await
+    }
+
+    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let inner = self.inner();
+        self.around(Call::one(Operation::Delete, id, ctx), inner.delete(id, ctx)).await
+    }
+
+    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
+        let inner = self.inner();
+        self.around(Call::one(Operation::Exists, id, ctx), inner.exists(id, ctx)).await
+    }
+
+    async fn list(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialId>, StorageError> {
+        let inner = self.inner();
+        self.around(Call::all(Operation::List, ctx), inner.list(filter, ctx)).await
+    }
+
+    async fn list_tree(
+        &self,
+        filter: Option<&CredentialFilter>,
+        ctx: &CredentialContext,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let inner = self.inner();
+        self.around(Call::all(Operation::ListTree, ctx), inner.list_tree(filter, ctx)).await
+    }
+
+    async fn retrieve_many(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Stored, StorageError>> {
+        let (inner, operation) = (self.inner(), Operation::RetrieveMany);
+        if self.splits_many() {
+            let mut answers = Vec::with_capacity(ids.len());
+            for id in ids {
+                answers.push(self.around(Call::one(operation, id, ctx), inner.retrieve(id, ctx)).await);
+            }
+            return answers;
+        }
+        let answers = async { Ok(inner.retrieve_many(ids, ctx).await) };
+        self.around(Call { operation, ids, ctx }, answers).await.unwrap_or_else(|error| {
+            let of = |id| Call::one(operation, id, ctx).locate(self.description(), error.clone());
+            ids.iter().map(|id| Err(of(id))).collect()
+        })
+    }
+
+    async fn shutdown(&self) {
+        self.close().await;
+    }
+
+    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
+        self.inner().metrics()
+    }
+
+    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
+        (self.passes_compare_and_set() && self.inner().compare_and_set().is_some()).then_some(self as _)
+    }
+
+    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
+        (self.passes_soft_delete() && self.inner().soft_delete().is_some()).then_some(self as _)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<W: Wrapper> CompareAndSet for W {
+    async fn retrieve_with_revision(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
+        let inner = self.inner();
+        let answer = async { compare_and_set(&*inner)?.retrieve_with_revision(id, ctx).await };
+        self.around(Call::one(Operation::RetrieveWithRevision, id, ctx), answer).await
+    }
+
+    async fn store_if(
+        &self,
+        id: &CredentialId,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+        expected: Option<&Revision>,
+        ctx: &CredentialContext,
+    ) -> Result<Revision, StorageError> {
+        let inner = self.inner();
+        let answer = async { compare_and_set(&*inner)?.store_if(id, data, metadata, expected, ctx).await };
+        self.around(Call::one(Operation::StoreIf, id, ctx), answer).await
+    }
+}
+
+#[diagnostic::do_not_recommend]
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<W: Wrapper> SoftDelete for W {
+    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let inner = self.inner();
+        let answer = async { soft_delete(&*inner)?.recover(id, ctx).await };
+        self.around(Call::one(Operation::Recover, id, ctx), answer).await
+    }
+
+    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+        let inner = self.inner();
+        let answer = async { soft_delete(&*inner)?.purge(id, ctx).await };
+        self.around(Call::one(Operation::Purge, id, ctx), answer).await
+    }
+
+    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
+        let inner = self.inner();
+        let answer = async { soft_delete(&*inner)?.list_deleted(ctx).await };
+        self.around(Call::all(Operation::ListDeleted, ctx), answer).await
+    }
+}
+
+/// The wrapper's own ability is handed out only where the provider inside has it; a provider that
+/// changes its answer later breaks the contract.
+fn compare_and_set(inner: &(impl StorageProvider + ?Sized)) -> Result<&dyn CompareAndSet, StorageError> {
+    inner.compare_and_set().ok_or_else(|| gone("compare-and-set"))
+}
+
+fn soft_delete(inner: &(impl StorageProvider + ?Sized)) -> Result<&dyn SoftDelete, StorageError> {
+    inner.soft_delete().ok_or_else(|| gone("recovery"))
+}
+
+fn gone(ability: &str) -> StorageError {
+    let what = format!("the provider inside offered {ability} and no longer does; correct the provider");
+    StorageErrorKind::Unsupported { what: what.into() }.into()
+}
