@@ -40,19 +40,19 @@ fuzz_target!(|input: &[u8]| {
     let (head, body) = (String::from_utf8_lossy(&input[..end]), &input[end + 1..]);
     let Some((backend, status)) = head.split_once(' ') else { return };
     let Ok(status) = status.parse() else { return };
-    let (configure, answer, secret): (fn(&[u8]), fn(u16, &[u8]), _) = match backend {
-        "aws" => (aws_configuration, aws, ACCESS_KEY),
-        "azure" => (azure_configuration, azure, TOKEN),
-        "k8s" => (kubernetes_configuration, kubernetes, CANARY),
-        "vault" => (vault_configuration, vault, CANARY),
+    let (secret, answer): (_, fn(u16, &[u8])) = match backend {
+        "aws" => (ACCESS_KEY, aws),
+        "azure" => (TOKEN, azure),
+        "k8s" => (CANARY, kubernetes),
+        "vault" => (CANARY, vault),
         _ => return,
     };
-    configure(body);
     answer(status, body);
     answer(status, &planted_with(body, secret));
 });
 
 fn aws(status: u16, body: &[u8]) {
+    aws_configuration(body);
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     if let Some(value) = answer["SecretString"].as_str() {
         canonical(cred_store_aws::fuzzing::read(value), ACCESS_KEY, |written| written == value);
@@ -73,6 +73,7 @@ fn aws(status: u16, body: &[u8]) {
 }
 
 fn azure(status: u16, body: &[u8]) {
+    azure_configuration(body);
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     for secret in answer["value"].as_array().into_iter().flatten() {
         let Some(id) = secret["id"].as_str() else { continue };
@@ -91,6 +92,7 @@ fn azure(status: u16, body: &[u8]) {
 
 fn kubernetes(status: u16, body: &[u8]) {
     use cred_store_k8s::fuzzing::{list, list_contents, read, refusal};
+    kubernetes_configuration(body);
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let texts = texts(&answer);
     let sent = |text: &str| answer.is_null() || texts.contains(&text);
@@ -112,6 +114,7 @@ fn kubernetes(status: u16, body: &[u8]) {
 fn vault(status: u16, body: &[u8]) {
     use cred_store_vault::fuzzing::{list, login, read, refusal};
     static SCOPE: LazyLock<ScopeId> = LazyLock::new(|| "org:acme".parse().expect("a scope"));
+    vault_configuration(body);
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let texts = texts(&answer);
     let sent = |text: &str| answer.is_null() || texts.contains(&text);

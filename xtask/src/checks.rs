@@ -108,8 +108,8 @@ pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     let outside = if everywhere { workspace::outside()? } else { Vec::new() };
     for manifest in outside {
         let mut deny = tools::cargo_deny()?;
-        deny.arg("--manifest-path").arg(&manifest).args(["check", "--config"]);
-        cargo::run(deny.arg(workspace::root().join("deny.toml")).arg("advisories"))?;
+        deny.arg("--manifest-path").arg(&manifest).arg("--config").arg(workspace::root().join("deny.toml"));
+        cargo::run(deny.args(["check", "advisories"]))?;
     }
     Ok(true)
 }
