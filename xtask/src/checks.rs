@@ -35,8 +35,12 @@ pub(crate) fn clippy() -> Result<()> {
 /// must fit.
 pub(crate) fn clippy_outside() -> Result<()> {
     clippy_in(EXAMPLE)?;
+    clippy_fuzz(&[])
+}
+
+fn clippy_fuzz(features: &[&str]) -> Result<()> {
     let mut command = cargo::cargo(["clippy", "--locked", "--all-targets", "--manifest-path"]);
-    command.arg(workspace::root().join("fuzz/Cargo.toml")).env("RUSTFLAGS", "--cfg fuzzing");
+    command.arg(workspace::root().join("fuzz/Cargo.toml")).args(features).env("RUSTFLAGS", "--cfg fuzzing");
     // A folder of its own: with other flags, each build would undo the other's.
     let target = workspace::metadata()?.target_directory.join("fuzz");
     // Nothing is linked, so libFuzzer's runtime, which needs a C++ compiler, is not built.
@@ -67,7 +71,8 @@ pub(crate) fn features() -> Result<()> {
             lint(command.args(["--features", &features]))?;
         }
     }
-    OTHERS.iter().try_for_each(|folder| clippy_in(folder))
+    OTHERS.iter().try_for_each(|folder| clippy_in(folder))?;
+    clippy_fuzz(&["--all-features"])
 }
 
 /// None, unless the manifest says that the crate needs one (`package.metadata.cred.needs-a-feature`, with
@@ -99,10 +104,7 @@ pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     }
     let mut published = tools::cargo_deny()?;
     if !everywhere {
-        for package in workspace::members()?.iter().filter(|package| !workspace::is_published(package)) {
-            published.args(["--exclude", &package.name]);
-        }
-        published.arg("--exclude-dev");
+        published.args(without_unpublished()?).arg("--exclude-dev");
     }
     cargo::run(published.args(["check", "advisories"]))?;
     let outside = if everywhere { workspace::outside()? } else { Vec::new() };
@@ -114,6 +116,13 @@ pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     Ok(true)
 }
 
+/// Arguments by which cargo's commands leave out the packages that are not published.
+fn without_unpublished() -> Result<Vec<String>> {
+    let members = workspace::members()?;
+    let unpublished = members.iter().filter(|package| !workspace::is_published(package));
+    Ok(unpublished.flat_map(|package| ["--exclude".to_owned(), package.name.to_string()]).collect())
+}
+
 /// Packs every published crate. With `verify`, builds each from its archive alone as well: a file that is
 /// missing from an archive, or a path that works in the checkout only, shows there.
 ///
@@ -122,9 +131,7 @@ pub(crate) fn package(verify: bool) -> Result<()> {
     let target = workspace::metadata()?.target_directory.join("packing").into_std_path_buf();
     let mut pack = cargo::cargo(["package", "--workspace", "--target-dir"]);
     pack.arg(&target);
-    for package in workspace::members()?.iter().filter(|package| !workspace::is_published(package)) {
-        pack.args(["--exclude", &package.name]);
-    }
+    pack.args(without_unpublished()?);
     // A person packs while working; a gate packs what is committed.
     if env::var_os("CI").is_none() {
         pack.arg("--allow-dirty");
@@ -167,9 +174,7 @@ pub(crate) fn semver() -> Result<()> {
     };
     let mut check = tools::cargo_semver_checks()?;
     check.args(["semver-checks", "--workspace", "--baseline-rev", tag]);
-    for package in workspace::members()?.iter().filter(|package| !workspace::is_published(package)) {
-        check.args(["--exclude", &package.name]);
-    }
+    check.args(without_unpublished()?);
     cargo::run(&mut check)
 }
 

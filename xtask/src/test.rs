@@ -13,7 +13,6 @@ use cargo_metadata::Package;
 
 pub(crate) use self::program::{Program, build};
 pub(crate) use self::report::{Report, Suite};
-
 use crate::{cargo, workspace};
 
 /// `cargo xtask test`: the tests of these crates, of all where none is named.
