@@ -10,7 +10,7 @@ mod script;
 #[path = "answers/tokens.rs"]
 mod tokens;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cred_core::{StorageError, StorageErrorKind, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
@@ -197,6 +197,7 @@ async fn a_long_reason_is_cut() {
 async fn a_refused_login_is_not_repeated_for_each_who_waits() {
     let method = VaultAuthMethod::app_role("role", "s-1234".into());
     let vault = Scripted::with(method, 400, &[], r#"{"errors":["invalid role or secret ID"]}"#).await;
+    let begun = Instant::now();
     let reads = (0..32).map(|_| async { vault.retrieve().await });
     for error in futures_util::future::join_all(reads).await {
         assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
@@ -204,7 +205,8 @@ async fn a_refused_login_is_not_repeated_for_each_who_waits() {
     }
     let error = vault.store().await;
     assert!(!error.may_have_written(), "a write whose login failed was never sent");
-    assert_eq!(vault.proxy.requests(), 1, "one login for all of them, and for a second after");
+    let (logins, seconds) = (vault.proxy.requests(), begun.elapsed().as_secs());
+    assert!(logins as u64 <= 1 + seconds, "{logins} logins within {seconds} s: one a second");
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::time::Instant;
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use crate::Settings;
 use crate::clock::now;
@@ -361,6 +361,8 @@ fn key(name: &str) -> String {
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::advance;
+
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(400);
@@ -383,8 +385,8 @@ mod tests {
         store.set(at, name, value.to_owned(), Properties::default())
     }
 
-    #[test]
-    fn a_deletion_and_a_recovery_take_their_time() {
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_and_a_recovery_take_their_time() {
         let settings = slow();
         let (at, mut store) = (at(&settings), Store::default());
         put(&mut store, &at, "Name", "1").unwrap();
@@ -398,20 +400,20 @@ mod tests {
         ] {
             assert_eq!(refused, "ObjectIsBeingDeleted");
         }
-        std::thread::sleep(SHORT);
+        advance(SHORT).await;
         assert!(store.get_deleted(&at, "name").is_ok());
         assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsDeletedButRecoverable");
         store.recover(&at, "name").unwrap();
         assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsBeingRecovered");
-        std::thread::sleep(SHORT / 2);
+        advance(SHORT / 2).await;
         assert_eq!(store.get(&at, "name", None).unwrap()["value"], "1", "read before it can be written");
-        std::thread::sleep(SHORT / 2);
+        advance(SHORT / 2).await;
         put(&mut store, &at, "name", "2").unwrap();
         assert_eq!(store.versions(&at, "name", 0, 25).unwrap().0.len(), 2);
     }
 
-    #[test]
-    fn a_purge_blocks_the_name_for_a_while() {
+    #[tokio::test(start_paused = true)]
+    async fn a_purge_blocks_the_name_for_a_while() {
         let settings = Settings { purge: SHORT, ..Settings::default() };
         let (at, mut store) = (at(&settings), Store::default());
         put(&mut store, &at, "name", "1").unwrap();
@@ -419,7 +421,7 @@ mod tests {
         store.purge(&at, "name").unwrap();
         assert_eq!(code(store.get_deleted(&at, "name")), "SecretNotFound");
         assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsBeingDeleted");
-        std::thread::sleep(SHORT);
+        advance(SHORT).await;
         put(&mut store, &at, "name", "2").unwrap();
         assert_eq!(store.versions(&at, "name", 0, 25).unwrap().0.len(), 1);
     }

@@ -1,5 +1,6 @@
 //! An API server of a test's own, over the etcd of all, which can be killed and started again.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use cred_testing::value::{fresh, variable};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +22,8 @@ use crate::admin::{Admin, kubeconfig};
 /// A server that ends with this.
 pub(crate) struct ApiServer {
     folder: TempDir,
-    port: u16,
+    /// Bound to the server's port, so that nothing else gets it, not even while the server is down.
+    reserved: TcpSocket,
     prefix: String,
     /// Arguments besides the usual ones.
     args: &'static [&'static str],
@@ -33,7 +36,10 @@ pub(crate) struct ApiServer {
 impl ApiServer {
     pub(crate) async fn start(args: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reserved = TcpSocket::new_v4().unwrap();
+        reserved.set_reuseport(true).unwrap();
+        reserved.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = reserved.local_addr().unwrap().port();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let private = pem("PRIVATE KEY", key.to_pkcs8v1().unwrap().as_ref());
         let public: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
@@ -47,9 +53,13 @@ impl ApiServer {
         let kubeconfig = kubeconfig(folder.path(), &server, Some(&ca), json!({"token": token}));
         let prefix = format!("/test-{}", fresh());
         let process = spawn(folder.path(), port, &prefix, args);
-        let server = Self { folder, port, prefix, args, key, process, kubeconfig };
+        let server = Self { folder, reserved, prefix, args, key, process, kubeconfig };
         server.ready().await;
         server
+    }
+
+    fn port(&self) -> u16 {
+        self.reserved.local_addr().unwrap().port()
     }
 
     pub(crate) fn ca(&self) -> PathBuf {
@@ -63,14 +73,15 @@ impl ApiServer {
 
     /// Starts it again, over what it had.
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn(self.folder.path(), self.port, &self.prefix, self.args);
+        self.process = spawn(self.folder.path(), self.port(), &self.prefix, self.args);
         self.ready().await;
     }
 
     async fn ready(&self) {
         let begun = Instant::now();
         loop {
-            if self.ca().exists() && tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+            if self.ca().exists() && tokio::net::TcpStream::connect(("127.0.0.1", self.port())).await.is_ok()
+            {
                 let admin = Admin::of(&self.kubeconfig).await;
                 if admin.try_ask("/readyz").await == Some(200) {
                     return;
@@ -122,6 +133,7 @@ fn spawn(folder: &Path, port: u16, prefix: &str, args: &[&str]) -> Child {
             format!("--etcd-prefix={prefix}"),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={port}"),
+            "--permit-port-sharing".to_owned(), // with the socket that reserves the port
             format!("--cert-dir={}", file("certificates")),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--service-account-key-file={}", file("public.pem")),

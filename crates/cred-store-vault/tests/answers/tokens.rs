@@ -110,7 +110,7 @@ async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
 #[tokio::test]
 async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
-        Some("login") => granted(60, true).late(Duration::from_millis(500)),
+        Some("login") => granted(60, true).late(Duration::from_secs(2)),
         Some("revoke-self") => said(204, ""),
         _ => said(404, ABSENT),
     })
@@ -154,7 +154,7 @@ async fn a_renewal_that_ends_after_the_shutdown_is_followed_by_no_login() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         Some("login") if times == 0 => granted(3, true),
         Some("login") => granted(60, true),
-        Some("renew-self") => granted(1, true).late(Duration::from_millis(400)),
+        Some("renew-self") => granted(1, true).late(Duration::from_secs(2)),
         Some("revoke-self") => said(204, ""),
         _ => said(404, ABSENT),
     })
