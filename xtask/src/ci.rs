@@ -46,7 +46,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     println!("\n{}\n{}", gate.summary(), report.details());
     let ok = gate.passed() && report.passed();
     if !ok {
-        println!("{}\nci failed: {}\n", report.failed(), gate.failed_steps().join(", "));
+        println!("ci failed: {}\n", gate.failed_steps().join(", "));
     }
     println!("{}", report.totals());
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -15,7 +15,6 @@ const SAMPLES: &str = "examples/downstream";
 /// Budgets are counted for one platform, so that they are the same on every machine.
 const LINUX: [&str; 3] = ["--all-features", "--target", "x86_64-unknown-linux-gnu"];
 const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
-const DEFAULT: [&str; 2] = ["--target", "all"];
 
 /// The limits of one package. In lists, words are separated by spaces.
 ///
@@ -24,31 +23,30 @@ const DEFAULT: [&str; 2] = ["--target", "all"];
 ///    measured number plus a few, so that growth is noticed and decided on.
 /// 3. Our crates that it may depend on; those with a `?` only behind a feature.
 /// 4. Families of packages that it may not bring: `aws` is `aws` and `aws-*`.
-/// 5. Families that it may not bring with its default features.
-type Rule = (&'static str, usize, &'static str, &'static str, &'static str);
+type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
 const RULES: [Rule; 18] = [
-    ("cred-core", 22, "", NO_RUNTIME, ""),
-    ("cred-provider-kit", 54, "cred-core", "", NO_CLOUD),
-    ("cred-crypto", 44, "cred-core", NO_CLOUD, ""),
-    ("cred-conformance", 28, "cred-core", NO_CLOUD, ""),
-    ("cred-fault-proxy", 48, "cred-core", "hyper", ""),
-    ("cred-manager", 66, "cred-core cred-crypto?", NO_CLOUD, ""),
+    ("cred-core", 22, "", NO_RUNTIME),
+    ("cred-provider-kit", 54, "cred-core", ""),
+    ("cred-crypto", 44, "cred-core", NO_CLOUD),
+    ("cred-conformance", 28, "cred-core", NO_CLOUD),
+    ("cred-fault-proxy", 48, "cred-core", "hyper"),
+    ("cred-manager", 66, "cred-core cred-crypto?", NO_CLOUD),
     // A store uses the contract and the kit: never another store, the manager or the cryptography.
-    ("cred-store-memory", 46, "cred-core cred-provider-kit", NO_CLOUD, ""),
-    ("cred-store-local", 52, "cred-core cred-provider-kit", NO_CLOUD, ""),
-    ("cred-store-vault", 140, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure kube", ""),
-    ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs", ""),
-    ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs", ""),
-    ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs", ""),
-    ("cred-cli", 305, CLI, "", NO_CLOUD),
+    ("cred-store-memory", 46, "cred-core cred-provider-kit", NO_CLOUD),
+    ("cred-store-local", 52, "cred-core cred-provider-kit", NO_CLOUD),
+    ("cred-store-vault", 140, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure kube"),
+    ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs"),
+    ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs"),
+    ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs"),
+    ("cred-cli", 305, CLI, ""),
     // The programs in examples/downstream: a user of one backend builds no other backend's SDK.
-    ("local", 80, "cred-core cred-manager cred-store-local", NO_CLOUD, ""),
-    ("vault", 160, "cred-core cred-manager cred-store-vault", "", ""),
-    ("aws", 182, "cred-core cred-manager cred-store-aws", "", ""),
-    ("azure", 168, "cred-core cred-manager cred-store-azure", "", ""),
-    ("k8s", 150, "cred-core cred-manager cred-store-k8s", "", ""),
+    ("local", 80, "cred-core cred-manager cred-store-local", NO_CLOUD),
+    ("vault", 160, "cred-core cred-manager cred-store-vault", ""),
+    ("aws", 182, "cred-core cred-manager cred-store-aws", ""),
+    ("azure", 168, "cred-core cred-manager cred-store-azure", ""),
+    ("k8s", 150, "cred-core cred-manager cred-store-k8s", ""),
 ];
 
 /// Each backend of the program is behind a feature of its own name.
@@ -71,8 +69,6 @@ struct Crate {
     arrows: Vec<String>,
     /// All normal dependencies with any feature on any platform, and the Rust version of each.
     tree: Vec<(String, Option<Version>)>,
-    /// The names of those in a build with the default features.
-    by_default: BTreeSet<String>,
     /// The number of those in a build on Linux.
     weight: usize,
 }
@@ -105,7 +101,6 @@ fn read() -> Result<Vec<Crate>> {
             rust_version: package.rust_version.clone(),
             arrows: arrows(package),
             tree: tree.collect(),
-            by_default: self::tree(package, &DEFAULT)?.into_iter().map(|(name, _)| name).collect(),
             weight: self::tree(package, &LINUX)?.len(),
         });
     }
@@ -141,7 +136,7 @@ fn findings(one: &Crate) -> Vec<String> {
     let name = &one.name;
     let mut found = Vec::new();
     match rule(name) {
-        Some((_, budget, arrows, never, not_by_default)) => {
+        Some((_, budget, arrows, never)) => {
             let allows = |arrow: &String| {
                 arrows.split(' ').any(|allowed| allowed == arrow || format!("{allowed}?") == *arrow)
             };
@@ -150,10 +145,6 @@ fn findings(one: &Crate) -> Vec<String> {
             }
             for (package, _) in one.tree.iter().filter(|(package, _)| is_in(package, never)) {
                 found.push(format!("{name} may not bring {package} to its users"));
-            }
-            for package in one.by_default.iter().filter(|package| is_in(package, not_by_default)) {
-                found
-                    .push(format!("{name} may bring {package} behind a feature only, but has it by default"));
             }
             if one.weight > *budget {
                 let weight = one.weight;
@@ -221,7 +212,6 @@ mod tests {
             rust_version: Some(Version::new(1, 85, 0)),
             arrows: vec!["cred-core".to_owned(), "cred-crypto?".to_owned()],
             tree: vec![package("tokio", 71), package("awsome", 85)],
-            by_default: BTreeSet::from(["tokio".to_owned(), "rustls".to_owned()]),
             weight: 66,
         };
         change(&mut one);
@@ -243,8 +233,6 @@ mod tests {
             let found = after(|one| one.tree.push(package(name, 71)));
             assert_eq!(found, format!("cred-manager may not bring {name} to its users"));
         }
-        let found = after(|one| (one.name, one.arrows) = ("cred-cli".to_owned(), Vec::new()));
-        assert_eq!(found, "cred-cli may bring rustls behind a feature only, but has it by default");
         let found = after(|one| one.weight += 1);
         assert_eq!(found, "cred-manager needs 67 packages; its budget in xtask/src/deps.rs is 66");
         let found = after(|one| one.name = "cred-new".to_owned());

@@ -28,8 +28,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let mut report = test::run_all(&programs);
         report.require_a_test();
         for suite in report.suites() {
-            for name in suite.failed_names() {
-                let test = [suite.crate_name.clone(), suite.target.clone(), name.to_owned()];
+            for name in suite.failures() {
+                let test = [suite.crate_name.clone(), suite.target.clone(), name.clone()];
                 *failures.entry(test).or_default() += 1;
             }
         }

@@ -2,7 +2,6 @@
 
 mod backends;
 mod reason;
-mod summary;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -14,10 +13,9 @@ use cargo_metadata::{Package, TargetKind};
 
 use self::backends::Backend;
 pub(crate) use self::reason::{PREFIX, Reason};
-use self::summary::{Row, Summary};
 use crate::servers::Servers;
 use crate::test::{self, Program, Report, Suite};
-use crate::{servers, workspace};
+use crate::{servers, table, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -70,14 +68,15 @@ fn packages() -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// Tests the backends, two at a time: each waits for its own server most of the time.
+/// Tests the backends, two at a time: each waits for its own server most of the time. Returns a table
+/// of what was tested, against what, and how it went.
 fn with_servers(
     backends: &[&'static Backend],
     allow_missing: &[String],
     packages: &[Package],
     programs: &[Program],
     report: &mut Report,
-) -> Result<Summary> {
+) -> Result<String> {
     for name in allow_missing {
         servers::find(name).with_context(|| {
             format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
@@ -89,7 +88,7 @@ fn with_servers(
             own.iter().any(|one| one.package == suite.crate_name && one.source == suite.target)
         };
         let suites = report.take(is_own);
-        BackendRun { backend, programs: own, report: suites, row: Row::new(backend.name) }
+        BackendRun { backend, programs: own, report: suites, servers: Vec::new(), excused: false }
     });
     let (queue, done) = (Mutex::new(work.rev().collect::<Vec<_>>()), Mutex::new(BTreeMap::new()));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -103,12 +102,14 @@ fn with_servers(
             });
         }
     });
-    let mut summary = Summary::default();
-    for (_, run) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        summary.add(run.row, &run.report);
+    let mut rows = Vec::new();
+    for (name, run) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let [passed, failed, not_offered, skipped] = run.report.counts().map(|number| number.to_string());
+        rows.push([name.to_owned(), run.servers.join(", "), passed, failed, not_offered, skipped]);
         report.extend(run.report);
     }
-    Ok(summary)
+    let header = ["backend", "servers", "passed", "failed", "not offered", "skipped"];
+    Ok(table::render(header, &[2, 3, 4, 5], &rows))
 }
 
 /// The tests of one backend.
@@ -117,7 +118,10 @@ struct BackendRun {
     programs: Vec<Program>,
     /// What ran without servers, and then of the rest with them.
     report: Report,
-    row: Row,
+    /// Those that were wanted: version and source, or that one is missing.
+    servers: Vec<String>,
+    /// Whether a server was allowed to be missing, so that no test needs to have run.
+    excused: bool,
 }
 
 impl BackendRun {
@@ -139,11 +143,11 @@ impl BackendRun {
             self.catch_up(&servers);
             for (server, how) in servers.ended() {
                 println!("{server} ended during the tests: {how}");
-                self.fail(server, &format!("ended during the tests: {}", first_line(&how)));
+                self.fail(server, "ended during the tests");
             }
         }
         let [passed, failed, ..] = self.report.counts();
-        if passed + failed == 0 && !self.row.is_excused() {
+        if passed + failed == 0 && !self.excused {
             self.fail("tests", "not one test ran");
         }
     }
@@ -151,14 +155,15 @@ impl BackendRun {
     fn bring_up(&mut self, servers: &mut Servers, allow_missing: &[String]) {
         for server in self.backend.servers {
             match servers.bring_up(server) {
-                Ok(()) => self.row.servers.extend(servers.get(server).map(summary::Server::of)),
+                Ok(running) => self.servers.push(running.to_string()),
                 Err(error) => {
-                    let why = format!("{error:#}");
-                    println!("{why}");
+                    println!("{error:#}");
                     let allowed = allow_missing.iter().any(|name| name == server);
-                    self.row.missing(server, allowed);
+                    let missing = if allowed { "missing, as allowed" } else { "MISSING" };
+                    self.servers.push(format!("{server} {missing}"));
+                    self.excused |= allowed;
                     if !allowed {
-                        self.fail(server, &format!("no server: {}", first_line(&why)));
+                        self.fail(server, &format!("no server: {error}"));
                     }
                 }
             }
@@ -240,10 +245,6 @@ fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     Some(words)
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,22 +263,22 @@ mod tests {
         let skips = [("stores", NEEDS), ("trusts", &with_tls), ("swaps", "not offered")];
         let (picked, suite) = picked(&skips, &["vault"]);
         assert_eq!((picked.names, picked.waiting), (vec!["stores".to_owned()], 2));
-        assert_eq!(suite.failed_names().count(), 0);
+        assert_eq!(suite.failures().len(), 0);
     }
 
     #[test]
     fn a_reason_that_is_not_understood_or_of_another_backend_is_a_failure() {
         for reason in ["needs a real server", "needs a real server: cargo xtask test-integration aws"] {
             let (picked, suite) = picked(&[("a", reason)], &["vault"]);
-            assert_eq!((picked.waiting, suite.failed_names().count()), (0, 1), "{reason}");
+            assert_eq!((picked.waiting, suite.failures().len()), (0, 1), "{reason}");
         }
     }
 
     #[test]
     fn a_backend_of_which_no_test_needs_its_server_is_a_failure() {
         let backend = backends::find("vault").unwrap();
-        let (programs, report) = (Vec::new(), Report::default());
-        let mut run = BackendRun { backend, programs, report, row: Row::new("vault") };
+        let (programs, report, servers) = (Vec::new(), Report::default(), Vec::new());
+        let mut run = BackendRun { backend, programs, report, servers, excused: false };
         run.catch_up(&Servers::default());
         assert!(!run.report.passed());
     }

@@ -22,7 +22,6 @@ mod tidy;
 mod tools;
 mod workspace;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -77,11 +76,8 @@ enum Chore {
         #[arg(long)]
         published: bool,
     },
-    /// Run the tour of the README: the first commands of `cred` with an .env file and a fresh store
-    Quickstart {
-        /// The .env file to import; a sample with fake values if none is given
-        env_file: Option<PathBuf>,
-    },
+    /// Run the tour of the README: the first commands of `cred` with a sample and a fresh store
+    Quickstart,
     /// Make the real servers of the integration tests, or run a command with them
     #[command(subcommand)]
     Servers(servers::Chore),
@@ -124,7 +120,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Advisories { published } => {
             anyhow::ensure!(checks::advisories(!published)?, "the advisory database cannot be read");
         }
-        Chore::Quickstart { env_file } => quickstart::run(env_file)?,
+        Chore::Quickstart => quickstart::run()?,
         Chore::Tools => tools::run()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,9 +1,8 @@
 //! The tour that the README opens with.
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -11,35 +10,26 @@ use crate::{cargo, workspace};
 
 /// The tenant that the variables are stored for.
 const SCOPE: &str = "org:acme/app:web";
+/// Of the sample.
+const LENGTH: &str = "echo DATABASE_URL has ${#DATABASE_URL} characters";
 
-/// Builds `cred` and runs the tour with an .env file, the sample where none is given.
-pub(crate) fn run(env_file: Option<PathBuf>) -> Result<()> {
-    let file = env_file.unwrap_or_else(|| workspace::root().join("examples/app.env"));
-    // Before minutes of building.
-    let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+/// Builds `cred` and goes through its first commands with a sample, printing no value. Key, store and
+/// `cred.toml` are in a fresh temporary folder, which stays to be looked at.
+pub(crate) fn run() -> Result<()> {
     cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", "cred-cli"]))?;
-    tour(&file)
+    of_built_program()
 }
 
-/// The tour with the sample, by the program that is built already.
+/// The same by the program that is built already.
 pub(crate) fn of_built_program() -> Result<()> {
-    tour(&workspace::root().join("examples/app.env"))
-}
-
-/// Goes through the first commands of `cred`, and prints no value. Key, store and `cred.toml` are in a
-/// fresh temporary folder, which stays to be looked at.
-fn tour(file: &Path) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let variable =
-        first_variable(&text).with_context(|| format!("no NAME=value line in {}", file.display()))?;
-    let program = workspace::metadata()?.target_directory.join("debug").join("cred");
+    let sample = workspace::root().join("examples/app.env").to_string_lossy().into_owned();
+    let program = workspace::metadata()?.target_directory.join("debug/cred");
     let folder = tempfile::Builder::new().prefix("cred-quickstart-").tempdir()?.keep();
-    let (file, length) = (file.to_string_lossy(), format!("echo {variable} has ${{#{variable}}} characters"));
     for args in [
         &["init"][..],
-        &["import", &file, "--scope", SCOPE],
+        &["import", &sample, "--scope", SCOPE],
         &["list"],
-        &["run", "--scope", SCOPE, "--", "sh", "-c", &length],
+        &["run", "--scope", SCOPE, "--", "sh", "-c", LENGTH],
         &["doctor"],
     ] {
         println!("\n$ cred {}", args.join(" "));
@@ -59,16 +49,6 @@ fn tour(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The first variable, by the name that `cred run` gives it.
-fn first_variable(text: &str) -> Option<String> {
-    let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    lines.find_map(|line| {
-        let name = line.split_once('=')?.0.trim_start_matches("export ").trim();
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_uppercase())
-    })
-}
-
 /// Prints every sealed file below `folder` with the beginning of its contents.
 fn show(root: &Path, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -81,15 +61,4 @@ fn show(root: &Path, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_variable_is_found() {
-        assert_eq!(first_variable("# A=no\n\n$(x)=no\nexport First=1\nSECOND=2\n").unwrap(), "FIRST");
-        assert!(first_variable("nothing\n").is_none());
-    }
 }

@@ -7,6 +7,7 @@ mod process;
 mod program;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -85,10 +86,10 @@ pub(crate) struct Servers {
 
 /// A server that answers.
 pub(crate) struct Running {
-    pub(crate) name: &'static str,
-    pub(crate) version: String,
+    name: &'static str,
+    version: String,
     /// Where it comes from.
-    pub(crate) source: String,
+    source: String,
     environment: Environment,
     /// `None`: it was given.
     process: Option<Process>,
@@ -96,26 +97,20 @@ pub(crate) struct Running {
 
 impl Servers {
     /// Finds or starts a server and the servers that it needs, where they are not up already.
-    pub(crate) fn bring_up(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn bring_up(&mut self, name: &str) -> Result<&Running> {
         let server =
             find(name).with_context(|| format!("unknown server {name}; known: {}", names().join(", ")))?;
-        if self.get(name).is_some() {
-            return Ok(());
-        }
         if let Some(why) = self.failed.get(name) {
             bail!("{why}");
         }
-        match self.obtain(server) {
-            Ok(running) => {
-                eprintln!("{} {} is up ({})", running.name, running.version, running.source);
-                self.up.push(running);
-                Ok(())
-            }
-            Err(error) => {
+        if self.get(name).is_none() {
+            let running = self.obtain(server).inspect_err(|error| {
                 self.failed.insert(server.name, format!("{error:#}"));
-                Err(error)
-            }
+            })?;
+            eprintln!("{running} is up");
+            self.up.push(running);
         }
+        self.get(name).context("it is up")
     }
 
     fn obtain(&mut self, server: &'static Server) -> Result<Running> {
@@ -168,6 +163,12 @@ impl Servers {
         }
         let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
         Ok(if ended.is_empty() { ExitCode::from(code) } else { ExitCode::FAILURE })
+    }
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.name, self.version, self.source)
     }
 }
 

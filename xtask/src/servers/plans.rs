@@ -109,7 +109,7 @@ pub(super) fn kube_apiserver(setup: &Setup<'_>) -> Result<Plan> {
     let mut plan = setup.plan(args, &[&config], "");
     // Tests share this server: one that restarts it, or signs tokens for it, starts another.
     plan.environment.extend(pairs(&["CRED_TEST_K8S_PROGRAM"], &[&setup.program.to_string_lossy()]));
-    plan.ready = Probe { url: format!("{server}/readyz"), ca: Some(ca), secret: Some(admin) };
+    plan.ready = Probe { url: format!("{server}/readyz"), ca: Some(ca), bearer_token: Some(admin) };
     Ok(plan)
 }
 

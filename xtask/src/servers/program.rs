@@ -14,8 +14,6 @@ use super::catalog::Server;
 use super::probe::UNKNOWN;
 use crate::{cache, cargo, workspace};
 
-/// How often a build reports that it is still running.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// The slowest build, HashiCorp Vault on two cores, takes 11 minutes.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 
@@ -113,31 +111,18 @@ impl Recipe {
         Ok(Program { path, version: format!("{}{}", self.label, version.trim()), source: source.to_owned() })
     }
 
-    /// Runs the script under a guard, so that a build of minutes ends with xtask. Prints a line now
-    /// and then, and on failure the end of the output.
+    /// Runs the script under a guard, so that a build of minutes ends with xtask. Prints the output of
+    /// one that fails.
     fn make(&self, making: &Path) -> Result<()> {
-        let (name, begin) = (self.name, Instant::now());
+        let (name, begin, mut output) = (self.name, Instant::now(), String::new());
         let Kind::Script { script, folder, args } = self.kind else { bail!("{name} has no script") };
         let mut command = Command::new("sh");
         command.current_dir(servers().join(folder)).arg(format!("../{script}"));
         command.arg(making).arg(name).args(args);
         let shown = cargo::shown(&command);
-        eprintln!("{name}: making it, once for this machine: {shown}");
-        let (mut printed, mut lines, mut last) = (begin, 0, Vec::new());
-        let good = cargo::each_line_unseen(&command, LIMIT, |line| {
-            lines += 1;
-            last.push(line.to_owned());
-            last.drain(..last.len().saturating_sub(30));
-            if printed.elapsed() >= SIGN_OF_LIFE {
-                printed = Instant::now();
-                eprintln!("{name}: {lines} lines, {} s: {line:.80}", begin.elapsed().as_secs());
-            }
-        })?;
-        if !good {
-            bail!(
-                "cannot make {name}; put it on PATH, or fix `{shown}`, which ended with:\n{}",
-                last.join("\n")
-            );
+        eprintln!("{name}: making it, once for this machine, within minutes: {shown}");
+        if !cargo::each_line_unseen(&command, LIMIT, |line| output += &format!("{name}: {line}\n"))? {
+            bail!("cannot make {name}; put it on PATH, or fix `{shown}`:\n{output}");
         }
         eprintln!("{name}: made in {} s", begin.elapsed().as_secs());
         Ok(())

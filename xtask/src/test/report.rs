@@ -14,8 +14,6 @@ use crate::{cargo, table};
 
 /// A program that runs longer hangs. The slowest takes a minute on a quiet machine.
 const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
-/// How many lines of a failed test's output the summary repeats.
-const QUOTED_LINES: usize = 8;
 /// The reason that the conformance kit gives for a clause on an ability that the provider lacks.
 const NOT_OFFERED: &str = "not offered";
 
@@ -34,8 +32,7 @@ pub(crate) struct Suite {
     passed: usize,
     failed: usize,
     skipped: usize,
-    /// Each failed test, and the first lines of its output: a log that is cut short still says what to
-    /// fix.
+    /// The names of failed tests, and what else went wrong.
     failures: Vec<String>,
     skips: Vec<Skip>,
     took: Duration,
@@ -133,11 +130,6 @@ impl Report {
         text
     }
 
-    /// Each failed test in one line.
-    pub(crate) fn failed(&self) -> String {
-        self.listed("failed", |suite| suite.failed_names().map(str::to_owned).collect())
-    }
-
     fn listed(&self, title: &str, lines: impl Fn(&Suite) -> Vec<String>) -> String {
         let mut text = String::new();
         for suite in &self.suites {
@@ -188,25 +180,13 @@ impl Suite {
 
     /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs alone.
     fn read(output: &str, success: bool) -> Self {
-        let (mut suite, mut summarized, mut quoting) = (Self::default(), false, false);
+        let (mut suite, mut summarized) = (Self::default(), false);
         for line in output.lines() {
             if let Some(result) = line.strip_prefix("test result: ") {
                 suite.passed += count(result, " passed");
                 suite.failed += count(result, " failed");
                 suite.skipped += count(result, " ignored");
-                (summarized, quoting) = (true, false);
-            } else if let Some(name) =
-                line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"))
-            {
-                // The line `test NAME ... FAILED` came before; its failure is moved to the end to be quoted.
-                let at = suite.failures.iter().position(|failure| failure == name);
-                quoting = at.is_some();
-                if let Some(at) = at {
-                    let failure = suite.failures.remove(at);
-                    suite.failures.push(failure);
-                }
-            } else if line == "failures:" || line == "stack backtrace:" {
-                quoting = false;
+                summarized = true;
             } else if let Some((name, verdict)) =
                 line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
             {
@@ -217,11 +197,6 @@ impl Suite {
                     }
                     _ => {}
                 }
-            } else if let Some(failure) = suite.failures.last_mut().filter(|_| quoting)
-                && failure.lines().count() <= QUOTED_LINES
-                && !line.is_empty()
-            {
-                *failure += &format!("\n      {line}");
             }
         }
         suite.account_for_all(summarized, success);
@@ -271,8 +246,8 @@ impl Suite {
         self.took += later.took;
     }
 
-    pub(crate) fn failed_names(&self) -> impl Iterator<Item = &str> {
-        self.failures.iter().filter_map(|failure| failure.lines().next())
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
     }
 
     /// The tests that did not run.
@@ -340,28 +315,6 @@ test crates/cred-core/src/id.rs - id::ScopeId (line 2) - compile fail ... ok
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
 ";
 
-    const BAD: &str = "
-running 2 tests
-test a::b ... FAILED
-test a::c ... FAILED
-
-failures:
-
----- a::b stdout ----
-thread 'a::b' panicked at src/a.rs:1:1:
-expected 1
-stack backtrace:
-   0: rust_begin_unwind
-
----- a::c stdout ----
-expected 2
-
-failures:
-    a::b
-
-test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
-";
-
     #[test]
     fn tests_are_counted_and_a_skipped_one_is_named_with_its_reason() {
         let report = Report::of(Suite::read(GOOD, true));
@@ -374,13 +327,11 @@ test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
     }
 
     #[test]
-    fn a_failed_test_is_named_with_the_beginning_of_its_own_output() {
-        let report = Report::of(Suite::read(BAD, false));
-        assert_eq!(report.totals(), "0 passed, 2 failed, 0 skipped");
-        let details = report.details();
-        assert!(details.contains("a::b\n      thread 'a::b' panicked at src/a.rs:1:1:\n      expected 1\n"));
-        assert!(details.contains("a::c\n      expected 2\n"), "{details}");
-        assert!(!details.contains("rust_begin_unwind"), "{details}");
+    fn a_failed_test_is_named() {
+        let output = "test a::b ... FAILED\ntest result: FAILED. 0 passed; 1 failed; 0 ignored;";
+        let report = Report::of(Suite::read(output, false));
+        assert_eq!(report.totals(), "0 passed, 1 failed, 0 skipped");
+        assert!(report.details().ends_with("failed:\n   : a::b\n"), "{}", report.details());
     }
 
     #[test]

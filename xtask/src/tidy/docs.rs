@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::Tree;
-use crate::{Cli, workspace::setting};
+use crate::Cli;
 
 /// Checks the `sh` and `console` blocks of every README.md and of docs/*.md.
 pub(super) fn commands_exist(tree: &Tree) -> Vec<String> {
@@ -11,7 +11,7 @@ pub(super) fn commands_exist(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in tree.files().filter(|(path, _)| is_doc(path) && path.ends_with(".md")) {
         for command in commands(text) {
-            if let Err(why) = check(&command, tree) {
+            if let Err(why) = check(&command) {
                 found.push(format!("{path}: `{command}`: {why}"));
             }
         }
@@ -34,40 +34,15 @@ fn commands(markdown: &str) -> Vec<String> {
     commands
 }
 
-/// Only cargo's commands on our own packages are checked.
-fn check(command: &str, tree: &Tree) -> Result<(), String> {
+/// Only xtask's own commands are checked.
+fn check(command: &str) -> Result<(), String> {
     let words = command.split_whitespace().skip_while(|word| word.contains('=')); // NAME=value before it
     let words: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
-    match words.as_slice() {
-        ["cargo", "xtask", ..] => match Cli::command().try_get_matches_from(words.iter().skip(1)) {
-            Err(error) if error.use_stderr() => Err(format!("xtask does not accept it: {}", error.kind())),
-            _ => Ok(()),
-        },
-        ["cargo", words @ ..] => check_package(words, tree),
+    let ["cargo", "xtask", ..] = words.as_slice() else { return Ok(()) };
+    match Cli::command().try_get_matches_from(words.iter().skip(1)) {
+        Err(error) if error.use_stderr() => Err(format!("xtask does not accept it: {}", error.kind())),
         _ => Ok(()),
     }
-}
-
-fn check_package(words: &[&str], tree: &Tree) -> Result<(), String> {
-    let ours = || words.iter().take_while(|word| **word != "--");
-    let after = |option: &str| ours().skip_while(|word| **word != option).nth(1);
-    let Some(package) = after("--package").or(after("-p")) else { return Ok(()) };
-    let is_named = |(_, text): &(&str, &str)| {
-        let manifest = text.parse().ok();
-        let name = manifest.as_ref().and_then(|manifest| setting(manifest, "package.name")?.as_str());
-        name == Some(package)
-    };
-    let mut manifests = tree.files().filter(|(path, _)| path.ends_with("/Cargo.toml"));
-    let (manifest, _) = manifests.find(is_named).ok_or(format!("there is no package {package}"))?;
-    let folder = manifest.trim_end_matches("/Cargo.toml");
-    for (option, place) in [("--example", "examples"), ("--bench", "benches"), ("--test", "tests")] {
-        let Some(name) = after(option) else { continue };
-        let files = [format!("{folder}/{place}/{name}.rs"), format!("{folder}/{place}/{name}/main.rs")];
-        if files.iter().all(|file| tree.text(file).is_none()) {
-            return Err(format!("there is no {folder}/{place}/{name}.rs"));
-        }
-    }
-    Ok(())
 }
 
 /// The documents whose claims have guards: the tests that would fail if the claim were false. A

@@ -7,9 +7,6 @@ use crate::integration::{PREFIX, Reason};
 const LIMIT: usize = 600;
 /// What `lib.rs` may contain besides its docs.
 const LIB_LIMIT: usize = 80;
-/// An example of a whole provider: docs/writing-a-provider.md promises that it is short.
-const EXAMPLE: &str = "examples/provider-redis/src/";
-const EXAMPLE_LIMIT: usize = 400;
 /// A module with such a name attracts anything.
 const VAGUE: [&str; 7] = ["utils", "util", "helpers", "helper", "misc", "common", "manager2"];
 /// Top-level folders of one machine. The slashes are added at run time, so that this file passes.
@@ -17,7 +14,6 @@ const MACHINE: [&str; 3] = ["work", "root", "farm"];
 
 pub(super) fn files(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
-    let mut example = 0;
     for (path, text) in tree.files().filter(|(path, _)| path.ends_with(".rs")) {
         if path.split(['/', '.']).any(|part| VAGUE.contains(&part)) {
             found.push(format!("{path}: name the module after its contents; this name says nothing"));
@@ -32,14 +28,6 @@ pub(super) fn files(tree: &Tree) -> Vec<String> {
         if is_lib(path) && lines > LIB_LIMIT {
             found.push(format!("{path}: {lines} lines besides the docs, more than {LIB_LIMIT}"));
         }
-        if path.starts_with(EXAMPLE) {
-            example += count(|line| !line.is_empty() && !line.starts_with("//"));
-        }
-    }
-    if example >= EXAMPLE_LIMIT {
-        found.push(format!(
-            "{EXAMPLE}: {example} lines of code; a provider must fit in fewer than {EXAMPLE_LIMIT}"
-        ));
     }
     found
 }
