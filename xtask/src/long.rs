@@ -1,13 +1,12 @@
 //! The test programs that take too long for the gate: local files under fire, and the soak.
 
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::cargo;
-use crate::test::{Program, Report, Suite};
+use crate::test::{Program, Report};
 
 /// What `--allow-missing` calls the tool that the fire tests need.
 pub(crate) const STRACE: &str = "strace";
@@ -18,7 +17,6 @@ const FIRE_TARGET: &str = "tests/fire/main.rs";
 const FIRE_REASON: &str = "needs strace: cargo xtask fire";
 /// An entry point for the tests' own processes.
 const FIRE_WORKER: &str = "worker::worker";
-const FIRE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// glibc's caches for each thread fill for many minutes and look like a leak. Without them, and with
 /// one arena, resident memory stays close to what is held. Another allocator ignores this.
@@ -33,13 +31,12 @@ pub(crate) struct SoakOptions {
 }
 
 /// Local files under fire, at full size.
-pub(crate) fn fire() -> Result<ExitCode> {
+pub(crate) fn fire() -> Result<()> {
     strace()?;
     // Optimised: a list by contents of 100,000 files would not end in an operation's time otherwise.
     let mut command = cargo::cargo(["test", "--package", FIRE_PACKAGE, "--test", "fire", "--release", "--"]);
     command.args(["--include-ignored", "--skip", FIRE_WORKER, "--test-threads=1", "--show-output"]);
-    command.env("CRED_FIRE_FULL", "1");
-    Ok(Report::of(Suite::run_shown(FIRE_PACKAGE, FIRE_TARGET, &command, FIRE_LIMIT)).conclude())
+    cargo::run(command.env("CRED_FIRE_FULL", "1"))
 }
 
 /// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short form.
@@ -67,14 +64,11 @@ pub(crate) fn fire_catch_up(allow_missing: bool, programs: &[Program], report: &
 }
 
 /// The manager under all kinds of load and faults at once, optimised.
-pub(crate) fn soak(options: &SoakOptions) -> Result<ExitCode> {
-    let [package, test] = ["cred-manager", "soak"];
-    let mut command = cargo::cargo(["test", "--release", "--package", package, "--test", test, "--"]);
+pub(crate) fn soak(options: &SoakOptions) -> Result<()> {
+    let mut command =
+        cargo::cargo(["test", "--release", "--package", "cred-manager", "--test", "soak", "--"]);
     command.args(["--ignored", "--nocapture"]).env("CRED_SOAK_MINUTES", options.minutes.to_string());
-    command.env(NO_MALLOC_CACHES.0, NO_MALLOC_CACHES.1);
-    // Half an hour more for the build and for the last operations.
-    let limit = Duration::from_secs((u64::from(options.minutes) + 30) * 60);
-    Ok(Report::of(Suite::run_shown(package, test, &command, limit)).conclude())
+    cargo::run(command.env(NO_MALLOC_CACHES.0, NO_MALLOC_CACHES.1))
 }
 
 /// That the program exists is not enough: some containers forbid what it does.

@@ -8,8 +8,6 @@ use std::io::Write;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-
 use crate::{cargo, table};
 
 /// A program that runs longer hangs. The slowest takes a minute on a quiet machine.
@@ -148,34 +146,19 @@ impl Report {
 impl Suite {
     /// Runs a test program or a `cargo test`. Prints a line for it, and all of its output if it fails.
     pub(crate) fn run(crate_name: &str, target: &str, command: &Command) -> Self {
-        let run = |line: &mut dyn FnMut(&str)| cargo::each_line_unseen(command, TIME_LIMIT, line);
-        let (suite, output) = Self::of(crate_name, target, run);
-        let shown = if suite.failed > 0 { output.as_str() } else { "" };
-        let mut stdout = std::io::stdout().lock();
-        // Where stdout is closed, the exit code still reports the failure.
-        let _ = writeln!(stdout, "{shown}{suite}").and_then(|()| stdout.flush());
-        suite
-    }
-
-    /// Runs a long test program, and shows its output as it comes.
-    pub(crate) fn run_shown(crate_name: &str, target: &str, command: &Command, limit: Duration) -> Self {
-        Self::of(crate_name, target, |line| cargo::each_line(command, limit, line)).0
-    }
-
-    fn of(
-        crate_name: &str,
-        target: &str,
-        run: impl FnOnce(&mut dyn FnMut(&str)) -> Result<bool>,
-    ) -> (Self, String) {
         let (begin, mut output) = (Instant::now(), String::new());
-        let ended = run(&mut |line| output += &format!("{line}\n"));
+        let ended = cargo::each_line_unseen(command, TIME_LIMIT, |line| output += &format!("{line}\n"));
         let mut suite = Self::read(&output, matches!(ended, Ok(true)));
         if let Err(error) = ended {
             suite.fail(&format!("{error:#}"));
         }
         [suite.crate_name, suite.target] = [crate_name, target].map(str::to_owned);
         suite.took = begin.elapsed();
-        (suite, output)
+        let shown = if suite.failed > 0 { output.as_str() } else { "" };
+        let mut stdout = std::io::stdout().lock();
+        // Where stdout is closed, the exit code still reports the failure.
+        let _ = writeln!(stdout, "{shown}{suite}").and_then(|()| stdout.flush());
+        suite
     }
 
     /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs alone.
