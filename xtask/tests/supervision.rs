@@ -102,6 +102,23 @@ fn is_alive(pid: &str) -> bool {
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
+/// The same command, ended by each signal also where this test inherited that it is ignored, as in the
+/// background of a script or under `nohup`.
+fn with_default_signals(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    if cfg!(target_os = "linux") {
+        env.arg("--default-signal=INT,TERM,HUP");
+    }
+    env.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => env.env(name, value),
+            None => env.env_remove(name),
+        };
+    }
+    env
+}
+
 /// Its exit code, standard output and standard error.
 fn outcome(mut command: Command) -> (Option<i32>, String, String) {
     let output = command.output().unwrap();
@@ -113,13 +130,13 @@ fn outcome(mut command: Command) -> (Option<i32>, String, String) {
 fn no_signal_leaves_a_process_or_a_folder_behind() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
         let machine = Machine::with(SERVER);
-        let mut xtask = machine.servers_run(COMMAND).stderr(Stdio::null()).spawn().unwrap();
+        let xtask = machine.servers_run(COMMAND);
+        let mut xtask = with_default_signals(&xtask).stderr(Stdio::null()).spawn().unwrap();
         until("three processes", || machine.pids().len() == 3);
         assert!(machine.pids().iter().all(|pid| is_alive(pid)));
         let folder = fs::read_dir(machine.path("tmp")).unwrap().next().unwrap().unwrap();
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700, "it may have keys");
         kill_process(Pid::from_child(&xtask), signal).unwrap();
-        // It fails here where xtask inherits an ignored signal, as in a script's background.
         until(&format!("an end by {signal:?}"), || xtask.try_wait().unwrap().is_some());
         machine.all_gone();
     }
