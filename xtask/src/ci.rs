@@ -30,7 +30,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     });
     gate.step("tests", || add(&mut report, test::run_all(&programs)));
     gate.step("doc tests", || add(&mut report, test::doc_tests(&[])?));
-    gate.step("fire", || long::fire_catch_up(may_miss(long::STRACE), &programs, &mut report));
+    gate.step("strace", || long::strace_catch_up(may_miss(long::STRACE), &programs, &mut report));
     gate.step("integration", || integration::catch_up(&servers, &programs, &mut report));
     gate.step("docs", checks::docs);
     gate.step("quickstart", quickstart::of_built_program);

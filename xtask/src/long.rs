@@ -8,13 +8,12 @@ use clap::Args;
 use crate::cargo;
 use crate::test::{Program, Report};
 
-/// What `--allow-missing` calls the tool that the fire tests need.
+/// What `--allow-missing` calls the tool that some tests need.
 pub(crate) const STRACE: &str = "strace";
 
 const FIRE_PACKAGE: &str = "cred-store-local";
-const FIRE_TARGET: &str = "tests/fire/main.rs";
-/// The reason of the fire tests that need strace.
-const FIRE_REASON: &str = "needs strace: cargo xtask fire";
+/// What the reason of a test begins with that needs strace.
+const STRACE_REASON: &str = "needs strace";
 /// An entry point for the tests' own processes.
 const FIRE_WORKER: &str = "worker::worker";
 
@@ -40,27 +39,32 @@ pub(crate) fn fire() -> Result<()> {
 }
 
 /// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short form.
-pub(crate) fn fire_catch_up(allow_missing: bool, programs: &[Program], report: &mut Report) -> Result<()> {
-    let built = |program: &&Program| program.package == FIRE_PACKAGE && program.source == FIRE_TARGET;
-    let (Some(program), Some(suite)) = (programs.iter().find(built), report.suite(FIRE_PACKAGE, FIRE_TARGET))
-    else {
-        bail!("the tests that need strace were not built");
-    };
-    let waiting = suite.skips().iter().filter(|skip| skip.reason == FIRE_REASON);
-    let names: Vec<String> = waiting.map(|skip| skip.name.clone()).collect();
-    if names.is_empty() {
+pub(crate) fn strace_catch_up(allow_missing: bool, programs: &[Program], report: &mut Report) -> Result<()> {
+    let mut waiting = Vec::new();
+    for program in programs {
+        let Some(suite) = report.suite(&program.package, &program.source) else { continue };
+        let skips = suite.skips().iter().filter(|skip| skip.reason.starts_with(STRACE_REASON));
+        let names: Vec<String> = skips.map(|skip| skip.name.clone()).collect();
+        waiting.extend((!names.is_empty()).then_some((program, names)));
+    }
+    if waiting.is_empty() {
         bail!("not one test needs strace");
     }
     match strace() {
         Err(error) if allow_missing => {
-            println!("{error:#}\n{} tests stay skipped, as allowed", names.len());
+            println!("{error:#}\nwhat needs it stays skipped, as allowed");
             return Ok(());
         }
         result => result?,
     }
-    let before = suite.failures().len();
-    suite.catch_up(&names, program.run_ignored(&names, &[]));
-    if suite.failures().len() > before { bail!("see the tables") } else { Ok(()) }
+    let mut failed = false;
+    for (program, names) in waiting {
+        let Some(suite) = report.suite(&program.package, &program.source) else { continue };
+        let before = suite.failures().len();
+        suite.catch_up(&names, program.run_ignored(&names, &[]));
+        failed |= suite.failures().len() > before;
+    }
+    if failed { bail!("see the tables") } else { Ok(()) }
 }
 
 /// The manager under all kinds of load and faults at once, optimised.

@@ -17,6 +17,8 @@ use crate::cli::Global;
 use crate::config::{Config, Profile};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+#[cfg(unix)]
+use crate::process;
 use crate::signals::Signals;
 
 /// How long is waited at the end for what still runs: a write that has begun, a token that is given back.
@@ -72,6 +74,16 @@ impl App {
     }
 
     fn read(&self) -> Result<Config, Failure> {
+        let config = self.untrusted_config()?;
+        config.require_trust()?;
+        // Keys and values come after the configuration.
+        #[cfg(unix)]
+        process::protect();
+        Ok(config)
+    }
+
+    /// The configuration before it is known whether it may be used: to be looked at alone.
+    pub(crate) fn untrusted_config(&self) -> Result<Config, Failure> {
         Config::find(self.global.config.as_deref(), self.global.profile.clone())
     }
 

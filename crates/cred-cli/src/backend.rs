@@ -12,6 +12,8 @@ pub(crate) struct Backend {
     pub(crate) name: &'static str,
     /// The fields of its configuration that are secret, by their dotted names in a file.
     pub(crate) secrets: &'static [&'static str],
+    /// The fields that are paths: a relative one counts from the file, and `~/` is the home folder.
+    pub(crate) paths: &'static [&'static str],
     /// The lines that `cred init` writes for it, beside `backend` and `ring`. `{store}` is a folder for local files.
     pub(crate) template: &'static str,
     pub(crate) open: fn(&Fields<'_, '_>) -> Result<Arc<dyn StorageProvider>, OpenError>,
@@ -51,6 +53,7 @@ static BACKENDS: &[Backend] = &[
     Backend {
         name: "local",
         secrets: &[],
+        paths: &["base_path"],
         template: "base_path = {store}\n",
         open: |fields| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(fields.read()?)?)),
         place: |fields| {
@@ -62,6 +65,7 @@ static BACKENDS: &[Backend] = &[
     Backend {
         name: "aws",
         secrets: &[],
+        paths: &[],
         template: "# region and credentials: those of AWS's own chain\nsecret_prefix = \"nebula/credentials/\"\n",
         open: |fields| Ok(Arc::new(cred_store_aws::AwsSecretsManagerProvider::new(fields.read()?)?)),
         place: |fields| {
@@ -74,6 +78,7 @@ static BACKENDS: &[Backend] = &[
     Backend {
         name: "azure",
         secrets: &["credential_type.service_principal.client_secret"],
+        paths: &["ca_cert"],
         template: "vault_url = \"https://example.vault.azure.net/\"\ncredential_type = \"developer_tools\"\n",
         open: |fields| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(fields.read()?)?)),
         place: |fields| {
@@ -85,6 +90,7 @@ static BACKENDS: &[Backend] = &[
     Backend {
         name: "k8s",
         secrets: &[],
+        paths: &["kubeconfig_path"],
         template: "# the cluster: that of the kubeconfig, or of the pod\nnamespace = \"default\"\n",
         open: |fields| Ok(Arc::new(cred_store_k8s::KubernetesSecretsProvider::new(fields.read()?)?)),
         place: |fields| {
@@ -97,6 +103,7 @@ static BACKENDS: &[Backend] = &[
     Backend {
         name: "vault",
         secrets: &["auth_method.token.token", "auth_method.app_role.secret_id"],
+        paths: &["ca_cert"],
         template: "address = \"http://127.0.0.1:8200\"\nauth_method = { token = { token = { env = \"VAULT_TOKEN\" } } }\n",
         open: |fields| Ok(Arc::new(cred_store_vault::HashiCorpVaultProvider::new(fields.read()?)?)),
         place: |fields| {
@@ -119,6 +126,27 @@ fn file(path: &std::path::Path) -> Option<String> {
 #[cfg(any(feature = "aws", feature = "azure", feature = "vault"))]
 fn url(text: &str) -> Option<String> {
     Some(text.trim_end_matches('/').to_owned())
+}
+
+/// The name of a backend for people, also of one that is not built in.
+pub(crate) fn shown_name(name: &str) -> &str {
+    if NAMES.contains(&name) { name } else { "of an unknown name" }
+}
+
+/// What a backend of this name may start, also one that is not built in.
+pub(crate) fn programs(name: &str) -> Option<String> {
+    let programs = match name {
+        "aws" => "the `credential_process` of an AWS profile",
+        "azure" => "`az` and `azd`",
+        "k8s" => "the `exec` plugin of a kubeconfig",
+        _ => return None,
+    };
+    Some(programs.to_owned())
+}
+
+/// Whether any backend, also one that is not built in, has a field of this name that is a path.
+pub(crate) fn is_path(field: &str) -> bool {
+    ["base_path", "ca_cert", "kubeconfig_path"].contains(&field)
 }
 
 /// The names of those that are built in.
@@ -146,31 +174,40 @@ mod tests {
 
     use super::*;
 
-    /// The names of fields of the type `SecretString` in a crate's configuration: `config.rs`, and what is below `config/`.
-    fn secret_fields(path: &Path, found: &mut BTreeSet<String>) {
+    /// The names of fields of some types in a crate's configuration: `config.rs`, and what is below `config/`.
+    fn fields_of(kinds: &[&str], path: &Path, found: &mut BTreeSet<String>) {
         if path.is_dir() {
-            fs::read_dir(path).unwrap().for_each(|entry| secret_fields(&entry.unwrap().path(), found));
+            fs::read_dir(path).unwrap().for_each(|entry| fields_of(kinds, &entry.unwrap().path(), found));
         }
         let text = if path.is_file() { fs::read_to_string(path).unwrap() } else { String::new() };
         for line in text.lines().map(|line| line.trim().trim_start_matches("pub ")) {
             let Some((name, kind)) = line.split_once(": ") else { continue };
             let is_field = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            if is_field && matches!(kind, "SecretString," | "Option<SecretString>,") {
+            if is_field && kinds.contains(&kind) {
                 found.insert(name.to_owned());
             }
         }
     }
 
+    fn names(fields: &[&str]) -> BTreeSet<String> {
+        fields.iter().filter_map(|name| name.rsplit('.').next()).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn every_secret_field_of_a_backend_is_known_as_one() {
+    fn every_secret_field_and_every_path_of_a_backend_is_known_as_one() {
         for backend in BACKENDS {
             let folder = format!("{}/../cred-store-{}/src", env!("CARGO_MANIFEST_DIR"), backend.name);
-            let mut found = BTreeSet::new();
-            for room in ["config.rs", "config"] {
-                secret_fields(&Path::new(&folder).join(room), &mut found);
-            }
-            let known = backend.secrets.iter().filter_map(|name| name.rsplit('.').next()).map(str::to_owned);
-            assert_eq!(known.collect::<BTreeSet<_>>(), found, "{}", backend.name);
+            let fields = |kinds: &[&str]| {
+                let mut found = BTreeSet::new();
+                for room in ["config.rs", "config"] {
+                    fields_of(kinds, &Path::new(&folder).join(room), &mut found);
+                }
+                found
+            };
+            let secrets = fields(&["SecretString,", "Option<SecretString>,"]);
+            assert_eq!(names(backend.secrets), secrets, "{}", backend.name);
+            assert_eq!(names(backend.paths), fields(&["PathBuf,", "Option<PathBuf>,"]), "{}", backend.name);
+            assert!(backend.paths.iter().all(|path| is_path(path)), "{}", backend.name);
         }
     }
 

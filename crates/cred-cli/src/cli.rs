@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::App;
 use crate::command::{
     completions, diff, doctor, export, get, import, init, key, list, migrate, rekey, remove, rotate, run,
-    set, validate,
+    set, trust, validate,
 };
 use crate::failure::Failure;
 
@@ -63,6 +63,7 @@ pub(crate) enum Command {
     Key(key::Key),
     Migrate(migrate::Migrate),
     Diff(diff::Diff),
+    Trust(trust::Trust),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
@@ -84,6 +85,7 @@ impl Command {
             Self::Key(key) => key.run(app),
             Self::Migrate(migrate) => migrate.run(app),
             Self::Diff(diff) => diff.run(app),
+            Self::Trust(trust) => trust.run(app),
             Self::Doctor(doctor) => doctor.run(app),
             Self::Completions(completions) => completions.run(app),
         }

@@ -15,4 +15,5 @@ pub(crate) mod remove;
 pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod set;
+pub(crate) mod trust;
 pub(crate) mod validate;

@@ -1,9 +1,12 @@
 //! What the files say: profiles and key rings.
 
 pub(crate) mod edit;
+pub(crate) mod effects;
 pub(crate) mod file;
+mod opened;
 pub(crate) mod ring;
-mod secret;
+pub(crate) mod secret;
+pub(crate) mod trust;
 pub(crate) mod value;
 
 use std::collections::BTreeSet;
@@ -39,22 +42,43 @@ pub(crate) struct Profile<'a> {
 }
 
 impl Config {
+    /// Reads the files. Whether a project's file may be used, [`require_trust`](Self::require_trust)
+    /// decides: nothing that the files name is looked at before.
     pub(crate) fn find(given: Option<&Path>, asked: Option<String>) -> Result<Self, Failure> {
         let files = file::find(given)?;
-        for file in &files {
-            for (name, node) in file.root().entries() {
-                let is_known = match name {
-                    "profile" => node.text().is_some(),
-                    "profiles" | "rings" => node.is_table(),
-                    _ => false,
-                };
-                if !is_known {
-                    let problem = "is not known here; a file has the line `profile` and the tables `profiles` and `rings`";
-                    return Err(refused(file, &node.misfit(problem)));
-                }
-            }
+        let config = Self { files, asked };
+        config.refuse_redefinitions()?;
+        Ok(config)
+    }
+
+    /// Fails where a project's file is not trusted, and says what it would do.
+    pub(crate) fn require_trust(&self) -> Result<(), Failure> {
+        let record = trust::TrustRecord::read()?;
+        match self.files.iter().find(|file| !record.trusts(file)) {
+            None => Ok(()),
+            Some(file) => Err(Failure::config(format!(
+                "the project's file `{}` is not trusted with its present contents, so it was not used",
+                file.path.display()
+            ))
+            .untrusted(effects::of(file))
+            .hint("read it; then run `cred trust`, or use another file with --config")),
         }
-        Ok(Self { files, asked })
+    }
+
+    /// A project that took the place of a user's profile or ring would get what is meant for the user's.
+    fn refuse_redefinitions(&self) -> Result<(), Failure> {
+        let [project, user] = self.files.as_slice() else { return Ok(()) };
+        let of_user: Vec<_> = names(user).collect();
+        match names(project).find(|name| of_user.contains(name)) {
+            None => Ok(()),
+            Some((kind, name)) => Err(Failure::config(format!(
+                "`{}` and `{}` both have {} `{name}`",
+                project.path.display(),
+                user.path.display(),
+                if kind == "rings" { "a ring" } else { "a profile" },
+            ))
+            .hint("a project cannot redefine what is yours: rename one of them")),
+        }
     }
 
     pub(crate) fn files(&self) -> &[ConfigFile] {
@@ -114,14 +138,41 @@ impl Config {
         self.profile_at(name, node, chosen_by)
     }
 
-    /// The names of all variables that any file reads keys and secrets from, by `{ env = "NAME" }` wherever that stands: also where
-    /// another file hides it, it does not fit, or its backend is not built in.
+    /// The names of all variables that any file reads keys and secrets from, also where that does not
+    /// fit or its backend is not built in. A variable of a field that is not secret is not one of them.
     pub(crate) fn variables(&self) -> BTreeSet<&str> {
-        let named = self.files.iter().flat_map(|file| file.root().texts("env"));
-        named.filter(|name| secret::is_variable(name)).collect()
+        fn collect<'a>(
+            node: &Node<'a>,
+            field: &str,
+            plain: &dyn Fn(&str) -> bool,
+            found: &mut BTreeSet<&'a str>,
+        ) {
+            for (name, value) in node.entries() {
+                let inner = if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") };
+                match value.text() {
+                    Some(text) if name == "env" && !plain(field) => _ = found.insert(text),
+                    _ => collect(&value, &inner, plain, found),
+                }
+            }
+            node.elements().iter().for_each(|element| collect(element, field, plain, found));
+        }
+        let mut found = BTreeSet::new();
+        for file in &self.files {
+            for (_, profile) in file.root().get("profiles").map(|node| node.entries()).unwrap_or_default() {
+                let named = profile.get("backend").and_then(|node| node.text()).unwrap_or_default();
+                let known = backend::find(named).ok();
+                let plain = |field: &str| known.is_some_and(|backend| !backend.secrets.contains(&field));
+                collect(&profile, "", &plain, &mut found);
+            }
+            if let Some(rings) = file.root().get("rings") {
+                collect(&rings, "", &|_| false, &mut found);
+            }
+        }
+        found.retain(|name| secret::is_variable(name));
+        found
     }
 
-    /// All profiles that are sealed with a profile's ring, those that another file hides included.
+    /// All profiles that are sealed with a profile's ring.
     pub(crate) fn profiles_of_ring(&self, of: &Profile<'_>) -> Result<Vec<Profile<'_>>, Failure> {
         let mut profiles = Vec::new();
         for file in &self.files {
@@ -156,19 +207,26 @@ impl Config {
         let backend = backend::find(&wanted)
             .map_err(|problem| refused(node.file(), &node.nearest("backend").misfit(problem)))?;
         let ring = text("ring")?.unwrap_or_else(|| ring::DEFAULT.to_owned());
-        // A project's ring of the same name is none of a profile of the user's.
-        let own = node.file().root().get("rings").and_then(|rings| rings.get(&ring));
-        let ring_node = own.or_else(|| self.table("rings", &ring));
+        // A user's profile is never sealed with a ring of a project.
+        let ring_node = match node.file().origin {
+            Origin::User => node.file().root().get("rings").and_then(|rings| rings.get(&ring)),
+            Origin::Given | Origin::Project => self.table("rings", &ring),
+        };
         Ok(Profile { name: name.to_owned(), chosen_by, backend, ring, node, ring_node })
     }
 
-    /// The first table of a name in the files.
+    /// The table of a name in the files.
     fn table(&self, kind: &str, name: &str) -> Option<Node<'_>> {
         self.files.iter().find_map(|file| file.root().get(kind)?.get(name))
     }
 }
 
 impl Profile<'_> {
+    /// Name and file, for the report of a write.
+    pub(crate) fn shown(&self) -> String {
+        format!("{} of {}", self.name, self.file().path.display())
+    }
+
     pub(crate) fn file(&self) -> &ConfigFile {
         self.node.file()
     }
@@ -200,7 +258,7 @@ impl Profile<'_> {
 
     /// Reads the backend's configuration and makes its provider. Reads the files of secrets: it blocks.
     pub(crate) fn open(&self) -> Result<Arc<dyn StorageProvider>, Failure> {
-        let node = self.node.clone().with_secrets(self.backend.secrets);
+        let node = self.node.clone().with_special(self.backend.secrets, self.backend.paths);
         (self.backend.open)(&Fields(&node)).map_err(|error| match error {
             OpenError::Misfit(misfit) => refused(self.file(), &misfit),
             OpenError::Config(error) => self.invalid(&error),
@@ -210,7 +268,7 @@ impl Profile<'_> {
     /// Whether both keep credentials in one place.
     pub(crate) fn is_store_of(&self, other: &Profile<'_>) -> Result<bool, Failure> {
         let place = |profile: &Profile<'_>| {
-            let node = profile.node.clone().with_secrets(profile.backend.secrets);
+            let node = profile.node.clone().with_special(profile.backend.secrets, profile.backend.paths);
             (profile.backend.place)(&Fields(&node)).map_err(|misfit| refused(profile.file(), &misfit))
         };
         Ok(self.backend.name == other.backend.name && place(self)? == place(other)?)
@@ -236,6 +294,42 @@ impl Fields<'_, '_> {
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, Misfit> {
         self.0.read(&OWN)
     }
+}
+
+/// What a profile or a ring may be called: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Refuses a file with a table that has no meaning, or a name that could not be shown.
+fn check(file: &ConfigFile) -> Result<(), Misfit> {
+    for (name, node) in file.root().entries() {
+        let is_known = match name {
+            "profile" => node.text().is_some(),
+            "profiles" | "rings" | "files" => node.is_table(),
+            _ => false,
+        };
+        if !is_known {
+            return Err(node.misfit(
+                "is not known here; a file has the line `profile` and the tables `profiles`, `rings` and `files`",
+            ));
+        }
+    }
+    match names(file).find(|(_, name)| !is_name(name)) {
+        None => Ok(()),
+        Some((kind, _)) => {
+            Err(file.root().nearest(kind).misfit("has a name that is not 1 to 64 of A-Z a-z 0-9 . _ -"))
+        }
+    }
+}
+
+/// The profiles and rings of a file, each as kind and name.
+fn names(file: &ConfigFile) -> impl Iterator<Item = (&'static str, &str)> {
+    ["profiles", "rings"].into_iter().flat_map(|kind| {
+        let entries = file.root().get(kind).map(|node| node.entries()).unwrap_or_default();
+        entries.into_iter().map(move |(name, _)| (kind, name))
+    })
 }
 
 fn refused(file: &ConfigFile, misfit: &Misfit) -> Failure {

@@ -61,11 +61,21 @@ pub(crate) struct Failure {
     /// Of many: which ones failed, and how.
     parts: Vec<(CredentialPath, Failure)>,
     quiet: bool,
+    /// What a project's file would do, where it is not trusted.
+    effects: Option<Vec<String>>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, source: None, parts: Vec::new(), quiet: false }
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+            source: None,
+            parts: Vec::new(),
+            quiet: false,
+            effects: None,
+        }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -83,7 +93,15 @@ impl Failure {
 
     /// What was found has been printed already; only the exit code is left to say.
     pub(crate) const fn said(exit: Exit) -> Self {
-        Self { exit, message: String::new(), hint: None, source: None, parts: Vec::new(), quiet: true }
+        Self {
+            exit,
+            message: String::new(),
+            hint: None,
+            source: None,
+            parts: Vec::new(),
+            quiet: true,
+            effects: None,
+        }
     }
 
     /// Some of many failed, which are told with it.
@@ -94,6 +112,17 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// A project's file is not trusted; this is what it would do.
+    pub(crate) fn untrusted(mut self, effects: Vec<String>) -> Self {
+        self.effects = Some(effects);
+        self
+    }
+
+    /// What a project's file would do; `None`: it is about something else.
+    pub(crate) fn effects(&self) -> Option<&[String]> {
+        self.effects.as_deref()
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

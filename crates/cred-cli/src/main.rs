@@ -9,10 +9,13 @@ mod compare;
 mod config;
 mod dotenv;
 mod environment;
+mod escape;
 mod failure;
 mod input;
 mod moment;
 mod output;
+#[cfg(unix)]
+mod process;
 mod record;
 mod signals;
 mod terminal;

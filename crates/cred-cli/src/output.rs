@@ -10,13 +10,14 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use cred_core::CredentialPath;
+use cred_core::{CredentialPath, Zeroizing};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 #[cfg(unix)]
 use self::results::Results;
 use crate::blocking;
+use crate::escape::{escaped, escaped_json, is_active};
 use crate::failure::{Exit, Failure};
 
 /// Where signals come otherwise than with a byte that can be waited for, stdout is as it is.
@@ -52,6 +53,21 @@ impl Output {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
+    /// A secret value for a person, on a terminal: control characters other than tabs and line ends
+    /// are escaped, so that a value cannot forge what the screen shows.
+    pub(crate) fn value(self, value: &[u8]) -> Result<(), Failure> {
+        let mut shown = Zeroizing::new(Vec::with_capacity(value.len() * 8 + 1));
+        for letter in String::from_utf8_lossy(value).chars() {
+            if matches!(letter, '\n' | '\t') || !is_active(letter) {
+                shown.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                shown.extend(letter.escape_unicode().map(|letter| u8::try_from(letter).unwrap_or(b'?')));
+            }
+        }
+        shown.push(b'\n');
+        self.bytes(&shown)
+    }
+
     /// A value as it is.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
         let written = Results::new().and_then(|mut out| {
@@ -63,6 +79,12 @@ impl Output {
 
     /// A result, as JSON.
     pub(crate) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
+        if io::stdout().is_terminal() {
+            let json =
+                Zeroizing::new(serde_json::to_string_pretty(value).map_err(|error| lost(error.into()))?);
+            let shown = Zeroizing::new(escaped_json(&json));
+            return self.bytes(shown.as_bytes()).and_then(|()| self.bytes(b"\n"));
+        }
         let written = Results::new().and_then(|mut out| {
             serde_json::to_writer_pretty(&mut out, value)?;
             out.write_all(b"\n")?;
@@ -75,14 +97,14 @@ impl Output {
     pub(crate) fn say(self, text: impl AsRef<str>) {
         if !self.quiet && !self.json {
             // Whoever closed stderr does not want to know.
-            let _ = writeln!(anstream::stderr(), "{}", text.as_ref());
+            let _ = writeln!(anstream::stderr(), "{}", escaped(text.as_ref()));
         }
     }
 
     /// What was left undone, for people, even if they asked for quiet; a document has it in a field of its own.
     pub(crate) fn left(self, text: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(anstream::stderr(), "  {}", text.as_ref());
+            let _ = writeln!(anstream::stderr(), "  {}", escaped(text.as_ref()));
         }
     }
 
@@ -90,8 +112,14 @@ impl Output {
     pub(crate) fn warn(self, text: impl AsRef<str>) {
         let text = text.as_ref();
         let _ = match self.json {
-            true => writeln!(io::stderr(), "{}", serde_json::json!({ "warning": text })),
-            false => writeln!(anstream::stderr(), "{WARN}warning{WARN:#}: {text}"),
+            true => {
+                writeln!(
+                    io::stderr(),
+                    "{}",
+                    escaped_json(&serde_json::json!({ "warning": text }).to_string())
+                )
+            }
+            false => writeln!(anstream::stderr(), "{WARN}warning{WARN:#}: {}", escaped(text)),
         };
     }
 
@@ -100,7 +128,7 @@ impl Output {
             return;
         }
         let text = match self.json {
-            true => serde_json::to_string(&Told::of(failure, None)).unwrap_or_default(),
+            true => escaped_json(&serde_json::to_string(&Told::of(failure, None)).unwrap_or_default()),
             false => text(failure),
         };
         let _ = writeln!(anstream::stderr(), "{text}");
@@ -142,6 +170,9 @@ struct Told<'f> {
     error: String,
     causes: Vec<String>,
     hint: Option<&'f str>,
+    /// What an untrusted file would do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effects: Option<&'f [String]>,
     code: u8,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failures: Vec<Self>,
@@ -154,6 +185,7 @@ impl<'f> Told<'f> {
             error: failure.to_string(),
             causes: failure.causes(),
             hint: failure.hint_text(),
+            effects: failure.effects(),
             code: failure.exit as u8,
             failures: failure.parts().iter().map(|(path, part)| Self::of(part, Some(path))).collect(),
         }
@@ -163,12 +195,16 @@ impl<'f> Told<'f> {
 /// A failure for people; what it is made of comes first.
 fn text(failure: &Failure) -> String {
     let mut text: String = failure.parts().iter().map(|(_, part)| self::text(part) + "\n").collect();
-    let _ = write!(text, "{BAD}error{BAD:#}: {failure}");
+    let _ = write!(text, "{BAD}error{BAD:#}: {}", escaped(&failure.to_string()));
+    if let Some(effects) = failure.effects() {
+        text += "\n  it would use:";
+        effects.iter().for_each(|effect| _ = write!(text, "\n    {}", escaped(effect)));
+    }
     for cause in failure.causes() {
-        let _ = write!(text, "\n  {DIM}because{DIM:#}: {cause}");
+        let _ = write!(text, "\n  {DIM}because{DIM:#}: {}", escaped(&cause));
     }
     if let Some(hint) = failure.hint_text() {
-        let _ = write!(text, "\n  {DIM}hint{DIM:#}: {hint}");
+        let _ = write!(text, "\n  {DIM}hint{DIM:#}: {}", escaped(hint));
     }
     text
 }
@@ -209,8 +245,10 @@ fn lost(error: io::Error) -> Failure {
 
 /// Columns, with a line between the header and the rows.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let safe = |row: &Vec<String>| row.iter().map(|cell| escaped(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
     let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }

@@ -54,7 +54,7 @@ mod tty {
     use rustix::process::Signal;
     use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
     use signal_hook::SigId;
-    use signal_hook::low_level::{pipe, unregister};
+    use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 
     use super::MAX_LEN;
     use crate::failure::{Exit, Failure};
@@ -72,7 +72,8 @@ mod tty {
         /// It ends the line that is.
         Line,
         Interrupt,
-        Terminate,
+        /// This signal came, and ends the program once the terminal is as it was.
+        Signal(i32),
         TooLong,
         /// It has no meaning here, and no text.
         Unknown,
@@ -99,8 +100,8 @@ mod tty {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
         let end = loop {
             match ended.before(&terminal) {
-                Ok(false) => {}
-                Ok(true) => break Next::Terminate,
+                Ok(None) => {}
+                Ok(Some(signal)) => break Next::Signal(signal),
                 Err(error) => return Err(broken(error)),
             }
             let mut byte = Zeroizing::new([0]);
@@ -122,11 +123,17 @@ mod tty {
             end => end,
         };
         drop(silent);
+        drop(ended);
         terminal.write_all(b"\n").map_err(broken)?;
         match end {
             Next::Done | Next::Line | Next::More => Ok(line),
             Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
-            Next::Terminate => Err(Failure::new(Exit::Terminated, "terminated; nothing was changed")),
+            Next::Signal(signal) => {
+                let _ = terminal.write_all(b"ended by a signal; nothing was changed\n");
+                // A parent sees which signal it was. It returns where the signal cannot end the program.
+                let _ = emulate_default_handler(signal);
+                Err(Failure::said(Exit::Terminated))
+            }
             Next::TooLong => Err(Failure::usage("that is too long to be typed").hint("give it as a file")),
             Next::Unknown => Err(Failure::usage("a key was typed that is no text, such as an arrow").hint(
                 "only backspace and Ctrl-U edit the line; what is no text is given as a file, or on stdin",
@@ -179,26 +186,31 @@ mod tty {
     /// The signals that end a program, caught while a terminal is silent: its echo must come back first.
     struct Ended {
         /// A byte comes with each.
-        signals: UnixStream,
+        signals: Vec<(i32, UnixStream)>,
         handlers: Vec<SigId>,
     }
 
     impl Ended {
         fn listen() -> io::Result<Self> {
-            let (signals, handler) = UnixStream::pair()?;
-            let mut ended = Self { signals, handlers: Vec::new() };
-            for signal in [Signal::TERM, Signal::HUP] {
-                ended.handlers.push(pipe::register(signal.as_raw(), handler.try_clone()?)?);
+            let mut ended = Self { signals: Vec::new(), handlers: Vec::new() };
+            for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT].map(Signal::as_raw) {
+                let (come, handler) = UnixStream::pair()?;
+                ended.handlers.push(pipe::register(signal, handler)?);
+                ended.signals.push((signal, come));
             }
             Ok(ended)
         }
 
-        /// Waits for a key, or for such a signal: whether it was one.
-        fn before(&self, terminal: &File) -> io::Result<bool> {
-            let mut waited = [&self.signals as &dyn AsFd, terminal]
-                .map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN));
+        /// Waits for a key, or for such a signal, which it returns.
+        fn before(&self, terminal: &File) -> io::Result<Option<i32>> {
+            let files = self.signals.iter().map(|(_, come)| come.as_fd()).chain([terminal.as_fd()]);
+            let mut waited: Vec<_> =
+                files.map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN)).collect();
             match poll(&mut waited, None) {
-                Ok(_) => Ok(!waited[0].revents().is_empty()),
+                Ok(_) => {
+                    let mut polled = self.signals.iter().zip(&waited);
+                    Ok(polled.find_map(|((signal, _), file)| (!file.revents().is_empty()).then_some(*signal)))
+                }
                 Err(rustix::io::Errno::INTR) => self.before(terminal),
                 Err(error) => Err(error.into()),
             }

@@ -26,6 +26,8 @@ mod pseudo_terminal;
 mod running;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/trust.rs"]
+mod trust;
 #[path = "cli/values.rs"]
 mod values;
 #[path = "cli/world.rs"]

@@ -16,7 +16,8 @@ use serde::Serialize;
 use self::backend::{contents, permissions, reach};
 use self::probe::Probe;
 use crate::app::App;
-use crate::config::{Profile, ring};
+use crate::config::{Config, Profile, effects, ring, trust};
+use crate::escape::escaped;
 use crate::failure::{Exit, Failure};
 use crate::moment;
 use crate::output::{BAD, GOOD, WARN};
@@ -26,6 +27,7 @@ use crate::output::{BAD, GOOD, WARN};
 #[command(after_help = "Examples:
   cred doctor
   cred doctor --profile production --read-only
+  cred doctor --offline                          before you trust a project
 
 It writes, reads, replaces and deletes a credential of its own, with a new name in the scope `cred:doctor`. Where it is
 interrupted it still deletes it, within 10 seconds; what a killed one has left there, a later one removes once it is 10 minutes old.
@@ -36,6 +38,9 @@ pub(crate) struct Doctor {
     /// Writes nothing
     #[arg(long)]
     read_only: bool,
+    /// Only show which files count and what they would use; read no key and ask no backend
+    #[arg(long, conflicts_with = "read_only")]
+    offline: bool,
 }
 
 /// How long is waited, after a signal, until the probe is taken away.
@@ -95,7 +100,7 @@ impl Doctor {
         let mut findings = Findings::default();
         let result = self.examine(app, &mut findings);
         match result {
-            Err(failure) if failure.is_signal() => return Err(failure),
+            Err(failure) if failure.is_signal() || failure.effects().is_some() => return Err(failure),
             Err(failure) => findings.bad("configuration", &failure),
             Ok(()) => {}
         }
@@ -113,9 +118,12 @@ impl Doctor {
 
     /// What ends it early is wrong with the configuration.
     fn examine(&self, app: &App, findings: &mut Findings) -> Result<(), Failure> {
-        let config = app.config()?;
-        for file in config.files() {
-            findings.good("configuration", format!("{} ({})", file.path.display(), file.origin.as_str()));
+        let config = app.untrusted_config()?;
+        files(&config, self.offline, findings)?;
+        if !self.offline {
+            config.require_trust()?;
+            #[cfg(unix)]
+            crate::process::protect();
         }
         let profile = config.chosen()?;
         let fields = profile.fields().join(", ");
@@ -126,6 +134,9 @@ impl Doctor {
                 profile.name, profile.chosen_by, profile.backend.name
             ),
         );
+        if self.offline {
+            return Ok(());
+        }
         clock(findings);
         let keys = keys(app, &profile, findings)?;
         let provider = app.provider(&profile)?;
@@ -172,8 +183,28 @@ fn shown(line: &Line) -> String {
         Verdict::Warn => format!("{WARN}warn{WARN:#}"),
         Verdict::Bad => format!("{BAD}bad{BAD:#} "),
     };
-    let to_do = line.to_do.as_ref().map_or_else(String::new, |to_do| format!("\n      to do: {to_do}"));
-    format!("{mark}  {}: {}{to_do}", line.what, line.found)
+    let to_do = line.to_do.as_ref().map(|to_do| format!("\n      to do: {}", escaped(to_do)));
+    format!("{mark}  {}: {}{}", line.what, escaped(&line.found), to_do.unwrap_or_default())
+}
+
+/// The files that count, in their order; where no more is done, also what they would use.
+fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result<(), Failure> {
+    let record = trust::TrustRecord::read()?;
+    for file in config.files() {
+        let found = format!("{} ({})", file.path.display(), file.origin.as_str());
+        match record.trusts(file) {
+            true => findings.good("file", found),
+            false => findings.warn(
+                "file",
+                format!("{found}, not trusted with its present contents"),
+                "read it, then run `cred trust`",
+            ),
+        }
+        for effect in effects::of(file).into_iter().filter(|_| with_effects) {
+            findings.good("it would use", effect);
+        }
+    }
+    Ok(())
 }
 
 fn clock(findings: &mut Findings) {

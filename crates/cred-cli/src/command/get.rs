@@ -60,8 +60,11 @@ impl Get {
             (true, Err(_)) => Err(Failure::usage(format!("the field `{name}` is not text"))
                 .hint("--json without --field has it in base64")),
             (false, _) => {
-                app.output.bytes(value)?;
-                if to_terminal { app.output.bytes(b"\n") } else { Ok(()) }
+                if to_terminal {
+                    app.output.value(value)
+                } else {
+                    app.output.bytes(value)
+                }
             }
         }
     }

@@ -63,6 +63,8 @@ enum Done {
 
 impl Import {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
+        // Before the file is opened: an untrusted project ends it.
+        app.config()?;
         let Given { credentials: given, empty } = self.read()?;
         let empty: Vec<_> = empty.iter().map(ToString::to_string).collect();
         let (profile, manager) = app.manager()?;
@@ -119,7 +121,7 @@ impl Import {
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
-            app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.name));
+            app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.shown()));
             if !empty.is_empty() {
                 app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
             }

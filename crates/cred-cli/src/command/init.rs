@@ -1,6 +1,7 @@
 //! `cred init`.
 
-use std::fs::{self, DirBuilder};
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,10 @@ use cred_provider_kit::{Env as _, ProcessEnv};
 
 use crate::app::App;
 use crate::backend;
-use crate::config::{edit, file};
+use crate::config::edit::private_folder;
+use crate::config::{self, edit, file, ring, trust};
 use crate::failure::{Exit, Failure};
-use crate::moment;
+use crate::{input, moment};
 
 /// Makes a key, a place to keep credentials in, and a cred.toml that names both
 #[derive(Args)]
@@ -31,9 +33,9 @@ pub(crate) struct Init {
     /// The backend of the profile
     #[arg(long, default_value = "local", value_name = "NAME")]
     backend: String,
-    /// The profile's name
-    #[arg(long, default_value = "dev", value_name = "NAME")]
-    name: String,
+    /// The profile's name; default: `dev`, or `user` with --user, or the next free name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// The folder for local credentials; default: a new one of your data folder
     #[arg(long, value_name = "FOLDER")]
     store: Option<PathBuf>,
@@ -46,20 +48,32 @@ impl Init {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let backend = backend::find(&self.backend)
             .map_err(|problem| Failure::usage(format!("`{}` {problem}", self.backend)))?;
-        // It is written as it is: a dot or a space would be another table, or none.
-        let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(is_bare) {
+        // It is written bare: a dot or a space would be another table, or none.
+        let is_bare = |name: &String| config::is_name(name) && !name.contains('.');
+        if !self.name.as_ref().is_none_or(is_bare) {
             return Err(Failure::usage("that is no name for a profile")
-                .hint("a name has letters, digits, `-` and `_`, as in `my-dev`"));
+                .hint("a name has at most 64 letters, digits, `-` and `_`, as in `my-dev`"));
         }
         let config = match self.user {
             true => file::user_file().ok_or_else(no_home)?,
             false => here()?.join(file::NAME),
         };
-        if config.exists() {
-            return Err(Failure::usage(format!("`{}` is there already", config.display()))
+        if file::exists(&config) {
+            return Err(Failure::usage(format!("`{}` exists already", config.display()))
                 .hint("edit it, or remove it first"));
         }
+        // A project cannot have a profile or a ring of the user's file.
+        let taken = if self.user { Taken::default() } else { Taken::by_the_user()? };
+        let (profile, ring) = if self.user { ("user", "user") } else { ("dev", "main") };
+        let profile = match self.name {
+            Some(ref name) if taken.profiles.contains(name) => {
+                return Err(Failure::usage(format!("your own cred.toml has a profile `{name}`"))
+                    .hint("choose another name: a project cannot redefine what is yours"));
+            }
+            Some(ref name) => name.clone(),
+            None => free_name(profile, &taken.profiles),
+        };
+        let ring = free_name(ring, &taken.rings);
         let key_id = first_key_id()?;
         let folder = config.parent().unwrap_or(Path::new("/"));
         let project = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -77,24 +91,31 @@ impl Init {
         let key_file = self.made_key(&key_id, &stem)?;
         made.files.push(key_file.clone());
 
+        let ring_line = match ring.as_str() {
+            ring::DEFAULT => String::new(),
+            ring => format!("ring = \"{ring}\"\n"),
+        };
         let text = format!(
             "# Profiles and key rings of `cred`; secrets are not written here. `cred doctor` tries what it says.\n\
-             profile = \"{name}\"\n\n\
-             [profiles.{name}]\nbackend = \"{}\"\n{fields}\n\
-             [rings.main]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
+             profile = \"{profile}\"\n\n\
+             [profiles.{profile}]\nbackend = \"{}\"\n{ring_line}{fields}\n\
+             [rings.{ring}]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
             backend.name,
             quoted(&key_file),
-            name = self.name,
         );
         private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
-        edit::create(&config, &text).map_err(|error| Failure::file("write", &config, error))?;
+        edit::create(&config, &text, 0o644).map_err(|error| Failure::file("write", &config, error))?;
+        made.files.push(config.clone());
+        if !self.user {
+            trust::record(&config, &text)?;
+        }
         made.keep();
         if app.output.json {
             return app.output.document(&serde_json::json!({
-                "config": config, "key_file": key_file, "key": key_id.as_str(), "profile": self.name,
+                "config": config, "key_file": key_file, "key": key_id.as_str(), "profile": profile,
             }));
         }
-        app.output.say(format!("Wrote {} with the profile {}.", config.display(), self.name));
+        app.output.say(format!("Wrote {} with the profile {}.", config.display(), profile));
         app.output.say(format!("Made the key {key_id}: {}", key_file.display()));
         app.output.say("Keep a copy of the key where the store is not: without it nothing opens any more.");
         app.output.say("Next: cred set org:acme/my-first-secret");
@@ -116,7 +137,7 @@ impl Init {
         let folder = data_folder()?;
         private_folder(&folder).map_err(|error| failed(&folder, error))?;
         for store in names(&folder, stem, "") {
-            match builder(false).create(&store) {
+            match edit::folder_builder(false).create(&store) {
                 Ok(()) => {
                     made.folders.push(store.clone());
                     return Ok(store);
@@ -165,10 +186,40 @@ impl Drop for Made {
     }
 }
 
-/// `main-` and the year, since a key is replaced now and then.
+/// The names of the user's file, which a project cannot use.
+#[derive(Default)]
+struct Taken {
+    profiles: BTreeSet<String>,
+    rings: BTreeSet<String>,
+}
+
+impl Taken {
+    fn by_the_user() -> Result<Self, Failure> {
+        let Some(path) = file::user_file().filter(|path| file::exists(path)) else {
+            return Ok(Self::default());
+        };
+        let file = file::ConfigFile::of_user(path)?;
+        let names = |kind: &str| {
+            let entries = file.root().get(kind).map(|node| node.entries()).unwrap_or_default();
+            entries.into_iter().map(|(name, _)| name.to_owned()).collect()
+        };
+        Ok(Self { profiles: names("profiles"), rings: names("rings") })
+    }
+}
+
+/// `name`, `name-2`, ...: the first that is not taken.
+fn free_name(name: &str, taken: &BTreeSet<String>) -> String {
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| !taken.contains(name)).unwrap_or_else(|| name.to_owned())
+}
+
+/// `main-`, the year, since a key is replaced now and then, and four random letters: an id that
+/// differs in one of them is seen to be another.
 fn first_key_id() -> Result<KeyId, Failure> {
     let year: String = moment::shown(Timestamp::now()).chars().take(4).collect();
-    Ok(format!("main-{year}").parse()?)
+    let suffix: String = input::random::<4>()?.iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+    Ok(format!("main-{year}-{suffix}").parse()?)
 }
 
 /// Makes a key file, and its folder.
@@ -215,19 +266,6 @@ fn here() -> Result<PathBuf, Failure> {
 fn no_home() -> Failure {
     Failure::usage("the variable HOME is not set, so there is no place for the user's files")
         .hint("set it, or name the files with --key-file and --store")
-}
-
-fn private_folder(folder: &Path) -> io::Result<()> {
-    builder(true).create(folder)
-}
-
-/// For folders that are their owner's alone; `above`: with the ones above, and no matter if it is there.
-fn builder(above: bool) -> DirBuilder {
-    let mut builder = DirBuilder::new();
-    builder.recursive(above);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Retire {
             }
         }
         let file = profile.file_of_ring().unwrap_or(profile.file());
-        edit::edit(file.path.clone(), file.text(), |document| {
+        edit::edit(file, |document| {
             let rings = document.as_table_mut().get_mut("rings")?.as_table_like_mut()?;
             let table = rings.get_mut(&ring.name)?.as_table_like_mut()?;
             table.get_mut("keys")?.as_table_like_mut()?.remove(self.id.as_str()).map(|_| ())
@@ -140,7 +140,12 @@ impl Retire {
                 "ring": ring.name, "key": self.id.as_str(), "source": source,
             }));
         }
-        app.output.say(format!("Took the key {} out of the ring {}.", self.id, ring.name));
+        app.output.say(format!(
+            "Took the key {} out of the ring {} in {}.",
+            self.id,
+            ring.name,
+            file.path.display()
+        ));
         app.output.say(format!("It came from: {source}. Keep it as long as there are backups under it."));
         Ok(())
     }

@@ -94,8 +94,8 @@ impl Migrate {
             let verb = if self.dry_run { "would be copied" } else { "copied and read back" };
             app.output.say(format!(
                 "{found} credentials of {} for {}: {copied} {verb}, {there} already there, {} differ, {} failed.",
-                from.name,
-                to.name,
+                from.shown(),
+                to.shown(),
                 report.differ.len(),
                 report.failed.len(),
             ));

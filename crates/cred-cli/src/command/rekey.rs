@@ -48,8 +48,11 @@ impl Rekey {
         }
         let verb = if self.dry_run { "would be sealed" } else { "sealed" };
         app.output.say(format!(
-            "{} of {} credentials {verb} under {active}, {} were already.",
-            report.resealed, report.found, report.current
+            "{} of {} credentials {verb} under {active}, {} were already, in {}.",
+            report.resealed,
+            report.found,
+            report.current,
+            profile.shown()
         ));
         match failed.len() {
             0 => Ok(()),

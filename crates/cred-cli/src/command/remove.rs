@@ -35,7 +35,7 @@ impl Remove {
                 [only] => only.to_string(),
                 many => format!("{} credentials", many.len()),
             };
-            if !terminal::confirmed(&format!("Delete {what} from {}?", profile.name))? {
+            if !terminal::confirmed(&format!("Delete {what} from {}?", profile.shown()))? {
                 return Err(Failure::usage("nothing was deleted"));
             }
         }
@@ -51,7 +51,7 @@ impl Remove {
             });
             match result {
                 Ok(()) => {
-                    app.output.say(format!("Deleted {path}."));
+                    app.output.say(format!("Deleted {path} from {}.", profile.shown()));
                     deleted.push(path.to_string());
                 }
                 Err(failure) if failure.is_signal() => return Err(failure),

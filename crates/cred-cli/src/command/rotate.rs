@@ -64,7 +64,7 @@ impl Rotate {
                 "profile": profile.name, "path": path.to_string(), "version": lifecycle.version,
             }))?;
         }
-        app.output.say(format!("Rotated {path} in {}: version {}.", profile.name, lifecycle.version));
+        app.output.say(format!("Rotated {path} in {}: version {}.", profile.shown(), lifecycle.version));
         if expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
             app.output.warn("its expiry, which was kept, is over; give a new one with --expires");
         }

@@ -138,6 +138,7 @@ impl Run {
 #[cfg(unix)]
 fn started(mut command: Command) -> Result<(), Failure> {
     use std::os::unix::process::CommandExt as _;
+    crate::process::unprotect();
     let error = command.exec();
     Err(not_started(&command, error))
 }

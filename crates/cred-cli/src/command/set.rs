@@ -71,7 +71,7 @@ impl Set {
                 .output
                 .document(&serde_json::json!({"profile": profile.name, "path": path.to_string()}));
         }
-        app.output.say(format!("Stored {path} in {}.", profile.name));
+        app.output.say(format!("Stored {path} in {}.", profile.shown()));
         Ok(())
     }
 }

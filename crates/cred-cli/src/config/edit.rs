@@ -2,25 +2,42 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use toml_edit::{DocumentMut, Item, Table};
 
+use super::file::{BOM, ConfigFile, Origin, user_folder};
+use super::trust;
 use crate::failure::Failure;
 
-/// Changes a file, its comments kept; `None` from the change: it did not find its place.
+/// Changes a file, its comments, line ends and byte order mark kept; a project's file stays trusted.
+/// `None` from the change: it did not find its place.
 pub(crate) fn edit(
-    path: PathBuf,
-    text: &str,
+    file: &ConfigFile,
     change: impl FnOnce(&mut DocumentMut) -> Option<()>,
 ) -> Result<(), Failure> {
+    let (path, text) = (&file.path, file.text());
     let unfit = || {
         Failure::config(format!("`{}` has a form that this program cannot edit", path.display()))
             .hint("change the tables of `rings` in an editor")
     };
-    let mut document: DocumentMut = text.parse().map_err(|_| unfit())?;
+    let mut document: DocumentMut = text.trim_start_matches(BOM).parse().map_err(|_| unfit())?;
     change(&mut document).ok_or_else(unfit)?;
-    replace(&path, text, &document.to_string()).map_err(|error| Failure::file("write", &path, error))
+    let changed = in_the_form_of(text, &document.to_string());
+    {
+        let _lock = lock()?;
+        replace(path, text, &changed).map_err(|error| Failure::file("write", path, error))?;
+    }
+    if file.origin == Origin::Project { trust::record(path, &changed) } else { Ok(()) }
+}
+
+/// A text with the line ends and the byte order mark that another one has.
+fn in_the_form_of(before: &str, text: &str) -> String {
+    let crlf = before.matches("\r\n").count();
+    let text = text.replace("\r\n", "\n");
+    let text = if crlf * 2 > before.matches('\n').count() { text.replace('\n', "\r\n") } else { text };
+    if before.starts_with(BOM) { format!("{BOM}{text}") } else { text }
 }
 
 /// The table of a name, made where it is not there.
@@ -36,9 +53,15 @@ pub(crate) fn child<'t>(
     table.entry(name).or_insert_with(fresh).as_table_like_mut()
 }
 
-/// Writes a file that is not there yet.
-pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+/// Writes a file that does not exist yet, with this mode at most, whatever the umask is.
+pub(crate) fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = options.open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err() {
         // It is ours and half a file.
@@ -47,24 +70,23 @@ pub(crate) fn create(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with the file's
-/// permissions.
+/// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with
+/// the file's permissions.
 fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
     // Through links: the file that is meant is the one at their end.
     let path = fs::canonicalize(path)?;
-    let _alone = alone(&path)?;
     let permissions = fs::metadata(&path)?.permissions();
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Of its own, so that what a killed one has left stands in nobody's way.
+    // A name of this process: a file that a killed one left is not in the way.
     name.push(format!(".{}.new", std::process::id()));
     let fresh = path.with_file_name(name);
     let still = || match fs::read_to_string(&path)? == before {
         true => Ok(()),
         false => {
-            Err(io::Error::other("somebody else has changed it meanwhile; look at it, and do this again"))
+            Err(io::Error::other("another program has changed it meanwhile; look at it, and do this again"))
         }
     };
-    let written = create(&fresh, text)
+    let written = create(&fresh, text, 0o600)
         .and_then(|()| fs::set_permissions(&fresh, permissions))
         .and_then(|()| still())
         .and_then(|()| fs::rename(&fresh, &path));
@@ -75,25 +97,73 @@ fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
     written
 }
 
-/// Waits until nobody else edits a file, and then keeps others out until it is dropped: between the look at the file
-/// and the rename, another edit would be lost. The folder is locked, since a rename puts another file in the place of
-/// this one; programs that know nothing of it are not kept out.
+/// Keeps other runs of this program from editing files, until it is dropped: between the look at a
+/// file and the rename, another edit would be lost. Other programs are not kept out.
+///
+/// The lock is in the user's folder, where no other user can hold it. It is one of `fcntl`, which NFS
+/// has too.
 #[cfg(unix)]
-fn alone(path: &Path) -> io::Result<fs::File> {
-    let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
-    folder.lock()?;
-    Ok(folder)
+pub(crate) fn lock() -> Result<fs::File, Failure> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    use rustix::io::Errno;
+
+    /// Another run holds it for milliseconds, or waits for nothing.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let folder = user_folder().ok_or_else(|| {
+        Failure::config("HOME is not set, so no folder can hold the lock of an edit").hint("set HOME")
+    })?;
+    let path = folder.join("edit.lock");
+    let failed = |error: io::Error| Failure::file("lock", &path, error);
+    private_folder(&folder).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).write(true).truncate(false);
+    let file = std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600).open(&path).map_err(failed)?;
+    let begin = Instant::now();
+    loop {
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::AGAIN | Errno::ACCESS) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(Errno::AGAIN | Errno::ACCESS) => {
+                return Err(Failure::config(format!("another run of `cred` holds `{}`", path.display()))
+                    .hint("nothing was changed; do this again when it has ended"));
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
 }
 
-/// Folders cannot be opened everywhere.
+/// Nothing locks there.
 #[cfg(not(unix))]
-fn alone(_: &Path) -> io::Result<()> {
+pub(crate) fn lock() -> Result<(), Failure> {
     Ok(())
+}
+
+/// Makes a folder that only its owner can enter, with the ones above it, where it does not exist.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
+    folder_builder(true).create(folder)
+}
+
+/// For folders that only their owner can enter; `above`: with the ones above, and no error if it exists.
+pub(crate) fn folder_builder(above: bool) -> fs::DirBuilder {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(above);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_ends_and_byte_order_mark_are_kept() {
+        assert_eq!(in_the_form_of("a\r\nb\r\n", "a\nc\r\n"), "a\r\nc\r\n");
+        assert_eq!(in_the_form_of("\u{feff}a\n", "b\n"), "\u{feff}b\n");
+    }
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {

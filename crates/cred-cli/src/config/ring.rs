@@ -2,10 +2,9 @@
 
 mod check;
 
-use std::path::PathBuf;
-
 use cred_core::{KeyId, SecretString, Zeroizing};
-use cred_crypto::{Argon2Params, KeyOrigin, KeyRing, KeyRingError, Passphrase, SealingKey};
+use cred_crypto::{Argon2Params, KeyRing, KeyRingError, Passphrase, SealingKey};
+use diceware_wordlists::EFF_LONG_WORDLIST;
 
 use self::check::Check;
 use super::secret::{self, Source};
@@ -15,6 +14,14 @@ use crate::{input, terminal};
 
 /// The ring of a profile that names none.
 pub(crate) const DEFAULT: &str = "main";
+
+/// The least memory and passes of Argon2id that a file may ask for: half of what RFC 9106 (section
+/// 4, the second recommended option) has, which are the defaults.
+const LEAST_M_KIB: u32 = 32 * 1_024;
+const LEAST_T: u32 = 2;
+
+/// The shortest passphrase of a new key, in characters.
+const LEAST_PASSPHRASE: usize = 12;
 
 /// A ring, before its keys are read.
 pub(crate) struct Ring {
@@ -34,9 +41,13 @@ pub(crate) struct Key {
 
 /// Where a key comes from.
 pub(crate) enum KeySource {
-    File(PathBuf),
-    Variable(String),
-    Passphrase { from: PassphraseFrom, salt: Option<Salt>, params: Argon2Params },
+    /// The text form of a key.
+    Secret(Source),
+    Passphrase {
+        from: PassphraseFrom,
+        salt: Option<Salt>,
+        params: Argon2Params,
+    },
 }
 
 /// The salt of a passphrase, and what tells a mistyped one; files of before there was such a check have none.
@@ -49,8 +60,7 @@ pub(crate) struct Salt {
 /// Where a passphrase comes from.
 pub(crate) enum PassphraseFrom {
     Prompt,
-    File(PathBuf),
-    Variable(String),
+    Secret(Source),
 }
 
 impl Ring {
@@ -114,13 +124,10 @@ impl Key {
     /// Reads it; may ask for a passphrase. It blocks.
     pub(crate) fn load(&self, ring: &str) -> Result<SealingKey, Failure> {
         match &self.source {
-            KeySource::File(path) => {
-                SealingKey::from_file(path).map_err(|error| self.refused(ring, unfit(error)))
-            }
-            KeySource::Variable(name) => {
-                use cred_provider_kit::Env as _;
-                SealingKey::from_env(name, |name| cred_provider_kit::ProcessEnv.get(name))
-                    .map_err(|error| self.refused(ring, unfit(error)))
+            KeySource::Secret(source) => {
+                let text = secret::fetch(source).map_err(|problem| self.refused(ring, problem))?;
+                SealingKey::from_base64(&text)
+                    .map_err(|error| self.refused(ring, unfit(source, &text, &error)))
             }
             KeySource::Passphrase { from, salt, params } => {
                 let text = self.passphrase(from, ring)?;
@@ -136,10 +143,9 @@ impl Key {
     fn passphrase(&self, from: &PassphraseFrom, ring: &str) -> Result<Zeroizing<String>, Failure> {
         let source = match from {
             PassphraseFrom::Prompt => return terminal::hidden(&format!("Passphrase of key {}: ", self.id)),
-            PassphraseFrom::File(path) => Source::File(path.clone()),
-            PassphraseFrom::Variable(name) => Source::Variable(name.clone()),
+            PassphraseFrom::Secret(source) => source,
         };
-        secret::fetch(&source).map_err(|problem| self.refused(ring, problem))
+        secret::fetch(source).map_err(|problem| self.refused(ring, problem))
     }
 
     fn refused(&self, ring: &str, problem: String) -> Failure {
@@ -147,17 +153,34 @@ impl Key {
     }
 }
 
-/// A new passphrase, typed twice: its salt and its check, as a file has them. It blocks.
-pub(crate) fn ask_new(id: &KeyId) -> Result<(String, String), Failure> {
+/// A new passphrase, typed twice, or made, shown and typed once: its salt and its check, as a file has
+/// them. It blocks.
+pub(crate) fn ask_new(id: &KeyId, generate: bool) -> Result<(String, String), Failure> {
     let ask = |question: &str| {
         terminal::hidden(question).map_err(|failure| match failure.exit {
             Exit::Usage => failure.hint("a new passphrase is typed, so add its key on a terminal"),
             _ => failure,
         })
     };
-    let typed = ask(&format!("Passphrase of {id}: "))?;
+    let made = if generate { Some(words()?) } else { None };
+    let typed = match &made {
+        Some(made) => {
+            let shown =
+                Zeroizing::new(format!("Passphrase of {id}: {}\nWrite it down, then type it: ", **made));
+            ask(&shown)?
+        }
+        None => ask(&format!("Passphrase of {id}: "))?,
+    };
     let passphrase = Passphrase::new(SecretString::from(typed.as_str()))?;
-    if *ask("Once more: ")? != *typed {
+    if typed.chars().count() < LEAST_PASSPHRASE {
+        return Err(Failure::usage(format!("a passphrase has at least {LEAST_PASSPHRASE} characters"))
+            .hint("use several random words; --generate makes them"));
+    }
+    let again = match made {
+        Some(made) => made,
+        None => ask("Once more: ")?,
+    };
+    if *again != *typed {
         return Err(Failure::usage("the two passphrases differ").hint("nothing was changed; do this again"));
     }
     let kdf_salt = input::random::<16>()?;
@@ -165,29 +188,38 @@ pub(crate) fn ask_new(id: &KeyId) -> Result<(String, String), Failure> {
     Ok((to_hex(&*kdf_salt), check.encode()))
 }
 
-/// What is wrong with a key, as [`secret::fetch`] says it: neither variable nor path is repeated, since who mistook the
-/// one for the other wrote the key there.
-fn unfit(error: KeyRingError) -> String {
+/// Seven random words of the EFF's long list: 90 bits, which no one guesses.
+fn words() -> Result<Zeroizing<String>, Failure> {
+    const COUNT: usize = 7;
+    let list = EFF_LONG_WORDLIST;
+    let mut words = Zeroizing::new(String::with_capacity(COUNT * 16));
+    for number in 0..COUNT {
+        if number > 0 {
+            words.push('-');
+        }
+        words.push_str(loop {
+            let drawn = usize::from(u16::from_le_bytes(*input::random::<2>()?));
+            // Numbers beyond the last multiple of the list's length would favour its first words.
+            if drawn < list.len() * (usize::from(u16::MAX) / list.len()) {
+                break list.get(drawn % list.len()).copied().unwrap_or_default();
+            }
+        });
+    }
+    Ok(words)
+}
+
+/// What is wrong with a key, as [`secret::fetch`] reports it: neither variable nor path is repeated,
+/// since the key may have been written in their place.
+fn unfit(source: &Source, text: &str, error: &KeyRingError) -> String {
+    let what = if matches!(source, Source::File(_)) { "file" } else { "variable" };
     match error {
-        KeyRingError::Malformed { origin, problem } => {
-            let what = if matches!(origin, KeyOrigin::File(_)) { "file" } else { "variable" };
+        KeyRingError::Malformed { .. } if text.trim().len() < text.len() => {
+            format!("names a {what} with white space around the key, such as a line end; remove it")
+        }
+        KeyRingError::Malformed { problem, .. } => {
             format!("names a {what} that does not hold a key: {problem}")
         }
-        KeyRingError::MissingVariable { .. } | KeyRingError::VariableName => {
-            "names a variable that is not set; set it to the base64 of 32 random bytes".to_owned()
-        }
-        KeyRingError::UnreadableFile { source, .. } => {
-            format!(
-                "names a file that could not be read ({}); check that it exists and belongs to this user",
-                source.kind()
-            )
-        }
-        KeyRingError::NotAFile { .. } => "names a file that is not a regular one".to_owned(),
-        KeyRingError::ExposedFile { mode, .. } => format!(
-            "names a file that is open to others than its owner (mode {mode:04o}); run `chmod 600` on it, and replace \
-             the key if somebody may have read it"
-        ),
-        _ => "names no key that can be used".to_owned(),
+        _ => format!("names a {what} whose key cannot be used"),
     }
 }
 
@@ -198,17 +230,13 @@ impl KeySource {
         if let [(_, only)] = node.entries().as_slice()
             && !only.field().ends_with(".passphrase")
         {
-            return Ok(match secret::source(node).map_err(|_| node.misfit(FORMS))? {
-                Source::File(path) => Self::File(path),
-                Source::Variable(name) => Self::Variable(name),
-            });
+            return secret::source(node).map(Self::Secret).map_err(|_| node.misfit(FORMS));
         }
         let Some(passphrase) = node.get("passphrase") else { return Err(node.misfit(FORMS)) };
         let from = match passphrase.text() {
             Some("prompt") => PassphraseFrom::Prompt,
             _ => match secret::source(&passphrase) {
-                Ok(Source::File(path)) => PassphraseFrom::File(path),
-                Ok(Source::Variable(name)) => PassphraseFrom::Variable(name),
+                Ok(source) => PassphraseFrom::Secret(source),
                 Err(_) => {
                     let forms = "must be \"prompt\", { env = \"NAME\" } or { file = \"PATH\" }; never the passphrase itself";
                     return Err(passphrase.misfit(forms));
@@ -241,6 +269,12 @@ impl KeySource {
         }
         let params = Argon2Params::new(m_kib, t, p)
             .map_err(|error| node.misfit(format!("cannot be used: {error}")))?;
+        if m_kib < LEAST_M_KIB || t < LEAST_T {
+            return Err(node.misfit(format!(
+                "has Argon2id parameters that make guessing cheap; `m_kib` must be at least {LEAST_M_KIB} and \
+                 `t` at least {LEAST_T}"
+            )));
+        }
         if check.is_some() && kdf_salt.is_none() {
             return Err(node.misfit("has a `check`, which needs the `kdf_salt` that was beside it"));
         }
@@ -256,11 +290,13 @@ impl KeySource {
     /// For people.
     pub(crate) fn describe(&self) -> String {
         let from = match self {
-            Self::File(path) => format!("file {}", path.display()),
-            Self::Variable(_) => "variable".to_owned(),
+            Self::Secret(Source::File(file)) => format!("file {}", file.path.display()),
+            Self::Secret(Source::Variable(_)) => "variable".to_owned(),
             Self::Passphrase { from: PassphraseFrom::Prompt, .. } => "passphrase, asked for".to_owned(),
-            Self::Passphrase { from: PassphraseFrom::File(_), .. } => "passphrase in a file".to_owned(),
-            Self::Passphrase { from: PassphraseFrom::Variable(_), .. } => {
+            Self::Passphrase { from: PassphraseFrom::Secret(Source::File(_)), .. } => {
+                "passphrase in a file".to_owned()
+            }
+            Self::Passphrase { from: PassphraseFrom::Secret(Source::Variable(_)), .. } => {
                 "passphrase in a variable".to_owned()
             }
         };

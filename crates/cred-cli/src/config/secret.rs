@@ -1,12 +1,11 @@
 //! Where a secret stands that a configuration needs: in a variable or in a file, never in `cred.toml`.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cred_core::Zeroizing;
 use cred_provider_kit::{Env as _, ProcessEnv};
 
+use super::opened::{self, Exceptions};
 use super::value::Node;
 
 /// Bytes of the longest secret that a configuration has: a long token, a private key.
@@ -15,10 +14,16 @@ const MAX_LEN: usize = 64 * 1_024;
 /// Where it stands.
 pub(crate) enum Source {
     Variable(String),
-    File(PathBuf),
+    File(SecretFile),
 }
 
-/// `{ env = "NAME" }` or `{ file = "PATH" }`, where the path may count from the folder of the file.
+/// A file that holds a secret.
+pub(crate) struct SecretFile {
+    pub(crate) path: PathBuf,
+    pub(crate) exceptions: Exceptions,
+}
+
+/// `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(crate) fn source(node: &Node<'_>) -> Result<Source, String> {
     let wrong =
         "is secret, so it must be { env = \"NAME\" } or { file = \"PATH\" }; do not write the secret itself";
@@ -28,7 +33,10 @@ pub(crate) fn source(node: &Node<'_>) -> Result<Source, String> {
             _ => Err("must name a variable, as { env = \"NAME\" }".to_owned()),
         },
         [("file", path)] => match path.text() {
-            Some(path) if !path.is_empty() => Ok(Source::File(node.file().beside(path))),
+            Some(path) if !path.is_empty() => {
+                let exceptions = node.file().exceptions.clone();
+                Ok(Source::File(SecretFile { path: node.file().resolve(path)?, exceptions }))
+            }
             _ => Err("must name a file, as { file = \"PATH\" }".to_owned()),
         },
         _ => Err(wrong.to_owned()),
@@ -48,7 +56,7 @@ pub(crate) fn fetch(source: &Source) -> Result<Zeroizing<String>, String> {
             Some(value) => Ok(Zeroizing::new(value)),
             None => Err("names a variable that is not set; set it, or name a file".to_owned()),
         },
-        Source::File(path) => from_file(path).map_err(|problem| format!("names a file that {problem}")),
+        Source::File(file) => file.read().map_err(|problem| format!("names a file that {problem}")),
     }
 }
 
@@ -58,26 +66,14 @@ pub(crate) fn is_variable(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-fn from_file(path: &Path) -> Result<Zeroizing<String>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read ({})", error.kind());
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    if !found.is_file() {
-        return Err("is not a regular file".to_owned());
+impl SecretFile {
+    /// The text of the file, without one line end at its end.
+    fn read(&self) -> Result<Zeroizing<String>, String> {
+        let content =
+            opened::secret(&self.path, &self.exceptions, MAX_LEN).map_err(|refusal| refusal.problem)?;
+        let content = content.ok_or_else(|| format!("is longer than {MAX_LEN} bytes"))?;
+        let text = std::str::from_utf8(&content).map_err(|_| "is not UTF-8 text".to_owned())?;
+        let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        Ok(Zeroizing::new(line.to_owned()))
     }
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(format!("is open to others than its owner (mode {mode:04o}); run `chmod 600` on it"));
-        }
-    }
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_LEN + 1));
-    let limit = u64::try_from(MAX_LEN).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path).map_err(unreadable)?.take(limit).read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() > MAX_LEN {
-        return Err(format!("is longer than {MAX_LEN} bytes"));
-    }
-    let text = std::str::from_utf8(&content).map_err(|_| "is not UTF-8 text".to_owned())?;
-    let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    Ok(Zeroizing::new(line.to_owned()))
 }

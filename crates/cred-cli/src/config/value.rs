@@ -2,6 +2,7 @@
 
 mod reading;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use cred_core::Zeroizing;
@@ -20,7 +21,7 @@ pub(crate) struct Node<'a> {
     /// From the root of the file, with dots between.
     field: String,
     offset: usize,
-    secrets: Secrets,
+    special: Special,
 }
 
 #[derive(Clone)]
@@ -30,22 +31,29 @@ enum Data<'a> {
     Scalar(&'a Value),
 }
 
-/// The fields, from a certain table on, that hold secrets.
+/// What is special about fields, from a certain table on.
 #[derive(Clone, Copy, Default)]
-struct Secrets {
-    names: &'static [&'static str],
+struct Special {
+    /// Their values are secret, and are read from elsewhere.
+    secrets: &'static [&'static str],
+    /// Their values are paths, which may count from the file.
+    paths: &'static [&'static str],
     /// Bytes of the field's name that come before those names.
     from: usize,
 }
 
 impl<'a> Node<'a> {
     pub(super) fn root(file: &'a ConfigFile, table: &'a dyn TableLike) -> Self {
-        Self { file, data: Data::Table(table), field: String::new(), offset: 0, secrets: Secrets::default() }
+        Self { file, data: Data::Table(table), field: String::new(), offset: 0, special: Special::default() }
     }
 
-    /// The table's fields of these names, relative to it, are secret: they are read from where the file says.
-    pub(crate) fn with_secrets(mut self, names: &'static [&'static str]) -> Self {
-        self.secrets = Secrets { names, from: self.field.len() + 1 };
+    /// The table's fields of these names, relative to it, are secret, or are paths.
+    pub(crate) fn with_special(
+        mut self,
+        secrets: &'static [&'static str],
+        paths: &'static [&'static str],
+    ) -> Self {
+        self.special = Special { secrets, paths, from: self.field.len() + 1 };
         self
     }
 
@@ -81,6 +89,14 @@ impl<'a> Node<'a> {
         table.iter().filter_map(|(name, item)| Some((name, self.child(name, span(name), item)?))).collect()
     }
 
+    /// The elements of a list; none where this is not one.
+    pub(crate) fn elements(&self) -> &[Node<'a>] {
+        match &self.data {
+            Data::List(elements) => elements,
+            Data::Table(_) | Data::Scalar(_) => &[],
+        }
+    }
+
     pub(crate) fn is_table(&self) -> bool {
         matches!(self.data, Data::Table(_))
     }
@@ -89,21 +105,6 @@ impl<'a> Node<'a> {
         match &self.data {
             Data::Scalar(value) => value.as_str(),
             Data::Table(_) | Data::List(_) => None,
-        }
-    }
-
-    /// Each text under this key, in this value and in all that is in it.
-    pub(crate) fn texts(&self, key: &str) -> Vec<&'a str> {
-        match &self.data {
-            Data::Scalar(_) => Vec::new(),
-            Data::List(elements) => elements.iter().flat_map(|element| element.texts(key)).collect(),
-            Data::Table(_) => {
-                let found = |(name, value): (&str, Node<'a>)| match value.text() {
-                    Some(text) if name == key => vec![text],
-                    _ => value.texts(key),
-                };
-                self.entries().into_iter().flat_map(found).collect()
-            }
         }
     }
 
@@ -121,11 +122,20 @@ impl<'a> Node<'a> {
         self.located(Misfit { at: None, problem: problem.into() })
     }
 
+    /// What is wrong with a text that a variable may have held: a message that repeats it loses it.
+    fn misfit_of(&self, text: &str, misfit: Misfit) -> Misfit {
+        let problem = match !text.is_empty() && misfit.problem.contains(text) {
+            true => "has a value that is not taken".to_owned(),
+            false => misfit.problem,
+        };
+        self.located(Misfit { problem, ..misfit })
+    }
+
     fn child(&self, name: &str, key: Option<std::ops::Range<usize>>, item: &'a Item) -> Option<Node<'a>> {
         let field = if self.field.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field) };
         let offset = key.or_else(|| item.span()).map_or(self.offset, |span| span.start);
         let mut node =
-            Node { file: self.file, data: Data::List(Vec::new()), field, offset, secrets: self.secrets };
+            Node { file: self.file, data: Data::List(Vec::new()), field, offset, special: self.special };
         node.data = match item {
             Item::None => return None,
             Item::Value(value) => node.data_of(value),
@@ -153,8 +163,33 @@ impl<'a> Node<'a> {
         }
     }
 
+    fn is_one_of(&self, names: &[&str]) -> bool {
+        self.field.get(self.special.from..).is_some_and(|name| names.contains(&name))
+    }
+
     fn is_secret(&self) -> bool {
-        self.field.get(self.secrets.from..).is_some_and(|name| self.secrets.names.contains(&name))
+        self.is_one_of(self.special.secrets)
+    }
+
+    /// The text of a field that is not secret: the text itself, or that of the variable in
+    /// `{ env = "NAME" }`; of a path, the path that is meant. `None`: it is neither form.
+    fn plain_text(&self) -> Result<Option<Cow<'a, str>>, Misfit> {
+        let text = match (&self.data, self.entries().as_slice()) {
+            (Data::Scalar(Value::String(text)), _) => Cow::Borrowed(text.value().as_str()),
+            (Data::Table(_), [("env", name)]) if name.text().is_some() => {
+                let text = secret::read(self).map_err(|problem| self.misfit(problem))?;
+                Cow::Owned(text.to_string())
+            }
+            _ => return Ok(None),
+        };
+        if !self.is_one_of(self.special.paths) || text.is_empty() {
+            return Ok(Some(text));
+        }
+        let path = self.file.resolve(&text).map_err(|problem| self.misfit(problem))?;
+        match path.into_os_string().into_string() {
+            Ok(path) => Ok(Some(Cow::Owned(path))),
+            Err(_) => Err(self.misfit("is below a folder whose name is not UTF-8")),
+        }
     }
 
     fn secret(&self) -> Result<Zeroizing<String>, Misfit> {

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
+
 use crate::terminal::Terminal;
 use crate::world::{World, files};
 
@@ -108,6 +110,36 @@ fn a_new_passphrase_is_typed_twice() {
 }
 
 #[test]
+fn a_short_passphrase_is_refused_and_a_generated_one_is_typed_once() {
+    let world = World::new();
+    let before = world.read("project/cred.toml");
+    let mut terminal = Terminal::start(&world, &["key", "add", "pw", "--passphrase"]);
+    terminal.expect("Passphrase of pw: ");
+    terminal.type_keys("elevenchars\r");
+    assert!(terminal.ends(2).contains("at least 12 characters"));
+    assert_eq!(world.read("project/cred.toml"), before);
+
+    let mut terminal = Terminal::start(&world, &["key", "add", "pw", "--passphrase", "--generate"]);
+    let words = terminal.line_after("Passphrase of pw: ");
+    assert_eq!(words.split('-').filter(|word| word.len() > 2).count(), 7, "{words}");
+    terminal.type_keys(&format!("{words}\r"));
+    terminal.ends(0);
+    assert!(world.run(&["key", "list"]).good().out.contains("pw"), "it was added");
+}
+
+/// Whoever has what is sealed can try passphrases as quickly as the parameters allow.
+#[test]
+fn parameters_that_make_guessing_cheap_are_refused() {
+    let world = World::new();
+    let before = world.read("project/cred.toml");
+    for (field, code) in [("m_kib = 8", 3), ("t = 1", 3), ("m_kib = 32767", 3), ("m_kib = 32768, t = 2", 8)] {
+        let key = format!("keys.weak = {{ passphrase = {{ env = \"NONE\" }}, {field} }}\n");
+        world.write("project/cred.toml", &(before.clone() + &key));
+        world.run(&["get", "a"]).ends(code).says("keys.weak");
+    }
+}
+
+#[test]
 fn a_passphrase_from_elsewhere_is_checked_too() {
     let mut world = World::new();
     add_passphrase(&world, ["correct horse", "correct horse"]).ends(0);
@@ -170,8 +202,9 @@ fn the_role_is_said_as_it_was_written() {
 #[test]
 fn who_adds_a_key_waits_for_who_edits_the_file() {
     let world = World::new();
-    let folder = std::fs::File::open(world.path("project")).unwrap();
-    folder.lock().unwrap();
+    let path = world.path("home/.config/cred/edit.lock");
+    let lock = std::fs::File::options().create(true).append(true).open(path).unwrap();
+    fcntl_lock(&lock, FlockOperation::LockExclusive).unwrap();
     let mut adds = world.command(&["key", "add", "next"]).spawn().unwrap();
     let key = world.path("home/.config/cred/keys/next.key");
     // It has read the file by then.
@@ -181,8 +214,8 @@ fn who_adds_a_key_waits_for_who_edits_the_file() {
     std::thread::sleep(Duration::from_millis(300));
     assert!(adds.try_wait().unwrap().is_none(), "it does not wait");
     let changed = format!("{}# of somebody else\n", world.read("project/cred.toml"));
-    world.write("project/cred.toml", &changed);
-    folder.unlock().unwrap();
+    std::fs::write(world.path("project/cred.toml"), &changed).unwrap();
+    drop(lock);
     let output = adds.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && said.contains("changed it meanwhile"), "{said}");

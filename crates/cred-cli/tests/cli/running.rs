@@ -146,3 +146,32 @@ fn a_command_without_its_dashes_is_told_of_them() {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("is left out of what --scope gives"), "{help}");
 }
+
+/// Its memory holds keys and values; the command that it becomes is a program like any other.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_core_file_can_be_written_before_the_command_takes_over() {
+    let world = World::new();
+    world.store("a", "1");
+    // The most that this test may allow, which some machines limit.
+    let unlimited = |args: &[&str]| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -c $(ulimit -H -c); exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cred")]);
+        command.args(args).env_clear().envs(world.variables()).current_dir(world.path("project"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+    };
+    let core = |limits: &str| {
+        let line = limits.lines().find(|line| line.contains("core")).unwrap();
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let output = unlimited(&["run", "--env", "A=a", "--", "cat", "/proc/self/limits"]).output().unwrap();
+    let of_command = core(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(of_command[4], of_command[5], "{of_command:?}");
+    let mut child = unlimited(&["rotate", "a"]).spawn().unwrap();
+    crate::world::until_it_listens(&mut child);
+    let own = core(&std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap());
+    assert_eq!(own[4], "0", "{own:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

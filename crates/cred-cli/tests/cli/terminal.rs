@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -61,6 +62,16 @@ impl Terminal {
         }
     }
 
+    /// The rest of the line after a text.
+    #[track_caller]
+    #[allow(dead_code, reason = "the other test program does not use it")]
+    pub(crate) fn line_after(&mut self, text: &str) -> String {
+        self.expect(text);
+        let begin = self.seen;
+        self.expect("\n");
+        self.text()[begin..self.seen].trim().to_owned()
+    }
+
     pub(crate) fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
@@ -78,7 +89,21 @@ impl Terminal {
     }
 
     #[track_caller]
-    pub(crate) fn ends(mut self, code: i32) -> String {
+    pub(crate) fn ends(self, code: i32) -> String {
+        let (status, text) = self.ended();
+        assert_eq!(status.code(), Some(code), "{text:?}");
+        text
+    }
+
+    #[track_caller]
+    #[allow(dead_code, reason = "the other test program does not use it")]
+    pub(crate) fn ends_by(self, signal: rustix::process::Signal) {
+        let (status, text) = self.ended();
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{text:?}");
+    }
+
+    #[track_caller]
+    fn ended(mut self) -> (std::process::ExitStatus, String) {
         let begin = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -92,7 +117,7 @@ impl Terminal {
             assert!(begin.elapsed() < PATIENCE, "the terminal is still in use: {:?}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(status.code(), Some(code), "{:?}", self.text());
-        self.text()
+        let text = self.text();
+        (status, text)
     }
 }

@@ -81,8 +81,8 @@ fn a_list_needs_no_key_and_filters() {
     let config = world.read("project/cred.toml");
     let without = config
         .lines()
-        .map(|line| if line.starts_with("keys.") { "keys.main-2026 = { env = \"ABSENT\" }" } else { line });
-    let text = without.collect::<Vec<_>>().join("\n").replace("main-2026", &active(&config));
+        .map(|line| if line.starts_with("keys.") { "keys.ACTIVE = { env = \"ABSENT\" }" } else { line });
+    let text = without.collect::<Vec<_>>().join("\n").replace("ACTIVE", &active(&config));
     world.write("home/no-key.toml", &text);
     let file = world.path("home/no-key.toml").to_string_lossy().into_owned();
     world.set("CRED_CONFIG", &file);
@@ -113,7 +113,7 @@ fn a_deletion_asks_unless_told() {
     world.store("a", "1");
     world.run(&["rm", "a"]).ends(2).says("--yes");
     assert_eq!(world.value("a"), "1");
-    world.run(&["rm", "--yes", "a"]).good().says("Deleted a.");
+    world.run(&["rm", "--yes", "a"]).good().says("Deleted a from dev of ");
     world.run(&["rm", "--yes", "a"]).ends(4);
     world.store("b", "1");
     world.run(&["rm", "--yes", "a", "b"]).ends(10).says("1 of 2");

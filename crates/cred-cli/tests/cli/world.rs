@@ -67,8 +67,12 @@ impl World {
         fs::read_to_string(self.path(place)).unwrap()
     }
 
+    /// Writes a file. The project's configuration is trusted then, unless it cannot be read.
     pub(crate) fn write(&self, place: &str, text: &str) {
         fs::write(self.path(place), text).unwrap();
+        if place == "project/cred.toml" {
+            self.run(&["trust", "-q"]);
+        }
     }
 
     /// Sets a variable for all commands to come.

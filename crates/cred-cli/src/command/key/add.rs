@@ -20,7 +20,7 @@ use crate::failure::{Exit, Failure};
   cred key add main-2027                        a new file below ~/.config/cred/keys
   cred key add main-2027 --file /srv/main.key   the file that is there, or a new one
   cred key add main-2027 --env CRED_KEY
-  cred key add shared --passphrase              asked for each time
+  cred key add shared --passphrase --generate   seven random words, asked for each time
 
 What is stored stays under the key that it was sealed with, until `cred rekey`.")]
 pub(crate) struct Add {
@@ -35,6 +35,9 @@ pub(crate) struct Add {
     /// A passphrase, which is asked for each time
     #[arg(long)]
     passphrase: bool,
+    /// Make a passphrase of seven random words, which is shown once
+    #[arg(long, requires = "passphrase")]
+    generate: bool,
     /// Opens with it, and goes on sealing with the active key
     #[arg(long)]
     inactive: bool,
@@ -58,7 +61,7 @@ impl Add {
             key_in_variable(name)?;
             source.insert("env", name.as_str().into());
         } else if self.passphrase {
-            let (kdf_salt, check) = ring::ask_new(&self.id)?;
+            let (kdf_salt, check) = ring::ask_new(&self.id, self.generate)?;
             source.insert("passphrase", "prompt".into());
             source.insert("kdf_salt", kdf_salt.into());
             source.insert("check", check.into());
@@ -84,7 +87,7 @@ impl Add {
         }
         let ring = profile.ring.clone();
         let mut seals = false;
-        let edited = edit::edit(file.path.clone(), file.text(), |document| {
+        let edited = edit::edit(file, |document| {
             let table = edit::child(edit::child(document.as_table_mut(), "rings")?, &ring)?;
             // The first key of a ring seals, since there is no other.
             seals = !self.inactive || !table.contains_key("active");
@@ -115,7 +118,11 @@ impl Add {
             }));
         }
         let role = if seals { "seals with it from now on" } else { "opens with it" };
-        app.output.say(format!("Added the key {} to the ring {ring}, which {role}.", self.id));
+        app.output.say(format!(
+            "Added the key {} to the ring {ring} in {}, which {role}.",
+            self.id,
+            file.path.display()
+        ));
         if let Some(path) = made {
             app.output.say(format!("Made {}; keep a copy of it where the store is not.", path.display()));
         }

@@ -9,6 +9,15 @@ use toml_edit::Value;
 
 use super::{Data, Misfit, Node};
 
+/// The methods for simple types, which one function serves.
+macro_rules! simple_types {
+    ($($method:ident)* => $serves:ident) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            self.$serves(visitor)
+        })*
+    };
+}
+
 impl<'a> Node<'a> {
     fn visit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
         if self.is_secret() {
@@ -19,7 +28,7 @@ impl<'a> Node<'a> {
         let result = match self.data {
             Data::Table(_) => visitor.visit_map(Entries::of(&self, &[])),
             Data::List(elements) => visitor.visit_seq(Elements(elements.into_iter())),
-            Data::Scalar(Value::String(text)) => visitor.visit_str(text.value()),
+            Data::Scalar(Value::String(_)) => return here.visit_plain(visitor),
             Data::Scalar(Value::Integer(number)) => visitor.visit_i64(*number.value()),
             Data::Scalar(Value::Float(number)) => visitor.visit_f64(*number.value()),
             Data::Scalar(Value::Boolean(truth)) => visitor.visit_bool(*truth.value()),
@@ -29,10 +38,56 @@ impl<'a> Node<'a> {
     }
 }
 
+impl<'a> Node<'a> {
+    /// A text, which may be in a variable.
+    fn visit_plain<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if self.is_secret() {
+            return self.visit(visitor);
+        }
+        match self.plain_text()? {
+            Some(text) => visitor.visit_str(&text).map_err(|misfit: Misfit| self.misfit_of(&text, misfit)),
+            None => self.visit(visitor),
+        }
+    }
+
+    /// A number or a truth value, which may be in a variable.
+    fn visit_parsed<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        if !self.is_table() || self.is_secret() {
+            return self.visit(visitor);
+        }
+        let Some(text) = self.plain_text()? else { return self.visit(visitor) };
+        let result = if let Ok(truth) = text.parse() {
+            visitor.visit_bool(truth)
+        } else if let Ok(number) = text.parse() {
+            visitor.visit_i64(number)
+        } else if let Ok(number) = text.parse() {
+            visitor.visit_f64(number)
+        } else {
+            visitor.visit_str(&text)
+        };
+        result.map_err(|misfit: Misfit| self.misfit_of(&text, misfit))
+    }
+}
+
 impl<'de> Deserializer<'de> for Node<'de> {
     type Error = Misfit;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    simple_types! { deserialize_any deserialize_str deserialize_string deserialize_char => visit_plain }
+    simple_types! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 => visit_parsed
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.visit(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         self.visit(visitor)
     }
 
@@ -56,7 +111,15 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         let here = self.clone();
+        let is_of_variable = |(name, value): &(&str, Node<'_>)| {
+            *name == "env" && value.text().is_some() && !variants.contains(&"env")
+        };
         let result = match (self.text(), self.entries().as_slice()) {
+            (None, [entry]) if is_of_variable(entry) => {
+                let text = self.plain_text()?.unwrap_or_default();
+                let content = IntoDeserializer::<Misfit>::into_deserializer(text.as_ref());
+                return visitor.visit_enum(content).map_err(|misfit| self.misfit_of(&text, misfit));
+            }
             (Some(text), _) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(text)),
             (None, [(name, content)]) => visitor.visit_enum(Variant { name, content: content.clone() }),
             _ => Err(Misfit::custom(format_args!("must be exactly one of {}", variants.join(", ")))),
@@ -65,8 +128,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map struct identifier ignored_any
+        i128 u128 bytes byte_buf unit unit_struct seq tuple tuple_struct identifier ignored_any
     }
 }
 

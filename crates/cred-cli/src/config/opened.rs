@@ -1,0 +1,249 @@
+//! Opens the files that decide where secrets go, and those that hold one. A file is opened once and
+//! judged by what was opened, so that nothing can be exchanged between the check and the use.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use cred_core::Zeroizing;
+
+use super::file::Origin;
+
+/// Exceptions to the rules, which only the user's file or a file named by `--config` can make.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exceptions {
+    /// User ids, beside this user and root, that may own the files.
+    pub(super) owners: Vec<u32>,
+    /// Whether files with secrets may be readable by a group or by all users.
+    pub(super) shared_secrets: bool,
+}
+
+/// Opens a `cred.toml` and returns its bytes, `None` if it has more than `limit`. The error ends
+/// a sentence that begins with the file, and says what to do.
+pub(super) fn settings(
+    path: &Path,
+    origin: Origin,
+    exceptions: &Exceptions,
+    limit: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    let (file, found) = opened(path)?;
+    let is_given = origin == Origin::Given;
+    if !(found.is_file() || is_given && is_pipe(&found)) {
+        return Err("is not a regular file".into());
+    }
+    if !is_given {
+        let link = fs::symlink_metadata(path)?;
+        owned(&link, exceptions).and_then(|()| owned(&found, exceptions))?;
+    }
+    closed_to_writers(&found, &path.display().to_string())?;
+    if found.is_file() {
+        folder_closed(path, (!is_given).then_some(exceptions))?;
+    }
+    Ok(contents(file, limit)?)
+}
+
+/// Opens a file with a secret and returns its bytes, `None` if it has more than `limit`. The error
+/// ends a sentence that begins with `a file that`, and does not repeat the path, in whose place
+/// a secret may have been written.
+pub(super) fn secret(
+    path: &Path,
+    exceptions: &Exceptions,
+    limit: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    let (file, found) = opened(path)?;
+    if !found.is_file() && !is_pipe(&found) {
+        return Err("is neither a regular file nor a pipe".into());
+    }
+    owned(&found, exceptions)?;
+    closed_to_writers(&found, "FILE")?;
+    closed_to_readers(&found, exceptions)?;
+    if found.is_file() {
+        owned(&fs::symlink_metadata(path)?, exceptions)?;
+        folder_closed(path, None)?;
+    }
+    Ok(contents(file, limit)?)
+}
+
+/// Why a file is not used: the end of a sentence.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) problem: String,
+    pub(super) source: Option<io::Error>,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self {
+            problem: format!(
+                "could not be read ({}); check that it exists and that this user can read it",
+                error.kind()
+            ),
+            source: Some(error),
+        }
+    }
+}
+
+impl From<&str> for Refusal {
+    fn from(problem: &str) -> Self {
+        problem.to_owned().into()
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(problem: String) -> Self {
+        Self { problem, source: None }
+    }
+}
+
+fn contents(file: File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut content = Zeroizing::new(Vec::with_capacity(limit.saturating_add(1)));
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut content)?;
+    Ok((content.len() <= limit).then_some(content))
+}
+
+#[cfg(unix)]
+use unix::{closed_to_readers, closed_to_writers, folder_closed, is_pipe, opened, owned};
+
+#[cfg(unix)]
+pub(super) use unix::{is_of_another_user, is_shared};
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+
+    use rustix::fs::OFlags;
+
+    use super::*;
+
+    const WRITERS: u32 = 0o022;
+    const READERS: u32 = 0o077;
+    const STICKY: u32 = 0o1000;
+
+    /// Opens a pipe without a writer at once; reading waits for its writer.
+    pub(super) fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+        let found = file.metadata()?;
+        let flags = rustix::fs::fcntl_getfl(&file)?;
+        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+        Ok((file, found))
+    }
+
+    pub(super) fn is_pipe(found: &Metadata) -> bool {
+        found.file_type().is_fifo()
+    }
+
+    pub(super) fn owned(found: &Metadata, exceptions: &Exceptions) -> Result<(), Refusal> {
+        let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
+        if owner == me || owner == 0 || exceptions.owners.contains(&owner) {
+            return Ok(());
+        }
+        Err(format!(
+            "belongs to another user ({owner}), who could change it; name it with --config, or put \
+             `owners = [{owner}]` below `[files]` in your own cred.toml"
+        )
+        .into())
+    }
+
+    pub(super) fn closed_to_writers(found: &Metadata, name: &str) -> Result<(), Refusal> {
+        let mode = found.mode() & 0o7777;
+        if found.is_file() && mode & WRITERS != 0 {
+            let problem = format!("can be written by other users (mode {mode:04o}); run `chmod go-w {name}`");
+            return Err(problem.into());
+        }
+        Ok(())
+    }
+
+    /// A file of root with mode 0440 is how systemd (`LoadCredential`) and Kubernetes (`fsGroup`)
+    /// hand a secret to this user, who cannot change the mode.
+    pub(super) fn closed_to_readers(found: &Metadata, exceptions: &Exceptions) -> Result<(), Refusal> {
+        let mode = found.mode() & 0o7777;
+        let is_handed_out = found.uid() == 0 && !rustix::process::geteuid().is_root() && mode & 0o007 == 0;
+        if is_pipe(found) || mode & READERS == 0 || is_handed_out || exceptions.shared_secrets {
+            return Ok(());
+        }
+        Err(format!(
+            "is readable by other users (mode {mode:04o}); run `chmod 600` on it, or, where the platform \
+             sets the mode, put `shared_secrets = true` below `[files]` in your own cred.toml"
+        )
+        .into())
+    }
+
+    /// Whoever can write the folder can put another file in its place, unless the folder is sticky.
+    /// `exceptions`: also who may own the folder; `None`: anyone.
+    pub(super) fn folder_closed(path: &Path, exceptions: Option<&Exceptions>) -> Result<(), Refusal> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let found = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+        let mode = found.mode() & 0o7777;
+        if mode & WRITERS != 0 && mode & STICKY == 0 {
+            return Err(format!(
+                "is in a folder that other users can write (mode {mode:04o}); run `chmod go-w` on the folder"
+            )
+            .into());
+        }
+        match exceptions {
+            Some(exceptions) => owned(&found, exceptions).map_err(|refusal| Refusal {
+                problem: format!("is in a folder that {}", refusal.problem),
+                ..refusal
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a folder belongs to all users, as `/tmp` does.
+    pub(in crate::config) fn is_shared(folder: &Path) -> bool {
+        fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0)
+    }
+
+    pub(in crate::config) fn is_of_another_user(path: &Path) -> bool {
+        let me = rustix::process::geteuid().as_raw();
+        fs::symlink_metadata(path).is_ok_and(|found| found.uid() != me)
+    }
+}
+
+/// Access is a matter of the folder's ACL there.
+#[cfg(not(unix))]
+use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, is_pipe, opened, owned};
+
+#[cfg(not(unix))]
+pub(super) use elsewhere::{is_of_another_user, is_shared};
+
+#[cfg(not(unix))]
+mod elsewhere {
+    use super::*;
+
+    pub(super) fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = File::open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
+    }
+
+    pub(super) fn is_pipe(_: &Metadata) -> bool {
+        false
+    }
+
+    pub(super) fn owned(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    pub(super) fn closed_to_writers(_: &Metadata, _: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    pub(super) fn closed_to_readers(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    pub(super) fn folder_closed(_: &Path, _: Option<&Exceptions>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    pub(in crate::config) fn is_shared(_: &Path) -> bool {
+        false
+    }
+
+    pub(in crate::config) fn is_of_another_user(_: &Path) -> bool {
+        false
+    }
+}

@@ -1,0 +1,66 @@
+//! Makes text from files, backends and names safe to print on a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Replaces every character that could move the cursor, change colours, begin a line or reorder
+/// text by an escape such as `\u{1b}`. Secret values never pass through here.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_active) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            '\n' => shown.push_str("\\n"),
+            letter if is_active(letter) => _ = write!(shown, "{}", letter.escape_unicode()),
+            letter => shown.push(letter),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same for a JSON document, whose escapes have another form. Such characters are only inside
+/// its strings; its own line ends stay.
+pub(crate) fn escaped_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter != '\n' && is_active(letter) {
+            let mut units = [0; 2];
+            letter.encode_utf16(&mut units).iter().for_each(|unit| _ = write!(shown, "\\u{unit:04x}"));
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Control characters (C0, DEL, C1), bidirectional controls (Unicode Annex 9), and what some
+/// terminals take for a line end.
+pub(crate) fn is_active(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_bidi_characters_are_escaped_and_other_text_is_not() {
+        assert_eq!(escaped("Zürich 東京 \\ \"x\""), "Zürich 東京 \\ \"x\"");
+        assert_eq!(escaped("a\x1b[31m\nb\u{9b}c\u{202e}d"), "a\\u{1b}[31m\\nb\\u{9b}c\\u{202e}d");
+    }
+
+    #[test]
+    fn an_escaped_document_means_the_same() {
+        let value = "a\u{9b}b\u{202e}c\x7f\n\u{2066}";
+        let json = serde_json::to_string_pretty(&[value]).unwrap();
+        let shown = escaped_json(&json);
+        assert!(!shown.chars().any(|letter| letter != '\n' && is_active(letter)), "{shown}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [value]);
+    }
+}
