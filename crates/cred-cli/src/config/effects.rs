@@ -38,6 +38,9 @@ pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
     lines
 }
 
+/// Fields that decide where a backend is, without being an address.
+const WHERE: [&str; 5] = ["region", "profile", "context", "allowed_host", "authority_host"];
+
 #[derive(Default)]
 struct Seen {
     variables: BTreeSet<String>,
@@ -53,6 +56,9 @@ impl Seen {
                 Some(text) if name == "env" => _ = self.variables.insert(escaped(text).into_owned()),
                 Some(text) if name == "file" || backend::is_path(name) => {
                     self.files.insert(escaped(text).into_owned());
+                }
+                Some(text) if WHERE.contains(&name) => {
+                    _ = addresses.insert(format!("{name} {}", escaped(text)))
                 }
                 Some(text) => addresses.extend(address(text)),
                 None => self.look_at(&value, addresses),

@@ -28,7 +28,7 @@ pub(super) fn settings(
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
     let (file, found) = opened(path)?;
     let is_given = origin == Origin::Given;
-    if !(found.is_file() || is_given && is_pipe(&found)) {
+    if !is_given && !found.is_file() {
         return Err("is not a regular file".into());
     }
     if !is_given {
@@ -51,9 +51,6 @@ pub(super) fn secret(
     limit: usize,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
     let (file, found) = opened(path)?;
-    if !found.is_file() && !is_pipe(&found) {
-        return Err("is neither a regular file nor a pipe".into());
-    }
     owned(&found, exceptions)?;
     closed_to_writers(&found, "FILE")?;
     closed_to_readers(&found, exceptions)?;
@@ -103,7 +100,7 @@ fn contents(file: File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> 
 }
 
 #[cfg(unix)]
-use unix::{closed_to_readers, closed_to_writers, folder_closed, is_pipe, opened, owned};
+use unix::{closed_to_readers, closed_to_writers, folder_closed, opened, owned};
 
 #[cfg(unix)]
 pub(super) use unix::{is_of_another_user, is_shared};
@@ -120,17 +117,25 @@ mod unix {
     const READERS: u32 = 0o077;
     const STICKY: u32 = 0o1000;
 
-    /// Opens a pipe without a writer at once; reading waits for its writer.
-    pub(super) fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+    /// Opens a regular file or a pipe, and nothing else: opening a device may have an effect. A pipe
+    /// without a writer is opened at once; reading waits for its writer.
+    pub(super) fn opened(path: &Path) -> Result<(File, Metadata), Refusal> {
+        let is_usable = |found: &Metadata| found.is_file() || is_pipe(found);
+        if !is_usable(&fs::metadata(path)?) {
+            return Err("is not a regular file".into());
+        }
         let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
         let found = file.metadata()?;
-        let flags = rustix::fs::fcntl_getfl(&file)?;
-        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+        if !is_usable(&found) {
+            return Err("is not a regular file".into());
+        }
+        let flags = rustix::fs::fcntl_getfl(&file).map_err(io::Error::from)?;
+        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(io::Error::from)?;
         Ok((file, found))
     }
 
-    pub(super) fn is_pipe(found: &Metadata) -> bool {
+    fn is_pipe(found: &Metadata) -> bool {
         found.file_type().is_fifo()
     }
 
@@ -204,7 +209,7 @@ mod unix {
 
 /// Access is a matter of the folder's ACL there.
 #[cfg(not(unix))]
-use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, is_pipe, opened, owned};
+use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, opened, owned};
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{is_of_another_user, is_shared};
@@ -213,14 +218,10 @@ pub(super) use elsewhere::{is_of_another_user, is_shared};
 mod elsewhere {
     use super::*;
 
-    pub(super) fn opened(path: &Path) -> io::Result<(File, Metadata)> {
+    pub(super) fn opened(path: &Path) -> Result<(File, Metadata), Refusal> {
         let file = File::open(path)?;
         let found = file.metadata()?;
-        Ok((file, found))
-    }
-
-    pub(super) fn is_pipe(_: &Metadata) -> bool {
-        false
+        if found.is_file() { Ok((file, found)) } else { Err("is not a regular file".into()) }
     }
 
     pub(super) fn owned(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {
