@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::escape::escaped;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -32,7 +33,7 @@ pub(crate) fn told(mut error: clap::Error) -> ExitCode {
 }
 
 /// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks like a mistyped option or
-/// command. Says where a value belongs, if there was one too many.
+/// command, or stands where a path or a scope belongs. Says where a value belongs, if there was one too many.
 fn hidden(error: &mut clap::Error) -> Option<&'static str> {
     let is_typo =
         |text: &str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
@@ -41,10 +42,16 @@ fn hidden(error: &mut clap::Error) -> Option<&'static str> {
             (ContextKind::InvalidArg, &|text: &str| text.starts_with('-') && is_typo(text))
         }
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, &is_typo),
+        _ if is_about_a_path(error) => (ContextKind::InvalidValue, &|text: &str| text.len() <= 200),
         _ => (ContextKind::InvalidValue, &|_: &str| false),
     };
     match error.get(place) {
         Some(ContextValue::String(text)) if !is_shown(text) => {}
+        Some(ContextValue::String(text)) => {
+            let shown = escaped(text).into_owned();
+            error.insert(place, ContextValue::String(shown));
+            return None;
+        }
         _ => return None,
     }
     error.insert(place, ContextValue::String("(not shown)".to_owned()));
@@ -52,6 +59,12 @@ fn hidden(error: &mut clap::Error) -> Option<&'static str> {
     (error.kind() == ErrorKind::UnknownArgument).then_some(
         "a value is never an argument, where others see it: it is asked for, or comes from stdin or a file",
     )
+}
+
+/// Whether the argument that was not taken is the path of a credential, or a scope.
+fn is_about_a_path(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(name))
+        if ["<PATH>", "[PATH]", "<PATH>...", "[SCOPE]", "--scope <SCOPE>"].contains(&name.as_str()))
 }
 
 /// The first paragraph of what clap says, in one line.

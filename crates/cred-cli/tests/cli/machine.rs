@@ -85,7 +85,6 @@ fn what_was_given_in_a_wrong_place_is_not_repeated() {
     for args in [
         &["set", "org:acme/a", "hunter2"][..],
         &["set", "org:acme/a", "-----BEGIN PRIVATE KEY----- hunter2"],
-        &["set", "hunter2/acme/a"],
         &["get", "a", "--field", "value", "hunter2"],
         &["list", "--created-after", "hunter2"],
         &["import", ".env", "--format", "hunter2"],
@@ -129,4 +128,17 @@ fn quiet_or_not_what_is_left_is_named() {
     let answer = world.run(&["import", ".env", "--json"]).ends(10);
     assert_eq!(answer.json()["left_alone"], json!(["here", "new"]));
     answer.error();
+}
+
+#[test]
+fn a_mistyped_path_is_shown_and_draws_nothing() {
+    let world = World::empty();
+    for (args, shown) in [
+        (&["get", "org;acme/x"][..], "org;acme/x"),
+        (&["list", "org:"], "org:"),
+        (&["run", "--scope", "a/b", "--", "true"], "a/b"),
+        (&["rm", "a", "b\u{1b}[2Jc"], "b\\u{1b}[2Jc"),
+    ] {
+        world.run(args).ends(2).says(shown);
+    }
 }
