@@ -17,7 +17,7 @@ const MAX_LEN: usize = 64 * 1_024 * 1_024;
 /// Where the value comes from.
 #[derive(Args)]
 pub(crate) struct ValueArgs {
-    /// Reads the value from a file instead
+    /// Reads the value from a file, whose bytes are stored unchanged; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "generate")]
     file: Option<PathBuf>,
     /// Makes a random value of so many letters and digits; 32 where no number is given
@@ -26,7 +26,7 @@ pub(crate) struct ValueArgs {
     /// The value is a JSON object of all fields, as {"username": "..", "password": ".."}
     #[arg(long, conflicts_with = "generate")]
     fields: bool,
-    /// Takes stdin or the file as it is; without it, one line end at the end is left out
+    /// Keeps the line end at the end of stdin, of which one is left out otherwise
     #[arg(long)]
     raw: bool,
 }
@@ -46,7 +46,7 @@ impl ValueArgs {
             None => needed(kind)?,
         };
         let many = names.len() > 1;
-        if many && (self.file.is_some() || self.generate.is_some() || !terminal::stdin_is_one()) {
+        if many && (self.file().is_some() || self.generate.is_some() || !terminal::stdin_is_one()) {
             let list = names.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
             return Err(Failure::usage(format!("a credential of kind `{kind}` has several fields: {list}"))
                 .hint("give them as a JSON object, with --fields"));
@@ -55,9 +55,14 @@ impl ValueArgs {
         names.into_iter().map(read).collect()
     }
 
+    /// The file that was named, if it is not stdin.
+    fn file(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
     /// One value.
     fn bytes(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let mut bytes = match (&self.file, self.generate) {
+        let bytes = match (self.file(), self.generate) {
             (Some(path), _) => {
                 let failed = |error| Failure::file("read", path, error);
                 all(File::open(path).map_err(failed)?).map_err(failed)?
@@ -67,20 +72,26 @@ impl ValueArgs {
                 let typed = terminal::hidden(&format!("Value of {what}: "))?;
                 Zeroizing::new(typed.as_bytes().to_vec())
             }
-            (None, None) => stdin()?,
+            (None, None) if self.raw => stdin()?,
+            (None, None) => without_line_end(stdin()?),
         };
-        if !self.raw && bytes.last() == Some(&b'\n') {
-            bytes.pop();
-            if bytes.last() == Some(&b'\r') {
-                bytes.pop();
-            }
-        }
         match bytes.is_empty() {
             true => Err(Failure::usage(format!("{what} is empty"))
                 .hint("an empty value is no secret; `cred rm` deletes one")),
             false => Ok(bytes),
         }
     }
+}
+
+/// Without the line end that `echo` and most programs add.
+fn without_line_end(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+    }
+    bytes
 }
 
 /// Puts fields together.

@@ -22,7 +22,12 @@ fn a_value_comes_from_stdin_a_file_or_nobody() {
     assert_eq!(world.value("raw"), "with end\n");
     world.write("project/value.txt", "from a file\r\n");
     world.run(&["set", "file", "--file", "value.txt"]).good();
-    assert_eq!(world.value("file"), "from a file");
+    assert_eq!(world.value("file"), "from a file\r\n", "a file is stored unchanged");
+    world.run(&["rotate", "file", "--file", "value.txt"]).good();
+    assert_eq!(world.value("file"), "from a file\r\n");
+    world.run_with(&["set", "dash", "--file", "-"], "piped\n").good();
+    world.run_with(&["rotate", "dash", "--file", "-"], "piped again\n").good();
+    assert_eq!(world.value("dash"), "piped again");
     world.run(&["set", "made", "--generate"]).good();
     assert_eq!(world.value("made").len(), 32);
     world.run(&["set", "longer", "--generate", "64"]).good();
