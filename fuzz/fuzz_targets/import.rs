@@ -7,20 +7,23 @@
 #[path = "../../crates/cred-cli/src"]
 mod program {
     pub(crate) mod blocking;
+    pub(crate) mod docker;
     pub(crate) mod dotenv;
     pub(crate) mod failure;
     pub(crate) mod input;
     pub(crate) mod moment;
     pub(crate) mod record;
     pub(crate) mod terminal;
+    pub(crate) mod variable;
 }
 
 use cred_core::{RotationPolicy, Timestamp, Zeroizing};
 use cred_fuzz::{planted, silent_text};
 use libfuzzer_sys::fuzz_target;
 
+use crate::dotenv::Assignment;
 use crate::failure::Failure;
-use crate::program::{blocking, dotenv, failure, input, moment, record, terminal};
+use crate::program::{blocking, docker, dotenv, failure, input, moment, record, terminal, variable};
 use crate::record::Shown;
 
 fuzz_target!(|input: &[u8]| {
@@ -54,22 +57,43 @@ fn policies(number: u64) {
 }
 
 fn variables(bytes: &[u8]) {
-    let variables = match dotenv::read(bytes) {
-        Ok(variables) => variables,
+    same_again(bytes, dotenv::read, dotenv::write, dotenv::len);
+    same_again(bytes, docker::read, docker::write, docker::len);
+}
+
+/// What was read is written, unless the line is too long, and read again.
+fn same_again(
+    bytes: &[u8],
+    read: fn(&[u8]) -> Result<Vec<Assignment>, Failure>,
+    write: fn(&str, &str, &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str>,
+    len: fn(&str, &str) -> usize,
+) {
+    let assignments = match read(bytes) {
+        Ok(assignments) => assignments,
         Err(failure) => return unrepeated(&failure),
     };
     let mut text = Zeroizing::new(Vec::new());
-    for (name, value) in &variables {
+    for Assignment { name, value, .. } in &assignments {
         let before = text.len();
-        dotenv::write(name, value, &mut text);
-        assert!(text.len() - before <= dotenv::len(name, value), "the buffer would have grown");
+        match write(name, value, &mut text) {
+            Ok(()) => assert!(text.len() - before <= len(name, value), "the buffer would have grown"),
+            Err(_) => return assert!(len(name, value) > 64 * 1_024),
+        }
     }
-    let again = dotenv::read(&text).expect("what was written");
-    assert!(again == variables, "{again:?} is not {variables:?}");
+    let again = read(&text).expect("what was written");
+    assert!(
+        again
+            .iter()
+            .map(|one| (&one.name, &one.value))
+            .eq(assignments.iter().map(|one| (&one.name, &one.value)))
+    );
 }
 
 fn records(bytes: &[u8]) {
     if let Err(failure) = record::fields(bytes) {
+        unrepeated(&failure);
+    }
+    if let Err(failure) = record::flat(bytes) {
         unrepeated(&failure);
     }
     let records = match record::read(bytes) {

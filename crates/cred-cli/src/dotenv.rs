@@ -1,147 +1,241 @@
-//! `.env` files, without surprises: what one reader would replace, another not, is refused.
+//! `.env` files, as far as sh, `node --env-file`, npm's dotenv and python-dotenv read the same from
+//! them. Whatever one of the four reads differently is refused, in both directions.
 
-use cred_core::{CredentialId, Zeroizing};
+use cred_core::Zeroizing;
 
 use crate::failure::Failure;
+use crate::variable;
 
-/// Variables and their values, in the order of the file.
-pub(crate) fn read(text: &[u8]) -> Result<Vec<(String, Zeroizing<String>)>, Failure> {
-    let text = std::str::from_utf8(text).map_err(|_| Failure::usage("the .env file is not UTF-8 text"))?;
-    if let Some(line) = replaced(text) {
-        return Err(Failure::usage(format!(
-            "line {line} of the .env file has a `$`, which some programs replace by a variable and others do not"
-        ))
-        .hint("put the value in single quotes, or write \\$"));
-    }
-    let mut variables = Vec::new();
-    for (number, entry) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
-        let (name, value) = entry.map_err(|_| {
-            // Its own message quotes the line.
-            Failure::usage(format!("entry {} of the .env file is not NAME=value", number + 1))
-                .hint("a value with spaces or quotes stands in single quotes")
-        })?;
-        variables.push((name, Zeroizing::new(value)));
-    }
-    Ok(variables)
+/// One variable of a file.
+pub(crate) struct Assignment {
+    /// Counted from 1.
+    pub(crate) line: usize,
+    pub(crate) name: String,
+    pub(crate) value: Zeroizing<String>,
 }
 
-/// The line of the first `$` that is neither in single quotes nor escaped nor in a comment.
-fn replaced(text: &str) -> Option<usize> {
-    let (mut line, mut quote, mut escaped, mut comment, mut before) = (1, None, false, false, '\n');
-    for letter in text.chars() {
-        match (letter, quote) {
-            ('\n', _) => {
-                line += 1;
-                comment = false;
-            }
-            _ if comment => {}
-            _ if escaped => {}
-            ('$', None | Some('"')) => return Some(line),
-            ('#', None) if before.is_whitespace() => comment = true,
-            ('\'' | '"', None) => quote = Some(letter),
-            (letter, Some(open)) if letter == open => quote = None,
-            _ => {}
+/// Why a line is refused.
+struct Refusal {
+    /// Bytes of the file from the refused place on.
+    left: usize,
+    what: &'static str,
+    hint: String,
+}
+
+/// The text of a file, without the byte order mark that some editors write.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Failure> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = line_at(bytes, error.valid_up_to());
+        Failure::usage(format!("line {line} of the file is not UTF-8 text"))
+            .hint("save the file as UTF-8, or store the value with `cred set --file`")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Variables and their values, in the order of the file.
+pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Assignment>, Failure> {
+    let text = text(bytes)?;
+    let (mut rest, mut line, mut assignments) = (text, 1, Vec::new());
+    while !rest.is_empty() {
+        let (found, after) = entry(rest).map_err(|refusal| {
+            let line = line_at(text.as_bytes(), text.len() - refusal.left);
+            Failure::usage(format!("line {line} of the .env file {}", refusal.what)).hint(refusal.hint)
+        })?;
+        if let Some((name, value)) = found {
+            let (name, value) = (name.to_owned(), Zeroizing::new(value.to_owned()));
+            assignments.push(Assignment { line, name, value });
         }
-        escaped = letter == '\\' && !escaped && quote != Some('\'');
+        line += rest.bytes().take(rest.len() - after.len()).filter(|byte| *byte == b'\n').count();
+        rest = after;
+    }
+    Ok(assignments)
+}
+
+fn line_at(bytes: &[u8], at: usize) -> usize {
+    1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count()
+}
+
+/// The first line, with the lines that its quotes span: its variable, if it has one, and the rest.
+type Entry<'t> = (Option<(&'t str, &'t str)>, &'t str);
+
+fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
+    let refuse = |what, hint: &str| Err(Refusal { left: text.len(), what, hint: hint.to_owned() });
+    let (line, after) = first_line(text);
+    if line.is_empty() || line.starts_with('#') {
+        comment(line, text.len())?;
+        return Ok((None, after));
+    }
+    let body = line.trim_start_matches(' ');
+    if body.trim_start().is_empty() || body.trim_start().starts_with('#') {
+        return refuse(
+            "is blank or a comment but begins with spaces, and `node --env-file` loses the variable after it",
+            "remove the spaces at the start of the line",
+        );
+    }
+    let body = body.strip_prefix("export ").unwrap_or(body);
+    let Some((name, value)) = body.split_once('=').filter(|(name, _)| variable::is_name(name)) else {
+        return refuse(
+            "does not begin with NAME=",
+            "write NAME=value, without spaces around the `=`, or with `export` and one space before it; a name has letters, digits and _, and does not begin with a digit",
+        );
+    };
+    match value.chars().next() {
+        Some(quote @ ('\'' | '"')) => {
+            let content = text.get(line.len() - value.len() + quote.len_utf8()..).unwrap_or_default();
+            let Some((value, tail)) = content.split_once(quote) else {
+                return refuse(
+                    "opens a quote that is not closed",
+                    "close it, or put the value in other quotes",
+                );
+            };
+            if let Some((at, what, hint)) = misread(quote, value) {
+                return Err(Refusal { left: content.len() - at, what, hint: hint.to_owned() });
+            }
+            let (end, after) = first_line(tail);
+            let is_comment = end.trim_start_matches([' ', '\t']).starts_with('#');
+            if end.starts_with('#') || !(is_comment || end.trim_matches([' ', '\t']).is_empty()) {
+                let hint = "put the whole value in one pair of quotes, and a space before a comment";
+                return Err(Refusal {
+                    left: tail.len(),
+                    what: "has text after the closing quote",
+                    hint: hint.to_owned(),
+                });
+            }
+            comment(end, tail.len())?;
+            Ok((Some((name, value)), after))
+        }
+        _ => {
+            let (value, note) = value.find(" #").map_or((value, ""), |at| value.split_at(at));
+            comment(note, text.len())?;
+            let value = value.trim_end_matches(' ');
+            match unquoted(value, line.trim_start_matches(' ') != body) {
+                None => Ok((Some((name, value)), after)),
+                Some(what) => Err(Refusal { left: text.len(), what, hint: quoting_hint(value) }),
+            }
+        }
+    }
+}
+
+/// A line without its end, and what follows.
+fn first_line(text: &str) -> (&str, &str) {
+    let (line, after) = text.split_once('\n').unwrap_or((text, ""));
+    (line.strip_suffix('\r').unwrap_or(line), after)
+}
+
+/// Refuses what ends a comment early for some readers.
+fn comment(text: &str, left: usize) -> Result<(), Refusal> {
+    match text.contains(['\r', '\u{2028}', '\u{2029}']) {
+        true => Err(Refusal {
+            left,
+            what: "has a line end inside a comment that only some programs know",
+            hint: "let lines end in LF or CR LF".to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// What an unquoted value has that a reader takes for something else than itself.
+fn unquoted(value: &str, is_exported: bool) -> Option<&'static str> {
+    let mut before = ':';
+    value.chars().find_map(|letter| {
+        let what = match letter {
+            ' ' | '\t' => Some("has a value with spaces and no quotes"),
+            '\'' | '"' | '`' => Some("has quotes that do not enclose the whole value"),
+            '\\' => Some("has a backslash in a value without quotes"),
+            '$' => Some("has a `$` in a value without quotes, which some programs replace by a variable"),
+            '#' => Some("has a `#` in a value without quotes, where a comment begins for some programs"),
+            '&' | '|' | ';' | '<' | '>' | '(' | ')' => {
+                Some("has a character of the shell in a value without quotes")
+            }
+            '~' if matches!(before, ':' | '=') => Some("has a `~` that a shell replaces by a folder"),
+            '{' if is_exported => {
+                Some("has a `{` in a value without quotes, which some shells expand after `export`")
+            }
+            _ if letter.is_control() || letter.is_whitespace() || letter == '\u{feff}' => {
+                Some("has an invisible character in a value without quotes")
+            }
+            _ => None,
+        };
         before = letter;
+        what
+    })
+}
+
+/// Where the readers disagree on what is between two quotes: the place, the reason, and what helps.
+fn misread(quote: char, text: &str) -> Option<(usize, &'static str, &'static str)> {
+    const NEITHER: &str = "store the value with `cred set --file`, or import it as JSON";
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let next = letters.peek().map(|(_, next)| *next);
+        let (what, hint) = match (quote, letter, next) {
+            (_, '\0', _) => ("has a NUL character, which a variable cannot hold", NEITHER),
+            (_, '\r', _) => (
+                "has a carriage return inside quotes, which most programs drop or replace",
+                "let the lines of the file end in LF alone",
+            ),
+            (_, '$', Some('{')) => {
+                ("has a `${`, which python-dotenv replaces even in single quotes", NEITHER)
+            }
+            ('"', '$', _) => (
+                "has a `$` in double quotes, which some programs replace by a variable",
+                "put the value in single quotes",
+            ),
+            ('"', '`', _) => {
+                ("has a backtick in double quotes, which a shell executes", "put the value in single quotes")
+            }
+            ('\'', '\\', None | Some('\\')) => (
+                "has a backslash before another one or before the closing quote, which python-dotenv drops",
+                NEITHER,
+            ),
+            (
+                '"',
+                '\\',
+                None | Some('\\' | '\'' | '$' | '`' | '\n' | 'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v'),
+            ) => (
+                "has a backslash in double quotes that some programs replace and others keep",
+                "write a line end as a line end, and put a value with a backslash in single quotes",
+            ),
+            _ => continue,
+        };
+        return Some((at, what, hint));
     }
     None
 }
 
-/// A line that [`read`] and other readers take for the same.
-pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) {
-    to.extend_from_slice(name.as_bytes());
-    to.extend_from_slice(b"=");
-    // Some readers take a backslash for an escape in single quotes too, at least before the closing one.
-    if value.contains(['\'', '\n', '\r', '\\']) {
-        to.push(b'"');
-        for letter in value.chars() {
-            match letter {
-                '\n' => to.extend_from_slice(b"\\n"),
-                '"' | '\\' | '$' => {
-                    to.push(b'\\');
-                    push(to, letter);
-                }
-                letter => push(to, letter),
-            }
-        }
-        to.push(b'"');
-    } else {
-        to.push(b'\'');
-        to.extend_from_slice(value.as_bytes());
-        to.push(b'\'');
+/// The quotes in which all readers take a value literally.
+fn quotes(value: &str) -> Option<char> {
+    ['\'', '"'].into_iter().find(|quote| !value.contains(*quote) && misread(*quote, value).is_none())
+}
+
+fn quoting_hint(value: &str) -> String {
+    let how = match quotes(value) {
+        Some('\'') => "put the value in single quotes",
+        Some(_) => "put the value in double quotes",
+        None => "no quotes help, so store the value with `cred set --file`, or import it as JSON",
+    };
+    format!("{how}; --format docker reads a file for `docker run --env-file`, where every character counts")
+}
+
+/// Writes a line that all readers read the same, or returns why none can be written.
+pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str> {
+    let Some(quote) = quotes(value) else {
+        let reason = misread('\'', value).map(|(_, what, _)| what);
+        return Err(
+            reason.unwrap_or("has a single quote next to a character that double quotes do not protect")
+        );
+    };
+    let mut buffer = [0; 4];
+    let quote = quote.encode_utf8(&mut buffer).as_bytes();
+    for part in [name.as_bytes(), b"=", quote, value.as_bytes(), quote, b"\n"] {
+        to.extend_from_slice(part);
     }
-    to.push(b'\n');
+    Ok(())
 }
 
-/// Bytes that [`write()`] adds at most.
+/// Bytes that [`write()`] adds.
 pub(crate) fn len(name: &str, value: &str) -> usize {
-    name.len() + value.len() * 2 + 4
-}
-
-fn push(to: &mut Vec<u8>, letter: char) {
-    to.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-}
-
-/// The variable that an id becomes: `stripe-api-key` is `STRIPE_API_KEY`. `None`: it begins with a digit.
-pub(crate) fn variable(id: &CredentialId) -> Option<String> {
-    let name = id.as_str().to_ascii_uppercase().replace('-', "_");
-    (!name.starts_with(|first: char| first.is_ascii_digit())).then_some(name)
+    name.len() + value.len() + 4
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values(text: &str) -> Vec<String> {
-        read(text.as_bytes()).unwrap().into_iter().map(|(_, value)| value.to_string()).collect()
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        for value in [
-            "",
-            "plain",
-            "with space",
-            "it's",
-            "a\"b",
-            "$HOME",
-            "'$HOME'",
-            "line\nline",
-            "back\\slash",
-            "=\\",
-            "# no comment",
-            "ü",
-            "it's \\ $5",
-        ] {
-            let mut text = Zeroizing::new(Vec::new());
-            write("NAME", value, &mut text);
-            assert!(text.len() <= len("NAME", value), "{value:?}");
-            assert_eq!(values(std::str::from_utf8(&text).unwrap()), [value]);
-        }
-    }
-
-    #[test]
-    fn what_would_be_replaced_is_refused_with_its_line() {
-        for (text, line) in
-            [("A=1\nB=pa$word", Some(2)), ("A=\"$B\"", Some(1)), ("A='$B'", None), ("A=\\$B", None)]
-        {
-            assert_eq!(replaced(text), line, "{text}");
-        }
-        assert_eq!(replaced("# it's $5\nA=1 # $x\nB='$'\n"), None);
-    }
-
-    #[test]
-    fn a_wrong_line_is_not_repeated() {
-        let failure = read(b"A=1\nhunter2 hunter2\n").unwrap_err();
-        let text = format!("{failure} {:?}", failure.causes());
-        assert!(text.contains("entry 2") && !text.contains("hunter2"), "{text}");
-    }
-
-    #[test]
-    fn an_id_becomes_a_variable() {
-        let name = |id: &str| variable(&id.parse().unwrap());
-        assert_eq!(name("stripe-api-key").as_deref(), Some("STRIPE_API_KEY"));
-        assert_eq!(name("2fa"), None);
-    }
-}
+mod tests;

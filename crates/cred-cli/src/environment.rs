@@ -1,15 +1,23 @@
-//! Credentials as variables: what `run` gives to a process and `export` writes to a .env file.
+//! Credentials as variables: what `run` gives to a process and `export` writes to a file of variables.
 
 use std::collections::BTreeMap;
 
 use cred_core::{Credential, CredentialPath, FieldName};
 
-use crate::dotenv;
 use crate::failure::{Exit, Failure};
+use crate::variable;
 
 /// Variables with their values, each of one credential.
 #[derive(Default)]
 pub(crate) struct Environment<'c>(BTreeMap<String, (&'c CredentialPath, &'c str)>);
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Variable<'e, 'c> {
+    pub(crate) name: &'e str,
+    pub(crate) path: &'c CredentialPath,
+    pub(crate) value: &'c str,
+}
 
 impl<'c> Environment<'c> {
     /// Adds all fields of a credential: under its id, and with several fields under its id and theirs.
@@ -18,7 +26,7 @@ impl<'c> Environment<'c> {
         path: &'c CredentialPath,
         credential: &'c Credential,
     ) -> Result<(), Failure> {
-        let stem = dotenv::variable(&path.id).ok_or_else(|| {
+        let stem = variable::of_id(&path.id).ok_or_else(|| {
             Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
                 .hint("give it a name with `cred run --env NAME=PATH`, or leave it out with another scope")
         })?;
@@ -26,7 +34,7 @@ impl<'c> Environment<'c> {
         for name in &names {
             let variable = match names.len() {
                 1 => stem.clone(),
-                _ => format!("{stem}_{}", name.to_ascii_uppercase().replace(['-', '.'], "_")),
+                _ => variable::of_field(&stem, name),
             };
             self.add(variable, path, credential, name)?;
         }
@@ -59,9 +67,9 @@ impl<'c> Environment<'c> {
         self.0.is_empty()
     }
 
-    /// Names and values, sorted.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'c str)> {
-        self.0.iter().map(|(name, (_, value))| (name.as_str(), *value))
+    /// All of them, sorted by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Variable<'_, 'c>> {
+        self.0.iter().map(|(name, (path, value))| Variable { name, path, value })
     }
 }
 

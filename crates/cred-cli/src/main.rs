@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod compare;
 mod config;
+mod docker;
 mod dotenv;
 mod environment;
 mod escape;
@@ -20,6 +21,7 @@ mod record;
 mod signals;
 mod terminal;
 mod usage;
+mod variable;
 
 use std::process::ExitCode;
 

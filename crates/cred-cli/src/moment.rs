@@ -9,6 +9,14 @@ pub(crate) fn shown(moment: Timestamp) -> String {
     humantime::format_rfc3339_seconds(on_the_calendar(moment)).to_string()
 }
 
+/// A moment in UTC, to the millisecond that is stored.
+pub(crate) fn exact(moment: Timestamp) -> String {
+    match moment.as_unix_millis() % 1_000 {
+        0 => shown(moment),
+        _ => humantime::format_rfc3339_millis(on_the_calendar(moment)).to_string(),
+    }
+}
+
 /// The moment, or the last one of the year 9999, beyond which `humantime` panics.
 fn on_the_calendar(moment: Timestamp) -> SystemTime {
     const LAST: u64 = 253_402_300_799_999;
@@ -66,10 +74,7 @@ pub(crate) fn rotation_shown(policy: RotationPolicy) -> Option<String> {
     match policy {
         RotationPolicy::Periodic { interval_ms } => Some(format!("every:{}", length(interval_ms))),
         RotationPolicy::BeforeExpiry { lead_ms } => Some(format!("before-expiry:{}", length(lead_ms))),
-        RotationPolicy::At { at } => {
-            let exact = humantime::format_rfc3339_millis(on_the_calendar(at));
-            Some(format!("at:{exact}"))
-        }
+        RotationPolicy::At { at } => Some(format!("at:{}", exact(at))),
         RotationPolicy::Manual => Some("manual".to_owned()),
         _ => None,
     }
@@ -104,6 +109,15 @@ mod tests {
     fn a_rotation_beyond_the_calendar_is_shown_at_its_end() {
         let policy = RotationPolicy::At { at: Timestamp::from_unix_millis(u64::MAX) };
         assert_eq!(rotation_shown(policy).as_deref(), Some("at:9999-12-31T23:59:59.999Z"));
+    }
+
+    #[test]
+    fn an_exact_moment_keeps_its_milliseconds() {
+        for millis in [0, 1, 999, 1_000, 1_801_353_599_007] {
+            let moment = Timestamp::from_unix_millis(millis);
+            assert_eq!(at(&exact(moment)), Some(moment));
+        }
+        assert_eq!(exact(moment("2027-01-31").unwrap()), "2027-01-31T00:00:00Z");
     }
 
     #[test]

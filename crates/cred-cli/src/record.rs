@@ -48,11 +48,11 @@ impl<'a> Shown<'a> {
             kind: credential.kind().to_string(),
             fields,
             tags: credential.tags().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-            expires_at: credential.expires_at().map(moment::shown),
+            expires_at: credential.expires_at().map(moment::exact),
             rotation: credential.rotation().and_then(moment::rotation_shown),
             stored: credential.lifecycle().map(|lifecycle| Stored {
-                created_at: moment::shown(lifecycle.created_at),
-                last_modified: moment::shown(lifecycle.last_modified),
+                created_at: moment::exact(lifecycle.created_at),
+                last_modified: moment::exact(lifecycle.last_modified),
                 version: lifecycle.version,
             }),
         })
@@ -167,18 +167,50 @@ impl<'de> Deserialize<'de> for FieldGiven {
 
 /// Reads one record or a list of them.
 pub(crate) fn read(json: &[u8]) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
-    let is_list = json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let given: Vec<Given> = match is_list {
+    let json = without_mark(json);
+    let given: Vec<Given> = match is_list(json) {
         true => serde_json::from_slice(json).map_err(|error| misfit(&error))?,
         false => vec![serde_json::from_slice(json).map_err(|error| misfit(&error))?],
     };
     given.into_iter().enumerate().map(|(number, given)| given.into_credential(number + 1)).collect()
 }
 
+/// Reads an object of names and values; `None`: it is a record or a list of them.
+pub(crate) fn flat(json: &[u8]) -> Result<Option<Vec<(String, SecretSlice<u8>)>>, Failure> {
+    /// What every record has, and no object of names and values.
+    #[derive(Deserialize)]
+    struct Record {
+        #[serde(rename = "fields")]
+        _fields: BTreeMap<String, IgnoredAny>,
+    }
+    let json = without_mark(json);
+    if is_list(json) {
+        return Ok(None);
+    }
+    match serde_json::from_slice::<Record>(json) {
+        Ok(_) => Ok(None),
+        Err(error) if error.is_data() => {
+            let given: Entries<FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
+            Ok(Some(given.0.into_iter().map(|(name, value)| (name, value.0)).collect()))
+        }
+        Err(error) => Err(misfit(&error)),
+    }
+}
+
 /// Reads the fields of one credential.
 pub(crate) fn fields(json: &[u8]) -> Result<Vec<(FieldName, SecretSlice<u8>)>, Failure> {
-    let given: Entries<FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
+    let given: Entries<FieldGiven> =
+        serde_json::from_slice(without_mark(json)).map_err(|error| misfit(&error))?;
     given.0.into_iter().map(|(name, value)| Ok((name.parse()?, value.0))).collect()
+}
+
+/// Without the byte order mark that some editors write.
+fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
+}
+
+fn is_list(json: &[u8]) -> bool {
+    json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 /// serde's own message quotes what it read.
@@ -189,7 +221,7 @@ fn misfit(error: &serde_json::Error) -> Failure {
             .hint("keep the one that is right");
     }
     Failure::usage(format!("the JSON does not have the form that is needed, {place}"))
-        .hint("`cred export --format json` prints the form; fields are texts or { \"base64\": \"..\" }")
+        .hint("`cred export --format json` and `--format json-flat` print the forms; a value is a text in quotes, or { \"base64\": \"..\" }")
 }
 
 impl Given {
@@ -244,6 +276,23 @@ mod tests {
     }
 
     #[test]
+    fn an_object_of_names_and_values_is_told_from_a_record() {
+        let names = |json: &str| {
+            let given = flat(json.as_bytes()).unwrap();
+            given.map(|given| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        assert_eq!(names("\u{feff}{\"STRIPE\": \"sk\", \"path\": \"x\"}").unwrap(), ["STRIPE", "path"]);
+        assert_eq!(names(r#"{"fields": "x"}"#).unwrap(), ["fields"]);
+        assert_eq!(names(r#"{"path": "a", "fields": {"value": "1"}}"#), None);
+        assert_eq!(names(r#" [{"path": "a"}]"#), None);
+        for wrong in
+            [r#"{"A": "1", "A": "2"}"#, r#"{"A": 5}"#, r#"{"A": null}"#, r#"{"A": ["x"]}"#, r#"{"A": "1""#]
+        {
+            assert!(flat(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_is_refused_is_not_repeated() {
         for wrong in [
             r#"{"path": "id", "fields": {"value": 7316}}"#,
@@ -253,9 +302,12 @@ mod tests {
             r#"{"path": "id", "fields": {"value": "hunter2"}, "expires_at": "hunter2"}"#,
             r#"[{"path": "id" "hunter2"#,
         ] {
-            let failure = read(wrong.as_bytes()).unwrap_err();
-            let text = format!("{failure} {:?}", failure.causes());
-            assert!(!text.contains("hunter2") && !text.contains("7316"), "{text}");
+            for failure in [read(wrong.as_bytes()).err(), flat(wrong.as_bytes()).err()].into_iter().flatten()
+            {
+                let text = format!("{failure} {:?}", failure.causes());
+                assert!(!text.contains("hunter2") && !text.contains("7316"), "{text}");
+            }
+            assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 }

@@ -30,5 +30,7 @@ mod terminal;
 mod trust;
 #[path = "cli/values.rs"]
 mod values;
+#[path = "cli/variables.rs"]
+mod variables;
 #[path = "cli/world.rs"]
 mod world;

@@ -1,34 +1,41 @@
 //! `cred export`.
 
-use std::fs::OpenOptions;
+mod format;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
+use serde::Serialize;
 
-use super::import::Format;
+use self::format::{Format, Lines};
 use crate::app::App;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::record::Shown;
-use crate::{dotenv, terminal};
+use crate::terminal;
 
-/// Prints all credentials of a scope, opened, as JSON or .env
+/// Prints all credentials of a scope, opened, as JSON or as variables
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred export --scope org:acme --output backup.json
   cred export --scope org:acme/app:web --format env --show
+  eval \"$(cred export --scope org:acme/app:web --format shell)\"
+  cred export --scope org:acme/ci --format gha --output \"$GITHUB_ENV\"
 
-The output is not sealed. JSON has the scope and all below it; .env the scope itself, with names as `cred run` makes them.
-What cannot be opened is left out and named, and the exit code is 10. To move sealed credentials, use `cred migrate`.")]
+The output is not sealed. JSON has the scope and all below it. The other formats have the scope itself, with names as `cred run`
+makes them; a value that a format cannot hold is an error that names it. What cannot be opened is left out and named, and the
+exit code is 10. To move sealed credentials, use `cred migrate`.")]
 pub(crate) struct Export {
     /// Only this scope
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
     #[arg(long, default_value = "json")]
     format: Format,
-    /// A new file, readable by its owner alone; without it, stdout
+    /// A new file, readable by its owner alone; `-`, or without it, stdout. With gha the file may exist already
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
     /// Prints it where it can be seen
@@ -38,9 +45,16 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        if self.output.is_none() && terminal::stdout_is_one() && !self.show {
+        if self.format == Format::Gha && self.file().is_none() {
+            return Err(Failure::usage(
+                "--format gha needs a file for the variables, since stdout gets the masks",
+            )
+            .hint("pass --output \"$GITHUB_ENV\""));
+        }
+        let is_printed = self.file().is_none() || self.format == Format::Gha;
+        if is_printed && terminal::stdout_is_one() && !self.show {
             return Err(Failure::usage("values are not printed to a terminal by themselves")
-                .hint("say --show, or name a file with --output"));
+                .hint("pass --show, or name a file with --output"));
         }
         let (_, manager) = app.manager()?;
         let handle = match &self.scope {
@@ -90,29 +104,48 @@ impl Export {
         }
     }
 
+    /// Where the output goes, if not to stdout.
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| path.as_os_str() != "-")
+    }
+
     fn write(&self, app: &App, opened: &[(CredentialPath, Credential)]) -> Result<(), Failure> {
-        let Some(path) = &self.output else {
-            return match self.format {
-                Format::Json => app.output.document(&shown(opened)?),
-                Format::Env => app.output.bytes(&env(opened)?),
+        let mut environment = Environment::default();
+        if self.format != Format::Json {
+            for (path, credential) in opened {
+                environment.add_all(path, credential)?;
+            }
+        }
+        // Before the file exists: a failure must not leave one behind.
+        let content = match self.format {
+            Format::Json => Content::Records(
+                opened
+                    .iter()
+                    .map(|(path, credential)| Shown::of(path, credential))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Format::JsonFlat => Content::Flat(environment.iter().map(|one| (one.name, one.value)).collect()),
+            Format::Env => Content::Lines(Lines::Env.of(&environment)?),
+            Format::Shell => Content::Lines(Lines::Shell.of(&environment)?),
+            Format::Docker => Content::Lines(Lines::Docker.of(&environment)?),
+            Format::Gha => Content::Lines(Lines::Gha.of(&environment)?),
+        };
+        let Some(path) = self.file() else {
+            return match content {
+                Content::Records(records) => app.output.document(&records),
+                Content::Flat(values) => app.output.document(&values),
+                Content::Lines(lines) => app.output.bytes(&lines),
             };
         };
-        // Before there is a file, which would stand in the way of the next try.
-        let (records, text) = match self.format {
-            Format::Json => (shown(opened)?, Zeroizing::default()),
-            Format::Env => (Vec::new(), env(opened)?),
-        };
         let failed = |error| Failure::file("write", path, error);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
-        let written = match self.format {
-            Format::Json => serde_json::to_writer_pretty(&mut file, &records).map_err(io::Error::from),
-            Format::Env => file.write_all(&text),
-        };
-        if let Err(error) = written.and_then(|()| file.sync_all()) {
+        if self.format == Format::Gha {
+            // First: from then on no log shows a value.
+            app.output.bytes(&format::masks(&environment))?;
+            let mut file = opened_to_append(path).map_err(failed)?;
+            return content.write(&mut file).map_err(failed);
+        }
+        let mut file = created(path).map_err(failed)?;
+        if let Err(error) = content.write(&mut file) {
             // Half of it is of no use, and stands in the way of the next try.
             let _ = std::fs::remove_file(path);
             return Err(failed(error));
@@ -121,19 +154,43 @@ impl Export {
     }
 }
 
-fn shown(opened: &[(CredentialPath, Credential)]) -> Result<Vec<Shown<'_>>, Failure> {
-    opened.iter().map(|(path, credential)| Shown::of(path, credential)).collect()
+/// What is written.
+enum Content<'a> {
+    Records(Vec<Shown<'a>>),
+    Flat(BTreeMap<&'a str, &'a str>),
+    Lines(Zeroizing<Vec<u8>>),
 }
 
-fn env(opened: &[(CredentialPath, Credential)]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut environment = Environment::default();
-    for (path, credential) in opened {
-        environment.add_all(path, credential)?;
+impl Content<'_> {
+    fn write(&self, file: &mut File) -> io::Result<()> {
+        match self {
+            Self::Records(records) => json(records, file)?,
+            Self::Flat(values) => json(values, file)?,
+            Self::Lines(lines) => file.write_all(lines)?,
+        }
+        file.sync_all()
     }
-    let length = environment.iter().map(|(name, value)| dotenv::len(name, value)).sum();
-    let mut text = Zeroizing::new(Vec::with_capacity(length));
-    for (name, value) in environment.iter() {
-        dotenv::write(name, value, &mut text);
-    }
-    Ok(text)
+}
+
+fn json(value: &impl Serialize, file: &mut File) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *file, value)?;
+    file.write_all(b"\n")
+}
+
+/// A new file that only its owner can read.
+fn created(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A file to which other steps of a workflow have written.
+fn opened_to_append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

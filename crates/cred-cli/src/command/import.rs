@@ -4,23 +4,26 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use cred_core::{Credential, CredentialPath, ScopeId, Zeroizing};
+use cred_core::{Credential, CredentialKind, CredentialPath, ExposeSecret as _, ScopeId, SecretSlice, field};
 use futures_util::StreamExt as _;
 
 use crate::app::App;
+use crate::dotenv::{self, Assignment};
 use crate::failure::Failure;
-use crate::{dotenv, input, record};
+use crate::{docker, input, record, variable};
 
 /// A file of many credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// NAME=value
+enum Format {
+    /// A .env file; a line that sh, node, npm's dotenv and python-dotenv read differently is refused
     Env,
-    /// What `cred get --json` prints, or a list of it
+    /// NAME=value without quotes, as docker run --env-file reads it
+    Docker,
+    /// What `cred export` prints, or one object of names and values, {"NAME": "value"}
     Json,
 }
 
-/// Stores what a .env file or a JSON file has
+/// Store the credentials of a .env file or a JSON file
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred import .env --scope org:acme/app:web
@@ -32,7 +35,7 @@ it means that there is none. Delete the file afterwards: it is not sealed.")]
 pub(crate) struct Import {
     /// The file; `-` is stdin
     file: PathBuf,
-    /// Where the variables of a .env file go; without it they belong to no scope
+    /// The scope of credentials that have a name alone; without it they belong to none
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
     /// Default: by the name, .json or else .env
@@ -52,6 +55,8 @@ struct Given {
     credentials: Vec<(CredentialPath, Credential)>,
     /// Variables without a value, by the paths that they would have.
     empty: Vec<CredentialPath>,
+    /// Names that are other variables when they come out again.
+    renamed: Vec<String>,
 }
 
 /// What became of one credential.
@@ -65,7 +70,7 @@ impl Import {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         // Before the file is opened: an untrusted project ends it.
         app.config()?;
-        let Given { credentials: given, empty } = self.read()?;
+        let Given { credentials: given, empty, renamed } = self.read()?;
         let empty: Vec<_> = empty.iter().map(ToString::to_string).collect();
         let (profile, manager) = app.manager()?;
         let count = given.len();
@@ -129,6 +134,12 @@ impl Import {
                 app.output.left(format!("{path} is there already; --replace replaces it"));
             }
         }
+        if !renamed.is_empty() {
+            app.output.warn(format!(
+                "names in lower case without `_` become capitals in `cred run` and `cred export`: {}",
+                renamed.join(", ")
+            ));
+        }
         match there.len() + failed.len() {
             0 => Ok(()),
             left => Err(Failure::partial(format!("{left} of {count} credentials were not stored"), failed)),
@@ -148,11 +159,16 @@ impl Import {
             false => Format::Env,
         };
         let given = match self.format.unwrap_or(by_name) {
-            Format::Json if self.scope.is_some() => {
-                return Err(Failure::usage("--scope is for .env files; JSON has each credential's own path"));
-            }
-            Format::Json => Given { credentials: record::read(&bytes)?, empty: Vec::new() },
             Format::Env => self.variables(dotenv::read(&bytes)?)?,
+            Format::Docker => self.variables(docker::read(&bytes)?)?,
+            Format::Json => match record::flat(&bytes)? {
+                Some(values) => self.values(values)?,
+                None if self.scope.is_some() => {
+                    return Err(Failure::usage("these credentials have paths of their own")
+                        .hint("leave --scope out; it is for files of names and values"));
+                }
+                None => Given { credentials: record::read(&bytes)?, ..Given::default() },
+            },
         };
         let mut paths: Vec<_> = given.credentials.iter().map(|(path, _)| path).chain(&given.empty).collect();
         paths.sort_unstable();
@@ -164,18 +180,43 @@ impl Import {
         Ok(given)
     }
 
-    fn variables(&self, variables: Vec<(String, Zeroizing<String>)>) -> Result<Given, Failure> {
+    fn variables(&self, assignments: Vec<Assignment>) -> Result<Given, Failure> {
         let mut given = Given::default();
-        for (number, (name, value)) in variables.into_iter().enumerate() {
-            let id = name.parse().map_err(|error: cred_core::ParseError| {
-                Failure::usage(format!("the name of entry {} cannot be an id", number + 1)).caused_by(error)
-            })?;
-            let path = CredentialPath::new(self.scope.clone(), id);
-            match value.is_empty() {
-                true => given.empty.push(path),
-                false => given.credentials.push((path, Credential::text(value.as_str()))),
-            }
+        for Assignment { line, name, value } in assignments {
+            given.add(self.path(&name, || format!("line {line}"))?, input::secret(value.as_bytes()))?;
         }
         Ok(given)
+    }
+
+    fn values(&self, values: Vec<(String, SecretSlice<u8>)>) -> Result<Given, Failure> {
+        let mut given = Given::default();
+        for (number, (name, value)) in values.into_iter().enumerate() {
+            given.add(self.path(&name, || format!("entry {} of the object", number + 1))?, value)?;
+        }
+        Ok(given)
+    }
+
+    fn path(&self, name: &str, place: impl Fn() -> String) -> Result<CredentialPath, Failure> {
+        let id = name.parse().map_err(|error: cred_core::ParseError| {
+            Failure::usage(format!("the name in {} cannot be an id", place())).caused_by(error)
+        })?;
+        Ok(CredentialPath::new(self.scope.clone(), id))
+    }
+}
+
+impl Given {
+    fn add(&mut self, path: CredentialPath, value: SecretSlice<u8>) -> Result<(), Failure> {
+        let id = path.id.as_str();
+        if variable::is_name(id) && variable::of_id(&path.id).as_deref() != Some(id) {
+            self.renamed.push(id.to_owned());
+        }
+        match value.expose_secret().is_empty() {
+            true => self.empty.push(path),
+            false => {
+                let fields = vec![(field::VALUE.parse()?, value)];
+                self.credentials.push((path, input::credential(&CredentialKind::Opaque, fields)?));
+            }
+        }
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use cred_core::{Credential, CredentialPath, FieldName, ScopeId};
 use crate::app::App;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
+use crate::variable;
 
 /// Runs a command with credentials in its environment
 #[derive(Args)]
@@ -43,9 +44,7 @@ struct Named {
 fn named(text: &str) -> Result<Named, String> {
     const FORM: &str = "write NAME=PATH, or NAME=PATH#FIELD";
     let (name, place) = text.split_once('=').ok_or(FORM)?;
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if name.is_empty() || !name.bytes().all(is_name) || name.starts_with(|first: char| first.is_ascii_digit())
-    {
+    if !variable::is_name(name) {
         return Err("a name has letters, digits and _, and does not begin with a digit".to_owned());
     }
     let (path, field) = match place.split_once('#') {
@@ -95,8 +94,8 @@ impl Run {
         let mut command = Command::new(program);
         command.args(arguments);
         app.config()?.variables().iter().for_each(|variable| _ = command.env_remove(variable));
-        for (name, value) in environment.iter() {
-            command.env(name, value);
+        for one in environment.iter() {
+            command.env(one.name, one.value);
         }
         drop(environment);
         drop((of_scope, by_name));

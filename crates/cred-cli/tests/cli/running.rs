@@ -122,9 +122,9 @@ fn no_secret_of_another_profile_goes_along() {
 fn a_credential_that_is_named_apart_is_no_second_one() {
     let world = World::new();
     world.store("org:acme/a-b", "1");
-    world.store("org:acme/a_b", "2");
+    world.store("org:acme/A_B", "2");
     let answer = world.run(&["run", "--scope", "org:acme", "--", "true"]).ends(2).says("two credentials");
-    assert!(answer.err.contains("org:acme/a-b") && answer.err.contains("org:acme/a_b"), "{}", answer.err);
+    assert!(answer.err.contains("org:acme/a-b") && answer.err.contains("org:acme/A_B"), "{}", answer.err);
     let script = "echo $A_B,$OTHER";
     let answer =
         world.run(&["run", "--scope", "org:acme", "--env", "OTHER=org:acme/a-b", "--", "sh", "-c", script]);
