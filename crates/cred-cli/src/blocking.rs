@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{Stdin, listen, ready};
+pub(crate) use self::unix::{Stdin, is_ignored, listen, ready};
 use crate::failure::Exit;
 
 /// A signal came first.
@@ -40,30 +40,47 @@ mod unix {
     use crate::failure::Exit;
 
     /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so is this.
-    static COME: OnceLock<[(UnixStream, Exit); 2]> = OnceLock::new();
+    static COME: OnceLock<Vec<(UnixStream, Exit)>> = OnceLock::new();
 
-    /// From now on a signal ends what waits here. Before, one ends the process by itself.
+    /// From now on a signal ends what waits here, unless the program was started with it ignored. Before,
+    /// one ends the process by itself.
     pub(crate) fn listen() -> io::Result<()> {
-        let register = |signal: Signal, exit| {
-            let (come, handler) = UnixStream::pair()?;
-            pipe::register(signal.as_raw(), handler)?;
-            Ok::<_, io::Error>((come, exit))
-        };
-        if COME.get().is_none() {
-            let come = [register(Signal::INT, Exit::Interrupted)?, register(Signal::TERM, Exit::Terminated)?];
-            let _ = COME.set(come);
+        if COME.get().is_some() {
+            return Ok(());
         }
+        let mut come = Vec::new();
+        for (signal, exit) in [(Signal::INT, Exit::Interrupted), (Signal::TERM, Exit::Terminated)] {
+            if !is_ignored(signal) {
+                let (end, handler) = UnixStream::pair()?;
+                pipe::register(signal.as_raw(), handler)?;
+                come.push((end, exit));
+            }
+        }
+        let _ = COME.set(come);
         Ok(())
+    }
+
+    /// Whether whoever started the program had a signal ignored, as `nohup` has. It is given no handler: with
+    /// one the command of `cred run` would no longer ignore it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_ignored(signal: Signal) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        mask & 1 << (signal.as_raw() - 1) != 0
+    }
+
+    /// Other systems have no file that says so, and asking them takes unsafe code.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn is_ignored(_: Signal) -> bool {
+        false
     }
 
     /// Waits until something can be read or written there.
     pub(crate) fn ready(file: &impl AsFd, how: PollFlags) -> io::Result<()> {
-        let Some([interrupt, terminate]) = COME.get() else { return Ok(()) };
-        let mut waited = [
-            PollFd::new(&interrupt.0, PollFlags::IN),
-            PollFd::new(&terminate.0, PollFlags::IN),
-            PollFd::new(file, how),
-        ];
+        let Some(come) = COME.get() else { return Ok(()) };
+        let mut waited: Vec<_> = come.iter().map(|(end, _)| PollFd::new(end, PollFlags::IN)).collect();
+        waited.push(PollFd::new(file, how));
         loop {
             match poll(&mut waited, None) {
                 Ok(_) => break,
@@ -71,9 +88,9 @@ mod unix {
                 Err(error) => return Err(error.into()),
             }
         }
-        for (signal, polled) in [interrupt, terminate].into_iter().zip(&waited) {
+        for ((_, exit), polled) in come.iter().zip(&waited) {
             if !polled.revents().is_empty() {
-                return Err(io::Error::other(Ended(signal.1)));
+                return Err(io::Error::other(Ended(*exit)));
             }
         }
         Ok(())

@@ -21,22 +21,29 @@ pub(crate) struct Variable<'e, 'c> {
 
 impl<'c> Environment<'c> {
     /// Adds all fields of a credential: under its id, and with several fields under its id and theirs.
+    /// `unusable` decides what becomes of one that cannot be a variable.
     pub(crate) fn add_all(
         &mut self,
         path: &'c CredentialPath,
         credential: &'c Credential,
+        unusable: &mut dyn FnMut(Failure) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let stem = variable::of_id(&path.id).ok_or_else(|| {
-            Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
-                .hint("give it a name with `cred run --env NAME=PATH`, or leave it out with another scope")
-        })?;
+        let Some(stem) = variable::of_id(&path.id) else {
+            return unusable(
+                Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
+                    .hint("give it a name with `cred run --env NAME=PATH`, or use --format json"),
+            );
+        };
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
         for name in &names {
             let variable = match names.len() {
                 1 => stem.clone(),
                 _ => variable::of_field(&stem, name),
             };
-            self.add(variable, path, credential, name)?;
+            match text(path, credential, name) {
+                Ok(value) => self.insert(variable, path, value)?,
+                Err(failure) => unusable(failure)?,
+            }
         }
         Ok(())
     }
@@ -49,7 +56,10 @@ impl<'c> Environment<'c> {
         credential: &'c Credential,
         field: &str,
     ) -> Result<(), Failure> {
-        let value = text(path, credential, field)?;
+        self.insert(variable, path, text(path, credential, field)?)
+    }
+
+    fn insert(&mut self, variable: String, path: &'c CredentialPath, value: &'c str) -> Result<(), Failure> {
         match self.0.get(&variable) {
             // Of two, a process or another reader would take either.
             Some((other, _)) => Err(Failure::usage(format!(
@@ -61,10 +71,6 @@ impl<'c> Environment<'c> {
                 Ok(())
             }
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// All of them, sorted by name.
@@ -82,6 +88,6 @@ fn text<'c>(path: &CredentialPath, credential: &'c Credential, field: &str) -> R
             Exit::Failed,
             format!("the field `{field}` of `{path}` is not text, so it cannot be a variable"),
         )
-        .hint("take it with `cred get --field`, or leave it out with another scope")
+        .hint("take it with `cred get --field`, or use --format json, which has it in base64")
     })
 }

@@ -11,6 +11,7 @@ mod docker;
 mod dotenv;
 mod environment;
 mod escape;
+mod expiry;
 mod failure;
 mod input;
 mod moment;

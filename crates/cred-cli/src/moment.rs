@@ -32,6 +32,14 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write 2027-01-31, 2027-01-31T12:00:00Z, or how long from now, as in 30d".to_owned())
 }
 
+/// A [`moment()`] that is still to come.
+pub(crate) fn expiry(text: &str) -> Result<Timestamp, String> {
+    match moment(text)? {
+        moment if moment > Timestamp::now() => Ok(moment),
+        _ => Err("that is over already; name a moment in the future".to_owned()),
+    }
+}
+
 /// `2027-01-31`, `2027-01-31T12:00:00Z`, or `30d` ago.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = humantime::parse_duration(text) {

@@ -3,38 +3,49 @@
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[cfg(unix)]
 use crate::blocking;
 use crate::failure::{Exit, Failure};
 
-/// From the first one on, a signal ends nothing by itself.
+/// From the first one on, a signal ends nothing by itself. One that was ignored from the start stays so.
 #[cfg(unix)]
 pub(crate) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
+        use rustix::process::Signal as Number;
         let failed = |error: std::io::Error| {
             Failure::new(Exit::Failed, "signals cannot be listened to").caused_by(error)
         };
+        let listen = |number: Number| {
+            let kind = (!blocking::is_ignored(number)).then(|| SignalKind::from_raw(number.as_raw()));
+            kind.map(signal).transpose().map_err(failed)
+        };
         // First: a signal between the two must be seen by what blocks, too.
         blocking::listen().map_err(failed)?;
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-        })
+        Ok(Self { interrupt: listen(Number::INT)?, terminate: listen(Number::TERM)? })
     }
 
     pub(crate) async fn first(&mut self) -> Exit {
-        match select(pin!(self.interrupt.recv()), pin!(self.terminate.recv())).await {
+        match select(pin!(come(&mut self.interrupt)), pin!(come(&mut self.terminate))).await {
             Either::Left(_) => Exit::Interrupted,
             Either::Right(_) => Exit::Terminated,
         }
+    }
+}
+
+#[cfg(unix)]
+async fn come(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -57,6 +57,7 @@ mod tty {
     use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 
     use super::MAX_LEN;
+    use crate::blocking;
     use crate::failure::{Exit, Failure};
 
     pub(super) const INTERRUPT: u8 = 3;
@@ -193,10 +194,11 @@ mod tty {
     impl Ended {
         fn listen() -> io::Result<Self> {
             let mut ended = Self { signals: Vec::new(), handlers: Vec::new() };
-            for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT].map(Signal::as_raw) {
+            let signals = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT].into_iter();
+            for signal in signals.filter(|one| !blocking::is_ignored(*one)) {
                 let (come, handler) = UnixStream::pair()?;
-                ended.handlers.push(pipe::register(signal, handler)?);
-                ended.signals.push((signal, come));
+                ended.handlers.push(pipe::register(signal.as_raw(), handler)?);
+                ended.signals.push((signal.as_raw(), come));
             }
             Ok(ended)
         }

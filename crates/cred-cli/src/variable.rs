@@ -30,9 +30,143 @@ pub(crate) fn of_field(stem: &str, field: &str) -> String {
     }
 }
 
+/// Whether a variable chooses code that a program, its runtime, its shell or its loader runs, or the
+/// files that they trust: a principal that can write a scope must not gain that.
+pub(crate) fn takes_over(name: &str) -> bool {
+    // Windows does not distinguish case.
+    let upper = cfg!(windows).then(|| name.to_ascii_uppercase());
+    let name = upper.as_deref().unwrap_or(name);
+    NAMES.contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || (name.starts_with("GIT_") && name.ends_with("COMMAND"))
+}
+
+const PREFIXES: [&str; 14] = [
+    "BASH_FUNC_",
+    "CORECLR_",
+    "COR_",
+    "CRED_",
+    "DYLD_",
+    "GIT_CONFIG",
+    "LD_",
+    "LUA_CPATH",
+    "LUA_INIT",
+    "LUA_PATH",
+    "MALLOC_",
+    "PERL5",
+    "PYTHON",
+    "XDG_CONFIG_",
+];
+
+const NAMES: [&str; 76] = [
+    // The search for programs, and shells.
+    "PATH",
+    "PATHEXT",
+    "COMSPEC",
+    "SHELL",
+    "BASH_ENV",
+    "ENV",
+    "IFS",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS0",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PROMPT_COMMAND",
+    "CDPATH",
+    "FPATH",
+    "ZDOTDIR",
+    "HOME",
+    // The C library.
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "GLIBC_TUNABLES",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "NLSPATH",
+    "RES_OPTIONS",
+    "RESOLV_HOST_CONF",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    "TZDIR",
+    "TERMCAP",
+    "TERMINFO",
+    "TERMINFO_DIRS",
+    // Other libraries.
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
+    "SSLKEYLOGFILE",
+    // Language runtimes.
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "NODE_REPL_EXTERNAL_MODULE",
+    "PERLLIB",
+    "RUBYOPT",
+    "RUBYLIB",
+    "GEM_HOME",
+    "GEM_PATH",
+    "BUNDLE_GEMFILE",
+    "JAVA_TOOL_OPTIONS",
+    "_JAVA_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+    "DOTNET_STARTUP_HOOKS",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "ERL_AFLAGS",
+    "ERL_FLAGS",
+    "ERL_ZFLAGS",
+    // Programs that other programs start.
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "MANPAGER",
+    "BROWSER",
+    "LESSOPEN",
+    "LESSCLOSE",
+    "SSH_ASKPASS",
+    "SUDO_ASKPASS",
+    "GIT_ASKPASS",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
+    "GIT_EXEC_PATH",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_PAGER",
+    "GIT_SSH",
+    "GIT_TEMPLATE_DIR",
+    "MAKEFLAGS",
+    "MAKEFILES",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_choose_code_are_known() {
+        for name in [
+            "PATH",
+            "LD_PRELOAD",
+            "DYLD_INSERT_LIBRARIES",
+            "BASH_FUNC_ls%%",
+            "PYTHONSTARTUP",
+            "PERL5LIB",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_COUNT",
+            "CRED_CONFIG",
+            "NODE_OPTIONS",
+            "GLIBC_TUNABLES",
+        ] {
+            assert!(takes_over(name), "{name}");
+        }
+        for name in ["STRIPE_API_KEY", "http_proxy", "GIT_TOKEN", "PATHS", "TF_VAR_path", "NODE_ENV"] {
+            assert!(!takes_over(name), "{name}");
+        }
+    }
 
     #[test]
     fn an_id_becomes_a_variable() {

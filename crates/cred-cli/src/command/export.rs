@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::record::Shown;
-use crate::terminal;
+use crate::{terminal, variable};
 
 /// Prints all credentials of a scope, opened, as JSON or as variables
 #[derive(Args)]
@@ -113,7 +113,17 @@ impl Export {
         let mut environment = Environment::default();
         if self.format != Format::Json {
             for (path, credential) in opened {
-                environment.add_all(path, credential)?;
+                environment.add_all(path, credential, &mut Err)?;
+            }
+        }
+        if matches!(self.format, Format::Shell | Format::Gha) {
+            // Nobody looks at these before they take effect.
+            if let Some(one) = environment.iter().find(|one| variable::takes_over(one.name)) {
+                let (name, path) = (one.name, one.path);
+                return Err(Failure::usage(format!(
+                    "`{path}` would become {name}, which can choose the code that programs run"
+                ))
+                .hint("move it to another scope, or use another format and look at the output first"));
             }
         }
         // Before the file exists: a failure must not leave one behind.

@@ -4,6 +4,7 @@ use clap::Args;
 use cred_core::{CredentialPath, FieldName};
 
 use crate::app::App;
+use crate::expiry::ExpiryArgs;
 use crate::failure::Failure;
 use crate::record::Shown;
 use crate::terminal;
@@ -25,6 +26,8 @@ pub(crate) struct Get {
     /// Prints it where it can be seen
     #[arg(long)]
     show: bool,
+    #[command(flatten)]
+    expiry: ExpiryArgs,
 }
 
 impl Get {
@@ -44,6 +47,7 @@ impl Get {
             Ok(handle.retrieve(&path.id).await?)
         })?;
         let credential = found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))?;
+        self.expiry.check(app.output, &path, &credential)?;
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
         let name = match (&self.field, names.as_slice()) {
             (Some(field), _) => field.as_str(),

@@ -23,7 +23,7 @@ pub(crate) struct Rotate {
     #[arg(long, value_name = "NAME", conflicts_with = "fields")]
     field: Option<FieldName>,
     /// When the new value stops being valid: 2027-01-31, or 30d from now; without it, as before
-    #[arg(long, value_name = "WHEN", value_parser = moment::moment)]
+    #[arg(long, value_name = "WHEN", value_parser = moment::expiry)]
     expires: Option<Timestamp>,
 }
 

@@ -1,26 +1,30 @@
 //! `cred run`.
 
+mod process;
+
 use std::ffi::OsString;
-use std::process::Command;
 
 use clap::Args;
 use cred_core::{Credential, CredentialPath, FieldName, ScopeId};
 
+use self::process::{Existing, Process};
 use crate::app::App;
 use crate::environment::Environment;
+use crate::expiry::ExpiryArgs;
 use crate::failure::{Exit, Failure};
 use crate::variable;
 
-/// Runs a command with credentials in its environment
+/// Run a command with credentials in its environment
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred run --scope org:acme/app:web -- ./server --port 80
   cred run --env DATABASE_URL=org:acme/db-url -- psql
   cred run --env PGPASSWORD=org:acme/db#password -- psql -h db
 
-`stripe-api-key` becomes STRIPE_API_KEY; of a credential with several fields each becomes one, as DB_PASSWORD.
-The command takes the place of this process: it gets the signals, and its exit code is the one that is seen. The variables that
-cred.toml reads keys and logins from are taken out of its environment.")]
+`stripe-api-key` becomes STRIPE_API_KEY; `TF_VAR_db` and other ids with `_` or capitals keep their name. Of a credential with
+several fields each becomes one, as DB_PASSWORD. Names such as PATH or LD_PRELOAD, which choose the code that a command runs, are
+refused from --scope; --env gives them. The command takes the place of this process: it gets the signals, and its exit code is the
+one that is seen. The variables that cred.toml reads keys and logins from are taken out of its environment.")]
 pub(crate) struct Run {
     /// The credentials of this scope, not of those below it
     #[arg(long, value_name = "SCOPE")]
@@ -29,6 +33,20 @@ pub(crate) struct Run {
     /// whole is left out of what --scope gives
     #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = named)]
     named: Vec<Named>,
+    /// Run the command even if nothing is stored in the scope
+    #[arg(long, requires = "scope")]
+    allow_empty: bool,
+    /// Fail if a value of the scope cannot be a variable, instead of leaving it out with a warning
+    #[arg(long)]
+    strict: bool,
+    /// Keep a variable that the environment has already, instead of replacing it
+    #[arg(long)]
+    keep_existing: bool,
+    /// Start with PATH, HOME, USER, LOGNAME, SHELL, TERM, TZ, TMPDIR, LANG, LANGUAGE and LC_* alone
+    #[arg(long, conflicts_with = "keep_existing")]
+    clean_env: bool,
+    #[command(flatten)]
+    expiry: ExpiryArgs,
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -71,6 +89,9 @@ impl Run {
             if let Some(scope) = &self.scope {
                 let handle = manager.scoped(scope.clone())?;
                 let ids = handle.list().await?;
+                if ids.is_empty() && !self.allow_empty {
+                    return Err(nothing_in(scope, &profile.name));
+                }
                 for (id, found) in ids.iter().zip(handle.retrieve_batch(ids.clone()).await) {
                     let path = CredentialPath::new(Some(scope.clone()), id.clone());
                     of_scope.extend(found?.map(|credential| (path, credential)));
@@ -83,29 +104,23 @@ impl Run {
             }
             Ok((of_scope, by_name))
         })?;
-        let environment = self.environment(&of_scope, &by_name)?;
-        if environment.is_empty() {
-            app.output.warn("nothing is stored there, so the command gets nothing");
-        }
-
-        let Some((program, arguments)) = self.command.split_first() else {
-            return Err(Failure::usage("there is no command to run"));
+        let environment = self.environment(app, &of_scope, &by_name)?;
+        let existing = match (self.keep_existing, self.clean_env) {
+            (true, _) => Existing::Kept,
+            (_, true) => Existing::Cleaned,
+            _ => Existing::Replaced,
         };
-        let mut command = Command::new(program);
-        command.args(arguments);
-        app.config()?.variables().iter().for_each(|variable| _ = command.env_remove(variable));
-        for one in environment.iter() {
-            command.env(one.name, one.value);
-        }
+        let process = Process::new(&self.command, &environment, existing, &app.config()?.variables())?;
         drop(environment);
         drop((of_scope, by_name));
         // Before this process becomes another: a login is given back, a write of the backend's own ends.
         app.close();
-        started(command)
+        process.start()
     }
 
     fn environment<'c>(
         &'c self,
+        app: &App,
         of_scope: &'c [(CredentialPath, Credential)],
         by_name: &'c [Credential],
     ) -> Result<Environment<'c>, Failure> {
@@ -114,10 +129,28 @@ impl Run {
         let apart = |path: &CredentialPath| {
             self.named.iter().any(|named| named.field.is_none() && named.path == *path)
         };
+        let mut unusable = |failure: Failure| match self.strict {
+            true => Err(failure),
+            false => {
+                app.output.warn(format!("left out: {failure}"));
+                Ok(())
+            }
+        };
         for (path, credential) in of_scope.iter().filter(|(path, _)| !apart(path)) {
-            environment.add_all(path, credential)?;
+            self.expiry.check(app.output, path, credential)?;
+            environment.add_all(path, credential, &mut unusable)?;
+        }
+        if let Some(one) = environment.iter().find(|one| variable::takes_over(one.name)) {
+            let (name, path) = (one.name, one.path);
+            return Err(Failure::usage(format!(
+                "`{path}` would become {name}, which can choose the code that the command runs"
+            ))
+            .hint(format!(
+                "if that is what you want, pass --env {name}={path}; else give it another name with --env"
+            )));
         }
         for (Named { name, path, field }, credential) in self.named.iter().zip(by_name) {
+            self.expiry.check(app.output, path, credential)?;
             let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
             let field = match (field, names.as_slice()) {
                 (Some(field), _) => field.as_str(),
@@ -133,30 +166,7 @@ impl Run {
     }
 }
 
-/// Becomes the command: signals and exit code are its own, with nobody in between who could lose them.
-#[cfg(unix)]
-fn started(mut command: Command) -> Result<(), Failure> {
-    use std::os::unix::process::CommandExt as _;
-    crate::process::unprotect();
-    let error = command.exec();
-    Err(not_started(&command, error))
-}
-
-#[cfg(not(unix))]
-fn started(mut command: Command) -> Result<(), Failure> {
-    let status = command.status().map_err(|error| not_started(&command, error))?;
-    std::process::exit(status.code().unwrap_or(1));
-}
-
-fn not_started(command: &Command, error: std::io::Error) -> Failure {
-    let exit = match error.kind() {
-        std::io::ErrorKind::NotFound => Exit::NoSuchCommand,
-        _ => Exit::NotExecutable,
-    };
-    let hint = match exit {
-        Exit::NoSuchCommand => "check its name, and the variable PATH where it has no `/`",
-        _ => "check that it is a program, and that you may execute it",
-    };
-    let program = command.get_program().to_string_lossy().into_owned();
-    Failure::new(exit, format!("the command `{program}` could not be started")).hint(hint).caused_by(error)
+fn nothing_in(scope: &ScopeId, profile: &str) -> Failure {
+    Failure::new(Exit::NotFound, format!("nothing is stored in the scope `{scope}` in profile `{profile}`"))
+        .hint("`cred list` shows the scopes, of which each is given without those below it; --allow-empty runs the command anyway")
 }

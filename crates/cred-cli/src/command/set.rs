@@ -33,7 +33,7 @@ pub(crate) struct Set {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = input::tag)]
     tags: Vec<(String, String)>,
     /// When it stops being valid: 2027-01-31, or 30d from now
-    #[arg(long, value_name = "WHEN", value_parser = moment::moment)]
+    #[arg(long, value_name = "WHEN", value_parser = moment::expiry)]
     expires: Option<Timestamp>,
     /// When it should be replaced: every:90d, before-expiry:7d, at:2027-01-31, manual
     #[arg(long, value_name = "POLICY", value_parser = moment::rotation)]

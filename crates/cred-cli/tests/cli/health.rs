@@ -10,7 +10,8 @@ fn what_is_due_is_shown_and_told_by_the_exit_code() {
     world.store("org:acme/fine", "1");
     world.run(&["validate"]).good().says("1 credentials of dev are valid");
     world.run(&["set", "org:acme/soon", "--generate", "--expires", "3d"]).good();
-    world.run(&["set", "org:acme/over", "--generate", "--expires", "2020-01-01"]).good();
+    let over = r#"{"path": "org:acme/over", "fields": {"value": "1"}, "expires_at": "2020-01-01"}"#;
+    world.run_with(&["import", "-", "--format", "json"], over).good();
     world.run(&["set", "org:acme/due", "--generate", "--rotation", "every:1ms"]).good();
     let (path, _) = files(&world.path("home"))
         .into_iter()

@@ -175,3 +175,134 @@ fn no_core_file_can_be_written_before_the_command_takes_over() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_scope_that_holds_nothing_starts_no_command() {
+    let world = World::new();
+    world.store("t:x/team:y/below", "1");
+    world.store("single", "1");
+    let started = world.path("project/started");
+    let touch = ["--", "touch", started.to_str().unwrap()];
+    for args in [&["run", "--scope", "t:x"][..], &["run", "--scope", "t:typo", "--env", "A=single"]] {
+        world.run(&[args, &touch].concat()).ends(4).says(args[2]).says("--allow-empty");
+        assert!(!started.exists());
+    }
+    world.run(&[&["run", "--scope", "t:x", "--allow-empty"], &touch[..]].concat()).good();
+    assert!(started.exists());
+}
+
+#[test]
+fn a_value_that_cannot_be_a_variable_is_left_out_and_named() {
+    let world = World::new();
+    std::fs::write(world.path("project/p12"), [0xff, 0, 1]).unwrap();
+    world.run(&["set", "t:x/p12", "--file", "p12"]).good();
+    world.store("t:x/2fa", "123456");
+    world.store("t:x/A", "v");
+    let run = ["run", "--scope", "t:x", "-q"];
+    let answer = world.run(&[&run[..], &["--", "printenv", "A"]].concat()).good();
+    assert_eq!(answer.out, "v\n");
+    assert!(answer.err.contains("`t:x/p12`") && answer.err.contains("`t:x/2fa`"), "{}", answer.err);
+    assert!(!answer.err.contains("123456"), "{}", answer.err);
+    let strict =
+        world.run(&[&run[..], &["--strict", "--", "printenv", "A"]].concat()).ends(2).says("`t:x/2fa`");
+    assert_eq!(strict.out, "");
+    // What is named under a name of its own is not missing.
+    let named = ["--strict", "--env", "CODE=t:x/2fa", "--", "true"];
+    world.run(&[&run[..], &named].concat()).ends(1).says("`t:x/p12`");
+}
+
+#[test]
+fn the_environment_wins_or_is_left_behind_if_asked() {
+    let mut world = World::new();
+    world.store("t:x/A", "stored");
+    world.store("t:x/B", "stored");
+    world.set("A", "mine");
+    world.set("OTHER", "other");
+    world.set("LC_ALL", "C");
+    let run = |option: &[&str]| {
+        let script = "echo $A,$B,$OTHER,$LC_ALL,${HOME:+home},${PATH:+path}";
+        world.run(&[&["run", "--scope", "t:x"], option, &["--", "sh", "-c", script]].concat()).good().out
+    };
+    assert_eq!(run(&[]), "stored,stored,other,C,home,path\n");
+    assert_eq!(run(&["--keep-existing"]), "mine,stored,other,C,home,path\n");
+    assert_eq!(run(&["--clean-env"]), "stored,stored,,C,home,path\n");
+}
+
+#[test]
+fn a_scope_does_not_choose_the_code_that_runs() {
+    let world = World::new();
+    std::fs::create_dir(world.path("project/evil")).unwrap();
+    let evil = world.path("project/evil/ls");
+    world.write("project/evil/ls", "#!/bin/sh\necho evil\n");
+    std::fs::set_permissions(&evil, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let folder = evil.parent().unwrap().to_string_lossy().into_owned();
+    for id in ["path", "LD_PRELOAD", "node-options", "GIT_SSH_COMMAND"] {
+        let path = format!("t:{id}/{id}");
+        world.store(&path, &folder);
+        let scope = format!("t:{id}");
+        let answer = world.run(&["run", "--scope", &scope, "--", "ls"]).ends(2).says(&path).says("--env");
+        assert_eq!(answer.out, "");
+        world.run(&["export", "--scope", &scope, "--format", "shell"]).ends(2).says(&path);
+    }
+    // Named explicitly it is given, and does not choose the command itself.
+    let given = world.run(&["run", "--env", "PATH=t:path/path", "--", "sh", "-c", "echo $PATH"]).good();
+    assert_eq!(given.out.trim(), folder);
+    let listed = world.run(&["run", "--env", "PATH=t:path/path", "--", "ls"]).good().out;
+    assert!(listed.contains("cred.toml"), "{listed}");
+    let other = ["run", "--scope", "t:path", "--env", "TOOLS=t:path/path", "--", "sh", "-c", "echo $TOOLS"];
+    assert_eq!(world.run(&other).good().out.trim(), folder);
+}
+
+/// Only Linux says which signals are ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn ignored_signals_stay_ignored() {
+    let world = World::new();
+    world.store("a", "1");
+    let ignored = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_cred")]).env_clear().envs(world.variables());
+        let out = shell.current_dir(world.path("project")).output().unwrap().stdout;
+        let text = String::from_utf8(out).unwrap();
+        u64::from_str_radix(text.trim().strip_prefix("SigIgn:").unwrap().trim(), 16).unwrap()
+    };
+    let grep = "\"$0\" run --env A=a -- grep SigIgn /proc/self/status";
+    let (int, term) = (1 << (2 - 1), 1 << (15 - 1));
+    assert_eq!(ignored(&format!("trap '' INT TERM; exec {grep}")) & (int | term), int | term);
+    assert_eq!(ignored(&format!("trap '' INT; exec {grep}")) & (int | term), int);
+    assert_eq!(ignored(&format!("exec {grep}")) & (int | term), 0);
+}
+
+/// Linux takes no variable of 128 KiB; other systems have other limits.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_variable_that_is_too_large_is_named() {
+    let world = World::new();
+    world.store("t:x/small", "1");
+    world.run_with(&["set", "t:x/large-one"], &"x".repeat(200_000)).good();
+    let answer = world.run(&["run", "--scope", "t:x", "--", "true"]).ends(126);
+    answer.says("LARGE_ONE").says("200000 bytes").says("stdin");
+}
+
+#[test]
+fn an_expired_credential_is_warned_about_or_refused() {
+    let world = World::new();
+    let record = r#"{"path": "t:x/old", "fields": {"value": "v"}, "expires_at": "2020-01-31"}"#;
+    world.run_with(&["import", "-", "--format", "json"], record).good();
+    for args in [
+        &["get", "t:x/old"][..],
+        &["run", "--scope", "t:x", "--", "printenv", "OLD"],
+        &["run", "--env", "OLD=t:x/old", "--", "printenv", "OLD"],
+    ] {
+        let answer = world.run(args).good().says("`t:x/old` expired at 2020-01-31");
+        assert_eq!(answer.out.trim(), "v");
+        let refusing = [&args[..1], &["--refuse-expired"], &args[1..]].concat();
+        let answer = world.run(&refusing).ends(1).says("`t:x/old` expired at 2020-01-31");
+        assert_eq!(answer.out, "");
+    }
+    for args in [&["set", "a", "--generate"][..], &["rotate", "t:x/old", "--generate"]] {
+        world.run(&[args, &["--expires", "2020-01-01"]].concat()).ends(2).says("future");
+    }
+    world.run(&["rotate", "t:x/old", "--generate", "--expires", "30d"]).good();
+    world.run(&["get", "t:x/old", "--refuse-expired"]).good();
+}
