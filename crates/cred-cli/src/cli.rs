@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Trust(trust::Trust),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
+    CompletePaths(completions::CompletePaths),
 }
 
 impl Command {
@@ -88,6 +89,7 @@ impl Command {
             Self::Trust(trust) => trust.run(app),
             Self::Doctor(doctor) => doctor.run(app),
             Self::Completions(completions) => completions.run(app),
+            Self::CompletePaths(complete) => complete.run(app),
         }
     }
 }

@@ -6,6 +6,8 @@
 mod broken;
 #[path = "cli/canary.rs"]
 mod canary;
+#[path = "cli/completing.rs"]
+mod completing;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/ending.rs"]
