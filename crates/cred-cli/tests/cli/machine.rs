@@ -116,17 +116,17 @@ fn a_warning_is_a_document() {
 #[test]
 fn quiet_or_not_what_is_left_is_named() {
     let world = World::with_other(true);
-    world.store("here", "1");
-    world.write("project/.env", "here=2\nnew=3\n");
-    let answer = world.run(&["import", ".env", "-q"]).ends(10).says("here is there already");
+    world.store("HERE", "1");
+    world.write("project/.env", "HERE=2\nNEW=3\n");
+    let answer = world.run(&["import", ".env", "-q"]).ends(10).says("HERE is there already");
     assert!(!answer.err.contains("Stored"), "{}", answer.err);
     world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "-q"]).good();
-    world.run_with(&["set", "here", "-p", "other"], "4").good();
+    world.run_with(&["set", "HERE", "-p", "other"], "4").good();
     let answer = world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "-q"]).ends(10);
-    assert!(answer.err.contains("here differs there in"), "{}", answer.err);
+    assert!(answer.err.contains("HERE differs there in"), "{}", answer.err);
     assert!(!answer.err.contains("copied"), "{}", answer.err);
     let answer = world.run(&["import", ".env", "--json"]).ends(10);
-    assert_eq!(answer.json()["left_alone"], json!(["here", "new"]));
+    assert_eq!(answer.json()["left_alone"], json!(["HERE", "NEW"]));
     answer.error();
 }
 
