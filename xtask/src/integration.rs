@@ -239,8 +239,13 @@ fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     if own.is_empty() {
         return None;
     }
-    // Of another crate, what this backend needs: all its features would compile the other SDKs too.
-    words.push(if is_own { "--all-features".to_owned() } else { format!("--features={}", backend.name) });
+    // Of a program that is named after it, what this backend needs: all features of its package would
+    // compile the other SDKs too.
+    if !own.contains(&format!("integration_{}", backend.name)) {
+        words.push("--all-features".to_owned());
+    } else if package.features.contains_key(backend.name) {
+        words.push(format!("--features={}", backend.name));
+    }
     words.extend(own);
     Some(words)
 }

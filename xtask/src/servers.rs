@@ -35,7 +35,7 @@ pub(crate) enum Chore {
     /// Without names, this makes what `test-integration` would. HashiCorp Vault takes 11 minutes
     /// and is made only by its name, `vault`; otherwise OpenBao stands in for it.
     Make {
-        /// vault, openbao, moto, etcd, kube-apiserver, keyvault-referee, redis
+        /// vault, openbao, moto, etcd, kube-apiserver, keyvault-referee, dotenv-referee, redis
         names: Vec<String>,
     },
 }

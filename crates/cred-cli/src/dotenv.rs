@@ -118,8 +118,10 @@ fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
 
 /// A line without its end, and what follows.
 fn first_line(text: &str) -> (&str, &str) {
-    let (line, after) = text.split_once('\n').unwrap_or((text, ""));
-    (line.strip_suffix('\r').unwrap_or(line), after)
+    match text.split_once('\n') {
+        Some((line, after)) => (line.strip_suffix('\r').unwrap_or(line), after),
+        None => (text, ""),
+    }
 }
 
 /// Refuses what ends a comment early for some readers.

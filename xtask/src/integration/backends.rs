@@ -14,7 +14,7 @@ pub(crate) struct Backend {
     pub(crate) outside: Option<&'static str>,
 }
 
-static BACKENDS: [Backend; 6] = [
+static BACKENDS: [Backend; 7] = [
     Backend { name: "local", package: "cred-store-local", servers: &[], outside: None },
     Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"], outside: None },
     Backend { name: "aws", package: "cred-store-aws", servers: &["moto"], outside: None },
@@ -26,6 +26,8 @@ static BACKENDS: [Backend; 6] = [
         outside: None,
     },
     Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"], outside: None },
+    // No backend, but other programs, too: the readers of what `cred export` writes.
+    Backend { name: "dotenv", package: "cred-cli", servers: &["dotenv-referee"], outside: None },
     Backend {
         name: "redis",
         package: "provider-redis",
@@ -43,11 +45,11 @@ impl Backend {
         }
     }
 
-    /// Whether a test program is one of its own package, or of another that is named after it.
+    /// Whether a test program is named after it, or is one of its own package and named after no other.
     pub(super) fn has_program(&self, package: &str, program: &str) -> bool {
-        match package == self.package {
-            true => program.starts_with("integration"),
-            false => program.strip_prefix("integration_") == Some(self.name),
+        match program.strip_prefix("integration_").and_then(find) {
+            Some(named) => named == self,
+            None => package == self.package && program.starts_with("integration"),
         }
     }
 }
@@ -87,11 +89,15 @@ mod tests {
             ("cred-store-vault", "describe", false),
             ("cred-cli", "integration_vault", true),
             ("cred-cli", "integration_aws", false),
+            ("cred-cli", "integration_dotenv", false),
             ("cred-store-aws", "integration", false),
         ] {
             let program = Program::sample(package, program, "");
             assert_eq!(vault.runs(&program), expected, "{program:?}");
         }
+        let dotenv = find("dotenv").unwrap();
+        assert!(dotenv.has_program("cred-cli", "integration_dotenv"));
+        assert!(!dotenv.has_program("cred-cli", "integration_vault"));
         for server in BACKENDS.iter().flat_map(|backend| backend.servers) {
             assert!(servers::find(server).is_some(), "{server}");
         }

@@ -24,7 +24,7 @@ pub(crate) struct Server {
     pub(super) needs: &'static [&'static str],
 }
 
-static SERVERS: [Server; 8] = [
+static SERVERS: [Server; 9] = [
     Server {
         health: Some("/v1/sys/health"),
         ..server("vault", &["CRED_TEST_VAULT_ADDR", "CRED_TEST_VAULT_TOKEN"], &VAULT, plans::vault)
@@ -64,6 +64,10 @@ static SERVERS: [Server; 8] = [
         ..server("keyvault-referee", &["CRED_TEST_KEYVAULT_REFEREE_ADDR"], &REFEREE, plans::keyvault_referee)
     },
     Server {
+        health: Some("/health"),
+        ..server("dotenv-referee", &["CRED_TEST_DOTENV_REFEREE_ADDR"], &DOTENV, plans::dotenv_referee)
+    },
+    Server {
         health: Some(""),
         ..server("redis", &["CRED_TEST_REDIS_ADDR", "CRED_TEST_REDIS_PASSWORD"], &REDIS, plans::redis)
     },
@@ -100,6 +104,8 @@ static KUBE_APISERVER: [Recipe; 1] = [Recipe::new(
 static KEYVAULT: [Recipe; 1] = [Recipe::new("keyvault", "", Kind::Workspace("cred-keyvault-double"))];
 static REFEREE: [Recipe; 1] =
     [Recipe::new("keyvault-referee", "", pip("keyvault-referee", "azure-keyvault-secrets", "referee"))];
+static DOTENV: [Recipe; 1] =
+    [Recipe::new("dotenv-referee", "", pip("dotenv-referee", "python-dotenv", "referee"))];
 static REDIS: [Recipe; 1] = [Recipe::new(
     "redis",
     "redis-server --version",

@@ -128,12 +128,23 @@ pub(super) fn keyvault(setup: &Setup<'_>) -> Result<Plan> {
 
 /// Microsoft's own client, which checks the Key Vault.
 pub(super) fn keyvault_referee(setup: &Setup<'_>) -> Result<Plan> {
+    let mut plan = referee(setup, "keyvault-referee")?;
+    plan.variables.extend(setup.environment.iter().cloned());
+    Ok(plan)
+}
+
+/// Programs that read .env files, and report what each of them found.
+pub(super) fn dotenv_referee(setup: &Setup<'_>) -> Result<Plan> {
+    referee(setup, "dotenv-referee")
+}
+
+/// A Python module in a folder of `servers/`.
+fn referee(setup: &Setup<'_>, folder: &str) -> Result<Plan> {
     let port = free_port()?.to_string();
-    let module = workspace::root().join("servers/keyvault-referee");
+    let module = workspace::root().join("servers").join(folder);
     let mut plan = setup.plan(vec![port.clone()], &[&format!("http://127.0.0.1:{port}")], "/health");
     // Python writes nothing beside the sources.
     plan.variables = pairs(&["PYTHONPATH", "PYTHONDONTWRITEBYTECODE"], &[&module.to_string_lossy(), "1"]);
-    plan.variables.extend(setup.environment.iter().cloned());
     Ok(plan)
 }
 

@@ -117,6 +117,7 @@ fn lines_that_are_read_differently_are_refused_with_their_number() {
         "export A=hunter2{a,b}",
         "A=hunter2\u{a0}",
         "A=hunter2\rB=1",
+        "A=hunter2\r\r",
         "A='hunter2",
         "A='hunter2' x",
         "A='hunter2'#x",

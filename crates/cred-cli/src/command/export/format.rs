@@ -48,28 +48,27 @@ impl Lines {
         };
         let length = environment.iter().map(len).sum();
         let mut text = Zeroizing::new(Vec::with_capacity(length));
+        let mut refused = Vec::new();
         for one in environment.iter() {
-            match self {
-                Self::Env => dotenv::write(one.name, one.value, &mut text)
-                    .map_err(|why| self.cannot_hold(one, why, "shell, json-flat"))?,
-                Self::Docker => docker::write(one.name, one.value, &mut text)
-                    .map_err(|why| self.cannot_hold(one, why, "env, shell, json-flat"))?,
-                Self::Shell => shell(one, &mut text),
-                Self::Gha => github(one, &delimiter, &mut text),
+            let written = match self {
+                Self::Env => dotenv::write(one.name, one.value, &mut text),
+                Self::Docker => docker::write(one.name, one.value, &mut text),
+                Self::Shell => Ok(shell(one, &mut text)),
+                Self::Gha => Ok(github(one, &delimiter, &mut text)),
+            };
+            if let Err(why) = written {
+                refused.push(format!("{}, the value of `{}`, {why}", one.name, one.path));
             }
+        }
+        if !refused.is_empty() {
+            let format = if let Self::Docker = self { "docker" } else { "env" };
+            let message = format!("--format {format} cannot hold every value: {}", refused.join("; "));
+            return Err(
+                Failure::usage(message).hint("use --format shell, json-flat or json, which hold any text")
+            );
         }
         debug_assert!(text.len() <= length, "the buffer has grown");
         Ok(text)
-    }
-
-    fn cannot_hold(self, one: Variable<'_, '_>, why: &str, others: &str) -> Failure {
-        let format = match self {
-            Self::Docker => "docker",
-            _ => "env",
-        };
-        let Variable { name, path, .. } = one;
-        Failure::usage(format!("--format {format} cannot hold {name}, the value of `{path}`, which {why}"))
-            .hint(format!("use another format, of which some can hold it: {others} or json"))
     }
 }
 
