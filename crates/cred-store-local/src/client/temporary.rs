@@ -40,7 +40,8 @@ impl Temporary {
     /// `None`: another one was faster.
     fn try_create(directory: Directory) -> Result<Option<Self>, StorageError> {
         let name = format!("{:016x}", fastrand::u64(..));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Also for reading: NFS refuses a shared lock on what is open only for writing.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match retry_on_intr(|| openat(directory.fd(), &name, flags, Mode::RUSR | Mode::WUSR)) {
             Ok(fd) => File::from(fd),
             Err(Errno::EXIST) => return Ok(None),
@@ -49,9 +50,10 @@ impl Temporary {
         let temporary = Self { directory, name, file, renamed: false };
         let failed = |errno, doing| from_errno(errno, doing, &temporary.directory.place(&temporary.name));
         // Shared, because it stays on the file after the rename, where readers share it. A sweep wants the file alone, so
-        // it is locked, or swept already and without a name. Where there are no locks, nothing is swept.
+        // it is locked, or swept already and without a name. Where there are no locks, nothing is swept. EBADF is how
+        // some network file systems refuse a kind of lock.
         match retry_on_intr(|| flock(&temporary.file, FlockOperation::NonBlockingLockShared)) {
-            Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => {}
+            Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL | Errno::BADF) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(errno) => return Err(failed(errno, "locking")),
         }
@@ -103,7 +105,8 @@ pub(super) fn sweep(base: &Directory) -> Result<(), StorageError> {
             names.push(name.to_owned());
         }
     })?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Also for writing: NFS refuses an exclusive lock on what is open only for reading.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     for name in names {
         let Ok(file) = openat(directory.fd(), &name, flags, Mode::empty()) else { continue };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {

@@ -8,6 +8,7 @@ mod disk;
 mod inject;
 mod kills;
 mod linear;
+mod locks;
 mod many;
 mod oracle;
 mod order;
