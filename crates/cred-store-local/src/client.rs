@@ -88,7 +88,7 @@ impl Client {
     /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
     pub(crate) fn connect(&self) -> Result<(), StorageError> {
         self.opened.store(false, Ordering::Relaxed);
-        self.open_base().map(drop)
+        self.open_or_create_base().map(drop)
     }
 
     pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
@@ -104,10 +104,9 @@ impl Client {
     }
 
     pub(crate) fn exists(&self, path: PathRef<'_>) -> Result<bool, StorageError> {
-        match self.directory(&self.base()?, path.scope)? {
-            Some(directory) => directory.has_file(&self.names.file(path.id).text),
-            None => Ok(false),
-        }
+        let Some(base) = self.base()? else { return Ok(false) };
+        let Some(directory) = self.directory(&base, path.scope)? else { return Ok(false) };
+        directory.has_file(&self.names.file(path.id).text)
     }
 
     /// The file of one store of a path. It tells its path exactly where the names cannot.
@@ -128,7 +127,7 @@ impl Client {
         deadline.check()?;
         let bytes = file.encode_within(limits)?;
 
-        let base = self.base()?;
+        let base = self.created_base()?;
         base.anchor(&self.anchored)?;
         let target = self.created_directory(&base, path.scope)?;
         let name = self.names.file(path.id).text;
@@ -150,7 +149,7 @@ impl Client {
 
     /// Removes whatever has the path's name, readable or not.
     pub(crate) fn delete(&self, path: PathRef<'_>, deadline: Deadline) -> Result<(), WriteError> {
-        let base = self.base()?;
+        let Some(base) = self.base()? else { return Ok(()) };
         let Some(directory) = self.directory(&base, path.scope)? else { return Ok(()) };
         let lock = self.lock(Access::Together, &base, deadline)?;
         deadline.check()?;
@@ -166,7 +165,7 @@ impl Client {
         filter: Option<&CredentialFilter>,
         deadline: Deadline,
     ) -> Result<Vec<CredentialId>, StorageError> {
-        let base = self.base()?;
+        let Some(base) = self.base()? else { return Ok(Vec::new()) };
         let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
         let paths = Walk::new(self, Operation::List, &base, filter, deadline).list(&directory, scope)?;
         Ok(paths.into_iter().map(|path| path.id).collect())
@@ -178,7 +177,7 @@ impl Client {
         filter: Option<&CredentialFilter>,
         deadline: Deadline,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        let base = self.base()?;
+        let Some(base) = self.base()? else { return Ok(Vec::new()) };
         let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
         Walk::new(self, Operation::ListTree, &base, filter, deadline).tree(&directory, scope)
     }
@@ -186,29 +185,55 @@ impl Client {
 
 /// What the operations are made of.
 impl Client {
-    fn base(&self) -> Result<Arc<Directory>, StorageError> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match held {
-            Some(base) if base.is_at(&self.base)? => Ok(base),
-            _ => self.open_base(),
+    /// The base as it is, for what creates nothing; `None`: it does not exist yet, so nothing is stored.
+    fn base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+        match self.held_base()? {
+            Some(base) => Ok(Some(base)),
+            None => self.open_base(),
         }
     }
 
-    fn open_base(&self) -> Result<Arc<Directory>, StorageError> {
-        let opened = self.opened.load(Ordering::Relaxed);
-        let base = match Directory::base(&self.base)? {
-            Some(base) => base,
-            None if self.create_dir && !opened => Directory::create_base(&self.base)?,
-            None => return Err(self.base_is_missing()),
-        };
-        if !opened {
+    /// The base for a store, created where that is wanted.
+    fn created_base(&self) -> Result<Arc<Directory>, StorageError> {
+        match self.held_base()? {
+            Some(base) => Ok(base),
+            None => self.open_or_create_base(),
+        }
+    }
+
+    /// The base that is open, if it still is what it was.
+    fn held_base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match held {
+            Some(base) if base.is_at(&self.base)? => Ok(Some(base)),
+            _ => Ok(None),
+        }
+    }
+
+    fn open_or_create_base(&self) -> Result<Arc<Directory>, StorageError> {
+        match self.open_base()? {
+            Some(base) => Ok(base),
+            None => Ok(self.hold(Directory::create_base(&self.base)?)),
+        }
+    }
+
+    /// `None`: it does not exist, and a store may create it.
+    fn open_base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+        match Directory::base(&self.base)? {
+            Some(base) => Ok(Some(self.hold(base))),
+            None if self.create_dir && !self.opened.load(Ordering::Relaxed) => Ok(None),
+            None => Err(self.base_is_missing()),
+        }
+    }
+
+    fn hold(&self, base: Directory) -> Arc<Directory> {
+        if !self.opened.swap(true, Ordering::Relaxed) {
             // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
             let _ = temporary::sweep(&base);
-            self.opened.store(true, Ordering::Relaxed);
         }
         let base = Arc::new(base);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&base));
-        Ok(base)
+        base
     }
 
     fn base_is_missing(&self) -> StorageError {
@@ -256,7 +281,8 @@ impl Client {
     }
 
     fn bytes(&self, path: PathRef<'_>) -> Result<Vec<u8>, StorageError> {
-        let directory = self.directory(&self.base()?, path.scope)?.ok_or_else(not_found)?;
+        let base = self.base()?.ok_or_else(not_found)?;
+        let directory = self.directory(&base, path.scope)?.ok_or_else(not_found)?;
         self.read(&directory, &self.names.file(path.id).text)?.ok_or_else(not_found)
     }
 

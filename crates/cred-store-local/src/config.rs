@@ -22,7 +22,7 @@ pub struct LocalStorageConfig {
     /// The directory that holds everything; absolute. Default: empty, which [`validate`](ProviderConfig::validate)
     /// refuses.
     pub base_path: PathBuf,
-    /// Whether the directory is created at the first use, with 0700, and the ones above it; default true.
+    /// Whether the directory is created at the first store, with 0700, and the ones above it; default true.
     pub create_dir: bool,
     /// Extension of the files, without its dot: 1 to 64 bytes of `[A-Za-z0-9._-]`; default `enc.json`.
     pub file_extension: String,
@@ -96,8 +96,8 @@ impl LocalStorageConfig {
         }
         match base.metadata() {
             Ok(found) if !found.is_dir() => Err("is no directory; give one"),
-            Ok(_) if !is_writable(base) => {
-                Err("is not writable for this process; make it so or give another directory")
+            Ok(_) if !is_readable(base) => {
+                Err("is not readable for this process; make it so or give another directory")
             }
             Ok(_) => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -112,8 +112,8 @@ impl LocalStorageConfig {
 }
 
 /// As the effective user, whose rights count when files are opened.
-fn is_writable(directory: &Path) -> bool {
-    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+fn is_readable(directory: &Path) -> bool {
+    accessat(CWD, directory, Access::READ_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 impl ProviderConfig for LocalStorageConfig {

@@ -35,6 +35,8 @@
 //! - **Private.** Files are 0600, directories 0700. A file that others may read, a directory that others may write, or one
 //!   of another user, is refused and named. No symbolic link below the base is followed, and nothing but regular files is
 //!   read; the base itself may be a link.
+//! - **Reads need no write access.** A store on a read-only mount can be read and listed; a write there
+//!   is refused as [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly).
 //! - **Among processes.** Writers hold the lock only for the rename and what it depends on; reads never take it, and a
 //!   list does where its directory changed while it was read.
 //!   [Compare-and-set](cred_core::CompareAndSet) rests on the same lock, so it is offered unless locking is off.

@@ -51,7 +51,7 @@ impl LocalStorageProvider {
     }
 
     /// Opens the directory, creates it where that is wanted, and removes what crashed writers left. The first operation
-    /// does so by itself.
+    /// does so by itself, except that only a store creates the directory.
     ///
     /// # Errors
     /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and not to be created, or

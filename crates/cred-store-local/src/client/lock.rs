@@ -27,6 +27,8 @@ pub(super) enum Access {
     Together,
     /// With nobody: what is done rests on what was looked at.
     Alone,
+    /// With no writer. This needs no write access, so that a read-only store can be listed.
+    Listing,
 }
 
 /// Where the threads of one provider wait, first come, first served. Only one of them asks the file, and writers go through
@@ -63,9 +65,9 @@ impl<'a> StoreLock<'a> {
         let (lock, first) = queue.enter(access, deadline).ok_or_else(|| held(base))?;
         if first {
             // Where this fails, dropping the lock lets the next one ask.
-            let file = locked_file(base, deadline)?;
+            let file = locked_file(base, access, deadline)?;
             let mut state = queue.state();
-            state.file = Some(file);
+            state.file = file;
             state.joinable = (access == Access::Together).then(|| Instant::now() + LONGEST_GROUP);
             drop(state);
             queue.changed.notify_all();
@@ -128,17 +130,30 @@ fn held(base: &Directory) -> StorageError {
     StorageError::busy(format!("another writer holds `{}`", place.display()))
 }
 
-/// Tries until the deadline: a waiting `flock` could not be given up.
-fn locked_file(base: &Directory, deadline: Instant) -> Result<OwnedFd, StorageError> {
+/// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is read-only
+/// and has no lock file, or no locks.
+fn locked_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
     let place = || base.place(NAME);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = retry_on_intr(|| openat(base.fd(), NAME, flags, Mode::RUSR | Mode::WUSR))
-        .map_err(|errno| from_errno(errno, "opening", &place()))?;
+    // NFS needs write access for an exclusive lock, and read access for a shared one.
+    let (file, operation) = match open_lock(base, OFlags::RDWR | OFlags::CREATE) {
+        Ok(file) => (file, FlockOperation::NonBlockingLockExclusive),
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if access == Access::Listing => {
+            // The same store may be writable for another process, so its writers are kept out.
+            match open_lock(base, OFlags::RDONLY) {
+                Ok(file) => (file, FlockOperation::NonBlockingLockShared),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(errno) => return Err(from_errno(errno, "opening", &place())),
+            }
+        }
+        Err(errno) => return Err(from_errno(errno, "opening", &place())),
+    };
+    let shared = matches!(operation, FlockOperation::NonBlockingLockShared);
     let mut wait = SHORTEST_WAIT;
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+        match flock(&file, operation) {
+            Ok(()) => return Ok(Some(file)),
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(Errno::NOLCK | Errno::NOTSUP) if shared => return Ok(None),
             Err(Errno::NOLCK | Errno::NOTSUP) => {
                 let place = place();
                 return Err(StorageError::invalid_request(format!(
@@ -155,6 +170,11 @@ fn locked_file(base: &Directory, deadline: Instant) -> Result<OwnedFd, StorageEr
         sleep(wait.mul_f64(0.5 + fastrand::f64()));
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+fn open_lock(base: &Directory, access: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    retry_on_intr(|| openat(base.fd(), NAME, flags, Mode::RUSR | Mode::WUSR))
 }
 
 #[cfg(test)]

@@ -247,7 +247,7 @@ impl<'a> Walk<'a> {
         if started.is_some_and(|started| changed < started) || !self.client.locking {
             return Ok(names);
         }
-        let _lock = self.client.lock(Access::Alone, self.base, self.deadline)?;
+        let _lock = self.client.lock(Access::Listing, self.base, self.deadline)?;
         self.read_names(directory)
     }
 

@@ -5,5 +5,6 @@
 mod files;
 mod outage;
 mod place;
+mod read_only;
 mod sharing;
 mod trust;
