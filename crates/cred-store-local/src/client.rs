@@ -20,7 +20,7 @@ use cred_provider_kit::naming::FileNames;
 use sha2::{Digest, Sha256};
 
 use self::anchored::Anchored;
-use self::directory::Directory;
+use self::directory::{Directory, Trust};
 use self::lock::{Access, Queue, StoreLock};
 use self::temporary::Temporary;
 use self::walk::Walk;
@@ -56,6 +56,7 @@ pub(crate) struct Client {
     base: PathBuf,
     create_dir: bool,
     locking: bool,
+    trust: Trust,
     names: FileNames,
     /// Bytes of the longest file that is read.
     max_read_len: usize,
@@ -72,10 +73,12 @@ impl Client {
     pub(crate) fn new(config: LocalStorageConfig) -> Result<Self, ConfigError> {
         let (names, max_read_len) = (config.names()?, config.max_read_len());
         let LocalStorageConfig { base_path: base, create_dir, enable_locking: locking, .. } = config;
+        let trust = if config.allow_open_dirs { Trust::OpenDirectories } else { Trust::Owner };
         Ok(Self {
             base,
             create_dir,
             locking,
+            trust,
             names,
             max_read_len,
             opened: AtomicBool::new(false),
@@ -213,13 +216,13 @@ impl Client {
     fn open_or_create_base(&self) -> Result<Arc<Directory>, StorageError> {
         match self.open_base()? {
             Some(base) => Ok(base),
-            None => Ok(self.hold(Directory::create_base(&self.base)?)),
+            None => Ok(self.hold(Directory::create_base(&self.base, self.trust)?)),
         }
     }
 
     /// `None`: it does not exist, and a store may create it.
     fn open_base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
-        match Directory::base(&self.base)? {
+        match Directory::base(&self.base, self.trust)? {
             Some(base) => Ok(Some(self.hold(base))),
             None if self.create_dir && !self.opened.load(Ordering::Relaxed) => Ok(None),
             None => Err(self.base_is_missing()),

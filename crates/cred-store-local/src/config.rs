@@ -29,6 +29,12 @@ pub struct LocalStorageConfig {
     /// Whether writers exclude each other with a lock file; default true. Without it there is no compare-and-set, and a
     /// list may miss what is replaced while it runs.
     pub enable_locking: bool,
+    /// Whether directories may be writable by other users, and belong to root; default false. For a
+    /// mount whose modes cannot be changed, such as one where each directory has mode 0777. Files must
+    /// still be 0600 and belong to this user. Other users can then delete a credential, or put an
+    /// older file of it back. On a mount with ordinary modes, let the provider create a directory of
+    /// its own instead.
+    pub allow_open_dirs: bool,
     /// The longest that one operation takes, 100 ms to 10 minutes; default 30 s. Written `"30s"` in files.
     #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
@@ -43,6 +49,7 @@ impl Default for LocalStorageConfig {
             create_dir: true,
             file_extension: "enc.json".to_owned(),
             enable_locking: true,
+            allow_open_dirs: false,
             operation_timeout: Duration::from_secs(30),
             max_payload_len: Self::DEFAULT_MAX_PAYLOAD_LEN,
         }
@@ -72,6 +79,7 @@ impl LocalStorageConfig {
         const with_create_dir(create_dir: bool);
         into with_file_extension(file_extension: String);
         const with_enable_locking(enable_locking: bool);
+        const with_allow_open_dirs(allow_open_dirs: bool);
         const with_operation_timeout(operation_timeout: Duration);
         const with_max_payload_len(max_payload_len: usize);
     }
@@ -181,6 +189,7 @@ mod tests {
         let expected =
             LocalStorageConfig::default().with_base_path("/a").with_operation_timeout(Duration::from_secs(5));
         assert_eq!(read(r#"{"base_path":"/a","operation_timeout":"5s"}"#).unwrap(), expected);
+        assert!(!expected.allow_open_dirs && read(r#"{"allow_open_dirs":true}"#).unwrap().allow_open_dirs);
         assert!(read(r#"{"base_bath":"/a"}"#).is_err());
         assert!(read(r#"{"operation_timeout":5}"#).is_err());
     }

@@ -34,7 +34,8 @@
 //!   [`NotDurable`](cred_core::StorageErrorKind::NotDurable): the value is visible, and a power cut may undo it.
 //! - **Private.** Files are 0600, directories 0700. A file that others may read, a directory that others may write, or one
 //!   of another user, is refused and named. No symbolic link below the base is followed, and nothing but regular files is
-//!   read; the base itself may be a link.
+//!   read; the base itself may be a link. [`allow_open_dirs`](LocalStorageConfig::allow_open_dirs) accepts
+//!   a mount on which each directory is open to others.
 //! - **Reads need no write access.** A store on a read-only mount can be read and listed; a write there
 //!   is refused as [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly).
 //! - **Among processes.** Writers hold the lock only for the rename and what it depends on; reads never take it, and a

@@ -12,8 +12,8 @@ use cred_core::{StorageError, StorageErrorKind};
 #[cfg(target_os = "linux")]
 use rustix::fs::RawDir;
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, open, openat,
-    stat, statat, unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawMode, Stat, flock, fstat, fsync, mkdirat, open,
+    openat, stat, statat, unlinkat,
 };
 use rustix::io::{Errno, read, retry_on_intr};
 use rustix::process::geteuid;
@@ -25,34 +25,44 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 /// Opening a pipe must not wait for its other end.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
+/// Which directories are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Those of this user that no other user can write.
+    Owner,
+    /// Also those that other users can write, and those of root.
+    OpenDirectories,
+}
+
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Directory {
     fd: File,
     identity: Identity,
     place: PathBuf,
+    trust: Trust,
 }
 
 impl Directory {
     /// The base; `None`: it is not there. It alone may be a link, as the user named it.
-    pub(super) fn base(place: &Path) -> Result<Option<Self>, StorageError> {
+    pub(super) fn base(place: &Path, trust: Trust) -> Result<Option<Self>, StorageError> {
         let opened = retry_on_intr(|| open(place, DIRECTORY, Mode::empty()));
-        Self::trusted(opened, || place.to_owned())
+        Self::trusted(opened, trust, || place.to_owned())
     }
 
     /// The base, made with all that is missing above it.
-    pub(super) fn create_base(place: &Path) -> Result<Self, StorageError> {
+    pub(super) fn create_base(place: &Path, trust: Trust) -> Result<Self, StorageError> {
         create_durably(place)?;
         let missing =
             || StorageError::unavailable(format!("its directory `{}` was removed", place.display()));
-        Self::base(place)?.ok_or_else(missing)
+        Self::base(place, trust)?.ok_or_else(missing)
     }
 
     /// Whether it is what is found at this place, and still trusted.
     pub(super) fn is_at(&self, place: &Path) -> Result<bool, StorageError> {
         match stat(place) {
             Ok(stat) if Identity::of(&stat) == self.identity => {
-                check_owner(&stat, Mode::WGRP | Mode::WOTH, "700", || place.to_owned()).map(|()| true)
+                check_directory(&stat, self.trust, || place.to_owned()).map(|()| true)
             }
             Ok(_) | Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(from_errno(errno, "looking at", place)),
@@ -62,7 +72,7 @@ impl Directory {
     /// A directory in this one; `None`: it is not there.
     pub(super) fn child(&self, name: &str) -> Result<Option<Self>, StorageError> {
         let opened = retry_on_intr(|| openat(&self.fd, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()));
-        Self::trusted(opened, || self.place.join(name))
+        Self::trusted(opened, self.trust, || self.place.join(name))
     }
 
     /// A directory in this one, made where it is not there, and durable in any case.
@@ -143,7 +153,14 @@ impl Directory {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(not_regular(&place()));
         }
-        check_owner(&stat, Mode::RWXG | Mode::RWXO, "600", place)?;
+        check_owner(&stat, place)?;
+        if let Some(mode) = open_mode(&stat, Mode::RWXG | Mode::RWXO) {
+            let place = place();
+            let place = place.display();
+            return Err(refused(format!(
+                "`{place}` has mode {mode:o} and is open to other users until `chmod 600`"
+            )));
+        }
         let length = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         Ok(Some(Content { file: File::from(fd), length, place: place() }))
     }
@@ -216,6 +233,7 @@ impl Directory {
     /// Others who may write a directory can put anything in the place of what is in it.
     fn trusted(
         opened: Result<OwnedFd, Errno>,
+        trust: Trust,
         place: impl Fn() -> PathBuf,
     ) -> Result<Option<Self>, StorageError> {
         let fd = match opened {
@@ -225,8 +243,8 @@ impl Directory {
         };
         let place = place();
         let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place))?;
-        check_owner(&stat, Mode::WGRP | Mode::WOTH, "700", || place.clone())?;
-        Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), place }))
+        check_directory(&stat, trust, || place.clone())?;
+        Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), place, trust }))
     }
 }
 
@@ -288,30 +306,43 @@ impl Content {
     }
 }
 
-/// Refuses what belongs to another user, or lets others in by one of these permissions.
-fn check_owner(
-    stat: &Stat,
-    forbidden: Mode,
-    wanted: &str,
-    place: impl Fn() -> PathBuf,
-) -> Result<(), StorageError> {
+/// Refuses a directory in which other users can replace files, as far as they are not trusted.
+fn check_directory(stat: &Stat, trust: Trust, place: impl Fn() -> PathBuf) -> Result<(), StorageError> {
+    // Root can write everywhere anyway.
+    if trust == Trust::OpenDirectories && stat.st_uid == 0 {
+        return Ok(());
+    }
+    check_owner(stat, &place)?;
+    match open_mode(stat, Mode::WGRP | Mode::WOTH) {
+        Some(mode) if trust == Trust::Owner => {
+            let place = place();
+            let place = place.display();
+            Err(refused(format!(
+                "`{place}` has mode {mode:o} and is open to other users until `chmod 700`; if its file \
+                 system has no other mode, set `allow_open_dirs`"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what belongs to another user.
+fn check_owner(stat: &Stat, place: impl Fn() -> PathBuf) -> Result<(), StorageError> {
+    if stat.st_uid == geteuid().as_raw() {
+        return Ok(());
+    }
+    let (place, owner) = (place(), stat.st_uid);
+    Err(refused(format!("`{}` belongs to user {owner}, not to the user of this process", place.display())))
+}
+
+/// The mode, if it grants one of these permissions.
+fn open_mode(stat: &Stat, forbidden: Mode) -> Option<RawMode> {
     let mode = Mode::from_raw_mode(stat.st_mode);
-    let refuse = |reason: String| Err(StorageErrorKind::PermissionDenied { reason: reason.into() }.into());
-    if stat.st_uid != geteuid().as_raw() {
-        let (place, owner) = (place(), stat.st_uid);
-        return refuse(format!(
-            "`{}` belongs to user {owner}, not to the user of this process",
-            place.display()
-        ));
-    }
-    if mode.intersects(forbidden) {
-        let (place, mode) = (place(), mode.bits() & 0o7777);
-        let place = place.display();
-        return refuse(format!(
-            "`{place}` has mode {mode:o} and is open to other users until `chmod {wanted}`"
-        ));
-    }
-    Ok(())
+    mode.intersects(forbidden).then_some(mode.bits() & 0o7777)
+}
+
+fn refused(reason: String) -> StorageError {
+    StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
 }
 
 fn not_regular(place: &Path) -> StorageError {

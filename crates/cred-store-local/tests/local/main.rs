@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod files;
+mod modes;
 mod outage;
 mod place;
 mod read_only;

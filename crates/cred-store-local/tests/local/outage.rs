@@ -51,7 +51,7 @@ async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
 
 /// Runs one of the tests below in a process of its own, with a shell's `setup` before it. Through pipes: a limit on files would
 /// count for a log as well.
-fn run_after(setup: &str, test: &str, place: &Place) {
+pub(crate) fn run_after(setup: &str, test: &str, place: &Place) {
     let output = Command::new("sh")
         .args(["-c", &format!("{setup} exec \"$0\" --exact {test} --ignored --nocapture")])
         .arg(std::env::current_exe().unwrap())
@@ -63,7 +63,7 @@ fn run_after(setup: &str, test: &str, place: &Place) {
     assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
-fn base_of_the_other_process() -> LocalStorageProvider {
+pub(crate) fn base_of_the_other_process() -> LocalStorageProvider {
     let base = std::env::var_os("CRED_TEST_BASE").expect("it is started by another test");
     LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(base)).unwrap()
 }

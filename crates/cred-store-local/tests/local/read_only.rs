@@ -1,13 +1,11 @@
 //! A store that can be read and not written.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
+use crate::outage::{base_of_the_other_process, run_after};
 use crate::place::*;
 use cred_core::{
     CompareAndSet as _, CredentialContext, CredentialFilter, StorageErrorKind, StorageProvider as _,
 };
-use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+use cred_store_local::LocalStorageProvider;
 
 /// Every operation that only reads, on a store with `value(1)` at `key` and `value(2)` at
 /// `org:a/key`. The provider is new for each, so that each opens the folder itself.
@@ -125,40 +123,30 @@ async fn a_read_creates_nothing() {
 fn a_read_only_mount_can_be_read() {
     let place = Place::new();
     std::fs::create_dir(&place.base).unwrap();
-    let script = "mount -t tmpfs -o size=1m,mode=700 none \"$CRED_TEST_BASE\" &&
-        \"$0\" --exact read_only::fills_a_mount --ignored --nocapture &&
-        mount -o remount,ro \"$CRED_TEST_BASE\" &&
-        exec \"$0\" --exact read_only::reads_a_read_only_mount --ignored --nocapture";
-    let output = Command::new("unshare")
-        .args(["--mount", "--map-root-user", "sh", "-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .env("CRED_TEST_BASE", &place.base)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(output.status.success() && out.matches("1 passed").count() == 2, "{out}{err}");
-}
-
-fn open_mount() -> LocalStorageProvider {
-    let base = std::env::var_os("CRED_TEST_BASE").expect("it is started by another test");
-    LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(PathBuf::from(base))).unwrap()
+    let test = |name: &str| format!("\"$0\" --exact read_only::{name} --ignored --nocapture");
+    let mount = "mount -t tmpfs -o size=1m,mode=700 none \"$CRED_TEST_BASE\"";
+    let remount = "mount -o remount,ro \"$CRED_TEST_BASE\"";
+    let (fill, read) = (test("fills_a_mount"), test("reads_a_read_only_mount"));
+    let script = format!(
+        "exec unshare --mount --map-root-user sh -c '{mount} && {fill} >&2 && {remount} && exec {read}' \"$0\";"
+    );
+    run_after(&script, "read_only::reads_a_read_only_mount", &place);
 }
 
 #[tokio::test]
 #[ignore = "is started by a_read_only_mount_can_be_read"]
 async fn fills_a_mount() {
-    fill(&open_mount()).await;
+    fill(&base_of_the_other_process()).await;
 }
 
 #[tokio::test]
 #[ignore = "is started by a_read_only_mount_can_be_read"]
 async fn reads_a_read_only_mount() {
-    reads_everything(open_mount).await;
+    reads_everything(base_of_the_other_process).await;
     for error in [
-        put(&open_mount(), "key", value(3)).await.unwrap_err(),
-        put(&open_mount(), "org:new/key", value(3)).await.unwrap_err(),
-        delete(&open_mount(), "key").await.unwrap_err(),
+        put(&base_of_the_other_process(), "key", value(3)).await.unwrap_err(),
+        put(&base_of_the_other_process(), "org:new/key", value(3)).await.unwrap_err(),
+        delete(&base_of_the_other_process(), "key").await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), StorageErrorKind::ReadOnly { .. }), "{error}");
         assert!(!error.may_have_written() && error.to_string().contains("read-only file system"), "{error}");
