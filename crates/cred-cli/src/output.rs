@@ -243,6 +243,11 @@ fn lost(error: io::Error) -> Failure {
     }
 }
 
+/// `1 credential`, `2 credentials`.
+pub(crate) fn credentials(count: usize) -> String {
+    format!("{count} credential{}", if count == 1 { "" } else { "s" })
+}
+
 /// Columns, with a line between the header and the rows.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let safe = |row: &Vec<String>| row.iter().map(|cell| escaped(cell).into_owned()).collect();

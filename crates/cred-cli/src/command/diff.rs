@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::compare::{self, Rings};
 use crate::failure::{Exit, Failure};
-use crate::output::{BAD, GOOD, Progress, WARN};
+use crate::output::{BAD, GOOD, Progress, WARN, credentials};
 
 /// Compares what two profiles hold
 #[derive(Args)]
@@ -87,7 +87,7 @@ impl Diff {
             _ => {
                 let both = findings.same + findings.differ.len() + failed;
                 Err(Failure::partial(
-                    format!("{failed} of {both} credentials could not be compared"),
+                    format!("could not compare {failed} of {}", credentials(both)),
                     failures,
                 ))
             }

@@ -15,6 +15,7 @@ use self::format::{Format, Lines};
 use crate::app::App;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::output::credentials;
 use crate::record::Shown;
 use crate::{terminal, variable};
 
@@ -90,14 +91,14 @@ impl Export {
         let (count, failed) = (opened.len(), failures.len());
         if count > 0 || failed == 0 {
             self.write(app, &opened)?;
-            app.output.say(format!("Exported {count} credentials; what was written is not sealed."));
+            app.output.say(format!("Exported {}; what was written is not sealed.", credentials(count)));
         }
         match failed {
             0 => Ok(()),
             _ => Err(Failure::partial(
                 format!(
-                    "{failed} of {} credentials could not be exported, so what was written is not all",
-                    count + failed
+                    "could not export {failed} of {}, so what was written is not all",
+                    credentials(count + failed)
                 ),
                 failures,
             )),

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use crate::app::App;
 use crate::dotenv::{self, Assignment};
 use crate::failure::Failure;
+use crate::output::credentials;
 use crate::{docker, input, record, variable};
 
 /// A file of many credentials.
@@ -126,7 +127,12 @@ impl Import {
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
-            app.output.say(format!("{verb} {} of {count} credentials in {}.", stored.len(), profile.shown()));
+            app.output.say(format!(
+                "{verb} {} of {} in {}.",
+                stored.len(),
+                credentials(count),
+                profile.shown()
+            ));
             if !empty.is_empty() {
                 app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
             }
@@ -142,7 +148,9 @@ impl Import {
         }
         match there.len() + failed.len() {
             0 => Ok(()),
-            left => Err(Failure::partial(format!("{left} of {count} credentials were not stored"), failed)),
+            left => {
+                Err(Failure::partial(format!("could not store {left} of {}", credentials(count)), failed))
+            }
         }
     }
 

@@ -121,8 +121,10 @@ impl Retire {
                 return Err(Failure::new(
                     Exit::Keys,
                     format!(
-                        "{count} credentials of {} are sealed under `{}` and would not open any more",
-                        user.name, self.id
+                        "{} of {} would not open any more without the key `{}`",
+                        output::credentials(count),
+                        user.name,
+                        self.id
                     ),
                 )
                 .hint(format!("run `cred rekey --profile {}` first", user.name)));
@@ -154,7 +156,7 @@ impl Retire {
 fn unread(count: usize, profile: &Profile<'_>, failures: Vec<(CredentialPath, Failure)>) -> Failure {
     let name = &profile.name;
     Failure::partial(
-        format!("{count} credentials of {name} cannot be read, so nobody knows under which key they are"),
+        format!("could not read {} of {name}, so the keys in use are not known", output::credentials(count)),
         failures,
     )
 }

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::compare::Rings;
 use crate::config::Profile;
 use crate::failure::Failure;
+use crate::output::credentials;
 
 /// Copies credentials from one profile to another, and reads every copy back
 #[derive(Args)]
@@ -93,7 +94,8 @@ impl Migrate {
         } else {
             let verb = if self.dry_run { "would be copied" } else { "copied and read back" };
             app.output.say(format!(
-                "{found} credentials of {} for {}: {copied} {verb}, {there} already there, {} differ, {} failed.",
+                "{} of {} for {}: {copied} {verb}, {there} already there, {} differ, {} failed.",
+                credentials(found),
                 from.shown(),
                 to.shown(),
                 report.differ.len(),
@@ -119,7 +121,7 @@ impl Migrate {
         match report.differ.len() + report.failed.len() {
             0 => Ok(()),
             left => Err(Failure::partial(
-                format!("{left} of {found} credentials are not the same in {}", to.name),
+                format!("could not make {left} of {} the same in {}", credentials(found), to.name),
                 report.failed,
             )
             .hint("mend what is named and start it again: what is there already is left alone")),

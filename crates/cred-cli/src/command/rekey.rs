@@ -5,6 +5,7 @@ use cred_core::ScopeId;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::output::credentials;
 
 /// Seals everything under the active key of the ring, with nothing inside changed
 #[derive(Args)]
@@ -48,16 +49,16 @@ impl Rekey {
         }
         let verb = if self.dry_run { "would be sealed" } else { "sealed" };
         app.output.say(format!(
-            "{} of {} credentials {verb} under {active}, {} were already, in {}.",
+            "{} of {} {verb} under {active}, {} already, in {}.",
             report.resealed,
-            report.found,
+            credentials(report.found),
             report.current,
             profile.shown()
         ));
         match failed.len() {
             0 => Ok(()),
             count => Err(Failure::partial(
-                format!("{count} credentials are not known to be under {active}"),
+                format!("not known to be sealed under {active}: {}", credentials(count)),
                 report.failed.into_iter().map(|(path, error)| (path, error.into())).collect(),
             )),
         }

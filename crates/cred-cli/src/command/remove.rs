@@ -5,6 +5,7 @@ use cred_core::CredentialPath;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::output::credentials;
 use crate::terminal;
 
 /// Deletes credentials
@@ -33,7 +34,7 @@ impl Remove {
             }
             let what = match self.paths.as_slice() {
                 [only] => only.to_string(),
-                many => format!("{} credentials", many.len()),
+                many => credentials(many.len()),
             };
             if !terminal::confirmed(&format!("Delete {what} from {}?", profile.shown()))? {
                 return Err(Failure::usage("nothing was deleted"));
@@ -69,7 +70,10 @@ impl Remove {
             (1, 1, Some((_, failure))) => Err(failure),
             (_, _, Some(last)) => {
                 failures.push(last);
-                Err(Failure::partial(format!("{failed} of {count} credentials were not deleted"), failures))
+                Err(Failure::partial(
+                    format!("could not delete {failed} of {}", credentials(count)),
+                    failures,
+                ))
             }
             (_, _, None) => Ok(()),
         }

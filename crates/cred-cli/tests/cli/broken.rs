@@ -29,7 +29,7 @@ fn a_diff_goes_on_with_the_others() {
     world.run(&["migrate", "--from", "dev", "--to", "other"]).good();
     break_it(&world, OTHER);
     let answer = world.run(&["diff", "dev", "other"]).ends(10).says("2 are the same").says("org:acme/broken");
-    assert!(answer.err.contains("1 of 3 credentials could not be compared"), "{}", answer.err);
+    assert!(answer.err.contains("could not compare 1 of 3 credentials"), "{}", answer.err);
     let answer = world.run(&["diff", "dev", "other", "--json"]).ends(10);
     assert_eq!(answer.json()["failed"], serde_json::json!(["org:acme/broken"]));
     assert_eq!(answer.json()["same"], 2);
@@ -57,7 +57,7 @@ fn what_does_not_open_stops_no_diff() {
 fn an_export_of_a_subset_says_so() {
     let world = world();
     break_it(&world, DEV);
-    let subset = "1 of 3 credentials could not be exported";
+    let subset = "could not export 1 of 3 credentials";
     let answer = world.run(&["export"]).ends(10).says("org:acme/broken").says(subset);
     let paths = |json: serde_json::Value| -> Vec<String> {
         json.as_array().unwrap().iter().map(|record| record["path"].as_str().unwrap().to_owned()).collect()
@@ -84,7 +84,7 @@ fn the_others_are_counted_by_key_and_none_is_retired() {
     assert_eq!(answer.json()[1]["credentials"], 2);
     assert_eq!(answer.error()["failures"][0]["path"], "org:acme/broken");
     let answer = world.run(&["key", "retire", &first]).ends(10).says("org:acme/broken");
-    assert!(answer.err.contains("1 credentials of dev cannot be read"), "{}", answer.err);
+    assert!(answer.err.contains("could not read 1 credential of dev"), "{}", answer.err);
     world.run(&["rm", "--yes", "org:acme/broken"]).good();
     world.run(&["key", "retire", &first]).good();
 }

@@ -8,7 +8,7 @@ use crate::world::{World, files};
 fn what_is_due_is_shown_and_told_by_the_exit_code() {
     let world = World::new();
     world.store("org:acme/fine", "1");
-    world.run(&["validate"]).good().says("1 credentials of dev are valid");
+    world.run(&["validate"]).good().says("Valid: 1 credential of dev");
     world.run(&["set", "org:acme/soon", "--generate", "--expires", "3d"]).good();
     let over = r#"{"path": "org:acme/over", "fields": {"value": "1"}, "expires_at": "2020-01-01"}"#;
     world.run_with(&["import", "-", "--format", "json"], over).good();
@@ -47,7 +47,7 @@ fn a_healthy_place_gets_no_advice_and_keeps_nothing() {
         "replace if unchanged: allowed",
         "list: allowed",
         "delete: allowed",
-        "stored: 1 credentials",
+        "stored: 1 credential;",
     ] {
         assert!(answer.out.contains(expected), "{expected}: {}", answer.out);
     }

@@ -25,7 +25,7 @@ fn a_key_is_replaced_without_losing_anything() {
             .collect::<Vec<_>>()
     };
     assert_eq!(counts(&world), [(first.clone(), 30), ("next".into(), 0)]);
-    world.run(&["key", "retire", &first]).ends(8).says("30 credentials of dev are sealed under");
+    world.run(&["key", "retire", &first]).ends(8).says("30 credentials of dev would not open");
     world.run(&["rekey", "--dry-run"]).good().says("30 of 30");
     assert_eq!(counts(&world)[0].1, 30);
     world.run(&["rekey"]).good().says("30 of 30 credentials sealed under next");

@@ -73,7 +73,7 @@ pub(crate) fn a_new_user_works_in_a_terminal(mut world: World, swaps: &str) {
     assert_eq!(answer.out, "sk_next\n");
     world.run(&["validate"]).good();
     world.run(&["key", "add", "next"]).good();
-    world.run(&["rekey"]).good().says("1 of 1 credentials sealed under next");
+    world.run(&["rekey"]).good().says("1 of 1 credential sealed under next");
     let doctor = world.run(&["doctor"]).good().out;
     assert!(doctor.contains(&format!("replace if unchanged: {swaps}")), "{doctor}");
     assert!(!doctor.contains("to do"), "{doctor}");

@@ -15,6 +15,7 @@ use super::Findings;
 use super::probe::Probe;
 use crate::compare;
 use crate::failure::{Exit, Failure};
+use crate::output::credentials;
 
 /// How many stored credentials are looked at.
 const SAMPLE: usize = 100;
@@ -145,7 +146,7 @@ pub(super) async fn contents(
     let looked = count.min(SAMPLE);
     if !strangers.is_empty() {
         let ids = strangers.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
-        let found = format!("of {looked} credentials some are sealed under {ids}, which the ring lacks");
+        let found = format!("of {}, some are sealed under {ids}, which the ring lacks", credentials(looked));
         findings.bad(
             "keys in use",
             &Failure::new(Exit::Found, found).hint(
@@ -155,7 +156,7 @@ pub(super) async fn contents(
     }
     if let Some((count, first)) = closed {
         broken += count;
-        let found = format!("{count} of {looked} credentials do not open, the first since {first}");
+        let found = format!("could not open {count} of {}, the first since {first}", credentials(looked));
         findings.bad(
             "stored",
             &Failure::new(Exit::Found, found).hint(
@@ -166,14 +167,12 @@ pub(super) async fn contents(
     if early > 0 {
         findings.warn(
             "clock",
-            format!(
-                "{early} of {looked} credentials were stored in the future, as this machine's clock sees it"
-            ),
+            format!("stored in the future, by this machine's clock: {early} of {}", credentials(looked)),
             "compare this machine's clock with those that write, and let NTP keep them",
         );
     }
     if strangers.is_empty() && early == 0 && broken == 0 {
-        findings.good("stored", format!("{count} credentials; {looked} were looked at"));
+        findings.good("stored", format!("{}; looked at {looked}", credentials(count)));
     }
 }
 
