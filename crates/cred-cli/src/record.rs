@@ -175,11 +175,11 @@ pub(crate) fn read(json: &[u8]) -> Result<Vec<(CredentialPath, Credential)>, Fai
     given.into_iter().enumerate().map(|(number, given)| given.into_credential(number + 1)).collect()
 }
 
-/// Values by their names, in the order of the file.
-type NamedValues = Vec<(String, SecretSlice<u8>)>;
+/// Names with their values.
+pub(crate) type Named = Vec<(String, SecretSlice<u8>)>;
 
 /// Reads an object of names and values; `None`: it is a record or a list of them.
-pub(crate) fn flat(json: &[u8]) -> Result<Option<NamedValues>, Failure> {
+pub(crate) fn flat(json: &[u8]) -> Result<Option<Named>, Failure> {
     /// What every record has, and no object of names and values.
     #[derive(Deserialize)]
     struct Record {

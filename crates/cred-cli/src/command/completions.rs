@@ -116,7 +116,6 @@ pub(crate) struct CompletePaths {
 const LIMIT: Duration = Duration::from_millis(1_800);
 
 impl CompletePaths {
-    #[allow(clippy::unnecessary_wraps, reason = "every command returns a result")]
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         // Not a timeout around the request: opening and closing a backend take time, too.
         thread::spawn(|| {

@@ -152,8 +152,7 @@ impl Export {
         if self.format == Format::Gha {
             // First: from then on no log shows a value.
             app.output.bytes(&format::masks(&environment))?;
-            let mut file = opened_to_append(path).map_err(failed)?;
-            return content.write(&mut file).map_err(failed);
+            return appended(path).and_then(|mut file| content.write(&mut file)).map_err(failed);
         }
         let mut file = created(path).map_err(failed)?;
         if let Err(error) = content.write(&mut file) {
@@ -197,11 +196,16 @@ fn created(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A file to which other steps of a workflow have written.
-fn opened_to_append(path: &Path) -> io::Result<File> {
+/// A file to which other steps of a workflow have written, at the start of a line.
+fn appended(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let mut file = options.open(path)?;
+    if file.metadata()?.len() > 0 {
+        // Another step may have left its last line without an end; GitHub skips an empty line.
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::dotenv::{self, Assignment};
 use crate::failure::Failure;
 use crate::output::credentials;
+use crate::record::Named;
 use crate::{docker, input, record, variable};
 
 /// A file of many credentials.
@@ -124,6 +125,7 @@ impl Import {
             let failed: Vec<_> = failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
                 "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed, "empty": empty,
+                "renamed": renamed,
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
@@ -136,15 +138,15 @@ impl Import {
             if !empty.is_empty() {
                 app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
             }
+            if !renamed.is_empty() {
+                app.output.warn(format!(
+                    "names in lower case without `_` become capitals in `cred run` and `cred export`: {}",
+                    renamed.join(", ")
+                ));
+            }
             for path in &there {
                 app.output.left(format!("{path} is there already; --replace replaces it"));
             }
-        }
-        if !renamed.is_empty() {
-            app.output.warn(format!(
-                "names in lower case without `_` become capitals in `cred run` and `cred export`: {}",
-                renamed.join(", ")
-            ));
         }
         match there.len() + failed.len() {
             0 => Ok(()),
@@ -196,7 +198,7 @@ impl Import {
         Ok(given)
     }
 
-    fn values(&self, values: Vec<(String, SecretSlice<u8>)>) -> Result<Given, Failure> {
+    fn values(&self, values: Named) -> Result<Given, Failure> {
         let mut given = Given::default();
         for (number, (name, value)) in values.into_iter().enumerate() {
             given.add(self.path(&name, || format!("entry {} of the object", number + 1))?, value)?;

@@ -81,7 +81,7 @@ fn docker_gets_values_without_quotes_and_gives_them_back() {
 #[test]
 fn github_gets_variables_in_its_file_and_masks_on_stdout() {
     let world = hostile();
-    world.write("project/github", "BEFORE=1\n");
+    world.write("project/github", "BEFORE=1");
     for args in [&["--output", "-"][..], &[]] {
         let args = [&["export", "--scope", "t:x", "--format", "gha"], args].concat();
         world.run(&args).ends(2).says("GITHUB_ENV");

@@ -50,12 +50,13 @@ impl Lines {
         let mut text = Zeroizing::new(Vec::with_capacity(length));
         let mut refused = Vec::new();
         for one in environment.iter() {
-            let written = match self {
-                Self::Env => dotenv::write(one.name, one.value, &mut text),
-                Self::Docker => docker::write(one.name, one.value, &mut text),
-                Self::Shell => Ok(shell(one, &mut text)),
-                Self::Gha => Ok(github(one, &delimiter, &mut text)),
-            };
+            let mut written = Ok(());
+            match self {
+                Self::Env => written = dotenv::write(one.name, one.value, &mut text),
+                Self::Docker => written = docker::write(one.name, one.value, &mut text),
+                Self::Shell => shell(one, &mut text),
+                Self::Gha => github(one, &delimiter, &mut text),
+            }
             if let Err(why) = written {
                 refused.push(format!("{}, the value of `{}`, {why}", one.name, one.path));
             }
