@@ -42,8 +42,8 @@ mod unix {
     /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so is this.
     static COME: OnceLock<Vec<(UnixStream, Exit)>> = OnceLock::new();
 
-    /// From now on a signal ends what waits here, unless the program was started with it ignored. Before,
-    /// one ends the process by itself.
+    /// From now on a signal ends what waits here, unless the parent process ignored it. Before, a signal
+    /// ends the process by itself.
     pub(crate) fn listen() -> io::Result<()> {
         if COME.get().is_some() {
             return Ok(());
@@ -60,8 +60,9 @@ mod unix {
         Ok(())
     }
 
-    /// Whether whoever started the program had a signal ignored, as `nohup` has. It is given no handler: with
-    /// one the command of `cred run` would no longer ignore it.
+    /// Whether the parent process ignored a signal, as a shell does for a background job. Such a signal
+    /// gets no handler: exec resets a handled signal to the default, so that the command of `cred run`
+    /// would no longer ignore it.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_ignored(signal: Signal) -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -70,7 +71,7 @@ mod unix {
         mask & 1 << (signal.as_raw() - 1) != 0
     }
 
-    /// Other systems have no file that says so, and asking them takes unsafe code.
+    /// Other systems have no such file, and asking them takes unsafe code.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn is_ignored(_: Signal) -> bool {
         false

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_of_names_and_values_is_told_from_a_record() {
+    fn an_object_of_names_and_values_is_distinguished_from_a_record() {
         let names = |json: &str| {
             let given = flat(json.as_bytes()).unwrap();
             given.map(|given| given.into_iter().map(|(name, _)| name).collect::<Vec<_>>())

@@ -112,7 +112,7 @@ pub(crate) struct CompletePaths {
     prefix: String,
 }
 
-/// A person who has pressed a key waits for no backend longer than this.
+/// The longest that a key press waits for a backend.
 const LIMIT: Duration = Duration::from_millis(1_800);
 
 impl CompletePaths {
@@ -122,7 +122,7 @@ impl CompletePaths {
             thread::sleep(LIMIT);
             std::process::exit(0);
         });
-        // Between two keys is no place for an error.
+        // An error printed now would end up in the line that is being typed.
         let _ = self.print(app);
         Ok(())
     }

@@ -118,7 +118,7 @@ impl Export {
             }
         }
         if matches!(self.format, Format::Shell | Format::Gha) {
-            // Nobody looks at these before they take effect.
+            // These formats take effect before a user can look at them.
             if let Some(one) = environment.iter().find(|one| variable::takes_over(one.name)) {
                 let (name, path) = (one.name, one.path);
                 return Err(Failure::usage(format!(

@@ -206,7 +206,7 @@ fn a_value_that_cannot_be_a_variable_is_left_out_and_named() {
     let strict =
         world.run(&[&run[..], &["--strict", "--", "printenv", "A"]].concat()).ends(2).says("`t:x/2fa`");
     assert_eq!(strict.out, "");
-    // What is named under a name of its own is not missing.
+    // A credential that --env renames is not left out.
     let named = ["--strict", "--env", "CODE=t:x/2fa", "--", "true"];
     world.run(&[&run[..], &named].concat()).ends(1).says("`t:x/p12`");
 }
@@ -253,7 +253,7 @@ fn a_scope_does_not_choose_the_code_that_runs() {
     assert_eq!(world.run(&other).good().out.trim(), folder);
 }
 
-/// Only Linux says which signals are ignored.
+/// Only Linux reports which signals are ignored.
 #[cfg(target_os = "linux")]
 #[test]
 fn ignored_signals_stay_ignored() {

@@ -42,7 +42,7 @@ impl Process {
         taken: &BTreeSet<&str>,
     ) -> Result<Self, Failure> {
         let Some((program, arguments)) = words.split_first() else {
-            return Err(Failure::usage("there is no command to run"));
+            return Err(Failure::usage("the command to run is missing"));
         };
         let mut command = lookup::command(program).map_err(|error| not_started(program, error))?;
         command.args(arguments);
