@@ -45,7 +45,7 @@ pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Res
     if value.contains(['\n', '\r']) {
         return Err("has a line end");
     }
-    if len(name, value) > MAX_LINE {
+    if len(name, value) >= MAX_LINE {
         return Err("is too long for a line, which ends at 64 KiB");
     }
     for part in [name.as_bytes(), b"=", value.as_bytes(), b"\n"] {
@@ -88,7 +88,7 @@ mod tests {
     fn what_does_not_fit_in_a_line_is_refused() {
         let mut text = Zeroizing::new(Vec::new());
         assert!(write("A", "a\nb", &mut text).is_err() && write("A", "a\r", &mut text).is_err());
-        assert!(write("A", &"x".repeat(MAX_LINE - 3), &mut text).is_ok());
-        assert!(write("A", &"x".repeat(MAX_LINE - 1), &mut text).is_err());
+        assert!(write("A", &"x".repeat(MAX_LINE - 4), &mut text).is_ok());
+        assert!(write("A", &"x".repeat(MAX_LINE - 3), &mut text).is_err());
     }
 }
