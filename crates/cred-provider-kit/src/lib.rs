@@ -10,6 +10,7 @@
 //! | read a configuration from the environment | [`Env`], [`duration`] |
 //! | give it setters, and check its deadlines | [`setters!`], [`config`] |
 //! | quote the backend in an error, without secrets | [`said`] |
+//! | report an answer that is not the backend's, such as a page of a proxy | [`Foreign`] |
 //! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
 mod budget;
@@ -20,6 +21,7 @@ pub mod duration;
 mod env;
 mod envelope;
 mod executor;
+mod foreign;
 pub mod layers;
 pub mod limits;
 pub mod naming;
@@ -30,6 +32,7 @@ pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
 pub use executor::{Attempt, Executor, TargetRef, Wire};
+pub use foreign::Foreign;
 pub use said::said;
 
 #[cfg(doctest)]

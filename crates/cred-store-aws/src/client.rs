@@ -1,5 +1,6 @@
 //! Calls to Secrets Manager, one of its operations each.
 
+mod address;
 mod connection;
 mod redaction;
 
@@ -12,17 +13,21 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use cred_core::StorageError;
+use cred_provider_kit::Foreign;
 use tokio::sync::OnceCell;
 
+use self::address::Address;
 pub(crate) use self::connection::check_endpoint;
 use crate::AwsSecretsManagerConfig;
-use crate::error::{Broken, Place, Refusal, garbled, no_text};
+use crate::error::{Broken, Place, Refusal, no_text};
 
 /// One account and region of Secrets Manager.
 pub(crate) struct Client {
     config: AwsSecretsManagerConfig,
     /// Made at the first use: AWS's chain reads files and may ask the network.
     sdk: OnceCell<SdkClient>,
+    /// Of the endpoint, for errors.
+    address: Address,
 }
 
 /// A version that is to be written.
@@ -82,12 +87,14 @@ impl Client {
     const PAGE: i32 = 100;
 
     pub(crate) fn new(config: AwsSecretsManagerConfig) -> Self {
-        Self { config, sdk: OnceCell::new() }
+        Self { config, sdk: OnceCell::new(), address: Address::default() }
     }
 
     /// Over the caller's own client.
     pub(crate) fn of_sdk(config: AwsSecretsManagerConfig, client: &SdkClient) -> Self {
-        Self { config, sdk: OnceCell::new_with(Some(connection::of_sdk(client))) }
+        let address = Address::default();
+        let sdk = OnceCell::new_with(Some(connection::of_sdk(client, &address)));
+        Self { config, sdk, address }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -105,7 +112,7 @@ impl Client {
     }
 
     async fn sdk(&self) -> Result<&SdkClient, StorageError> {
-        self.sdk.get_or_try_init(|| sent(connection::open(&self.config))).await
+        self.sdk.get_or_try_init(|| sent(connection::open(&self.config, &self.address))).await
     }
 
     /// Creates a secret with its first version.
@@ -118,7 +125,9 @@ impl Client {
             .set_description(write.description.clone())
             .set_kms_key_id(self.config.kms_key_id.clone())
             .set_tags(Some(tags(&write.tags)).filter(|tags| !tags.is_empty()));
-        sent(call.send()).await.map(drop).map_err(|error| failure(&place("CreateSecret", &write.name), error))
+        let done = sent(call.send()).await;
+        let done = done.map_err(|error| self.failure(&place("CreateSecret", &write.name), error))?;
+        self.named(done.arn())
     }
 
     /// Writes a version over those of an existing secret.
@@ -130,21 +139,27 @@ impl Client {
             .client_request_token(&write.token)
             .set_description(write.description.clone())
             .set_kms_key_id(self.config.kms_key_id.clone());
-        sent(call.send()).await.map(drop).map_err(|error| failure(&place("UpdateSecret", &write.name), error))
+        let done = sent(call.send()).await;
+        let done = done.map_err(|error| self.failure(&place("UpdateSecret", &write.name), error))?;
+        self.named(done.arn())
     }
 
     /// Sets tags, and leaves others as they are.
     pub(crate) async fn tag(&self, write: &Write) -> Result<(), StorageError> {
         let call = self.sdk().await?.tag_resource();
         let call = call.secret_id(&write.name).set_tags(Some(tags(&write.tags)));
-        sent(call.send()).await.map(drop).map_err(|error| failure(&place("TagResource", &write.name), error))
+        sent(call.send())
+            .await
+            .map(drop)
+            .map_err(|error| self.failure(&place("TagResource", &write.name), error))
     }
 
     /// The current version's value.
     pub(crate) async fn value(&self, name: &str) -> Result<String, StorageError> {
         let call = self.sdk().await?.get_secret_value().secret_id(name);
         let secret =
-            sent(call.send()).await.map_err(|error| failure(&place("GetSecretValue", name), error))?;
+            sent(call.send()).await.map_err(|error| self.failure(&place("GetSecretValue", name), error))?;
+        self.named(secret.arn())?;
         secret.secret_string.ok_or_else(no_text)
     }
 
@@ -152,8 +167,12 @@ impl Client {
     pub(crate) async fn values(&self, names: &[&str]) -> Result<Vec<Answered>, StorageError> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names));
-        let batch =
-            sent(call.send()).await.map_err(|error| failure(&place("BatchGetSecretValue", "*"), error))?;
+        let batch = sent(call.send())
+            .await
+            .map_err(|error| self.failure(&place("BatchGetSecretValue", "*"), error))?;
+        if batch.secret_values.is_none() && batch.errors.is_none() {
+            return Err(self.of_another_form());
+        }
         let values = batch.secret_values.unwrap_or_default().into_iter().filter_map(|secret| {
             Some(Answered { name: secret.name?, value: secret.secret_string.ok_or_else(no_text) })
         });
@@ -176,13 +195,14 @@ impl Client {
         let call = self.sdk().await?.describe_secret().secret_id(name);
         match sent(call.send()).await {
             Ok(secret) => {
+                self.named(secret.arn())?;
                 let versions = secret.version_ids_to_stages.unwrap_or_default().into_iter();
                 let mut current =
                     versions.filter(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"));
                 let current = current.next().map(|(version, _)| version);
                 Ok(Some(Described { scheduled: secret.deleted_date.is_some(), current }))
             }
-            Err(error) => match failure(&place("DescribeSecret", name), error) {
+            Err(error) => match self.failure(&place("DescribeSecret", name), error) {
                 error if error.is_not_found() => Ok(None),
                 error => Err(error),
             },
@@ -207,11 +227,11 @@ impl Client {
         let page = match sent(call.set_next_token(next.map(str::to_owned)).send()).await {
             Ok(page) => page,
             Err(error) if error.code() == Some("InvalidNextTokenException") => return Ok(None),
-            Err(error) => return Err(failure(&place("ListSecrets", "*"), error)),
+            Err(error) => return Err(self.failure(&place("ListSecrets", "*"), error)),
         };
-        let entries = page.secret_list.unwrap_or_default().into_iter();
+        let entries = page.secret_list.ok_or_else(|| self.of_another_form())?.into_iter();
         let entries = entries.map(|secret| {
-            let name = secret.name.ok_or_else(|| garbled(&place("ListSecrets", "*")))?;
+            let name = secret.name.ok_or_else(|| self.of_another_form())?;
             let scheduled = secret.deleted_date.is_some();
             Ok(Entry { name, description: secret.description, scheduled })
         });
@@ -225,15 +245,59 @@ impl Client {
             Some(days) => call.recovery_window_in_days(days.into()),
             None => call.force_delete_without_recovery(true),
         };
-        sent(call.send()).await.map(drop).map_err(|error| failure(&place("DeleteSecret", name), error))
+        let done = sent(call.send()).await;
+        let done = done.map_err(|error| self.failure(&place("DeleteSecret", name), error))?;
+        self.named(done.arn())
     }
 
     /// Takes a secret from the list of those that are to be deleted.
     pub(crate) async fn restore(&self, name: &str) -> Result<(), StorageError> {
         let call = self.sdk().await?.restore_secret().secret_id(name);
-        sent(call.send()).await.map(drop).map_err(|error| failure(&place("RestoreSecret", name), error))
+        let done = sent(call.send()).await;
+        let done = done.map_err(|error| self.failure(&place("RestoreSecret", name), error))?;
+        self.named(done.arn())
+    }
+
+    /// Whether an answer names a secret, as AWS's do.
+    fn named(&self, arn: Option<&str>) -> Result<(), StorageError> {
+        arn.map(drop).ok_or_else(|| self.of_another_form())
+    }
+
+    /// The error of an answer that the SDK could read, and that is none of AWS's.
+    fn of_another_form(&self) -> StorageError {
+        self.foreign(None, Some(b"{}")).error(SETTING)
+    }
+
+    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
+        Foreign { service: "AWS", address: self.address.get(), content_type, body }
+    }
+
+    /// What a call that gave no answer, or a refusal, means.
+    fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        place: &Place<'_>,
+        error: SdkError<E, HttpResponse>,
+    ) -> StorageError {
+        let Some(raw) = error.raw_response() else {
+            return Broken { foreign: None, cause: &error }.explain(place);
+        };
+        let foreign = self.foreign(raw.headers().get("content-type"), raw.body().bytes());
+        let SdkError::ServiceError(refused) = &error else {
+            return Broken { foreign: Some(foreign.error(SETTING)), cause: &error }.explain(place);
+        };
+        let (status, code) = (raw.status(), refused.err().code());
+        if status.is_success() && code.is_none() {
+            return foreign.error(SETTING);
+        }
+        let described = code.is_none().then(|| foreign.to_string());
+        let message = refused.err().message().or(described.as_deref());
+        let retry_after = raw.headers().get("retry-after");
+        Refusal { status: status.as_u16(), code, message, retry_after }.explain(place)
     }
 }
+
+/// What holds the address of the endpoint.
+const SETTING: &str = "the endpoint (`endpoint_url`, or that of the region)";
 
 /// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on the heap, and not into those
 /// of our callers.
@@ -247,25 +311,4 @@ fn tags(all: &BTreeMap<String, String>) -> Vec<Tag> {
 
 fn place<'a>(action: &'static str, name: &'a str) -> Place<'a> {
     Place { action, name }
-}
-
-/// What a call that gave no answer, or a refusal, means.
-fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
-    place: &Place<'_>,
-    error: SdkError<E, HttpResponse>,
-) -> StorageError {
-    match &error {
-        SdkError::ServiceError(refused) => {
-            let raw = refused.raw();
-            let refusal = Refusal {
-                status: raw.status().as_u16(),
-                code: refused.err().code(),
-                message: refused.err().message(),
-                retry_after: raw.headers().get("retry-after"),
-            };
-            refusal.explain(place)
-        }
-        SdkError::ResponseError(_) => Broken { answered: true, cause: &error }.explain(place),
-        _ => Broken { answered: false, cause: &error }.explain(place),
-    }
 }

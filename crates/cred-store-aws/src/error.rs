@@ -101,7 +101,6 @@ impl Refusal<'_> {
                 said()
             )),
             code => match self.status {
-                200..=299 => garbled(place),
                 429 => StorageErrorKind::Throttled { retry_after }.into(),
                 500.. => self.unavailable(place, retry_after),
                 401 => unauthenticated(format!("AWS does not take these credentials for {place}")),
@@ -148,11 +147,6 @@ fn unauthenticated(reason: String) -> StorageError {
     StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
 }
 
-/// An answer with a good status that AWS does not give.
-pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
-    StorageError::corrupted(format!("the answer for {place} is not what Secrets Manager gives"))
-}
-
 /// A secret that this library did not write.
 pub(crate) fn no_text() -> StorageError {
     StorageError::corrupted("the secret's value is no text, so it is not one of this library")
@@ -176,13 +170,13 @@ fn is_secret(word: &str) -> bool {
 
 /// Why no whole answer came.
 pub(crate) struct Broken<'a> {
-    /// The head of an answer was there.
-    pub(crate) answered: bool,
+    /// The error if an answer came that could not be read; `None`: no head of an answer came.
+    pub(crate) foreign: Option<StorageError>,
     pub(crate) cause: &'a (dyn Error + 'static),
 }
 
 impl Broken<'_> {
-    pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
+    pub(crate) fn explain(self, place: &Place<'_>) -> StorageError {
         if let Some(error) = connection::cause::<CredentialsError>(self.cause) {
             return no_credentials(error);
         }
@@ -195,18 +189,14 @@ impl Broken<'_> {
         if on_the_way.is_some_and(hyper_util::client::legacy::Error::is_connect) {
             return StorageErrorKind::Unreachable { reason: seen.into() }.into();
         }
-        match connection::cause::<hyper::Error>(self.cause) {
-            None if self.answered && io.is_none() => garbled(place),
-            None if on_the_way.is_none() && io.is_none() => StorageError::invalid_request(format!(
+        match (connection::cause::<hyper::Error>(self.cause), self.foreign) {
+            (None, Some(foreign)) if io.is_none() => foreign,
+            (None, None) if on_the_way.is_none() && io.is_none() => StorageError::invalid_request(format!(
                 "no request could be made for {place} ({})",
-                self.words()
+                words(self.cause)
             )),
             _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
         }
-    }
-
-    fn words(&self) -> String {
-        words(self.cause)
     }
 }
 

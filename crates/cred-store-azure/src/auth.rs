@@ -15,7 +15,7 @@ use cred_core::StorageError;
 use tokio::time::Instant;
 
 use crate::client::{Identity, Vault};
-use crate::error::{Call, authentication, failed};
+use crate::error::{authentication, failed};
 
 /// For how long a refusal of the token endpoint is not asked for again: it would refuse a thousand others as well.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(1);
@@ -122,9 +122,8 @@ impl Tokens {
 
     /// Asks for a token. By a credential of its own, since each keeps the token that it gave.
     async fn ask(&self, scope: &str) -> Result<AccessToken, StorageError> {
-        let call = Call { right: "token", name: "" };
-        let credential = self.identity.credential().map_err(|error| failed(&error, &call))?;
-        let token = credential.get_token(&[scope], None).await.map_err(|error| failed(&error, &call))?;
+        let credential = self.identity.credential().map_err(|error| failed(&error))?;
+        let token = credential.get_token(&[scope], None).await.map_err(|error| failed(&error))?;
         // What goes into a header.
         let text = token.token.secret();
         match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret as SdkSecret, TokenCredential};
 use azure_core::error::ErrorKind;
-use azure_core::http::headers::RETRY_AFTER;
+use azure_core::http::headers::{CONTENT_TYPE as CONTENT_TYPE_HEADER, RETRY_AFTER};
 use azure_core::http::pager::{Page as Paged, Pager, PagerContinuation, PagerOptions};
 use azure_core::http::{
-    ClientMethodOptions, ClientOptions, Context, RequestContent, RetryOptions, Transport, Url,
+    ClientMethodOptions, ClientOptions, Context, RequestContent, Response, RetryOptions, Transport, Url,
 };
 use azure_core::time::OffsetDateTime;
 use azure_identity::{
@@ -30,14 +30,15 @@ use azure_security_keyvault_secrets::models::{
     SecretClientRecoverDeletedSecretOptions, SecretClientSetSecretOptions, SetSecretParameters,
 };
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError};
+use cred_provider_kit::Foreign;
 use futures_util::StreamExt as _;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 pub(crate) use self::connection::{Vault, check_authorities, check_origin, check_vault};
 use self::transport::{ToTokens, ToVault};
 use crate::auth::{Begun, Tokens};
-use crate::error::{Call, Refusal, failed, garbled};
+use crate::error::{Call, Refusal, failed};
 use crate::{AzureCredentialType, AzureKeyVaultConfig};
 
 /// What says in the portal whose secret it is.
@@ -49,6 +50,8 @@ const PAGE: i32 = 25;
 /// One vault.
 pub(crate) struct Client {
     sdk: Arc<SecretClient>,
+    /// Host and port of the vault, for errors.
+    address: String,
 }
 
 /// A secret to be written.
@@ -109,12 +112,13 @@ impl Client {
         };
         let sdk = SecretClient::new(vault.url.as_str(), tokens, Some(options))
             .map_err(|_| invalid("vault_url", "is not one that the SDK takes"))?;
-        Ok(Self { sdk: Arc::new(sdk) })
+        Ok(Self::of_sdk(sdk))
     }
 
     /// The caller's own client.
     pub(crate) fn of_sdk(sdk: SecretClient) -> Self {
-        Self { sdk: Arc::new(sdk) }
+        let address = host_and_port(sdk.endpoint());
+        Self { sdk: Arc::new(sdk), address }
     }
 
     /// Writes a new version.
@@ -129,17 +133,18 @@ impl Client {
         let content: RequestContent<SetSecretParameters> =
             parameters.try_into().map_err(|_| StorageError::other("the secret cannot be written as JSON"))?;
         let options = SecretClientSetSecretOptions { method_options: begun() };
-        self.sdk.set_secret(name, content, Some(options)).await.map_err(|error| told(&error, &call))?;
-        Ok(())
+        let answer = self.sdk.set_secret(name, content, Some(options)).await;
+        self.model(answer.map_err(|error| self.told(&error, &call))?, "id").map(drop)
     }
 
     /// The latest version.
     pub(crate) async fn get(&self, name: &str) -> Result<Latest, StorageError> {
         let call = Call { right: "get", name };
         let options = SecretClientGetSecretOptions { method_options: begun(), ..Default::default() };
-        let answer = self.sdk.get_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
-        let secret = answer.into_model().map_err(|error| failed(&error, &call))?;
-        let value = secret.value.ok_or_else(|| garbled(&call))?;
+        let answer =
+            self.sdk.get_secret(name, Some(options)).await.map_err(|error| self.told(&error, &call))?;
+        let secret = self.model(answer, "id")?;
+        let value = secret.value.ok_or_else(|| self.unread())?;
         Ok(Latest { value, id: secret.id })
     }
 
@@ -147,8 +152,8 @@ impl Client {
     pub(crate) async fn delete(&self, name: &str) -> Result<(), StorageError> {
         let call = Call { right: "delete", name };
         let options = SecretClientDeleteSecretOptions { method_options: begun() };
-        self.sdk.delete_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
-        Ok(())
+        let answer = self.sdk.delete_secret(name, Some(options)).await;
+        self.model(answer.map_err(|error| self.told(&error, &call))?, "id").map(drop)
     }
 
     /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did not say.
@@ -159,26 +164,36 @@ impl Client {
             .sdk
             .recover_deleted_secret(name, Some(options))
             .await
-            .map_err(|error| told(&error, &call))?;
-        // The recovery has begun, whatever else the answer says.
-        Ok(answer.into_model().ok().and_then(|secret| secret.id))
+            .map_err(|error| self.told(&error, &call))?;
+        Ok(self.model(answer, "id")?.id)
     }
 
     /// Begins a purge.
     pub(crate) async fn purge(&self, name: &str) -> Result<(), StorageError> {
         let call = Call { right: "purge", name };
         let options = SecretClientPurgeDeletedSecretOptions { method_options: begun() };
-        self.sdk.purge_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
-        Ok(())
+        let answer = self.sdk.purge_deleted_secret(name, Some(options)).await;
+        let answer = answer.map_err(|error| self.told(&error, &call))?;
+        match u16::from(answer.status()) {
+            // It has no body.
+            204 => Ok(()),
+            _ => {
+                let content_type = answer.headers().get_optional_str(&CONTENT_TYPE_HEADER);
+                Err(self.foreign(content_type, Some(answer.body().as_ref())).error(SETTING))
+            }
+        }
     }
 
     /// Whether a deleted secret may ever be purged by hand.
     pub(crate) async fn is_purgeable(&self, name: &str) -> Result<bool, StorageError> {
         let call = Call { right: "get", name };
         let options = SecretClientGetDeletedSecretOptions { method_options: begun() };
-        let answer =
-            self.sdk.get_deleted_secret(name, Some(options)).await.map_err(|error| told(&error, &call))?;
-        let secret = answer.into_model().map_err(|error| failed(&error, &call))?;
+        let answer = self
+            .sdk
+            .get_deleted_secret(name, Some(options))
+            .await
+            .map_err(|error| self.told(&error, &call))?;
+        let secret = self.model(answer, "id")?;
         let level = secret.attributes.and_then(|attributes| attributes.recovery_level);
         Ok(level.is_none_or(|level| level.as_ref().contains("Purgeable")))
     }
@@ -193,18 +208,18 @@ impl Client {
             Shelf::Live => {
                 let options =
                     SecretClientListSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
-                let (page, next) = turned(self.sdk.list_secret_properties(Some(options)), &call).await?;
+                let (page, next) = self.turned(self.sdk.list_secret_properties(Some(options)), &call).await?;
                 (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
             }
             Shelf::Deleted => {
                 let options =
                     SecretClientListDeletedSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
                 let (page, next) =
-                    turned(self.sdk.list_deleted_secret_properties(Some(options)), &call).await?;
+                    self.turned(self.sdk.list_deleted_secret_properties(Some(options)), &call).await?;
                 (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
             }
         };
-        Ok(Page { items: items.ok_or_else(|| garbled(&call))?, next: self.next(from, next)? })
+        Ok(Page { items: items.ok_or_else(|| self.unread())?, next: self.next(from, next)? })
     }
 
     /// Where a list goes on. Never at another host: the SDK would follow, and send the token along.
@@ -212,30 +227,87 @@ impl Client {
         let url = match to {
             None => return Ok(None),
             Some(PagerContinuation::Link(url)) => url,
-            Some(_) => return Err(garbled(&Call { right: "list", name: "" })),
+            Some(_) => return Err(self.unread()),
         };
         if url.origin() != self.sdk.endpoint().origin() {
-            return Err(StorageError::corrupted("a page of the list says to go on at another host"));
+            return Err(StorageError::other(format!(
+                "`{}` names another host for the next page of the list, which is not asked; check {SETTING}",
+                self.address
+            )));
         }
         let next = Next(url);
         // It would never end.
         match from == Some(&next) {
-            true => Err(StorageError::corrupted("a page of the list says to go on with itself")),
+            true => Err(StorageError::other("a page of the list names itself as the next one")),
             false => Ok(Some(next)),
+        }
+    }
+
+    /// One page of a pager of the SDK, and where the next one is.
+    async fn turned<P: Paged + DeserializeOwned + Send>(
+        &self,
+        pager: azure_core::Result<Pager<P>>,
+        call: &Call<'_>,
+    ) -> Result<(P, Option<PagerContinuation>), StorageError> {
+        let mut pages = pager.map_err(|error| self.told(&error, call))?.into_pages();
+        let page = pages.next().await.ok_or_else(|| self.unread())?;
+        let page = self.model(page.map_err(|error| self.told(&error, call))?, "value")?;
+        Ok((page, pages.into_continuation()))
+    }
+
+    /// Reads an answer that has this member, as each of Key Vault's to the same call has.
+    fn model<T: DeserializeOwned>(&self, answer: Response<T>, member: &str) -> Result<T, StorageError> {
+        let content_type = answer.headers().get_optional_str(&CONTENT_TYPE_HEADER);
+        let body = answer.body().as_ref();
+        let has_member = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body)
+            .is_ok_and(|members| members.contains_key(member));
+        match serde_json::from_slice(body) {
+            Ok(model) if has_member => Ok(model),
+            _ => Err(self.foreign(content_type, Some(body)).error(SETTING)),
+        }
+    }
+
+    /// The error of an answer that the SDK has read, or could not.
+    fn unread(&self) -> StorageError {
+        self.foreign(None, None).error(SETTING)
+    }
+
+    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
+        Foreign { service: "Key Vault", address: Some(&self.address), content_type, body }
+    }
+
+    /// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own reading fails at every escape.
+    fn told(&self, error: &azure_core::Error, call: &Call<'_>) -> StorageError {
+        match error.kind() {
+            ErrorKind::HttpResponse { raw_response: Some(response), .. } => {
+                let retry_after = response.headers().get_optional_str(&RETRY_AFTER);
+                let retry_after =
+                    retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+                let content_type = response.headers().get_optional_str(&CONTENT_TYPE_HEADER);
+                let foreign = self.foreign(content_type, Some(response.body().as_ref()));
+                Refusal::read(u16::from(response.status()), retry_after, &foreign).explain(call)
+            }
+            ErrorKind::HttpResponse { status, .. } => {
+                Refusal::read(u16::from(*status), None, &self.foreign(None, None)).explain(call)
+            }
+            // The parser's own words may repeat what it read.
+            ErrorKind::DataConversion
+                if cred_provider_kit::connection::cause::<serde_json::Error>(error).is_some() =>
+            {
+                self.unread()
+            }
+            _ => failed(error),
         }
     }
 }
 
-/// One page of a pager of the SDK, and where the next one is.
-async fn turned<P: Paged + DeserializeOwned + Send>(
-    pager: azure_core::Result<Pager<P>>,
-    call: &Call<'_>,
-) -> Result<(P, Option<PagerContinuation>), StorageError> {
-    let mut pages = pager.map_err(|error| failed(&error, call))?.into_pages();
-    let page = pages.next().await.ok_or_else(|| garbled(call))?;
-    let page = page.map_err(|error| told(&error, call))?;
-    let page = page.into_model().map_err(|error| failed(&error, call))?;
-    Ok((page, pages.into_continuation()))
+/// The setting that holds the address of the vault.
+const SETTING: &str = "`vault_url`";
+
+/// Host and port of an address, for errors.
+fn host_and_port(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 impl Draft {
@@ -343,17 +415,4 @@ fn begun() -> ClientMethodOptions<'static> {
     let mut context = Context::new();
     context.insert(Begun(Instant::now()));
     ClientMethodOptions { context }
-}
-
-/// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own reading fails at every escape.
-fn told(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
-    match error.kind() {
-        ErrorKind::HttpResponse { raw_response: Some(response), .. } => {
-            let retry_after = response.headers().get_optional_str(&RETRY_AFTER);
-            let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-            Refusal::read(u16::from(response.status()), retry_after, response.body().as_ref()).explain(call)
-        }
-        ErrorKind::HttpResponse { status, .. } => Refusal::read(u16::from(*status), None, b"").explain(call),
-        _ => failed(error, call),
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{connection, said};
+use cred_provider_kit::{Foreign, connection, said};
 use serde::Deserialize;
 
 /// Why a name cannot be used now, or a secret not be read: the source of a refusal that a provider does something about.
@@ -67,11 +67,12 @@ impl fmt::Display for Call<'_> {
 }
 
 /// An answer of the vault that is no success.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    said: Option<Said>,
+    /// A description of an answer that is not Azure's.
+    said: Result<Said, String>,
 }
 
 /// The error in Azure's body. The innermost code tells most.
@@ -85,14 +86,15 @@ struct Said {
 }
 
 impl Refusal {
-    /// Reads a refusal. A body that is not Azure's is none.
-    pub(crate) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+    /// Reads a refusal, which may not be Azure's.
+    pub(crate) fn read(status: u16, retry_after: Option<Duration>, answer: &Foreign<'_>) -> Self {
         #[derive(Deserialize)]
         struct Body {
             error: Said,
         }
         // Not by the SDK, whose own reading fails at every escape in a message.
-        let said = serde_json::from_slice::<Body>(body).ok().map(|body| body.error);
+        let said = serde_json::from_slice::<Body>(answer.body.unwrap_or_default());
+        let said = said.map(|body| body.error).map_err(|_| answer.to_string());
         Self { status, retry_after, said }
     }
 
@@ -132,7 +134,11 @@ impl Refusal {
     }
 
     /// A refusal of the token endpoint, whose words are other ones. No write was sent before there was a token.
-    pub(crate) fn explain_token(&self, body: &[u8]) -> StorageError {
+    pub(crate) fn explain_token(
+        status: u16,
+        retry_after: Option<Duration>,
+        answer: &Foreign<'_>,
+    ) -> StorageError {
         #[derive(Deserialize)]
         struct Entra {
             error: Option<String>,
@@ -140,17 +146,17 @@ impl Refusal {
             /// Where the machine itself is asked, on App Service.
             message: Option<String>,
         }
-        let entra = serde_json::from_slice::<Entra>(body).ok();
+        let entra = serde_json::from_slice::<Entra>(answer.body.unwrap_or_default()).ok();
         // What follows the first line are numbers for Microsoft's support.
         let described =
             entra.as_ref().and_then(|entra| entra.error_description.as_ref().or(entra.message.as_ref()));
         let first = described.and_then(|text| text.lines().next()).map(short);
         let said = first.or_else(|| entra.and_then(|entra| entra.error).map(|error| short(&error)));
-        let said = said.unwrap_or_else(|| "the answer is not that of a token endpoint".to_owned());
-        match self.status {
-            429 => StorageErrorKind::Throttled { retry_after: self.retry_after }.into(),
+        let said = said.unwrap_or_else(|| answer.to_string());
+        match status {
+            429 => StorageErrorKind::Throttled { retry_after }.into(),
             408 | 410 | 500..=599 => StorageErrorKind::Unreachable {
-                reason: format!("no token was to be had, with status {} ({said})", self.status).into(),
+                reason: format!("no token was to be had, with status {status} ({said})").into(),
             }
             .into(),
             status => authentication(format!("no token was given, with status {status} ({said})")),
@@ -162,7 +168,7 @@ impl Refusal {
     }
 
     fn codes(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(self.said.as_ref(), |said| said.innererror.as_deref())
+        std::iter::successors(self.said.as_ref().ok(), |said| said.innererror.as_deref())
             .map(|said| said.code.as_str())
     }
 
@@ -177,7 +183,10 @@ impl Refusal {
 
     /// Azure's own words in one short line, with the innermost code first.
     fn words(&self) -> String {
-        let Some(said) = &self.said else { return "the answer is not Key Vault's".to_owned() };
+        let said = match &self.said {
+            Ok(said) => said,
+            Err(described) => return described.clone(),
+        };
         let code = short(self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code"));
         // A refusal by role is long; these lines of it say who was refused what.
         let lines = || said.message.lines().map(str::trim);
@@ -209,17 +218,12 @@ fn denied(reason: String) -> StorageError {
     StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
 }
 
-/// An answer with a good status that Key Vault does not give.
-pub(crate) fn garbled(call: &Call<'_>) -> StorageError {
-    StorageError::corrupted(format!("the answer to {call} is not what Key Vault gives"))
-}
-
 /// What the SDK (azure_core 1.1) says where a call has been given a token, and finds none: the refusal of another call, such as
 /// the challenge that each of a cold burst gets, has emptied the place that all share. Nothing was sent.
 const THROWN_AWAY: &str = "error while fetching the access token";
 
 /// What an error of the SDK means that is no refusal of the vault.
-pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError {
+pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
     use azure_core::error::ErrorKind;
     // What our own transport and credential have told already.
     if let Some(ours) = connection::cause::<StorageError>(error) {
@@ -240,8 +244,6 @@ pub(crate) fn failed(error: &azure_core::Error, call: &Call<'_>) -> StorageError
         ErrorKind::Credential => {
             authentication(format!("no token was given ({})", short(&error.to_string())))
         }
-        // The parser's own words may repeat what it read.
-        ErrorKind::DataConversion if connection::cause::<serde_json::Error>(error).is_some() => garbled(call),
         _ => authentication(format!("the vault's challenge was not met ({})", short(&error.to_string()))),
     }
 }
@@ -264,16 +266,17 @@ mod tests {
         assert_eq!(said, "[redacted] is not for eyJ of vault");
         // In the place of a code too.
         let body = format!(r#"{{"error":{{"code":"{token}\n"}}}}"#);
-        assert_eq!(Refusal::read(400, None, body.as_bytes()).words(), "[redacted]: without a reason");
+        let answer =
+            Foreign { service: "Key Vault", address: None, content_type: None, body: Some(body.as_bytes()) };
+        assert_eq!(Refusal::read(400, None, &answer).words(), "[redacted]: without a reason");
     }
 
     #[test]
     fn a_token_that_was_thrown_away_on_the_way_is_asked_for_again_and_no_refusal() {
-        let call = Call { right: "set", name: "key" };
         let as_the_sdk_says = "The request failed due to an error while fetching the access token.";
-        let error = failed(&Error::with_message(ErrorKind::Credential, as_the_sdk_says), &call);
+        let error = failed(&Error::with_message(ErrorKind::Credential, as_the_sdk_says));
         assert!(error.is_transient() && !error.may_have_written(), "{error:?}");
-        let error = failed(&Error::with_message(ErrorKind::Credential, "no Azure CLI"), &call);
+        let error = failed(&Error::with_message(ErrorKind::Credential, "no Azure CLI"));
         assert!(!error.is_transient(), "{error:?}");
     }
 }

@@ -71,7 +71,8 @@
 //! | no connection | `Unreachable` |
 //! | a certificate that is expired, for another host, or of another authority | `AuthenticationFailed`, saying which; not tried again |
 //! | an error of the server, a connection that ends in the answer | `Unavailable`, a write is in doubt |
-//! | a page of a list that goes on at another host | `Corrupted`; never followed |
+//! | a page of a list that goes on at another host | `Other`; never followed |
+//! | an answer that is not Key Vault's, such as a page of a proxy | `Unavailable` with host and port; a write is in doubt |
 //!
 //! # Limits
 //! - A value has 25 KiB, a secret [15 tags of 256

@@ -349,15 +349,42 @@ async fn an_error_of_the_server_leaves_a_write_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_good_answer_that_is_not_key_vaults_is_corrupted() {
-    for body in
-        ["<html>welcome</html>", "{}", r#"{"value":null}"#, r#"{"value":7}"#, r#"{"value":"password"}"#, ""]
-    {
-        let error = Scripted::answering([answer(200, body)]).retrieve().await.unwrap_err();
-        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
-        let text = format!("{error} {error:?}");
-        assert!(!text.contains("welcome") && !text.contains("password"), "{text}");
+async fn a_page_instead_of_an_answer_of_key_vault_names_the_address_and_is_not_corruption() {
+    for body in ["<html>welcome</html>", "{}", r#"{"value":null}"#, r#"{"value":"password"}"#, "[7]", ""] {
+        let page = || Answer { headers: vec![("content-type", "text/html".to_owned())], ..answer(200, body) };
+        for error in [
+            Scripted::answering([page()]).retrieve().await.unwrap_err(),
+            Scripted::answering([answer(200, body)]).retrieve().await.unwrap_err(),
+        ] {
+            assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{body}: {error:?}");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("`my-vault.vault.azure.net:443` sent "), "{text}");
+            assert!(text.contains("host and port of `vault_url`"), "{text}");
+            assert!(!text.contains("welcome") && !text.contains("password"), "{text}");
+        }
+        let error = Scripted::answering([page()]).retrieve().await.unwrap_err();
+        assert!(error.to_string().contains("sent `text/html`"), "{error}");
+        let vault = Scripted::answering([page()]);
+        for error in [
+            vault.store().await.unwrap_err(),
+            vault.provider.delete(&id("key"), &unscoped()).await.unwrap_err(),
+        ] {
+            assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
+        }
     }
+    for body in ["<html>welcome</html>", "{}", "[7]", ""] {
+        let error = Scripted::answering([answer(200, body)]).list().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{body}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_whose_value_is_not_a_credential_is_corrupted() {
+    let id = format!("{HOST}/secrets/key/1");
+    let body = serde_json::json!({"id": id, "value": "password"}).to_string();
+    let error = Scripted::answering([answer(200, body)]).retrieve().await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error:?}");
+    assert!(!format!("{error} {error:?}").contains("password"), "{error:?}");
 }
 
 /// A page of secrets with these names.

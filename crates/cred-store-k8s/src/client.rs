@@ -23,7 +23,7 @@ use self::answer::Page;
 pub(crate) use self::answer::{Answer, Identity, Metadata, Secret};
 use self::connection::Connection;
 use crate::auth::Token;
-use crate::error::{Place, garbled};
+use crate::error::Place;
 use crate::marks::Marked;
 
 /// The longest answer that is read. Of one secret it is far more than there can be; a page of several is asked for anew and
@@ -126,7 +126,7 @@ impl Client {
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Secret>, StorageError> {
         let call = self.get(name, WHOLE);
         match self.found(&call).await? {
-            Some(answer) => Ok(Some(answer.secret().ok_or_else(|| garbled(&call.place))?)),
+            Some(answer) => Ok(Some(answer.secret().ok_or_else(|| answer.foreign())?)),
             None => Ok(None),
         }
     }
@@ -135,7 +135,7 @@ impl Client {
     pub(crate) async fn look(&self, name: &str) -> Result<Option<Metadata>, StorageError> {
         let call = self.get(name, METADATA);
         match self.found(&call).await? {
-            Some(answer) => Ok(Some(answer.metadata().ok_or_else(|| garbled(&call.place))?)),
+            Some(answer) => Ok(Some(answer.metadata().ok_or_else(|| answer.foreign())?)),
             None => Ok(None),
         }
     }
@@ -147,7 +147,7 @@ impl Client {
         let call = Call { place, method: Method::POST, uri, accept: METADATA, body: Some(body) };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| garbled(&call.place))?)),
+            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| answer.foreign())?)),
             _ => match answer.refusal() {
                 refusal if refusal.is_presence() => Ok(Written::Exists),
                 refusal => Err(self.refused(&refusal, &call.place).await),
@@ -162,7 +162,7 @@ impl Client {
             Call { place, method: Method::PUT, uri: self.uri(name), accept: METADATA, body: Some(body) };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| garbled(&call.place))?)),
+            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| answer.foreign())?)),
             _ => match answer.refusal() {
                 refusal if refusal.is_conflict() || refusal.is_absence() => Ok(Written::Changed),
                 refusal if refusal.is_immutable() => Ok(Written::Immutable),
@@ -183,7 +183,8 @@ impl Client {
         let call = Call { place, method: Method::DELETE, uri: self.uri(seen.name()), accept: METADATA, body };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 => Ok(Deleted::Done),
+            200..=299 if answer.is_an_object() => Ok(Deleted::Done),
+            200..=299 => Err(answer.foreign()),
             _ => match answer.refusal() {
                 refusal if refusal.is_absence() => Ok(Deleted::Gone),
                 refusal if refusal.is_conflict() => Ok(Deleted::Changed),
@@ -213,7 +214,7 @@ impl Client {
         let answer = self.send(&call).await?;
         match answer.status {
             200 if answer.cut => Ok(Listed::TooLong),
-            200 => Ok(Listed::Page(parse(&answer).ok_or_else(|| garbled(&call.place))?)),
+            200 => Ok(Listed::Page(parse(&answer).ok_or_else(|| answer.foreign())?)),
             _ => match answer.refusal() {
                 refusal if refusal.is_expiry() => Ok(Listed::Expired),
                 refusal => Err(self.refused(&refusal, &call.place).await),
@@ -254,10 +255,7 @@ impl Client {
         let answer = self.send(call).await?;
         match answer.cut {
             false => Ok(answer),
-            true => Err(StorageError::corrupted(format!(
-                "the answer for {} is longer than any that is needed",
-                call.place
-            ))),
+            true => Err(answer.foreign()),
         }
     }
 

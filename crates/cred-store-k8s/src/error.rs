@@ -34,7 +34,7 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// The `reason` of a `Status` of Kubernetes; `None`: the answer is not one.
     pub(crate) reason: Option<String>,
-    /// Its `message`.
+    /// Its `message`, or a description of an answer that is not one.
     pub(crate) message: String,
     /// What the absent thing is, as in `secrets`.
     pub(crate) kind: Option<String>,
@@ -125,14 +125,9 @@ impl Refusal {
     fn said(&self, hide: &[&str]) -> String {
         match self.reason {
             Some(_) => said(&self.message, hide, |_| false),
-            None => "the answer is not one of Kubernetes".to_owned(),
+            None => self.message.clone(),
         }
     }
-}
-
-/// An answer with a good status that Kubernetes does not give.
-pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
-    StorageError::corrupted(format!("the answer for {place} is not what Kubernetes gives"))
 }
 
 /// A secret lies under the name that was not written by this library, or not by this store.

@@ -71,6 +71,7 @@
 //! |---|---|
 //! | no connection | `Unreachable` |
 //! | a connection that ends in the answer, an error of the server (500, 503, 504) | `Unavailable`, a write is in doubt |
+//! | an answer that is not one of Kubernetes, such as a page of a proxy | `Unavailable` with host and port, a write is in doubt |
 //! | a certificate that is expired, for another host, or of another authority | `AuthenticationFailed`, saying which |
 //! | 429 | `Throttled`, with the server's pause |
 //! | 401 | another token from the file, or `AuthenticationFailed` |

@@ -321,12 +321,30 @@ async fn a_server_that_repeats_the_token_has_it_hidden() {
 }
 
 #[tokio::test]
-async fn a_page_of_something_else_is_no_answer_of_kubernetes() {
-    for body in ["<html>welcome</html>", r#"{"metadata":7}"#, ""] {
-        let server = Scripted::answering([Answer::new(200, body)]).await;
-        let error = server.retrieve().await.unwrap_err();
-        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
-        assert!(!error.to_string().contains("welcome"), "{error}");
+async fn a_page_instead_of_an_answer_of_kubernetes_names_the_address_and_is_not_corruption() {
+    for body in ["<html>welcome</html>", r#"{"metadata":7}"#, r#"{"welcome":{}}"#, ""] {
+        let page = || Answer::new(200, body).with_header("Content-Type: text/html");
+        for answer in [page(), Answer::new(200, body)] {
+            let server = Scripted::answering([answer]).await;
+            for error in [
+                server.retrieve().await.unwrap_err(),
+                server.provider.exists(&id("key"), &unscoped()).await.unwrap_err(),
+                server.provider.list(None, &unscoped()).await.unwrap_err(),
+            ] {
+                assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{body}: {error:?}");
+                let text = format!("{error} {error:?}");
+                assert!(text.contains(&format!("`{}` sent ", server.server.address())), "{text}");
+                assert!(text.contains("not an answer of Kubernetes") && !text.contains("welcome"), "{text}");
+            }
+        }
+        let server = Scripted::answering([page()]).await;
+        assert!(server.retrieve().await.unwrap_err().to_string().contains("sent `text/html`"));
+        let server = Scripted::answering([absent(), page()]).await;
+        let error = server.store().await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
+        let server = Scripted::answering([secret("key", 1, 0), page()]).await;
+        let error = server.provider.delete(&id("key"), &unscoped()).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
     }
     // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a missing namespace is none.
     let namespace = json!({"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces"}});

@@ -6,6 +6,7 @@
 mod answer;
 mod connection;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, SecretString, StorageError, StorageErrorKind};
@@ -25,7 +26,7 @@ pub(crate) use vaultrs::client::VaultClient;
 pub(crate) use self::answer::{Answer, Current, Found, Secret, Version};
 pub(crate) use self::connection::{check_address, check_authorities};
 use crate::VaultConfig;
-use crate::error::{Failure, Meaning, Place, garbled, kv1};
+use crate::error::{Failure, Meaning, Place, kv1};
 
 /// The field of a secret that holds the envelope, as text: Vault writes JSON anew, and the envelope's bytes are canonical.
 const FIELD: &str = "envelope";
@@ -34,6 +35,8 @@ const FIELD: &str = "envelope";
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    /// Host and port, for errors.
+    address: Option<Arc<str>>,
     mount: String,
     /// The version of the API and the namespace. Tokens are not left to it, which would copy them for each request.
     middle: EndpointMiddleware,
@@ -75,7 +78,8 @@ impl Client {
             wrap: None,
             namespace: namespace.map(|namespace| namespace.trim_end_matches('/').to_owned()),
         };
-        Self { http, base, mount: mount.to_owned(), middle }
+        let address = connection::host_and_port(&base).map(Arc::from);
+        Self { http, base, address, mount: mount.to_owned(), middle }
     }
 
     /// Reads the latest version of a secret, or what became of it.
@@ -84,7 +88,7 @@ impl Client {
         let endpoint = ReadSecretRequest { mount: self.mount.clone(), path: name.to_owned(), version: None };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(Found::Live(answer.secret().ok_or_else(|| garbled(&place))?)),
+            200 => Ok(Found::Live(answer.secret().ok_or_else(|| answer.foreign())?)),
             404 => match answer.gone() {
                 Some(found) => Ok(found),
                 None => Err(answer.refusal().explain(&place, token.hidden())),
@@ -116,7 +120,7 @@ impl Client {
         };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.written().ok_or_else(|| garbled(&place))?),
+            200 => Ok(answer.written().ok_or_else(|| answer.foreign())?),
             // Version 1 takes any path and answers nothing.
             204 => Err(kv1(&self.mount).into()),
             _ => Err(answer.refusal().explain(&place, token.hidden())),
@@ -129,7 +133,7 @@ impl Client {
         let endpoint = ReadSecretMetadataRequest { mount: self.mount.clone(), path: name.to_owned() };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.versions().ok_or_else(|| garbled(&place))?),
+            200 => Ok(answer.versions().ok_or_else(|| answer.foreign())?),
             _ => answer.unless_absent(&place, token),
         }
     }
@@ -140,7 +144,7 @@ impl Client {
         let endpoint = ListSecretsRequest { mount: self.mount.clone(), path: folder.to_owned() };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.keys().ok_or_else(|| garbled(&place))?),
+            200 => Ok(answer.keys().ok_or_else(|| answer.foreign())?),
             _ => answer.unless_absent(&place, token),
         }
     }
@@ -218,12 +222,12 @@ impl Client {
             return Ok(answer
                 .grant()
                 .filter(|grant| grant.token.is_some())
-                .ok_or_else(|| garbled(&place))?);
+                .ok_or_else(|| answer.foreign())?);
         }
         let refusal = answer.refusal();
         let failure = refusal.explain(&place, secret_id.expose_secret());
         // What is no answer of Vault's counts no failed login there.
-        let is_vaults = refusal.reasons.is_some() && (400..500).contains(&refusal.status);
+        let is_vaults = refusal.reasons.is_ok() && (400..500).contains(&refusal.status);
         if failure.error.is_transient() || !is_vaults {
             return Err(failure);
         }
@@ -241,7 +245,7 @@ impl Client {
         let place = Place { right: "read", mount: "auth/token/lookup-self", section: "", name: "" };
         let answer = self.call(token, &place, LookupTokenSelfRequest {}).await?;
         match answer.status {
-            200 => Ok(answer.life().ok_or_else(|| garbled(&place))?),
+            200 => Ok(answer.life().ok_or_else(|| answer.foreign())?),
             _ => Err(answer.refusal().explain(&place, token.hidden())),
         }
     }
@@ -251,7 +255,7 @@ impl Client {
         let answer = self.call(token, &place, RenewTokenSelfRequest { increment: None }).await?;
         match answer.status {
             200 => {
-                let mut grant = answer.grant().ok_or_else(|| garbled(&place))?;
+                let mut grant = answer.grant().ok_or_else(|| answer.foreign())?;
                 grant.token = None;
                 Ok(grant)
             }
@@ -285,7 +289,7 @@ impl Client {
             request.headers_mut().insert("X-Vault-Token", header.clone());
         }
         let request = reqwest::Request::try_from(request).map_err(|_| unspeakable(()))?;
-        Answer::of(&self.http, request, place).await
+        Answer::of(&self.http, request, self.address.clone()).await
     }
 }
 

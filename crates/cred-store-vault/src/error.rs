@@ -80,15 +80,15 @@ impl fmt::Display for Place<'_> {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    /// Vault's `errors`, or nothing where the answer is not Vault's.
-    pub(crate) reasons: Option<Vec<String>>,
+    /// Vault's `errors`, or a description of an answer that is not Vault's.
+    pub(crate) reasons: Result<Vec<String>, String>,
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// Whether it is how KV says that nothing is there: 404 without a reason.
     pub(crate) fn is_absence(&self) -> bool {
-        self.status == 404 && self.reasons.as_ref().is_some_and(Vec::is_empty)
+        self.status == 404 && self.reasons.as_ref().is_ok_and(Vec::is_empty)
     }
 
     /// What the refusal of a call means. `hide` is what may not be repeated, whoever echoes it.
@@ -183,15 +183,10 @@ impl Refusal {
     /// Vault's own words in one short line, or that there are none.
     pub(crate) fn said(&self, hide: &str) -> String {
         match &self.reasons {
-            Some(reasons) => said(&reasons.join("; "), &[hide], |_| false),
-            None => "the answer is not Vault's".to_owned(),
+            Ok(reasons) => said(&reasons.join("; "), &[hide], |_| false),
+            Err(described) => described.clone(),
         }
     }
-}
-
-/// An answer with a good status that Vault does not give.
-pub(crate) fn garbled(place: &Place<'_>) -> StorageError {
-    StorageError::corrupted(format!("the answer for `{place}` is not what KV version 2 gives"))
 }
 
 /// An engine that takes the call and means something else by it.

@@ -86,6 +86,7 @@
 //! |---|---|
 //! | sealed, standby without an active node, a redirect to it, a node that lags (412) | `Unavailable`, and no doubt about a write |
 //! | another error of the server, a connection that ends in the answer | `Unavailable`, a write is in doubt |
+//! | an answer that is not Vault's, such as a page of a proxy | `Unavailable` with host and port, a write is in doubt |
 //! | no connection | `Unreachable` |
 //! | a certificate that is expired, for another host, or of another authority | `AuthenticationFailed`, saying which; not tried again |
 //! | 429 | `Throttled`, with Vault's pause |

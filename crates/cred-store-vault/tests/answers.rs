@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{StorageError, StorageErrorKind, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
-use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig, VaultDeleteMode};
 use cred_testing::http::{Answer, Server};
 use cred_testing::value::{hasty, id, store, unscoped};
 use tokio::net::TcpListener;
@@ -152,19 +152,60 @@ async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() 
     assert!(error.to_string().contains("KV version 1"), "{error}");
 }
 
+/// The answers of something else than Vault with a good status, and what an error calls them.
+const FOREIGN: [(&[&str], &str, &str); 5] = [
+    (&["Content-Type: text/html; charset=utf-8"], "<html>welcome</html>", "`text/html`"),
+    (&[], "<html>welcome</html>", "text that is not JSON"),
+    (&["Content-Type: application/json"], r#"{"data":{"data":7}}"#, "JSON of another form"),
+    (&["Content-Type: application/json"], r#"{"welcome":true}"#, "JSON of another form"),
+    (&[], "", "an empty body"),
+];
+
 #[tokio::test]
-async fn a_page_of_something_else_is_no_answer_of_vault() {
-    for (status, body) in [(200, "<html>welcome</html>"), (200, r#"{"data":{"data":7}}"#), (200, "")] {
-        let vault = Scripted::answering(status, &[], body).await;
-        let error = vault.retrieve().await;
-        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{body}: {error:?}");
-        assert!(!error.to_string().contains("welcome"), "{error}");
+async fn a_page_instead_of_an_answer_of_vault_names_the_address_and_is_not_corruption() {
+    for (headers, body, called) in FOREIGN {
+        let vault = Scripted::answering(200, headers, body).await;
+        let address = vault.proxy.address();
+        let ctx = unscoped();
+        for error in [
+            vault.retrieve().await,
+            vault.provider.exists(&id("key"), &ctx).await.unwrap_err(),
+            vault.provider.list(None, &ctx).await.unwrap_err(),
+        ] {
+            is_unavailable(&error, &format!("`{address}` sent {called}, which is not an answer of Vault"));
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("host and port of `address`") && !text.contains("welcome"), "{text}");
+        }
     }
-    // Nobody is told that a credential is absent by a proxy that knows no Vault.
+    // A proxy that does not know Vault does not report that a credential is absent.
     let vault = Scripted::answering(404, &[], "<html>not found</html>").await;
-    assert!(!vault.retrieve().await.is_not_found());
+    let error = vault.retrieve().await;
+    assert!(!error.is_not_found(), "{error}");
+    assert!(error.to_string().contains(&vault.proxy.address().to_string()), "{error}");
     let vault = Scripted::answering(502, &[], "<html>bad gateway</html>").await;
-    is_unavailable(&vault.retrieve().await, "the answer is not Vault's");
+    is_unavailable(&vault.retrieve().await, "not an answer of Vault");
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_write_that_was_answered_by_a_page_is_unknown() {
+    for mode in [VaultDeleteMode::Metadata, VaultDeleteMode::Soft] {
+        for (headers, body, _) in FOREIGN {
+            let vault = Scripted::answering(200, headers, body).await;
+            let config = VaultConfig::default()
+                .with_address(format!("http://{}", vault.proxy.address()))
+                .with_auth_method(VaultAuthMethod::token(TOKEN.into()))
+                .with_delete_mode(mode)
+                .with_retry_policy(hasty());
+            let provider = HashiCorpVaultProvider::new(config).unwrap();
+            for error in [
+                store(&provider, "key", 1).await.unwrap_err(),
+                provider.delete(&id("key"), &unscoped()).await.unwrap_err(),
+            ] {
+                assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
+                assert!(error.to_string().contains("not an answer of Vault"), "{error}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

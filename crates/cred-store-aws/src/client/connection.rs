@@ -10,6 +10,7 @@ use aws_sdk_secretsmanager::config::{Builder, ProvideCredentials as _, StalledSt
 use cred_core::StorageError;
 use http::Uri;
 
+use super::address::Address;
 use super::redaction::Redaction;
 use crate::AwsSecretsManagerConfig;
 use crate::error::no_credentials;
@@ -47,7 +48,10 @@ pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
 
 /// A client by AWS's own chain of settings. Reads the environment and the shared files, and asks the instance for its region
 /// where nothing else names one.
-pub(super) async fn open(config: &AwsSecretsManagerConfig) -> Result<SdkClient, StorageError> {
+pub(super) async fn open(
+    config: &AwsSecretsManagerConfig,
+    address: &Address,
+) -> Result<SdkClient, StorageError> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
@@ -68,21 +72,22 @@ pub(super) async fn open(config: &AwsSecretsManagerConfig) -> Result<SdkClient, 
     if let Some(endpoint) = &config.endpoint_url {
         builder = builder.endpoint_url(endpoint);
     }
-    Ok(SdkClient::from_conf(alone(builder).build()))
+    Ok(SdkClient::from_conf(alone(builder, address).build()))
 }
 
 /// The caller's client with its settings, but for those of time.
-pub(super) fn of_sdk(client: &SdkClient) -> SdkClient {
-    SdkClient::from_conf(alone(client.config().to_builder()).build())
+pub(super) fn of_sdk(client: &SdkClient, address: &Address) -> SdkClient {
+    SdkClient::from_conf(alone(client.config().to_builder(), address).build())
 }
 
 /// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our token.
-fn alone(builder: Builder) -> Builder {
+fn alone(builder: Builder, address: &Address) -> Builder {
     builder
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .interceptor(Redaction)
+        .interceptor(address.clone())
 }
 
 /// Whether the chain gives credentials at all.

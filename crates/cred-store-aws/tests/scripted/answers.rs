@@ -100,16 +100,27 @@ async fn definite_refusals_are_not_repeated_and_transient_ones_are() {
 }
 
 #[tokio::test]
-async fn a_page_of_something_else_is_no_answer_of_aws() {
-    for body in ["<html>welcome</html>", "", "[7]"] {
-        let aws = Aws::new(move |_| (200, body.to_owned())).await;
-        let error = aws.retrieve().await.unwrap_err();
-        assert_eq!(kind(&error), "Corrupted", "{body}: {error:?}");
-        assert!(!error.to_string().contains("welcome"), "{error}");
+async fn a_page_instead_of_an_answer_of_aws_names_the_address_and_is_not_corruption() {
+    let unavailable = ["Unavailable", "Unavailable", "Unavailable", "InDoubt?", "InDoubt?"];
+    for (answer, called) in [
+        ((|| (200, "<html>welcome</html>".into())) as fn() -> Answer, "text that is not JSON"),
+        (|| (200, "[7]".into()), "JSON of another form"),
+        (|| (200, "{}".into()), "JSON of another form"),
+        (|| (200, r#"{"welcome":true}"#.into()), "JSON of another form"),
+        (|| (200, String::new()), "JSON of another form"),
+    ] {
+        assert_eq!(told(answer).await, unavailable, "{:?}", answer());
+        let aws = Aws::new(move |_| answer()).await;
+        let text = aws.retrieve().await.unwrap_err().to_string();
+        let expected = format!("`{}` sent {called}, which is not an answer of AWS", aws.address());
+        assert!(text.contains(&expected) && text.contains("`endpoint_url`"), "{text}");
+        assert!(!text.contains("welcome"), "{text}");
     }
-    // Nobody is told that a credential is absent by a proxy that knows no AWS.
+    // A proxy that does not know AWS does not report that a credential is absent.
     let aws = Aws::new(|_| (404, "<html>not found</html>".into())).await;
-    assert_eq!(kind(&aws.retrieve().await.unwrap_err()), "InvalidRequest");
+    let error = aws.retrieve().await.unwrap_err();
+    assert_eq!(kind(&error), "InvalidRequest");
+    assert!(error.to_string().contains("which is not an answer of AWS"), "{error}");
 }
 
 #[tokio::test]

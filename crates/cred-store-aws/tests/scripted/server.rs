@@ -1,5 +1,6 @@
 //! Secrets Manager as a script says, in AWS's own shape; it remembers what it was asked.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 pub(crate) struct Aws {
     pub(crate) provider: AwsSecretsManagerProvider,
     calls: Calls,
-    _server: Server,
+    server: Server,
 }
 
 impl Aws {
@@ -55,7 +56,12 @@ impl Aws {
         })
         .await;
         let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
-        Self { provider, calls, _server: server }
+        Self { provider, calls, server }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     /// The names of all operations that were called, in order.

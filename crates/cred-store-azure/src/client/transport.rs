@@ -8,12 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::Bytes;
 use azure_core::error::ErrorKind;
-use azure_core::http::headers::{AUTHORIZATION, HeaderName, HeaderValue, Headers};
+use azure_core::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
 use cred_core::{ExposeSecret, SecretString, StorageError};
+use cred_provider_kit::Foreign;
 use reqwest::Url;
 use reqwest::header::{HeaderValue as WireValue, RETRY_AFTER};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::host_and_port;
 use crate::auth::Tokens;
 use crate::error::{Refusal, unanswered};
 
@@ -38,7 +42,7 @@ pub(crate) struct ToTokens {
 impl HttpClient for ToVault {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         if request.url().origin() != self.vault.origin() {
-            return Err(told(StorageError::corrupted(
+            return Err(told(StorageError::other(
                 "an answer said to go on at another host, which would be given the token",
             )));
         }
@@ -62,8 +66,12 @@ impl HttpClient for ToTokens {
         // Read here: the SDK's own reading of a refusal fails at the line ends that every one of Entra's has.
         if answer.status >= 400 {
             answer.hide(self.hidden.as_ref().map_or("", |secret| secret.expose_secret()));
-            let refusal = Refusal::read(answer.status, answer.retry_after, b"");
-            return Err(told(refusal.explain_token(&answer.body)));
+            let foreign = answer.foreign("a token endpoint");
+            return Err(told(Refusal::explain_token(answer.status, answer.retry_after, &foreign)));
+        }
+        if !answer.gives_a_token() {
+            let error = answer.foreign("a token endpoint").error("`authority_host`");
+            return Err(told(unsent(error)));
         }
         Ok(answer.into_sdks())
     }
@@ -93,18 +101,27 @@ struct Answer {
     status: u16,
     headers: Headers,
     retry_after: Option<Duration>,
+    /// Host and port of what answered.
+    address: String,
     body: Vec<u8>,
 }
 
 impl Answer {
     async fn of(http: &reqwest::Client, request: &Request) -> Result<Self, StorageError> {
+        let address = host_and_port(request.url());
         let request = wired(http, request)?;
         let mut response = http.execute(request).await.map_err(|error| unanswered(&error))?;
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(64 * 1_024));
         while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
             if body.len().saturating_add(chunk.len()) > LONGEST {
-                return Err(StorageError::corrupted("an answer is longer than any that Key Vault gives"));
+                let foreign = Foreign {
+                    service: "Azure",
+                    address: Some(&address),
+                    content_type: content_type(&response),
+                    body: None,
+                };
+                return Err(foreign.error("`vault_url`"));
             }
             body.extend_from_slice(&chunk);
         }
@@ -118,7 +135,22 @@ impl Answer {
                     .insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
             }
         }
-        Ok(Self { status: response.status().as_u16(), headers, retry_after, body })
+        Ok(Self { status: response.status().as_u16(), headers, retry_after, address, body })
+    }
+
+    fn foreign<'a>(&'a self, service: &'a str) -> Foreign<'a> {
+        let content_type = self.headers.get_optional_str(&CONTENT_TYPE);
+        Foreign { service, address: Some(&self.address), content_type, body: Some(&self.body) }
+    }
+
+    /// Whether it has what the SDK looks for in the answer of a token endpoint.
+    fn gives_a_token(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Token {
+            #[serde(rename = "access_token")]
+            _access_token: IgnoredAny,
+        }
+        serde_json::from_slice::<Token>(&self.body).is_ok()
     }
 
     /// Takes what is secret from the body of a refusal.
@@ -134,6 +166,10 @@ impl Answer {
     fn into_sdks(self) -> AsyncRawResponse {
         AsyncRawResponse::from_bytes(StatusCode::from(self.status), self.headers, Bytes::from(self.body))
     }
+}
+
+fn content_type(response: &reqwest::Response) -> Option<&str> {
+    response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
 }
 
 fn replaced<'a>(text: &'a str, secret: &str) -> Cow<'a, str> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cred_core::{CredentialPath, StorageError};
+use cred_provider_kit::Foreign;
 use cred_provider_kit::naming::Names;
 
 use super::Naming;
@@ -26,11 +27,15 @@ pub fn list(
 /// Reads a refusal of the vault.
 #[must_use]
 pub fn refusal(status: u16, body: &[u8]) -> StorageError {
-    Refusal::read(status, None, body).explain(&Call { right: "get", name: "key" })
+    Refusal::read(status, None, &answer(body)).explain(&Call { right: "get", name: "key" })
 }
 
 /// Reads a refusal of the token endpoint.
 #[must_use]
 pub fn token_refusal(status: u16, body: &[u8]) -> StorageError {
-    Refusal::read(status, None, b"").explain_token(body)
+    Refusal::explain_token(status, None, &answer(body))
+}
+
+fn answer(body: &[u8]) -> Foreign<'_> {
+    Foreign { service: "Azure", address: None, content_type: None, body: Some(body) }
 }

@@ -1,12 +1,14 @@
 //! The API server's answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cred_core::StorageError;
-use http::Response;
-use http::header::RETRY_AFTER;
+use cred_provider_kit::Foreign;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use serde::de::IgnoredAny;
@@ -110,6 +112,9 @@ pub(crate) struct Answer {
     /// Whether it was longer than what is read.
     pub(super) cut: bool,
     retry_after: Option<Duration>,
+    /// Host and port of what answered; `None`: the caller's own client asked.
+    address: Option<Arc<str>>,
+    content_type: Option<HeaderValue>,
     body: Vec<u8>,
 }
 
@@ -134,11 +139,16 @@ impl Answer {
     /// An answer that no server gave.
     #[cfg(fuzzing)]
     pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
-        Self { status, cut: false, retry_after: None, body: body.to_vec() }
+        let body = body.to_vec();
+        Self { status, cut: false, retry_after: None, address: None, content_type: None, body }
     }
 
     /// Reads an answer to its end, or to `longest` bytes.
-    pub(super) async fn of<B>(response: Response<B>, longest: usize) -> Result<Self, StorageError>
+    pub(super) async fn of<B>(
+        response: Response<B>,
+        address: Option<Arc<str>>,
+        longest: usize,
+    ) -> Result<Self, StorageError>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -147,6 +157,7 @@ impl Answer {
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         // The other form of the header is a date, which the API server does not give and which needs clocks that agree.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let mut stream = response.into_body();
         let announced = stream.size_hint().lower().try_into().unwrap_or(longest);
         let mut body = Vec::with_capacity(announced.min(longest).min(1_024 * 1_024));
@@ -160,7 +171,31 @@ impl Answer {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, cut, retry_after, body })
+        Ok(Self { status, cut, retry_after, address, content_type, body })
+    }
+
+    /// The error of an answer with a good status that Kubernetes does not give.
+    pub(crate) fn foreign(&self) -> StorageError {
+        self.described().error("the cluster in the kubeconfig")
+    }
+
+    fn described(&self) -> Foreign<'_> {
+        Foreign {
+            service: "Kubernetes",
+            address: self.address.as_deref(),
+            content_type: self.content_type.as_ref().and_then(|value| value.to_str().ok()),
+            body: Some(&*self.body).filter(|_| !self.cut),
+        }
+    }
+
+    /// Whether it is an object of the API, as a `Status` and a secret are.
+    pub(super) fn is_an_object(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Object {
+            #[serde(rename = "kind")]
+            _kind: String,
+        }
+        serde_json::from_slice::<Object>(&self.body).is_ok()
     }
 
     pub(crate) fn secret(&self) -> Option<Secret> {
@@ -193,9 +228,11 @@ impl Answer {
 
     fn page<'a, T: Deserialize<'a>, U>(&'a self, item: impl Fn(T) -> U) -> Option<Page<U>> {
         #[derive(Deserialize)]
+        #[serde(bound(deserialize = "T: Deserialize<'de>"))]
         struct List<T> {
             metadata: ListMetadata,
-            /// `null` where there is none.
+            /// `null` where there is none. An answer without it is not a list.
+            #[serde(deserialize_with = "Option::deserialize")]
             items: Option<Vec<T>>,
         }
         #[derive(Deserialize)]
@@ -229,7 +266,7 @@ impl Answer {
         });
         let (reason, message, details) = match status {
             Some((reason, message, details)) => (Some(reason), message, details),
-            None => (None, String::new(), Details::default()),
+            None => (None, self.described().to_string(), Details::default()),
         };
         let retry_after = self.retry_after.or(details.retry_after_seconds.map(Duration::from_secs));
         Refusal { status: self.status, reason, message, kind: details.kind, retry_after }

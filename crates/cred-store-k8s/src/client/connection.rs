@@ -1,9 +1,10 @@
 //! The way to the API server: connections and credentials, or the caller's own client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind};
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -36,6 +37,8 @@ enum Way {
         /// Where the stack is made by the first use: a program has to be run for it, which takes its time.
         unmade: Option<Box<Config>>,
         connect_timeout: Duration,
+        /// Host and port, for errors.
+        address: Option<Arc<str>>,
     },
     Given(kube::Client),
 }
@@ -43,6 +46,7 @@ enum Way {
 impl Connection {
     pub(super) fn new(access: Access, connect_timeout: Duration) -> Result<Self, &'static str> {
         let mut config = access.into_config();
+        let address = host_and_port(&config.cluster_url);
         let auth = &mut config.auth_info;
         // A token in the kubeconfig goes before one in a file, as kube has it.
         let token_file = auth.token_file.take().filter(|_| auth.token.is_none());
@@ -59,7 +63,7 @@ impl Connection {
             }
         };
         let token_file = token_file.map(|path| TokenFile::new(path.into()));
-        Ok(Self { way: Way::Ours { stack, unmade, connect_timeout }, token_file, fixed })
+        Ok(Self { way: Way::Ours { stack, unmade, connect_timeout, address }, token_file, fixed })
     }
 
     pub(super) fn given(client: kube::Client) -> Self {
@@ -80,19 +84,24 @@ impl Connection {
     pub(super) async fn send(&self, request: Request<Body>, longest: usize) -> Result<Answer, StorageError> {
         match &self.way {
             Way::Given(client) => match client.send(request).await {
-                Ok(response) => Answer::of(response, longest).await,
+                Ok(response) => Answer::of(response, None, longest).await,
                 Err(error) => Err(broken(&error)),
             },
-            Way::Ours { stack, unmade, connect_timeout } => {
+            Way::Ours { stack, unmade, connect_timeout, address } => {
                 let stack =
                     stack.get_or_try_init(|| made(unmade.as_deref(), *connect_timeout)).await?.clone();
                 match stack.oneshot(request).await {
-                    Ok(response) => Answer::of(response, longest).await,
+                    Ok(response) => Answer::of(response, address.clone(), longest).await,
                     Err(error) => Err(broken(&*error)),
                 }
             }
         }
     }
+}
+
+fn host_and_port(url: &Uri) -> Option<Arc<str>> {
+    let default = if url.scheme_str() == Some("http") { 80 } else { 443 };
+    Some(format!("{}:{}", url.host()?, url.port_u16().unwrap_or(default)).into())
 }
 
 /// Runs the program that gives the credentials, aside.

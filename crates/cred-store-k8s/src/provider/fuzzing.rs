@@ -9,7 +9,7 @@ use cred_provider_kit::naming::Names;
 use super::decode;
 use crate::KubernetesSecretsConfig;
 use crate::client::{Answer, Secret};
-use crate::error::{Place, garbled};
+use crate::error::Place;
 use crate::marks::Marks;
 
 const PLACE: Place<'_> = Place { verb: "get", namespace: "default", name: Some("key") };
@@ -22,7 +22,8 @@ pub type Contents = (CredentialPath, Result<CredentialFile, StorageError>);
 /// # Errors
 /// The answer is not a secret, or the secret is not a credential.
 pub fn read(body: &[u8]) -> Result<CredentialFile, StorageError> {
-    let secret = Answer::made_up(200, body).secret().ok_or_else(|| garbled(&PLACE))?;
+    let answer = Answer::made_up(200, body);
+    let secret = answer.secret().ok_or_else(|| answer.foreign())?;
     decode(&secret)
 }
 

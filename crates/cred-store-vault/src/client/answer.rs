@@ -1,11 +1,14 @@
 //! Vault's answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{SecretString, StorageError, Zeroizing};
+use cred_provider_kit::Foreign;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Grant, Token};
 use crate::error::{Broken, Failure, Place, Refusal};
@@ -81,21 +84,26 @@ impl Engine {
 pub(crate) struct Answer {
     pub(super) status: u16,
     retry_after: Option<Duration>,
-    body: Vec<u8>,
+    /// Host and port of what answered.
+    address: Option<Arc<str>>,
+    content_type: Option<HeaderValue>,
+    /// Wiped, since the answers about tokens hold them.
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
     /// An answer that no server gave.
     #[cfg(fuzzing)]
     pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
-        Self { status, retry_after: None, body: body.to_vec() }
+        let body = Zeroizing::new(body.to_vec());
+        Self { status, retry_after: None, address: None, content_type: None, body }
     }
 
     /// Sends a request and reads the answer to its end.
     pub(super) async fn of(
         http: &reqwest::Client,
         request: reqwest::Request,
-        place: &Place<'_>,
+        address: Option<Arc<str>>,
     ) -> Result<Self, Failure> {
         let broken = |error: &reqwest::Error| {
             StorageError::from(Broken { connected: !error.is_connect(), cause: error })
@@ -106,17 +114,25 @@ impl Answer {
         // The other form of the header is a date, which Vault does not give and which needs clocks that agree.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(1_024 * 1_024));
+        let content_type = response.headers().get(CONTENT_TYPE).cloned();
+        let room = announced.unwrap_or_default().min(1_024 * 1_024);
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
             if body.len().saturating_add(chunk.len()) > LONGEST {
-                return Err(StorageError::corrupted(format!(
-                    "the answer for `{place}` is longer than any that is needed"
-                ))
-                .into());
+                return Err(foreign(address.as_deref(), content_type.as_ref(), None).error(SETTING).into());
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, retry_after, body })
+        Ok(Self { status, retry_after, address, content_type, body })
+    }
+
+    /// The error of an answer with a good status that Vault does not give.
+    pub(crate) fn foreign(&self) -> StorageError {
+        self.described().error(SETTING)
+    }
+
+    fn described(&self) -> Foreign<'_> {
+        foreign(self.address.as_deref(), self.content_type.as_ref(), Some(&self.body))
     }
 
     /// The value under `data`.
@@ -204,7 +220,7 @@ impl Answer {
 
     /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client are not, nor, where the answer did
     /// not announce its length, those that grew too small for it.
-    pub(crate) fn grant(self) -> Option<Grant> {
+    pub(crate) fn grant(&self) -> Option<Grant> {
         #[derive(Deserialize)]
         struct Outer {
             auth: Auth,
@@ -215,9 +231,8 @@ impl Answer {
             lease_duration: u64,
             renewable: bool,
         }
-        let body = Zeroizing::new(self.body);
         let Auth { client_token, lease_duration, renewable } =
-            serde_json::from_slice::<Outer>(&body).ok()?.auth;
+            serde_json::from_slice::<Outer>(&self.body).ok()?.auth;
         let lease = Duration::from_secs(lease_duration);
         // It must go into a header, where anything else would be a panic of the SDK.
         let usable = |token: &SecretString| {
@@ -228,16 +243,13 @@ impl Answer {
     }
 
     /// What is left of a token's life.
-    pub(super) fn life(self) -> Option<Grant> {
+    pub(super) fn life(&self) -> Option<Grant> {
         #[derive(Deserialize)]
         struct Data {
             ttl: u64,
             renewable: Option<bool>,
         }
-        let data: Option<Data> = self.data();
-        // The answer repeats the token.
-        drop(Zeroizing::new(self.body));
-        let Data { ttl, renewable } = data?;
+        let Data { ttl, renewable } = self.data()?;
         Some(Grant { token: None, lease: Duration::from_secs(ttl), renewable: renewable.unwrap_or_default() })
     }
 
@@ -246,7 +258,8 @@ impl Answer {
         struct Errors {
             errors: Vec<String>,
         }
-        let reasons = serde_json::from_slice::<Errors>(&self.body).ok().map(|body| body.errors);
+        let reasons = serde_json::from_slice::<Errors>(&self.body).map(|body| body.errors);
+        let reasons = reasons.map_err(|_| self.described().to_string());
         Refusal { status: self.status, reasons, retry_after: self.retry_after }
     }
 
@@ -262,8 +275,33 @@ impl Answer {
     /// Whether it says that it was done.
     pub(super) fn done(&self, place: &Place<'_>, token: &Token) -> Result<(), Failure> {
         match self.status {
-            200 | 204 => Ok(()),
+            204 => Ok(()),
+            // With warnings.
+            200 if self.is_vaults() => Ok(()),
+            200 => Err(self.foreign().into()),
             _ => Err(self.refusal().explain(place, token.hidden())),
         }
     }
+
+    /// Whether it has what each of Vault's answers with a body has.
+    fn is_vaults(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Outer {
+            #[serde(rename = "request_id")]
+            _request_id: IgnoredAny,
+        }
+        serde_json::from_slice::<Outer>(&self.body).is_ok()
+    }
+}
+
+/// The setting that holds the address.
+const SETTING: &str = "`address`";
+
+fn foreign<'a>(
+    address: Option<&'a str>,
+    content_type: Option<&'a HeaderValue>,
+    body: Option<&'a [u8]>,
+) -> Foreign<'a> {
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    Foreign { service: "Vault", address, content_type, body }
 }

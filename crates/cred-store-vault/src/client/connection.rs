@@ -37,6 +37,12 @@ pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
     Ok(Address { plain, loopback })
 }
 
+/// Host and port of an address, for errors.
+pub(super) fn host_and_port(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+}
+
 /// Whether the file can be read and holds certificates.
 pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str> {
     file.map_or(Ok(()), |file| authorities(file).map(drop))

@@ -6,7 +6,7 @@ use cred_provider_kit::naming::Names;
 
 use super::{decode, listing};
 use crate::client::Answer;
-use crate::error::{Place, garbled};
+use crate::error::Place;
 
 const PLACE: Place<'_> = Place { right: "read", mount: "secret", section: "data", name: "key" };
 
@@ -15,7 +15,8 @@ const PLACE: Place<'_> = Place { right: "read", mount: "secret", section: "data"
 /// # Errors
 /// The answer is not a secret, or the secret is not a credential.
 pub fn read(body: &[u8]) -> Result<CredentialFile, StorageError> {
-    let secret = Answer::made_up(200, body).secret().ok_or_else(|| garbled(&PLACE))?;
+    let answer = Answer::made_up(200, body);
+    let secret = answer.secret().ok_or_else(|| answer.foreign())?;
     decode(&secret)
 }
 

@@ -1,0 +1,154 @@
+//! An answer that the backend itself does not give: the page of a portal, or another service.
+
+use std::fmt;
+
+use cred_core::StorageError;
+
+/// Media types that an error may name. Others could repeat what a client sent.
+const KNOWN_TYPES: [&str; 8] = [
+    "text/html",
+    "application/xhtml+xml",
+    "text/plain",
+    "text/xml",
+    "application/xml",
+    "application/octet-stream",
+    "application/grpc",
+    "application/x-www-form-urlencoded",
+];
+
+/// An answer that the backend itself does not give: the login page of a proxy, the page of a load
+/// balancer, or another service on that port.
+///
+/// Its `Display` names the address and what answered, for the reason of a refusal. It never repeats
+/// the body.
+///
+/// ```
+/// use cred_provider_kit::Foreign;
+///
+/// let answer = Foreign {
+///     service: "Vault",
+///     address: Some("vault.example.com:8200"),
+///     content_type: Some("text/html; charset=utf-8"),
+///     body: Some(b"<p/>"),
+/// };
+/// assert_eq!(
+///     answer.to_string(),
+///     "`vault.example.com:8200` sent `text/html`, which is not an answer of Vault"
+/// );
+/// assert!(answer.error("`address`").is_transient());
+/// ```
+#[derive(Clone, Copy)]
+pub struct Foreign<'a> {
+    /// The service that should have answered.
+    pub service: &'a str,
+    /// Host and port of what answered; `None`: they are not known.
+    pub address: Option<&'a str>,
+    /// The header `Content-Type`, as it came.
+    pub content_type: Option<&'a str>,
+    /// `None`: it could not be read, or it is longer than any answer of the service.
+    pub body: Option<&'a [u8]>,
+}
+
+impl Foreign<'_> {
+    /// The error of a call that got this answer with a status of success. `setting` is what holds
+    /// the address, such as "`address`".
+    ///
+    /// It is [`Unavailable`](cred_core::StorageErrorKind::Unavailable): a portal and a page that is
+    /// shown during a deployment go away, and what became of a write is unknown.
+    #[must_use]
+    pub fn error(&self, setting: &str) -> StorageError {
+        StorageError::unavailable(format!(
+            "{self}; check the host and port of {setting}, and whether a proxy or its login page answers there"
+        ))
+    }
+
+    /// What the body is, as far as it can be named.
+    fn content(&self) -> &'static str {
+        let media_type = self.content_type.and_then(|value| value.split(';').next()).map(str::trim);
+        let known = |value: &str| KNOWN_TYPES.iter().find(|known| known.eq_ignore_ascii_case(value));
+        match (media_type.and_then(known), self.body) {
+            (Some(known), _) => known,
+            (None, None) => "what cannot be read",
+            (None, Some([])) => "an empty body",
+            (None, Some(body)) => match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+                Ok(_) => "JSON of another form",
+                Err(_) => "text that is not JSON",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "`{address}` sent ")?,
+            None => f.write_str("the server sent ")?,
+        }
+        let content = self.content();
+        match content.contains('/') {
+            true => write!(f, "`{content}`")?,
+            false => f.write_str(content)?,
+        }
+        write!(f, ", which is not an answer of {}", self.service)
+    }
+}
+
+/// The body may hold a secret.
+impl fmt::Debug for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Foreign").field(&self.to_string()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_core::StorageErrorKind;
+
+    use super::*;
+
+    fn sent(content_type: Option<&str>, body: Option<&[u8]>) -> String {
+        let answer = Foreign { service: "Vault", address: Some("[::1]:8200"), content_type, body };
+        answer.to_string()
+    }
+
+    #[test]
+    fn an_answer_is_described_by_its_type_or_its_body() {
+        for (content_type, body, expected) in [
+            (Some("text/html"), Some(&b"<p/>"[..]), "`text/html`"),
+            (Some("Text/HTML ;charset=utf-8"), Some(b"{}"), "`text/html`"),
+            (Some("text/html"), None, "`text/html`"),
+            (Some("application/json"), Some(b"{}"), "JSON of another form"),
+            (Some("application/json"), Some(b"{"), "text that is not JSON"),
+            (None, Some(b"\xff\xfe"), "text that is not JSON"),
+            (None, Some(b""), "an empty body"),
+            (None, None, "what cannot be read"),
+        ] {
+            let expected = format!("`[::1]:8200` sent {expected}, which is not an answer of Vault");
+            assert_eq!(sent(content_type, body), expected);
+        }
+    }
+
+    #[test]
+    fn neither_the_type_nor_the_body_is_repeated() {
+        let text = sent(Some("text/hunter2"), Some(b"hunter2 \x1b[2J"));
+        assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
+        let answer = Foreign {
+            service: "Vault",
+            address: None,
+            content_type: Some("hunter2"),
+            body: Some(br#"{"token":"hunter2"}"#),
+        };
+        let text = format!("{answer} {answer:?} {}", answer.error("`address`"));
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.starts_with("the server sent JSON of another form"), "{text}");
+    }
+
+    #[test]
+    fn a_write_that_got_it_may_have_happened() {
+        let answer = Foreign { service: "Vault", address: None, content_type: None, body: Some(b"") };
+        let error = answer.error("`address`");
+        assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
+        assert!(error.is_transient() && error.may_have_written());
+        assert!(error.to_string().contains("check the host and port of `address`"), "{error}");
+    }
+}
