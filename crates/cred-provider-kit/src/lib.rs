@@ -10,6 +10,7 @@
 //! | read a configuration from the environment | [`Env`], [`duration`] |
 //! | give it setters, and check its deadlines | [`setters!`], [`config`] |
 //! | quote the backend in an error, without secrets | [`said`] |
+//! | take a secret out of a text, however it is spelled there | [`redact`] |
 //! | report an answer that is not the backend's, such as a page of a proxy | [`Foreign`] |
 //! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
@@ -25,6 +26,7 @@ mod foreign;
 pub mod layers;
 pub mod limits;
 pub mod naming;
+mod redact;
 mod said;
 pub mod tags;
 
@@ -33,6 +35,7 @@ pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
 pub use executor::{Attempt, Executor, TargetRef, Wire};
 pub use foreign::Foreign;
+pub use redact::redact;
 pub use said::said;
 
 #[cfg(doctest)]

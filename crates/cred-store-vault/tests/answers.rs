@@ -228,6 +228,17 @@ async fn a_server_that_repeats_the_token_has_it_hidden() {
 }
 
 #[tokio::test]
+async fn a_token_that_a_server_spells_otherwise_is_hidden_and_nothing_moves_the_cursor() {
+    for token in [r"hvs.hunter2\r\n  hunter2", "hvs%2Ehunter2hunter%32", r"hvs.hunter2\u200bhunter2"] {
+        let body = format!(r#"{{"errors":["no\u001b[2J \u202e such token as {token}"]}}"#);
+        let vault = Scripted::answering(400, &[], &body).await;
+        let text = format!("{}", vault.retrieve().await);
+        assert!(!text.contains("hunter") && text.contains("token as [redacted]"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains("\\u{202e}"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_reason_is_cut() {
     let body = format!(r#"{{"errors":["{}"]}}"#, "é".repeat(10_000));
     let vault = Scripted::answering(400, &[], &body).await;

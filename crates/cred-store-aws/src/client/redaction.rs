@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use cred_core::{ExposeSecret, SecretString};
+use cred_provider_kit::redact;
 use futures_util::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame};
@@ -65,7 +66,8 @@ impl Intercept for Redaction {
 fn without(body: SdkBody, Token(token): Token) -> SdkBody {
     let whole = async move {
         let bytes = body.collect().await?.to_bytes();
-        let text = String::from_utf8_lossy(&bytes).replace(token.expose_secret(), "[redacted]");
+        let text = String::from_utf8_lossy(&bytes);
+        let text = redact(&text, &[token.expose_secret()]).into_owned();
         Ok::<_, BoxError>(Frame::data(Bytes::from(text)))
     };
     SdkBody::from_body_1_x(StreamBody::new(stream::once(whole)))
