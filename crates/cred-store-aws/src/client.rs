@@ -278,12 +278,13 @@ impl Client {
         place: &Place<'_>,
         error: SdkError<E, HttpResponse>,
     ) -> StorageError {
+        let address = self.address.get();
         let Some(raw) = error.raw_response() else {
-            return Broken { foreign: None, cause: &error }.explain(place);
+            return Broken { foreign: None, address, cause: &error }.explain(place);
         };
         let foreign = self.foreign(raw.headers().get("content-type"), raw.body().bytes());
         let SdkError::ServiceError(refused) = &error else {
-            return Broken { foreign: Some(foreign.error(SETTING)), cause: &error }.explain(place);
+            return Broken { foreign: Some(foreign.error(SETTING)), address, cause: &error }.explain(place);
         };
         let (status, code) = (raw.status(), refused.err().code());
         if status.is_success() && code.is_none() {

@@ -157,11 +157,12 @@ fn without_secrets(message: &str) -> String {
     said(message, &[], is_secret)
 }
 
-/// Access keys begin with `AKIA` or `ASIA`; secret keys have 40 characters, session tokens hundreds. Names of secrets can
+/// Access keys begin with `AKIA` or `ASIA`; secret keys have 40 characters, more
+/// if they are percent-encoded or escaped, session tokens hundreds. Names of secrets can
 /// look so too; the error names the path.
 fn is_secret(word: &str) -> bool {
     const SHORTEST: usize = 40;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+/=_-%\\".contains(c);
     let id = |text: &str| text.chars().take_while(char::is_ascii_alphanumeric).count() >= 16;
     let found = |mark: &str| word.match_indices(mark).any(|(at, _)| word.get(at..).is_some_and(id));
     let run = word.split(|c| !plain(c)).map(str::len).max().unwrap_or_default();
@@ -172,6 +173,8 @@ fn is_secret(word: &str) -> bool {
 pub(crate) struct Broken<'a> {
     /// The error if an answer came that could not be read; `None`: no head of an answer came.
     pub(crate) foreign: Option<StorageError>,
+    /// Host and port of the endpoint.
+    pub(crate) address: Option<&'a str>,
     pub(crate) cause: &'a (dyn Error + 'static),
 }
 
@@ -180,14 +183,14 @@ impl Broken<'_> {
         if let Some(error) = connection::cause::<CredentialsError>(self.cause) {
             return no_credentials(error);
         }
-        if let Some(error) = connection::untrusted(self.cause, "only those that this machine trusts count") {
+        if let Some(error) = connection::untrusted(self.cause, self.way()) {
             return error;
         }
         let on_the_way = connection::cause::<hyper_util::client::legacy::Error>(self.cause);
         let io = connection::io_kind(self.cause);
         let seen = io.map_or_else(|| "the connection broke".to_owned(), |kind| kind.to_string());
         if on_the_way.is_some_and(hyper_util::client::legacy::Error::is_connect) {
-            return StorageErrorKind::Unreachable { reason: seen.into() }.into();
+            return connection::no_answer(self.cause, false, self.way());
         }
         match (connection::cause::<hyper::Error>(self.cause), self.foreign) {
             (None, Some(foreign)) if io.is_none() => foreign,
@@ -197,6 +200,12 @@ impl Broken<'_> {
             )),
             _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
         }
+    }
+}
+
+impl Broken<'_> {
+    fn way(&self) -> connection::Way<'_> {
+        connection::Way { address: self.address, trust: "only those that this machine trusts count" }
     }
 }
 

@@ -230,7 +230,7 @@ pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
         return ours.clone();
     }
     if let Some(broken) = connection::cause::<reqwest::Error>(error) {
-        return unanswered(broken);
+        return unanswered(broken, None);
     }
     match error.kind() {
         ErrorKind::Connection => {
@@ -249,8 +249,9 @@ pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
 }
 
 /// Why no whole answer came.
-pub(crate) fn unanswered(error: &reqwest::Error) -> StorageError {
-    connection::no_answer(error, !error.is_connect(), "give that authority as `ca_cert`")
+pub(crate) fn unanswered(error: &reqwest::Error, address: Option<&str>) -> StorageError {
+    let way = connection::Way { address, trust: "give that authority as `ca_cert`" };
+    connection::no_answer(error, !error.is_connect(), way)
 }
 
 #[cfg(test)]

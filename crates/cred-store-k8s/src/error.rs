@@ -146,7 +146,7 @@ pub(crate) fn immutable(place: &Place<'_>) -> StorageError {
 }
 
 /// Why no whole answer came.
-pub(crate) fn broken(cause: &(dyn Error + 'static)) -> StorageError {
+pub(crate) fn broken(cause: &(dyn Error + 'static), address: Option<&str>) -> StorageError {
     if connection::cause::<kube::client::AuthError>(cause).is_some() {
         // Its text may hold what the program printed, the token among it.
         return StorageErrorKind::AuthenticationFailed {
@@ -156,5 +156,6 @@ pub(crate) fn broken(cause: &(dyn Error + 'static)) -> StorageError {
         .into();
     }
     let unsent = connection::cause::<legacy::Error>(cause).is_some_and(legacy::Error::is_connect);
-    connection::no_answer(cause, !unsent, "give that authority in the kubeconfig")
+    let trust = "give that authority as `certificate-authority` of the cluster in the kubeconfig";
+    connection::no_answer(cause, !unsent, connection::Way { address, trust })
 }

@@ -417,3 +417,20 @@ async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
     let error = provider.retrieve(&id("key"), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_program_of_the_kubeconfig_that_is_missing_is_named() {
+    let server = Scripted::answering([absent()]).await;
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "no-such-plugin-of-cred",
+        "interactiveMode": "Never",
+    });
+    let text = kubeconfig(&server.server.url(), &json!({"exec": exec})).to_string();
+    std::fs::write(server.folder.path().join("kubeconfig"), text).unwrap();
+    let provider = server.with(|config| config);
+    let error = provider.retrieve(&id("key"), &unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
+    assert!(error.to_string().contains("the program `no-such-plugin-of-cred`"), "{error}");
+    assert!(error.to_string().contains("install it"), "{error}");
+}

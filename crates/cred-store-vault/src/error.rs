@@ -200,11 +200,14 @@ pub(crate) fn kv1(mount: &str) -> StorageError {
 /// Why no whole answer came: the phrase, and whether a connection was there at all.
 pub(crate) struct Broken<'a> {
     pub(crate) connected: bool,
+    /// Host and port.
+    pub(crate) address: Option<&'a str>,
     pub(crate) cause: &'a (dyn Error + 'static),
 }
 
 impl From<Broken<'_>> for StorageError {
     fn from(broken: Broken<'_>) -> Self {
-        connection::no_answer(broken.cause, broken.connected, "give that authority as `ca_cert`")
+        let way = connection::Way { address: broken.address, trust: "give that authority as `ca_cert`" };
+        connection::no_answer(broken.cause, broken.connected, way)
     }
 }

@@ -13,6 +13,8 @@ use cred_testing::value::{id, unscoped};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// An authority of our own.
@@ -75,7 +77,7 @@ async fn read(config: VaultConfig) -> StorageError {
 fn is_refused(error: &StorageError, why: &str) {
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
     assert!(
-        error.to_string().contains("certificate is refused") && error.to_string().contains(why),
+        error.to_string().contains("the certificate of `localhost:") && error.to_string().contains(why),
         "{error}"
     );
 }
@@ -109,6 +111,29 @@ async fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
     let server = authority.server("localhost", true).await;
     is_refused(&read(config("localhost", server.address().port(), &authority)).await, "has expired");
+}
+
+#[tokio::test]
+async fn a_port_without_tls_and_a_name_that_dns_does_not_know_are_named() {
+    let authority = Authority::new();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = plain.local_addr().unwrap().port();
+    // As web servers do that get a handshake.
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = plain.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    });
+    let error = read(config("localhost", port, &authority)).await;
+    server.abort();
+    assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+
+    // No host is ever below `invalid`.
+    let error = read(config("vault.invalid", 8200, &authority)).await;
+    assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("`vault.invalid:8200`: DNS does not know the host"), "{error}");
 }
 
 #[test]

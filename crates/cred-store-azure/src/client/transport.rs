@@ -11,7 +11,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
 use cred_core::{ExposeSecret, SecretString, StorageError};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::{Foreign, redact};
 use reqwest::Url;
 use reqwest::header::{HeaderValue as WireValue, RETRY_AFTER};
 use serde::Deserialize;
@@ -110,10 +110,10 @@ impl Answer {
     async fn of(http: &reqwest::Client, request: &Request) -> Result<Self, StorageError> {
         let address = host_and_port(request.url());
         let request = wired(http, request)?;
-        let mut response = http.execute(request).await.map_err(|error| unanswered(&error))?;
+        let mut response = http.execute(request).await.map_err(|error| unanswered(&error, Some(&address)))?;
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(64 * 1_024));
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error, Some(&address)))? {
             if body.len().saturating_add(chunk.len()) > LONGEST {
                 let foreign = Foreign {
                     service: "Azure",
@@ -155,10 +155,7 @@ impl Answer {
 
     /// Takes what is secret from the body of a refusal.
     fn hide(&mut self, secret: &str) {
-        if secret.is_empty() {
-            return;
-        }
-        if let Cow::Owned(clean) = replaced(&String::from_utf8_lossy(&self.body), secret) {
+        if let Cow::Owned(clean) = redact(&String::from_utf8_lossy(&self.body), &[secret]) {
             self.body = clean.into_bytes();
         }
     }
@@ -170,13 +167,6 @@ impl Answer {
 
 fn content_type(response: &reqwest::Response) -> Option<&str> {
     response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
-}
-
-fn replaced<'a>(text: &'a str, secret: &str) -> Cow<'a, str> {
-    match text.contains(secret) {
-        true => text.replace(secret, "[redacted]").into(),
-        false => text.into(),
-    }
 }
 
 /// The SDK's request as that of `reqwest`.

@@ -163,7 +163,7 @@ impl Answer {
         let mut body = Vec::with_capacity(announced.min(longest).min(1_024 * 1_024));
         let mut cut = false;
         while let Some(frame) = stream.frame().await {
-            let frame = frame.map_err(|error| broken(&*error.into()))?;
+            let frame = frame.map_err(|error| broken(&*error.into(), address.as_deref()))?;
             let Ok(chunk) = frame.into_data() else { continue };
             if body.len().saturating_add(chunk.len()) > longest {
                 cut = true;

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::Config;
-use kube::client::{Body, ConfigExt};
+use kube::client::{AuthError, Body, ConfigExt};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio::sync::OnceCell;
 use tower::util::BoxCloneSyncService;
@@ -85,14 +85,14 @@ impl Connection {
         match &self.way {
             Way::Given(client) => match client.send(request).await {
                 Ok(response) => Answer::of(response, None, longest).await,
-                Err(error) => Err(broken(&error)),
+                Err(error) => Err(broken(&error, None)),
             },
             Way::Ours { stack, unmade, connect_timeout, address } => {
                 let stack =
                     stack.get_or_try_init(|| made(unmade.as_deref(), *connect_timeout)).await?.clone();
                 match stack.oneshot(request).await {
                     Ok(response) => Answer::of(response, address.clone(), longest).await,
-                    Err(error) => Err(broken(&*error)),
+                    Err(error) => Err(broken(&*error, address.as_deref())),
                 }
             }
         }
@@ -114,8 +114,20 @@ async fn made(config: Option<&Config>, connect_timeout: Duration) -> Result<Stac
         })
     };
     let config = config.cloned().ok_or_else(failed)?;
-    let made = tokio::task::spawn_blocking(move || stack(&config, connect_timeout).ok()).await;
-    made.ok().flatten().ok_or_else(failed)
+    let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let made = tokio::task::spawn_blocking(move || stack(&config, connect_timeout)).await;
+    match (made.map_err(|_| failed())?, program) {
+        (Ok(stack), _) => Ok(stack),
+        (Err(kube::Error::Auth(AuthError::AuthExecStart(error))), Some(program)) => {
+            let reason = format!(
+                "the program `{program}` of the kubeconfig could not be started ({}); install it, or correct the \
+                 `command` of the user's `exec`",
+                error.kind()
+            );
+            Err(StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into())
+        }
+        (Err(_), _) => Err(failed()),
+    }
 }
 
 fn stack(config: &Config, connect_timeout: Duration) -> Result<Stack, kube::Error> {

@@ -106,7 +106,8 @@ impl Answer {
         address: Option<Arc<str>>,
     ) -> Result<Self, Failure> {
         let broken = |error: &reqwest::Error| {
-            StorageError::from(Broken { connected: !error.is_connect(), cause: error })
+            let (connected, address) = (!error.is_connect(), address.as_deref());
+            StorageError::from(Broken { connected, address, cause: error })
         };
         let mut response = http.execute(request).await.map_err(|error| broken(&error))?;
         let status = response.status().as_u16();
