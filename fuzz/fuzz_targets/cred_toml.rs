@@ -9,6 +9,7 @@ mod program {
     pub(crate) mod backend;
     pub(crate) mod blocking;
     pub(crate) mod config;
+    pub(crate) mod escape;
     pub(crate) mod failure;
     pub(crate) mod input;
     pub(crate) mod moment;
@@ -26,7 +27,7 @@ use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::program::{backend, blocking, config, failure, input, moment, record, terminal};
+use crate::program::{backend, blocking, config, escape, failure, input, moment, record, terminal};
 
 /// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are values like any other, since
 /// who mistook the one for the other wrote a secret there.
@@ -65,6 +66,11 @@ fn read(text: &str) -> Vec<Failure> {
     };
     let mut failures = Vec::new();
     let _ = config.variables();
+    for file in config.files() {
+        // What is shown of a file before it is trusted draws nothing, whatever the file says.
+        let effects = config::effects::of(file).concat();
+        assert!(!effects.chars().any(escape::is_active), "{effects:?}");
+    }
     failures.extend(config.chosen().err());
     for name in config.profiles() {
         match config.profile(&name, "its name") {

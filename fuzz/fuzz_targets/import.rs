@@ -61,11 +61,14 @@ fn variables(bytes: &[u8]) {
     same_again(bytes, docker::read, docker::write, docker::len);
 }
 
+/// Adds a line with this name and this value, or says why it cannot.
+type Writer = fn(&str, &str, &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str>;
+
 /// What was read is written, unless the line is too long, and read again.
 fn same_again(
     bytes: &[u8],
     read: fn(&[u8]) -> Result<Vec<Assignment>, Failure>,
-    write: fn(&str, &str, &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str>,
+    write: Writer,
     len: fn(&str, &str) -> usize,
 ) {
     let assignments = match read(bytes) {

@@ -197,11 +197,11 @@ mod unix {
     }
 
     /// Whether a folder belongs to all users, as `/tmp` does.
-    pub(in crate::config) fn is_shared(folder: &Path) -> bool {
+    pub(in super::super) fn is_shared(folder: &Path) -> bool {
         fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0)
     }
 
-    pub(in crate::config) fn is_of_another_user(path: &Path) -> bool {
+    pub(in super::super) fn is_of_another_user(path: &Path) -> bool {
         let me = rustix::process::geteuid().as_raw();
         fs::symlink_metadata(path).is_ok_and(|found| found.uid() != me)
     }
@@ -240,11 +240,11 @@ mod elsewhere {
         Ok(())
     }
 
-    pub(in crate::config) fn is_shared(_: &Path) -> bool {
+    pub(in super::super) fn is_shared(_: &Path) -> bool {
         false
     }
 
-    pub(in crate::config) fn is_of_another_user(_: &Path) -> bool {
+    pub(in super::super) fn is_of_another_user(_: &Path) -> bool {
         false
     }
 }
