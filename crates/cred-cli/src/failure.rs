@@ -304,6 +304,11 @@ mod tests {
         assert_eq!(at(timeout(), Operation::Retrieve), Exit::Unavailable);
         assert_eq!(at(timeout(), Operation::Store), Exit::InDoubt);
         assert_eq!(at(StorageErrorKind::DiskFull, Operation::Store), Exit::Failed);
+        let foreign = || StorageErrorKind::Unavailable { reason: "a page".into(), retry_after: None };
+        assert_eq!(at(foreign(), Operation::Retrieve), Exit::Unavailable);
+        assert_eq!(at(foreign(), Operation::Store), Exit::InDoubt);
+        let read_only = StorageErrorKind::ReadOnly { reason: "a mount".into() };
+        assert_eq!(at(read_only, Operation::Store), Exit::Refused);
         let seal = SealError::UnknownKey { path: path(), key_id: "k".parse().unwrap() };
         assert_eq!(Failure::from(seal).exit, Exit::Keys);
         assert_eq!(Failure::from(SealError::KdfBusy { path: path() }).exit, Exit::Unavailable);
