@@ -115,7 +115,9 @@ fn is_of_time(error: &(dyn Error + 'static)) -> bool {
 fn proxy_hint(env: &dyn Env) -> String {
     let variables = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
     match variables.iter().find(|name| env.get(name).is_some()) {
-        Some(name) => format!(" (`{name}` is set, but this provider uses no proxy)"),
+        Some(name) => {
+            format!(" (`{name}` is set; only the AWS provider and clients of your own use such a proxy)")
+        }
         None => String::new(),
     }
 }
@@ -189,7 +191,10 @@ mod tests {
     #[test]
     fn a_proxy_variable_is_named_and_not_its_value() {
         let env = [("https_proxy", "http://user:hunter2@proxy")].into_iter().collect::<crate::MapEnv>();
-        assert_eq!(proxy_hint(&env), " (`https_proxy` is set, but this provider uses no proxy)");
+        assert_eq!(
+            proxy_hint(&env),
+            " (`https_proxy` is set; only the AWS provider and clients of your own use such a proxy)"
+        );
         assert_eq!(proxy_hint(&crate::MapEnv::default()), "");
     }
 }
