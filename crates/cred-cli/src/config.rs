@@ -53,16 +53,18 @@ impl Config {
 
     /// Fails where a project's file is not trusted, and says what it would do.
     pub(crate) fn require_trust(&self) -> Result<(), Failure> {
-        let record = trust::TrustRecord::read()?;
-        match self.files.iter().find(|file| !record.trusts(file)) {
-            None => Ok(()),
-            Some(file) => Err(Failure::config(format!(
-                "the project's file `{}` is not trusted with its present contents, so it was not used",
-                file.path.display()
-            ))
-            .untrusted(effects::of(file))
-            .hint("read it; then run `cred trust`, or use another file with --config")),
+        for file in &self.files {
+            if !trust::is_trusted(file)? {
+                return Err(Failure::config(format!(
+                    "the project's file `{}` is not trusted with its present contents, or those of the files that it \
+                     names in its folder, so it was not used",
+                    file.path.display()
+                ))
+                .untrusted(effects::of(file))
+                .hint("read it; then run `cred trust`, or use another file with --config"));
+            }
         }
+        Ok(())
     }
 
     /// A project that took the place of a user's profile or ring would get what is meant for the user's.

@@ -77,13 +77,16 @@ impl Output {
         written.map_err(lost)
     }
 
-    /// A result, as JSON.
+    /// A result without secret values, as JSON.
     pub(crate) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
+        let json = serde_json::to_string_pretty(value).map_err(|error| lost(error.into()))?;
+        self.bytes(format!("{}\n", escaped_json(&json)).as_bytes())
+    }
+
+    /// A result with secret values, as JSON. On its way to another program it is not collected in memory.
+    pub(crate) fn secret_document(self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
-            let json =
-                Zeroizing::new(serde_json::to_string_pretty(value).map_err(|error| lost(error.into()))?);
-            let shown = Zeroizing::new(escaped_json(&json));
-            return self.bytes(shown.as_bytes()).and_then(|()| self.bytes(b"\n"));
+            return self.document(value);
         }
         let written = Results::new().and_then(|mut out| {
             serde_json::to_writer_pretty(&mut out, value)?;

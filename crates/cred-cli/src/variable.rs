@@ -36,18 +36,46 @@ pub(crate) fn takes_over(name: &str) -> bool {
     // Windows does not distinguish case.
     let upper = cfg!(windows).then(|| name.to_ascii_uppercase());
     let name = upper.as_deref().unwrap_or(name);
+    // npm takes its settings in any case.
+    let of_npm =
+        || name.to_ascii_lowercase().strip_prefix("npm_config_").is_some_and(|name| NPM.contains(&name));
     NAMES.contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || (name.starts_with("GIT_") && name.ends_with("COMMAND"))
+        || of_npm()
 }
 
-const PREFIXES: [&str; 14] = [
+/// Settings of npm that choose programs, or where packages come from.
+const NPM: [&str; 12] = [
+    "cache",
+    "editor",
+    "git",
+    "globalconfig",
+    "init_module",
+    "node_gyp",
+    "node_options",
+    "prefix",
+    "registry",
+    "script_shell",
+    "shell",
+    "userconfig",
+];
+
+const SUFFIXES: [&str; 8] = ["_EDITOR", "_OPTIONS", "_OPTS", "_PAGER", "_RSH", "_RUNNER", "_SSH", "_WRAPPER"];
+
+const PREFIXES: [&str; 20] = [
     "BASH_FUNC_",
+    "CARGO_BUILD_",
+    "CARGO_TARGET_",
+    "CGO_",
     "CORECLR_",
     "COR_",
     "CRED_",
     "DYLD_",
     "GIT_CONFIG",
+    "GIT_SSL_",
+    "JULIA_",
     "LD_",
     "LUA_CPATH",
     "LUA_INIT",
@@ -55,10 +83,11 @@ const PREFIXES: [&str; 14] = [
     "MALLOC_",
     "PERL5",
     "PYTHON",
+    "TF_CLI_",
     "XDG_CONFIG_",
 ];
 
-const NAMES: [&str; 76] = [
+const NAMES: [&str; 98] = [
     // The search for programs, and shells.
     "PATH",
     "PATHEXT",
@@ -86,7 +115,6 @@ const NAMES: [&str; 76] = [
     "LOCALDOMAIN",
     "LOCPATH",
     "NLSPATH",
-    "RES_OPTIONS",
     "RESOLV_HOST_CONF",
     "TMPDIR",
     "TMP",
@@ -99,9 +127,40 @@ const NAMES: [&str; 76] = [
     "OPENSSL_CONF",
     "OPENSSL_ENGINES",
     "OPENSSL_MODULES",
+    // The authorities that a program trusts.
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    // Settings of programs that start others.
+    "ANSIBLE_CONFIG",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "CARGO_HOME",
+    "CURL_HOME",
+    "DOCKER_CONFIG",
+    "DOCKER_HOST",
+    "EXINIT",
+    "KUBECONFIG",
+    "LESS",
+    "PIP_CONFIG_FILE",
+    "R_ENVIRON_USER",
+    "R_PROFILE_USER",
+    "VIMINIT",
+    "WGETRC",
+    // Compilers.
+    "GOENV",
+    "GOFLAGS",
+    "GOINSECURE",
+    "GOPROXY",
+    "GOTOOLCHAIN",
+    "RUSTC",
+    "RUSTDOC",
+    "RUSTFLAGS",
     "SSLKEYLOGFILE",
     // Language runtimes.
-    "NODE_OPTIONS",
     "NODE_PATH",
     "NODE_REPL_EXTERNAL_MODULE",
     "PERLLIB",
@@ -110,9 +169,6 @@ const NAMES: [&str; 76] = [
     "GEM_HOME",
     "GEM_PATH",
     "BUNDLE_GEMFILE",
-    "JAVA_TOOL_OPTIONS",
-    "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS",
     "CLASSPATH",
     "DOTNET_STARTUP_HOOKS",
     "PHPRC",
@@ -131,13 +187,11 @@ const NAMES: [&str; 76] = [
     "SSH_ASKPASS",
     "SUDO_ASKPASS",
     "GIT_ASKPASS",
-    "GIT_EDITOR",
-    "GIT_SEQUENCE_EDITOR",
+    "GIT_DIR",
     "GIT_EXEC_PATH",
     "GIT_EXTERNAL_DIFF",
-    "GIT_PAGER",
-    "GIT_SSH",
     "GIT_TEMPLATE_DIR",
+    "GIT_WORK_TREE",
     "MAKEFLAGS",
     "MAKEFILES",
 ];
@@ -160,10 +214,24 @@ mod tests {
             "CRED_CONFIG",
             "NODE_OPTIONS",
             "GLIBC_TUNABLES",
+            "TAR_OPTIONS",
+            "npm_config_node_options",
+            "NPM_CONFIG_SCRIPT_SHELL",
+            "RUSTC_WRAPPER",
+            "AWS_PAGER",
+            "KUBECONFIG",
         ] {
             assert!(takes_over(name), "{name}");
         }
-        for name in ["STRIPE_API_KEY", "http_proxy", "GIT_TOKEN", "PATHS", "TF_VAR_path", "NODE_ENV"] {
+        for name in [
+            "STRIPE_API_KEY",
+            "http_proxy",
+            "GIT_TOKEN",
+            "PATHS",
+            "TF_VAR_path",
+            "NODE_ENV",
+            "npm_config__auth",
+        ] {
             assert!(!takes_over(name), "{name}");
         }
     }

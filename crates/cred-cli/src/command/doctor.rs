@@ -189,10 +189,9 @@ fn shown(line: &Line) -> String {
 
 /// The files that count, in their order; where no more is done, also what they would use.
 fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result<(), Failure> {
-    let record = trust::TrustRecord::read()?;
     for file in config.files() {
         let found = format!("{} ({})", file.path.display(), file.origin.as_str());
-        match record.trusts(file) {
+        match trust::is_trusted(file)? {
             true => findings.good("file", found),
             false => findings.warn(
                 "file",

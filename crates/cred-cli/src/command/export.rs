@@ -143,8 +143,8 @@ impl Export {
         };
         let Some(path) = self.file() else {
             return match content {
-                Content::Records(records) => app.output.document(&records),
-                Content::Flat(values) => app.output.document(&values),
+                Content::Records(records) => app.output.secret_document(&records),
+                Content::Flat(values) => app.output.secret_document(&values),
                 Content::Lines(lines) => app.output.bytes(&lines),
             };
         };

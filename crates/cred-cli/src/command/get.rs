@@ -51,7 +51,9 @@ impl Get {
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
         let name = match (&self.field, names.as_slice()) {
             (Some(field), _) => field.as_str(),
-            (None, _) if app.output.json => return app.output.document(&Shown::of(&path, &credential)?),
+            (None, _) if app.output.json => {
+                return app.output.secret_document(&Shown::of(&path, &credential)?);
+            }
             (None, [only]) => only,
             (None, many) => {
                 return Err(Failure::usage(format!("`{path}` has several fields: {}", many.join(", ")))
@@ -60,7 +62,7 @@ impl Get {
         };
         let value = credential.expose_bytes(name).map_err(|_| Failure::no_field(&path, name, &credential))?;
         match (app.output.json, std::str::from_utf8(value)) {
-            (true, Ok(text)) => app.output.document(&text),
+            (true, Ok(text)) => app.output.secret_document(&text),
             (true, Err(_)) => Err(Failure::usage(format!("the field `{name}` is not text"))
                 .hint("--json without --field has it in base64")),
             (false, _) => {

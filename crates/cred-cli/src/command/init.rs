@@ -76,6 +76,9 @@ impl Init {
         let ring = free_name(ring, &taken.rings);
         let key_id = first_key_id()?;
         let folder = config.parent().unwrap_or(Path::new("/"));
+        if folder.exists() {
+            file::check_folder(folder)?;
+        }
         let project = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let project: String =
             project.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
@@ -84,7 +87,7 @@ impl Init {
         let mut fields = backend.template.to_owned();
         if fields.contains("{store}") {
             let store = self.made_store(&stem, &mut made)?;
-            fields = fields.replace("{store}", &quoted(&store));
+            fields = fields.replace("{store}", &quoted(&store)?);
             // A store that was moved away or is not mounted is an error then, and no empty one.
             fields.push_str("create_dir = false\n");
         }
@@ -101,18 +104,27 @@ impl Init {
              [profiles.{profile}]\nbackend = \"{}\"\n{ring_line}{fields}\n\
              [rings.{ring}]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
             backend.name,
-            quoted(&key_file),
+            quoted(&key_file)?,
         );
         private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
         edit::create(&config, &text, 0o644).map_err(|error| Failure::file("write", &config, error))?;
         made.files.push(config.clone());
-        if !self.user {
-            trust::record(&config, &text)?;
+        let file = match self.user {
+            true => file::ConfigFile::of_user(config.clone())?,
+            false => file::ConfigFile::of_project(config.clone())?,
+        };
+        match file::user_folder() {
+            Some(_) if !self.user => trust::record(&file)?,
+            Some(_) => {}
+            None => app.output.warn(format!(
+                "HOME is not set, so the file is not recorded as trusted; set CRED_TRUST={}",
+                trust::Trusted::of(&file)?.to_variable()
+            )),
         }
         made.keep();
         if app.output.json {
             return app.output.document(&serde_json::json!({
-                "config": config, "key_file": key_file, "key": key_id.as_str(), "profile": profile,
+                "config": config.to_string_lossy(), "key_file": key_file.to_string_lossy(), "key": key_id.as_str(), "profile": profile,
             }));
         }
         app.output.say(format!("Wrote {} with the profile {}.", config.display(), profile));
@@ -248,8 +260,16 @@ fn names(folder: &Path, stem: &str, end: &str) -> impl Iterator<Item = PathBuf> 
 }
 
 /// As a string of TOML.
-fn quoted(path: &Path) -> String {
-    toml_edit::value(path.to_string_lossy().into_owned()).to_string().trim().to_owned()
+fn quoted(path: &Path) -> Result<String, Failure> {
+    Ok(toml_edit::value(utf8(path)?).to_string().trim().to_owned())
+}
+
+/// A path that a file can contain.
+pub(crate) fn utf8(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::usage(format!("the path `{}` is not UTF-8, so cred.toml cannot contain it", path.display()))
+            .hint("give the file or the folder another name")
+    })
 }
 
 fn data_folder() -> Result<PathBuf, Failure> {

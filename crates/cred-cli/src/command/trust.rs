@@ -12,14 +12,17 @@ use crate::output;
 /// Trust the cred.toml of a project
 ///
 /// A project's cred.toml decides where your secrets go and which files, variables and programs are
-/// used. It counts only after you trusted it, and only until its contents change.
+/// used. It counts only after you trusted it, and only until its contents change, or those of a file in
+/// its folder that it names.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred trust
+  cred trust --sha256 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
   cred trust --list
   cred trust --revoke path/to/cred.toml
 
-In CI, set CRED_TRUST to the SHA-256 of the file, as `sha256sum cred.toml` prints it.")]
+In CI, set CRED_TRUST to the hash that `cred trust` prints: that of `sha256sum cred.toml`, and another one after a colon if
+the file names files in its folder.")]
 pub(crate) struct Trust {
     /// The file; default: the cred.toml of this folder, or the nearest one above
     #[arg(value_name = "FILE")]
@@ -30,6 +33,9 @@ pub(crate) struct Trust {
     /// Stop trusting the file, which may be gone
     #[arg(long)]
     revoke: bool,
+    /// Trust the file only if it has these contents, as an earlier run printed them
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["list", "revoke"])]
+    sha256: Option<String>,
 }
 
 impl Trust {
@@ -45,36 +51,40 @@ impl Trust {
             })?,
         };
         if self.revoke {
-            let was_trusted = trust::revoke(&path)?;
-            let state = if was_trusted { "No longer trusting" } else { "Nothing to revoke:" };
+            trust::revoke(&path)?;
             if app.output.json {
-                return app.output.document(&serde_json::json!({"file": path, "revoked": was_trusted}));
+                return app.output.document(&serde_json::json!({"revoked": path.to_string_lossy()}));
             }
-            app.output.say(format!("{state} {}.", path.display()));
+            app.output.say(format!("No longer trusting {}.", path.display()));
             return Ok(());
         }
         let file = file::ConfigFile::of_project(path)?;
-        trust::record(&file.path, file.text())?;
-        let effects = effects::of(&file);
-        if app.output.json {
-            let hash = trust::hash(file.text());
-            return app
-                .output
-                .document(&serde_json::json!({"file": file.path, "sha256": hash, "effects": effects}));
-        }
-        app.output.say(format!("Trusted {}, until its contents change:", file.path.display()));
+        let (trusted, effects) = (trust::Trusted::of(&file)?, effects::of(&file));
+        app.output.say(format!("{} would use:", file.path.display()));
         effects.iter().for_each(|line| app.output.say(format!("  {line}")));
+        if self.sha256.as_ref().is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&trusted.to_variable())) {
+            return Err(Failure::config("the file does not have the contents that --sha256 gives")
+                .hint("nothing was trusted; read the file again"));
+        }
+        trust::record(&file)?;
+        if app.output.json {
+            return app.output.document(&serde_json::json!({
+                "file": file.path.to_string_lossy(), "sha256": trusted.to_variable(), "effects": effects,
+            }));
+        }
+        app.output.say(format!("Trusted until it changes: {}", trusted.to_variable()));
         Ok(())
     }
 }
 
 fn list(app: &App) -> Result<(), Failure> {
     let record = trust::TrustRecord::read()?;
+    let entries: Vec<_> = record.entries().map(|(path, trusted)| (path, trusted.to_variable())).collect();
     if app.output.json {
-        let entry = |(path, hash)| serde_json::json!({"file": path, "sha256": hash});
-        return app.output.document(&record.entries().map(entry).collect::<Vec<_>>());
+        let entry = |(path, hash): &(&str, String)| serde_json::json!({"file": path, "sha256": hash});
+        return app.output.document(&entries.iter().map(entry).collect::<Vec<_>>());
     }
-    let rows: Vec<_> = record.entries().map(|(path, hash)| vec![path.to_owned(), hash.to_owned()]).collect();
+    let rows: Vec<_> = entries.into_iter().map(|(path, hash)| vec![path.to_owned(), hash]).collect();
     match rows.is_empty() {
         true => app.output.say("No file is trusted."),
         false => app.output.result(&output::table(&["file", "SHA-256 of its contents"], &rows))?,

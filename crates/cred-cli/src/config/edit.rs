@@ -1,13 +1,14 @@
 //! Changing a cred.toml: its comments kept, whole or not at all, and never over what somebody else has changed.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::path::Path;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use toml_edit::{DocumentMut, Item, Table};
 
 use super::file::{BOM, ConfigFile, Origin, user_folder};
+use super::ring::to_hex;
 use super::trust;
 use crate::failure::Failure;
 
@@ -29,7 +30,10 @@ pub(crate) fn edit(
         let _lock = lock()?;
         replace(path, text, &changed).map_err(|error| Failure::file("write", path, error))?;
     }
-    if file.origin == Origin::Project { trust::record(path, &changed) } else { Ok(()) }
+    match file.origin {
+        Origin::Project => trust::record(&file.with_text(&changed)?),
+        Origin::Given | Origin::User => Ok(()),
+    }
 }
 
 /// A text with the line ends and the byte order mark that another one has.
@@ -76,25 +80,34 @@ fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
     // Through links: the file that is meant is the one at their end.
     let path = fs::canonicalize(path)?;
     let permissions = fs::metadata(&path)?.permissions();
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // A name of this process: a file that a killed one left is not in the way.
-    name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
     let still = || match fs::read_to_string(&path)? == before {
         true => Ok(()),
         false => {
             Err(io::Error::other("another program has changed it meanwhile; look at it, and do this again"))
         }
     };
+    let fresh = fresh(&path)?;
     let written = create(&fresh, text, 0o600)
         .and_then(|()| fs::set_permissions(&fresh, permissions))
         .and_then(|()| still())
         .and_then(|()| fs::rename(&fresh, &path));
-    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
-        // It is ours and it is no configuration.
-        let _ = fs::remove_file(&fresh);
-    }
-    written
+    written.inspect_err(|_| _ = fs::remove_file(&fresh))
+}
+
+/// Puts a text in the place of a file, which may not exist, whole or not at all.
+pub(super) fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let fresh = fresh(path)?;
+    let written = create(&fresh, text, mode).and_then(|()| fs::rename(&fresh, path));
+    written.inspect_err(|_| _ = fs::remove_file(&fresh))
+}
+
+/// A name beside a file that no other process uses and no killed one has left.
+fn fresh(path: &Path) -> io::Result<PathBuf> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", to_hex(&random)));
+    Ok(path.with_file_name(name))
 }
 
 /// Keeps other runs of this program from editing files, until it is dropped: between the look at a
@@ -103,25 +116,31 @@ fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
 /// The lock is in the user's folder, where no other user can hold it. It is one of `fcntl`, which NFS
 /// has too.
 #[cfg(unix)]
-pub(crate) fn lock() -> Result<fs::File, Failure> {
+pub(crate) fn lock() -> Result<Option<fs::File>, Failure> {
     use rustix::fs::{FlockOperation, fcntl_lock};
     use rustix::io::Errno;
 
     /// Another run holds it for milliseconds, or waits for nothing.
     const PATIENCE: Duration = Duration::from_secs(10);
-    let folder = user_folder().ok_or_else(|| {
-        Failure::config("HOME is not set, so no folder can hold the lock of an edit").hint("set HOME")
-    })?;
+    // A service that names its file with --config may have no home, or one that it cannot write.
+    let Some(folder) = user_folder() else { return Ok(None) };
     let path = folder.join("edit.lock");
     let failed = |error: io::Error| Failure::file("lock", &path, error);
-    private_folder(&folder).map_err(failed)?;
     let mut options = OpenOptions::new();
     options.create(true).read(true).write(true).truncate(false);
-    let file = std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600).open(&path).map_err(failed)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = private_folder(&folder).and_then(|()| options.open(&path));
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(failed(error)),
+    };
     let begin = Instant::now();
     loop {
         match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Some(file)),
             Err(Errno::AGAIN | Errno::ACCESS) if begin.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -2,80 +2,157 @@
 
 use std::collections::BTreeSet;
 
-use super::file::ConfigFile;
+use super::file::{ConfigFile, Origin};
+use super::ring;
 use super::value::Node;
 use crate::backend;
 use crate::escape::escaped;
 
-/// One line for each kind of effect: backends with their addresses, variables, files, programs. The
-/// file is only parsed: nothing that it names is looked at.
+/// One line for each profile, then one for each kind of effect: what it takes of the user's, variables,
+/// files, programs, prompts. The file is only parsed: nothing that it names is looked at.
 pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
     let (mut lines, mut seen) = (Vec::new(), Seen::default());
-    let profiles = file.root().get("profiles").map(|node| node.entries()).unwrap_or_default();
-    for (name, profile) in profiles {
-        let named = profile.get("backend").and_then(|node| node.text()).unwrap_or_default();
-        let mut addresses = BTreeSet::new();
-        seen.look_at(&profile, &mut addresses);
+    let has = |kind: &str, name: &str| file.root().get(kind).is_some_and(|table| table.get(name).is_some());
+    for (name, profile) in entries(file, "profiles") {
+        let text = |field: &str| profile.get(field).and_then(|node| node.text());
+        let named = text("backend").unwrap_or_default();
+        let mut facts = Vec::new();
+        seen.look_at(&profile, &mut facts);
         let mut line = format!("profile {}: backend {}", escaped(name), backend::shown_name(named));
-        if !addresses.is_empty() {
-            line += &format!(" at {}", addresses.into_iter().collect::<Vec<_>>().join(", "));
-        }
+        facts.iter().for_each(|fact| line += &format!(", {fact}"));
         lines.push(line);
         seen.programs.extend(backend::programs(named));
+        let ring = text("ring").unwrap_or(ring::DEFAULT);
+        if file.origin == Origin::Project && !has("rings", ring) {
+            lines.push(format!("profile {}: sealed with YOUR ring {}", escaped(name), escaped(ring)));
+        }
+    }
+    if let Some(name) = file.root().get("profile").and_then(|node| node.text())
+        && file.origin == Origin::Project
+        && !has("profiles", name)
+    {
+        lines.push(format!("chooses YOUR profile {}", escaped(name)));
     }
     if let Some(rings) = file.root().get("rings") {
-        seen.look_at(&rings, &mut BTreeSet::new());
+        seen.look_at(&rings, &mut Vec::new());
     }
     for (what, found) in [
         ("reads the variables", seen.variables),
-        ("uses the files and folders", seen.files),
+        ("uses the files and folders", seen.files.iter().map(|path| escaped(path).into_owned()).collect()),
         ("may run", seen.programs),
     ] {
         if !found.is_empty() {
             lines.push(format!("{what} {}", found.into_iter().collect::<Vec<_>>().join(", ")));
         }
     }
+    if seen.asks {
+        lines.push("asks you for a passphrase".to_owned());
+    }
     lines
 }
 
-/// Fields that decide where a backend is, without being an address.
-const WHERE: [&str; 5] = ["region", "profile", "context", "allowed_host", "authority_host"];
+/// The paths that a file names, as it writes them.
+pub(super) fn files(file: &ConfigFile) -> BTreeSet<String> {
+    let mut seen = Seen::default();
+    for (_, table) in entries(file, "profiles").into_iter().chain(entries(file, "rings")) {
+        seen.look_at(&table, &mut Vec::new());
+    }
+    seen.files
+}
+
+fn entries<'a>(file: &'a ConfigFile, kind: &str) -> Vec<(&'a str, Node<'a>)> {
+    file.root().get(kind).map(|node| node.entries()).unwrap_or_default()
+}
 
 #[derive(Default)]
 struct Seen {
     variables: BTreeSet<String>,
     files: BTreeSet<String>,
     programs: BTreeSet<String>,
+    asks: bool,
 }
 
 impl Seen {
-    /// Everything in a table, however deep it is and whether it fits its backend or not.
-    fn look_at(&mut self, node: &Node<'_>, addresses: &mut BTreeSet<String>) {
+    /// Everything in a table, however deep it is and whether it fits its backend or not. `facts`: what
+    /// says where the backend is and what it may do.
+    fn look_at(&mut self, node: &Node<'_>, facts: &mut Vec<String>) {
         for (name, value) in node.entries() {
             match value.text() {
                 Some(text) if name == "env" => _ = self.variables.insert(escaped(text).into_owned()),
                 Some(text) if name == "file" || backend::is_path(name) => {
-                    self.files.insert(escaped(text).into_owned());
+                    self.files.insert(text.to_owned());
                 }
-                Some(text) if WHERE.contains(&name) => {
-                    _ = addresses.insert(format!("{name} {}", escaped(text)))
+                Some("prompt") if name == "passphrase" => self.asks = true,
+                Some(text) if ADDRESSES.contains(&name) || text.contains("://") => facts.push(address(text)),
+                Some(text) if SHOWN.contains(&name) => facts.push(format!("{name} {}", escaped(text))),
+                Some(_) => {}
+                None if SHOWN.contains(&name) => {
+                    let shown = value.plain().unwrap_or_else(|| "from a variable".to_owned());
+                    facts.push(format!("{name} {}", escaped(&shown)));
+                    self.look_at(&value, facts);
                 }
-                Some(text) => addresses.extend(address(text)),
-                None => self.look_at(&value, addresses),
+                None => self.look_at(&value, facts),
             }
         }
         for element in node.elements() {
-            self.look_at(element, addresses);
+            self.look_at(element, facts);
         }
     }
 }
 
-/// Scheme, host and port of an address, without a user, a path or a query, which may be secret.
-fn address(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+/// Fields that are addresses, whatever their text looks like.
+const ADDRESSES: [&str; 4] = ["address", "vault_url", "endpoint_url", "authority_host"];
+
+/// Fields that decide where data goes, or what may happen to it. What other fields say, such as limits
+/// and times, is not shown: a secret may have been written there.
+const SHOWN: [&str; 24] = [
+    "allow_http",
+    "allow_open_dirs",
+    "allowed_host",
+    "client_id",
+    "context",
+    "create_dir",
+    "delete_mode",
+    "enable_locking",
+    "kms_key_id",
+    "mount_path",
+    "namespace",
+    "over_deleted",
+    "path_prefix",
+    "profile",
+    "recovery_window_days",
+    "region",
+    "replace_immutable",
+    "role",
+    "role_arn",
+    "secret_prefix",
+    "tenant_id",
+    "tls_verify",
+    "update_tags",
+    "file_extension",
+];
+
+/// Scheme, host and port of an address, without a user, a path or a query, which may be secret. An
+/// address of another form is shown whole: a program may read it otherwise than a person.
+fn address(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
-    Some(escaped(&format!("{scheme}://{host}")).into_owned())
+    if host.is_empty() || !host.bytes().all(is_plain) {
+        return format!("at the unusual address `{}`", in_ascii(&escaped(text)));
+    }
+    let scheme = if text.starts_with("https") { "https" } else { "http" };
+    format!("at {scheme}://{host}")
+}
+
+/// Letters of other scripts can look like those of a name that is known.
+fn in_ascii(text: &str) -> String {
+    let shown = |letter: char| match letter.is_ascii() {
+        true => letter.to_string(),
+        false => letter.escape_unicode().to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -84,8 +161,24 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_what_may_be_secret() {
-        assert_eq!(address("https://user:pw@vault.example:8200/a?b").unwrap(), "https://vault.example:8200");
-        assert_eq!(address("http://a\u{202e}b\\@evil/").unwrap(), "http://a\\u{202e}b");
-        assert_eq!(address("secret"), None);
+        assert_eq!(address("https://user:pw@vault.example:8200/a?b"), "at https://vault.example:8200");
+        assert_eq!(address("http://127.0.0.1#x"), "at http://127.0.0.1");
+    }
+
+    /// Libraries read these as addresses of a host.
+    #[test]
+    fn an_address_in_an_unusual_form_is_shown_whole() {
+        for text in [
+            "http:evil.example",
+            "http:/evil.example",
+            "http:\\\\evil",
+            "ht\ttp:evil",
+            "http:///evil",
+            "evil:1",
+        ] {
+            assert_eq!(address(text), format!("at the unusual address `{}`", escaped(text)));
+        }
+        assert!(address("https://v\u{430}ult.example").contains("v\\u{430}ult"));
+        assert!(address("http://\u{ff11}27.0.0.1").contains("\\u{ff11}27"));
     }
 }

@@ -19,6 +19,8 @@ pub(super) const BOM: char = '\u{feff}';
 
 /// The longest file that is read, in bytes.
 const MAX_LEN: usize = 1_024 * 1_024;
+/// The longest file of a project: a person must be able to see what it would do.
+const MAX_PROJECT_LEN: usize = 64 * 1_024;
 
 /// A file that was read.
 pub(crate) struct ConfigFile {
@@ -78,20 +80,37 @@ pub(crate) fn project_file() -> Result<Option<PathBuf>, Failure> {
     let home = ProcessEnv.get("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
     let is_above_home =
         |folder: &Path| home.as_ref().is_some_and(|home| home != folder && home.starts_with(folder));
-    let user = user_file();
+    let user = user_file().and_then(|path| path.canonicalize().ok());
     let counts = |path: &PathBuf| {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        exists(path)
+        fs::symlink_metadata(path).is_ok()
             && !opened::is_shared(folder)
             && !(is_above_home(folder) && opened::is_of_another_user(path))
     };
     let nearest = here.ancestors().map(|folder| folder.join(NAME)).find(counts);
-    Ok(nearest.filter(|path| user.as_ref() != Some(path)))
+    // The user's file is not that of a project, by whatever way its folder was entered.
+    Ok(nearest.filter(|path| user.is_none() || path.canonicalize().ok() != user))
 }
 
-/// Whether something has this name, be it a broken link.
+/// Whether something has this name, be it a broken link. What cannot be looked at counts: passing it
+/// over would use another file in its place.
 pub(crate) fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+    match fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    }
+}
+
+/// Refuses a folder in which a new configuration file could not be used.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let problem = match opened::is_shared(folder) {
+        true => Err("is in a folder that all users share, where none is searched".to_owned()),
+        false => opened::folder(folder).map_err(|refusal| refusal.problem),
+    };
+    problem.map_err(|problem| {
+        Failure::config(format!("a cred.toml in `{}` could not be used: it {problem}", folder.display()))
+            .hint("fix the folder, or choose another one")
+    })
 }
 
 /// The folder of the user's configuration; `None`: neither `XDG_CONFIG_HOME` nor `HOME` says where.
@@ -124,34 +143,45 @@ impl ConfigFile {
     fn read(path: PathBuf, origin: Origin, exceptions: Exceptions) -> Result<Self, Failure> {
         let refused =
             |why: &str| Failure::config(format!("the configuration file `{}` {why}", path.display()));
+        let limit = if origin == Origin::Project { MAX_PROJECT_LEN } else { MAX_LEN };
         let content =
-            opened::settings(&path, origin, &exceptions, MAX_LEN).map_err(|refusal| {
-                match refusal.source {
-                    Some(error) if error.kind() == ErrorKind::NotFound && exists(&path) => {
-                        refused("is a link to a file that does not exist")
-                            .hint("mount or create what it names, or remove the link")
-                    }
-                    Some(error) => refused("cannot be read")
-                        .hint("`cred init` makes one; `--config` and CRED_CONFIG name one")
-                        .caused_by(error),
-                    None => refused(&refusal.problem),
+            opened::settings(&path, origin, &exceptions, limit).map_err(|refusal| match refusal.source {
+                Some(error) if error.kind() == ErrorKind::NotFound && exists(&path) => {
+                    refused("is a link to a file that does not exist")
+                        .hint("mount or create what it names, or remove the link")
                 }
+                Some(error) => refused("cannot be read")
+                    .hint("`cred init` makes one; `--config` and CRED_CONFIG name one")
+                    .caused_by(error),
+                None => refused(&refusal.problem),
             })?;
-        let content = content.ok_or_else(|| refused("is longer than 1 MiB"))?;
+        let content = content.ok_or_else(|| refused(&format!("is longer than {limit} bytes")))?;
         let text = std::str::from_utf8(&content).map_err(|_| refused("is not UTF-8 text"))?;
-        // The parser's own message quotes the line.
-        let document = Document::parse(text.trim_start_matches(BOM).to_owned()).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            let line = line(text, offset);
-            refused(&format!("is not valid TOML in line {line}"))
-                .hint("strings need quotes, and each name stands once")
-        })?;
-        let mut file = Self { path, origin, exceptions, text: text.to_owned(), document };
+        let mut file = Self::parse(path.clone(), origin, exceptions, text)?;
         super::check(&file).map_err(|misfit| super::refused(&file, &misfit))?;
         if let Some(exceptions) = file.own_exceptions().map_err(|misfit| super::refused(&file, &misfit))? {
             file.exceptions = exceptions;
         }
         Ok(file)
+    }
+
+    /// The same file with another text.
+    pub(super) fn with_text(&self, text: &str) -> Result<Self, Failure> {
+        Self::parse(self.path.clone(), self.origin, self.exceptions.clone(), text)
+    }
+
+    fn parse(path: PathBuf, origin: Origin, exceptions: Exceptions, text: &str) -> Result<Self, Failure> {
+        // The parser's own message quotes the line.
+        let document = Document::parse(text.trim_start_matches(BOM).to_owned()).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            let line = line(text, offset);
+            Failure::config(format!(
+                "the configuration file `{}` is not valid TOML in line {line}",
+                path.display()
+            ))
+            .hint("strings need quotes, and each name stands once")
+        })?;
+        Ok(Self { path, origin, exceptions, text: text.to_owned(), document })
     }
 
     /// The table `files`, which a project's file may not have: it would judge itself.

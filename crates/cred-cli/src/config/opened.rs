@@ -26,20 +26,29 @@ pub(super) fn settings(
     exceptions: &Exceptions,
     limit: usize,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
-    let (file, found) = opened(path)?;
     let is_given = origin == Origin::Given;
-    if !is_given && !found.is_file() {
-        return Err("is not a regular file".into());
+    let entry = fs::symlink_metadata(path)?;
+    if origin == Origin::Project && entry.is_symlink() {
+        // Its relative paths would count from here, and its contents would be those of another project.
+        return Err(
+            "is a link, which a project's file cannot be; name the file that is meant with --config".into()
+        );
     }
+    let (file, found) = opened(path, is_given)?;
     if !is_given {
-        let link = fs::symlink_metadata(path)?;
-        owned(&link, exceptions).and_then(|()| owned(&found, exceptions))?;
+        owned(&entry, exceptions).and_then(|()| owned(&found, exceptions))?;
     }
     closed_to_writers(&found, &path.display().to_string())?;
     if found.is_file() {
-        folder_closed(path, (!is_given).then_some(exceptions))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder_closed(folder.unwrap_or(Path::new(".")), (!is_given).then_some(exceptions))?;
     }
-    Ok(contents(file, limit)?)
+    contents(file, limit)
+}
+
+/// Whether a file in this folder would be used; the error ends a sentence that begins with the folder.
+pub(super) fn folder(folder: &Path) -> Result<(), Refusal> {
+    folder_closed(folder, Some(&Exceptions::default()))
 }
 
 /// Opens a file with a secret and returns its bytes, `None` if it has more than `limit`. The error
@@ -50,15 +59,15 @@ pub(super) fn secret(
     exceptions: &Exceptions,
     limit: usize,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
-    let (file, found) = opened(path)?;
+    let (file, found) = opened(path, true)?;
     owned(&found, exceptions)?;
     closed_to_writers(&found, "FILE")?;
     closed_to_readers(&found, exceptions)?;
     if found.is_file() {
         owned(&fs::symlink_metadata(path)?, exceptions)?;
-        folder_closed(path, None)?;
+        folder_closed(path.parent().unwrap_or(Path::new("/")), None)?;
     }
-    Ok(contents(file, limit)?)
+    contents(file, limit)
 }
 
 /// Why a file is not used: the end of a sentence.
@@ -92,7 +101,8 @@ impl From<String> for Refusal {
     }
 }
 
-fn contents(file: File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+fn contents(file: File, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    wait_for_writer(&file)?;
     let mut content = Zeroizing::new(Vec::with_capacity(limit.saturating_add(1)));
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut content)?;
@@ -100,7 +110,7 @@ fn contents(file: File, limit: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> 
 }
 
 #[cfg(unix)]
-use unix::{closed_to_readers, closed_to_writers, folder_closed, opened, owned};
+use unix::{closed_to_readers, closed_to_writers, folder_closed, opened, owned, wait_for_writer};
 
 #[cfg(unix)]
 pub(super) use unix::{is_of_another_user, is_shared};
@@ -109,18 +119,22 @@ pub(super) use unix::{is_of_another_user, is_shared};
 mod unix {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::OFlags;
+    use rustix::io::Errno;
 
     use super::*;
 
-    const WRITERS: u32 = 0o022;
     const READERS: u32 = 0o077;
     const STICKY: u32 = 0o1000;
 
-    /// Opens a regular file or a pipe, and nothing else: opening a device may have an effect. A pipe
-    /// without a writer is opened at once; reading waits for its writer.
-    pub(super) fn opened(path: &Path) -> Result<(File, Metadata), Refusal> {
-        let is_usable = |found: &Metadata| found.is_file() || is_pipe(found);
+    /// How long a pipe is waited for whose writer has not come yet.
+    const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+
+    /// Opens a regular file, or a pipe if that is allowed, and nothing else: opening a device may have an
+    /// effect. Opening does not wait for the writer of a pipe.
+    pub(super) fn opened(path: &Path, may_be_pipe: bool) -> Result<(File, Metadata), Refusal> {
+        let is_usable = |found: &Metadata| found.is_file() || may_be_pipe && is_pipe(found);
         if !is_usable(&fs::metadata(path)?) {
             return Err("is not a regular file".into());
         }
@@ -135,8 +149,30 @@ mod unix {
         Ok((file, found))
     }
 
+    /// A pipe that no process has opened for writing yet would read as empty.
+    pub(super) fn wait_for_writer(file: &File) -> Result<(), Refusal> {
+        loop {
+            let mut waited = [PollFd::new(file, PollFlags::IN)];
+            match poll(&mut waited, Some(&PATIENCE)) {
+                Ok(0) => return Err("is a pipe that no process wrote to within 30 s".into()),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+    }
+
     fn is_pipe(found: &Metadata) -> bool {
         found.file_type().is_fifo()
+    }
+
+    /// The bits of a mode that let other users write. The group does not count that has this user alone,
+    /// by the convention of many systems that it has the number of the user: their umask is 002.
+    fn writers(found: &Metadata) -> u32 {
+        let me = rustix::process::geteuid();
+        let (user, group) = (me.as_raw(), rustix::process::getegid().as_raw());
+        let is_private = !me.is_root() && group == user && found.gid() == user && found.uid() == user;
+        if is_private { 0o002 } else { 0o022 }
     }
 
     pub(super) fn owned(found: &Metadata, exceptions: &Exceptions) -> Result<(), Refusal> {
@@ -153,7 +189,7 @@ mod unix {
 
     pub(super) fn closed_to_writers(found: &Metadata, name: &str) -> Result<(), Refusal> {
         let mode = found.mode() & 0o7777;
-        if found.is_file() && mode & WRITERS != 0 {
+        if found.is_file() && mode & writers(found) != 0 {
             let problem = format!("can be written by other users (mode {mode:04o}); run `chmod go-w {name}`");
             return Err(problem.into());
         }
@@ -177,11 +213,10 @@ mod unix {
 
     /// Whoever can write the folder can put another file in its place, unless the folder is sticky.
     /// `exceptions`: also who may own the folder; `None`: anyone.
-    pub(super) fn folder_closed(path: &Path, exceptions: Option<&Exceptions>) -> Result<(), Refusal> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let found = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    pub(super) fn folder_closed(folder: &Path, exceptions: Option<&Exceptions>) -> Result<(), Refusal> {
+        let found = fs::metadata(folder)?;
         let mode = found.mode() & 0o7777;
-        if mode & WRITERS != 0 && mode & STICKY == 0 {
+        if mode & writers(&found) != 0 && mode & STICKY == 0 {
             return Err(format!(
                 "is in a folder that other users can write (mode {mode:04o}); run `chmod go-w` on the folder"
             )
@@ -196,9 +231,9 @@ mod unix {
         }
     }
 
-    /// Whether a folder belongs to all users, as `/tmp` does.
+    /// Whether a folder is for all users, as `/tmp` is: each can add files, and remove none of others.
     pub(in super::super) fn is_shared(folder: &Path) -> bool {
-        fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0)
+        fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0 && found.mode() & STICKY != 0)
     }
 
     pub(in super::super) fn is_of_another_user(path: &Path) -> bool {
@@ -209,7 +244,7 @@ mod unix {
 
 /// Access is a matter of the folder's ACL there.
 #[cfg(not(unix))]
-use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, opened, owned};
+use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, opened, owned, wait_for_writer};
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{is_of_another_user, is_shared};
@@ -218,10 +253,14 @@ pub(super) use elsewhere::{is_of_another_user, is_shared};
 mod elsewhere {
     use super::*;
 
-    pub(super) fn opened(path: &Path) -> Result<(File, Metadata), Refusal> {
+    pub(super) fn opened(path: &Path, _: bool) -> Result<(File, Metadata), Refusal> {
         let file = File::open(path)?;
         let found = file.metadata()?;
         if found.is_file() { Ok((file, found)) } else { Err("is not a regular file".into()) }
+    }
+
+    pub(super) fn wait_for_writer(_: &File) -> Result<(), Refusal> {
+        Ok(())
     }
 
     pub(super) fn owned(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {

@@ -1,26 +1,54 @@
-//! Which project files this user trusts: a file counts only with the contents that were trusted.
+//! Which project files this user trusts: a file counts only with the contents that were trusted, its own
+//! and those of the files in the project that it names.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cred_provider_kit::{Env as _, ProcessEnv};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::edit;
+use super::effects;
 use super::file::{ConfigFile, Origin, exists, user_folder};
 use super::opened::{self, Exceptions};
 use super::ring::to_hex;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// The name of the record in the user's folder.
 const NAME: &str = "trusted.json";
 /// The longest record that is read, in bytes.
 const MAX_LEN: usize = 4 * 1_024 * 1_024;
 
-/// The record of trusted files: canonical paths, each with the SHA-256 of the contents.
+/// The record of trusted files, by their canonical paths.
 #[derive(Default)]
-pub(crate) struct TrustRecord(BTreeMap<String, String>);
+pub(crate) struct TrustRecord(BTreeMap<String, Trusted>);
+
+/// What was trusted: the contents of a `cred.toml`, and of what it names in its folder.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trusted {
+    /// Of the text, in hex, as `sha256sum` prints it.
+    pub(crate) sha256: String,
+    /// Of the files in the project that the text names, in hex; `None`: it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) files: Option<String>,
+}
+
+impl Trusted {
+    /// What a file is now. Reads the files of the project that it names.
+    pub(crate) fn of(file: &ConfigFile) -> Result<Self, Failure> {
+        Ok(Self { sha256: hash(file.text().as_bytes()), files: of_files(file)? })
+    }
+
+    /// As `CRED_TRUST` takes it.
+    pub(crate) fn to_variable(&self) -> String {
+        match &self.files {
+            Some(files) => format!("{}:{files}", self.sha256),
+            None => self.sha256.clone(),
+        }
+    }
+}
 
 impl TrustRecord {
     /// Reads the record. It is empty where there is none yet, and where there is no home folder.
@@ -36,55 +64,91 @@ impl TrustRecord {
         serde_json::from_slice(&content).map(Self).map_err(|_| unusable("is not what `cred trust` wrote"))
     }
 
-    /// The trusted files with the hashes of their contents.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(path, hash)| (path.as_str(), hash.as_str()))
+    /// The trusted files.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Trusted)> {
+        self.0.iter().map(|(path, trusted)| (path.as_str(), trusted))
     }
+}
 
-    /// Whether a file may be used: by its origin, by `CRED_TRUST`, or by this record.
-    pub(crate) fn trusts(&self, file: &ConfigFile) -> bool {
-        if file.origin != Origin::Project {
-            return true;
+/// Whether a file may be used: by its origin, by `CRED_TRUST`, or by the record. The files that it names
+/// are read only where its own text is a trusted one.
+pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
+    if file.origin != Origin::Project {
+        return Ok(true);
+    }
+    let sha256 = hash(file.text().as_bytes());
+    let given = ProcessEnv.get("CRED_TRUST").unwrap_or_default().to_ascii_lowercase();
+    let given = given.split([',', ' ']).filter(|given| given.starts_with(&sha256));
+    let mut known: Vec<String> = given.map(str::to_owned).collect();
+    if known.is_empty() {
+        let record = TrustRecord::read()?;
+        let trusted = canonical(&file.path).ok().and_then(|path| record.0.get(&path).cloned());
+        known.extend(trusted.filter(|one| one.sha256 == sha256).map(|one| one.to_variable()));
+    }
+    Ok(!known.is_empty() && known.contains(&Trusted::of(file)?.to_variable()))
+}
+
+/// Records that a file may be used as it is now.
+pub(crate) fn record(file: &ConfigFile) -> Result<(), Failure> {
+    let trusted = Trusted::of(file)?;
+    let path = canonical(&file.path)?;
+    change(|entries| entries.insert(path, trusted)).map(drop)
+}
+
+/// Forgets a file, which may not exist any more.
+pub(crate) fn revoke(file: &Path) -> Result<(), Failure> {
+    let name = canonical(file)?;
+    match change(|entries| entries.remove(&name))? {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(Exit::NotFound, format!("`{}` is not trusted", file.display()))
+            .hint("`cred trust --list` shows the trusted files")),
+    }
+}
+
+/// The hash of the files in the project that a file names: where they lead, and what they hold.
+/// A path out of the project is the user's, or was seen by the user when the file was trusted.
+fn of_files(file: &ConfigFile) -> Result<Option<String>, Failure> {
+    let folder = file.resolve(".").ok().and_then(|folder| folder.canonicalize().ok());
+    let (mut all, mut count) = (Sha256::new(), 0);
+    for path in effects::files(file) {
+        let Ok(path) = file.resolve(&path) else { continue };
+        let is_inside = folder.as_ref().is_some_and(|folder| path.starts_with(folder));
+        if !is_inside {
+            continue;
         }
-        let hash = hash(file.text());
-        let given = ProcessEnv.get("CRED_TRUST").unwrap_or_default();
-        given.split([',', ' ']).any(|given| given.eq_ignore_ascii_case(&hash))
-            || canonical(&file.path).is_ok_and(|path| self.0.get(&path) == Some(&hash))
+        count += 1;
+        let target = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let contents = match fs::metadata(&target) {
+            Ok(found) if found.is_file() && found.len() <= 16 * 1_024 * 1_024 => {
+                hash(&fs::read(&target).map_err(|error| Failure::file("read", &target, error))?)
+            }
+            // A store makes its folder later.
+            _ => "not a file".to_owned(),
+        };
+        for part in [path.as_os_str(), target.as_os_str()].map(std::ffi::OsStr::as_encoded_bytes) {
+            all.update(part.len().to_le_bytes());
+            all.update(part);
+        }
+        all.update(contents.as_bytes());
     }
+    Ok((count > 0).then(|| to_hex(&all.finalize())))
 }
 
-/// Records that a file with this text may be used.
-pub(crate) fn record(file: &Path, text: &str) -> Result<(), Failure> {
-    let (file, hash) = (canonical(file)?, hash(text));
-    change(|entries| entries.insert(file, hash)).map(drop)
-}
-
-/// Forgets a file, which may not exist any more. Returns whether it was trusted.
-pub(crate) fn revoke(file: &Path) -> Result<bool, Failure> {
-    let absolute = std::path::absolute(file).map_err(|error| Failure::file("find", file, error))?;
-    let name = canonical(file).unwrap_or_else(|_| absolute.to_string_lossy().into_owned());
-    change(|entries| entries.remove(&name)).map(|before| before.is_some())
-}
-
-/// The SHA-256 of a file's text, in hex, as `sha256sum` prints it and `CRED_TRUST` takes it.
-pub(crate) fn hash(text: &str) -> String {
-    to_hex(&Sha256::digest(text.as_bytes()))
+fn hash(bytes: &[u8]) -> String {
+    to_hex(&Sha256::digest(bytes))
 }
 
 /// Reads the record, changes it and writes it, alone.
-fn change<T>(work: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> Result<T, Failure> {
+fn change<T>(work: impl FnOnce(&mut BTreeMap<String, Trusted>) -> T) -> Result<T, Failure> {
     let path = path().ok_or_else(|| {
         Failure::config("no folder can keep the record of trusted files: HOME is not set")
             .hint("set HOME, or set CRED_TRUST to the SHA-256 of the file")
     })?;
-    let failed = |error| Failure::file("write", &path, error);
     let _lock = edit::lock()?;
     let mut record = TrustRecord::read()?;
     let result = work(&mut record.0);
     let text = serde_json::to_string_pretty(&record.0).unwrap_or_default();
-    let fresh = path.with_extension(format!("{}.new", std::process::id()));
-    edit::create(&fresh, &text, 0o600).map_err(failed)?;
-    fs::rename(&fresh, &path).map_err(failed)?;
+    edit::put(&path, &text, 0o600).map_err(|error| Failure::file("write", &path, error))?;
     Ok(result)
 }
 
@@ -92,9 +156,14 @@ fn path() -> Option<PathBuf> {
     user_folder().map(|folder| folder.join(NAME))
 }
 
-/// The path without links, by which the record knows a file.
+/// The path without links on the way to it, by which the record knows a file, which may be gone.
 fn canonical(file: &Path) -> Result<String, Failure> {
-    let path = fs::canonicalize(file).map_err(|error| Failure::file("find", file, error))?;
+    let failed = |error| Failure::file("find", file, error);
+    let absolute = std::path::absolute(file).map_err(failed)?;
+    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return Err(Failure::usage(format!("`{}` is not a file", file.display())));
+    };
+    let path = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(name);
     path.into_os_string().into_string().map_err(|_| {
         Failure::config(format!("`{}` cannot be trusted: its path is not UTF-8", file.display()))
             .hint("rename the folder, or name the file with --config")

@@ -89,6 +89,15 @@ impl<'a> Node<'a> {
         table.iter().filter_map(|(name, item)| Some((name, self.child(name, span(name), item)?))).collect()
     }
 
+    /// A number or a truth value as it is written; `None`: it is something else.
+    pub(crate) fn plain(&self) -> Option<String> {
+        match &self.data {
+            Data::Scalar(Value::Integer(number)) => Some(number.value().to_string()),
+            Data::Scalar(Value::Boolean(truth)) => Some(truth.value().to_string()),
+            _ => None,
+        }
+    }
+
     /// The elements of a list; none where this is not one.
     pub(crate) fn elements(&self) -> &[Node<'a>] {
         match &self.data {

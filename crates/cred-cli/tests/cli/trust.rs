@@ -60,7 +60,7 @@ fn an_untrusted_file_is_refused_by_every_command_and_what_it_would_do_is_shown()
     for args in COMMANDS {
         let answer = world.run_with(args, CANARY).ends(3).says("is not trusted").says("cred trust");
         for effect in [
-            "profile p: backend vault at https://evil.example:8200",
+            "profile p: backend vault, at https://evil.example:8200",
             "profile r: backend local",
             "reads the variables AWS_SECRET_ACCESS_KEY, GITHUB_TOKEN",
             "/proc/self/environ",
@@ -126,6 +126,9 @@ fn a_trusted_file_counts_until_it_changes() {
     world.run(&["trust"]).good().says("Trusted");
     assert_eq!(world.value("a"), "1");
     world.run(&["trust", "--revoke"]).good();
+    world.run(&["trust", "--revoke"]).ends(4);
+    world.run(&["get", "a"]).ends(3);
+    world.run(&["trust", "--sha256", &"0".repeat(64)]).ends(3);
     world.run(&["get", "a"]).ends(3);
 
     let hash = world.run(&["trust", "--json"]).good().json()["sha256"].as_str().unwrap().to_owned();
@@ -198,7 +201,7 @@ fn a_file_that_is_not_what_it_seems_is_refused_and_never_passed_over() {
     world.run(&["init", "--user"]).good();
     let path = world.path("project/cred.toml");
     symlink("/not/mounted/cred.toml", &path).unwrap();
-    world.run_with(&["set", "a"], "1").ends(3).says("is a link to a file that does not exist");
+    world.run_with(&["set", "a"], "1").ends(3).says("is a link");
     world.run(&["trust"]).ends(3);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
@@ -283,4 +286,122 @@ fn nothing_of_a_file_draws_on_the_screen() {
         assert!(!shown.chars().any(|letter| letter != '\n' && letter.is_control()), "{shown:?}");
         assert!(!shown.contains("\nok  keys") && shown.contains("\\u{1b}"), "{shown:?}");
     }
+}
+
+/// Its relative paths would count from the clone, with the trust of the file that it leads to.
+#[test]
+fn a_link_to_a_trusted_file_is_not_trusted() {
+    let world = World::new();
+    world.store("a", "1");
+    fs::create_dir(world.path("clone")).unwrap();
+    symlink("../project/cred.toml", world.path("clone/cred.toml")).unwrap();
+    let mut get = world.command(&["get", "a"]);
+    let answer = get.current_dir(world.path("clone")).spawn().unwrap();
+    crate::world::Answer::of(answer).ends(3).says("is a link");
+}
+
+/// `git pull` changes them as well as the file itself.
+#[test]
+fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
+    let mut world = World::new();
+    world.store("a", "1");
+    let key = fs::read_to_string(world.key_file()).unwrap();
+    let text = world.read("project/cred.toml").replace(&world.key_file(), "main.key");
+    fs::write(world.path("project/main.key"), &key).unwrap();
+    fs::set_permissions(world.path("project/main.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    world.write("project/cred.toml", &text);
+    assert_eq!(world.value("a"), "1");
+    let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+    fs::write(world.path("project/main.key"), other).unwrap();
+    world.run_with(&["set", "a"], "2").ends(3).says("is not trusted");
+    // Nor does the hash of the text alone make it so.
+    let hash = world.run(&["trust", "--json"]).good().json()["sha256"].as_str().unwrap().to_owned();
+    world.run(&["trust", "--revoke"]).good();
+    world.set("CRED_TRUST", hash.split(':').next().unwrap());
+    world.run_with(&["set", "a"], "2").ends(3);
+    world.set("CRED_TRUST", &hash);
+    world.run(&["get", "a"]).ends(8);
+    fs::write(world.path("project/main.key"), &key).unwrap();
+    world.run(&["get", "a"]).ends(3);
+}
+
+#[test]
+fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_shown() {
+    let world = World::empty();
+    world.run(&["init", "--user"]).good();
+    fs::write(
+        world.path("project/cred.toml"),
+        "profile = \"user\"\n[profiles.a]\nbackend = \"vault\"\naddress = \"http:evil.example\"\nring = \"user\"\n\
+         namespace = \"other\"\nallow_http = true\n[profiles.b]\nbackend = \"aws\"\nregion = \"x.evil.example#\"\n\
+         kms_key_id = \"arn:theirs\"\nring = \"own\"\n\
+         [rings.own]\nactive = \"k\"\nkeys.k = { passphrase = \"prompt\" }\n",
+    )
+    .unwrap();
+    let answer = world.run(&["list"]).ends(3);
+    for effect in [
+        "chooses YOUR profile user",
+        "profile a: sealed with YOUR ring user",
+        "at the unusual address `http:evil.example`",
+        "namespace other",
+        "allow_http true",
+        "region x.evil.example#",
+        "kms_key_id arn:theirs",
+        "the `credential_process` of an AWS profile",
+        "asks you for a passphrase",
+    ] {
+        assert!(answer.err.contains(effect), "{effect} is not in: {}", answer.err);
+    }
+}
+
+#[test]
+fn a_link_on_the_way_to_a_file_does_not_keep_it_trusted() {
+    let world = World::new();
+    let text = world.read("project/cred.toml");
+    symlink("project", world.path("link")).unwrap();
+    fs::remove_file(world.path("project/cred.toml")).unwrap();
+    world.run(&["trust", "--revoke", "../link/cred.toml"]).good();
+    fs::write(world.path("project/cred.toml"), text).unwrap();
+    world.run(&["list"]).ends(3);
+}
+
+#[test]
+fn the_users_file_is_no_project_by_whatever_way_its_folder_is_entered() {
+    let world = World::empty();
+    fs::create_dir_all(world.path("home/dot/cred")).unwrap();
+    fs::create_dir(world.path("home/.config")).unwrap();
+    symlink("../dot/cred", world.path("home/.config/cred")).unwrap();
+    world.run(&["init", "--user"]).good();
+    let mut list = world.command(&["list"]);
+    let answer = list.current_dir(world.path("home/dot/cred")).spawn().unwrap();
+    crate::world::Answer::of(answer).good();
+}
+
+#[test]
+fn a_record_that_cannot_be_used_ends_only_what_needs_it() {
+    let world = World::new();
+    world.store("a", "1");
+    world.write("home/.config/cred/trusted.json", "{");
+    world.run(&["get", "a"]).ends(3).says("trusted.json");
+    assert_eq!(world.run(&["--config", "cred.toml", "get", "a"]).good().out, "1");
+}
+
+#[test]
+fn init_refuses_a_folder_in_which_its_file_would_not_count() {
+    let world = World::empty();
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(world.path("project"), fs::Permissions::from_mode(mode)).unwrap();
+        world.run(&["init"]).ends(3).says("could not be used");
+        assert!(!world.path("project/cred.toml").exists());
+    }
+}
+
+#[test]
+fn without_a_home_the_hash_is_given_for_the_environment() {
+    let world = World::empty();
+    let mut init = world.command(&["init", "--key-file", "key", "--store", "store", "--json"]);
+    let answer = crate::world::Answer::of(init.env_remove("HOME").spawn().unwrap()).good();
+    let hash = answer.err.split("CRED_TRUST=").nth(1).unwrap().trim_end_matches(['"', '}', '\n']).to_owned();
+    let mut list = world.command(&["list"]);
+    list.env_remove("HOME").env("CRED_TRUST", hash);
+    crate::world::Answer::of(list.spawn().unwrap()).good();
 }

@@ -76,6 +76,7 @@ impl Add {
                 }
                 None => init::free(&init::keys_folder()?, self.id.as_str(), ".key"),
             };
+            let text = init::utf8(&path)?;
             if path.exists() {
                 // What is no key would be in the way of every command from now on.
                 SealingKey::from_file(&path)?;
@@ -83,7 +84,7 @@ impl Add {
                 init::make_key(&path)?;
                 made = Some(path.clone());
             }
-            source.insert("file", path.to_string_lossy().into_owned().into());
+            source.insert("file", text.into());
         }
         let ring = profile.ring.clone();
         let mut seals = false;
@@ -114,7 +115,7 @@ impl Add {
         if app.output.json {
             let role = if seals { "seals" } else { "opens" };
             return app.output.document(&serde_json::json!({
-                "ring": ring, "key": self.id.as_str(), "role": role, "made": made,
+                "ring": ring, "key": self.id.as_str(), "role": role, "made": made.as_ref().map(|path| path.to_string_lossy()),
             }));
         }
         let role = if seals { "seals with it from now on" } else { "opens with it" };
