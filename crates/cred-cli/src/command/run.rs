@@ -39,6 +39,9 @@ pub(crate) struct Run {
     /// Fail if a value of the scope cannot be a variable, instead of leaving it out with a warning
     #[arg(long)]
     strict: bool,
+    /// Leave out what cannot be a variable, named but without a warning
+    #[arg(long, conflicts_with = "strict")]
+    skip_unusable: bool,
     /// Keep a variable that the environment has already, instead of replacing it
     #[arg(long)]
     keep_existing: bool,
@@ -132,7 +135,10 @@ impl Run {
         let mut unusable = |failure: Failure| match self.strict {
             true => Err(failure),
             false => {
-                app.output.warn(format!("left out: {failure}"));
+                match self.skip_unusable {
+                    true => app.output.say(format!("Left out: {failure}.")),
+                    false => app.output.warn(format!("left out: {failure}")),
+                }
                 Ok(())
             }
         };
