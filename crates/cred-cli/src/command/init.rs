@@ -114,7 +114,7 @@ impl Init {
             false => file::ConfigFile::of_project(config.clone())?,
         };
         match file::user_folder() {
-            Some(_) if !self.user => trust::record(&file)?,
+            Some(_) if !self.user => trust::record(&file, trust::Trusted::of(&file)?)?,
             Some(_) => {}
             None => app.output.warn(format!(
                 "HOME is not set, so the file is not recorded as trusted; set CRED_TRUST={}",

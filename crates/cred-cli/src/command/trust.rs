@@ -66,13 +66,14 @@ impl Trust {
             return Err(Failure::config("the file does not have the contents that --sha256 gives")
                 .hint("nothing was trusted; read the file again"));
         }
-        trust::record(&file)?;
+        let hash = trusted.to_variable();
+        trust::record(&file, trusted)?;
         if app.output.json {
             return app.output.document(&serde_json::json!({
-                "file": file.path.to_string_lossy(), "sha256": trusted.to_variable(), "effects": effects,
+                "file": file.path.to_string_lossy(), "sha256": hash, "effects": effects,
             }));
         }
-        app.output.say(format!("Trusted until it changes: {}", trusted.to_variable()));
+        app.output.say(format!("Trusted until it changes: {hash}"));
         Ok(())
     }
 }

@@ -28,10 +28,18 @@ pub(crate) fn edit(
     let changed = in_the_form_of(text, &document.to_string());
     {
         let _lock = lock()?;
+        // A prompt may have waited for a while: what changed meanwhile was not looked at.
+        if !trust::is_trusted(file)? {
+            return Err(Failure::config("a file of the project was changed meanwhile")
+                .hint("look at it, run `cred trust`, and do this again"));
+        }
         replace(path, text, &changed).map_err(|error| Failure::file("write", path, error))?;
     }
     match file.origin {
-        Origin::Project => trust::record(&file.with_text(&changed)?),
+        Origin::Project => {
+            let file = file.with_text(&changed)?;
+            trust::record(&file, trust::Trusted::of(&file)?)
+        }
         Origin::Given | Origin::User => Ok(()),
     }
 }

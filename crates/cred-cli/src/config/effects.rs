@@ -38,7 +38,10 @@ pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
     }
     for (what, found) in [
         ("reads the variables", seen.variables),
-        ("uses the files and folders", seen.files.iter().map(|path| escaped(path).into_owned()).collect()),
+        (
+            "uses the files and folders",
+            seen.files.iter().map(|(path, _)| escaped(path).into_owned()).collect(),
+        ),
         ("may run", seen.programs),
     ] {
         if !found.is_empty() {
@@ -51,8 +54,18 @@ pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
     lines
 }
 
+/// What a path that a file names is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// A certificate, or a folder.
+    Path,
+    /// It names other files and programs itself.
+    Kubeconfig,
+    Secret,
+}
+
 /// The paths that a file names, as it writes them.
-pub(super) fn files(file: &ConfigFile) -> BTreeSet<String> {
+pub(super) fn files(file: &ConfigFile) -> BTreeSet<(String, Kind)> {
     let mut seen = Seen::default();
     for (_, table) in entries(file, "profiles").into_iter().chain(entries(file, "rings")) {
         seen.look_at(&table, &mut Vec::new());
@@ -67,7 +80,7 @@ fn entries<'a>(file: &'a ConfigFile, kind: &str) -> Vec<(&'a str, Node<'a>)> {
 #[derive(Default)]
 struct Seen {
     variables: BTreeSet<String>,
-    files: BTreeSet<String>,
+    files: BTreeSet<(String, Kind)>,
     programs: BTreeSet<String>,
     asks: bool,
 }
@@ -79,14 +92,23 @@ impl Seen {
         for (name, value) in node.entries() {
             match value.text() {
                 Some(text) if name == "env" => _ = self.variables.insert(escaped(text).into_owned()),
-                Some(text) if name == "file" || backend::is_path(name) => {
-                    self.files.insert(text.to_owned());
+                Some(text) if name == "file" => _ = self.files.insert((text.to_owned(), Kind::Secret)),
+                Some(text) if name == "kubeconfig_path" => {
+                    self.files.insert((text.to_owned(), Kind::Kubeconfig));
                 }
+                Some(text) if backend::is_path(name) => _ = self.files.insert((text.to_owned(), Kind::Path)),
                 Some("prompt") if name == "passphrase" => self.asks = true,
                 Some(text) if ADDRESSES.contains(&name) || text.contains("://") => facts.push(address(text)),
                 Some(text) if SHOWN.contains(&name) => facts.push(format!("{name} {}", escaped(text))),
                 Some(_) => {}
-                None if SHOWN.contains(&name) => {
+                // Labels and tags, by which other programs decide.
+                None if name.starts_with("default_") && value.is_table() => {
+                    for (key, value) in value.entries() {
+                        let shown = value.text().unwrap_or("?");
+                        facts.push(format!("{name} {}={}", escaped(key), escaped(shown)));
+                    }
+                }
+                None if SHOWN.contains(&name) || ADDRESSES.contains(&name) || backend::is_path(name) => {
                     let shown = value.plain().unwrap_or_else(|| "from a variable".to_owned());
                     facts.push(format!("{name} {}", escaped(&shown)));
                     self.look_at(&value, facts);

@@ -141,6 +141,7 @@ impl ConfigFile {
     }
 
     fn read(path: PathBuf, origin: Origin, exceptions: Exceptions) -> Result<Self, Failure> {
+        let path = if origin == Origin::Project { in_its_folder(&path) } else { path };
         let refused =
             |why: &str| Failure::config(format!("the configuration file `{}` {why}", path.display()));
         let limit = if origin == Origin::Project { MAX_PROJECT_LEN } else { MAX_LEN };
@@ -228,6 +229,15 @@ impl ConfigFile {
     /// Counts from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         line(self.text.trim_start_matches(BOM), offset)
+    }
+}
+
+/// The path without links and detours on the way to the file.
+fn in_its_folder(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (absolute.parent().map(Path::canonicalize), absolute.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => absolute,
     }
 }
 

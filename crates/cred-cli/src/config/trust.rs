@@ -1,8 +1,9 @@
 //! Which project files this user trusts: a file counts only with the contents that were trusted, its own
 //! and those of the files in the project that it names.
 
+mod named;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use cred_provider_kit::{Env as _, ProcessEnv};
@@ -10,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::edit;
-use super::effects;
+use super::effects::Kind;
 use super::file::{ConfigFile, Origin, exists, user_folder};
 use super::opened::{self, Exceptions};
 use super::ring::to_hex;
 use crate::failure::{Exit, Failure};
+use crate::input;
 
 /// The name of the record in the user's folder.
 const NAME: &str = "trusted.json";
@@ -29,19 +31,37 @@ pub(crate) struct TrustRecord(BTreeMap<String, Trusted>);
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Trusted {
     /// Of the text, in hex, as `sha256sum` prints it.
-    pub(crate) sha256: String,
-    /// Of the files in the project that the text names, in hex; `None`: it names none.
+    sha256: String,
+    /// Of the files in the project that the text names, but for secrets; `None`: it names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) files: Option<String>,
+    files: Option<String>,
+    /// Of the files with secrets in the project; `None`: it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secrets: Option<String>,
+    /// Of the hash of the secrets: it makes every record's another one.
+    salt: String,
 }
 
 impl Trusted {
     /// What a file is now. Reads the files of the project that it names.
     pub(crate) fn of(file: &ConfigFile) -> Result<Self, Failure> {
-        Ok(Self { sha256: hash(file.text().as_bytes()), files: of_files(file)? })
+        Self::salted(file, to_hex(&*input::random::<16>()?))
     }
 
-    /// As `CRED_TRUST` takes it.
+    fn salted(file: &ConfigFile, salt: String) -> Result<Self, Failure> {
+        let paths = named::hash(file, Kind::Path, b"")?;
+        let kubeconfigs = named::hash(file, Kind::Kubeconfig, b"")?;
+        let files = match (paths, kubeconfigs) {
+            (None, None) => None,
+            (paths, kubeconfigs) => {
+                Some(hash([paths, kubeconfigs].map(Option::unwrap_or_default).join(":").as_bytes()))
+            }
+        };
+        let secrets = named::hash(file, Kind::Secret, salt.as_bytes())?;
+        Ok(Self { sha256: hash(file.text().as_bytes()), files, secrets, salt })
+    }
+
+    /// As `CRED_TRUST` takes it. Secrets are not part of it: others may read it.
     pub(crate) fn to_variable(&self) -> String {
         match &self.files {
             Some(files) => format!("{}:{files}", self.sha256),
@@ -78,19 +98,21 @@ pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
     }
     let sha256 = hash(file.text().as_bytes());
     let given = ProcessEnv.get("CRED_TRUST").unwrap_or_default().to_ascii_lowercase();
-    let given = given.split([',', ' ']).filter(|given| given.starts_with(&sha256));
-    let mut known: Vec<String> = given.map(str::to_owned).collect();
-    if known.is_empty() {
-        let record = TrustRecord::read()?;
-        let trusted = canonical(&file.path).ok().and_then(|path| record.0.get(&path).cloned());
-        known.extend(trusted.filter(|one| one.sha256 == sha256).map(|one| one.to_variable()));
+    let given: Vec<&str> = given.split([',', ' ']).filter(|given| given.starts_with(&sha256)).collect();
+    if !given.is_empty() && given.contains(&Trusted::of(file)?.to_variable().as_str()) {
+        return Ok(true);
     }
-    Ok(!known.is_empty() && known.contains(&Trusted::of(file)?.to_variable()))
+    let record = TrustRecord::read()?;
+    match canonical(&file.path).ok().and_then(|path| record.0.get(&path).cloned()) {
+        Some(trusted) if trusted.sha256 == sha256 => {
+            Ok(Trusted::salted(file, trusted.salt.clone())? == trusted)
+        }
+        _ => Ok(false),
+    }
 }
 
-/// Records that a file may be used as it is now.
-pub(crate) fn record(file: &ConfigFile) -> Result<(), Failure> {
-    let trusted = Trusted::of(file)?;
+/// Records that a file may be used as it was found to be.
+pub(crate) fn record(file: &ConfigFile, trusted: Trusted) -> Result<(), Failure> {
     let path = canonical(&file.path)?;
     change(|entries| entries.insert(path, trusted)).map(drop)
 }
@@ -103,35 +125,6 @@ pub(crate) fn revoke(file: &Path) -> Result<(), Failure> {
         None => Err(Failure::new(Exit::NotFound, format!("`{}` is not trusted", file.display()))
             .hint("`cred trust --list` shows the trusted files")),
     }
-}
-
-/// The hash of the files in the project that a file names: where they lead, and what they hold.
-/// A path out of the project is the user's, or was seen by the user when the file was trusted.
-fn of_files(file: &ConfigFile) -> Result<Option<String>, Failure> {
-    let folder = file.resolve(".").ok().and_then(|folder| folder.canonicalize().ok());
-    let (mut all, mut count) = (Sha256::new(), 0);
-    for path in effects::files(file) {
-        let Ok(path) = file.resolve(&path) else { continue };
-        let is_inside = folder.as_ref().is_some_and(|folder| path.starts_with(folder));
-        if !is_inside {
-            continue;
-        }
-        count += 1;
-        let target = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let contents = match fs::metadata(&target) {
-            Ok(found) if found.is_file() && found.len() <= 16 * 1_024 * 1_024 => {
-                hash(&fs::read(&target).map_err(|error| Failure::file("read", &target, error))?)
-            }
-            // A store makes its folder later.
-            _ => "not a file".to_owned(),
-        };
-        for part in [path.as_os_str(), target.as_os_str()].map(std::ffi::OsStr::as_encoded_bytes) {
-            all.update(part.len().to_le_bytes());
-            all.update(part);
-        }
-        all.update(contents.as_bytes());
-    }
-    Ok((count > 0).then(|| to_hex(&all.finalize())))
 }
 
 fn hash(bytes: &[u8]) -> String {

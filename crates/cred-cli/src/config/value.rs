@@ -10,7 +10,7 @@ use serde::de::{Expected, Unexpected};
 use toml_edit::{Item, TableLike, Value};
 
 use self::reading::TableOf;
-use super::file::ConfigFile;
+use super::file::{ConfigFile, Origin};
 use super::secret;
 
 /// A value in a file, with its place.
@@ -183,15 +183,24 @@ impl<'a> Node<'a> {
     /// The text of a field that is not secret: the text itself, or that of the variable in
     /// `{ env = "NAME" }`; of a path, the path that is meant. `None`: it is neither form.
     fn plain_text(&self) -> Result<Option<Cow<'a, str>>, Misfit> {
+        let is_path = self.is_one_of(self.special.paths);
         let text = match (&self.data, self.entries().as_slice()) {
             (Data::Scalar(Value::String(text)), _) => Cow::Borrowed(text.value().as_str()),
             (Data::Table(_), [("env", name)]) if name.text().is_some() => {
                 let text = secret::read(self).map_err(|problem| self.misfit(problem))?;
+                let is_relative =
+                    !text.starts_with("~/") && !std::path::Path::new(text.as_str()).is_absolute();
+                if is_path && is_relative && self.file.origin == Origin::Project {
+                    // It would choose a file of the project, which nothing showed when it was trusted.
+                    return Err(
+                        self.misfit("takes a path from a variable, which must be absolute in a project")
+                    );
+                }
                 Cow::Owned(text.to_string())
             }
             _ => return Ok(None),
         };
-        if !self.is_one_of(self.special.paths) || text.is_empty() {
+        if !is_path || text.is_empty() {
             return Ok(Some(text));
         }
         let path = self.file.resolve(&text).map_err(|problem| self.misfit(problem))?;

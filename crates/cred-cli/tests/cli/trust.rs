@@ -303,7 +303,7 @@ fn a_link_to_a_trusted_file_is_not_trusted() {
 /// `git pull` changes them as well as the file itself.
 #[test]
 fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
-    let mut world = World::new();
+    let world = World::new();
     world.store("a", "1");
     let key = fs::read_to_string(world.key_file()).unwrap();
     let text = world.read("project/cred.toml").replace(&world.key_file(), "main.key");
@@ -314,15 +314,88 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
     let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
     fs::write(world.path("project/main.key"), other).unwrap();
     world.run_with(&["set", "a"], "2").ends(3).says("is not trusted");
-    // Nor does the hash of the text alone make it so.
+    // What others may read is no test for guesses of a secret.
+    let hash = |world: &World| world.run(&["trust", "--json"]).good().json()["sha256"].clone();
+    let before = hash(&world);
+    fs::write(world.path("project/main.key"), &key).unwrap();
+    assert_eq!(hash(&world), before);
+    assert_eq!(world.value("a"), "1");
+}
+
+/// A kubeconfig names certificates, tokens and programs, and every path can be written in many ways.
+#[test]
+fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
+    let mut world = World::empty();
+    fs::create_dir_all(world.path("home/.config")).unwrap();
+    symlink("../project", world.path("home/link")).unwrap();
+    let kubeconfig = "users: [{name: u, user: {exec: {command: ./helper.sh, args: [\"sub/x\"]}}}]\n";
+    fs::create_dir(world.path("project/sub")).unwrap();
+    for (name, text) in [("kube.yaml", kubeconfig), ("helper.sh", "1"), ("sub/x", "1"), ("ca.pem", "1")] {
+        fs::write(world.path("project").join(name), text).unwrap();
+    }
+    // The program need not have the backend: its file is looked at before.
+    let is_trusted = |world: &World| !world.run(&["list"]).err.contains("is not trusted");
+    for path in
+        ["kube.yaml", "./kube.yaml", "../project/kube.yaml", "/proc/self/cwd/kube.yaml", "~/link/kube.yaml"]
+    {
+        let text = format!(
+            "[profiles.k]\nbackend = \"k8s\"\nkubeconfig_path = \"{path}\"\n\
+             [profiles.v]\nbackend = \"vault\"\nca_cert = \"ca.pem\"\n"
+        );
+        for changed in ["kube.yaml", "helper.sh", "sub/x", "ca.pem"] {
+            let place = format!("project/{changed}");
+            let before = world.read(&place);
+            world.write("project/cred.toml", &text);
+            assert!(is_trusted(&world), "{path}");
+            fs::write(world.path(&place), before.clone() + "\n").unwrap();
+            assert!(!is_trusted(&world), "{path}: {changed}");
+            fs::write(world.path(&place), before).unwrap();
+            assert!(is_trusted(&world), "{path}: {changed}");
+        }
+    }
+    // A name could hide behind an escape.
+    world.write("project/kube.yaml", "users: [{user: {exec: {command: \"\\x2e/helper.sh\"}}}]\n");
+    world.run(&["trust"]).ends(3).says("backslash");
+    world.write("project/kube.yaml", kubeconfig);
+
+    // The same project elsewhere has the same hash, which a pipeline can pin.
     let hash = world.run(&["trust", "--json"]).good().json()["sha256"].as_str().unwrap().to_owned();
     world.run(&["trust", "--revoke"]).good();
+    fs::rename(world.path("project"), world.path("moved")).unwrap();
+    symlink("moved", world.path("project")).unwrap();
+    world.set("CRED_TRUST", &format!("{},{hash}", hash.split(':').next().unwrap()));
+    assert!(is_trusted(&world));
     world.set("CRED_TRUST", hash.split(':').next().unwrap());
-    world.run_with(&["set", "a"], "2").ends(3);
-    world.set("CRED_TRUST", &hash);
-    world.run(&["get", "a"]).ends(8);
-    fs::write(world.path("project/main.key"), &key).unwrap();
-    world.run(&["get", "a"]).ends(3);
+    assert!(!is_trusted(&world), "the hash of the text alone is not enough");
+}
+
+#[test]
+fn a_variable_does_not_lead_into_the_project() {
+    let mut world = World::new();
+    let store = world.path("home/.local/share/cred/project").to_string_lossy().into_owned();
+    let text = world.read("project/cred.toml").replace(&format!("\"{store}\""), "{ env = \"STORE\" }");
+    world.write("project/cred.toml", &text);
+    world.set("STORE", &store);
+    world.store("a", "1");
+    world.set("STORE", "xterm");
+    world.run(&["list"]).ends(3).says("must be absolute");
+}
+
+/// What changes while a prompt waits was not looked at.
+#[test]
+fn an_edit_trusts_nothing_that_changed_meanwhile() {
+    let world = World::new();
+    fs::write(world.path("project/ca.pem"), "1").unwrap();
+    let more = "[profiles.v]\nbackend = \"vault\"\nca_cert = \"ca.pem\"\n";
+    world.write("project/cred.toml", &(world.read("project/cred.toml") + more));
+    let mut terminal = crate::terminal::Terminal::start(&world, &["key", "add", "pw", "--passphrase"]);
+    terminal.expect("Passphrase of pw: ");
+    fs::write(world.path("project/ca.pem"), "of an attacker").unwrap();
+    terminal.type_keys("correct horse\r");
+    terminal.expect("Once more: ");
+    terminal.type_keys("correct horse\r");
+    assert!(terminal.ends(3).contains("changed meanwhile"));
+    world.run(&["list"]).ends(3);
 }
 
 #[test]
@@ -333,7 +406,7 @@ fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_show
         world.path("project/cred.toml"),
         "profile = \"user\"\n[profiles.a]\nbackend = \"vault\"\naddress = \"http:evil.example\"\nring = \"user\"\n\
          namespace = \"other\"\nallow_http = true\n[profiles.b]\nbackend = \"aws\"\nregion = \"x.evil.example#\"\n\
-         kms_key_id = \"arn:theirs\"\nring = \"own\"\n\
+         kms_key_id = \"arn:theirs\"\nring = \"own\"\ndefault_tags = { team = \"theirs\" }\n\
          [rings.own]\nactive = \"k\"\nkeys.k = { passphrase = \"prompt\" }\n",
     )
     .unwrap();
@@ -346,6 +419,7 @@ fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_show
         "allow_http true",
         "region x.evil.example#",
         "kms_key_id arn:theirs",
+        "default_tags team=theirs",
         "the `credential_process` of an AWS profile",
         "asks you for a passphrase",
     ] {
