@@ -55,10 +55,15 @@ impl Config {
     pub(crate) fn require_trust(&self) -> Result<(), Failure> {
         for file in &self.files {
             if !trust::is_trusted(file)? {
+                let why = match trust::TrustRecord::read()?.has(file) {
+                    true => {
+                        "was trusted, and has changed since then, or a file in its folder that it names has"
+                    }
+                    false => "is not trusted",
+                };
+                let path = file.path.display();
                 return Err(Failure::config(format!(
-                    "the project's file `{}` is not trusted with its present contents, or those of the files that it \
-                     names in its folder, so it was not used",
-                    file.path.display()
+                    "the project's file `{path}` {why}, so it was not used"
                 ))
                 .untrusted(effects::of(file))
                 .hint("read it; then run `cred trust`, or use another file with --config"));

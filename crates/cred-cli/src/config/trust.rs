@@ -84,6 +84,11 @@ impl TrustRecord {
         serde_json::from_slice(&content).map(Self).map_err(|_| unusable("is not what `cred trust` wrote"))
     }
 
+    /// Whether a file was trusted once, with these contents or others.
+    pub(crate) fn has(&self, file: &ConfigFile) -> bool {
+        canonical(&file.path).is_ok_and(|path| self.0.contains_key(&path))
+    }
+
     /// The trusted files.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Trusted)> {
         self.0.iter().map(|(path, trusted)| (path.as_str(), trusted))

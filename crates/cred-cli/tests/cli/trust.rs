@@ -122,7 +122,7 @@ fn a_trusted_file_counts_until_it_changes() {
 
     let text = world.read("project/cred.toml");
     fs::write(world.path("project/cred.toml"), text.clone() + "# changed\n").unwrap();
-    world.run(&["get", "a"]).ends(3).says("is not trusted with its present contents");
+    world.run(&["get", "a"]).ends(3).says("has changed since then");
     world.run(&["trust"]).good().says("Trusted");
     assert_eq!(world.value("a"), "1");
     world.run(&["trust", "--revoke"]).good();
@@ -313,7 +313,7 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
     assert_eq!(world.value("a"), "1");
     let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
     fs::write(world.path("project/main.key"), other).unwrap();
-    world.run_with(&["set", "a"], "2").ends(3).says("is not trusted");
+    world.run_with(&["set", "a"], "2").ends(3).says("has changed since then");
     // What others may read is no test for guesses of a secret.
     let hash = |world: &World| world.run(&["trust", "--json"]).good().json()["sha256"].clone();
     let before = hash(&world);
@@ -334,7 +334,7 @@ fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
         fs::write(world.path("project").join(name), text).unwrap();
     }
     // The program need not have the backend: its file is looked at before.
-    let is_trusted = |world: &World| !world.run(&["list"]).err.contains("is not trusted");
+    let is_trusted = |world: &World| !world.run(&["list"]).err.contains("so it was not used");
     for path in
         ["kube.yaml", "./kube.yaml", "../project/kube.yaml", "/proc/self/cwd/kube.yaml", "~/link/kube.yaml"]
     {
