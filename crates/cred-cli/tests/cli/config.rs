@@ -274,11 +274,11 @@ fn a_backends_own_fields_are_read_and_its_secrets_only_from_elsewhere() {
     // It got so far that it tried the address, where nobody is.
     let answer = world.run(&["list"]).ends(6).says("could not be reached");
     assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    world.write("project/secret-id", "id\n");
     world.write(
         "project/cred.toml",
         &profile("{ app_role = { role_id = \"r\", secret_id = { file = \"secret-id\" } } }"),
     );
-    world.write("project/secret-id", "id\n");
     fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o644)).unwrap();
     world.run(&["list"]).ends(3).says("chmod 600");
     fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o600)).unwrap();
