@@ -88,7 +88,7 @@ impl Client {
         let endpoint = ReadSecretRequest { mount: self.mount.clone(), path: name.to_owned(), version: None };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(Found::Live(answer.secret().ok_or_else(|| answer.foreign())?)),
+            200 => Ok(Found::Live(answer.secret().ok_or_else(|| answer.unreadable(&place))?)),
             404 => match answer.gone() {
                 Some(found) => Ok(found),
                 None => Err(answer.refusal().explain(&place, token.hidden())),
@@ -120,7 +120,7 @@ impl Client {
         };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.written().ok_or_else(|| answer.foreign())?),
+            200 => answer.written().ok_or_else(|| answer.unreadable(&place)),
             // Version 1 takes any path and answers nothing.
             204 => Err(kv1(&self.mount).into()),
             _ => Err(answer.refusal().explain(&place, token.hidden())),
@@ -133,7 +133,7 @@ impl Client {
         let endpoint = ReadSecretMetadataRequest { mount: self.mount.clone(), path: name.to_owned() };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.versions().ok_or_else(|| answer.foreign())?),
+            200 => answer.versions().ok_or_else(|| answer.unreadable(&place)),
             _ => answer.unless_absent(&place, token),
         }
     }
@@ -144,7 +144,7 @@ impl Client {
         let endpoint = ListSecretsRequest { mount: self.mount.clone(), path: folder.to_owned() };
         let answer = self.call(token, &place, endpoint).await?;
         match answer.status {
-            200 => Ok(answer.keys().ok_or_else(|| answer.foreign())?),
+            200 => answer.keys().ok_or_else(|| answer.unreadable(&place)),
             _ => answer.unless_absent(&place, token),
         }
     }
@@ -219,10 +219,10 @@ impl Client {
         };
         let answer = self.call(&Token::new(&"".into()), &place, endpoint).await?;
         if answer.status == 200 {
-            return Ok(answer
+            return answer
                 .grant()
                 .filter(|grant| grant.token.is_some())
-                .ok_or_else(|| answer.foreign())?);
+                .ok_or_else(|| answer.unreadable(&place));
         }
         let refusal = answer.refusal();
         let failure = refusal.explain(&place, secret_id.expose_secret());
@@ -245,7 +245,7 @@ impl Client {
         let place = Place { right: "read", mount: "auth/token/lookup-self", section: "", name: "" };
         let answer = self.call(token, &place, LookupTokenSelfRequest {}).await?;
         match answer.status {
-            200 => Ok(answer.life().ok_or_else(|| answer.foreign())?),
+            200 => answer.life().ok_or_else(|| answer.unreadable(&place)),
             _ => Err(answer.refusal().explain(&place, token.hidden())),
         }
     }
@@ -255,7 +255,7 @@ impl Client {
         let answer = self.call(token, &place, RenewTokenSelfRequest { increment: None }).await?;
         match answer.status {
             200 => {
-                let mut grant = answer.grant().ok_or_else(|| answer.foreign())?;
+                let mut grant = answer.grant().ok_or_else(|| answer.unreadable(&place))?;
                 grant.token = None;
                 Ok(grant)
             }

@@ -153,6 +153,15 @@ impl Refusal {
                 Meaning::NothingDone,
                 unavailable(format!("this node is a standby without an active one ({said})")),
             ),
+            // Right after `vault kv enable-versioning`, on the active node and on the others.
+            _ if has("Upgrading from non-versioned to versioned data")
+                || has("upgrade from non-versioned to versioned data") =>
+            {
+                Failure::new(
+                    Meaning::NothingDone,
+                    unavailable(format!("Vault is upgrading `{place}` to KV version 2 ({said}); try again")),
+                )
+            }
             // Of the listener, its reader of JSON, and the storage; the last two come as errors of the server.
             status if status == 413 || has("being too large") || has("exceeds allowed length") => {
                 Failure::from(StorageError::invalid_request(format!(
@@ -187,6 +196,20 @@ impl Refusal {
             Err(described) => described.clone(),
         }
     }
+}
+
+/// Vault holds the request back for an authorization, or was made to hand the answer out only once.
+/// The request was not carried out: its contents are behind a token that this library does not use.
+pub(crate) fn wrapped(place: &Place<'_>) -> StorageError {
+    let right = place.right;
+    StorageErrorKind::PermissionDenied {
+        reason: format!(
+            "Vault answers `{right}` on `{place}` with a wrapping token in place of the contents, as for \
+             a control group; exempt this token's policy from control groups and response wrapping there"
+        )
+        .into(),
+    }
+    .into()
 }
 
 /// An engine that takes the call and means something else by it.

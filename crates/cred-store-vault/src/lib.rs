@@ -84,7 +84,7 @@
 //! # What is told apart
 //! | seen | told as |
 //! |---|---|
-//! | sealed, standby without an active node, a redirect to it, a node that lags (412) | `Unavailable`, and no doubt about a write |
+//! | sealed, standby without an active node, a redirect to it, a node that lags (412), an engine that is being upgraded to version 2 | `Unavailable`, and no doubt about a write |
 //! | another error of the server, a connection that ends in the answer | `Unavailable`, a write is in doubt |
 //! | an answer that is not Vault's, such as a page of a proxy | `Unavailable` with host and port, a write is in doubt |
 //! | no connection | `Unreachable` |
@@ -92,6 +92,7 @@
 //! | 429 | `Throttled`, with Vault's pause |
 //! | a token that is expired or revoked | exchanged, or `AuthenticationFailed` |
 //! | a missing right | `PermissionDenied` with the path, the right and Vault's reason |
+//! | a wrapped answer, as of a control group | `PermissionDenied` with the path and the right; nothing was done |
 //! | no engine at the mount, or one that is not KV version 2 | `InvalidRequest` with the mount |
 //!
 //! Redirects are never followed: they would take the token along. Vault's own words are repeated, shortened and without the

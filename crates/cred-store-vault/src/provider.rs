@@ -160,7 +160,9 @@ impl Inner {
 fn decode(secret: &Secret) -> Result<CredentialFile, StorageError> {
     let envelope = secret.envelope.as_deref();
     let envelope = envelope.ok_or_else(|| {
-        StorageError::corrupted("the secret has no field `envelope`, so it is not one of this library")
+        StorageError::corrupted(
+            "the secret has no text in the field `envelope`, so it is not one of this library",
+        )
     })?;
     CredentialFile::decode(envelope.as_bytes())
 }

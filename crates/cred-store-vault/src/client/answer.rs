@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Grant, Token};
-use crate::error::{Broken, Failure, Place, Refusal};
+use crate::error::{Broken, Failure, Place, Refusal, wrapped};
 
 /// The longest answer that is read: a list of some 500,000 names, or the longest value twice.
 const LONGEST: usize = 64 * 1_024 * 1_024;
@@ -33,7 +33,7 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Secret {
     pub(crate) version: Version,
-    /// `None`: somebody else stored something else there.
+    /// `None`: the secret was not written by this library.
     pub(crate) envelope: Option<String>,
 }
 
@@ -132,6 +132,14 @@ impl Answer {
         self.described().error(SETTING)
     }
 
+    /// The failure of an answer with a good status that lacks the expected contents.
+    pub(super) fn unreadable(&self, place: &Place<'_>) -> Failure {
+        match self.is_wrapped() {
+            true => wrapped(place).into(),
+            false => self.foreign().into(),
+        }
+    }
+
     fn described(&self) -> Foreign<'_> {
         foreign(self.address.as_deref(), self.content_type.as_ref(), Some(&self.body))
     }
@@ -153,10 +161,20 @@ impl Answer {
         }
         #[derive(Deserialize)]
         struct Fields {
-            envelope: Option<String>,
+            envelope: Option<Field>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Field {
+            Text(String),
+            Other(IgnoredAny),
         }
         let Data { data, metadata } = self.data()?;
-        Some(Secret { version: metadata, envelope: data.envelope })
+        let envelope = match data.envelope {
+            Some(Field::Text(text)) => Some(text),
+            Some(Field::Other(_)) | None => None,
+        };
+        Some(Secret { version: metadata, envelope })
     }
 
     /// What a 404 says of a secret; `None`: it is about something else.
@@ -209,10 +227,21 @@ impl Answer {
 
     pub(crate) fn keys(&self) -> Option<Vec<String>> {
         #[derive(Deserialize)]
-        struct Data {
-            keys: Vec<String>,
+        struct Outer {
+            data: Option<Data>,
+            request_id: Option<IgnoredAny>,
+            warnings: Option<Vec<IgnoredAny>>,
+            wrap_info: Option<IgnoredAny>,
         }
-        self.data::<Data>().map(|data| data.keys)
+        #[derive(Deserialize)]
+        struct Data {
+            keys: Option<Vec<String>>,
+        }
+        let Outer { data, request_id, warnings, wrap_info } = serde_json::from_slice(&self.body).ok()?;
+        // Vault answers an empty list with 404, unless it has warnings to report.
+        let has_warnings = request_id.is_some() && warnings.is_some_and(|all| !all.is_empty());
+        let empty = (has_warnings && wrap_info.is_none()).then(Vec::new);
+        data.and_then(|data| data.keys).or(empty)
     }
 
     pub(super) fn engine(&self) -> Option<Engine> {
@@ -278,10 +307,19 @@ impl Answer {
         match self.status {
             204 => Ok(()),
             // With warnings.
-            200 if self.is_vaults() => Ok(()),
-            200 => Err(self.foreign().into()),
+            200 if self.is_vaults() && !self.is_wrapped() => Ok(()),
+            200 => Err(self.unreadable(place)),
             _ => Err(self.refusal().explain(place, token.hidden())),
         }
+    }
+
+    /// Whether it holds a wrapping token in place of the contents.
+    fn is_wrapped(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Outer {
+            wrap_info: Option<IgnoredAny>,
+        }
+        serde_json::from_slice::<Outer>(&self.body).is_ok_and(|outer| outer.wrap_info.is_some())
     }
 
     /// Whether it has what each of Vault's answers with a body has.
