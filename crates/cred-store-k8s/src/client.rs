@@ -69,8 +69,8 @@ pub(crate) enum Deleted {
 #[derive(Debug)]
 pub(crate) enum Listed<T> {
     Page(Page<T>),
-    /// The rest of this list can no longer be had: it has to be begun anew.
-    Expired,
+    /// The rest of this list is no longer available: it has to be restarted, or fails with this.
+    Expired(StorageError),
     /// The page would be too long: it has to be asked for in smaller ones.
     TooLong,
 }
@@ -215,10 +215,11 @@ impl Client {
         match answer.status {
             200 if answer.cut => Ok(Listed::TooLong),
             200 => Ok(Listed::Page(parse(&answer).ok_or_else(|| answer.foreign())?)),
-            _ => match answer.refusal() {
-                refusal if refusal.is_expiry() => Ok(Listed::Expired),
-                refusal => Err(self.refused(&refusal, &call.place).await),
-            },
+            _ => {
+                let refusal = answer.refusal();
+                let error = self.refused(&refusal, &call.place).await;
+                if refusal.is_expiry() { Ok(Listed::Expired(error)) } else { Err(error) }
+            }
         }
     }
 

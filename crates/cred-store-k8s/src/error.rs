@@ -61,9 +61,9 @@ impl Refusal {
         self.is(409, "Conflict")
     }
 
-    /// Whether the rest of a list can no longer be had.
+    /// Whether the rest of a list can no longer be had: etcd has compacted its moment.
     pub(crate) fn is_expiry(&self) -> bool {
-        self.status == 410
+        self.is(410, "Expired") || self.is(410, "Gone")
     }
 
     /// Whether the secret may not be changed, only deleted. Kubernetes has no code for it; the text is pinned by a test on
@@ -93,12 +93,16 @@ impl Refusal {
                 )
                 .into(),
             },
-            404 | 405 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
+            404 | 405 | 410 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
                 reason: format!(
                     "what answers {place} with status {status} is no API server of Kubernetes ({said}); correct the \
                      cluster's address"
                 )
                 .into(),
+            },
+            410 if self.is_expiry() => StorageErrorKind::Unavailable {
+                reason: format!("the list expired before {place} was complete ({said}); try again").into(),
+                retry_after: self.retry_after,
             },
             413 => StorageErrorKind::InvalidRequest {
                 reason: format!("the API server takes no request of this size ({said}); store less").into(),

@@ -153,12 +153,35 @@ async fn a_list_whose_rest_has_expired_begins_anew_and_keeps_nothing_of_before()
 }
 
 #[tokio::test]
-async fn a_list_that_expires_for_ever_ends_in_its_time() {
-    let script = [status(410, "Expired", "too old")];
-    let server = Scripted::answering(script).await;
-    let provider = server.with(|config| config.with_operation_timeout(Duration::from_secs(1)));
-    let error = provider.list(None, &unscoped()).await.unwrap_err();
-    assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }), "{error}");
+async fn a_list_that_keeps_expiring_is_restarted_three_times() {
+    for reason in ["Expired", "Gone"] {
+        let script = [page(&["a"], "next"), status(410, reason, "too old")];
+        let server = Scripted::answering(script.iter().cycle().take(20).cloned()).await;
+        let error = server.provider.list(None, &unscoped()).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
+        assert!(error.to_string().contains("the list expired"), "{error}");
+        assert_eq!(server.server.asked().len(), 8, "two pages of four lists");
+    }
+}
+
+#[tokio::test]
+async fn a_410_that_does_not_report_an_expired_list_does_not_restart_it() {
+    let page_of_a_proxy = || Answer::new(410, "<html>gone</html>").with_header("Content-Type: text/html");
+    for (script, requests) in [
+        (vec![page_of_a_proxy()], 1),
+        (vec![page(&["a"], "next"), page_of_a_proxy()], 2),
+        (vec![page(&["a"], "next"), status(410, "Else", "x")], 2),
+        // A first page depends on no earlier list.
+        (vec![status(410, "Expired", "too old")], 1),
+    ] {
+        let server = Scripted::answering(script).await;
+        let error = server.provider.list(None, &unscoped()).await.unwrap_err();
+        assert_eq!(server.server.asked().len(), requests, "{error}");
+    }
+    let server = Scripted::answering([page_of_a_proxy()]).await;
+    let error = server.provider.list(None, &unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error:?}");
+    assert!(error.to_string().contains("is no API server of Kubernetes"), "{error}");
 }
 
 #[tokio::test]

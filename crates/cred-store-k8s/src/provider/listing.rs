@@ -14,6 +14,9 @@ const NAMES: u32 = 500;
 /// Secrets on a page with their data, at first. Where they are long, pages become as short as they must.
 const CONTENTS: u32 = 250;
 
+/// How often a list that expires is begun again.
+const RESTARTS: u32 = 3;
+
 impl Inner {
     /// One short page, whatever is on it.
     pub(super) async fn greet(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
@@ -43,7 +46,8 @@ impl Inner {
                     pages.found.extend(page.items.iter().filter_map(|secret| self.marks.path_of(secret)));
                     pages.go_on(page.next);
                 }
-                other => pages.interrupted(&other)?,
+                Listed::TooLong => pages.shorten()?,
+                Listed::Expired(error) => pages.restart(error)?,
             }
         }
         Ok(pages.found.into_iter().collect())
@@ -65,7 +69,8 @@ impl Inner {
                     }
                     pages.go_on(page.next);
                 }
-                other => pages.interrupted(&other)?,
+                Listed::TooLong => pages.shorten()?,
+                Listed::Expired(error) => pages.restart(error)?,
             }
         }
         Ok(pages.found.into_iter().collect())
@@ -91,12 +96,13 @@ struct Pages<'a> {
     limit: u32,
     next: Option<String>,
     ended: bool,
+    restarts: u32,
     found: BTreeSet<CredentialPath>,
 }
 
 impl<'a> Pages<'a> {
     fn new(selector: &'a str, limit: u32) -> Self {
-        Self { selector, limit, next: None, ended: false, found: BTreeSet::new() }
+        Self { selector, limit, next: None, ended: false, restarts: 0, found: BTreeSet::new() }
     }
 
     /// What is to be asked for now; `None`: nothing more.
@@ -113,19 +119,24 @@ impl<'a> Pages<'a> {
         self.next = next;
     }
 
-    /// A page did not come.
-    fn interrupted<T>(&mut self, why: &Listed<T>) -> Result<(), StorageError> {
-        match why {
-            Listed::TooLong if self.limit > 1 => self.limit /= 2,
-            Listed::TooLong => {
-                return Err(StorageError::corrupted("a single secret is longer than Kubernetes allows"));
-            }
-            // A new list is of another moment: what the old one had so far is of no use.
-            Listed::Expired | Listed::Page(_) => {
-                self.found.clear();
-                self.next = None;
-            }
+    /// Asks for the same part in shorter pages.
+    fn shorten(&mut self) -> Result<(), StorageError> {
+        if self.limit == 1 {
+            return Err(StorageError::corrupted("a single secret is longer than Kubernetes allows"));
         }
+        self.limit /= 2;
+        Ok(())
+    }
+
+    /// Begins the list again, after the rest of it expired. A new list is of another moment, so what
+    /// was found so far is dropped. A first page cannot expire, so that is an error at once.
+    fn restart(&mut self, expired: StorageError) -> Result<(), StorageError> {
+        if self.next.is_none() || self.restarts == RESTARTS {
+            return Err(expired);
+        }
+        self.restarts += 1;
+        self.found.clear();
+        self.next = None;
         Ok(())
     }
 }
