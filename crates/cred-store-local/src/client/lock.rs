@@ -7,13 +7,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cred_core::StorageError;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::directory::Directory;
 use crate::error::from_errno;
 
-/// Never removed: whoever held the lock of a removed file would exclude nobody.
+/// Never removed by this library: a lock on a removed file excludes no other process. Where another
+/// program removes it, a waiting process opens the new one.
 const NAME: &str = ".lock";
 const SHORTEST_WAIT: Duration = Duration::from_micros(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(2);
@@ -130,9 +131,34 @@ fn held(base: &Directory) -> StorageError {
     StorageError::busy(format!("another writer holds `{}`", place.display()))
 }
 
+/// Locks the file that has the name at that time: a restore or a copy of the directory may have removed
+/// the file, or replaced it by another one, while this process waited. `None` as in [`lock_file`].
+fn locked_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
+    loop {
+        let Some(file) = lock_file(base, access, deadline)? else { return Ok(None) };
+        let named = has_the_name(base, &file);
+        if named.map_err(|errno| from_errno(errno, "looking at", &base.place(NAME)))? {
+            return Ok(Some(file));
+        }
+        if Instant::now() + SHORTEST_WAIT >= deadline {
+            return Err(held(base));
+        }
+        sleep(SHORTEST_WAIT);
+    }
+}
+
+fn has_the_name(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
+    let opened = fstat(file)?;
+    match retry_on_intr(|| statat(base.fd(), NAME, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is read-only
 /// and has no lock file, or no locks.
-fn locked_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
+fn lock_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
     let place = || base.place(NAME);
     // NFS needs write access for an exclusive lock, and read access for a shared one.
     let (file, operation) = match open_lock(base, OFlags::RDWR | OFlags::CREATE) {

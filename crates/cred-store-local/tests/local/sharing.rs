@@ -172,6 +172,47 @@ async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
     assert_eq!(get(&provider, "key").await.unwrap(), value(2));
 }
 
+/// How many descriptors of this process are open on the file that has this name.
+#[cfg(target_os = "linux")]
+fn opened(file: &std::path::Path) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    links.filter(|link| std::fs::read_link(link.as_ref().unwrap().path()).is_ok_and(|to| to == file)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_waited_for_a_removed_lock_waits_for_the_new_one() {
+    for replaced in [true, false] {
+        let (place, provider) = Place::holding("key", value(1)).await;
+        let name = place.base.join(".lock");
+        let first = File::open(&name).unwrap();
+        flock(&first, FlockOperation::LockExclusive).unwrap();
+        let writer = tokio::spawn(async move { put(&provider, "key", value(2)).await });
+        while opened(&name) < 2 {
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_file(&name).unwrap();
+        let second = replaced.then(|| {
+            let second = File::options().read(true).write(true).create_new(true).open(&name).unwrap();
+            rustix::fs::fchmod(&second, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+            flock(&second, FlockOperation::LockExclusive).unwrap();
+            second
+        });
+        flock(&first, FlockOperation::Unlock).unwrap();
+        if let Some(second) = second {
+            while opened(&name) < 2 {
+                assert!(!writer.is_finished(), "two writers hold the lock");
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(get(&place.open(), "key").await.unwrap(), value(1));
+            flock(&second, FlockOperation::Unlock).unwrap();
+        }
+        writer.await.unwrap().unwrap();
+        assert_eq!(get(&place.open(), "key").await.unwrap(), value(2));
+        assert!(name.exists(), "the lock was taken on a file that has no name");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_edited_under_a_lock_is_not_read() {
     let (place, provider) = Place::holding("key", value(1)).await;
