@@ -11,6 +11,7 @@ use std::pin::Pin;
 use aws_sdk_secretsmanager::Client as SdkClient;
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::operation::RequestId as _;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use cred_core::StorageError;
 use cred_provider_kit::Foreign;
@@ -127,7 +128,7 @@ impl Client {
             .set_tags(Some(tags(&write.tags)).filter(|tags| !tags.is_empty()));
         let done = sent(call.send()).await;
         let done = done.map_err(|error| self.failure(&place("CreateSecret", &write.name), error))?;
-        self.named(done.arn())
+        self.named(done.arn().or(done.name()))
     }
 
     /// Writes a version over those of an existing secret.
@@ -141,7 +142,7 @@ impl Client {
             .set_kms_key_id(self.config.kms_key_id.clone());
         let done = sent(call.send()).await;
         let done = done.map_err(|error| self.failure(&place("UpdateSecret", &write.name), error))?;
-        self.named(done.arn())
+        self.named(done.arn().or(done.name()))
     }
 
     /// Sets tags, and leaves others as they are.
@@ -159,7 +160,7 @@ impl Client {
         let call = self.sdk().await?.get_secret_value().secret_id(name);
         let secret =
             sent(call.send()).await.map_err(|error| self.failure(&place("GetSecretValue", name), error))?;
-        self.named(secret.arn())?;
+        self.named(secret.arn().or(secret.name()))?;
         secret.secret_string.ok_or_else(no_text)
     }
 
@@ -195,7 +196,7 @@ impl Client {
         let call = self.sdk().await?.describe_secret().secret_id(name);
         match sent(call.send()).await {
             Ok(secret) => {
-                self.named(secret.arn())?;
+                self.named(secret.arn().or(secret.name()))?;
                 let versions = secret.version_ids_to_stages.unwrap_or_default().into_iter();
                 let mut current =
                     versions.filter(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"));
@@ -247,7 +248,11 @@ impl Client {
         };
         let done = sent(call.send()).await;
         let done = done.map_err(|error| self.failure(&place("DeleteSecret", name), error))?;
-        self.named(done.arn())
+        // For a secret that was absent, AWS may name nothing; then the number of its answer counts.
+        match done.deletion_date() {
+            Some(_) => Ok(()),
+            None => self.named(done.arn().or(done.name()).or(done.request_id())),
+        }
     }
 
     /// Takes a secret from the list of those that are to be deleted.
@@ -255,12 +260,12 @@ impl Client {
         let call = self.sdk().await?.restore_secret().secret_id(name);
         let done = sent(call.send()).await;
         let done = done.map_err(|error| self.failure(&place("RestoreSecret", name), error))?;
-        self.named(done.arn())
+        self.named(done.arn().or(done.name()))
     }
 
-    /// Whether an answer names a secret, as AWS's do.
-    fn named(&self, arn: Option<&str>) -> Result<(), StorageError> {
-        arn.map(drop).ok_or_else(|| self.of_another_form())
+    /// Refuses an answer without a name or an ARN, which AWS's answers about one secret have.
+    fn named(&self, name: Option<&str>) -> Result<(), StorageError> {
+        name.map(drop).ok_or_else(|| self.of_another_form())
     }
 
     /// The error of an answer that the SDK could read, and that is none of AWS's.

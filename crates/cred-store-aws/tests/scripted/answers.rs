@@ -5,7 +5,7 @@ use std::time::Duration;
 use cred_core::{RetryPolicy, StorageError, StorageProvider};
 use cred_store_aws::AwsSecretsManagerProvider;
 use cred_testing::http::Server;
-use cred_testing::value::{id, kind};
+use cred_testing::value::{id, kind, store};
 use serde_json::json;
 
 use crate::client::sdk;
@@ -145,4 +145,25 @@ async fn a_refusal_that_is_cut_short_is_no_refusal() {
     let error = provider.retrieve(&id("key"), &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "Unavailable", "{error:?}");
     assert!(error.to_string().contains("the connection ended before the answer did"), "{error}");
+}
+
+/// A deletion of a secret that was absent may name nothing.
+#[tokio::test]
+async fn a_deletion_that_aws_answers_is_done_whatever_the_answer_names() {
+    for body in [r#"{"ARN":"a"}"#, r#"{"Name":"n"}"#, r#"{"DeletionDate":1700000000.5}"#] {
+        let aws = Aws::new(move |_| (200, body.into())).await;
+        aws.delete().await.unwrap();
+    }
+    let aws = Aws::new(|_| (200, r#"{"Name":"n"}"#.into())).await;
+    aws.store().await.unwrap();
+    let answer = cred_testing::http::Answer::new(200, "{}").with_header("x-amzn-RequestId: 1-2-3");
+    let server = Server::answering([answer]).await;
+    for window in [None, Some(7)] {
+        let config = config().with_recovery_window_days(window);
+        let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
+        provider.delete(&id("key"), &ctx()).await.unwrap();
+        // A gateway has that header too, so it does not make anything else AWS's.
+        let error = store(&provider, "key", 1).await.unwrap_err();
+        assert!(error.may_have_written(), "{error:?}");
+    }
 }
