@@ -99,6 +99,7 @@
 //! | seen | told as |
 //! |---|---|
 //! | an error of the service (5xx), a connection that ends in the answer | `Unavailable`; a write is in doubt |
+//! | an answer that is not AWS's, or of more than 64 MiB | `Unavailable` with host and port; a write is in doubt |
 //! | no connection, a source of credentials that does not answer | `Unreachable` |
 //! | `ThrottlingException`, 429 | `Throttled` |
 //! | no credentials, an expired token, a wrong signature or clock, a certificate that is not trusted | `AuthenticationFailed` |

@@ -7,6 +7,8 @@ mod client;
 mod answers;
 #[path = "scripted/batches.rs"]
 mod batches;
+#[path = "scripted/bodies.rs"]
+mod bodies;
 #[path = "scripted/canary.rs"]
 mod canary;
 #[path = "scripted/chain.rs"]

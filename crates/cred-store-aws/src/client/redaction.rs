@@ -2,6 +2,8 @@
 //!
 //! AWS answers a wrong signature with the request as it should have been signed, the token among its headers, and the SDK writes
 //! each refusal to its log at TRACE.
+//!
+//! The body is bounded here as well, before anything collects it: the SDK reads one without end.
 
 use aws_sdk_secretsmanager::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
@@ -13,8 +15,11 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use cred_core::{ExposeSecret, SecretString};
 use cred_provider_kit::redact;
 use futures_util::stream;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame};
+
+/// Bytes of the longest answer that is read, as for the other backends.
+const LONGEST: usize = 64 * 1_024 * 1_024;
 
 #[derive(Debug)]
 pub(super) struct Redaction;
@@ -52,12 +57,13 @@ impl Intercept for Redaction {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        if !response.status().is_success()
-            && let Some(token) = cfg.load::<Token>().cloned()
-        {
-            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-            *response.body_mut() = without(body, token);
-        }
+        let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+        let body = SdkBody::from_body_1_x(Limited::new(body, LONGEST));
+        let token = cfg.load::<Token>().filter(|_| !response.status().is_success());
+        *response.body_mut() = match token {
+            Some(token) => without(body, token.clone()),
+            None => body,
+        };
         Ok(())
     }
 }
