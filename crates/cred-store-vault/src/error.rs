@@ -198,8 +198,9 @@ impl Refusal {
     }
 }
 
-/// Vault holds the request back for an authorization, or was made to hand the answer out only once.
-/// The request was not carried out: its contents are behind a token that this library does not use.
+/// The error of an answer with a wrapping token in place of the contents. Vault sends one for a
+/// request that a control group holds back, which was then not carried out. This library never asks
+/// for a wrapped answer, and a proxy must not: Vault would carry a write out and wrap its answer.
 pub(crate) fn wrapped(place: &Place<'_>) -> StorageError {
     let right = place.right;
     StorageErrorKind::PermissionDenied {

@@ -99,6 +99,8 @@
 //! token, should a server echo it.
 //!
 //! # Limits
+//! - A proxy in front of Vault must not add `X-Vault-Wrap-TTL`: a wrapped answer counts as one of a
+//!   control group, so a write would be reported as not done although it was.
 //! - A value has 1 MiB less 1 KiB by default, counted as Vault keeps it: its integrated storage takes 1 MiB
 //!   ([`max_entry_size`](https://developer.hashicorp.com/vault/docs/configuration/storage/raft#max_entry_size)) with what Vault adds,
 //!   which was some 220 bytes with 1.21. Consul takes 512 KiB. Beyond 1 MiB the listener's `max_json_string_value_length` has to be
