@@ -6,14 +6,23 @@ use std::fmt::Write as _;
 /// Replaces every character that could move the cursor, change colours, begin a line or reorder
 /// text by an escape such as `\u{1b}`. Secret values never pass through here.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_active) {
+    escaped_if(text, is_active)
+}
+
+/// The same, and every letter of other scripts than ASCII, which can look like one of ASCII.
+pub(crate) fn in_ascii(text: &str) -> Cow<'_, str> {
+    escaped_if(text, |letter| is_active(letter) || !letter.is_ascii())
+}
+
+fn escaped_if(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
         match letter {
             '\n' => shown.push_str("\\n"),
-            letter if is_active(letter) => _ = write!(shown, "{}", letter.escape_unicode()),
+            letter if is_escaped(letter) => _ = write!(shown, "{}", letter.escape_unicode()),
             letter => shown.push(letter),
         }
     }

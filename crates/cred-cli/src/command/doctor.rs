@@ -199,8 +199,8 @@ fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result
                 "read it, then run `cred trust`",
             ),
         }
-        for effect in effects::of(file).into_iter().filter(|_| with_effects) {
-            findings.good("it would use", effect);
+        if with_effects {
+            effects::of(file).into_iter().for_each(|effect| findings.good("it would use", effect));
         }
     }
     Ok(())

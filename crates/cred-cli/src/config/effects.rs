@@ -6,7 +6,7 @@ use super::file::{ConfigFile, Origin};
 use super::ring;
 use super::value::Node;
 use crate::backend;
-use crate::escape::escaped;
+use crate::escape::{escaped, in_ascii};
 
 /// One line for each profile, then one for each kind of effect: what it takes of the user's, variables,
 /// files, programs, prompts. The file is only parsed: nothing that it names is looked at.
@@ -162,19 +162,10 @@ fn address(text: &str) -> String {
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     if host.is_empty() || !host.bytes().all(is_plain) {
-        return format!("at the unusual address `{}`", in_ascii(&escaped(text)));
+        return format!("at the unusual address `{}`", in_ascii(text));
     }
     let scheme = if text.starts_with("https") { "https" } else { "http" };
     format!("at {scheme}://{host}")
-}
-
-/// Letters of other scripts can look like those of a name that is known.
-fn in_ascii(text: &str) -> String {
-    let shown = |letter: char| match letter.is_ascii() {
-        true => letter.to_string(),
-        false => letter.escape_unicode().to_string(),
-    };
-    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]

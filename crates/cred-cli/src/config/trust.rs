@@ -71,7 +71,7 @@ impl Trusted {
 }
 
 impl TrustRecord {
-    /// Reads the record. It is empty where there is none yet, and where there is no home folder.
+    /// Reads the record. It is empty if it was never written, or if there is no home folder.
     pub(crate) fn read() -> Result<Self, Failure> {
         let Some(path) = path().filter(|path| exists(path)) else { return Ok(Self::default()) };
         let unusable = |problem: &str| {

@@ -314,7 +314,7 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
     let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
     fs::write(world.path("project/main.key"), other).unwrap();
     world.run_with(&["set", "a"], "2").ends(3).says("has changed since then");
-    // What others may read is no test for guesses of a secret.
+    // Other users may read this hash, so it must not help to guess a secret.
     let hash = |world: &World| world.run(&["trust", "--json"]).good().json()["sha256"].clone();
     let before = hash(&world);
     fs::write(world.path("project/main.key"), &key).unwrap();
