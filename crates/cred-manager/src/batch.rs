@@ -8,7 +8,7 @@ use cred_core::{Credential, CredentialContext, CredentialId, Operation, SealErro
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::cache::{Lead, Loaded, Miss};
+use crate::cache::{Load, Loaded, Miss};
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::shared::Shared;
 use crate::{CredentialManager, ManagerError};
@@ -129,7 +129,7 @@ impl CredentialManager {
                     cache_counted("joined");
                     Ok(answer)
                 }
-                Miss::Lead(lead, answer) => {
+                Miss::Load(lead, answer) => {
                     cache_counted("miss");
                     leads.push(lead);
                     Ok(answer)
@@ -185,7 +185,7 @@ impl Shared {
     }
 
     /// Loads many paths of one scope in one task of the manager.
-    fn begin_loads(self: &Arc<Self>, leads: Vec<Lead>, ctx: CredentialContext) -> Result<(), ManagerError> {
+    fn begin_loads(self: &Arc<Self>, leads: Vec<Load>, ctx: CredentialContext) -> Result<(), ManagerError> {
         if leads.is_empty() {
             return Ok(());
         }

@@ -117,7 +117,7 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     }
 
     /// How many credentials are cached at most; default
-    /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE). Zero: nothing is cached. It turns
+    /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE). Zero: nothing is cached. It write_lock
     /// nothing on without [`cache_ttl`](Self::cache_ttl).
     pub const fn cache_max_size(mut self, size: usize) -> Self {
         self.settings.cache_max_size = size;

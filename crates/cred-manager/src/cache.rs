@@ -1,18 +1,18 @@
 //! The cache: which value may be kept, and for how long.
 //!
-//! The map is `quick_cache`; what is here are the rules that make its answers true. One lock guards the *flights* (loads
+//! The map is `quick_cache`; what is here are the rules that make its answers true. One lock guards the *in_flight* (loads
 //! that readers can join) and the *quiet times* (while nothing that is loaded may be kept):
 //!
 //! - An invalidation unlinks the path's flight and removes its entry, in one step. A load keeps its value only while its
 //!   flight is still linked: the flight is the epoch.
-//! - A miss looks at the map and the flights again in one step, so that it joins what has begun since.
+//! - A miss looks at the map and the in_flight again in one step, so that it joins what has begun since.
 //! - After a write of this manager its path is quiet for as long as a read may lag behind the write; after one in doubt,
 //!   for as long as it may still take effect besides. What is loaded from a moment in a quiet time on is not kept.
 //!   Quiet times only lengthen.
 //! - Nothing that holds a secret is dropped under the lock.
 
-mod lead;
-mod ledger;
+mod load;
+mod load_table;
 mod stats;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +23,13 @@ use quick_cache::sync::Cache as Map;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use tokio::time::Instant;
 
-pub(crate) use lead::Lead;
-pub(crate) use ledger::Answer;
+pub(crate) use load::Load;
+pub(crate) use load_table::LoadAnswer;
 pub use stats::CacheStats;
 
 use crate::ManagerError;
-use crate::quiet::Showing;
-use ledger::{Flight, Ledger};
+use crate::visibility::WriteTiming;
+use load_table::{InFlightLoad, LoadTable};
 use stats::Counters;
 
 /// What a load gives: absence is an answer.
@@ -37,7 +37,7 @@ pub(crate) type Loaded = Result<Option<Credential>, ManagerError>;
 
 pub(crate) struct Cache {
     map: Map<CredentialPath, Entry, UnitWeighter, DefaultHashBuilder, CollectEvicted>,
-    ledger: Mutex<Ledger>,
+    load_table: Mutex<LoadTable>,
     rules: Rules,
     capacity: usize,
     counters: Counters,
@@ -48,7 +48,7 @@ pub(crate) struct Cache {
 pub(crate) struct Rules {
     /// How long a loaded value is kept.
     pub(crate) ttl: Duration,
-    pub(crate) showing: Showing,
+    pub(crate) timing: WriteTiming,
 }
 
 #[derive(Clone)]
@@ -63,16 +63,16 @@ pub(crate) enum Miss {
     /// The value was loaded in the meantime.
     Hit(Credential),
     /// Somebody loads it already.
-    Joined(Answer),
+    Joined(LoadAnswer),
     /// It is to be loaded.
-    Lead(Lead, Answer),
+    Load(Load, LoadAnswer),
 }
 
 impl Cache {
     pub(crate) fn new(capacity: usize, rules: Rules) -> Arc<Self> {
         let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
         let map = Map::with(capacity, weight, UnitWeighter, DefaultHashBuilder::default(), CollectEvicted);
-        Arc::new(Self { map, ledger: Mutex::default(), rules, capacity, counters: Counters::default() })
+        Arc::new(Self { map, load_table: Mutex::default(), rules, capacity, counters: Counters::default() })
     }
 
     /// The value of a path, if it may be handed out.
@@ -94,86 +94,87 @@ impl Cache {
         if expired.is_some() {
             self.counters.expiration();
         }
-        let mut ledger = self.ledger();
+        let mut load_table = self.load_table();
         if let Some(entry) = self.map.peek(&path).filter(|entry| now < entry.deadline) {
             self.counters.hit();
             return Miss::Hit(entry.credential);
         }
         self.counters.miss();
-        if let Some(flight) = ledger.flights.get(&path.to_owned()) {
+        if let Some(flight) = load_table.in_flight.get(&path.to_owned()) {
             return Miss::Joined(flight.answer());
         }
-        let (lead, answer, _) = self.link(&mut ledger, path, now);
-        drop(ledger);
-        Miss::Lead(lead, answer)
+        let (lead, answer, _) = self.link(&mut load_table, path, now);
+        drop(load_table);
+        Miss::Load(lead, answer)
     }
 
     /// Begins a load whatever is cached or under way. An earlier flight still answers its readers, but keeps nothing.
-    pub(crate) fn lead_anew(self: &Arc<Self>, path: PathRef<'_>) -> (Lead, Answer) {
-        let mut ledger = self.ledger();
-        let (lead, answer, unlinked) = self.link(&mut ledger, path, Instant::now());
-        drop(ledger);
+    pub(crate) fn lead_anew(self: &Arc<Self>, path: PathRef<'_>) -> (Load, LoadAnswer) {
+        let mut load_table = self.load_table();
+        let (lead, answer, unlinked) = self.link(&mut load_table, path, Instant::now());
+        drop(load_table);
         drop(unlinked);
         (lead, answer)
     }
 
     fn link(
         self: &Arc<Self>,
-        ledger: &mut Ledger,
+        load_table: &mut LoadTable,
         path: PathRef<'_>,
         now: Instant,
-    ) -> (Lead, Answer, Option<Flight>) {
-        let keep = !ledger.quiet.is_quiet(path, now);
-        let (flight, sender, answer) = ledger.new_flight();
-        let lead = Lead::new(Arc::clone(self), path.to_owned(), flight.number(), sender, now, keep);
-        let unlinked = ledger.flights.insert(path.to_owned(), flight);
+    ) -> (Load, LoadAnswer, Option<InFlightLoad>) {
+        let keep = !load_table.quiet.is_quiet(path, now);
+        let (flight, sender, answer) = load_table.new_load();
+        let lead = Load::new(Arc::clone(self), path.to_owned(), flight.number(), sender, now, keep);
+        let unlinked = load_table.in_flight.insert(path.to_owned(), flight);
         self.counters.load();
         (lead, answer, unlinked)
     }
 
     /// A write of this path has ended, or may have: what was loaded before is not handed out any more.
     pub(crate) fn invalidate(&self, path: PathRef<'_>, in_doubt: bool) {
-        let quiet = self.rules.showing.latest(in_doubt);
-        let mut ledger = self.ledger();
+        let quiet = self.rules.timing.latest(in_doubt);
+        let mut load_table = self.load_table();
         if !quiet.is_zero() {
-            ledger.quiet.lengthen(path, Instant::now(), quiet);
+            load_table.quiet.lengthen(path, Instant::now(), quiet);
         }
-        let unlinked = ledger.unlink(path);
+        let unlinked = load_table.unlink(path);
         let removed = self.map.remove(&path);
-        drop(ledger);
+        drop(load_table);
         drop((unlinked, removed));
     }
 
     /// Nobody joins this load any more, if it is still the one that is joined. It still answers those who wait, and keeps nothing.
-    pub(crate) fn give_up(&self, path: PathRef<'_>, answer: &Answer) {
-        let mut ledger = self.ledger();
-        let unlinked = match ledger.flights.get(&path.to_owned()) {
-            Some(flight) if flight.answer().same_channel(answer) => ledger.unlink(path),
+    pub(crate) fn give_up(&self, path: PathRef<'_>, answer: &LoadAnswer) {
+        let mut load_table = self.load_table();
+        let unlinked = match load_table.in_flight.get(&path.to_owned()) {
+            Some(flight) if flight.answer().same_channel(answer) => load_table.unlink(path),
             _ => None,
         };
-        drop(ledger);
+        drop(load_table);
         drop(unlinked);
     }
 
     /// Forgets what is cached and lets nothing that is being loaded be kept: one path.
     pub(crate) fn clear_path(&self, path: PathRef<'_>) {
-        let mut ledger = self.ledger();
-        let unlinked = ledger.unlink(path);
+        let mut load_table = self.load_table();
+        let unlinked = load_table.unlink(path);
         let removed = self.map.remove(&path);
-        drop(ledger);
+        drop(load_table);
         drop((unlinked, removed));
     }
 
     /// As [`clear_path`](Self::clear_path), for all paths of a subtree; without a scope, for everything.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
-        let mut ledger = self.ledger();
+        let mut load_table = self.load_table();
         let flying: Vec<CredentialPath> =
-            ledger.flights.keys().filter(|path| path.is_within(scope)).cloned().collect();
-        let unlinked: Vec<Flight> = flying.iter().filter_map(|path| ledger.flights.remove(path)).collect();
+            load_table.in_flight.keys().filter(|path| path.is_within(scope)).cloned().collect();
+        let unlinked: Vec<InFlightLoad> =
+            flying.iter().filter_map(|path| load_table.in_flight.remove(path)).collect();
         let cached: Vec<CredentialPath> =
             self.map.iter().map(|(path, _)| path).filter(|path| path.is_within(scope)).collect();
         let removed: Vec<_> = cached.iter().filter_map(|path| self.map.remove(path)).collect();
-        drop(ledger);
+        drop(load_table);
         drop((unlinked, removed));
     }
 
@@ -181,8 +182,8 @@ impl Cache {
         self.counters.snapshot(self.map.len(), self.capacity)
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn load_table(&self) -> MutexGuard<'_, LoadTable> {
+        self.load_table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,8 +206,8 @@ mod tests {
     use super::*;
 
     fn rules() -> Rules {
-        let showing = Showing { consistency: Consistency::Strong, in_doubt: Duration::ZERO };
-        Rules { ttl: Duration::from_secs(9), showing }
+        let timing = WriteTiming { consistency: Consistency::Strong, in_doubt: Duration::ZERO };
+        Rules { ttl: Duration::from_secs(9), timing }
     }
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
         let cache = Cache::new(9, rules());
         let path: CredentialPath = "org:a/id".parse().unwrap();
         assert!(cache.get(path.as_ref()).is_none());
-        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
+        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
         lead.land(Ok(Some(Credential::text("x"))));
         assert!(matches!(cache.join(path.as_ref()), Miss::Hit(_)), "loaded twice");
         let stats = cache.stats();
@@ -229,10 +230,10 @@ mod tests {
     fn a_load_that_ends_without_an_answer_has_failed() {
         let cache = Cache::new(9, rules());
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
+        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
         drop(lead);
         assert_eq!(cache.stats().failures, 1);
-        let Miss::Lead(lead, _) = cache.join(path.as_ref()) else { panic!("nobody loads it any more") };
+        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody loads it any more") };
         lead.land(Ok(None));
         assert_eq!(cache.stats().failures, 1);
     }

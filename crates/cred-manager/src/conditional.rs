@@ -9,7 +9,7 @@ use cred_core::{
 
 use crate::observe::observe;
 use crate::shared::Shared;
-use crate::turns::Turn;
+use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
 /// How often a conditional write is tried again after somebody else wrote in between.
@@ -89,7 +89,7 @@ impl Shared {
     pub(crate) async fn replace(
         &self,
         path: &CredentialPath,
-        turn: &Arc<Turn>,
+        turn: &Arc<WriteLock>,
         expected: Option<Revision>,
         (data, metadata): Stored,
     ) -> Result<(), ManagerError> {

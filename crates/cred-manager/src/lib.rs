@@ -89,14 +89,15 @@ mod conditional;
 mod error;
 mod manager;
 mod observe;
-mod quiet;
 mod rekey;
 mod rotation;
 mod sealing;
 mod shared;
 mod tasks;
-mod turns;
 mod validation;
+mod visibility;
+mod windows;
+mod write_lock;
 
 pub use builder::{CredentialManagerBuilder, No, Slot, Yes};
 pub use cache::CacheStats;

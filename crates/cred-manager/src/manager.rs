@@ -178,7 +178,7 @@ impl CredentialManager {
                 cache_said("joined");
                 shared.answer(answer, path).await
             }
-            Miss::Lead(lead, answer) => {
+            Miss::Load(lead, answer) => {
                 cache_said("miss");
                 shared.begin_load(lead)?;
                 shared.answer(answer, path).await

@@ -6,7 +6,7 @@ use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
 use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::{observe_as, outcome, outcome_of_parts};
-use crate::turns::Turn;
+use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
 /// How a re-key went, or how it goes so far. Of each credential found it tells one thing.
@@ -166,15 +166,15 @@ impl CredentialManager {
     }
 
     /// The turn to write a path, when what this manager wrote there before shows: others do not wait for that with it.
-    async fn settled_turn(&self, path: &CredentialPath) -> Result<Turn, ManagerError> {
+    async fn settled_turn(&self, path: &CredentialPath) -> Result<WriteLock, ManagerError> {
         let mut tries = 0;
         loop {
             self.shared.tasks.refuse_when_closed()?;
-            self.shared.settling.settled(path.as_ref()).await;
+            self.shared.unresolved.settled(path.as_ref()).await;
             self.shared.tasks.refuse_when_closed()?;
             let turn = self.shared.turn(Operation::Store, path).await?;
             // Somebody may have written it since.
-            if tries == CONFLICT_RETRIES || self.shared.settling.left(path.as_ref()).is_zero() {
+            if tries == CONFLICT_RETRIES || self.shared.unresolved.left(path.as_ref()).is_zero() {
                 return Ok(turn);
             }
             tries += 1;

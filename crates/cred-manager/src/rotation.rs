@@ -8,7 +8,7 @@ use cred_core::{
 
 use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::observe;
-use crate::turns::Turn;
+use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
@@ -48,7 +48,7 @@ impl CredentialManager {
     async fn rotate_once(
         &self,
         path: &CredentialPath,
-        turn: &Arc<Turn>,
+        turn: &Arc<WriteLock>,
         credential: &Credential,
     ) -> Result<Lifecycle, ManagerError> {
         let shared = &self.shared;

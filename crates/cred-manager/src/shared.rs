@@ -11,11 +11,11 @@ use cred_core::{
 use tokio::time::timeout;
 
 use crate::ManagerError;
-use crate::cache::{Answer, Cache, Lead, Loaded, Rules};
-use crate::quiet::{Settling, Showing};
+use crate::cache::{Cache, Load, LoadAnswer, Loaded, Rules};
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
-use crate::turns::{Turn, Turns};
+use crate::visibility::{UnresolvedWrites, WriteTiming};
+use crate::write_lock::{WriteLock, WriteLocks};
 
 /// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
 /// runtime to deliver an answer that was just in time.
@@ -36,8 +36,8 @@ pub(crate) struct Shared {
     pub(crate) provider: Arc<dyn StorageProvider>,
     pub(crate) sealing: Sealing,
     pub(crate) tasks: Tasks,
-    turns: Arc<Turns>,
-    pub(crate) settling: Arc<Settling>,
+    write_lock: Arc<WriteLocks>,
+    pub(crate) unresolved: Arc<UnresolvedWrites>,
     pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) settings: Settings,
     /// The longest that a call of the provider is waited for.
@@ -52,13 +52,13 @@ impl Shared {
     ) -> Arc<Self> {
         let description = provider.describe();
         let limit = description.operation_timeout.saturating_add(ANSWER_MARGIN);
-        let showing = Showing { consistency: description.consistency, in_doubt: description.in_doubt };
-        let rules = Rules { ttl: settings.cache_ttl, showing };
+        let timing = WriteTiming { consistency: description.consistency, in_doubt: description.in_doubt };
+        let rules = Rules { ttl: settings.cache_ttl, timing };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
         let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
-        let settling = Arc::new(Settling::new(showing));
-        let (sealing, tasks, turns) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
-        Arc::new(Self { provider, sealing, tasks, turns, settling, cache, settings, limit })
+        let unresolved = Arc::new(UnresolvedWrites::new(timing));
+        let (sealing, tasks, write_lock) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
+        Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, settings, limit })
     }
 
     /// Waits for the turn to write a path, no longer than for an answer of the provider.
@@ -66,8 +66,8 @@ impl Shared {
         &self,
         operation: Operation,
         path: &CredentialPath,
-    ) -> Result<Turn, ManagerError> {
-        let turn = Turns::take(&self.turns, path.clone(), self.limit).await;
+    ) -> Result<WriteLock, ManagerError> {
+        let turn = WriteLocks::take(&self.write_lock, path.clone(), self.limit).await;
         Ok(turn.map_err(|error| self.at(error, operation, path.clone()))?)
     }
 
@@ -111,7 +111,7 @@ impl Shared {
     }
 
     /// Loads a path in a task of the manager, which goes on when every reader has gone.
-    pub(crate) fn begin_load(self: &Arc<Self>, lead: Lead) -> Result<(), ManagerError> {
+    pub(crate) fn begin_load(self: &Arc<Self>, lead: Load) -> Result<(), ManagerError> {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             let ctx = CredentialContext::from(lead.path().scope.clone());
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     /// Waits for the answer of a load that is under way.
-    pub(crate) async fn answer(&self, mut answer: Answer, path: PathRef<'_>) -> Loaded {
+    pub(crate) async fn answer(&self, mut answer: LoadAnswer, path: PathRef<'_>) -> Loaded {
         // It has deadlines of its own, but runs on the runtime of whoever began it, which may have stopped.
         let limit = self.task_limit();
         let waited = timeout(limit, answer.wait_for(Option::is_some)).await;
@@ -153,12 +153,12 @@ impl Shared {
         &self,
         operation: Operation,
         path: &CredentialPath,
-        turn: Arc<Turn>,
+        turn: Arc<WriteLock>,
         write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
-        let (cache, settling) = (self.cache.clone(), Arc::clone(&self.settling));
-        let outcome = Outcome { cache, settling, path: path.clone(), written: Written::Perhaps };
+        let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
+        let outcome = Outcome { cache, unresolved, path: path.clone(), written: Written::Perhaps };
         let task = self.tasks.spawn(async move {
             // In this order: however the task ends, a panic and the end of the runtime included, what is dropped first is
             // the outcome, so that the invalidation comes before the path's next turn.
@@ -202,7 +202,7 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
-        let left = self.settling.left(path.as_ref());
+        let left = self.unresolved.left(path.as_ref());
         if left > self.limit {
             let seconds = left.as_secs().saturating_add(1);
             let error = StorageError::busy(format!(
@@ -210,7 +210,7 @@ impl Shared {
             ));
             return Err(self.at(error, operation, path.clone()).into());
         }
-        self.settling.settled(path.as_ref()).await;
+        self.unresolved.settled(path.as_ref()).await;
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Shared {
 /// How a write ended; in doubt unless somebody says otherwise. Whatever ends it, the cache is told.
 struct Outcome {
     cache: Option<Arc<Cache>>,
-    settling: Arc<Settling>,
+    unresolved: Arc<UnresolvedWrites>,
     path: CredentialPath,
     written: Written,
 }
@@ -251,7 +251,7 @@ impl Drop for Outcome {
     fn drop(&mut self) {
         let in_doubt = self.written == Written::Perhaps;
         if self.written != Written::No {
-            self.settling.written(self.path.as_ref(), in_doubt);
+            self.unresolved.written(self.path.as_ref(), in_doubt);
         }
         if let Some(cache) = &self.cache {
             cache.invalidate(self.path.as_ref(), in_doubt);

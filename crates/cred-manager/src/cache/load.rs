@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Cache, Entry, Loaded};
-use crate::quiet::later;
+use crate::windows::later;
 
 /// A value that had expired before it was loaded is handed out, and kept so long at most: somebody is about to replace it.
 const EXPIRED_TTL: Duration = Duration::from_secs(1);
 
-/// The one who loads a path. Dropped without [`Lead::land`], as by a panic, it wakes its readers without an answer.
-pub(crate) struct Lead {
+/// The one who loads a path. Dropped without [`Load::land`], as by a panic, it wakes its readers without an answer.
+pub(crate) struct Load {
     cache: Arc<Cache>,
     path: CredentialPath,
     number: u64,
@@ -26,7 +26,7 @@ pub(crate) struct Lead {
     landed: bool,
 }
 
-impl Lead {
+impl Load {
     pub(super) fn new(
         cache: Arc<Cache>,
         path: CredentialPath,
@@ -57,9 +57,10 @@ impl Lead {
         };
         let outdated = entry.is_some() || matches!(answer, Ok(None));
         let mut evicted = Vec::new();
-        let mut ledger = self.cache.ledger();
-        let linked = ledger.flights.get(&self.path).is_some_and(|flight| flight.number() == self.number);
-        let unlinked = linked.then(|| ledger.flights.remove(&self.path));
+        let mut load_table = self.cache.load_table();
+        let linked =
+            load_table.in_flight.get(&self.path).is_some_and(|flight| flight.number() == self.number);
+        let unlinked = linked.then(|| load_table.in_flight.remove(&self.path));
         // What a refresh finds replaces what was cached, and so does its absence; a failure leaves it.
         let replaced = (linked && outdated).then(|| self.cache.map.remove(&self.path));
         let unused = match entry {
@@ -69,7 +70,7 @@ impl Lead {
             }
             unused => unused,
         };
-        drop(ledger);
+        drop(load_table);
         self.cache.counters.evicted(evicted.len());
         drop((unlinked, replaced, unused, evicted));
         self.sender.send_replace(Some(answer));
@@ -86,15 +87,16 @@ impl Lead {
     }
 }
 
-impl Drop for Lead {
+impl Drop for Load {
     fn drop(&mut self) {
         if !self.landed {
             self.cache.counters.failure();
         }
-        let mut ledger = self.cache.ledger();
-        let linked = ledger.flights.get(&self.path).is_some_and(|flight| flight.number() == self.number);
-        let unlinked = linked.then(|| ledger.flights.remove(&self.path));
-        drop(ledger);
+        let mut load_table = self.cache.load_table();
+        let linked =
+            load_table.in_flight.get(&self.path).is_some_and(|flight| flight.number() == self.number);
+        let unlinked = linked.then(|| load_table.in_flight.remove(&self.path));
+        drop(load_table);
         drop(unlinked);
     }
 }

@@ -10,22 +10,23 @@ use tokio::time::timeout;
 
 /// A fair lock per path that is being written; paths at rest take no room.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>>);
+pub(crate) struct WriteLocks(Mutex<HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
+impl WriteLocks {
     /// Waits until all earlier writes of this path have ended, and no longer than `limit`: one whose caller keeps its
-    /// future but does not poll it would block the path for ever. Turns come in the order of the first poll, and who
+    /// future but does not poll it would block the path for ever. WriteLocks come in the order of the first poll, and who
     /// leaves the queue leaves no trace.
     ///
     /// # Errors
     /// [`Busy`](cred_core::StorageErrorKind::Busy).
     pub(crate) async fn take(
-        turns: &Arc<Self>,
+        write_lock: &Arc<Self>,
         path: CredentialPath,
         limit: Duration,
-    ) -> Result<Turn, StorageError> {
-        let queue = Arc::clone(turns.lock().entry(path.clone()).or_default());
-        let mut turn = Turn { turns: Arc::clone(turns), path, queue: Some(queue.clone()), held: None };
+    ) -> Result<WriteLock, StorageError> {
+        let queue = Arc::clone(write_lock.lock().entry(path.clone()).or_default());
+        let mut turn =
+            WriteLock { write_lock: Arc::clone(write_lock), path, queue: Some(queue.clone()), held: None };
         // Dropped here, `turn` takes the queue away again if nobody else is in it. Tokio's mutex is first in, first out.
         match timeout(limit, queue.lock_owned()).await {
             Ok(held) => turn.held = Some(held),
@@ -42,21 +43,21 @@ impl Turns {
 }
 
 /// A place in the queue of a path, and then the right to write it, until dropped.
-pub(crate) struct Turn {
-    turns: Arc<Turns>,
+pub(crate) struct WriteLock {
+    write_lock: Arc<WriteLocks>,
     path: CredentialPath,
     queue: Option<Arc<tokio::sync::Mutex<()>>>,
     held: Option<OwnedMutexGuard<()>>,
 }
 
-impl Drop for Turn {
+impl Drop for WriteLock {
     fn drop(&mut self) {
         self.held = None;
-        let mut turns = self.turns.lock();
-        // Everybody in the queue owns it through a `Turn` that lets go under this lock: a count of two, the map's and
+        let mut write_lock = self.write_lock.lock();
+        // Everybody in the queue owns it through a `WriteLock` that lets go under this lock: a count of two, the map's and
         // this one's, means that nobody else is in it, and nobody can join before the lock is free.
         if self.queue.take().is_some_and(|queue| Arc::strong_count(&queue) == 2) {
-            turns.remove(&self.path);
+            write_lock.remove(&self.path);
         }
     }
 }
@@ -69,8 +70,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(9);
 
-    async fn take(turns: &Arc<Turns>, path: CredentialPath) -> Turn {
-        Turns::take(turns, path, LIMIT).await.unwrap()
+    async fn take(write_lock: &Arc<WriteLocks>, path: CredentialPath) -> WriteLock {
+        WriteLocks::take(write_lock, path, LIMIT).await.unwrap()
     }
 
     fn path(text: &str) -> CredentialPath {
@@ -79,13 +80,13 @@ mod tests {
 
     #[tokio::test]
     async fn turns_of_a_path_come_in_call_order_and_other_paths_do_not_wait() {
-        let turns = Arc::new(Turns::default());
-        let first = take(&turns, path("a")).await;
-        let mut second = Box::pin(take(&turns, path("a")));
-        let mut third = Box::pin(take(&turns, path("a")));
+        let write_lock = Arc::new(WriteLocks::default());
+        let first = take(&write_lock, path("a")).await;
+        let mut second = Box::pin(take(&write_lock, path("a")));
+        let mut third = Box::pin(take(&write_lock, path("a")));
         assert!((&mut second).now_or_never().is_none());
         assert!((&mut third).now_or_never().is_none());
-        assert!(take(&turns, path("org:x/a")).now_or_never().is_some(), "another path waited");
+        assert!(take(&write_lock, path("org:x/a")).now_or_never().is_some(), "another path waited");
 
         drop(first);
         assert!((&mut third).now_or_never().is_none(), "the third came before the second");
@@ -95,41 +96,41 @@ mod tests {
 
     #[tokio::test]
     async fn who_leaves_the_queue_leaves_no_trace() {
-        let turns = Arc::new(Turns::default());
-        let first = take(&turns, path("a")).await;
-        let mut waiting = Box::pin(take(&turns, path("a")));
+        let write_lock = Arc::new(WriteLocks::default());
+        let first = take(&write_lock, path("a")).await;
+        let mut waiting = Box::pin(take(&write_lock, path("a")));
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
-        assert_eq!(turns.lock().len(), 1);
+        assert_eq!(write_lock.lock().len(), 1);
         drop(first);
-        assert!(turns.lock().is_empty());
+        assert!(write_lock.lock().is_empty());
     }
 
     #[tokio::test]
     async fn a_queue_with_somebody_in_it_is_never_taken_away() {
-        let turns = Arc::new(Turns::default());
-        let first = take(&turns, path("a")).await;
-        let mut second = Box::pin(take(&turns, path("a")));
+        let write_lock = Arc::new(WriteLocks::default());
+        let first = take(&write_lock, path("a")).await;
+        let mut second = Box::pin(take(&write_lock, path("a")));
         assert!((&mut second).now_or_never().is_none());
         drop(first);
-        let mut late = Box::pin(take(&turns, path("a")));
+        let mut late = Box::pin(take(&write_lock, path("a")));
         assert!((&mut late).now_or_never().is_none(), "two writers of one path at once");
         drop(second.await);
         late.await;
-        assert!(turns.lock().is_empty());
+        assert!(write_lock.lock().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_the_turn_and_does_not_use_it_makes_others_busy_for_a_time_only() {
-        let turns = Arc::new(Turns::default());
-        let first = take(&turns, path("a")).await;
-        let mut kept = Box::pin(Turns::take(&turns, path("a"), LIMIT));
+        let write_lock = Arc::new(WriteLocks::default());
+        let first = take(&write_lock, path("a")).await;
+        let mut kept = Box::pin(WriteLocks::take(&write_lock, path("a"), LIMIT));
         assert!((&mut kept).now_or_never().is_none());
         drop(first);
-        let error = Turns::take(&turns, path("a"), LIMIT).await.map(drop).unwrap_err();
+        let error = WriteLocks::take(&write_lock, path("a"), LIMIT).await.map(drop).unwrap_err();
         assert!(error.is_transient() && !error.may_have_written(), "{error}");
         drop(kept);
-        take(&turns, path("a")).await;
-        assert!(turns.lock().is_empty());
+        take(&write_lock, path("a")).await;
+        assert!(write_lock.lock().is_empty());
     }
 }

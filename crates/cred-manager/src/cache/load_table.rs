@@ -6,43 +6,43 @@ use cred_core::{CredentialPath, PathRef};
 use tokio::sync::watch;
 
 use super::Loaded;
-use crate::quiet::QuietTimes;
+use crate::windows::NoCacheWindows;
 
 /// Where the readers of one load find its answer. It survives every one of them.
-pub(crate) type Answer = watch::Receiver<Option<Loaded>>;
+pub(crate) type LoadAnswer = watch::Receiver<Option<Loaded>>;
 
 #[derive(Default)]
-pub(super) struct Ledger {
-    pub(super) flights: HashMap<CredentialPath, Flight>,
-    pub(super) quiet: QuietTimes,
+pub(super) struct LoadTable {
+    pub(super) in_flight: HashMap<CredentialPath, InFlightLoad>,
+    pub(super) quiet: NoCacheWindows,
     flown: u64,
 }
 
 /// A load that readers can join. Its number tells it from a later one of the same path.
-pub(super) struct Flight {
+pub(super) struct InFlightLoad {
     number: u64,
-    answer: Answer,
+    answer: LoadAnswer,
 }
 
-impl Flight {
+impl InFlightLoad {
     pub(super) const fn number(&self) -> u64 {
         self.number
     }
 
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> LoadAnswer {
         self.answer.clone()
     }
 }
 
-impl Ledger {
-    pub(super) fn new_flight(&mut self) -> (Flight, watch::Sender<Option<Loaded>>, Answer) {
+impl LoadTable {
+    pub(super) fn new_load(&mut self) -> (InFlightLoad, watch::Sender<Option<Loaded>>, LoadAnswer) {
         self.flown = self.flown.wrapping_add(1);
         let (sender, answer) = watch::channel(None);
-        (Flight { number: self.flown, answer: answer.clone() }, sender, answer)
+        (InFlightLoad { number: self.flown, answer: answer.clone() }, sender, answer)
     }
 
     /// Lets nobody join the path's load any more, and lets it keep nothing.
-    pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<Flight> {
-        self.flights.remove(&path.to_owned())
+    pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<InFlightLoad> {
+        self.in_flight.remove(&path.to_owned())
     }
 }
