@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
-use cred_core::{Credential, CredentialContext, CredentialId, Operation, SealError, StorageError};
+use cred_core::{Credential, CredentialContext, CredentialId, Operation, SealError, StorageError, Target};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::cache::{Load, Loaded, Miss};
+use crate::cache::{Found, Load, Loaded, Miss};
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::shared::Shared;
 use crate::{CredentialManager, ManagerError};
@@ -117,19 +117,22 @@ impl CredentialManager {
         if let Err(closed) = shared.tasks.refuse_when_closed() {
             return ids.iter().map(|_| Err(closed.clone())).collect();
         }
-        let Some(cache) = &shared.cache else { return shared.fetch_many(&ids, &self.context).await };
+        let Some(cache) = &shared.cache else {
+            let found = shared.fetch_many(&ids, &self.context).await;
+            return found.into_iter().map(|found| Ok(found?.map(|found| found.credential))).collect();
+        };
         let (mut leads, mut waits) = (Vec::new(), Vec::new());
         for id in &ids {
-            waits.push(match cache.join(self.path(id)) {
+            waits.push(match cache.share_or_start(self.path(id)) {
                 Miss::Hit(credential) => {
                     cache_counted("hit");
                     Err(credential)
                 }
-                Miss::Joined(answer) => {
+                Miss::Shared(answer) => {
                     cache_counted("joined");
                     Ok(answer)
                 }
-                Miss::Load(lead, answer) => {
+                Miss::Start(lead, answer) => {
                     cache_counted("miss");
                     leads.push(lead);
                     Ok(answer)
@@ -142,7 +145,7 @@ impl CredentialManager {
         let mut answers = Vec::with_capacity(ids.len());
         for (id, wait) in ids.iter().zip(waits) {
             answers.push(match wait {
-                Ok(answer) => shared.answer(answer, self.path(id)).await,
+                Ok(answer) => shared.result(answer, self.path(id)).await,
                 Err(credential) => Ok(Some(credential)),
             });
         }
@@ -152,8 +155,12 @@ impl CredentialManager {
 
 impl Shared {
     /// Reads and opens many credentials by one call of the provider; one answer for each id.
-    async fn fetch_many(&self, ids: &[CredentialId], ctx: &CredentialContext) -> Vec<Loaded> {
-        let target = || cred_core::Target::Scope(ctx.scope_id.clone());
+    async fn fetch_many(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Option<Found>, ManagerError>> {
+        let target = || Target::Scope(ctx.scope_id.clone());
         let call = async { Ok(self.provider.retrieve_many(ids, ctx).await) };
         let answers = match self.read(Operation::RetrieveMany, target, call).await {
             Ok(answers) => answers,
@@ -169,7 +176,7 @@ impl Shared {
         let open = ids.iter().zip(&answers).map(|(id, answer)| async move {
             let path = ctx.path(id);
             match answer {
-                Ok(stored) => self.sealing.open(path, stored).await.map(Some),
+                Ok(stored) => self.open(path, stored).await.map(Some),
                 Err(error) if error.is_not_found() => Ok(None),
                 Err(error) => Err(self.at(error.clone(), Operation::RetrieveMany, path.to_owned()).into()),
             }
@@ -178,23 +185,25 @@ impl Shared {
         // A sealer derives so many keys from passphrases at once, and refuses the rest: these one by one.
         for ((id, answer), loaded) in ids.iter().zip(&answers).zip(&mut loaded) {
             if let (Ok(stored), Err(ManagerError::Seal(SealError::KdfBusy { .. }))) = (answer, &*loaded) {
-                *loaded = self.sealing.open(ctx.path(id), stored).await.map(Some);
+                *loaded = self.open(ctx.path(id), stored).await.map(Some);
             }
         }
         loaded
     }
 
     /// Loads many paths of one scope in one task of the manager.
-    fn begin_loads(self: &Arc<Self>, leads: Vec<Load>, ctx: CredentialContext) -> Result<(), ManagerError> {
-        if leads.is_empty() {
-            return Ok(());
-        }
+    fn begin_loads(self: &Arc<Self>, loads: Vec<Load>, ctx: CredentialContext) -> Result<(), ManagerError> {
+        let Some(first) = loads.first() else { return Ok(()) };
+        first.reserve_call();
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
-            let ids: Vec<CredentialId> = leads.iter().map(|lead| lead.path().id.clone()).collect();
-            let answers = shared.fetch_many(&ids, &ctx).await;
-            for (lead, answer) in leads.into_iter().zip(answers) {
-                lead.land(answer);
+            let ids: Vec<CredentialId> = loads.iter().map(|load| load.path().id.clone()).collect();
+            let answers = match shared.may_call(&loads, Target::Scope(ctx.scope_id.clone())).await {
+                Ok(()) => shared.fetch_many(&ids, &ctx).await,
+                Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+            };
+            for (load, answer) in loads.into_iter().zip(answers) {
+                load.complete(answer);
             }
         })?;
         Ok(())

@@ -72,7 +72,10 @@ impl CredentialManagerBuilder {
     /// How many items of a batch are in flight, unless [`batch_concurrency`](Self::batch_concurrency) says otherwise.
     pub const DEFAULT_BATCH_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
     /// How many credentials are cached at most, unless [`cache_max_size`](Self::cache_max_size) says otherwise.
-    pub const DEFAULT_CACHE_MAX_SIZE: usize = 1_000;
+    pub const DEFAULT_CACHE_MAX_SIZE: usize = 10_000;
+    /// How many loads call the provider at once, unless [`load_concurrency`](Self::load_concurrency)
+    /// says otherwise.
+    pub const DEFAULT_LOAD_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
     /// How long before its expiry a credential counts as expiring soon, unless
     /// [`expiry_warning`](Self::expiry_warning) says otherwise: 7 days.
     pub const DEFAULT_EXPIRY_WARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -81,6 +84,7 @@ impl CredentialManagerBuilder {
         let settings = Settings {
             cache_ttl: Duration::ZERO,
             cache_max_size: Self::DEFAULT_CACHE_MAX_SIZE,
+            load_concurrency: Self::DEFAULT_LOAD_CONCURRENCY,
             batch_concurrency: Self::DEFAULT_BATCH_CONCURRENCY,
             expiry_warning: Self::DEFAULT_EXPIRY_WARNING,
         };
@@ -103,14 +107,17 @@ impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
 }
 
 impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
-    /// Hands opened credentials out from memory for so long after their load began. Without it, or with zero, nothing is
-    /// cached and every read is a call of the provider.
+    /// Enables the cache: a decrypted credential is served from memory for `ttl`, counted from the
+    /// start of its load. Without it, or with zero, every read is a call of the provider.
     ///
-    /// It is also the longest that a write of somebody else stays unseen, plus one load, and over an eventually consistent
-    /// provider plus its [`point`](cred_core::Consistency), on AWS five minutes by default. Time is that of the monotonic
-    /// clock, which on most systems stands still while the machine is suspended. A value whose time is over stays in
-    /// memory until somebody asks for it or it makes room for another;
-    /// [`clear_cache`](crate::CredentialManager::clear_cache) wipes at once.
+    /// Each value's TTL is shortened by a random part, up to a tenth of it, so that values that were
+    /// loaded together do not expire together.
+    ///
+    /// A write of another process becomes visible after `ttl` plus one load at the latest; over an
+    /// eventually consistent provider after its [`point`](cred_core::Consistency) as well, which is
+    /// five minutes on AWS by default. Time is measured by the monotonic clock, which on most systems
+    /// stands still while the machine is suspended. A value that has expired stays in memory until it
+    /// is read or evicted; [`clear_cache`](crate::CredentialManager::clear_cache) wipes it at once.
     pub const fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.settings.cache_ttl = ttl;
         self
@@ -121,6 +128,17 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// nothing on without [`cache_ttl`](Self::cache_ttl).
     pub const fn cache_max_size(mut self, size: usize) -> Self {
         self.settings.cache_max_size = size;
+        self
+    }
+
+    /// Sets how many loads of the cache call the provider at once; the default is 64. Further loads
+    /// wait, in the order in which they began, for as long as a call may take; then they fail with
+    /// [`Busy`](cred_core::StorageErrorKind::Busy).
+    ///
+    /// A call of many ids counts as one. Only what fills the cache is limited: without a cache, reads
+    /// call the provider directly, as do writes, lists and validations.
+    pub const fn load_concurrency(mut self, limit: NonZeroUsize) -> Self {
+        self.settings.load_concurrency = limit;
         self
     }
 

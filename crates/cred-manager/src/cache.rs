@@ -1,53 +1,70 @@
 //! The cache: which value may be kept, and for how long.
 //!
-//! The map is `quick_cache`; what is here are the rules that make its answers true. One lock guards the *in_flight* (loads
-//! that readers can join) and the *quiet times* (while nothing that is loaded may be kept):
+//! The map is `quick_cache`; this module adds the rules that make its answers true. One lock guards
+//! the *in-flight loads* (that readers can share), the *no-cache windows* (in which loaded values
+//! are not kept) and the paths of all cached values:
 //!
-//! - An invalidation unlinks the path's flight and removes its entry, in one step. A load keeps its value only while its
-//!   flight is still linked: the flight is the epoch.
-//! - A miss looks at the map and the in_flight again in one step, so that it joins what has begun since.
-//! - After a write of this manager its path is quiet for as long as a read may lag behind the write; after one in doubt,
-//!   for as long as it may still take effect besides. What is loaded from a moment in a quiet time on is not kept.
-//!   Quiet times only lengthen.
-//! - Nothing that holds a secret is dropped under the lock.
+//! - An invalidation unlinks the path's in-flight load and removes its entry, in one step. A load
+//!   keeps its value only while it is still linked, so the link serves as the epoch.
+//! - A miss looks at the map and at the in-flight loads again in one step, so that it shares a load
+//!   that has begun since.
+//! - After a write of this manager, the path has a no-cache window for as long as a read can lag
+//!   behind the write; if the outcome of the write is unknown, also for as long as it can still
+//!   land. A load that starts in a window keeps its value only if it is exactly what this manager
+//!   wrote last, and no write with an unknown outcome can still replace it.
+//! - At most one load of a path is linked. A refresh never shares a load that began before it: it
+//!   waits until that load has ended, and then starts or shares the next one.
+//! - No secret is dropped under the lock.
 
+mod cached_paths;
 mod load;
 mod load_table;
 mod stats;
 
+use std::hash::RandomState;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{Credential, CredentialPath, PathRef, ScopeId};
 use quick_cache::sync::Cache as Map;
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Options, OptionsBuilder, UnitWeighter};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-pub(crate) use load::Load;
-pub(crate) use load_table::LoadAnswer;
+pub(crate) use load::{Found, Load};
+pub(crate) use load_table::{LoadResult, NoResult};
 pub use stats::CacheStats;
 
 use crate::ManagerError;
 use crate::visibility::WriteTiming;
-use load_table::{InFlightLoad, LoadTable};
+use crate::windows::LastWrite;
+use load_table::LoadTable;
 use stats::Counters;
 
-/// What a load gives: absence is an answer.
+/// The result of a load. A credential that does not exist is `Ok(None)`.
 pub(crate) type Loaded = Result<Option<Credential>, ManagerError>;
 
 pub(crate) struct Cache {
     map: Map<CredentialPath, Entry, UnitWeighter, DefaultHashBuilder, CollectEvicted>,
-    load_table: Mutex<LoadTable>,
+    table: Mutex<LoadTable>,
     rules: Rules,
-    capacity: usize,
     counters: Counters,
+    /// One permit for each load that may call the provider at the same time.
+    permits: Arc<Semaphore>,
+    jitter: RandomState,
 }
 
-/// How long what may be kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// How long a loaded value is kept.
+    /// How long a loaded value is kept at most.
     pub(crate) ttl: Duration,
+    /// How many values are kept at most.
+    pub(crate) capacity: usize,
+    /// How many loads call the provider at once.
+    pub(crate) load_concurrency: NonZeroUsize,
+    /// How long a reader waits for a load, counted from the load's start.
+    pub(crate) load_limit: Duration,
     pub(crate) timing: WriteTiming,
 }
 
@@ -56,26 +73,48 @@ struct Entry {
     credential: Credential,
     /// Fixed when its load started.
     deadline: Instant,
+    /// The number of its load.
+    number: u64,
 }
 
-/// What a miss came to.
+/// What a reader does after a miss.
 pub(crate) enum Miss {
     /// The value was loaded in the meantime.
     Hit(Credential),
-    /// Somebody loads it already.
-    Joined(LoadAnswer),
-    /// It is to be loaded.
-    Load(Load, LoadAnswer),
+    /// Wait for an in-flight load.
+    Shared(LoadResult),
+    /// Start this load.
+    Start(Load, LoadResult),
+}
+
+/// What a refresh does next.
+pub(crate) enum Refresh {
+    /// Wait until a load that began before the refresh has ended, and ask again.
+    After(LoadResult),
+    /// Wait for an in-flight load.
+    Shared(LoadResult),
+    /// Start this load.
+    Start(Load, LoadResult),
 }
 
 impl Cache {
-    pub(crate) fn new(capacity: usize, rules: Rules) -> Arc<Self> {
-        let weight = u64::try_from(capacity).unwrap_or(u64::MAX);
-        let map = Map::with(capacity, weight, UnitWeighter, DefaultHashBuilder::default(), CollectEvicted);
-        Arc::new(Self { map, load_table: Mutex::default(), rules, capacity, counters: Counters::default() })
+    pub(crate) fn new(rules: Rules) -> Arc<Self> {
+        Arc::new(Self {
+            map: Map::with_options(
+                options(rules.capacity),
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                CollectEvicted,
+            ),
+            table: Mutex::default(),
+            rules,
+            counters: Counters::default(),
+            permits: Arc::new(Semaphore::new(rules.load_concurrency.get().min(Semaphore::MAX_PERMITS))),
+            jitter: RandomState::new(),
+        })
     }
 
-    /// The value of a path, if it may be handed out.
+    /// The cached value of a path.
     #[inline]
     pub(crate) fn get(&self, path: PathRef<'_>) -> Option<Credential> {
         let entry = self.map.get(&path)?;
@@ -86,108 +125,166 @@ impl Cache {
         None
     }
 
-    /// After a miss: joins the load that is under way, or begins one.
-    pub(crate) fn join(self: &Arc<Self>, path: PathRef<'_>) -> Miss {
+    /// After a miss: shares the in-flight load, or starts one.
+    pub(crate) fn share_or_start(self: &Arc<Self>, path: PathRef<'_>) -> Miss {
         let now = Instant::now();
-        // Only if it is still the expired one: a fresh value must not go with it.
+        let mut table = self.table();
+        // A load can have replaced the expired entry since the miss.
         let expired = self.map.remove_if(&path, |entry| entry.deadline <= now);
         if expired.is_some() {
+            table.cached.remove(path);
             self.counters.expiration();
-        }
-        let mut load_table = self.load_table();
-        if let Some(entry) = self.map.peek(&path).filter(|entry| now < entry.deadline) {
+        } else if let Some(entry) = self.map.peek(&path) {
             self.counters.hit();
             return Miss::Hit(entry.credential);
         }
         self.counters.miss();
-        if let Some(flight) = load_table.in_flight.get(&path.to_owned()) {
-            return Miss::Joined(flight.answer());
+        let closed = table.windows.remove_closed(now);
+        if let Some(result) = table.shared(path).filter(|result| now < result.deadline) {
+            return Miss::Shared(result.clone());
         }
-        let (lead, answer, _) = self.link(&mut load_table, path, now);
-        drop(load_table);
-        Miss::Load(lead, answer)
+        let overdue = table.unlink(path);
+        let (load, result) = self.start(&mut table, path, now);
+        drop(table);
+        if let Some(overdue) = overdue {
+            overdue.release_permit();
+        }
+        drop((expired, closed));
+        Miss::Start(load, result)
     }
 
-    /// Begins a load whatever is cached or under way. An earlier flight still answers its readers, but keeps nothing.
-    pub(crate) fn lead_anew(self: &Arc<Self>, path: PathRef<'_>) -> (Load, LoadAnswer) {
-        let mut load_table = self.load_table();
-        let (lead, answer, unlinked) = self.link(&mut load_table, path, Instant::now());
-        drop(load_table);
-        drop(unlinked);
-        (lead, answer)
+    /// The number of the last load that has begun.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.table().last_number
     }
 
-    fn link(
-        self: &Arc<Self>,
-        load_table: &mut LoadTable,
-        path: PathRef<'_>,
-        now: Instant,
-    ) -> (Load, LoadAnswer, Option<InFlightLoad>) {
-        let keep = !load_table.quiet.is_quiet(path, now);
-        let (flight, sender, answer) = load_table.new_load();
-        let lead = Load::new(Arc::clone(self), path.to_owned(), flight.number(), sender, now, keep);
-        let unlinked = load_table.in_flight.insert(path.to_owned(), flight);
+    /// For a refresh that began when `last_number` was the number of the last load: shares or starts
+    /// a later load.
+    pub(crate) fn refresh(self: &Arc<Self>, path: PathRef<'_>, last_number: u64) -> Refresh {
+        let mut table = self.table();
+        match table.shared(path) {
+            Some(result) if result.number <= last_number => Refresh::After(result.clone()),
+            Some(result) => Refresh::Shared(result.clone()),
+            None => {
+                let (load, result) = self.start(&mut table, path, Instant::now());
+                Refresh::Start(load, result)
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, table: &mut LoadTable, path: PathRef<'_>, now: Instant) -> (Load, LoadResult) {
+        let last_write = table.windows.last_write(path, now);
+        let (result, sender, permit) = table.add(path, now, self.rules.load_limit);
         self.counters.load();
-        (lead, answer, unlinked)
+        let load =
+            Load::new(Arc::clone(self), path.to_owned(), result.number, sender, permit, now, last_write);
+        (load, result)
     }
 
-    /// A write of this path has ended, or may have: what was loaded before is not handed out any more.
-    pub(crate) fn invalidate(&self, path: PathRef<'_>, in_doubt: bool) {
-        let quiet = self.rules.timing.latest(in_doubt);
-        let mut load_table = self.load_table();
-        if !quiet.is_zero() {
-            load_table.quiet.lengthen(path, Instant::now(), quiet);
-        }
-        let unlinked = load_table.unlink(path);
-        let removed = self.map.remove(&path);
-        drop(load_table);
-        drop((unlinked, removed));
-    }
-
-    /// Nobody joins this load any more, if it is still the one that is joined. It still answers those who wait, and keeps nothing.
-    pub(crate) fn give_up(&self, path: PathRef<'_>, answer: &LoadAnswer) {
-        let mut load_table = self.load_table();
-        let unlinked = match load_table.in_flight.get(&path.to_owned()) {
-            Some(flight) if flight.answer().same_channel(answer) => load_table.unlink(path),
-            _ => None,
+    /// A write of this path has ended, or may still land later: earlier values are not returned any
+    /// more.
+    pub(crate) fn invalidate(&self, path: PathRef<'_>, last_write: LastWrite) {
+        let window = self.rules.timing.latest(last_write == LastWrite::Unknown);
+        let mut table = self.table();
+        let closed = match window.is_zero() {
+            true => Vec::new(),
+            false => table.windows.open(path, Instant::now(), window, last_write),
         };
-        drop(load_table);
-        drop(unlinked);
+        let unlinked = table.unlink(path);
+        let removed = self.remove(&mut table, path);
+        drop(table);
+        drop((closed, unlinked, removed));
     }
 
-    /// Forgets what is cached and lets nothing that is being loaded be kept: one path.
+    /// Stops sharing a load that did not end in time. It still gives its result to those who wait,
+    /// but caches nothing.
+    pub(crate) fn cancel(&self, path: PathRef<'_>, result: &LoadResult) {
+        let unlinked = self.table().unlink_number(path, result.number);
+        if let Some(load) = unlinked {
+            load.release_permit();
+        }
+    }
+
+    /// Takes the permits of all loads that did not end in time.
+    fn cancel_overdue(&self) {
+        let unlinked = self.table().unlink_overdue(Instant::now());
+        for load in unlinked {
+            load.release_permit();
+        }
+    }
+
+    /// Removes the value of one path, and keeps none that is being loaded.
     pub(crate) fn clear_path(&self, path: PathRef<'_>) {
-        let mut load_table = self.load_table();
-        let unlinked = load_table.unlink(path);
-        let removed = self.map.remove(&path);
-        drop(load_table);
+        let mut table = self.table();
+        let unlinked = table.unlink(path);
+        let removed = self.remove(&mut table, path);
+        drop(table);
         drop((unlinked, removed));
     }
 
-    /// As [`clear_path`](Self::clear_path), for all paths of a subtree; without a scope, for everything.
+    /// As [`clear_path`](Self::clear_path), for a subtree; `None`: for all paths.
+    ///
+    /// The lock is held while the loads are unlinked and the cached paths are taken, but not while
+    /// the values are removed: a value that is loaded since has a higher number, and stays.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
-        let mut load_table = self.load_table();
-        let flying: Vec<CredentialPath> =
-            load_table.in_flight.keys().filter(|path| path.is_within(scope)).cloned().collect();
-        let unlinked: Vec<InFlightLoad> =
-            flying.iter().filter_map(|path| load_table.in_flight.remove(path)).collect();
-        let cached: Vec<CredentialPath> =
-            self.map.iter().map(|(path, _)| path).filter(|path| path.is_within(scope)).collect();
-        let removed: Vec<_> = cached.iter().filter_map(|path| self.map.remove(path)).collect();
-        drop(load_table);
-        drop((unlinked, removed));
+        let mut table = self.table();
+        let last_number = table.last_number;
+        let unlinked = table.unlink_within(scope);
+        let cached = table.cached.take_within(scope);
+        drop(table);
+        drop(unlinked);
+        for (scope, ids) in cached {
+            for id in ids {
+                let path = PathRef::new(scope.as_ref(), &id);
+                drop(self.map.remove_if(&path, |entry| entry.number <= last_number));
+            }
+        }
+    }
+
+    /// Lets no further load call the provider: those that wait for a permit end.
+    pub(crate) fn close(&self) {
+        self.permits.close();
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
-        self.counters.snapshot(self.map.len(), self.capacity)
+        self.counters.snapshot(self.map.len(), self.rules.capacity)
     }
 
-    fn load_table(&self) -> MutexGuard<'_, LoadTable> {
-        self.load_table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remove(&self, table: &mut LoadTable, path: PathRef<'_>) -> Option<(CredentialPath, Entry)> {
+        let removed = self.map.remove(&path);
+        if removed.is_some() {
+            table.cached.remove(path);
+        }
+        removed
+    }
+
+    fn table(&self) -> MutexGuard<'_, LoadTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Hands evicted entries to whoever inserted, to be dropped outside every lock.
+/// The fewest values of a shard. The hash of a path chooses its shard, and small shards fill more
+/// unevenly.
+const SHARD: usize = 256;
+
+/// The map's options. Each shard has its own bound; they add up to `capacity` at most.
+#[expect(clippy::expect_used, reason = "it fails only if one of the two capacities is not set")]
+fn options(capacity: usize) -> Options {
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut shards = threads.saturating_mul(4).next_power_of_two();
+    while shards > 1 && capacity / shards < SHARD {
+        shards /= 2;
+    }
+    let bound = capacity / shards * shards;
+    OptionsBuilder::new()
+        .shards(shards)
+        .estimated_items_capacity(bound)
+        .weight_capacity(bound.try_into().unwrap_or(u64::MAX))
+        .build()
+        .expect("both capacities are set")
+}
+
+/// Hands evicted entries to the caller of an insert, which drops them outside of every lock.
 #[derive(Clone)]
 struct CollectEvicted;
 
@@ -201,23 +298,108 @@ impl Lifecycle<CredentialPath, Entry> for CollectEvicted {
 
 #[cfg(test)]
 mod tests {
-    use cred_core::Consistency;
+    use cred_core::{Consistency, EncryptedData};
 
     use super::*;
+    use crate::windows::Seal;
 
-    fn rules() -> Rules {
+    fn cache(capacity: usize) -> Arc<Cache> {
         let timing = WriteTiming { consistency: Consistency::Strong, in_doubt: Duration::ZERO };
-        Rules { ttl: Duration::from_secs(9), timing }
+        Cache::new(Rules {
+            ttl: Duration::from_secs(9),
+            capacity,
+            load_concurrency: NonZeroUsize::MIN,
+            load_limit: Duration::from_secs(9),
+            timing,
+        })
+    }
+
+    fn seal() -> Seal {
+        let data =
+            EncryptedData::new("main".parse().unwrap(), [1; 32], [2; 32], [3; 12], Vec::new(), [4; 16]);
+        Seal::of(&data, &RandomState::new())
+    }
+
+    fn load(cache: &Arc<Cache>, path: &CredentialPath) -> bool {
+        if cache.get(path.as_ref()).is_some() {
+            return false;
+        }
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else { panic!("not the only reader") };
+        load.complete(Ok(Some(Found { credential: Credential::text("x"), seal: seal() })));
+        true
     }
 
     #[test]
-    fn a_value_that_came_in_between_look_and_join_is_found() {
-        let cache = Cache::new(9, rules());
+    fn the_capacity_is_a_bound_for_every_size() {
+        for capacity in (1..=40).chain([255, 256, 257, 511, 512, 999, 1_000, 1_001, 4_097, 10_000]) {
+            let cache = cache(capacity);
+            for number in 0..capacity * 3 {
+                // Some are read again, so that the eviction policy keeps them.
+                load(&cache, &format!("id{}", number % (capacity * 2)).parse().unwrap());
+                load(&cache, &format!("id{}", number % 7).parse().unwrap());
+                let stats = cache.stats();
+                assert!(stats.size <= capacity && stats.utilisation() <= 1.0, "{capacity}: {stats:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_cache_holds_exactly_its_capacity() {
+        for capacity in [1, 2, 3, 10, 100, 511] {
+            let cache = cache(capacity);
+            let paths: Vec<CredentialPath> =
+                (0..capacity).map(|number| format!("id{number}").parse().unwrap()).collect();
+            for round in 0..3 {
+                let misses = paths.iter().filter(|path| load(&cache, path)).count();
+                assert_eq!(misses, if round == 0 { capacity } else { 0 }, "{capacity}");
+            }
+            assert_eq!(cache.stats().size, capacity);
+        }
+    }
+
+    #[test]
+    fn a_default_cache_evicts_nothing_before_three_quarters_are_used() {
+        let cache = cache(crate::CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE);
+        for number in 0..cache.rules.capacity * 3 / 4 {
+            load(&cache, &format!("id{number}").parse().unwrap());
+        }
+        assert_eq!(cache.stats().evictions, 0);
+    }
+
+    #[test]
+    fn evicted_and_removed_paths_leave_the_list_of_cached_paths() {
+        let cache = cache(10);
+        for number in 0..100 {
+            let path: CredentialPath = format!("org:a/id{number}").parse().unwrap();
+            load(&cache, &path);
+            if number % 3 == 0 {
+                cache.clear_path(path.as_ref());
+            }
+        }
+        let (cached, size) = (cache.table().cached.take_within(None), cache.stats().size);
+        assert_eq!(cached.iter().map(|(_, ids)| ids.len()).sum::<usize>(), size);
+    }
+
+    #[test]
+    fn a_value_that_is_loaded_while_a_tenant_is_cleared_stays() {
+        let cache = cache(10);
+        let path: CredentialPath = "org:a/id".parse().unwrap();
+        load(&cache, &path);
+        let before = cache.last_number();
+        cache.clear(path.scope.as_ref());
+        assert!(load(&cache, &path), "it was not cleared");
+        // As at the end of a clear that takes long: only what is older goes.
+        assert!(cache.map.remove_if(&path.as_ref(), |entry| entry.number <= before).is_none());
+        assert!(!load(&cache, &path));
+    }
+
+    #[test]
+    fn a_value_that_is_loaded_between_the_miss_and_the_lock_is_found() {
+        let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
         assert!(cache.get(path.as_ref()).is_none());
-        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
-        lead.land(Ok(Some(Credential::text("x"))));
-        assert!(matches!(cache.join(path.as_ref()), Miss::Hit(_)), "loaded twice");
+        assert!(load(&cache, &path));
+        assert!(matches!(cache.share_or_start(path.as_ref()), Miss::Hit(_)), "loaded twice");
         let stats = cache.stats();
         assert_eq!(
             (stats.hits, stats.misses, stats.loads),
@@ -228,13 +410,17 @@ mod tests {
 
     #[test]
     fn a_load_that_ends_without_an_answer_has_failed() {
-        let cache = Cache::new(9, rules());
+        let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody else loads it") };
-        drop(lead);
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else {
+            panic!("nobody else loads it")
+        };
+        drop(load);
         assert_eq!(cache.stats().failures, 1);
-        let Miss::Load(lead, _) = cache.join(path.as_ref()) else { panic!("nobody loads it any more") };
-        lead.land(Ok(None));
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else {
+            panic!("nobody loads it any more")
+        };
+        load.complete(Ok(None));
         assert_eq!(cache.stats().failures, 1);
     }
 }

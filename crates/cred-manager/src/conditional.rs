@@ -98,6 +98,7 @@ impl Shared {
             Some(_) => Operation::StoreIf,
             None => Operation::Store,
         };
+        let last_write = self.stores(&data);
         let write = async move {
             match provider.compare_and_set() {
                 Some(conditional) => {
@@ -106,7 +107,7 @@ impl Shared {
                 None => provider.store(&id, data, metadata, &ctx).await,
             }
         };
-        self.write(operation, path, Arc::clone(turn), write).await
+        self.write(operation, path, Arc::clone(turn), last_write, write).await
     }
 }
 

@@ -11,9 +11,10 @@ use cred_core::{
 };
 use tokio::time::timeout;
 
-use crate::cache::{CacheStats, Loaded, Miss};
+use crate::cache::{CacheStats, Loaded, Miss, Refresh};
 use crate::observe::{cache_said, hit_unwatched, is_watched, observe};
 use crate::shared::Shared;
+use crate::windows::LastWrite;
 use crate::{CredentialManagerBuilder, ManagerError};
 
 /// Sealed, scoped, ordered and cached access to a storage provider. Cheap to clone; clones and scoped handles share
@@ -73,6 +74,9 @@ impl CredentialManager {
             }
             let shared = &self.shared;
             shared.tasks.close();
+            if let Some(cache) = &shared.cache {
+                cache.close();
+            }
             // Before the wait, so that nothing is handed out if this future is dropped there; and after, for what the
             // last loads have kept.
             shared.clear(None);
@@ -122,8 +126,9 @@ impl CredentialManager {
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
+            let last_write = shared.stores(&data);
             let write = async move { provider.store(&owned_id, data, metadata, &ctx).await };
-            shared.write(Operation::Store, &path, turn.into(), write).await
+            shared.write(Operation::Store, &path, turn.into(), last_write, write).await
         })
         .await
     }
@@ -160,35 +165,44 @@ impl CredentialManager {
         Box::pin(observe("retrieve", self.scope(), Some(id), self.retrieve_or_load(id)))
     }
 
+    /// Without a cache.
+    async fn fetch(&self, id: &CredentialId) -> Loaded {
+        let found = self.shared.fetch(id, &self.context).await?;
+        Ok(found.map(|found| found.credential))
+    }
+
     pub(crate) async fn retrieve_or_load(&self, id: &CredentialId) -> Loaded {
         let shared = &self.shared;
         shared.tasks.refuse_when_closed()?;
         let path = self.path(id);
-        let Some(cache) = &shared.cache else { return shared.fetch(id, &self.context).await };
+        let Some(cache) = &shared.cache else { return self.fetch(id).await };
         if let Some(credential) = cache.get(path) {
             cache_said("hit");
             return Ok(Some(credential));
         }
-        match cache.join(path) {
+        match cache.share_or_start(path) {
             Miss::Hit(credential) => {
                 cache_said("hit");
                 Ok(Some(credential))
             }
-            Miss::Joined(answer) => {
+            Miss::Shared(result) => {
                 cache_said("joined");
-                shared.answer(answer, path).await
+                shared.result(result, path).await
             }
-            Miss::Load(lead, answer) => {
+            Miss::Start(load, result) => {
                 cache_said("miss");
-                shared.begin_load(lead)?;
-                shared.answer(answer, path).await
+                shared.begin_load(load)?;
+                shared.result(result, path).await
             }
         }
     }
 
-    /// Reads a credential from the provider whatever is cached, and caches what it finds. One call of the provider.
+    /// Reads a credential from the provider, even if it is cached, and caches the result. At most
+    /// one call of the provider.
     ///
-    /// It never joins a load that has begun before. If it fails, what was cached stays.
+    /// The result is what was stored when the refresh began, or later: a refresh never shares a load
+    /// that began before it. Concurrent refreshes of a credential are merged: one runs, and all
+    /// others wait for it and then share the next one. If a refresh fails, the cached value stays.
     ///
     /// # Errors
     /// As [`retrieve`](Self::retrieve).
@@ -199,10 +213,18 @@ impl CredentialManager {
         observe("refresh", self.scope(), Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let Some(cache) = &shared.cache else { return shared.fetch(id, &self.context).await };
-            let (lead, answer) = cache.lead_anew(self.path(id));
-            shared.begin_load(lead)?;
-            shared.answer(answer, self.path(id)).await
+            let Some(cache) = &shared.cache else { return self.fetch(id).await };
+            let (path, last_number) = (self.path(id), cache.last_number());
+            loop {
+                match cache.refresh(path, last_number) {
+                    Refresh::After(result) => shared.load_ended(result, path).await,
+                    Refresh::Shared(result) => return shared.result(result, path).await,
+                    Refresh::Start(load, result) => {
+                        shared.begin_load(load)?;
+                        return shared.result(result, path).await;
+                    }
+                }
+            }
         })
         .await
     }
@@ -222,7 +244,7 @@ impl CredentialManager {
             let turn = shared.turn(Operation::Delete, &path).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let write = async move { provider.delete(&owned_id, &ctx).await };
-            shared.write(Operation::Delete, &path, turn.into(), write).await
+            shared.write(Operation::Delete, &path, turn.into(), LastWrite::Deleted, write).await
         })
         .await
     }

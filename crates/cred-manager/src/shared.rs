@@ -1,25 +1,32 @@
 //! What all handles of a manager share, and the few ways in which they reach the provider.
 
+use std::hash::RandomState;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialPath, Operation, PathRef, ScopeId, Sealer, StorageError,
-    StorageErrorKind, StorageProvider, Stored, Target,
+    CredentialContext, CredentialId, CredentialPath, EncryptedData, Operation, PathRef, ScopeId, Sealer,
+    StorageError, StorageErrorKind, StorageProvider, Stored, Target,
 };
 use tokio::time::timeout;
 
 use crate::ManagerError;
-use crate::cache::{Cache, Load, LoadAnswer, Loaded, Rules};
+use crate::cache::{Cache, Found, Load, LoadResult, Loaded, NoResult, Rules};
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
 use crate::visibility::{UnresolvedWrites, WriteTiming};
+use crate::windows::{LastWrite, Seal};
 use crate::write_lock::{WriteLock, WriteLocks};
 
 /// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
 /// runtime to deliver an answer that was just in time.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// How long a task of the manager runs at most: one call of the provider and one of the sealer.
+fn task_limit(limit: Duration) -> Duration {
+    limit.saturating_mul(2).saturating_add(ANSWER_MARGIN)
+}
 
 /// What the builder settles.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) cache_ttl: Duration,
     /// Zero: nothing is cached.
     pub(crate) cache_max_size: usize,
+    pub(crate) load_concurrency: NonZeroUsize,
     pub(crate) batch_concurrency: NonZeroUsize,
     pub(crate) expiry_warning: Duration,
 }
@@ -39,6 +47,8 @@ pub(crate) struct Shared {
     write_lock: Arc<WriteLocks>,
     pub(crate) unresolved: Arc<UnresolvedWrites>,
     pub(crate) cache: Option<Arc<Cache>>,
+    /// The key of [`Seal`]s.
+    seals: RandomState,
     pub(crate) settings: Settings,
     /// The longest that a call of the provider is waited for.
     pub(crate) limit: Duration,
@@ -53,12 +63,19 @@ impl Shared {
         let description = provider.describe();
         let limit = description.operation_timeout.saturating_add(ANSWER_MARGIN);
         let timing = WriteTiming { consistency: description.consistency, in_doubt: description.in_doubt };
-        let rules = Rules { ttl: settings.cache_ttl, timing };
+        let rules = Rules {
+            ttl: settings.cache_ttl,
+            capacity: settings.cache_max_size,
+            load_concurrency: settings.load_concurrency,
+            load_limit: task_limit(limit),
+            timing,
+        };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
-        let cache = caches.then(|| Cache::new(settings.cache_max_size, rules));
+        let cache = caches.then(|| Cache::new(rules));
         let unresolved = Arc::new(UnresolvedWrites::new(timing));
         let (sealing, tasks, write_lock) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
-        Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, settings, limit })
+        let seals = RandomState::new();
+        Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, seals, settings, limit })
     }
 
     /// Waits for the turn to write a path, no longer than for an answer of the provider.
@@ -71,17 +88,24 @@ impl Shared {
         Ok(turn.map_err(|error| self.at(error, operation, path.clone()))?)
     }
 
-    /// The longest that a task of the manager runs: a call of the provider and one of the sealer.
     pub(crate) fn task_limit(&self) -> Duration {
-        self.limit.saturating_mul(2).saturating_add(ANSWER_MARGIN)
+        task_limit(self.limit)
     }
 
     /// Reads a credential from the provider and opens it.
-    pub(crate) async fn fetch(&self, id: &CredentialId, ctx: &CredentialContext) -> Loaded {
-        match self.fetch_sealed(id, ctx).await? {
-            Some(stored) => self.sealing.open(ctx.path(id), &stored).await.map(Some),
-            None => Ok(None),
-        }
+    pub(crate) async fn fetch(
+        &self,
+        id: &CredentialId,
+        ctx: &CredentialContext,
+    ) -> Result<Option<Found>, ManagerError> {
+        let Some(stored) = self.fetch_sealed(id, ctx).await? else { return Ok(None) };
+        self.open(ctx.path(id), &stored).await.map(Some)
+    }
+
+    /// Opens what was read from the provider.
+    pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Stored) -> Result<Found, ManagerError> {
+        let credential = self.sealing.open(path, stored).await?;
+        Ok(Found { credential, seal: Seal::of(&stored.0, &self.seals) })
     }
 
     /// Reads a credential from the provider as it is stored.
@@ -111,36 +135,65 @@ impl Shared {
     }
 
     /// Loads a path in a task of the manager, which goes on when every reader has gone.
-    pub(crate) fn begin_load(self: &Arc<Self>, lead: Load) -> Result<(), ManagerError> {
+    pub(crate) fn begin_load(self: &Arc<Self>, load: Load) -> Result<(), ManagerError> {
         let shared = Arc::clone(self);
+        load.reserve_call();
         self.tasks.spawn(async move {
-            let ctx = CredentialContext::from(lead.path().scope.clone());
-            let answer = shared.fetch(&lead.path().id, &ctx).await;
-            lead.land(answer);
+            let path = load.path().clone();
+            let found = match shared.may_call(std::slice::from_ref(&load), path.clone()).await {
+                Ok(()) => shared.fetch(&path.id, &path.scope.into()).await,
+                Err(error) => Err(error),
+            };
+            load.complete(found);
         })?;
         Ok(())
     }
 
-    /// Waits for the answer of a load that is under way.
-    pub(crate) async fn answer(&self, mut answer: LoadAnswer, path: PathRef<'_>) -> Loaded {
-        // It has deadlines of its own, but runs on the runtime of whoever began it, which may have stopped.
-        let limit = self.task_limit();
-        let waited = timeout(limit, answer.wait_for(Option::is_some)).await;
-        let error = match waited.map(|answer| answer.map(|loaded| loaded.clone())) {
-            Ok(Ok(Some(loaded))) => return loaded,
-            Ok(Ok(None)) => StorageError::other("the load gave no answer"),
-            Ok(Err(_)) => {
-                StorageError::other("the load ended without an answer, by a panic or with the runtime")
+    /// Waits until loads may make one call of the provider together.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where too many others do, for as long as a call may take.
+    pub(crate) async fn may_call(
+        &self,
+        loads: &[Load],
+        target: impl Into<Target>,
+    ) -> Result<(), ManagerError> {
+        match loads.first() {
+            Some(first) if !first.may_call(self.limit).await => {}
+            _ => return Ok(()),
+        }
+        self.tasks.refuse_when_closed()?;
+        let error = StorageError::busy(format!("too many other loads ran for {:?}", self.limit));
+        Err(self.at(error, Operation::Retrieve, target).into())
+    }
+
+    /// Waits for the result of an in-flight load.
+    pub(crate) async fn result(&self, mut result: LoadResult, path: PathRef<'_>) -> Loaded {
+        let error = match result.wait().await {
+            Ok(loaded) => return loaded,
+            Err(NoResult::Ended) => {
+                StorageError::other("the load panicked, or the runtime that it ran on was shut down")
             }
-            Err(_) => {
-                // The next reader begins one anew: nobody may drive that runtime any more.
-                if let Some(cache) = &self.cache {
-                    cache.give_up(path, &answer);
-                }
-                StorageErrorKind::Timeout { limit }.into()
+            Err(NoResult::Overdue) => {
+                self.cancel_load(&result, path);
+                StorageErrorKind::Timeout { limit: self.task_limit() }.into()
             }
         };
         Err(self.at(error, Operation::Retrieve, path.to_owned()).into())
+    }
+
+    /// Waits until an in-flight load has ended, whatever its result.
+    pub(crate) async fn load_ended(&self, mut result: LoadResult, path: PathRef<'_>) {
+        if let Err(NoResult::Overdue) = result.wait().await {
+            self.cancel_load(&result, path);
+        }
+    }
+
+    /// The runtime of a load may have stopped, so the next reader starts another one.
+    fn cancel_load(&self, result: &LoadResult, path: PathRef<'_>) {
+        if let Some(cache) = &self.cache {
+            cache.cancel(path, result);
+        }
     }
 
     /// Runs a write in a task of the manager, which keeps `turn` until it ends, and waits for its answer. From here on
@@ -154,11 +207,13 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
         turn: Arc<WriteLock>,
+        last_write: LastWrite,
         write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
-        let outcome = Outcome { cache, unresolved, path: path.clone(), written: Written::Perhaps };
+        let outcome =
+            Outcome { cache, unresolved, path: path.clone(), written: Written::Perhaps, last_write };
         let task = self.tasks.spawn(async move {
             // In this order: however the task ends, a panic and the end of the runtime included, what is dropped first is
             // the outcome, so that the invalidation comes before the path's next turn.
@@ -214,6 +269,11 @@ impl Shared {
         Ok(())
     }
 
+    /// The write of this sealed value.
+    pub(crate) fn stores(&self, data: &EncryptedData) -> LastWrite {
+        LastWrite::Stored(Seal::of(data, &self.seals))
+    }
+
     /// Forgets what is cached of a subtree; without a scope, everything.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
         if let Some(cache) = &self.cache {
@@ -238,6 +298,8 @@ struct Outcome {
     unresolved: Arc<UnresolvedWrites>,
     path: CredentialPath,
     written: Written,
+    /// What it was, if it was acknowledged.
+    last_write: LastWrite,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -254,7 +316,11 @@ impl Drop for Outcome {
             self.unresolved.written(self.path.as_ref(), in_doubt);
         }
         if let Some(cache) = &self.cache {
-            cache.invalidate(self.path.as_ref(), in_doubt);
+            match self.written {
+                Written::Yes => cache.invalidate(self.path.as_ref(), self.last_write),
+                Written::Perhaps => cache.invalidate(self.path.as_ref(), LastWrite::Unknown),
+                Written::No => {}
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cred_core::{Consistency, PathRef};
 use tokio::time::{Instant, sleep_until};
 
-use crate::windows::NoCacheWindows;
+use crate::windows::{LastWrite, NoCacheWindows};
 
 /// When the provider's writes show.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,9 @@ impl UnresolvedWrites {
     pub(crate) fn written(&self, path: PathRef<'_>, in_doubt: bool) {
         // Where writes show at once there is nothing to wait for.
         if !self.timing.consistency.point().is_zero() {
-            self.times().lengthen(path, Instant::now(), self.timing.latest(in_doubt));
+            let (now, length) = (Instant::now(), self.timing.latest(in_doubt));
+            let closed = self.times().open(path, now, length, LastWrite::Unknown);
+            drop(closed);
         }
     }
 

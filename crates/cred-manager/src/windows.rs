@@ -1,47 +1,131 @@
-//! Times in which a read of a path may not show this manager's last write.
+//! Windows of time after a write, in which a read may not show it yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-use cred_core::{CredentialPath, PathRef};
+use cred_core::{CredentialPath, EncryptedData, PathRef};
 use tokio::time::Instant;
 
-/// Fewer quiet times than this are never looked through.
-const FEW: usize = 64;
+/// A generation takes new windows for this part of the longest window's length. So at most about
+/// twice as many generations exist, and memory that is no longer needed is kept for at most this
+/// part longer.
+const GENERATIONS: u32 = 4;
 
-/// Until when which path is quiet. Quiet times only lengthen.
+/// The open windows of all paths. A window only ever lengthens.
+///
+/// Windows are kept in generations by the time when they were opened. A generation is removed as a
+/// whole once all of its windows are closed, which costs the same however many windows it has, and
+/// gives its memory back.
 #[derive(Default)]
 pub(crate) struct NoCacheWindows {
-    until: HashMap<CredentialPath, Instant>,
-    /// With so many, those that have passed are taken away.
-    prune_at: usize,
+    /// The oldest first.
+    generations: VecDeque<Generation>,
+    /// The length of the longest window so far.
+    longest: Duration,
+}
+
+pub(crate) struct Generation {
+    opened: Instant,
+    /// When the last of its windows closes.
+    closes: Instant,
+    windows: HashMap<CredentialPath, Window>,
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    closes: Instant,
+    last_write: LastWrite,
+}
+
+/// The last write of a path within a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastWrite {
+    /// It was acknowledged and stored the value with this seal.
+    Stored(Seal),
+    /// It was acknowledged and deleted the credential.
+    Deleted,
+    /// The outcome of a write in the window is unknown: it can still land after later writes.
+    Unknown,
+}
+
+/// Identifies one sealed value of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seal(u64);
+
+impl Seal {
+    /// Hashes what sealing draws at random, the commitment and the authentication tag. The hash is
+    /// keyed, so that a backend cannot choose two values with the same identity.
+    pub(crate) fn of(data: &EncryptedData, keyed: &RandomState) -> Self {
+        Self(keyed.hash_one((data.salt, data.commitment, data.nonce, data.tag)))
+    }
 }
 
 impl NoCacheWindows {
-    pub(crate) fn is_quiet(&self, path: PathRef<'_>, now: Instant) -> bool {
-        self.until(path).is_some_and(|until| now <= until)
+    /// Whether `path` has an open window, and the last write in it.
+    pub(crate) fn last_write(&self, path: PathRef<'_>, now: Instant) -> Option<LastWrite> {
+        let mut last_write = None;
+        for window in self.of(path).filter(|window| now <= window.closes) {
+            last_write = match (last_write, window.last_write) {
+                (Some(LastWrite::Unknown), _) => Some(LastWrite::Unknown),
+                (_, newer) => Some(newer),
+            };
+        }
+        last_write
     }
 
+    /// When the last window of `path` closes; `None`: it has none.
     pub(crate) fn until(&self, path: PathRef<'_>) -> Option<Instant> {
-        match self.until.is_empty() {
-            true => None,
-            false => self.until.get(&path.to_owned()).copied(),
-        }
+        self.of(path).map(|window| window.closes).max()
     }
 
-    /// Makes a path quiet for at least so long.
-    pub(crate) fn lengthen(&mut self, path: PathRef<'_>, now: Instant, quiet: Duration) {
-        if self.until.len() >= self.prune_at {
-            self.until.retain(|_, until| now <= *until);
-            self.prune_at = self.until.len().saturating_mul(2).max(FEW);
+    /// Opens a window of `path`, or lengthens it. Gives what is no longer needed, so that the caller
+    /// can drop it outside of a lock.
+    #[must_use]
+    pub(crate) fn open(
+        &mut self,
+        path: PathRef<'_>,
+        now: Instant,
+        length: Duration,
+        last_write: LastWrite,
+    ) -> Vec<Generation> {
+        let closed = self.remove_closed(now);
+        self.longest = self.longest.max(length);
+        let span = self.longest / GENERATIONS;
+        if self.generations.back().is_none_or(|newest| later(newest.opened, span) <= now) {
+            self.generations.push_back(Generation { opened: now, closes: now, windows: HashMap::new() });
         }
-        let until = later(now, quiet);
-        let known = self.until.entry(path.to_owned()).or_insert(until);
-        *known = until.max(*known);
+        let closes = later(now, length);
+        if let Some(newest) = self.generations.back_mut() {
+            newest.closes = newest.closes.max(closes);
+            let window = newest.windows.entry(path.to_owned()).or_insert(Window { closes, last_write });
+            if window.last_write != LastWrite::Unknown || window.closes < now {
+                window.last_write = last_write;
+            }
+            window.closes = window.closes.max(closes);
+        }
+        closed
+    }
+
+    /// Removes the generations whose windows are all closed.
+    #[must_use]
+    pub(crate) fn remove_closed(&mut self, now: Instant) -> Vec<Generation> {
+        let mut closed = Vec::new();
+        while self.generations.front().is_some_and(|oldest| oldest.closes < now) {
+            closed.extend(self.generations.pop_front());
+        }
+        closed
+    }
+
+    fn of(&self, path: PathRef<'_>) -> impl Iterator<Item = Window> {
+        let path = (!self.generations.is_empty()).then(|| path.to_owned());
+        path.into_iter().flat_map(|path| {
+            self.generations.iter().filter_map(move |generation| generation.windows.get(&path).copied())
+        })
     }
 }
 
-/// A moment so much later, or one that nobody lives to see.
+/// `moment` plus `by`, or a moment that no process lives to see.
 pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
     const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
     moment.checked_add(by).or_else(|| moment.checked_add(AGES)).unwrap_or(moment)
@@ -51,24 +135,77 @@ pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_quiet_time_only_lengthens() {
-        let mut times = NoCacheWindows::default();
-        let (path, now) = ("org:a/id".parse::<CredentialPath>().unwrap(), Instant::now());
-        times.lengthen(path.as_ref(), now, Duration::from_secs(60));
-        times.lengthen(path.as_ref(), now, Duration::from_secs(1));
-        assert!(times.is_quiet(path.as_ref(), now + Duration::from_secs(60)));
-        assert!(!times.is_quiet(path.as_ref(), now + Duration::from_secs(61)));
+    const SECOND: Duration = Duration::from_secs(1);
+    const STORED: LastWrite = LastWrite::Stored(Seal(1));
+
+    fn path(text: &str) -> CredentialPath {
+        text.parse().unwrap()
     }
 
     #[test]
-    fn quiet_times_that_have_passed_take_no_room() {
-        let mut times = NoCacheWindows::default();
+    fn a_window_only_lengthens() {
+        let mut windows = NoCacheWindows::default();
+        let (path, now) = (path("org:a/id"), Instant::now());
+        assert!(windows.open(path.as_ref(), now, 60 * SECOND, STORED).is_empty());
+        assert!(windows.open(path.as_ref(), now, SECOND, STORED).is_empty());
+        assert_eq!(windows.until(path.as_ref()), Some(now + 60 * SECOND));
+        assert_eq!(windows.last_write(path.as_ref(), now + 60 * SECOND), Some(STORED));
+        assert_eq!(windows.last_write(path.as_ref(), now + 61 * SECOND), None);
+    }
+
+    #[test]
+    fn a_later_generation_does_not_hide_the_window_of_an_earlier_one() {
+        let mut windows = NoCacheWindows::default();
+        let (path, now) = (path("org:a/id"), Instant::now());
+        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Unknown));
+        let then = now + 30 * SECOND;
+        drop(windows.open(path.as_ref(), then, SECOND, STORED));
+        assert_eq!(windows.generations.len(), 2);
+        assert_eq!(windows.last_write(path.as_ref(), then), Some(LastWrite::Unknown));
+        assert_eq!(windows.last_write(path.as_ref(), then + 10 * SECOND), Some(LastWrite::Unknown));
+        assert_eq!(windows.until(path.as_ref()), Some(now + 60 * SECOND));
+    }
+
+    #[test]
+    fn an_acknowledged_write_does_not_end_an_unknown_outcome_within_a_generation() {
+        let mut windows = NoCacheWindows::default();
+        let (path, now) = (path("org:a/id"), Instant::now());
+        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Unknown));
+        drop(windows.open(path.as_ref(), now + SECOND, 60 * SECOND, STORED));
+        assert_eq!(windows.last_write(path.as_ref(), now + 2 * SECOND), Some(LastWrite::Unknown));
+    }
+
+    #[test]
+    fn the_last_of_several_acknowledged_writes_counts() {
+        let mut windows = NoCacheWindows::default();
+        let (path, now) = (path("org:a/id"), Instant::now());
+        drop(windows.open(path.as_ref(), now, 60 * SECOND, STORED));
+        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Deleted));
+        assert_eq!(windows.last_write(path.as_ref(), now), Some(LastWrite::Deleted));
+        let then = now + 30 * SECOND;
+        drop(windows.open(path.as_ref(), then, 60 * SECOND, LastWrite::Stored(Seal(2))));
+        assert_eq!(windows.last_write(path.as_ref(), then), Some(LastWrite::Stored(Seal(2))));
+    }
+
+    #[test]
+    fn closed_windows_give_their_memory_back() {
+        let mut windows = NoCacheWindows::default();
         let start = Instant::now();
-        for second in 0..10_000_u64 {
-            let path: CredentialPath = format!("id{second}").parse().unwrap();
-            times.lengthen(path.as_ref(), start + Duration::from_secs(second), Duration::from_secs(5));
+        let most = |windows: &NoCacheWindows| -> usize {
+            windows.generations.iter().map(|generation| generation.windows.capacity()).sum()
+        };
+        for number in 0..10_000_u64 {
+            let path = path(&format!("id{number}"));
+            drop(windows.open(path.as_ref(), start, 5 * SECOND, STORED));
         }
-        assert!(times.until.len() <= 2 * FEW, "{}", times.until.len());
+        assert!(most(&windows) >= 10_000);
+        assert_eq!(windows.remove_closed(start + 5 * SECOND).len(), 0);
+        assert_eq!(windows.remove_closed(start + 6 * SECOND).len(), 1);
+        assert_eq!(most(&windows), 0);
+        for second in 0..10_000 {
+            let (path, now) = (path(&format!("id{second}")), start + Duration::from_secs(second));
+            drop(windows.open(path.as_ref(), now, 5 * SECOND, STORED));
+            assert!(windows.generations.len() <= 8 && most(&windows) <= 64);
+        }
     }
 }

@@ -1,29 +1,45 @@
-//! A load that was begun: it lands with an answer, or ends without one.
+//! A load that has begun: it completes with a result, or is dropped without one.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{CredentialPath, Timestamp};
+use cred_core::{Credential, CredentialPath, Timestamp};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
+use super::load_table::LoadPermit;
 use super::{Cache, Entry, Loaded};
-use crate::windows::later;
+use crate::ManagerError;
+use crate::windows::{LastWrite, Seal, later};
 
-/// A value that had expired before it was loaded is handed out, and kept so long at most: somebody is about to replace it.
+/// How long a value is cached at most that had expired before it was loaded: it is about to be
+/// replaced.
 const EXPIRED_TTL: Duration = Duration::from_secs(1);
 
-/// The one who loads a path. Dropped without [`Load::land`], as by a panic, it wakes its readers without an answer.
+/// Values that are loaded together are not to expire together, so each one's TTL is shortened by a
+/// random part of this fraction of it.
+const JITTER: u32 = 10;
+
+/// The process of loading one path. Dropped without [`Load::complete`], as by a panic, it wakes its
+/// readers without a result.
 pub(crate) struct Load {
     cache: Arc<Cache>,
     path: CredentialPath,
     number: u64,
     sender: watch::Sender<Option<Loaded>>,
+    permit: LoadPermit,
     started: Instant,
     started_at: Timestamp,
-    /// Whether the value may be kept: the load did not start in a quiet time.
-    keep: bool,
-    landed: bool,
+    /// The last write in the path's no-cache window, if the load has started in one.
+    last_write: Option<LastWrite>,
+    completed: bool,
+}
+
+/// What a load has found.
+pub(crate) struct Found {
+    pub(crate) credential: Credential,
+    pub(crate) seal: Seal,
 }
 
 impl Load {
@@ -32,56 +48,105 @@ impl Load {
         path: CredentialPath,
         number: u64,
         sender: watch::Sender<Option<Loaded>>,
+        permit: LoadPermit,
         started: Instant,
-        keep: bool,
+        last_write: Option<LastWrite>,
     ) -> Self {
-        Self { cache, path, number, sender, started, started_at: Timestamp::now(), keep, landed: false }
+        let started_at = Timestamp::now();
+        let completed = false;
+        Self { cache, path, number, sender, permit, started, started_at, last_write, completed }
     }
 
     pub(crate) const fn path(&self) -> &CredentialPath {
         &self.path
     }
 
-    /// Keeps the value, if it may be kept, and gives it to everybody who waits.
-    pub(crate) fn land(mut self, answer: Loaded) {
-        self.landed = true;
-        if answer.is_err() {
-            self.cache.counters.failure();
+    /// Reserves the right to call the provider, if no other load has to wait for it.
+    pub(crate) fn reserve_call(&self) {
+        if let Ok(permit) = Arc::clone(&self.cache.permits).try_acquire_owned() {
+            self.permit.hold(permit);
         }
-        let entry = match &answer {
-            Ok(Some(credential)) if self.keep => {
-                let deadline = self.deadline(credential.expires_at());
-                Some(Entry { credential: credential.clone(), deadline })
+    }
+
+    /// Waits until the load may call the provider. `false`: it may not, because too many others did
+    /// for all of `limit`, or because the manager was shut down.
+    pub(crate) async fn may_call(&self, limit: Duration) -> bool {
+        if self.permit.is_held() {
+            return true;
+        }
+        let permits = &self.cache.permits;
+        let granted = match timeout(limit, Arc::clone(permits).acquire_owned()).await {
+            Ok(granted) => granted.ok(),
+            Err(_) => {
+                // A runtime that no process drives keeps the permits of its loads.
+                self.cache.cancel_overdue();
+                Arc::clone(permits).try_acquire_owned().ok()
             }
+        };
+        let is_granted = granted.is_some();
+        if let Some(permit) = granted {
+            self.permit.hold(permit);
+        }
+        is_granted
+    }
+
+    /// Caches the value, if it may be kept, and gives it to every reader.
+    pub(crate) fn complete(mut self, found: Result<Option<Found>, ManagerError>) {
+        self.completed = true;
+        let entry = match &found {
+            Ok(Some(found)) if self.may_keep(found) => Some(Entry {
+                credential: found.credential.clone(),
+                deadline: self.deadline(found.credential.expires_at()),
+                number: self.number,
+            }),
             _ => None,
         };
-        let outdated = entry.is_some() || matches!(answer, Ok(None));
+        // The result of a refresh replaces the cached value, also if the credential does not exist
+        // any more. A failure does not.
+        let replaces = entry.is_some() || matches!(found, Ok(None));
+        if found.is_err() {
+            self.cache.counters.failure();
+        }
         let mut evicted = Vec::new();
-        let mut load_table = self.cache.load_table();
-        let linked =
-            load_table.in_flight.get(&self.path).is_some_and(|flight| flight.number() == self.number);
-        let unlinked = linked.then(|| load_table.in_flight.remove(&self.path));
-        // What a refresh finds replaces what was cached, and so does its absence; a failure leaves it.
-        let replaced = (linked && outdated).then(|| self.cache.map.remove(&self.path));
+        let mut table = self.cache.table();
+        let unlinked = table.unlink_number(self.path.as_ref(), self.number);
+        let is_linked = unlinked.is_some();
+        let replaced = (is_linked && replaces).then(|| self.cache.remove(&mut table, self.path.as_ref()));
         let unused = match entry {
-            Some(entry) if linked => {
+            Some(entry) if is_linked => {
+                table.cached.insert(self.path.as_ref());
                 self.cache.map.insert_with_lifecycle(self.path.clone(), entry, &mut evicted);
+                for (path, _) in &evicted {
+                    table.cached.remove(path.as_ref());
+                }
                 None
             }
             unused => unused,
         };
-        drop(load_table);
+        drop(table);
         self.cache.counters.evicted(evicted.len());
         drop((unlinked, replaced, unused, evicted));
-        self.sender.send_replace(Some(answer));
+        self.sender.send_replace(Some(found.map(|found| found.map(|found| found.credential))));
     }
 
-    /// Until when the value may be handed out: the cache's time from the start of the load, or its own expiry.
+    fn may_keep(&self, found: &Found) -> bool {
+        match self.last_write {
+            None => true,
+            Some(LastWrite::Stored(seal)) => seal == found.seal,
+            Some(LastWrite::Deleted | LastWrite::Unknown) => false,
+        }
+    }
+
+    /// When the value stops being returned: after the TTL from the start of the load, or at its own
+    /// expiry.
     fn deadline(&self, expires_at: Option<Timestamp>) -> Instant {
+        let ttl = self.cache.rules.ttl;
+        let random = u32::try_from(self.cache.jitter.hash_one(self.number) >> 32).unwrap_or(0);
+        let ttl = ttl.saturating_sub((ttl / JITTER).mul_f64(f64::from(random) / f64::from(u32::MAX)));
         let ttl = match expires_at {
-            None => self.cache.rules.ttl,
-            Some(expiry) if expiry <= self.started_at => self.cache.rules.ttl.min(EXPIRED_TTL),
-            Some(expiry) => self.cache.rules.ttl.min(expiry.saturating_since(self.started_at)),
+            None => ttl,
+            Some(expiry) if expiry <= self.started_at => ttl.min(EXPIRED_TTL),
+            Some(expiry) => ttl.min(expiry.saturating_since(self.started_at)),
         };
         later(self.started, ttl)
     }
@@ -89,14 +154,10 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        if !self.landed {
+        if !self.completed {
             self.cache.counters.failure();
+            let unlinked = self.cache.table().unlink_number(self.path.as_ref(), self.number);
+            drop(unlinked);
         }
-        let mut load_table = self.cache.load_table();
-        let linked =
-            load_table.in_flight.get(&self.path).is_some_and(|flight| flight.number() == self.number);
-        let unlinked = linked.then(|| load_table.in_flight.remove(&self.path));
-        drop(load_table);
-        drop(unlinked);
     }
 }

@@ -1,48 +1,136 @@
-//! What the cache's one lock guards: loads that can be joined, and times in which nothing is kept.
+//! The contents of the cache's one lock: in-flight loads, no-cache windows and the cached paths.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use cred_core::{CredentialPath, PathRef};
-use tokio::sync::watch;
+use cred_core::{CredentialPath, PathRef, ScopeId};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::Loaded;
-use crate::windows::NoCacheWindows;
-
-/// Where the readers of one load find its answer. It survives every one of them.
-pub(crate) type LoadAnswer = watch::Receiver<Option<Loaded>>;
+use super::cached_paths::CachedPaths;
+use crate::windows::{NoCacheWindows, later};
 
 #[derive(Default)]
 pub(super) struct LoadTable {
-    pub(super) in_flight: HashMap<CredentialPath, InFlightLoad>,
-    pub(super) quiet: NoCacheWindows,
-    flown: u64,
+    /// The loads that readers can share.
+    pub(super) loads: HashMap<CredentialPath, InFlightLoad>,
+    pub(super) windows: NoCacheWindows,
+    pub(super) cached: CachedPaths,
+    /// The number of the last load.
+    pub(super) last_number: u64,
 }
 
-/// A load that readers can join. Its number tells it from a later one of the same path.
+/// A load that readers can share. Later loads have higher numbers.
 pub(super) struct InFlightLoad {
-    number: u64,
-    answer: LoadAnswer,
-}
-
-impl InFlightLoad {
-    pub(super) const fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn answer(&self) -> LoadAnswer {
-        self.answer.clone()
-    }
+    pub(super) result: LoadResult,
+    permit: LoadPermit,
 }
 
 impl LoadTable {
-    pub(super) fn new_load(&mut self) -> (InFlightLoad, watch::Sender<Option<Loaded>>, LoadAnswer) {
-        self.flown = self.flown.wrapping_add(1);
-        let (sender, answer) = watch::channel(None);
-        (InFlightLoad { number: self.flown, answer: answer.clone() }, sender, answer)
+    /// Adds a load, in place of the one that readers shared until now.
+    pub(super) fn add(
+        &mut self,
+        path: PathRef<'_>,
+        now: Instant,
+        limit: Duration,
+    ) -> (LoadResult, watch::Sender<Option<Loaded>>, LoadPermit) {
+        self.last_number = self.last_number.wrapping_add(1);
+        let (sender, receiver) = watch::channel(None);
+        let result = LoadResult { number: self.last_number, deadline: later(now, limit), receiver };
+        let permit = LoadPermit::default();
+        let load = InFlightLoad { result: result.clone(), permit: permit.clone() };
+        self.loads.insert(path.to_owned(), load);
+        (result, sender, permit)
     }
 
-    /// Lets nobody join the path's load any more, and lets it keep nothing.
+    /// The load that readers of this path can share.
+    pub(super) fn shared(&self, path: PathRef<'_>) -> Option<&LoadResult> {
+        self.loads.get(&path.to_owned()).map(|load| &load.result)
+    }
+
+    /// Stops sharing the path's load, which then caches nothing.
     pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<InFlightLoad> {
-        self.in_flight.remove(&path.to_owned())
+        self.loads.remove(&path.to_owned())
+    }
+
+    /// As [`unlink`](Self::unlink), if the path's load still is the one with this number.
+    pub(super) fn unlink_number(&mut self, path: PathRef<'_>, number: u64) -> Option<InFlightLoad> {
+        let path = path.to_owned();
+        let is_linked = self.loads.get(&path).is_some_and(|load| load.result.number == number);
+        is_linked.then(|| self.loads.remove(&path)).flatten()
+    }
+
+    /// As [`unlink`](Self::unlink), for every load in a subtree; `None`: for all.
+    pub(super) fn unlink_within(&mut self, scope: Option<&ScopeId>) -> Vec<InFlightLoad> {
+        self.unlink_all(|path, _| path.is_within(scope))
+    }
+
+    /// As [`unlink`](Self::unlink), for every load whose deadline has passed: the runtime that it
+    /// runs on may have stopped.
+    pub(super) fn unlink_overdue(&mut self, now: Instant) -> Vec<InFlightLoad> {
+        self.unlink_all(|_, load| load.result.deadline <= now)
+    }
+
+    fn unlink_all(&mut self, which: impl Fn(&CredentialPath, &InFlightLoad) -> bool) -> Vec<InFlightLoad> {
+        let found = self.loads.iter().filter(|(path, load)| which(path, load));
+        let paths: Vec<CredentialPath> = found.map(|(path, _)| path.clone()).collect();
+        paths.iter().filter_map(|path| self.loads.remove(path)).collect()
+    }
+}
+
+impl InFlightLoad {
+    /// Lets another load run in place of this one, which no process may drive any more.
+    pub(super) fn release_permit(&self) {
+        let permit = self.permit.slot().take();
+        drop(permit);
+    }
+}
+
+/// Where the readers of a load find its result. It outlives every one of them.
+#[derive(Clone)]
+pub(crate) struct LoadResult {
+    pub(super) number: u64,
+    /// When readers stop waiting for it.
+    pub(super) deadline: Instant,
+    receiver: watch::Receiver<Option<Loaded>>,
+}
+
+/// Why a load gave no result.
+pub(crate) enum NoResult {
+    /// It panicked, or its runtime was shut down.
+    Ended,
+    /// It did not end before its deadline.
+    Overdue,
+}
+
+impl LoadResult {
+    /// Waits for the result, until the load's deadline at most.
+    pub(crate) async fn wait(&mut self) -> Result<Loaded, NoResult> {
+        match timeout_at(self.deadline, self.receiver.wait_for(Option::is_some)).await {
+            Ok(Ok(loaded)) => loaded.clone().ok_or(NoResult::Ended),
+            Ok(Err(_)) => Err(NoResult::Ended),
+            Err(_) => Err(NoResult::Overdue),
+        }
+    }
+}
+
+/// The right of one load to call the provider. Shared by the load and the load table, so that the
+/// table can take it from a load that no process drives any more.
+#[derive(Clone, Default)]
+pub(crate) struct LoadPermit(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl LoadPermit {
+    pub(super) fn hold(&self, permit: OwnedSemaphorePermit) {
+        *self.slot() = Some(permit);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
