@@ -13,6 +13,7 @@ use doubles::sealer::{Fault, Faulty};
 use doubles::{Gated, Then, begun, id, keys, manager, memory};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use tokio::task::coop;
 
 /// Memory whose writes wait unless the gate is open, a manager over it, and an id.
 fn gated(open: bool) -> (Arc<Gated>, CredentialManager, CredentialId) {
@@ -37,6 +38,29 @@ async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
     assert!(writes.await.iter().all(Result::is_ok));
     assert_eq!(value(&manager, "a").await.as_deref(), Some("99"), "a later write was overtaken");
     assert_eq!(gated.most_running.load(Ordering::SeqCst), 1, "two writes of one path at once");
+}
+
+/// Before tokio 1.54, a task whose cooperative budget was spent did not join a mutex's queue when
+/// it polled the lock.
+#[tokio::test]
+async fn a_write_of_a_task_without_budget_keeps_its_place() {
+    for locked in [false, true] {
+        let (gated, manager, a) = gated(false);
+        let earlier = locked.then(|| begun(manager.store(&a, Credential::text("0"))));
+        while coop::has_budget_remaining() {
+            coop::consume_budget().now_or_never();
+        }
+        let first = begun(manager.store(&a, Credential::text("1")));
+        // The next poll of this test's task has a new budget.
+        tokio::task::yield_now().await;
+        assert!(coop::has_budget_remaining());
+        let second = begun(manager.store(&a, Credential::text("2")));
+        drop(earlier);
+        gated.admit(9);
+        let (second, first) = tokio::join!(second, first);
+        first.and(second).unwrap();
+        assert_eq!(value(&manager, "a").await.as_deref(), Some("2"), "locked before: {locked}");
+    }
 }
 
 #[tokio::test]
