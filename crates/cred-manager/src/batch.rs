@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
-use cred_core::{Credential, CredentialContext, CredentialId, Operation, SealError, StorageError, Target};
-use futures_util::future::join_all;
+use cred_core::{Credential, CredentialContext, CredentialId, Target};
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::cache::{Found, Load, Loaded, Miss};
+use crate::cache::{Load, Loaded, Miss};
+use crate::fetch_many::into_loaded;
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::shared::Shared;
 use crate::{CredentialManager, ManagerError};
@@ -84,9 +84,7 @@ impl CredentialManager {
                 Part::Cached(answers) => return answers,
                 Part::Missed(chunk) => chunk,
             };
-            let (ids, slots): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
-            let loaded = self.load_many(ids).await;
-            loaded.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
+            answer_chunk(chunk, |ids| self.load_many(ids)).await
         };
         in_order(self.concurrently("retrieve_batch", parts.map(load), failure).await)
     }
@@ -117,10 +115,7 @@ impl CredentialManager {
         if let Err(closed) = shared.tasks.refuse_when_closed() {
             return ids.iter().map(|_| Err(closed.clone())).collect();
         }
-        let Some(cache) = &shared.cache else {
-            let found = shared.fetch_many(&ids, &self.context).await;
-            return found.into_iter().map(|found| Ok(found?.map(|found| found.credential))).collect();
-        };
+        let Some(cache) = &shared.cache else {};
         let (mut leads, mut waits) = (Vec::new(), Vec::new());
         for id in &ids {
             waits.push(match cache.share_or_start(self.path(id)) {
@@ -154,43 +149,6 @@ impl CredentialManager {
 }
 
 impl Shared {
-    /// Reads and opens many credentials by one call of the provider; one answer for each id.
-    async fn fetch_many(
-        &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Option<Found>, ManagerError>> {
-        let target = || Target::Scope(ctx.scope_id.clone());
-        let call = async { Ok(self.provider.retrieve_many(ids, ctx).await) };
-        let answers = match self.read(Operation::RetrieveMany, target, call).await {
-            Ok(answers) => answers,
-            Err(error) => return ids.iter().map(|_| Err(error.clone().into())).collect(),
-        };
-        if answers.len() != ids.len() {
-            // Nobody knows which answer is whose: an absence could be another's.
-            let broken = StorageError::other("the provider did not give exactly one answer for each id");
-            let error = ManagerError::from(self.at(broken, Operation::RetrieveMany, target()));
-            return ids.iter().map(|_| Err(error.clone())).collect();
-        }
-        // All at once: a sealer that is slow to open one takes none of the others' time.
-        let open = ids.iter().zip(&answers).map(|(id, answer)| async move {
-            let path = ctx.path(id);
-            match answer {
-                Ok(stored) => self.open(path, stored).await.map(Some),
-                Err(error) if error.is_not_found() => Ok(None),
-                Err(error) => Err(self.at(error.clone(), Operation::RetrieveMany, path.to_owned()).into()),
-            }
-        });
-        let mut loaded = join_all(open).await;
-        // A sealer derives so many keys from passphrases at once, and refuses the rest: these one by one.
-        for ((id, answer), loaded) in ids.iter().zip(&answers).zip(&mut loaded) {
-            if let (Ok(stored), Err(ManagerError::Seal(SealError::KdfBusy { .. }))) = (answer, &*loaded) {
-                *loaded = self.open(ctx.path(id), stored).await.map(Some);
-            }
-        }
-        loaded
-    }
-
     /// Loads many paths of one scope in one task of the manager.
     fn begin_loads(self: &Arc<Self>, loads: Vec<Load>, ctx: CredentialContext) -> Result<(), ManagerError> {
         let Some(first) = loads.first() else { return Ok(()) };
@@ -198,12 +156,15 @@ impl Shared {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             let ids: Vec<CredentialId> = loads.iter().map(|load| load.path().id.clone()).collect();
-            let answers = match shared.may_call(&loads, Target::Scope(ctx.scope_id.clone())).await {
-                Ok(()) => shared.fetch_many(&ids, &ctx).await,
+            let found: Vec<_> = match shared.may_call(&loads, Target::Scope(ctx.scope_id.clone())).await {
+                Ok(()) => {
+                    let fetches = shared.fetch_many(&ids, &ctx).await;
+                    fetches.into_iter().map(|fetch| shared.found(fetch)).collect()
+                }
                 Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
             };
-            for (load, answer) in loads.into_iter().zip(answers) {
-                load.complete(answer);
+            for (load, found) in loads.into_iter().zip(found) {
+                load.complete(found);
             }
         })?;
         Ok(())
@@ -223,7 +184,7 @@ enum Part {
 /// Where the answers of an id belong.
 pub(crate) type Slots = Vec<(usize, ())>;
 
-fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
+pub(crate) fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
     let mut chunks = Vec::new();
     while !items.is_empty() {
         let rest = items.split_off(size.min(items.len()));
@@ -252,6 +213,16 @@ pub(crate) fn group_ids(ids: Vec<CredentialId>) -> Vec<(CredentialId, Slots)> {
 
 pub(crate) fn to_each<T: Clone>(slots: Slots, answer: T) -> Vec<(usize, T)> {
     slots.into_iter().map(|(slot, ())| (slot, answer.clone())).collect()
+}
+
+/// Answers a chunk by one function of all its ids, which gives one answer for each.
+pub(crate) async fn answer_chunk<T: Clone, F: Future<Output = Vec<T>>>(
+    chunk: Vec<(CredentialId, Slots)>,
+    answer: impl FnOnce(Vec<CredentialId>) -> F,
+) -> Vec<(usize, T)> {
+    let (ids, slots): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+    let answers = answer(ids).await;
+    answers.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
 }
 
 pub(crate) fn in_order<T>(mut answers: Vec<(usize, T)>) -> Vec<T> {

@@ -55,7 +55,7 @@
 //! | retrieve_batch | [`CredentialManager::retrieve_batch`] | `batch::answers_are_in_input_order_and_duplicates_are_answered`, `batch::a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached` |
 //! | delete_batch | [`CredentialManager::delete_batch`] | `batch::so_many_are_in_flight_and_no_more` |
 //! | validate | [`CredentialManager::validate`] | `lifecycle::validation_tells_every_state_apart` |
-//! | validate_batch | [`CredentialManager::validate_batch`] | `lifecycle::a_failed_look_up_has_a_slot_and_stops_nothing` |
+//! | validate_batch | [`CredentialManager::validate_batch`] | `lifecycle::a_failed_look_up_has_a_slot_and_stops_nothing`, `validation::a_batch_finds_what_single_validations_find`, `validation::a_thousand_validations_are_fifty_calls` |
 //! | clear_cache | [`CredentialManager::clear_cache`] | `cache::a_scoped_handle_clears_its_own_subtree_and_has_no_stats` |
 //! | clear_cache_for | [`CredentialManager::clear_cache_for`] | `cache::clearing_also_keeps_out_what_is_being_loaded` |
 //! | cache_stats | [`CredentialManager::cache_stats`] | `cache::the_statistics_add_up`, `cache::without_a_time_or_room_nothing_is_cached_and_nothing_shared` |
@@ -87,6 +87,7 @@ mod builder;
 mod cache;
 mod conditional;
 mod error;
+mod fetch_many;
 mod manager;
 mod observe;
 mod rekey;

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::ManagerError;
 use crate::cache::{Cache, Found, Load, LoadResult, Loaded, NoResult, Rules};
+use crate::fetch_many::{Fetch, Fetched};
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
 use crate::visibility::{UnresolvedWrites, WriteTiming};
@@ -98,14 +99,14 @@ impl Shared {
         id: &CredentialId,
         ctx: &CredentialContext,
     ) -> Result<Option<Found>, ManagerError> {
-        let Some(stored) = self.fetch_sealed(id, ctx).await? else { return Ok(None) };
-        self.open(ctx.path(id), &stored).await.map(Some)
+        let sealed = self.fetch_sealed(id, ctx).await;
+        self.found(self.open_fetched(ctx.path(id), sealed).await)
     }
 
-    /// Opens what was read from the provider.
-    pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Stored) -> Result<Found, ManagerError> {
-        let credential = self.sealing.open(path, stored).await?;
-        Ok(Found { credential, seal: Seal::of(&stored.0, &self.seals) })
+    /// What a load keeps of a read.
+    pub(crate) fn found(&self, fetch: Fetch) -> Result<Option<Found>, ManagerError> {
+        let Some(Fetched { stored, opened }) = fetch? else { return Ok(None) };
+        Ok(Some(Found { credential: opened?, seal: Seal::of(&stored.0, &self.seals) }))
     }
 
     /// Reads a credential from the provider as it is stored.

@@ -2,7 +2,8 @@
 
 use cred_core::{CredentialId, CredentialMetadata, SealError, StorageErrorKind, Timestamp};
 
-use crate::batch::{Slots, group_ids, in_order, to_each};
+use crate::batch::{Slots, answer_chunk, chunks, group_ids, in_order, to_each};
+use crate::fetch_many::{Fetch, Fetched};
 use crate::observe::observe;
 use crate::{CredentialManager, ManagerError};
 
@@ -66,39 +67,70 @@ impl CredentialManager {
         observe("validate", self.scope(), Some(id), self.judge(id)).await
     }
 
-    /// Validates many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once, in
-    /// input order. It stops at no problem: a failed look-up is
-    /// [`LookupFailed`](ValidationResult::LookupFailed) in its slot. One call of the provider for each different id.
+    /// Validates many credentials, in input order. It reads each different id once from the
+    /// provider, whatever is cached, by calls of at most
+    /// [`Description::batch`](cred_core::Description) ids, of which
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight: with
+    /// a `batch` of 20, a thousand ids are 50 calls.
+    ///
+    /// One failure touches its own slots alone: a failed look-up is
+    /// [`LookupFailed`](ValidationResult::LookupFailed). A call that fails as a whole is one in the
+    /// slot of each of its ids.
     ///
     /// # Cancellation
-    /// Dropping the future begins no further look-up.
+    /// Dropping the future begins no further call.
     pub async fn validate_batch(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
-        let judge = |(id, slots): (CredentialId, Slots)| async move {
-            let found =
-                self.judge(&id).await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
-            to_each(slots, found)
+        let groups = group_ids(ids);
+        let batch = self.shared.provider.describe().batch.get();
+        let found = if batch == 1 {
+            let judge = |(id, slots): (CredentialId, Slots)| async move {
+                to_each(slots, self.judge(&id).await.unwrap_or_else(look_up_failed))
+            };
+            self.concurrently("validate_batch", groups.into_iter().map(judge), failed_look_up).await
+        } else {
+            let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
+            let work = chunks(groups, batch).into_iter().map(judge);
+            self.concurrently("validate_batch", work, failed_look_up).await
         };
-        let work = group_ids(ids).into_iter().map(judge);
-        in_order(self.concurrently("validate_batch", work, failed_look_up).await)
+        in_order(found)
     }
 
     async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
-        self.shared.tasks.refuse_when_closed()?;
-        let stored = match self.shared.fetch_sealed(id, &self.context).await {
-            Ok(Some(stored)) => stored,
+        let shared = &self.shared;
+        shared.tasks.refuse_when_closed()?;
+        let sealed = shared.fetch_sealed(id, &self.context).await;
+        self.verdict(shared.open_fetched(self.path(id), sealed).await)
+    }
+
+    /// Judges different ids by one call of the provider; one answer for each.
+    async fn judge_many(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
+        if let Err(closed) = self.shared.tasks.refuse_when_closed() {
+            return ids.iter().map(|_| look_up_failed(closed.clone())).collect();
+        }
+        let fetches = self.shared.fetch_many(&ids, &self.context).await;
+        fetches.into_iter().map(|fetch| self.verdict(fetch).unwrap_or_else(look_up_failed)).collect()
+    }
+
+    fn verdict(&self, fetch: Fetch) -> Result<ValidationResult, ManagerError> {
+        let Fetched { stored: (_, metadata), opened } = match fetch {
+            Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(ValidationResult::NotFound),
             Err(error) if is_corrupted(&error) => return Ok(ValidationResult::Unreadable { error }),
             Err(error) => return Err(error),
         };
-        match self.shared.sealing.open(self.path(id), &stored).await {
+        match opened {
             // Opening proved that the metadata beside it is the sealed one.
-            Ok(_) => Ok(due(&stored.1, Timestamp::now(), self.shared.settings.expiry_warning)),
-            // Who holds the keys failed, which says nothing of the credential.
+            Ok(_) => Ok(due(&metadata, Timestamp::now(), self.shared.settings.expiry_warning)),
+            // The key holder failed, which does not show that the credential is unreadable.
             Err(error @ ManagerError::Seal(SealError::Failed { .. })) => Err(error),
             Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(ValidationResult::Unreadable { error }),
         }
     }
+}
+
+fn look_up_failed(error: ManagerError) -> ValidationResult {
+    ValidationResult::LookupFailed { error }
 }
 
 fn failed_look_up(found: &ValidationResult) -> Option<&ManagerError> {

@@ -27,6 +27,8 @@ pub(crate) struct Behaviour {
     pub(crate) writes_land_late: Option<Duration>,
     /// Reads panic.
     pub(crate) reads_panic: bool,
+    /// A read of many credentials gives one answer too few.
+    pub(crate) one_answer_is_missing: bool,
 }
 
 /// When a write shows, and what was stored; `None`: a deletion.
@@ -151,6 +153,9 @@ impl StorageProvider for Backend {
             let mut answers = Vec::new();
             for id in ids {
                 answers.push(self.read(&ctx.path(id).to_owned()).await);
+            }
+            if self.behaviour().one_answer_is_missing {
+                answers.pop();
             }
             answers
         })

@@ -1,0 +1,79 @@
+//! Many credentials by one call of the provider: read together, then opened together.
+
+use cred_core::{
+    Credential, CredentialContext, CredentialId, Operation, PathRef, SealError, StorageError, Stored, Target,
+};
+use futures_util::future::join_all;
+
+use crate::ManagerError;
+use crate::cache::Loaded;
+use crate::shared::Shared;
+
+/// A stored credential and the result of opening it.
+pub(crate) struct Fetched {
+    pub(crate) stored: Stored,
+    pub(crate) opened: Result<Credential, ManagerError>,
+}
+
+/// The result of one read. `None`: nothing is stored. An error: the read failed.
+pub(crate) type Fetch = Result<Option<Fetched>, ManagerError>;
+
+pub(crate) fn into_loaded(fetch: Fetch) -> Loaded {
+    fetch?.map(|fetched| fetched.opened).transpose()
+}
+
+impl Shared {
+    /// Reads many credentials by one call of the provider and opens them; one answer for each id.
+    pub(crate) async fn fetch_many(&self, ids: &[CredentialId], ctx: &CredentialContext) -> Vec<Fetch> {
+        let sealed = self.fetch_many_sealed(ids, ctx).await;
+        // All at once: a sealer that is slow to open one takes none of the others' time.
+        let open = ids.iter().zip(sealed).map(|(id, sealed)| self.open_fetched(ctx.path(id), sealed));
+        let mut fetches = join_all(open).await;
+        // A sealer limits how many keys it derives from passphrases at once, and refuses the others:
+        // open those one after another.
+        for (id, fetch) in ids.iter().zip(&mut fetches) {
+            if let Ok(Some(Fetched { stored, opened })) = fetch {
+                if let Err(ManagerError::Seal(SealError::KdfBusy { .. })) = opened {
+                    *opened = self.sealing.open(ctx.path(id), stored).await;
+                }
+            }
+        }
+        fetches
+    }
+
+    /// Opens what a read found.
+    pub(crate) async fn open_fetched(
+        &self,
+        path: PathRef<'_>,
+        sealed: Result<Option<Stored>, ManagerError>,
+    ) -> Fetch {
+        let Some(stored) = sealed? else { return Ok(None) };
+        let opened = self.sealing.open(path, &stored).await;
+        Ok(Some(Fetched { stored, opened }))
+    }
+
+    async fn fetch_many_sealed(
+        &self,
+        ids: &[CredentialId],
+        ctx: &CredentialContext,
+    ) -> Vec<Result<Option<Stored>, ManagerError>> {
+        let target = || Target::Scope(ctx.scope_id.clone());
+        let call = async { Ok(self.provider.retrieve_many(ids, ctx).await) };
+        let answers = match self.read(Operation::RetrieveMany, target, call).await {
+            Ok(answers) if answers.len() == ids.len() => answers,
+            Ok(_) => {
+                // No answer can be used: it is not known to which id it belongs.
+                let broken = StorageError::other("the provider did not give exactly one answer for each id");
+                let error = ManagerError::from(self.at(broken, Operation::RetrieveMany, target()));
+                return ids.iter().map(|_| Err(error.clone())).collect();
+            }
+            Err(error) => return ids.iter().map(|_| Err(error.clone().into())).collect(),
+        };
+        let located = |(id, answer): (&CredentialId, Result<Stored, StorageError>)| match answer {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(self.at(error, Operation::RetrieveMany, ctx.path(id).to_owned()).into()),
+        };
+        ids.iter().zip(answers).map(located).collect()
+    }
+}
