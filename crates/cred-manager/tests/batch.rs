@@ -13,6 +13,7 @@ use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
 use doubles::{begun, id, keys};
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(60);
@@ -191,6 +192,36 @@ async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
         assert_eq!(texts(answers).len(), 4);
         assert_eq!(manager.cache_stats().unwrap().loads, 4, "batch {batch}: one load for each");
     }
+}
+
+/// How long a batch waits for loads of its twenty ids which began on a runtime that stopped.
+fn waited_for_a_stopped_runtime(batch: usize) -> Duration {
+    let (_, manager) = batching(batch, TTL);
+    let stopped = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    stopped.block_on(async {
+        for id in ids(0..20) {
+            assert!(manager.retrieve(&id).now_or_never().is_none());
+        }
+    });
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let (answers, waited) = runtime.block_on(async {
+        let started = Instant::now();
+        (manager.retrieve_batch(ids(0..20)).await, started.elapsed())
+    });
+    assert_eq!(answers.len(), 20);
+    assert!(answers.iter().all(|answer| answer.as_ref().err().is_none_or(ManagerError::is_transient)));
+    waited
+}
+
+/// The longest that one load runs: a call of the provider and one of the sealer, each with the
+/// provider's 10 s and 1 s, and 1 s more. The other second is room for the granularity of timers.
+const ONE_LOAD: Duration = Duration::from_secs(2 * 11 + 1 + 1);
+
+#[test]
+fn a_batch_waits_for_its_loads_together() {
+    let waited = waited_for_a_stopped_runtime(20);
+    assert!(waited < ONE_LOAD, "one after another: {waited:?}");
 }
 
 #[tokio::test]
