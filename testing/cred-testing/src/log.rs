@@ -42,7 +42,8 @@ impl Log {
 
     fn subscriber(&self, level: Level) -> impl Subscriber + Send + Sync + use<> {
         let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(self.clone());
-        subscriber.with_span_events(FmtSpan::FULL).finish()
+        // Another crate of the build, such as loom, may enable the feature for colors.
+        subscriber.with_ansi(false).with_span_events(FmtSpan::FULL).finish()
     }
 }
 
