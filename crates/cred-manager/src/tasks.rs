@@ -1,18 +1,21 @@
 //! The tasks that a manager owns: what has begun ends, whoever has gone, and shutdown waits for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod gate;
+
+use std::sync::atomic;
 
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::ManagerError;
+use gate::Gate;
 
 /// The running tasks of a manager. Each has a deadline of its own, so all of them end.
 #[derive(Default)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
-    closed: AtomicBool,
+    gate: Gate,
 }
 
 impl Tasks {
@@ -24,9 +27,8 @@ impl Tasks {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<JoinHandle<T>, ManagerError> {
-        // The token comes before the look at `closed`: either this task sees the shutdown, or the shutdown sees it.
-        let token = self.tracker.token();
-        self.refuse_when_closed()?;
+        // The gate orders it: either this task sees the shutdown, or the shutdown waits for it.
+        let token = self.gate.enter(|| self.tracker.token()).ok_or(ManagerError::ShutDown)?;
         Ok(tokio::spawn(
             async move {
                 let _until_the_end = token;
@@ -38,7 +40,7 @@ impl Tasks {
 
     /// Lets no further task begin.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.gate.close();
         self.tracker.close();
     }
 
@@ -50,13 +52,13 @@ impl Tasks {
     /// Whether closing has begun.
     #[inline]
     pub(crate) fn are_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.gate.is_closed()
     }
 
     /// # Errors
     /// [`ManagerError::ShutDown`] once closing has begun.
     pub(crate) fn refuse_when_closed(&self) -> Result<(), ManagerError> {
-        match self.closed.load(Ordering::SeqCst) {
+        match self.are_closed() {
             true => Err(ManagerError::ShutDown),
             false => Ok(()),
         }
