@@ -224,6 +224,12 @@ fn a_batch_waits_for_its_loads_together() {
     assert!(waited < ONE_LOAD, "one after another: {waited:?}");
 }
 
+#[test]
+fn single_reads_of_a_batch_wait_no_longer_than_one_load_runs() {
+    let waited = waited_for_a_stopped_runtime(1);
+    assert!(waited < ONE_LOAD, "once for each group of reads: {waited:?}");
+}
+
 #[tokio::test]
 async fn ten_thousand_concurrent_operations_finish() {
     let (_, manager) = batching(5, TTL);
