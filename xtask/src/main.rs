@@ -14,6 +14,7 @@ mod fuzz;
 mod guard;
 mod integration;
 mod long;
+mod model;
 mod quickstart;
 mod servers;
 mod table;
@@ -54,6 +55,11 @@ enum Chore {
     Fire,
     /// Fuzz every decoder, on a nightly toolchain; ends with a table of executions and failures
     Fuzz(fuzz::Options),
+    /// Run the manager's model at full size, then check that it fails on every known defect
+    ///
+    /// A mutant is a copy of the manager with one defect, of those that the file mutants.toml lists
+    /// beside the model. It is built below the target folder, from the files that git tracks.
+    Model(model::Options),
     /// Run the manager under load and faults for an hour: it loses nothing, and nothing grows
     Soak(long::SoakOptions),
     /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs, guards
@@ -105,6 +111,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Test { crates } => return test::run(&crates),
         Chore::Flaky(options) => return flaky::run(&options),
         Chore::Fuzz(options) => return fuzz::run(&options),
+        Chore::Model(options) => return model::run(&options),
         Chore::TestIntegration(options) => return integration::run(&options),
         Chore::Servers(chore) => return servers::run(&chore),
         Chore::Guard(guard) => return guard::run(&guard),

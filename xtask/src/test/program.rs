@@ -64,13 +64,19 @@ impl Program {
         })
     }
 
-    /// Runs it with these words and variables.
-    pub(crate) fn run(&self, words: &[&str], variables: &[(String, String)]) -> Suite {
+    /// The command that runs it with these words, as cargo would.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.file);
         cargo::forget_xtask(&mut command);
         command.current_dir(&self.folder).args(words);
-        // As cargo does: trybuild looks for its project by them.
+        // trybuild looks for its project by them.
         command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.package);
+        command
+    }
+
+    /// Runs it with these words and variables.
+    pub(crate) fn run(&self, words: &[&str], variables: &[(String, String)]) -> Suite {
+        let mut command = self.command(words);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         Suite::run(&self.package, &self.source, &command)
     }

@@ -162,7 +162,7 @@ impl Suite {
     }
 
     /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs alone.
-    fn read(output: &str, success: bool) -> Self {
+    pub(crate) fn read(output: &str, success: bool) -> Self {
         let (mut suite, mut summarized) = (Self::default(), false);
         for line in output.lines() {
             if let Some(result) = line.strip_prefix("test result: ") {
