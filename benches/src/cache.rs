@@ -14,7 +14,8 @@ use tokio::runtime::Runtime;
 pub const HOT: usize = 64;
 /// TTL of every cache.
 pub const TTL: Duration = Duration::from_secs(3_600);
-const CAPACITY: usize = 1_000;
+/// The manager's default.
+const CAPACITY: usize = 10_000;
 
 /// Holds the same credentials in each cache.
 pub struct World {

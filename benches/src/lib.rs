@@ -9,5 +9,6 @@ pub mod cache;
 pub mod files;
 pub mod loopback;
 pub mod ratio;
+pub mod scale;
 pub mod sealing;
 pub mod slow;
