@@ -9,6 +9,7 @@ use cred_core::{
 
 use crate::observe::observe;
 use crate::shared::Shared;
+use crate::visibility::Writer;
 use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
@@ -16,18 +17,23 @@ use crate::{CredentialManager, ManagerError};
 pub(crate) const CONFLICT_RETRIES: usize = 5;
 
 impl CredentialManager {
-    /// Seals a credential and stores it only where nothing is stored; `false`: something is there, was not read, and is as it
-    /// was. What was deleted counts as nothing.
+    /// Seals a credential and stores it only where nothing is stored. `false`: a credential exists;
+    /// it was not read and is unchanged. A deleted credential does not exist.
     ///
-    /// Where the provider has compare-and-set, of several callers at once, in whichever process, one stores: one call of the
-    /// provider. Elsewhere it looks first, and then stores, in one turn: two calls. This manager's own writers cannot come
-    /// between, but another process can, and what it writes there is overwritten. Over an eventually consistent provider the
-    /// look first waits until this manager's last write of the credential shows
-    /// ([`Consistency::point`](cred_core::Consistency)), where that is no longer than an answer of the provider may take.
+    /// Where the provider has compare-and-set, exactly one of several concurrent callers stores, in
+    /// whichever process they are: one call of the provider. Elsewhere the manager checks first and
+    /// then stores, both under the write lock: two calls. Other writers of this manager cannot come
+    /// between the two, but another process can, and its credential is replaced.
+    ///
+    /// Without compare-and-set the check waits until this manager's earlier writes of the
+    /// credential are visible ([`Consistency::point`](cred_core::Consistency)), and after a write
+    /// whose outcome is unknown until that write can no longer take effect
+    /// ([`Description::in_doubt`](cred_core::Description::in_doubt)). It waits only if that takes
+    /// no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// As [`store`](Self::store); [`Busy`](StorageErrorKind::Busy) also where a write of a moment ago may not show for
-    /// longer.
+    /// As [`store`](Self::store); [`Busy`](StorageErrorKind::Busy) also where it would wait for
+    /// longer; the message names the time.
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -40,13 +46,13 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = Arc::new(shared.turn(Operation::StoreIf, &path).await?);
+            let lock = Arc::new(shared.turn(Operation::StoreIf, &path).await?);
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-            match shared.replace(&path, &turn, None, (data, metadata)).await {
+            match shared.replace(&path, &lock, None, (data, metadata)).await {
                 Ok(()) => Ok(true),
                 Err(error) if is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
@@ -57,13 +63,21 @@ impl CredentialManager {
 }
 
 impl Shared {
-    /// What is stored, with its revision where the provider has compare-and-set. Where a read may lag behind this manager's
-    /// own last write, that is waited for first: what is built on what is read must not undo it.
+    /// Reads as [`look`](Self::look), once this manager's earlier writes are resolved: a write that
+    /// is built on this read must not undo them.
     pub(crate) async fn fetch_with_revision(
         &self,
         path: &CredentialPath,
     ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
         self.settled(Operation::RetrieveWithRevision, path).await?;
+        self.look(path).await
+    }
+
+    /// Reads what is stored, with its revision where the provider has compare-and-set.
+    pub(crate) async fn look(
+        &self,
+        path: &CredentialPath,
+    ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
         let ctx = path.scope.clone().into();
         let Some(conditional) = self.provider.compare_and_set() else {
             return Ok(self.fetch_sealed(&path.id, &ctx).await?.map(|stored| (stored, None)));
@@ -84,12 +98,24 @@ impl Shared {
         Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)
     }
 
-    /// Stores in the place of what was read, or, with `None`, where nothing is stored: only if that is still so, where the
-    /// provider has compare-and-set.
+    /// Replaces the credential that was read, or, with `None`, stores where nothing is stored: only
+    /// if that is still so, where the provider has compare-and-set.
     pub(crate) async fn replace(
         &self,
         path: &CredentialPath,
-        turn: &Arc<WriteLock>,
+        lock: &Arc<WriteLock>,
+        expected: Option<Revision>,
+        stored: Stored,
+    ) -> Result<(), ManagerError> {
+        self.replace_as(Writer::Caller, path, lock, expected, stored).await
+    }
+
+    /// As [`replace`](Self::replace), for this writer.
+    pub(crate) async fn replace_as(
+        &self,
+        writer: Writer,
+        path: &CredentialPath,
+        lock: &Arc<WriteLock>,
         expected: Option<Revision>,
         (data, metadata): Stored,
     ) -> Result<(), ManagerError> {
@@ -107,7 +133,7 @@ impl Shared {
                 None => provider.store(&id, data, metadata, &ctx).await,
             }
         };
-        self.write(operation, path, Arc::clone(turn), last_write, write).await
+        self.write_as(writer, operation, path, Arc::clone(lock), last_write, write).await
     }
 }
 

@@ -6,6 +6,7 @@ use cred_core::{CredentialPath, Operation, StorageError, Stored};
 
 use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::{observe_as, outcome, outcome_of_parts};
+use crate::visibility::Writer;
 use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
@@ -154,7 +155,7 @@ impl CredentialManager {
             }
             let done = if revision.is_some() { Resealed::Anew } else { Resealed::Unseen };
             if revision.is_some() || self.is_still(path, &stored).await? {
-                match self.shared.replace(path, &turn, revision, fresh).await {
+                match self.shared.replace_as(Writer::Rekey, path, &turn, revision, fresh).await {
                     Ok(()) => return Ok(done),
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
@@ -170,9 +171,9 @@ impl CredentialManager {
         let mut tries = 0;
         loop {
             self.shared.tasks.refuse_when_closed()?;
-            self.shared.unresolved.settled(path.as_ref()).await;
+            self.shared.unresolved.resolved(path.as_ref()).await;
             self.shared.tasks.refuse_when_closed()?;
-            let turn = self.shared.turn(Operation::Store, path).await?;
+            let turn = self.shared.write_lock(Operation::Store, path).await?;
             // Somebody may have written it since.
             if tries == CONFLICT_RETRIES || self.shared.unresolved.left(path.as_ref()).is_zero() {
                 return Ok(turn);

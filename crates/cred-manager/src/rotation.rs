@@ -15,16 +15,21 @@ impl CredentialManager {
     /// Replaces a stored credential by a fresh one: creation time and fields of newer writers are carried on, the version
     /// goes up by one. Tags, expiry and policy are those of the fresh one. Two calls of the provider.
     ///
-    /// Where the provider has compare-and-set, rotations by several managers at once each get a version of their own;
-    /// elsewhere only those of this manager do. Over an eventually consistent provider it first waits until this manager's
-    /// last write of the credential shows ([`Consistency::point`](cred_core::Consistency)), where that is no longer than an
-    /// answer of the provider may take.
+    /// Where the provider has compare-and-set, concurrent rotations by several managers each get a
+    /// version of their own; elsewhere only those of this manager do.
+    ///
+    /// Without compare-and-set it first waits until this manager's earlier writes of the credential
+    /// are visible ([`Consistency::point`](cred_core::Consistency)), and after a write whose
+    /// outcome is unknown until that write can no longer take effect
+    /// ([`Description::in_doubt`](cred_core::Description::in_doubt)). It waits only if that takes
+    /// no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if what is stored does not
-    /// open (a plain [`store`](Self::store) replaces it); [`Conflict`](StorageErrorKind::Conflict) if others kept
-    /// writing in between; [`Busy`](StorageErrorKind::Busy) if a write of this manager may not show to a read for longer than
-    /// that, on AWS for five minutes by default: rotate then. Else as [`store`](Self::store).
+    /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if the
+    /// stored credential does not open (a plain [`store`](Self::store) replaces it);
+    /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between;
+    /// [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes after
+    /// a write by default: the message names the time. Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -33,10 +38,10 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = Arc::new(shared.turn(Operation::Store, &path).await?);
+            let lock = Arc::new(shared.turn(Operation::Store, &path).await?);
             let mut conflicts = 0;
             loop {
-                match self.rotate_once(&path, &turn, &credential).await {
+                match self.rotate_once(&path, &lock, &credential).await {
                     Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
                     answer => return answer,
                 }
@@ -48,7 +53,7 @@ impl CredentialManager {
     async fn rotate_once(
         &self,
         path: &CredentialPath,
-        turn: &Arc<WriteLock>,
+        lock: &Arc<WriteLock>,
         credential: &Credential,
     ) -> Result<Lifecycle, ManagerError> {
         let shared = &self.shared;
@@ -64,7 +69,7 @@ impl CredentialManager {
         metadata.unknown = former.unknown;
         let lifecycle = Lifecycle::of(&metadata);
         let data = shared.sealing.seal(path.as_ref(), &metadata, credential).await?;
-        shared.replace(path, turn, revision, (data, metadata)).await?;
+        shared.replace(path, lock, revision, (data, metadata)).await?;
         Ok(lifecycle)
     }
 }

@@ -16,7 +16,7 @@ use crate::cache::{Cache, Found, Load, LoadResult, Loaded, NoResult, Rules};
 use crate::fetch_many::{Fetch, Fetched};
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
-use crate::visibility::{UnresolvedWrites, WriteTiming};
+use crate::visibility::{UnresolvedWrites, WriteTiming, Writer};
 use crate::windows::{LastWrite, Seal};
 use crate::write_lock::{WriteLock, WriteLocks};
 
@@ -73,20 +73,43 @@ impl Shared {
         };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
         let cache = caches.then(|| Cache::new(rules));
-        let unresolved = Arc::new(UnresolvedWrites::new(timing));
+        let conditional = provider.compare_and_set().is_some();
+        let unresolved = Arc::new(UnresolvedWrites::new(timing, conditional));
         let (sealing, tasks, write_lock) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
         let seals = RandomState::new();
         Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, seals, settings, limit })
     }
 
-    /// Waits for the turn to write a path, no longer than for an answer of the provider.
+    /// Takes the write lock of a path for a caller's write: waits no longer than for an answer of
+    /// the provider, and then, holding the lock, until no uncertain write of a re-key can undo the
+    /// write.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where the lock is not free in time, or where that wait
+    /// would be longer than an answer of the provider may take.
     pub(crate) async fn turn(
         &self,
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<WriteLock, ManagerError> {
-        let turn = WriteLocks::take(&self.write_lock, path.clone(), self.limit).await;
-        Ok(turn.map_err(|error| self.at(error, operation, path.clone()))?)
+        let lock = self.write_lock(operation, path).await?;
+        let left = self.unresolved.rekey_left(path.as_ref());
+        self.refuse_longer_than_limit(left, operation, path)?;
+        self.unresolved.rekey_resolved(path.as_ref()).await;
+        Ok(lock)
+    }
+
+    /// Takes the write lock of a path, for who resolves what was written there before.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where it is not free in time.
+    pub(crate) async fn write_lock(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<WriteLock, ManagerError> {
+        let lock = WriteLocks::take(&self.write_lock, path.clone(), self.limit).await;
+        Ok(lock.map_err(|error| self.at(error, operation, path.clone()))?)
     }
 
     pub(crate) fn task_limit(&self) -> Duration {
@@ -197,28 +220,41 @@ impl Shared {
         }
     }
 
-    /// Runs a write in a task of the manager, which keeps `turn` until it ends, and waits for its answer. From here on
-    /// dropping the caller's future changes nothing.
-    ///
-    /// # Errors
-    /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the runtime;
-    /// [`ManagerError::ShutDown`] if it never began.
+    /// Runs a caller's write, as [`write_as`](Self::write_as).
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         operation: Operation,
         path: &CredentialPath,
-        turn: Arc<WriteLock>,
+        lock: Arc<WriteLock>,
+        last_write: LastWrite,
+        write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> Result<T, ManagerError> {
+        self.write_as(Writer::Caller, operation, path, lock, last_write, write).await
+    }
+
+    /// Runs a write in a task of the manager, which keeps `lock` until it ends, and waits for its
+    /// answer. From here on dropping the caller's future changes nothing.
+    ///
+    /// # Errors
+    /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the
+    /// runtime; [`ManagerError::ShutDown`] if it never began.
+    pub(crate) async fn write_as<T: Send + 'static>(
+        &self,
+        writer: Writer,
+        operation: Operation,
+        path: &CredentialPath,
+        lock: Arc<WriteLock>,
         last_write: LastWrite,
         write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
-        let outcome =
-            Outcome { cache, unresolved, path: path.clone(), written: Written::Perhaps, last_write };
+        let written = Written::Perhaps;
+        let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written, last_write };
         let task = self.tasks.spawn(async move {
-            // In this order: however the task ends, a panic and the end of the runtime included, what is dropped first is
-            // the outcome, so that the invalidation comes before the path's next turn.
-            let _until_the_end = turn;
+            // In this order: however the task ends, by a panic or with the runtime included, the
+            // outcome is dropped first, so that the path's next writer sees it.
+            let _until_the_end = lock;
             let mut outcome = outcome;
             let answer = timeout(limit, write).await.unwrap_or_else(|_| {
                 Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
@@ -248,8 +284,8 @@ impl Shared {
         Err(self.at(error, operation, path.clone()).into())
     }
 
-    /// Waits, in a turn to write, until what this manager wrote there before shows to a read. Others wait for the turn no longer
-    /// than this may take.
+    /// Waits, holding the write lock, until this manager's earlier writes of a path are visible or
+    /// can no longer take effect. The lock is held no longer than this may take.
     ///
     /// # Errors
     /// [`Busy`](StorageErrorKind::Busy) where that takes longer than an answer of the provider.
@@ -259,15 +295,25 @@ impl Shared {
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
         let left = self.unresolved.left(path.as_ref());
-        if left > self.limit {
-            let seconds = left.as_secs().saturating_add(1);
-            let error = StorageError::busy(format!(
-                "a write of a moment ago may not show to a read for {seconds} s, which this must see"
-            ));
-            return Err(self.at(error, operation, path.clone()).into());
-        }
-        self.unresolved.settled(path.as_ref()).await;
+        self.refuse_longer_than_limit(left, operation, path)?;
+        self.unresolved.resolved(path.as_ref()).await;
         Ok(())
+    }
+
+    fn refuse_longer_than_limit(
+        &self,
+        left: Duration,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<(), ManagerError> {
+        if left <= self.limit {
+            return Ok(());
+        }
+        let seconds = left.as_millis().div_ceil(1_000);
+        let error = StorageError::busy(format!(
+            "an earlier write of it may not be visible yet, or may still take effect, for {seconds} s"
+        ));
+        Err(self.at(error, operation, path.clone()).into())
     }
 
     /// The write of this sealed value.
@@ -293,11 +339,13 @@ impl Shared {
     }
 }
 
-/// How a write ended; in doubt unless somebody says otherwise. Whatever ends it, the cache is told.
+/// How a write ended; in doubt unless an answer shows otherwise. Whatever ends it, the cache and
+/// later writers learn it.
 struct Outcome {
     cache: Option<Arc<Cache>>,
     unresolved: Arc<UnresolvedWrites>,
     path: CredentialPath,
+    writer: Writer,
     written: Written,
     /// What it was, if it was acknowledged.
     last_write: LastWrite,
@@ -314,7 +362,7 @@ impl Drop for Outcome {
     fn drop(&mut self) {
         let in_doubt = self.written == Written::Perhaps;
         if self.written != Written::No {
-            self.unresolved.written(self.path.as_ref(), in_doubt);
+            self.unresolved.written(self.path.as_ref(), in_doubt, self.writer);
         }
         if let Some(cache) = &self.cache {
             match self.written {

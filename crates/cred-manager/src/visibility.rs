@@ -1,4 +1,5 @@
-//! Times in which a read of a path may not show this manager's last write.
+//! Writes of this manager that are unresolved: not visible to its own reads yet, or able to take
+//! effect later because their outcome is unknown.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::windows::{LastWrite, NoCacheWindows};
 
-/// When the provider's writes show.
+/// When the provider's writes become visible.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriteTiming {
     pub(crate) consistency: Consistency,
@@ -17,52 +18,97 @@ pub(crate) struct WriteTiming {
 }
 
 impl WriteTiming {
-    /// For how long after its end a write may not show to a read.
+    /// For how long after its end a write may not be visible to a read.
     pub(crate) fn latest(self, in_doubt: bool) -> Duration {
         let lands = if in_doubt { self.in_doubt } else { Duration::ZERO };
         self.consistency.point().saturating_add(lands)
     }
 }
 
-/// When the writes of this manager show to its own reads, for those that must see them before they write anew.
+/// Who made a write, as far as it matters to later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// A caller, who learns that the outcome is unknown and decides what to do.
+    Caller,
+    /// A re-key: it writes an old value back, which no caller asked for and no caller expects
+    /// later.
+    Rekey,
+}
+
+/// Until when the writes of this manager are unresolved.
+///
+/// With compare-and-set nothing is recorded: a write that was built on an outdated read, or that is
+/// late, is a conflict.
 pub(crate) struct UnresolvedWrites {
     timing: WriteTiming,
-    times: Mutex<NoCacheWindows>,
+    conditional: bool,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Default)]
+struct Windows {
+    /// Of all writes, for what depends on the stored value.
+    all: NoCacheWindows,
+    /// Of uncertain writes of a re-key, for every later write: one that takes effect late would
+    /// silently replace a later value by the earlier one.
+    rekeys: NoCacheWindows,
 }
 
 impl UnresolvedWrites {
-    pub(crate) fn new(timing: WriteTiming) -> Self {
-        Self { timing, times: Mutex::default() }
+    /// `conditional`: whether the provider has compare-and-set.
+    pub(crate) fn new(timing: WriteTiming, conditional: bool) -> Self {
+        Self { timing, conditional, windows: Mutex::default() }
     }
 
-    /// A write of this path has ended, or may go on where that is in doubt.
-    pub(crate) fn written(&self, path: PathRef<'_>, in_doubt: bool) {
-        // Where writes show at once there is nothing to wait for.
-        if !self.timing.consistency.point().is_zero() {
-            let (now, length) = (Instant::now(), self.timing.latest(in_doubt));
-            let closed = self.times().open(path, now, length, LastWrite::Unknown);
-            drop(closed);
+    /// Records that a write of this path has ended; `in_doubt`: its outcome is unknown.
+    pub(crate) fn written(&self, path: PathRef<'_>, in_doubt: bool, writer: Writer) {
+        let latest = self.timing.latest(in_doubt);
+        if self.conditional || latest.is_zero() {
+            return;
         }
+        let (now, mut windows) = (Instant::now(), self.windows());
+        let mut closed = windows.all.open(path, now, latest, LastWrite::Unknown);
+        if in_doubt && writer == Writer::Rekey {
+            closed.extend(windows.rekeys.open(path, now, self.timing.in_doubt, LastWrite::Unknown));
+        }
+        drop(windows);
+        drop(closed);
     }
 
-    /// Waits until every write of this path that has ended shows to a read.
-    pub(crate) async fn settled(&self, path: PathRef<'_>) {
-        let until = self.times().until(path);
+    /// Waits until every write of this path that has ended is visible, or can no longer take
+    /// effect.
+    pub(crate) async fn resolved(&self, path: PathRef<'_>) {
+        let until = self.windows().all.until(path);
         if let Some(until) = until {
             sleep_until(until).await;
         }
     }
 
-    /// How long that takes from now; zero: there is nothing to wait for.
+    /// How long that takes from now; zero: every write is resolved.
     pub(crate) fn left(&self, path: PathRef<'_>) -> Duration {
-        self.times()
-            .until(path)
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        left(self.windows().all.until(path))
     }
 
-    fn times(&self) -> MutexGuard<'_, NoCacheWindows> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until no uncertain write of a re-key to this path can take effect any more.
+    pub(crate) async fn rekey_resolved(&self, path: PathRef<'_>) {
+        let until = self.windows().rekeys.until(path);
+        if let Some(until) = until {
+            sleep_until(until).await;
+        }
     }
+
+    /// How long that takes from now.
+    pub(crate) fn rekey_left(&self, path: PathRef<'_>) -> Duration {
+        left(self.windows().rekeys.until(path))
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Windows> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn left(until: Option<Instant>) -> Duration {
+    until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
 }
 
 #[cfg(test)]
@@ -71,18 +117,47 @@ mod tests {
 
     use super::*;
 
+    const LAG: Duration = Duration::from_secs(5);
+    const IN_DOUBT: Duration = Duration::from_secs(30);
+
+    fn path() -> CredentialPath {
+        "org:a/id".parse().unwrap()
+    }
+
+    fn unresolved(consistency: Consistency, conditional: bool) -> UnresolvedWrites {
+        UnresolvedWrites::new(WriteTiming { consistency, in_doubt: IN_DOUBT }, conditional)
+    }
+
     #[test]
-    fn a_write_in_doubt_settles_when_it_can_no_longer_land() {
-        let (lag, in_doubt) = (Duration::from_secs(5), Duration::from_secs(30));
-        let consistency = Consistency::Eventual { point: lag, list: lag };
-        let unresolved = UnresolvedWrites::new(WriteTiming { consistency, in_doubt });
-        let path = "org:a/id".parse::<CredentialPath>().unwrap();
-        unresolved.written(path.as_ref(), false);
-        assert!(unresolved.left(path.as_ref()) <= lag);
-        unresolved.written(path.as_ref(), true);
-        assert!(unresolved.left(path.as_ref()) > in_doubt);
-        let strong = UnresolvedWrites::new(WriteTiming { consistency: Consistency::Strong, in_doubt });
-        strong.written(path.as_ref(), true);
-        assert!(strong.left(path.as_ref()).is_zero());
+    fn an_uncertain_write_is_resolved_when_it_can_no_longer_take_effect() {
+        let lagging = unresolved(Consistency::Eventual { point: LAG, list: LAG }, false);
+        lagging.written(path().as_ref(), false, Writer::Caller);
+        assert!(lagging.left(path().as_ref()) <= LAG);
+        lagging.written(path().as_ref(), true, Writer::Caller);
+        assert!(lagging.left(path().as_ref()) > IN_DOUBT);
+
+        let strong = unresolved(Consistency::Strong, false);
+        strong.written(path().as_ref(), false, Writer::Caller);
+        assert!(strong.left(path().as_ref()).is_zero());
+        strong.written(path().as_ref(), true, Writer::Caller);
+        assert!(strong.left(path().as_ref()) > LAG);
+    }
+
+    #[test]
+    fn only_uncertain_writes_of_a_rekey_hold_up_every_later_write() {
+        let strong = unresolved(Consistency::Strong, false);
+        strong.written(path().as_ref(), true, Writer::Caller);
+        strong.written(path().as_ref(), false, Writer::Rekey);
+        assert!(strong.rekey_left(path().as_ref()).is_zero());
+        strong.written(path().as_ref(), true, Writer::Rekey);
+        assert!(strong.rekey_left(path().as_ref()) > LAG);
+    }
+
+    #[test]
+    fn with_compare_and_set_no_write_is_unresolved() {
+        let conditional = unresolved(Consistency::Eventual { point: LAG, list: LAG }, true);
+        conditional.written(path().as_ref(), true, Writer::Rekey);
+        assert!(conditional.left(path().as_ref()).is_zero());
+        assert!(conditional.rekey_left(path().as_ref()).is_zero());
     }
 }

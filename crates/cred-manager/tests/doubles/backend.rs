@@ -23,12 +23,27 @@ pub(crate) struct Behaviour {
     pub(crate) lag: Duration,
     /// Reads fail.
     pub(crate) reads_fail: bool,
-    /// Writes are answered `Unavailable` at once, and take effect so much later.
+    /// Writes take effect so much later than they were called, and end before that without an
+    /// answer that says so, in the way of `late_writes_end`.
     pub(crate) writes_land_late: Option<Duration>,
+    /// How a write that lands late ends.
+    pub(crate) late_writes_end: Ending,
     /// Reads panic.
     pub(crate) reads_panic: bool,
     /// A read of many credentials gives one answer too few.
     pub(crate) one_answer_is_missing: bool,
+}
+
+/// How a write ends that takes effect later.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) enum Ending {
+    /// It is answered `Unavailable` at once.
+    #[default]
+    Fails,
+    /// It never ends.
+    Hangs,
+    /// It panics at once.
+    Panics,
 }
 
 /// When a write shows, and what was stored; `None`: a deletion.
@@ -51,10 +66,15 @@ impl Backend {
     }
 
     pub(crate) fn with_batch(consistency: Consistency, batch: usize) -> Arc<Self> {
-        let description = Description::new("backend", Duration::from_secs(10))
-            .with_consistency(consistency)
-            .with_in_doubt(Duration::from_secs(30))
-            .with_batch(NonZeroUsize::new(batch).unwrap());
+        Self::of(
+            Description::new("backend", Duration::from_secs(10))
+                .with_consistency(consistency)
+                .with_in_doubt(Duration::from_secs(30))
+                .with_batch(NonZeroUsize::new(batch).unwrap()),
+        )
+    }
+
+    pub(crate) fn of(description: Description) -> Arc<Self> {
         Arc::new(Self {
             description,
             behaviour: Mutex::default(),
@@ -84,7 +104,7 @@ impl Backend {
     }
 
     async fn write(&self, path: CredentialPath, value: Option<Stored>) -> Result<(), StorageError> {
-        let Behaviour { write_takes, lag, writes_land_late, .. } = self.behaviour();
+        let Behaviour { write_takes, lag, writes_land_late, late_writes_end, .. } = self.behaviour();
         let written = Arc::clone(&self.written);
         let show = move |from: Instant| written.lock().unwrap().entry(path).or_default().push((from, value));
         if let Some(late) = writes_land_late {
@@ -93,7 +113,11 @@ impl Backend {
                 sleep(late).await;
                 show(Instant::now());
             });
-            return Err(StorageError::unavailable("the connection was reset"));
+            return match late_writes_end {
+                Ending::Fails => Err(StorageError::unavailable("the connection was reset")),
+                Ending::Hangs => std::future::pending().await,
+                Ending::Panics => panic!("as a defective provider might"),
+            };
         }
         sleep(write_takes).await;
         show(Instant::now() + lag);

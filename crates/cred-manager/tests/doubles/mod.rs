@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 
 pub(crate) mod backend;
+pub(crate) mod metered;
 pub(crate) mod sealer;
 
 use std::ops::Deref;
@@ -10,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{Call, Consistency, Description, StorageError, StorageProvider, Wrapper};
+use cred_core::{Call, Consistency, Credential, Description, StorageError, StorageProvider, Wrapper, field};
 use cred_manager::CredentialManager;
-use cred_manager::crypto::KeyRing;
+use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 pub(crate) use cred_testing::value::id;
 use futures_util::FutureExt as _;
@@ -28,6 +29,24 @@ pub(crate) fn keys() -> Arc<KeyRing> {
 
 pub(crate) fn manager(provider: impl StorageProvider + 'static) -> CredentialManager {
     CredentialManager::builder().storage(Arc::new(provider)).keys(keys()).build()
+}
+
+/// The key ring before and after a change of the active key.
+pub(crate) fn old_and_new() -> (Arc<KeyRing>, Arc<KeyRing>) {
+    let raw = |byte: u8| SealingKey::from_bytes(cred_core::Zeroizing::new([byte; 32]));
+    let (old_id, new_id) = ("old".parse().unwrap(), "new".parse::<cred_core::KeyId>().unwrap());
+    let old = KeyRing::builder(cred_core::KeyId::clone(&old_id)).key(old_id.clone(), raw(1)).build().unwrap();
+    let new = KeyRing::builder(new_id.clone()).key(new_id, raw(2)).key(old_id, raw(1)).build().unwrap();
+    (Arc::new(old), Arc::new(new))
+}
+
+/// A manager over `storage` that caches nothing.
+pub(crate) fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
+    CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
+}
+
+pub(crate) fn text(credential: &Credential) -> &str {
+    credential.expose_text(field::VALUE).unwrap()
 }
 
 /// A manager over memory that caches for an hour.

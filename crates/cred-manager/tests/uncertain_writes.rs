@@ -1,0 +1,188 @@
+//! Writes whose outcome is unknown: what depends on them waits, and nothing later is reverted.
+#![cfg(test)]
+
+mod doubles;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use cred_core::{Credential, Description, StorageErrorKind};
+use cred_manager::{CredentialManager, ManagerError};
+use doubles::backend::{Backend, Ending};
+use doubles::metered::Metered;
+use doubles::{id, keys, old_and_new, over, text};
+use tokio::time::{Instant, sleep, timeout};
+
+/// A strongly consistent backend without compare-and-set, as Azure: an uncertain write can take
+/// effect for exactly as long as an operation may wait.
+fn patient() -> Arc<Backend> {
+    let description = Description::new("backend", Duration::from_secs(60));
+    Backend::of(description.with_in_doubt(Duration::from_secs(61)))
+}
+
+/// As AWS: an uncertain write can take effect for longer than any operation waits.
+fn impatient() -> Arc<Backend> {
+    let description = Description::new("backend", Duration::from_secs(60));
+    Backend::of(description.with_in_doubt(Duration::from_secs(300)))
+}
+
+/// Writes made meanwhile take effect so much later, and end in this way.
+fn late(backend: &Backend, after: Duration, ending: Ending) {
+    backend.behave(|behaviour| {
+        (behaviour.writes_land_late, behaviour.late_writes_end) = (Some(after), ending);
+    });
+}
+
+fn in_time(backend: &Backend) {
+    backend.behave(|behaviour| behaviour.writes_land_late = None);
+}
+
+async fn value(manager: &CredentialManager) -> Option<String> {
+    let credential = manager.retrieve(&id("a")).await.unwrap()?;
+    Some(text(&credential).to_owned())
+}
+
+fn is_busy(error: &ManagerError, seconds: &str) -> bool {
+    let ManagerError::Storage(storage) = error else { return false };
+    matches!(storage.kind(), StorageErrorKind::Busy { .. })
+        && !error.may_have_written()
+        && error.to_string().contains(seconds)
+}
+
+/// A manager whose re-key of `a`, which holds `first`, has just ended without an answer, and will
+/// take effect 20 s after it ended.
+async fn after_an_uncertain_rekey(backend: &Arc<Backend>, ending: Ending) -> CredentialManager {
+    let (old, new) = old_and_new();
+    over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
+    let ends = if ending == Ending::Hangs { 61 } else { 0 };
+    late(backend, Duration::from_secs(ends + 20), ending);
+    let manager = over(backend.clone(), &new);
+    let report = manager.rekey(false, |_| ()).await.unwrap();
+    assert!(!report.is_complete(), "{report:?}");
+    in_time(backend);
+    manager
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncertain_write_of_a_rekey_reverts_no_later_write() {
+    for ending in [Ending::Fails, Ending::Hangs, Ending::Panics] {
+        let manager = after_an_uncertain_rekey(&patient(), ending).await;
+        manager.store(&id("a"), Credential::text("second")).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(value(&manager).await.as_deref(), Some("second"), "{ending:?}");
+
+        let manager = after_an_uncertain_rekey(&patient(), ending).await;
+        manager.delete(&id("a")).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(value(&manager).await, None, "{ending:?}");
+
+        let manager = after_an_uncertain_rekey(&patient(), ending).await;
+        let rotated = manager.rotate(&id("a"), Credential::text("second")).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!((rotated.version, value(&manager).await.as_deref()), (2, Some("second")));
+
+        let manager = after_an_uncertain_rekey(&patient(), ending).await;
+        let again = manager.rekey(false, |_| ()).await.unwrap();
+        assert!(again.is_complete(), "{again:?}");
+        manager.store(&id("a"), Credential::text("second")).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(value(&manager).await.as_deref(), Some("second"), "{ending:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_that_is_dropped_while_it_writes_reverts_no_later_write() {
+    let (old, new) = old_and_new();
+    let backend = patient();
+    over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
+    late(&backend, Duration::from_secs(80), Ending::Hangs);
+    let manager = over(backend.clone(), &new);
+    assert!(timeout(Duration::from_secs(5), manager.rekey(false, |_| ())).await.is_err());
+    in_time(&backend);
+    manager.store(&id("a"), Credential::text("second")).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(value(&manager).await.as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_would_wait_too_long_for_a_rekey_is_busy_and_names_the_time() {
+    let backend = impatient();
+    let manager = after_an_uncertain_rekey(&backend, Ending::Fails).await;
+    let started = Instant::now();
+    let a = id("a");
+    for error in [
+        manager.store(&a, Credential::text("second")).await.unwrap_err(),
+        manager.delete(&a).await.unwrap_err(),
+        manager.rotate(&a, Credential::text("second")).await.map(drop).unwrap_err(),
+        manager.store_if_absent(&a, Credential::text("second")).await.map(drop).unwrap_err(),
+    ] {
+        assert!(is_busy(&error, "300 s"), "{error}");
+    }
+    manager.store(&id("b"), Credential::text("other")).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1), "another credential waited");
+    sleep(Duration::from_secs(300)).await;
+    manager.store(&a, Credential::text("second")).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(value(&manager).await.as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_waits_until_an_uncertain_write_can_no_longer_take_effect() {
+    let (backend, a) = (patient(), id("a"));
+    let manager = over(backend.clone(), &keys());
+    manager.store(&a, Credential::text("0")).await.unwrap();
+    late(&backend, Duration::from_secs(20), Ending::Fails);
+    manager.rotate(&a, Credential::text("A")).await.unwrap_err();
+    in_time(&backend);
+    let rotated = manager.rotate(&a, Credential::text("B")).await.unwrap();
+    assert_eq!(rotated.version, 3, "the rotation before it took effect and was lost");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(value(&manager).await.as_deref(), Some("B"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conditional_store_waits_until_an_uncertain_write_can_no_longer_take_effect() {
+    let (backend, a) = (patient(), id("a"));
+    let manager = over(backend.clone(), &keys());
+    late(&backend, Duration::from_secs(20), Ending::Fails);
+    manager.store(&a, Credential::text("A")).await.unwrap_err();
+    in_time(&backend);
+    let stored = manager.store_if_absent(&a, Credential::text("B")).await.unwrap();
+    assert!(!stored, "it stored over a write that it must wait for");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(value(&manager).await.as_deref(), Some("A"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_wait_too_long_for_an_uncertain_write_is_busy_and_names_the_time() {
+    let (backend, a) = (impatient(), id("a"));
+    let manager = over(backend.clone(), &keys());
+    late(&backend, Duration::from_secs(20), Ending::Fails);
+    manager.store(&a, Credential::text("A")).await.unwrap_err();
+    in_time(&backend);
+    for error in [
+        manager.rotate(&a, Credential::text("B")).await.map(drop).unwrap_err(),
+        manager.store_if_absent(&a, Credential::text("B")).await.map(drop).unwrap_err(),
+    ] {
+        assert!(is_busy(&error, "300 s"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_compare_and_set_nothing_waits_for_an_uncertain_write() {
+    let (old, new) = old_and_new();
+    let (provider, a) = (Metered::new(true, Duration::ZERO), id("a"));
+    over(provider.clone(), &old).store(&a, Credential::text("0")).await.unwrap();
+    let manager = over(provider.clone(), &new);
+    let started = Instant::now();
+    provider.loses_answers.store(true, Ordering::SeqCst);
+    assert!(!manager.rekey(false, |_| ()).await.unwrap().is_complete());
+    manager.rotate(&a, Credential::text("1")).await.unwrap_err();
+    provider.loses_answers.store(false, Ordering::SeqCst);
+    assert_eq!(manager.rotate(&a, Credential::text("2")).await.unwrap().version, 3);
+    assert!(!manager.store_if_absent(&a, Credential::text("3")).await.unwrap());
+    assert!(manager.rekey(false, |_| ()).await.unwrap().is_complete());
+    manager.store(&a, Credential::text("4")).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
