@@ -107,11 +107,21 @@ impl CredentialManager {
     ///
     /// It starts at version 1, created now, whatever was there before; [`rotate`](Self::rotate) carries both on.
     ///
+    /// A store whose outcome is unknown ([`ManagerError::may_have_written`]) may still take effect
+    /// for [`Description::in_doubt`](cred_core::Description::in_doubt), and then replaces a later
+    /// write that was answered `Ok`: without compare-and-set no provider can prevent that. After
+    /// such an error, wait for that time before you write the credential again, or read it after
+    /// that time and store again if it has the earlier value. [`rotate`](Self::rotate) and
+    /// [`store_if_absent`](Self::store_if_absent) wait by themselves where the provider has no
+    /// compare-and-set.
+    ///
     /// # Errors
-    /// [`ManagerError::Seal`] and [`ManagerError::Credential`]: nothing was written. [`ManagerError::Storage`]: ask
-    /// [`ManagerError::may_have_written`]; a write without an answer is
-    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt), one whose turn did not come in the provider's
-    /// `operation_timeout` and a second is [`Busy`](cred_core::StorageErrorKind::Busy). [`ManagerError::ShutDown`].
+    /// [`ManagerError::Seal`] and [`ManagerError::Credential`]: nothing was written.
+    /// [`ManagerError::Storage`]: ask [`ManagerError::may_have_written`]; a write without an answer
+    /// is [`InDoubt`](cred_core::StorageErrorKind::InDoubt), one whose turn did not come in the
+    /// provider's `operation_timeout` and a second is [`Busy`](cred_core::StorageErrorKind::Busy),
+    /// and so is one that would wait for longer than that until an uncertain write of a
+    /// [`rekey`](Self::rekey) can no longer take effect. [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
@@ -230,6 +240,11 @@ impl CredentialManager {
     }
 
     /// Deletes a credential; deleting what is not there is `Ok`. One call of the provider.
+    ///
+    /// As for [`store`](Self::store), a deletion whose outcome is unknown may still take effect for
+    /// [`Description::in_doubt`](cred_core::Description::in_doubt) and then delete what was stored
+    /// later, and an earlier uncertain store may bring a deleted credential back. Wait for that
+    /// time before you write again, or check after it.
     ///
     /// # Errors
     /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].

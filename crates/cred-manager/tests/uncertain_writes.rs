@@ -186,3 +186,21 @@ async fn with_compare_and_set_nothing_waits_for_an_uncertain_write() {
     manager.store(&a, Credential::text("4")).await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
+
+/// This is documented, not wanted: without compare-and-set no provider can prevent it.
+#[tokio::test(start_paused = true)]
+async fn an_uncertain_store_may_replace_a_store_made_before_in_doubt_has_passed() {
+    for (waits, stands) in [(0, "A"), (61, "B")] {
+        let (backend, a) = (patient(), id("a"));
+        let manager = over(backend.clone(), &keys());
+        late(&backend, Duration::from_secs(20), Ending::Fails);
+        let uncertain = manager.store(&a, Credential::text("A")).await.unwrap_err();
+        assert!(uncertain.may_have_written(), "{uncertain}");
+        in_time(&backend);
+        sleep(Duration::from_secs(waits)).await;
+        manager.store(&a, Credential::text("B")).await.unwrap();
+        assert_eq!(value(&manager).await.as_deref(), Some("B"));
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(value(&manager).await.as_deref(), Some(stands), "after {waits} s");
+    }
+}
