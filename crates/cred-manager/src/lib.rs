@@ -67,7 +67,7 @@
 //! | list_tree | [`CredentialManager::list_tree`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
 //! | rotate | [`CredentialManager::rotate`] | `lifecycle::a_rotation_carries_creation_and_version_on` |
 //! | store where nothing is | [`CredentialManager::store_if_absent`] | `lifecycle::of_managers_that_store_where_nothing_is_one_does` |
-//! | rekey | [`CredentialManager::rekey`] | `lifecycle::a_rekey_seals_a_tree_anew_and_changes_nothing_inside` |
+//! | rekey | [`CredentialManager::rekey`] | `rekey::a_rekey_reseals_a_tree_and_changes_nothing_inside` |
 //! | refresh | [`CredentialManager::refresh`] | `cache::refresh_never_joins_a_load_and_replaces_what_was_cached` |
 //! | shutdown | [`CredentialManager::shutdown`] | `writes::shutdown_waits_for_running_writes_and_refuses_what_comes_later` |
 //!

@@ -19,6 +19,8 @@ pub(crate) use cred_testing::value::id;
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
+use self::backend::Backend;
+
 pub(crate) fn memory() -> MemoryStorageProvider {
     MemoryStorageProvider::new(MemoryStorageConfig::default()).unwrap()
 }
@@ -38,6 +40,14 @@ pub(crate) fn old_and_new() -> (Arc<KeyRing>, Arc<KeyRing>) {
     let old = KeyRing::builder(cred_core::KeyId::clone(&old_id)).key(old_id.clone(), raw(1)).build().unwrap();
     let new = KeyRing::builder(new_id.clone()).key(new_id, raw(2)).key(old_id, raw(1)).build().unwrap();
     (Arc::new(old), Arc::new(new))
+}
+
+/// A backend with a lag of five seconds and no compare-and-set.
+pub(crate) fn lagging() -> Arc<Backend> {
+    let lag = Duration::from_secs(5);
+    let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
+    backend.behave(|behaviour| behaviour.lag = lag);
+    backend
 }
 
 /// A manager over `storage` that caches nothing.
