@@ -3,6 +3,7 @@
 
 mod doubles;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,8 +64,8 @@ async fn a_rekey_continues_past_a_broken_credential_and_names_it() {
     provider.edit_payload(PathRef::new(None, &id("b")), |payload| payload.truncate(9));
     let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, false));
-    assert_eq!(report.failed.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["b"]);
-    let ManagerError::Storage(error) = &report.failed[0].1 else { panic!("{report:?}") };
+    assert_eq!(report.failures.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["b"]);
+    let ManagerError::Storage(error) = &report.failures[0].1 else { panic!("{report:?}") };
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }));
 }
 
@@ -135,6 +136,7 @@ async fn a_rekey_over_a_lagging_provider_waits_once_for_all_and_blocks_no_writer
     assert!(begun.elapsed() < Duration::from_secs(12), "a lag for each: {:?}", begun.elapsed());
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (20, true), "{report:?}");
+    sleep(Duration::from_secs(60)).await;
     assert_eq!(text(&manager.retrieve(&id("7")).await.unwrap().unwrap()), "new");
 }
 
@@ -153,7 +155,10 @@ async fn a_credential_that_another_process_writes_behind_a_rekey_is_resealed_too
         backend.behave(|behaviour| behaviour.write_takes = Duration::ZERO);
         other.store(&id("a"), Credential::text("theirs")).await.unwrap();
     };
-    let manager = over(backend.clone(), &new);
+    let storage = backend.clone();
+    let one_at_a_time =
+        CredentialManager::builder().storage(storage).keys(new).batch_concurrency(NonZeroUsize::MIN);
+    let manager = one_at_a_time.build();
     let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), behind);
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, true), "{report:?}");
@@ -165,7 +170,9 @@ async fn a_credential_that_another_process_writes_behind_a_rekey_is_resealed_too
 #[tokio::test(start_paused = true)]
 async fn a_rekey_that_others_keep_overwriting_reports_that_it_may_have_written() {
     let (old, new) = old_and_new();
-    let backend = Backend::new(Consistency::Strong);
+    // The re-key waits for the point before it reads back, and the others do not.
+    let point = Duration::from_millis(50);
+    let backend = Backend::new(Consistency::Eventual { point, list: point });
     let other = over(backend.clone(), &old);
     let names = ["a", "b", "c", "d"];
     for name in names {
@@ -186,8 +193,8 @@ async fn a_rekey_that_others_keep_overwriting_reports_that_it_may_have_written()
         report = manager.rekey(false, |_| ()) => report.unwrap(),
         _ = others => unreachable!("they go on for ever"),
     };
-    assert_eq!((report.resealed, report.failed.len()), (0, 4), "{report:?}");
-    assert!(report.failed.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
+    assert_eq!((report.resealed, report.failed), (0, 4), "{report:?}");
+    assert!(report.failures.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,6 +213,7 @@ async fn a_rekey_right_after_a_write_over_a_lagging_provider_blocks_no_writer() 
     };
     let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
     assert!(report.unwrap().is_complete());
+    sleep(Duration::from_secs(60)).await;
     assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "meanwhile");
 }
 
@@ -222,5 +230,32 @@ async fn a_rekey_that_wrote_and_cannot_read_back_reports_that_it_may_have_writte
     };
     let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), break_down);
     let report = report.unwrap();
-    assert!(report.failed[0].1.may_have_written(), "{report:?}");
+    assert!(report.failures[0].1.may_have_written(), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_between_the_first_read_of_a_rekey_and_its_write_stands() {
+    // Of this manager, over a backend whose reads lag and over one where they do not; and of
+    // another one.
+    for (backend, own) in [
+        (lagging(), true),
+        (Backend::new(Consistency::Strong), true),
+        (Backend::new(Consistency::Strong), false),
+    ] {
+        let (old, new) = old_and_new();
+        over(backend.clone(), &old).store(&id("a"), Credential::text("old")).await.unwrap();
+        sleep(Duration::from_secs(60)).await;
+        backend.behave(|behaviour| behaviour.read_takes = Duration::from_secs(1));
+        let manager = over(backend.clone(), &new);
+        let writer = if own { manager.clone() } else { over(backend.clone(), &old) };
+        let store = async {
+            sleep(Duration::from_millis(500)).await;
+            writer.store(&id("a"), Credential::text("between")).await.unwrap();
+        };
+        let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), store);
+        let report = report.unwrap();
+        assert!(report.is_complete(), "{report:?}");
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "between", "own: {own}");
+    }
 }

@@ -40,7 +40,7 @@ impl Rekey {
             Ok(handle.rekey(self.dry_run, progress).await?)
         })?;
         drop(bar);
-        let failed: Vec<String> = report.failed.iter().map(|(path, _)| path.to_string()).collect();
+        let failed: Vec<String> = report.failures.iter().map(|(path, _)| path.to_string()).collect();
         if app.output.json {
             app.output.document(&serde_json::json!({
                 "dry_run": self.dry_run, "key": active.as_str(), "found": report.found, "resealed": report.resealed,
@@ -55,11 +55,11 @@ impl Rekey {
             report.current,
             profile.shown()
         ));
-        match failed.len() {
+        match report.failed {
             0 => Ok(()),
             count => Err(Failure::partial(
                 format!("not known to be sealed under {active}: {}", credentials(count)),
-                report.failed.into_iter().map(|(path, error)| (path, error.into())).collect(),
+                report.failures.into_iter().map(|(path, error)| (path, error.into())).collect(),
             )),
         }
     }

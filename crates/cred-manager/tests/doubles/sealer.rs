@@ -32,7 +32,11 @@ pub(crate) enum Fault {
 
 impl Faulty {
     pub(crate) fn new(fault: Fault) -> Arc<Self> {
-        Arc::new(Self { ring: keys(), fault, opening: AtomicUsize::new(0) })
+        Self::with_ring(fault, keys())
+    }
+
+    pub(crate) fn with_ring(fault: Fault, ring: Arc<KeyRing>) -> Arc<Self> {
+        Arc::new(Self { ring, fault, opening: AtomicUsize::new(0) })
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a re-key reports, and when it gives up.
+
+use cred_core::{CredentialPath, SealError, StorageErrorKind};
+
+use crate::ManagerError;
+
+/// The result of a re-key, or its progress. Each credential that was found is counted in one of the
+/// numbers below once something is known of it. Only `to_confirm` ever goes down.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RekeyReport {
+    /// Credentials found at the start.
+    pub found: usize,
+    /// Resealed under the active key; in a dry run, those that would be. Without compare-and-set a
+    /// credential counts once it was read back.
+    pub resealed: usize,
+    /// Already under the active key.
+    pub current: usize,
+    /// Deleted since the start.
+    pub gone: usize,
+    /// Written without compare-and-set and not read back yet. Each becomes `resealed`, `gone` or
+    /// `failed`: zero in the report that is returned.
+    pub to_confirm: usize,
+    /// Not known to be under the active key. Run the re-key again for them.
+    pub failed: usize,
+    /// The first [`MAX_FAILURES_KEPT`](Self::MAX_FAILURES_KEPT) of the failed ones, with the
+    /// reason. They are unchanged, unless [`ManagerError::may_have_written`]: then they may be
+    /// resealed already.
+    pub failures: Vec<(CredentialPath, ManagerError)>,
+    /// Not begun, or not finished, because the re-key stopped before.
+    pub not_tried: usize,
+    /// The error that made it stop early; `None`: it went through all credentials.
+    pub stopped: Option<ManagerError>,
+}
+
+impl RekeyReport {
+    /// A re-key stops after this many failures of the backend or the key service in a row.
+    pub const MAX_FAILURES_IN_A_ROW: usize = 20;
+    /// At most this many failures are kept in [`failures`](Self::failures); the others are counted.
+    pub const MAX_FAILURES_KEPT: usize = 100;
+
+    /// Whether every credential that was found is known to be under the active key now, or gone. Of
+    /// a dry run, whether they would be.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0 && self.done() == self.found
+    }
+
+    /// Credentials with a final result: all but those to confirm, not tried, or not reached yet.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.resealed + self.current + self.gone + self.failed
+    }
+
+    /// The outcome in a word, for spans and metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match () {
+            () if self.is_complete() => "ok",
+            () if self.done() > self.failed => "partial",
+            () if self.failures.iter().any(|(_, error)| error.may_have_written()) => "in_doubt",
+            () => "failed",
+        }
+    }
+
+    pub(super) fn add_failure(&mut self, path: CredentialPath, error: ManagerError) {
+        self.failed += 1;
+        if self.failures.len() < Self::MAX_FAILURES_KEPT {
+            self.failures.push((path, error));
+        }
+    }
+}
+
+/// What a failure means for the credentials that have not been tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Nothing: it concerns one credential.
+    Credential,
+    /// The backend or the key service may be down.
+    Outage,
+    /// They would fail as well: a right is missing, or the manager was shut down.
+    Refusal,
+}
+
+impl Meaning {
+    pub(super) fn of(error: &ManagerError) -> Self {
+        let kind = match error {
+            ManagerError::ShutDown => return Self::Refusal,
+            ManagerError::Seal(SealError::Failed { .. } | SealError::KdfBusy { .. }) => return Self::Outage,
+            ManagerError::Storage(error) => error.kind(),
+            _ => return Self::Credential,
+        };
+        match kind {
+            StorageErrorKind::PermissionDenied { .. }
+            | StorageErrorKind::AuthenticationFailed { .. }
+            | StorageErrorKind::ReadOnly { .. } => Self::Refusal,
+            StorageErrorKind::InDoubt { .. }
+            | StorageErrorKind::NotDurable { .. }
+            | StorageErrorKind::RecoveredNotWritten { .. }
+            | StorageErrorKind::DiskFull
+            | StorageErrorKind::Other { .. } => Self::Outage,
+            kind if kind.is_transient() => Self::Outage,
+            _ => Self::Credential,
+        }
+    }
+}
