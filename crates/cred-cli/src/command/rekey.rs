@@ -1,24 +1,28 @@
 //! `cred rekey`.
 
 use clap::Args;
-use cred_core::ScopeId;
+use cred_core::{KeyId, ScopeId};
+use cred_manager::RekeyReport;
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::output::credentials;
+use crate::output::{Output, Progress, credentials};
 
-/// Seals everything under the active key of the ring, with nothing inside changed
+/// Reseal every credential under the active key of the ring; contents do not change
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred key add main-2027 && cred rekey
   cred rekey org:acme --dry-run
 
-It can be killed at any moment and started again: what is under the active key already is left alone. On AWS and Azure, which have
-no compare-and-set, stop other writers meanwhile; everything is read back at the end, on AWS after `read_lag`, by default five minutes.")]
+It can be interrupted at any moment and run again: credentials under the active key are skipped. It stops early if the \
+backend is down or refuses access, and reports why and how many credentials were not tried.
+
+AWS and Azure have no compare-and-set: stop other writers while it runs. Everything that was written is read back at the \
+end, on AWS after `read_lag` (five minutes by default).")]
 pub(crate) struct Rekey {
-    /// Only this scope, and what is below it
+    /// Reseal only this scope and the scopes below it
     scope: Option<ScopeId>,
-    /// Opens everything, so that a missing key shows, and writes nothing
+    /// Open every credential, to find missing and wrong keys, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -31,21 +35,11 @@ impl Rekey {
             Some(scope) => manager.scoped(scope)?,
             None => manager,
         };
-        let bar = app.output.progress("sealing", 0);
-        let report = app.wait(async {
-            let progress = |report: &cred_manager::RekeyReport| {
-                bar.of(report.found);
-                bar.set(report.done());
-            };
-            Ok(handle.rekey(self.dry_run, progress).await?)
-        })?;
+        let mut bar = Bar::new(app.output);
+        let report = app.wait(async { Ok(handle.rekey(self.dry_run, |report| bar.show(report)).await?) })?;
         drop(bar);
-        let failed: Vec<String> = report.failures.iter().map(|(path, _)| path.to_string()).collect();
         if app.output.json {
-            app.output.document(&serde_json::json!({
-                "dry_run": self.dry_run, "key": active.as_str(), "found": report.found, "resealed": report.resealed,
-                "current": report.current, "gone": report.gone, "failed": failed,
-            }))?;
+            app.output.document(&document(&report, self.dry_run, &active))?;
         }
         let verb = if self.dry_run { "would be sealed" } else { "sealed" };
         app.output.say(format!(
@@ -55,12 +49,111 @@ impl Rekey {
             report.current,
             profile.shown()
         ));
-        match report.failed {
-            0 => Ok(()),
-            count => Err(Failure::partial(
-                format!("not known to be sealed under {active}: {}", credentials(count)),
-                report.failures.into_iter().map(|(path, error)| (path, error.into())).collect(),
-            )),
+        failure(report, &active).map_or(Ok(()), Err)
+    }
+}
+
+/// A bar for the credentials that are written, and then one for those that are read back.
+struct Bar {
+    output: Output,
+    bar: Progress,
+    /// The most that were to be read back.
+    to_confirm: usize,
+    reads_back: bool,
+}
+
+impl Bar {
+    fn new(output: Output) -> Self {
+        Self { output, bar: output.progress("sealing", 0), to_confirm: 0, reads_back: false }
+    }
+
+    fn show(&mut self, report: &RekeyReport) {
+        if report.to_confirm < self.to_confirm && !self.reads_back {
+            self.bar = self.output.progress("reading back", self.to_confirm);
+            self.reads_back = true;
         }
+        self.to_confirm = self.to_confirm.max(report.to_confirm);
+        if self.reads_back {
+            self.bar.set(self.to_confirm - report.to_confirm);
+        } else {
+            self.bar.of(report.found);
+            self.bar.set(report.done() + report.to_confirm);
+        }
+    }
+}
+
+fn document(report: &RekeyReport, dry_run: bool, active: &KeyId) -> serde_json::Value {
+    let failed: Vec<String> = report.failures.iter().map(|(path, _)| path.to_string()).collect();
+    serde_json::json!({
+        "dry_run": dry_run, "key": active.as_str(), "found": report.found, "resealed": report.resealed,
+        "current": report.current, "gone": report.gone, "failed": failed, "failed_count": report.failed,
+        "not_tried": report.not_tried, "stopped": report.stopped.as_ref().map(ToString::to_string),
+    })
+}
+
+/// The failure that the report stands for; `None`: it is complete.
+fn failure(report: RekeyReport, active: &KeyId) -> Option<Failure> {
+    if report.is_complete() {
+        return None;
+    }
+    let mut message = format!("not known to be sealed under {active}: {}", credentials(report.failed));
+    let more = report.failed.saturating_sub(report.failures.len());
+    if more > 0 {
+        message += &format!(" ({more} more than are listed)");
+    }
+    if report.stopped.is_some() {
+        message += &format!("; stopped early, {} not tried", credentials(report.not_tried));
+    }
+    let parts = report.failures.into_iter().map(|(path, error)| (path, error.into())).collect();
+    let failure = Failure::partial(message, parts)
+        .hint("fix the cause and run it again; credentials that are finished are skipped");
+    Some(match report.stopped {
+        Some(stopped) => failure.caused_by(stopped),
+        None => failure,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_core::{Operation, StorageErrorKind};
+    use cred_manager::ManagerError;
+
+    use super::*;
+    use crate::failure::Exit;
+
+    fn stopped() -> (RekeyReport, KeyId) {
+        let denied = StorageErrorKind::PermissionDenied { reason: "it may only read".into() };
+        let path: cred_core::CredentialPath = "org:a/id".parse().unwrap();
+        let error = cred_core::StorageError::from(denied).at("vault", Operation::Store, path.clone());
+        let mut report = RekeyReport::default();
+        (report.found, report.resealed, report.failed, report.not_tried) = (400, 10, 150, 240);
+        report.failures = vec![(path, error.clone().into()); RekeyReport::MAX_FAILURES_KEPT];
+        report.stopped = Some(ManagerError::from(error));
+        (report, "next".parse().unwrap())
+    }
+
+    #[test]
+    fn a_rekey_that_stopped_says_why_and_what_is_left() {
+        let (report, active) = stopped();
+        let document = document(&report, false, &active);
+        assert_eq!(document["failed"].as_array().unwrap().len(), 100);
+        assert_eq!((&document["failed_count"], &document["not_tried"]), (&150.into(), &240.into()));
+        assert!(document["stopped"].as_str().unwrap().contains("it may only read"), "{document}");
+
+        let failure = failure(report, &active).unwrap();
+        assert_eq!(
+            failure.to_string(),
+            "not known to be sealed under next: 150 credentials (50 more than are listed); \
+             stopped early, 240 credentials not tried"
+        );
+        assert_eq!((failure.exit, failure.parts().len()), (Exit::Partial, 100));
+        assert!(failure.causes()[0].contains("it may only read"), "{:?}", failure.causes());
+    }
+
+    #[test]
+    fn a_complete_rekey_is_no_failure() {
+        let mut report = RekeyReport::default();
+        (report.found, report.resealed) = (2, 2);
+        assert!(failure(report, &"next".parse().unwrap()).is_none());
     }
 }

@@ -38,6 +38,24 @@ fn a_key_is_replaced_without_losing_anything() {
 }
 
 #[test]
+fn a_rekey_lists_the_first_hundred_failures_and_counts_the_others() {
+    let world = World::new();
+    world.fill(120);
+    for (path, _) in files(&world.path("home/.local")) {
+        if path.to_string_lossy().ends_with(".enc.json") {
+            std::fs::write(path, "garbage").unwrap();
+        }
+    }
+    let answer = world.run(&["rekey", "--json"]).ends(10);
+    let document = answer.json();
+    assert_eq!(document["failed"].as_array().map(Vec::len), Some(100));
+    assert_eq!((&document["failed_count"], &document["not_tried"]), (&120.into(), &0.into()));
+    assert!(document["stopped"].is_null(), "{document}");
+    assert_eq!(answer.error()["failures"].as_array().map(Vec::len), Some(100));
+    world.run(&["rekey"]).ends(10).says("120 credentials (20 more than are listed)").says("run it again");
+}
+
+#[test]
 fn an_id_names_one_key_for_ever() {
     let world = World::new();
     world.run(&["key", "add", "next", "--inactive"]).good();
