@@ -21,7 +21,7 @@ const LIST: &str = "tests/model/mutants.toml";
 /// How many reads the model makes; it has a default.
 const READS: &str = "CRED_MODEL_READS";
 /// A mutant that runs longer hangs, and so is caught. Others take half a minute.
-const LIMIT: Duration = Duration::from_secs(10 * 60);
+const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How many lines of a run are shown: the last broken promises and the summary.
 const SHOWN: usize = 20;
 

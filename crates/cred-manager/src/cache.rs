@@ -146,10 +146,7 @@ impl Cache {
         let overdue = table.unlink(path);
         let (load, result) = self.start(&mut table, path, now);
         drop(table);
-        if let Some(overdue) = overdue {
-            overdue.release_permit();
-        }
-        drop((expired, closed));
+        drop((expired, closed, overdue));
         Miss::Start(load, result)
     }
 
@@ -200,16 +197,14 @@ impl Cache {
     /// but caches nothing.
     pub(crate) fn cancel(&self, path: PathRef<'_>, result: &LoadResult) {
         let unlinked = self.table().unlink_number(path, result.number);
-        if let Some(load) = unlinked {
-            load.release_permit();
-        }
+        drop(unlinked);
     }
 
     /// Takes the permits of all loads that did not end in time.
-    fn cancel_overdue(&self) {
-        let unlinked = self.table().unlink_overdue(Instant::now());
-        for load in unlinked {
-            load.release_permit();
+    fn release_overdue(&self) {
+        let overdue = self.table().overdue(Instant::now());
+        for permit in overdue {
+            permit.release();
         }
     }
 

@@ -79,7 +79,7 @@ impl Load {
             Ok(granted) => granted.ok(),
             Err(_) => {
                 // A runtime that no process drives keeps the permits of its loads.
-                self.cache.cancel_overdue();
+                self.cache.release_overdue();
                 Arc::clone(permits).try_acquire_owned().ok()
             }
         };
@@ -109,7 +109,7 @@ impl Load {
         }
         let mut evicted = Vec::new();
         let mut table = self.cache.table();
-        let unlinked = table.unlink_number(self.path.as_ref(), self.number);
+        let unlinked = table.end(self.path.as_ref(), self.number);
         let is_linked = unlinked.is_some();
         let replaced = (is_linked && replaces).then(|| self.cache.remove(&mut table, self.path.as_ref()));
         let unused = match entry {
@@ -156,7 +156,7 @@ impl Drop for Load {
     fn drop(&mut self) {
         if !self.completed {
             self.cache.counters.failure();
-            let unlinked = self.cache.table().unlink_number(self.path.as_ref(), self.number);
+            let unlinked = self.cache.table().end(self.path.as_ref(), self.number);
             drop(unlinked);
         }
     }

@@ -15,17 +15,14 @@ use crate::windows::{NoCacheWindows, later};
 #[derive(Default)]
 pub(super) struct LoadTable {
     /// The loads that readers can share.
-    pub(super) loads: HashMap<CredentialPath, InFlightLoad>,
+    loads: HashMap<CredentialPath, LoadResult>,
+    /// The permits of all running loads by number, and when each load should have ended. A load that
+    /// is not shared any more still has its permit.
+    permits: HashMap<u64, (Instant, LoadPermit)>,
     pub(super) windows: NoCacheWindows,
     pub(super) cached: CachedPaths,
     /// The number of the last load.
     pub(super) last_number: u64,
-}
-
-/// A load that readers can share. Later loads have higher numbers.
-pub(super) struct InFlightLoad {
-    pub(super) result: LoadResult,
-    permit: LoadPermit,
 }
 
 impl LoadTable {
@@ -40,51 +37,47 @@ impl LoadTable {
         let (sender, receiver) = watch::channel(None);
         let result = LoadResult { number: self.last_number, deadline: later(now, limit), receiver };
         let permit = LoadPermit::default();
-        let load = InFlightLoad { result: result.clone(), permit: permit.clone() };
-        self.loads.insert(path.to_owned(), load);
+        self.loads.insert(path.to_owned(), result.clone());
+        self.permits.insert(result.number, (result.deadline, permit.clone()));
         (result, sender, permit)
     }
 
     /// The load that readers of this path can share.
     pub(super) fn shared(&self, path: PathRef<'_>) -> Option<&LoadResult> {
-        self.loads.get(&path.to_owned()).map(|load| &load.result)
+        self.loads.get(&path.to_owned())
     }
 
     /// Stops sharing the path's load, which then caches nothing.
-    pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<InFlightLoad> {
+    pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<LoadResult> {
         self.loads.remove(&path.to_owned())
     }
 
     /// As [`unlink`](Self::unlink), if the path's load still is the one with this number.
-    pub(super) fn unlink_number(&mut self, path: PathRef<'_>, number: u64) -> Option<InFlightLoad> {
+    pub(super) fn unlink_number(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
         let path = path.to_owned();
-        let is_linked = self.loads.get(&path).is_some_and(|load| load.result.number == number);
+        let is_linked = self.loads.get(&path).is_some_and(|load| load.number == number);
         is_linked.then(|| self.loads.remove(&path)).flatten()
     }
 
     /// As [`unlink`](Self::unlink), for every load in a subtree; `None`: for all.
-    pub(super) fn unlink_within(&mut self, scope: Option<&ScopeId>) -> Vec<InFlightLoad> {
-        self.unlink_all(|path, _| path.is_within(scope))
-    }
-
-    /// As [`unlink`](Self::unlink), for every load whose deadline has passed: the runtime that it
-    /// runs on may have stopped.
-    pub(super) fn unlink_overdue(&mut self, now: Instant) -> Vec<InFlightLoad> {
-        self.unlink_all(|_, load| load.result.deadline <= now)
-    }
-
-    fn unlink_all(&mut self, which: impl Fn(&CredentialPath, &InFlightLoad) -> bool) -> Vec<InFlightLoad> {
-        let found = self.loads.iter().filter(|(path, load)| which(path, load));
-        let paths: Vec<CredentialPath> = found.map(|(path, _)| path.clone()).collect();
+    pub(super) fn unlink_within(&mut self, scope: Option<&ScopeId>) -> Vec<LoadResult> {
+        let paths: Vec<CredentialPath> =
+            self.loads.keys().filter(|path| path.is_within(scope)).cloned().collect();
         paths.iter().filter_map(|path| self.loads.remove(path)).collect()
     }
-}
 
-impl InFlightLoad {
-    /// Lets another load run in place of this one, which no process may drive any more.
-    pub(super) fn release_permit(&self) {
-        let permit = self.permit.slot().take();
-        drop(permit);
+    /// A load has ended.
+    pub(super) fn end(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
+        self.permits.remove(&number);
+        self.unlink_number(path, number)
+    }
+
+    /// The permits of all loads whose deadline has passed: the runtime that they run on may have
+    /// stopped.
+    #[must_use]
+    pub(super) fn overdue(&self, now: Instant) -> Vec<LoadPermit> {
+        let overdue = self.permits.values().filter(|(deadline, _)| *deadline <= now);
+        overdue.map(|(_, permit)| permit.clone()).collect()
     }
 }
 
@@ -116,12 +109,18 @@ impl LoadResult {
     }
 }
 
-/// The right of one load to call the provider. Shared by the load and the load table, so that the
-/// table can take it from a load that no process drives any more.
+/// The right of one load to call the provider. Shared by the load and the load table, so that it can
+/// be taken from a load that no process drives any more.
 #[derive(Clone, Default)]
 pub(crate) struct LoadPermit(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 impl LoadPermit {
+    /// Lets another load call in place of this one.
+    pub(super) fn release(&self) {
+        let permit = self.slot().take();
+        drop(permit);
+    }
+
     pub(super) fn hold(&self, permit: OwnedSemaphorePermit) {
         *self.slot() = Some(permit);
     }

@@ -145,7 +145,7 @@ impl World {
     pub(crate) fn abandon_reads(&self) {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            for place in 0..LOAD_CONCURRENCY / 2 {
+            for place in 0..LOAD_CONCURRENCY {
                 let _ = self.handles[place].retrieve(&id(place)).now_or_never();
             }
         });
@@ -158,7 +158,12 @@ impl World {
         let shown = match result {
             Err(_) => return 0,
             Ok(Some(credential)) => {
-                log.number_of(credential.expose_text(field::VALUE).unwrap().parse().unwrap())
+                let text = credential.expose_text(field::VALUE).unwrap();
+                let (of, number) = text.split_once('/').unwrap();
+                if of != place.to_string() {
+                    self.backend.violation(format!("path {place}: the value of path {of}"));
+                }
+                log.number_of(number.parse().unwrap())
             }
             Ok(None) => log.number_of_deletion(),
         };
@@ -223,11 +228,7 @@ impl World {
                 let _ = (&mut dropped).now_or_never();
             }
             () if !self.variant.is_storm && chance(300) => {
-                match chance(3) {
-                    true => self.manager.clear_cache().unwrap(),
-                    false => handle.clear_cache().unwrap(),
-                }
-                self.counts.clears.fetch_add(1, SeqCst);
+                self.clear(place);
             }
             () => {
                 let started = Instant::now();
@@ -244,6 +245,20 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A read after a clear shows what has landed before it.
+    fn clear(&self, place: usize) {
+        let landed = self.backend.log(place).len() as u64;
+        match fastrand::u32(0..3) {
+            0 => self.manager.clear_cache().unwrap(),
+            1 => self.handles[place].clear_cache().unwrap(),
+            _ => self.handles[place].clear_cache_for(&id(place)).unwrap(),
+        }
+        if self.variant.lag().is_zero() {
+            self.floors[place].fetch_max(landed, SeqCst);
+        }
+        self.counts.clears.fetch_add(1, SeqCst);
     }
 
     /// The one writer of a path.
@@ -266,7 +281,7 @@ impl World {
             7..9 => ("if_absent", &self.counts.if_absent),
             _ => ("plain", &self.counts.stores),
         };
-        let credential = value(number, kind);
+        let credential = value(place, number, kind);
         let mut work = Box::pin(NOT_A_LOAD.scope((), async move {
             match kind {
                 "delete" => handle.delete(&id(place)).await.map(|()| true),
@@ -317,7 +332,7 @@ impl World {
             return;
         }
         let number = self.next(place);
-        self.others[place].store(&id(place), value(number, "external")).await.unwrap();
+        self.others[place].store(&id(place), value(place, number, "external")).await.unwrap();
         self.counts.externals.fetch_add(1, SeqCst);
         let world = Arc::clone(self);
         tokio::spawn(async move {
@@ -373,9 +388,9 @@ fn is_present(result: &Result<Option<Credential>, ManagerError>) -> bool {
     matches!(result, Ok(Some(_)))
 }
 
-fn value(number: u64, kind: &str) -> Credential {
+fn value(place: usize, number: u64, kind: &str) -> Credential {
     let mut tags = Tags::new();
     tags.insert("write", number.to_string()).unwrap();
     tags.insert("kind", kind).unwrap();
-    Credential::text(number.to_string()).with_tags(tags)
+    Credential::text(format!("{place}/{number}")).with_tags(tags)
 }
