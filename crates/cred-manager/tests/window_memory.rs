@@ -1,0 +1,67 @@
+//! The memory of no-cache windows and unresolved writes, while they last and after.
+#![cfg(test)]
+
+mod doubles;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{Consistency, Description, StorageProvider, Wrapper};
+use cred_manager::CredentialManager;
+use cred_store_memory::MemoryStorageProvider;
+use doubles::{id, keys, memory};
+use tokio::time::sleep;
+
+const LAG: Duration = Duration::from_secs(300);
+const PATHS: usize = 20_000;
+
+/// An empty store whose reads lag, without compare-and-set. Deleting from it takes no memory.
+struct Lagging {
+    memory: MemoryStorageProvider,
+    description: Description,
+}
+
+impl Wrapper for Lagging {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.memory
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn passes_compare_and_set(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn windows_that_have_passed_take_no_memory() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let description = Description::new("lagging", Duration::from_secs(10))
+        .with_consistency(Consistency::Eventual { point: LAG, list: LAG });
+    let manager = CredentialManager::builder()
+        .storage(Arc::new(Lagging { memory: memory(), description }))
+        .keys(keys())
+        .cache_ttl(Duration::from_secs(60))
+        .build();
+    let write = |paths: std::ops::Range<usize>| {
+        let written = allocation_counter::measure(|| {
+            runtime.block_on(async {
+                for path in paths {
+                    manager.delete(&id(&path.to_string())).await.unwrap();
+                }
+            });
+        });
+        written.bytes_current
+    };
+    let before = write(0..1);
+    let during = before + write(1..PATHS);
+    runtime.block_on(async { sleep(LAG * 2).await });
+    let after = during + write(0..1);
+    println!("{} bytes for each path, {after} bytes of all later", during / i64::try_from(PATHS).unwrap());
+    assert!(during > 100 * i64::try_from(PATHS).unwrap(), "{during} bytes: nothing was recorded");
+    assert!(after < during / 100, "{after} of {during} bytes are kept");
+}
