@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 use std::iter;
-use std::sync::Arc;
 
-use cred_core::{Credential, CredentialContext, CredentialId, Target};
+use cred_core::{Credential, CredentialId};
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::cache::{Load, Loaded, Miss};
+use crate::cache::{Loaded, Miss};
 use crate::fetch_many::into_loaded;
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
-use crate::shared::Shared;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
@@ -149,29 +147,6 @@ impl CredentialManager {
             }
         });
         join_all(answers).await
-    }
-}
-
-impl Shared {
-    /// Loads many paths of one scope in one task of the manager.
-    fn begin_loads(self: &Arc<Self>, loads: Vec<Load>, ctx: CredentialContext) -> Result<(), ManagerError> {
-        let Some(first) = loads.first() else { return Ok(()) };
-        first.reserve_call();
-        let shared = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let ids: Vec<CredentialId> = loads.iter().map(|load| load.path().id.clone()).collect();
-            let found: Vec<_> = match shared.may_call(&loads, Target::Scope(ctx.scope_id.clone())).await {
-                Ok(()) => {
-                    let fetches = shared.fetch_many(&ids, &ctx).await;
-                    fetches.into_iter().map(|fetch| shared.found(fetch)).collect()
-                }
-                Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
-            };
-            for (load, found) in loads.into_iter().zip(found) {
-                load.complete(found);
-            }
-        })?;
-        Ok(())
     }
 }
 

@@ -28,19 +28,29 @@
 //!   its metadata and its key: what was moved or edited does not open.
 //! - **Scopes.** A handle made by [`CredentialManager::scoped`] reaches its own tenant and what lies below it, and
 //!   can never be widened.
-//! - **Order.** Writes to one path run one at a time, in the order in which their futures were first polled. A write
-//!   that has begun runs in a task of the manager: dropping the caller's future neither stops nor tears it. A caller
-//!   that leaves while it waits for its turn has written nothing.
-//! - **Truth.** A write that got no answer is
-//!   [in doubt](cred_core::StorageErrorKind::InDoubt), never silently lost and never called failed.
+//! - **Order.** Writes to one path run one at a time, in the order in which their futures were first
+//!   polled. A write that has begun runs in a task of the manager: dropping the caller's future
+//!   neither stops nor tears it. A caller that leaves while it waits for the write lock has written
+//!   nothing.
+//! - **Truth.** If the outcome of a write is unknown, it fails as
+//!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt), never as a plain failure.
 //!
 //! # The cache's promise
-//! A read that starts after this manager's write was answered Ok returns that write or a later one (`Eventual`: after
-//! `point` plus one load). Another manager's write, or an attempt that lands after `in_doubt`, shows at most TTL plus one
-//! load later, and over an `Eventual` provider `point` more: what is loaded until then may be what was there before. Dropping a caller's future never breaks it.
+//! A read that starts after a write of this manager was answered `Ok` returns that write or a later
+//! one. Over an [`Eventual`](cred_core::Consistency) provider, that holds after `point` plus one
+//! load. A write of another manager becomes visible after the TTL plus one load at the latest, and
+//! over an `Eventual` provider after `point` as well. Dropping a caller's future never breaks this.
 //!
-//! An attempt of a write that is tried again and then answered Ok is such an attempt: if the network delivers it later
-//! still, it counts as landing by itself, and shows as late as another manager's write.
+//! A write whose outcome is unknown can still land for
+//! [`in_doubt`](cred_core::Description::in_doubt). The cache keeps nothing of its path until then.
+//! Where the provider has no compare-and-set:
+//! - It can land after a later `store` or `delete` that was answered `Ok`, and replace it.
+//! - `rotate`, `store_if_absent` and `rekey` wait until it cannot land any more, or are
+//!   [`Busy`](cred_core::StorageErrorKind::Busy).
+//! - If a re-key made it, every later write of this manager to that path waits, or is `Busy`.
+//!
+//! A provider may send a write again after an attempt without a response, and then answer `Ok`. If
+//! the network delivers the earlier attempt later still, it lands like a write of another manager.
 //!
 //! # The contract
 //! | operation | here | proven by |

@@ -132,7 +132,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = shared.turn(Operation::Store, &path).await?;
+            let turn = shared.lock_for_caller(Operation::Store, &path).await?;
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
@@ -256,7 +256,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let turn = shared.turn(Operation::Delete, &path).await?;
+            let turn = shared.lock_for_caller(Operation::Delete, &path).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let write = async move { provider.delete(&owned_id, &ctx).await };
             shared.write(Operation::Delete, &path, turn.into(), LastWrite::Deleted, write).await

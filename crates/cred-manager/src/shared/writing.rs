@@ -1,0 +1,184 @@
+//! Writes of the provider: under the path's write lock, in tasks of the manager.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cred_core::{CredentialPath, EncryptedData, Operation, StorageError};
+use tokio::time::timeout;
+
+use super::Shared;
+use crate::ManagerError;
+use crate::cache::Cache;
+use crate::visibility::{UnresolvedWrites, Writer};
+use crate::windows::{LastWrite, Seal};
+use crate::write_lock::{WriteLock, WriteLocks};
+
+impl Shared {
+    /// Takes the write lock of a path for a caller's write: waits no longer than for an answer of
+    /// the provider, and then, holding the lock, until no uncertain write of a re-key can undo the
+    /// write.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where the lock is not free in time, or where that wait
+    /// would be longer than an answer of the provider may take.
+    pub(crate) async fn lock_for_caller(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<WriteLock, ManagerError> {
+        let lock = self.write_lock(operation, path).await?;
+        let left = self.unresolved.rekey_left(path.as_ref());
+        self.refuse_longer_than_limit(left, operation, path)?;
+        self.unresolved.rekey_resolved(path.as_ref()).await;
+        Ok(lock)
+    }
+
+    /// Takes the write lock of a path, for who resolves what was written there before.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where it is not free in time.
+    pub(crate) async fn write_lock(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<WriteLock, ManagerError> {
+        let lock = WriteLocks::take(&self.write_lock, path.clone(), self.limit).await;
+        Ok(lock.map_err(|error| self.at(error, operation, path.clone()))?)
+    }
+
+    /// Runs a caller's write, as [`write_as`](Self::write_as).
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+        lock: Arc<WriteLock>,
+        last_write: LastWrite,
+        write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> Result<T, ManagerError> {
+        self.write_as(Writer::Caller, operation, path, lock, last_write, write).await
+    }
+
+    /// Runs a write in a task of the manager, which keeps `lock` until it ends, and waits for its
+    /// answer. From here on dropping the caller's future changes nothing.
+    ///
+    /// # Errors
+    /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the
+    /// runtime; [`ManagerError::ShutDown`] if it never began.
+    pub(crate) async fn write_as<T: Send + 'static>(
+        &self,
+        writer: Writer,
+        operation: Operation,
+        path: &CredentialPath,
+        lock: Arc<WriteLock>,
+        last_write: LastWrite,
+        write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> Result<T, ManagerError> {
+        let limit = self.limit;
+        let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
+        let written = Written::Perhaps;
+        let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written, last_write };
+        let task = self.tasks.spawn(async move {
+            // In this order: however the task ends, by a panic or with the runtime included, the
+            // outcome is dropped first, so that the path's next writer sees it.
+            let _until_the_end = lock;
+            let mut outcome = outcome;
+            let answer = timeout(limit, write).await.unwrap_or_else(|_| {
+                Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
+            });
+            outcome.written = match &answer {
+                Ok(_) => Written::Yes,
+                // By the kind alone: whatever step of it a provider names, it was a write.
+                Err(error) if error.kind().may_have_written() => Written::Perhaps,
+                Err(_) => Written::No,
+            };
+            drop(outcome);
+            answer
+        })?;
+        let answer = match task.await {
+            Ok(answer) => answer,
+            Err(ended) if ended.is_panic() => Err(StorageError::in_doubt("the provider panicked")),
+            Err(_) => Err(StorageError::in_doubt("the runtime ended it")),
+        };
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            // The provider names a step of it that only reads.
+            Err(error) if error.kind().may_have_written() && !error.may_have_written() => {
+                StorageError::in_doubt("a step after the write failed").with_source(Arc::new(error) as Arc<_>)
+            }
+            Err(error) => error,
+        };
+        Err(self.at(error, operation, path.clone()).into())
+    }
+
+    /// Waits, holding the write lock, until this manager's earlier writes of a path are visible or
+    /// can no longer take effect. The lock is held no longer than this may take.
+    ///
+    /// # Errors
+    /// [`Busy`](StorageErrorKind::Busy) where that takes longer than an answer of the provider.
+    pub(crate) async fn settled(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<(), ManagerError> {
+        let left = self.unresolved.left(path.as_ref());
+        self.refuse_longer_than_limit(left, operation, path)?;
+        self.unresolved.resolved(path.as_ref()).await;
+        Ok(())
+    }
+
+    fn refuse_longer_than_limit(
+        &self,
+        left: Duration,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<(), ManagerError> {
+        if left <= self.limit {
+            return Ok(());
+        }
+        let seconds = left.as_millis().div_ceil(1_000);
+        let error = StorageError::busy(format!(
+            "an earlier write of it may not be visible yet, or may still take effect, for {seconds} s"
+        ));
+        Err(self.at(error, operation, path.clone()).into())
+    }
+
+    /// The write of this sealed value.
+    pub(crate) fn stores(&self, data: &EncryptedData) -> LastWrite {
+        LastWrite::Stored(Seal::of(data, &self.seals))
+    }
+}
+
+/// How a write ended; in doubt unless an answer shows otherwise. Whatever ends it, the cache and
+/// later writers learn it.
+struct Outcome {
+    cache: Option<Arc<Cache>>,
+    unresolved: Arc<UnresolvedWrites>,
+    path: CredentialPath,
+    writer: Writer,
+    written: Written,
+    /// What it was, if it was acknowledged.
+    last_write: LastWrite,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    Yes,
+    Perhaps,
+    No,
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        let in_doubt = self.written == Written::Perhaps;
+        if self.written != Written::No {
+            self.unresolved.written(self.path.as_ref(), in_doubt, self.writer);
+        }
+        if let Some(cache) = &self.cache {
+            match self.written {
+                Written::Yes => cache.invalidate(self.path.as_ref(), self.last_write),
+                Written::Perhaps => cache.invalidate(self.path.as_ref(), LastWrite::Unknown),
+                Written::No => {}
+            }
+        }
+    }
+}
