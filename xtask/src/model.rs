@@ -1,8 +1,8 @@
 //! The model of the manager: its long run, and the mutants that it must catch.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ struct Mutant {
     to: String,
 }
 
-/// Runs the model at full size, and then on each mutant. Fails if the first fails, or if one of the
+/// Runs the model at full size, and then on each mutant of what is in git's index. Fails if the first fails, or if one of the
 /// others passes.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // Before the long run: an error in the list shows at once.
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     let folder = workspace::metadata()?.target_directory.join("mutants").into_std_path_buf();
     let tree = folder.join("tree");
-    copy(&workspace::root(), &tracked()?, &tree)?;
+    copy(&tree)?;
     println!("\n== without a mutant");
     if let Some(failures) = failures(&folder)? {
         bail!("the model fails without a mutant: {failures}");
@@ -158,41 +158,14 @@ impl Mutant {
     }
 }
 
-/// The files that git tracks, as they are in the working tree.
-fn tracked() -> Result<BTreeSet<PathBuf>> {
-    let mut list = Command::new("git");
-    let files = cargo::output(list.current_dir(workspace::root()).args(["ls-files", "-z"]))?;
-    let files = files.split('\0').filter(|file| workspace::root().join(file).is_file());
-    Ok(files.map(PathBuf::from).collect())
-}
-
-/// Makes `tree` a copy of these files. A file that has not changed keeps its time, so that cargo
-/// does not build it again.
-fn copy(root: &Path, files: &BTreeSet<PathBuf>, tree: &Path) -> Result<()> {
-    fs::create_dir_all(tree).with_context(|| format!("cannot create {}", tree.display()))?;
-    remove_others(tree, &files.iter().map(|file| tree.join(file)).collect())?;
-    for file in files {
-        let bytes = fs::read(root.join(file)).with_context(|| format!("cannot read {}", file.display()))?;
-        let copied = tree.join(file);
-        if fs::read(&copied).ok().as_ref() != Some(&bytes) {
-            copied.parent().map_or(Ok(()), fs::create_dir_all)?;
-            write(&copied, &bytes)?;
-        }
+/// Makes `tree` a copy of the files in git's index.
+fn copy(tree: &Path) -> Result<()> {
+    if tree.exists() {
+        fs::remove_dir_all(tree).with_context(|| format!("cannot remove {}", tree.display()))?;
     }
-    Ok(())
-}
-
-fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_others(&entry.path(), kept)?;
-            let _ = fs::remove_dir(entry.path()); // only where it is empty
-        } else if !kept.contains(&entry.path()) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    let mut copy = Command::new("git");
+    copy.current_dir(workspace::root()).args(["checkout-index", "--all"]);
+    cargo::run(copy.arg(format!("--prefix={}/", tree.display())))
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -205,8 +178,6 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]
@@ -233,31 +204,5 @@ mod tests {
             let error = check(&list).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
         }
-    }
-
-    #[test]
-    fn a_copy_has_the_same_files_and_writes_those_that_changed() {
-        let (root, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let paths = ["same", "folder/changed", "gone/removed"].map(PathBuf::from);
-        for file in &paths {
-            fs::create_dir_all(root.path().join(file).parent().unwrap()).unwrap();
-            fs::write(root.path().join(file), "before").unwrap();
-        }
-        let copied = |file: &Path| tree.path().join(file);
-        copy(root.path(), &paths.clone().into(), tree.path()).unwrap();
-        assert!(paths.iter().all(|file| read(&copied(file)).unwrap() == "before"));
-
-        for file in &paths {
-            let file = fs::File::options().write(true).open(copied(file)).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        }
-        let [same, changed, removed] = paths;
-        fs::write(root.path().join(&changed), "after").unwrap();
-        copy(root.path(), &[same.clone(), changed.clone()].into(), tree.path()).unwrap();
-        let time = |file: &Path| fs::metadata(copied(file)).unwrap().modified().unwrap();
-        assert_eq!(time(&same), SystemTime::UNIX_EPOCH);
-        assert!(time(&changed) > SystemTime::UNIX_EPOCH);
-        assert_eq!(read(&copied(&changed)).unwrap(), "after");
-        assert!(!copied(&removed).parent().unwrap().exists());
     }
 }
