@@ -76,8 +76,7 @@ impl CredentialManager {
                 None => missed.push((id, slots)),
             }
         }
-        let parts =
-            iter::once(Part::Cached(cached)).chain(chunks(missed, batch).into_iter().map(Part::Missed));
+        let parts = iter::once(Part::Cached(cached)).chain(chunks(missed, batch).map(Part::Missed));
         let load = |part| async move {
             let chunk = match part {
                 Part::Cached(answers) => return answers,
@@ -118,25 +117,27 @@ impl CredentialManager {
             let fetches = shared.fetch_many(&ids, &self.context).await;
             return fetches.into_iter().map(into_loaded).collect();
         };
-        let (mut leads, mut waits) = (Vec::new(), Vec::new());
+        let (mut loads, mut waits, mut ends) = (Vec::new(), Vec::new(), None);
         for id in &ids {
-            waits.push(match cache.share_or_start(self.path(id)) {
+            waits.push(match cache.share_or_start(self.path(id), ends) {
                 Miss::Hit(credential) => {
                     cache_counted("hit");
                     Err(credential)
                 }
-                Miss::Shared(answer) => {
+                Miss::Shared(result) => {
                     cache_counted("joined");
-                    Ok(answer)
+                    Ok(result)
                 }
-                Miss::Start(lead, answer) => {
+                Miss::Start(load, result) => {
                     cache_counted("miss");
-                    leads.push(lead);
-                    Ok(answer)
+                    // The others are loaded by the call of the first.
+                    ends.get_or_insert(result.deadline);
+                    loads.push(load);
+                    Ok(result)
                 }
             });
         }
-        if let Err(closed) = shared.begin_loads(leads, self.context.clone()) {
+        if let Err(closed) = shared.begin_loads(loads, self.context.clone()) {
             return ids.iter().map(|_| Err(closed.clone())).collect();
         }
         // All at once: their deadlines run side by side.
@@ -163,13 +164,12 @@ enum Part {
 /// Where the answers of an id belong.
 pub(crate) type Slots = Vec<(usize, ())>;
 
-pub(crate) fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
-    let mut chunks = Vec::new();
-    while !items.is_empty() {
-        let rest = items.split_off(size.min(items.len()));
-        chunks.push(std::mem::replace(&mut items, rest));
-    }
-    chunks
+pub(crate) fn chunks<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter();
+    iter::from_fn(move || {
+        let chunk: Vec<T> = items.by_ref().take(size).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 /// Puts what is said of one id together, with its places in the input; ids in the order of their first appearance.

@@ -17,6 +17,7 @@
 //! - No secret is dropped under the lock.
 
 mod cached_paths;
+mod call_queue;
 mod load;
 mod load_table;
 mod stats;
@@ -29,7 +30,6 @@ use std::time::Duration;
 use cred_core::{Credential, CredentialPath, PathRef, ScopeId};
 use quick_cache::sync::Cache as Map;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Options, OptionsBuilder, UnitWeighter};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub(crate) use load::{Found, Load};
@@ -39,6 +39,7 @@ pub use stats::CacheStats;
 use crate::ManagerError;
 use crate::visibility::WriteTiming;
 use crate::windows::LastWrite;
+use call_queue::CallQueue;
 use load_table::LoadTable;
 use stats::Counters;
 
@@ -50,8 +51,8 @@ pub(crate) struct Cache {
     table: Mutex<LoadTable>,
     rules: Rules,
     counters: Counters,
-    /// One permit for each load that may call the provider at the same time.
-    permits: Arc<Semaphore>,
+    /// Held by a clear, so that it returns only when earlier ones have ended as well.
+    clearing: Mutex<()>,
     jitter: RandomState,
 }
 
@@ -63,8 +64,9 @@ pub(crate) struct Rules {
     pub(crate) capacity: usize,
     /// How many loads call the provider at once.
     pub(crate) load_concurrency: NonZeroUsize,
-    /// How long a reader waits for a load, counted from the load's start.
-    pub(crate) load_limit: Duration,
+    /// How long a load takes at most to read and open, and to wait before that.
+    pub(crate) call_limit: Duration,
+    pub(crate) wait_limit: Duration,
     pub(crate) timing: WriteTiming,
 }
 
@@ -99,6 +101,7 @@ pub(crate) enum Refresh {
 
 impl Cache {
     pub(crate) fn new(rules: Rules) -> Arc<Self> {
+        let calls = CallQueue::new(rules.load_concurrency.get(), rules.call_limit, rules.wait_limit);
         Arc::new(Self {
             map: Map::with_options(
                 options(rules.capacity),
@@ -106,10 +109,10 @@ impl Cache {
                 DefaultHashBuilder::default(),
                 CollectEvicted,
             ),
-            table: Mutex::default(),
+            table: Mutex::new(LoadTable::new(calls)),
             rules,
             counters: Counters::default(),
-            permits: Arc::new(Semaphore::new(rules.load_concurrency.get().min(Semaphore::MAX_PERMITS))),
+            clearing: Mutex::default(),
             jitter: RandomState::new(),
         })
     }
@@ -125,8 +128,9 @@ impl Cache {
         None
     }
 
-    /// After a miss: shares the in-flight load, or starts one.
-    pub(crate) fn share_or_start(self: &Arc<Self>, path: PathRef<'_>) -> Miss {
+    /// After a miss: shares the in-flight load, or starts one. It calls the provider by itself, or
+    /// with another load that `ends` then at the latest.
+    pub(crate) fn share_or_start(self: &Arc<Self>, path: PathRef<'_>, ends: Option<Instant>) -> Miss {
         let now = Instant::now();
         let mut table = self.table();
         // A load can have replaced the expired entry since the miss.
@@ -140,14 +144,18 @@ impl Cache {
         }
         self.counters.miss();
         let closed = table.windows.remove_closed(now);
-        if let Some(result) = table.shared(path).filter(|result| now < result.deadline) {
-            return Miss::Shared(result.clone());
-        }
-        let overdue = table.unlink(path);
-        let (load, result) = self.start(&mut table, path, now);
+        let shared = table.shared(path).filter(|result| now < result.deadline).cloned();
+        let (miss, overdue) = match shared {
+            Some(result) => (Miss::Shared(result), None),
+            None => {
+                let overdue = table.unlink(path);
+                let (load, result) = self.start(&mut table, path, now, ends);
+                (Miss::Start(load, result), overdue)
+            }
+        };
         drop(table);
         drop((expired, closed, overdue));
-        Miss::Start(load, result)
+        miss
     }
 
     /// The number of the last load that has begun.
@@ -163,18 +171,24 @@ impl Cache {
             Some(result) if result.number <= last_number => Refresh::After(result.clone()),
             Some(result) => Refresh::Shared(result.clone()),
             None => {
-                let (load, result) = self.start(&mut table, path, Instant::now());
+                let (load, result) = self.start(&mut table, path, Instant::now(), None);
                 Refresh::Start(load, result)
             }
         }
     }
 
-    fn start(self: &Arc<Self>, table: &mut LoadTable, path: PathRef<'_>, now: Instant) -> (Load, LoadResult) {
+    fn start(
+        self: &Arc<Self>,
+        table: &mut LoadTable,
+        path: PathRef<'_>,
+        now: Instant,
+        ends: Option<Instant>,
+    ) -> (Load, LoadResult) {
         let last_write = table.windows.last_write(path, now);
-        let (result, sender, permit) = table.add(path, now, self.rules.load_limit);
+        let (result, sender, right) = table.add(path, now, ends);
         self.counters.load();
-        let load =
-            Load::new(Arc::clone(self), path.to_owned(), result.number, sender, permit, now, last_write);
+        let cache = Arc::clone(self);
+        let load = Load::new(cache, path.to_owned(), result.number, sender, right, now, last_write);
         (load, result)
     }
 
@@ -200,14 +214,6 @@ impl Cache {
         drop(unlinked);
     }
 
-    /// Takes the permits of all loads that did not end in time.
-    fn release_overdue(&self) {
-        let overdue = self.table().overdue(Instant::now());
-        for permit in overdue {
-            permit.release();
-        }
-    }
-
     /// Removes the value of one path, and keeps none that is being loaded.
     pub(crate) fn clear_path(&self, path: PathRef<'_>) {
         let mut table = self.table();
@@ -222,6 +228,7 @@ impl Cache {
     /// The lock is held while the loads are unlinked and the cached paths are taken, but not while
     /// the values are removed: a value that is loaded since has a higher number, and stays.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
+        let _until_the_end = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = self.table();
         let last_number = table.last_number;
         let unlinked = table.unlink_within(scope);
@@ -236,9 +243,9 @@ impl Cache {
         }
     }
 
-    /// Lets no further load call the provider: those that wait for a permit end.
+    /// Lets no further load call the provider: those that wait for it end.
     pub(crate) fn close(&self) {
-        self.permits.close();
+        self.table().calls.close();
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -304,7 +311,8 @@ mod tests {
             ttl: Duration::from_secs(9),
             capacity,
             load_concurrency: NonZeroUsize::MIN,
-            load_limit: Duration::from_secs(9),
+            call_limit: Duration::from_secs(9),
+            wait_limit: Duration::from_secs(9),
             timing,
         })
     }
@@ -319,7 +327,9 @@ mod tests {
         if cache.get(path.as_ref()).is_some() {
             return false;
         }
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else { panic!("not the only reader") };
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
+            panic!("not the only reader")
+        };
         load.complete(Ok(Some(Found { credential: Credential::text("x"), seal: seal() })));
         true
     }
@@ -389,12 +399,30 @@ mod tests {
     }
 
     #[test]
+    fn a_clear_returns_only_when_the_values_are_gone() {
+        let cache = cache(40_000);
+        let paths: Vec<CredentialPath> =
+            (0..20_000).map(|number| format!("id{number}").parse().unwrap()).collect();
+        for _ in 0..5 {
+            paths.iter().for_each(|path| assert!(load(&cache, path)));
+            std::thread::scope(|scope| {
+                scope.spawn(|| cache.clear(None));
+                while cache.stats().size == paths.len() {
+                    std::hint::spin_loop();
+                }
+                cache.clear(None);
+                assert_eq!(cache.stats().size, 0, "another clear still removes them");
+            });
+        }
+    }
+
+    #[test]
     fn a_value_that_is_loaded_between_the_miss_and_the_lock_is_found() {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
         assert!(cache.get(path.as_ref()).is_none());
         assert!(load(&cache, &path));
-        assert!(matches!(cache.share_or_start(path.as_ref()), Miss::Hit(_)), "loaded twice");
+        assert!(matches!(cache.share_or_start(path.as_ref(), None), Miss::Hit(_)), "loaded twice");
         let stats = cache.stats();
         assert_eq!(
             (stats.hits, stats.misses, stats.loads),
@@ -407,12 +435,12 @@ mod tests {
     fn a_load_that_ends_without_an_answer_has_failed() {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else {
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
             panic!("nobody else loads it")
         };
         drop(load);
         assert_eq!(cache.stats().failures, 1);
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref()) else {
+        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
             panic!("nobody loads it any more")
         };
         load.complete(Ok(None));

@@ -1,7 +1,7 @@
 //! Many credentials by one call of the provider: read together, then opened together.
 
 use cred_core::{
-    Credential, CredentialContext, CredentialId, Operation, PathRef, SealError, StorageError, Stored, Target,
+    Credential, CredentialContext, CredentialId, Operation, PathRef, StorageError, Stored, Target,
 };
 use futures_util::future::join_all;
 
@@ -15,6 +15,9 @@ pub(crate) struct Fetched {
     pub(crate) opened: Result<Credential, ManagerError>,
 }
 
+/// As [`Fetch`], before it is opened.
+pub(crate) type FetchSealed = Result<Option<Stored>, ManagerError>;
+
 /// The result of one read. `None`: nothing is stored. An error: the read failed.
 pub(crate) type Fetch = Result<Option<Fetched>, ManagerError>;
 
@@ -23,40 +26,27 @@ pub(crate) fn into_loaded(fetch: Fetch) -> Loaded {
 }
 
 impl Shared {
-    /// Reads many credentials by one call of the provider and opens them; one answer for each id.
+    /// Reads many credentials by one call of the provider and opens them; one result for each id.
     pub(crate) async fn fetch_many(&self, ids: &[CredentialId], ctx: &CredentialContext) -> Vec<Fetch> {
         let sealed = self.fetch_many_sealed(ids, ctx).await;
         // All at once: a sealer that is slow to open one takes none of the others' time.
         let open = ids.iter().zip(sealed).map(|(id, sealed)| self.open_fetched(ctx.path(id), sealed));
-        let mut fetches = join_all(open).await;
-        // A sealer limits how many keys it derives from passphrases at once, and refuses the others:
-        // open those one after another.
-        for (id, fetch) in ids.iter().zip(&mut fetches) {
-            if let Ok(Some(Fetched { stored, opened })) = fetch {
-                if let Err(ManagerError::Seal(SealError::KdfBusy { .. })) = opened {
-                    *opened = self.sealing.open(ctx.path(id), stored).await;
-                }
-            }
-        }
-        fetches
+        join_all(open).await
     }
 
     /// Opens what a read found.
-    pub(crate) async fn open_fetched(
-        &self,
-        path: PathRef<'_>,
-        sealed: Result<Option<Stored>, ManagerError>,
-    ) -> Fetch {
+    pub(crate) async fn open_fetched(&self, path: PathRef<'_>, sealed: FetchSealed) -> Fetch {
         let Some(stored) = sealed? else { return Ok(None) };
         let opened = self.sealing.open(path, &stored).await;
         Ok(Some(Fetched { stored, opened }))
     }
 
-    async fn fetch_many_sealed(
+    /// Reads many credentials by one call of the provider; one result for each id.
+    pub(crate) async fn fetch_many_sealed(
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Option<Stored>, ManagerError>> {
+    ) -> Vec<FetchSealed> {
         let target = || Target::Scope(ctx.scope_id.clone());
         let call = async { Ok(self.provider.retrieve_many(ids, ctx).await) };
         let answers = match self.read(Operation::RetrieveMany, target, call).await {

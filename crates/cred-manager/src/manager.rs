@@ -190,7 +190,7 @@ impl CredentialManager {
             cache_said("hit");
             return Ok(Some(credential));
         }
-        match cache.share_or_start(path) {
+        match cache.share_or_start(path, None) {
             Miss::Hit(credential) => {
                 cache_said("hit");
                 Ok(Some(credential))

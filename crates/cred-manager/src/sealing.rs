@@ -4,9 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{Credential, CredentialMetadata, EncryptedData, Opened, PathRef, SealError, Sealer, Stored};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::ManagerError;
+use crate::windows::later;
+
+/// A sealer derives a few keys from passphrases at once and refuses the others, which takes it a
+/// second or two. An opening that it refuses is tried again for this long, after pauses.
+const BUSY: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Seals and opens, each within a deadline: a sealer may be a service on the network.
 pub(crate) struct Sealing {
@@ -45,7 +51,18 @@ impl Sealing {
         path: PathRef<'_>,
         (data, metadata): &Stored,
     ) -> Result<Opened, SealError> {
-        self.in_time(path, self.sealer.open(path, data, metadata)).await
+        let open = async {
+            let busy_until = later(Instant::now(), BUSY);
+            loop {
+                let opened = self.sealer.open(path, data, metadata).await;
+                let is_busy = matches!(opened, Err(SealError::KdfBusy { .. }));
+                if !is_busy || busy_until < Instant::now() {
+                    return opened;
+                }
+                sleep(BUSY_PAUSE).await;
+            }
+        };
+        self.in_time(path, open).await
     }
 
     /// Seals what was opened once more, under the active key, with nothing inside changed. What stands beside it becomes

@@ -71,7 +71,8 @@ impl Shared {
             ttl: settings.cache_ttl,
             capacity: settings.cache_max_size,
             load_concurrency: settings.load_concurrency,
-            load_limit: task_limit(limit),
+            call_limit: task_limit(limit),
+            wait_limit: limit,
             timing,
         };
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();

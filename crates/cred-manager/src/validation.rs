@@ -89,7 +89,7 @@ impl CredentialManager {
             self.concurrently("validate_batch", groups.into_iter().map(judge), failed_look_up).await
         } else {
             let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
-            let work = chunks(groups, batch).into_iter().map(judge);
+            let work = chunks(groups, batch).map(judge);
             self.concurrently("validate_batch", work, failed_look_up).await
         };
         in_order(found)

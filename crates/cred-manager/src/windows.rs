@@ -54,10 +54,12 @@ pub(crate) enum LastWrite {
 pub(crate) struct Seal(u64);
 
 impl Seal {
-    /// Hashes what sealing draws at random, the commitment and the authentication tag. The hash is
+    /// Hashes all of it: only the sealer knows which part differs between two sealings. The hash is
     /// keyed, so that a backend cannot choose two values with the same identity.
     pub(crate) fn of(data: &EncryptedData, keyed: &RandomState) -> Self {
-        Self(keyed.hash_one((data.salt, data.commitment, data.nonce, data.tag)))
+        let drawn = (data.salt, data.commitment, data.nonce, data.tag);
+        let wrapped_key = data.wrapped_key.as_ref().map(|key| key.as_bytes());
+        Self(keyed.hash_one((drawn, &data.ciphertext, data.kdf_salt, wrapped_key)))
     }
 }
 
@@ -207,5 +209,19 @@ mod tests {
             drop(windows.open(path.as_ref(), now, 5 * SECOND, STORED));
             assert!(windows.generations.len() <= 8 && most(&windows) <= 64);
         }
+    }
+
+    #[test]
+    fn a_seal_differs_if_any_part_differs() {
+        let keyed = RandomState::new();
+        let data = |byte, ciphertext| {
+            let key = "main".parse().unwrap();
+            EncryptedData::new(key, [byte; 32], [byte; 32], [byte; 12], vec![ciphertext], [byte; 16])
+        };
+        let seal = |data: &EncryptedData| Seal::of(data, &keyed);
+        assert_eq!(seal(&data(1, 1)), seal(&data(1, 1)));
+        // A sealer may put everything into the ciphertext.
+        assert_ne!(seal(&data(1, 1)), seal(&data(1, 2)));
+        assert_ne!(seal(&data(1, 1)), seal(&data(2, 1)));
     }
 }

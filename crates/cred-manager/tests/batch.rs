@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cred_core::{Consistency, Credential, CredentialId, field};
-use cred_manager::{CredentialManager, ManagerError};
+use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
 use doubles::{begun, id, keys};
@@ -169,13 +169,42 @@ async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sealer_is_too_busy_for_is_opened_after_the_others() {
+async fn a_load_does_not_wait_for_its_neighbours_in_a_batch() {
     let backend = Backend::with_batch(Consistency::Strong, 20);
-    for ttl in [Duration::ZERO, TTL] {
-        let manager = faulty(&backend, ttl, Fault::IsBusyBeyond(8));
+    let manager = faulty(&backend, TTL, Fault::StallsAtShortIds);
+    manager.store_batch(named(0..15)).await;
+    let batch = begun(manager.retrieve_batch(vec![id("9"), id("12")]));
+    let started = Instant::now();
+    assert!(manager.retrieve(&id("12")).await.unwrap().is_some());
+    assert_eq!(started.elapsed(), Duration::ZERO, "it waited for the one at which the sealer stalls");
+    drop(batch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_sealer_touches_its_own_slot_alone() {
+    for batch in [1, 20] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let manager = faulty(&backend, TTL, Fault::PanicsAtThree);
         manager.store_batch(named(0..15)).await;
         let answers = manager.retrieve_batch(ids(0..15)).await;
-        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        for (number, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_ok(), number != 3, "batch {batch}, {number}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_the_sealer_is_too_busy_for_are_opened_after_the_others() {
+    for batch in [1, 20] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        for ttl in [Duration::ZERO, TTL] {
+            let manager = faulty(&backend, ttl, Fault::IsBusyBeyond(8));
+            manager.store_batch(named(0..15)).await;
+            let answers = manager.retrieve_batch(ids(0..15)).await;
+            assert!(answers.iter().all(Result::is_ok), "batch {batch}: {answers:?}");
+            let found = manager.validate_batch(ids(0..15)).await;
+            assert!(found.iter().all(ValidationResult::is_usable), "batch {batch}: {found:?}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Credential, CredentialId, StorageErrorKind, field};
 use cred_manager::{CredentialManager, CredentialManagerBuilder, ManagerError};
 use doubles::backend::Backend;
+use doubles::sealer::{Fault, Faulty};
 use doubles::{begun, id, keys};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -180,6 +181,10 @@ fn stopped(backend: &Backend, manager: &CredentialManager, ids: &[CredentialId])
         for id in ids {
             assert!(manager.retrieve(id).now_or_never().is_none());
         }
+        // The loads begin, and call or wait.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
     });
     stopped
 }
@@ -201,12 +206,12 @@ fn a_load_that_should_have_ended_long_ago_is_not_shared() {
 
 #[test]
 fn loads_that_no_process_drives_do_not_block_the_others_for_ever() {
-    for clear in [false, true] {
+    // Two of them may call, and the others wait. Once cleared, no reader can share them any more.
+    for (count, clear) in [(2, false), (2, true), (4, false), (4, true)] {
         let backend = Backend::new(Consistency::Strong);
         let manager = limited(&backend, 2);
-        let _stopped = stopped(&backend, &manager, &ids(2));
+        let _stopped = stopped(&backend, &manager, &ids(count));
         if clear {
-            // So no reader can share them any more.
             manager.clear_cache().unwrap();
         }
         paused().block_on(async {
@@ -216,6 +221,65 @@ fn loads_that_no_process_drives_do_not_block_the_others_for_ever() {
             }
         });
     }
+}
+
+#[test]
+fn a_load_that_waits_on_a_stopped_runtime_does_not_block_the_others_for_ever() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = limited(&backend, 1);
+    backend.behave(|behaviour| behaviour.read_takes = SECOND);
+    let (live, a) = (paused(), id("a"));
+    let first = {
+        let _entered = live.enter();
+        begun(manager.retrieve(&a))
+    };
+    let _stopped = stopped(&backend, &manager, &[id("b")]);
+    live.block_on(async {
+        assert!(first.await.unwrap().is_none());
+        let (other, started) = (id("other"), Instant::now());
+        while manager.retrieve(&other).await.is_err() {
+            assert!(started.elapsed() < 60 * SECOND, "after {:?}", started.elapsed());
+        }
+    });
+}
+
+/// Each of the three parts stays within its own limit.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_call_takes_no_time_of_the_call() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = CredentialManager::builder()
+        .storage(backend.clone())
+        .keys(Faulty::new(Fault::Takes(4 * SECOND)))
+        .cache_ttl(TTL)
+        .load_concurrency(NonZeroUsize::MIN)
+        .build();
+    for id in ids(2) {
+        manager.store(&id, Credential::text("x")).await.unwrap();
+    }
+    backend.behave(|behaviour| behaviour.read_takes = 6 * SECOND);
+    let (first, second) = (id("0"), id("1"));
+    let (first, second) = (begun(manager.retrieve(&first)), begun(manager.retrieve(&second)));
+    sleep(9 * SECOND).await;
+    backend.behave(|behaviour| behaviour.read_takes = 9 * SECOND);
+    first.await.unwrap();
+    assert!(second.await.unwrap().is_some());
+    manager.retrieve(&id("1")).await.unwrap();
+    assert_eq!(backend.reads(), 2, "the result was not kept");
+}
+
+#[test]
+fn a_read_that_shares_a_load_of_a_runtime_that_ends_can_be_repeated() {
+    let backend = Backend::new(Consistency::Strong);
+    let manager = cached(&backend);
+    let (live, a) = (paused(), id("a"));
+    let other = stopped(&backend, &manager, &[id("a")]);
+    live.block_on(async {
+        let read = begun(manager.retrieve(&a));
+        other.shutdown_background();
+        let error = read.await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(manager.retrieve(&a).await.unwrap().is_none());
+    });
 }
 
 #[tokio::test(start_paused = true)]

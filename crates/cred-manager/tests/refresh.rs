@@ -124,6 +124,23 @@ async fn a_refresh_never_returns_what_an_earlier_load_saw() {
     assert!(manager.retrieve(&a).await.unwrap().is_none(), "the earlier result replaced the later one");
 }
 
+/// A no-cache window keeps the result of a refresh out of the cache, and the older value as well.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_in_a_window_removes_the_older_value() {
+    let lag = 300 * SECOND;
+    let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
+    let keys = keys();
+    let manager =
+        || CredentialManager::builder().storage(backend.clone()).keys(keys.clone()).cache_ttl(TTL).build();
+    let (cached, other) = (manager(), manager());
+    cached.store(&id("a"), Credential::text("mine")).await.unwrap();
+    assert_eq!(read(&cached).await, "mine");
+    other.store(&id("a"), Credential::text("theirs")).await.unwrap();
+    assert_eq!(read(&cached).await, "mine", "it is cached");
+    assert_eq!(text(cached.refresh(&id("a")).await.unwrap()), "theirs");
+    assert_eq!(read(&cached).await, "theirs", "the refused value is back");
+}
+
 /// The load that a refresh waits for runs on a runtime that is not driven any more.
 #[test]
 fn a_refresh_does_not_wait_for_ever_for_the_load_before_it() {

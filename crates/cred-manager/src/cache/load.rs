@@ -8,7 +8,7 @@ use cred_core::{Credential, CredentialPath, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::load_table::LoadPermit;
+use super::call_queue::CallRight;
 use super::{Cache, Entry, Loaded};
 use crate::ManagerError;
 use crate::windows::{LastWrite, Seal, later};
@@ -28,7 +28,8 @@ pub(crate) struct Load {
     path: CredentialPath,
     number: u64,
     sender: watch::Sender<Option<Loaded>>,
-    permit: LoadPermit,
+    /// `None`: it calls with another load.
+    call_right: Option<CallRight>,
     started: Instant,
     started_at: Timestamp,
     /// The last write in the path's no-cache window, if the load has started in one.
@@ -48,46 +49,27 @@ impl Load {
         path: CredentialPath,
         number: u64,
         sender: watch::Sender<Option<Loaded>>,
-        permit: LoadPermit,
+        call_right: Option<CallRight>,
         started: Instant,
         last_write: Option<LastWrite>,
     ) -> Self {
         let started_at = Timestamp::now();
         let completed = false;
-        Self { cache, path, number, sender, permit, started, started_at, last_write, completed }
+        Self { cache, path, number, sender, call_right, started, started_at, last_write, completed }
     }
 
     pub(crate) const fn path(&self) -> &CredentialPath {
         &self.path
     }
 
-    /// Reserves the right to call the provider, if no other load has to wait for it.
-    pub(crate) fn reserve_call(&self) {
-        if let Ok(permit) = Arc::clone(&self.cache.permits).try_acquire_owned() {
-            self.permit.hold(permit);
-        }
-    }
-
     /// Waits until the load may call the provider. `false`: it may not, because too many others did
     /// for all of `limit`, or because the manager was shut down.
-    pub(crate) async fn may_call(&self, limit: Duration) -> bool {
-        if self.permit.is_held() {
-            return true;
+    pub(crate) async fn may_call(&mut self, limit: Duration) -> bool {
+        match self.call_right.take() {
+            Some(CallRight::Waiting(granted)) => matches!(timeout(limit, granted).await, Ok(Ok(()))),
+            Some(CallRight::Refused) => false,
+            Some(CallRight::Granted) | None => true,
         }
-        let permits = &self.cache.permits;
-        let granted = match timeout(limit, Arc::clone(permits).acquire_owned()).await {
-            Ok(granted) => granted.ok(),
-            Err(_) => {
-                // A runtime that no process drives keeps the permits of its loads.
-                self.cache.release_overdue();
-                Arc::clone(permits).try_acquire_owned().ok()
-            }
-        };
-        let is_granted = granted.is_some();
-        if let Some(permit) = granted {
-            self.permit.hold(permit);
-        }
-        is_granted
     }
 
     /// Caches the value, if it may be kept, and gives it to every reader.
@@ -102,8 +84,8 @@ impl Load {
             _ => None,
         };
         // The result of a refresh replaces the cached value, also if the credential does not exist
-        // any more. A failure does not.
-        let replaces = entry.is_some() || matches!(found, Ok(None));
+        // any more, or may not be kept. A failure does not.
+        let replaces = found.is_ok();
         if found.is_err() {
             self.cache.counters.failure();
         }

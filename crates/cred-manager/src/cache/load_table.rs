@@ -1,24 +1,21 @@
 //! The contents of the cache's one lock: in-flight loads, no-cache windows and the cached paths.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{CredentialPath, PathRef, ScopeId};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::Loaded;
 use super::cached_paths::CachedPaths;
+use super::call_queue::{CallQueue, CallRight};
 use crate::windows::{NoCacheWindows, later};
 
-#[derive(Default)]
 pub(super) struct LoadTable {
     /// The loads that readers can share.
     loads: HashMap<CredentialPath, LoadResult>,
-    /// The permits of all running loads by number, and when each load should have ended. A load that
-    /// is not shared any more still has its permit.
-    permits: HashMap<u64, (Instant, LoadPermit)>,
+    pub(super) calls: CallQueue,
     pub(super) windows: NoCacheWindows,
     pub(super) cached: CachedPaths,
     /// The number of the last load.
@@ -26,20 +23,35 @@ pub(super) struct LoadTable {
 }
 
 impl LoadTable {
-    /// Adds a load, in place of the one that readers shared until now.
+    pub(super) fn new(calls: CallQueue) -> Self {
+        Self {
+            loads: HashMap::default(),
+            calls,
+            windows: NoCacheWindows::default(),
+            cached: CachedPaths::default(),
+            last_number: 0,
+        }
+    }
+
+    /// Adds a load, in place of the one that readers shared until now. It calls the provider by
+    /// itself, or with another load that `ends` then at the latest.
     pub(super) fn add(
         &mut self,
         path: PathRef<'_>,
         now: Instant,
-        limit: Duration,
-    ) -> (LoadResult, watch::Sender<Option<Loaded>>, LoadPermit) {
+        ends: Option<Instant>,
+    ) -> (LoadResult, watch::Sender<Option<Loaded>>, Option<CallRight>) {
         self.last_number = self.last_number.wrapping_add(1);
+        let number = self.last_number;
+        let right = ends.is_none().then(|| self.calls.enter(number, now));
+        let limit = match (&right, ends) {
+            (Some(right), _) => self.calls.limit(right),
+            (None, ends) => ends.map_or(Duration::ZERO, |ends| ends.saturating_duration_since(now)),
+        };
         let (sender, receiver) = watch::channel(None);
-        let result = LoadResult { number: self.last_number, deadline: later(now, limit), receiver };
-        let permit = LoadPermit::default();
+        let result = LoadResult { number, limit, deadline: later(now, limit), receiver };
         self.loads.insert(path.to_owned(), result.clone());
-        self.permits.insert(result.number, (result.deadline, permit.clone()));
-        (result, sender, permit)
+        (result, sender, right)
     }
 
     /// The load that readers of this path can share.
@@ -68,16 +80,8 @@ impl LoadTable {
 
     /// A load has ended.
     pub(super) fn end(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
-        self.permits.remove(&number);
+        self.calls.leave(number, Instant::now());
         self.unlink_number(path, number)
-    }
-
-    /// The permits of all loads whose deadline has passed: the runtime that they run on may have
-    /// stopped.
-    #[must_use]
-    pub(super) fn overdue(&self, now: Instant) -> Vec<LoadPermit> {
-        let overdue = self.permits.values().filter(|(deadline, _)| *deadline <= now);
-        overdue.map(|(_, permit)| permit.clone()).collect()
     }
 }
 
@@ -85,8 +89,10 @@ impl LoadTable {
 #[derive(Clone)]
 pub(crate) struct LoadResult {
     pub(super) number: u64,
+    /// How long it takes at most.
+    pub(crate) limit: Duration,
     /// When readers stop waiting for it.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
     receiver: watch::Receiver<Option<Loaded>>,
 }
 
@@ -106,30 +112,5 @@ impl LoadResult {
             Ok(Err(_)) => Err(NoResult::Ended),
             Err(_) => Err(NoResult::Overdue),
         }
-    }
-}
-
-/// The right of one load to call the provider. Shared by the load and the load table, so that it can
-/// be taken from a load that no process drives any more.
-#[derive(Clone, Default)]
-pub(crate) struct LoadPermit(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
-
-impl LoadPermit {
-    /// Lets another load call in place of this one.
-    pub(super) fn release(&self) {
-        let permit = self.slot().take();
-        drop(permit);
-    }
-
-    pub(super) fn hold(&self, permit: OwnedSemaphorePermit) {
-        *self.slot() = Some(permit);
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.slot().is_some()
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,27 @@
 //! Loads of the cache: in tasks of the manager, shared by all readers.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use cred_core::{
     CredentialContext, CredentialId, Operation, PathRef, StorageError, StorageErrorKind, Target,
 };
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
 use super::Shared;
 use crate::ManagerError;
 use crate::cache::{Load, LoadResult, Loaded, NoResult};
+use crate::fetch_many::FetchSealed;
 
 impl Shared {
     /// Loads a path in a task of the manager, which goes on when every reader has gone.
-    pub(crate) fn begin_load(self: &Arc<Self>, load: Load) -> Result<(), ManagerError> {
+    pub(crate) fn begin_load(self: &Arc<Self>, mut load: Load) -> Result<(), ManagerError> {
         let shared = Arc::clone(self);
-        load.reserve_call();
         self.tasks.spawn(async move {
             let path = load.path().clone();
-            let found = match shared.may_call(std::slice::from_ref(&load), path.clone()).await {
+            let found = match shared.may_call(&mut load, path.clone()).await {
                 Ok(()) => shared.fetch(&path.id, &path.scope.into()).await,
                 Err(error) => Err(error),
             };
@@ -26,39 +30,48 @@ impl Shared {
         Ok(())
     }
 
-    /// Loads many paths of one scope by one call, in one task of the manager.
+    /// Loads many paths of one scope by one call, in one task of the manager. Each load ends when its
+    /// credential is opened, or with a panic of the sealer.
     pub(crate) fn begin_loads(
         self: &Arc<Self>,
-        loads: Vec<Load>,
+        mut loads: Vec<Load>,
         ctx: CredentialContext,
     ) -> Result<(), ManagerError> {
-        let Some(first) = loads.first() else { return Ok(()) };
-        first.reserve_call();
+        if loads.is_empty() {
+            return Ok(());
+        }
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             let ids: Vec<CredentialId> = loads.iter().map(|load| load.path().id.clone()).collect();
-            let found: Vec<_> = match shared.may_call(&loads, Target::Scope(ctx.scope_id.clone())).await {
-                Ok(()) => {
-                    let fetches = shared.fetch_many(&ids, &ctx).await;
-                    fetches.into_iter().map(|fetch| shared.found(fetch)).collect()
-                }
+            let may_call = match loads.first_mut() {
+                Some(first) => shared.may_call(first, Target::Scope(ctx.scope_id.clone())).await,
+                None => Ok(()),
+            };
+            let sealed = match may_call {
+                Ok(()) => shared.fetch_many_sealed(&ids, &ctx).await,
                 Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
             };
-            for (load, found) in loads.into_iter().zip(found) {
-                load.complete(found);
-            }
+            let open = loads.into_iter().zip(sealed).map(|(load, sealed)| {
+                let open = shared.open_and_complete(load, sealed);
+                AssertUnwindSafe(open).catch_unwind()
+            });
+            join_all(open).await;
         })?;
         Ok(())
     }
 
-    /// Waits until loads may make one call of the provider together.
+    async fn open_and_complete(&self, load: Load, sealed: FetchSealed) {
+        let fetch = self.open_fetched(load.path().as_ref(), sealed).await;
+        load.complete(self.found(fetch));
+    }
+
+    /// Waits until a load may call the provider.
     ///
     /// # Errors
     /// [`Busy`](StorageErrorKind::Busy) where too many others do, for as long as a call may take.
-    async fn may_call(&self, loads: &[Load], target: impl Into<Target>) -> Result<(), ManagerError> {
-        match loads.first() {
-            Some(first) if !first.may_call(self.limit).await => {}
-            _ => return Ok(()),
+    async fn may_call(&self, load: &mut Load, target: impl Into<Target>) -> Result<(), ManagerError> {
+        if load.may_call(self.limit).await {
+            return Ok(());
         }
         self.tasks.refuse_when_closed()?;
         let error = StorageError::busy(format!("too many other loads ran for {:?}", self.limit));
@@ -70,11 +83,12 @@ impl Shared {
         let error = match result.wait().await {
             Ok(loaded) => return loaded,
             Err(NoResult::Ended) => {
-                StorageError::other("the load panicked, or the runtime that it ran on was shut down")
+                // Another load may succeed.
+                StorageError::unavailable("the load panicked, or the runtime that it ran on was shut down")
             }
             Err(NoResult::Overdue) => {
                 self.cancel_load(&result, path);
-                StorageErrorKind::Timeout { limit: self.task_limit() }.into()
+                StorageErrorKind::Timeout { limit: result.limit }.into()
             }
         };
         Err(self.at(error, Operation::Retrieve, path.to_owned()).into())

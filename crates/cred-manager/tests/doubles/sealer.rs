@@ -28,6 +28,10 @@ pub(crate) enum Fault {
     IsBusyBeyond(usize),
     /// Nobody may open.
     Refuses,
+    /// It panics when it opens at the id `3`.
+    PanicsAtThree,
+    /// It takes so long to open.
+    Takes(Duration),
 }
 
 impl Faulty {
@@ -68,6 +72,9 @@ impl Sealer for Faulty {
             Fault::Stalls => pending().await,
             Fault::StallsAtShortIds if path.id.as_str().len() == 1 => pending().await,
             Fault::StallsAtShortIds => {}
+            Fault::PanicsAtThree if path.id.as_str() == "3" => panic!("as a defective sealer might"),
+            Fault::PanicsAtThree => {}
+            Fault::Takes(time) => sleep(time).await,
             Fault::IsBusyBeyond(most) => {
                 let opening = self.opening.fetch_add(1, Ordering::SeqCst);
                 if opening < most {

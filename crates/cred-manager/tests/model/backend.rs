@@ -19,6 +19,9 @@ use crate::{IN_DOUBT, LOAD_CONCURRENCY, OPERATION_TIMEOUT, PATHS, PATHS_OF_A_SCO
 /// The message of the panics that the backend plans.
 pub(crate) const PLANNED_PANIC: &str = "planned panic";
 
+/// How long a read takes at most after it has seen what is stored.
+pub(crate) const READ_AFTER_LOOK: Duration = Duration::from_millis(3);
+
 /// How a write depends on what is stored. The caller's tag `kind` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -263,7 +266,8 @@ impl Backend {
 
     async fn write(self: &Arc<Self>, write: Write) -> Result<(), StorageError> {
         let _running = self.enter(None);
-        let is_late = chance(40);
+        // Few writes are those of a re-key.
+        let is_late = chance(if write.kind == Kind::Rekey { 4 } else { 40 });
         if chance(8) {
             sleep(up_to(Duration::from_millis(2))).await;
         }
@@ -312,7 +316,7 @@ impl Backend {
         }
         let (seen, revision) = look();
         if chance(3) {
-            sleep(up_to(Duration::from_millis(3))).await;
+            sleep(up_to(READ_AFTER_LOOK)).await;
         }
         match () {
             () if chance(50) => Err(StorageError::unavailable("reset")),

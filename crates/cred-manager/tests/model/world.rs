@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep};
 
-use crate::backend::{Backend, External, NOT_A_LOAD, Provider};
+use crate::backend::{Backend, External, NOT_A_LOAD, Provider, READ_AFTER_LOOK};
 use crate::{CAPACITY, IN_DOUBT, LIMIT, LOAD_CONCURRENCY, PATHS, PATHS_OF_A_SCOPE, TTL, Variant, chance, id};
 
 /// A load can be shared for a moment after its panic.
@@ -19,6 +19,9 @@ const UNWINDING: Duration = Duration::from_secs(1);
 
 /// How much longer than its limit a result may take on a busy machine; none in virtual time.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// How long after its caller has left a write can land: by then it runs, or never will.
+const LEFT: Duration = Duration::from_millis(20);
 
 /// How many operations of each kind were answered with success.
 #[derive(Debug, Default)]
@@ -200,6 +203,9 @@ impl World {
         let refreshes = if self.variant.is_storm { 3 } else { 300 };
         match () {
             () if chance(refreshes) => {
+                // It shows what is stored when it begins, or later.
+                let stored = self.backend.log(place).len() as u64;
+                let floor = if self.variant.lag().is_zero() { floor.max(stored) } else { floor };
                 // It waits for one load before it loads.
                 let result = self.timed("a refresh", 2 * LIMIT, handle.refresh(&id(place))).await;
                 let shown = self.judge(place, floor, &result);
@@ -264,10 +270,10 @@ impl World {
     /// The one writer of a path.
     pub(crate) async fn write(self: &Arc<Self>, place: usize) {
         match () {
-            () if self.variant.is_storm || (self.variant.is_virtual && chance(10)) => {
+            () if self.variant.is_storm || (self.variant.is_virtual && chance(7)) => {
                 self.write_externally(place).await;
             }
-            () if self.variant.is_virtual && chance(8) => self.rekey(place).await,
+            () if self.variant.is_virtual && chance(5) => self.rekey(place).await,
             () => self.write_by_the_manager(place).await,
         }
     }
@@ -292,12 +298,16 @@ impl World {
         }));
         // The caller leaves. (Not from a delete: it has no contents that could tell its number.)
         if kind != "delete" && chance(10) {
-            self.idle_after(place, 2 * LIMIT + IN_DOUBT);
+            self.idle_after(place, LEFT);
             for _ in 0..fastrand::u32(1..4) {
                 if (&mut work).now_or_never().is_some() {
                     return;
                 }
                 tokio::task::yield_now().await;
+            }
+            drop(work);
+            if self.variant.is_virtual && chance(2) {
+                self.rekey(place).await;
             }
             return;
         }
@@ -320,7 +330,10 @@ impl World {
         tokio::spawn(async move {
             sleep(wait).await;
             // And one load: a read from now on can share none from before.
-            let _ = world.handles[place].refresh(&id(place)).await;
+            match world.variant.is_virtual {
+                true => sleep(READ_AFTER_LOOK).await,
+                false => drop(world.handles[place].refresh(&id(place)).await),
+            }
             world.raise(place, number);
         });
     }
@@ -339,22 +352,24 @@ impl World {
             sleep(TTL + world.variant.lag()).await;
             world.raise(place, number);
         });
+        if !self.variant.is_storm && chance(2) {
+            self.clear(place);
+        }
         // What the manager replaces must have seen it.
         sleep(self.variant.lag()).await;
     }
 
     /// The whole scope.
     async fn rekey(&self, place: usize) {
-        self.scope_idle_after(place, 8 * LIMIT + IN_DOUBT);
         let mut work = Box::pin(NOT_A_LOAD.scope((), self.handles[place].rekey(false, |_| ())));
         if chance(10) {
             for _ in 0..fastrand::u32(1..6) {
                 if (&mut work).now_or_never().is_some() {
-                    return;
+                    break;
                 }
                 tokio::task::yield_now().await;
             }
-            return;
+            return self.scope_idle_after(place, LEFT);
         }
         if let Ok(report) = work.await {
             self.counts.resealed.fetch_add(report.resealed, SeqCst);

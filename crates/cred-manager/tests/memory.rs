@@ -1,4 +1,4 @@
-//! The memory of no-cache windows and unresolved writes, while they last and after.
+//! The memory of large batches, and of no-cache windows and unresolved writes after they have passed.
 #![cfg(test)]
 
 mod doubles;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Description, StorageProvider, Wrapper};
 use cred_manager::CredentialManager;
 use cred_store_memory::MemoryStorageProvider;
+use doubles::backend::Backend;
 use doubles::{id, keys, memory};
 use tokio::time::sleep;
 
@@ -64,4 +65,22 @@ fn windows_that_have_passed_take_no_memory() {
     println!("{} bytes for each path, {after} bytes of all later", during / i64::try_from(PATHS).unwrap());
     assert!(during > 100 * i64::try_from(PATHS).unwrap(), "{during} bytes: nothing was recorded");
     assert!(after < during / 100, "{after} of {during} bytes are kept");
+}
+
+/// A batch holds its ids, not their number for each call.
+#[test]
+fn the_memory_of_a_batch_grows_with_its_ids() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let backend = Backend::with_batch(Consistency::Strong, 20);
+    let manager = CredentialManager::builder().storage(backend).keys(keys()).build();
+    let peak = |count: usize| {
+        let ids: Vec<_> = (0..count).map(|number| id(&number.to_string())).collect();
+        let measured = allocation_counter::measure(|| {
+            runtime.block_on(manager.retrieve_batch(ids.clone()));
+            runtime.block_on(manager.validate_batch(ids));
+        });
+        measured.bytes_max
+    };
+    let (some, many) = (peak(1_000), peak(8_000));
+    assert!(many < 12 * some, "{some} bytes for 1,000 ids, {many} for 8,000");
 }
