@@ -123,9 +123,14 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
         self
     }
 
-    /// How many credentials are cached at most; default
-    /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE). Zero: nothing is cached. It write_lock
-    /// nothing on without [`cache_ttl`](Self::cache_ttl).
+    /// Sets how many credentials the cache holds at most. The default is
+    /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE); zero turns the
+    /// cache off. Without [`cache_ttl`](Self::cache_ttl) it has no effect.
+    ///
+    /// The cache never holds more. From 512 credentials on, it is split into shards by a hash of the
+    /// path, and a full shard evicts although others have room: expect the first evictions when more
+    /// than three quarters are used, so set it to 4/3 of the credentials in use. Memory is allocated
+    /// as needed.
     pub const fn cache_max_size(mut self, size: usize) -> Self {
         self.settings.cache_max_size = size;
         self

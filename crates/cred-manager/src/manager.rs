@@ -61,6 +61,9 @@ impl CredentialManager {
     /// Refuses what comes from now on, empties the cache, waits for the writes and the shared loads that run, and shuts the
     /// provider down. Reads that are not shared (lists, validations, every read without a cache) are not waited for. For every clone and every scoped handle; it can be called again.
     ///
+    /// A write or load runs on the runtime of its caller. If that runtime has stopped without being
+    /// dropped, it never ends: drop such runtimes first.
+    ///
     /// # Errors
     /// [`ManagerError::RootOnly`] on a scoped handle: other tenants use the same manager. [`StorageErrorKind::Timeout`]
     /// if a write, a load or the provider does not come to an end.
@@ -212,7 +215,10 @@ impl CredentialManager {
     ///
     /// The result is what was stored when the refresh began, or later: a refresh never shares a load
     /// that began before it. Concurrent refreshes of a credential are merged: one runs, and all
-    /// others wait for it and then share the next one. If a refresh fails, the cached value stays.
+    /// others wait for it and then share the next one. Without a cache, each is a call.
+    ///
+    /// If a refresh fails, the cached value stays. If its result may not be cached, because a write of
+    /// this manager may not be visible yet, the cached value is removed.
     ///
     /// # Errors
     /// As [`retrieve`](Self::retrieve).

@@ -57,8 +57,8 @@ impl CredentialManager {
     /// of the provider.
     ///
     /// # Errors
-    /// If it could not be looked up: [`ManagerError::Storage`], a transient [`ManagerError::Seal`],
-    /// [`ManagerError::ShutDown`]. What is stored and cannot be read is
+    /// If it could not be looked up: [`ManagerError::Storage`], [`ManagerError::ShutDown`], or a
+    /// [`ManagerError::Seal`] that is transient or a failure of the key service. What is stored and cannot be read is
     /// [`Unreadable`](ValidationResult::Unreadable), no error.
     ///
     /// # Cancellation

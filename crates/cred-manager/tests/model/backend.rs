@@ -104,7 +104,7 @@ pub(crate) struct Backend {
     loads: Vec<AtomicUsize>,
     /// The number of the write that each path is about to make: deletes have no contents to tell.
     pub(crate) next: Vec<AtomicU64>,
-    /// When a read of each path panicked last: the only cause for a load without a result.
+    /// When a read of each path's scope panicked last: the only cause for a load without a result.
     pub(crate) panics: Vec<Mutex<Option<Instant>>>,
     running_loads: AtomicUsize,
     running: AtomicUsize,
@@ -322,7 +322,11 @@ impl Backend {
             () if chance(50) => Err(StorageError::unavailable("reset")),
             () if self.variant.is_virtual && chance(2_000) => pending().await,
             () if is_load && chance(5_000) => {
-                *self.panics[place].lock().unwrap() = Some(Instant::now());
+                // With the whole batch, which is of one scope.
+                let first = place - place % PATHS_OF_A_SCOPE;
+                for panic in &self.panics[first..first + PATHS_OF_A_SCOPE] {
+                    *panic.lock().unwrap() = Some(Instant::now());
+                }
                 panic!("{PLANNED_PANIC}: as a defective provider might")
             }
             () => Ok((seen.ok_or(StorageErrorKind::NotFound)?, revision)),
