@@ -19,8 +19,9 @@ use crate::{IN_DOUBT, LOAD_CONCURRENCY, OPERATION_TIMEOUT, PATHS, PATHS_OF_A_SCO
 /// The message of the panics that the backend plans.
 pub(crate) const PLANNED_PANIC: &str = "planned panic";
 
-/// How long a read takes at most after it has seen what is stored.
-pub(crate) const READ_AFTER_LOOK: Duration = Duration::from_millis(3);
+/// How long a read takes at most, before and after it has seen what is stored. A batch reads its ids
+/// one after another.
+pub(crate) const SLOWEST_READ: Duration = Duration::from_millis(5);
 
 /// How a write depends on what is stored. The caller's tag `kind` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +150,7 @@ impl Backend {
         let description = Description::new("model", OPERATION_TIMEOUT)
             .with_consistency(variant.consistency)
             .with_in_doubt(IN_DOUBT)
-            .with_batch(NonZeroUsize::new(variant.batch).unwrap());
+            .with_batch(NonZeroUsize::new(variant.batch.try_into().unwrap()).unwrap());
         Arc::new(Self {
             description,
             variant,
@@ -316,7 +317,7 @@ impl Backend {
         }
         let (seen, revision) = look();
         if chance(3) {
-            sleep(up_to(READ_AFTER_LOOK)).await;
+            sleep(up_to(Duration::from_millis(3))).await;
         }
         match () {
             () if chance(50) => Err(StorageError::unavailable("reset")),

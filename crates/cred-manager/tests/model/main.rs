@@ -59,7 +59,7 @@ const TESTS: usize = 6;
 struct Variant {
     consistency: Consistency,
     compare_and_set: bool,
-    batch: usize,
+    batch: u32,
     /// On one thread, whose clock advances when all tasks wait.
     is_virtual: bool,
     /// Other processes write, and the manager's readers refresh all the time.
@@ -145,7 +145,9 @@ async fn live(world: &Arc<World>) {
                 for _ in 0..fastrand::usize(1..4) {
                     world.write(path).await;
                 }
-                sleep(up_to(world.variant.pause())).await;
+                // Sometimes for long enough that nothing but the cache's rules removes a value.
+                let pause = world.variant.pause();
+                sleep(up_to(if chance(4) { 8 * pause } else { pause })).await;
             }
         }));
     }

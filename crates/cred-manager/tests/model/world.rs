@@ -11,8 +11,10 @@ use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep};
 
-use crate::backend::{Backend, External, NOT_A_LOAD, Provider, READ_AFTER_LOOK};
-use crate::{CAPACITY, IN_DOUBT, LIMIT, LOAD_CONCURRENCY, PATHS, PATHS_OF_A_SCOPE, TTL, Variant, chance, id};
+use crate::backend::{Backend, External, NOT_A_LOAD, Provider, SLOWEST_READ};
+use crate::{
+    CAPACITY, IN_DOUBT, LIMIT, LOAD_CONCURRENCY, PATHS, PATHS_OF_A_SCOPE, TTL, Variant, chance, id, up_to,
+};
 
 /// A load can be shared for a moment after its panic.
 const UNWINDING: Duration = Duration::from_secs(1);
@@ -273,7 +275,16 @@ impl World {
             () if self.variant.is_storm || (self.variant.is_virtual && chance(7)) => {
                 self.write_externally(place).await;
             }
-            () if self.variant.is_virtual && chance(5) => self.rekey(place).await,
+            () if self.variant.is_virtual && chance(5) => {
+                // Often while the manager writes one of the scope.
+                let write = async {
+                    if chance(2) {
+                        sleep(up_to(Duration::from_millis(4))).await;
+                        self.write_by_the_manager(place).await;
+                    }
+                };
+                tokio::join!(self.rekey(place), write);
+            }
             () => self.write_by_the_manager(place).await,
         }
     }
@@ -305,10 +316,6 @@ impl World {
                 }
                 tokio::task::yield_now().await;
             }
-            drop(work);
-            if self.variant.is_virtual && chance(2) {
-                self.rekey(place).await;
-            }
             return;
         }
         let wait = match work.await {
@@ -331,7 +338,7 @@ impl World {
             sleep(wait).await;
             // And one load: a read from now on can share none from before.
             match world.variant.is_virtual {
-                true => sleep(READ_AFTER_LOOK).await,
+                true => sleep(SLOWEST_READ * world.variant.batch).await,
                 false => drop(world.handles[place].refresh(&id(place)).await),
             }
             world.raise(place, number);
