@@ -39,11 +39,10 @@ use world::{Counts, World};
 const PATHS: usize = 48;
 /// They have the same writer.
 const PATHS_OF_A_SCOPE: usize = 4;
-const CAPACITY: usize = 20;
 const LOAD_CONCURRENCY: usize = 6;
 const LAG: Duration = Duration::from_millis(3);
-const IN_DOUBT: Duration = Duration::from_millis(8);
-const TTL: Duration = Duration::from_millis(40);
+const IN_DOUBT: Duration = Duration::from_millis(20);
+const TTL: Duration = Duration::from_millis(100);
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a read takes at most: a call and an opening, each with a margin of a second.
 const LIMIT: Duration = Duration::from_millis(2 * (50 + 1_000) + 1_000);
@@ -60,6 +59,8 @@ struct Variant {
     consistency: Consistency,
     compare_and_set: bool,
     batch: u32,
+    /// Of the cache. With room for all, no value is evicted before it is outdated.
+    capacity: usize,
     /// On one thread, whose clock advances when all tasks wait.
     is_virtual: bool,
     /// Other processes write, and the manager's readers refresh all the time.
@@ -70,18 +71,23 @@ const STRONG: Variant = Variant {
     consistency: Consistency::Strong,
     compare_and_set: false,
     batch: 1,
+    capacity: 20,
     is_virtual: true,
     is_storm: false,
 };
-const EVENTUAL: Variant =
-    Variant { consistency: Consistency::Eventual { point: LAG, list: LAG }, batch: 4, ..STRONG };
+const EVENTUAL: Variant = Variant {
+    consistency: Consistency::Eventual { point: LAG, list: LAG },
+    batch: 4,
+    capacity: PATHS,
+    ..STRONG
+};
 
 impl Variant {
     /// Between the writes of a writer. In virtual time only the backend takes time.
     fn pause(self) -> Duration {
         match self.is_virtual && !self.is_storm {
             true => Duration::from_millis(6),
-            false => TTL,
+            false => Duration::from_millis(40),
         }
     }
 
