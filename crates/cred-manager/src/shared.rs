@@ -110,6 +110,7 @@ impl Shared {
         id: &CredentialId,
         ctx: &CredentialContext,
     ) -> Result<Option<Stored>, ManagerError> {
+        self.unresolved.forget_closed();
         let target = || ctx.path(id).to_owned().into();
         match self.read(Operation::Retrieve, target, self.provider.retrieve(id, ctx)).await {
             Ok(stored) => Ok(Some(stored)),

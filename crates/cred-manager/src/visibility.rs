@@ -78,28 +78,42 @@ impl UnresolvedWrites {
     /// Waits until every write of this path that has ended is visible, or can no longer take
     /// effect.
     pub(crate) async fn resolved(&self, path: PathRef<'_>) {
-        let until = self.windows().all.until(path);
-        if let Some(until) = until {
+        if let Some(until) = self.with_open(|windows| windows.all.until(path)) {
             sleep_until(until).await;
         }
     }
 
     /// How long that takes from now; zero: every write is resolved.
     pub(crate) fn left(&self, path: PathRef<'_>) -> Duration {
-        left(self.windows().all.until(path))
+        left(self.with_open(|windows| windows.all.until(path)))
     }
 
     /// Waits until no uncertain write of a re-key to this path can take effect any more.
     pub(crate) async fn rekey_resolved(&self, path: PathRef<'_>) {
-        let until = self.windows().rekeys.until(path);
-        if let Some(until) = until {
+        if let Some(until) = self.with_open(|windows| windows.rekeys.until(path)) {
             sleep_until(until).await;
         }
     }
 
     /// How long that takes from now.
     pub(crate) fn rekey_left(&self, path: PathRef<'_>) -> Duration {
-        left(self.windows().rekeys.until(path))
+        left(self.with_open(|windows| windows.rekeys.until(path)))
+    }
+
+    /// Gives the memory of resolved writes back. A manager that writes no more would keep it.
+    pub(crate) fn forget_closed(&self) {
+        self.with_open(|_| ());
+    }
+
+    /// Looks at the open windows, and removes the others first.
+    fn with_open<T>(&self, look: impl FnOnce(&Windows) -> T) -> T {
+        let (now, mut windows) = (Instant::now(), self.windows());
+        let closed = [windows.all.remove_closed(now), windows.rekeys.remove_closed(now)];
+        let seen = look(&windows);
+        drop(windows);
+        // Outside of the lock: there may be many.
+        drop(closed);
+        seen
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {
@@ -151,6 +165,36 @@ mod tests {
         assert!(strong.rekey_left(path().as_ref()).is_zero());
         strong.written(path().as_ref(), true, Writer::Rekey);
         assert!(strong.rekey_left(path().as_ref()) > LAG);
+    }
+
+    #[test]
+    fn a_write_waits_for_an_uncertain_rekey_only_while_that_can_take_effect() {
+        let lagging = unresolved(Consistency::Eventual { point: LAG, list: LAG }, false);
+        lagging.written(path().as_ref(), true, Writer::Rekey);
+        assert!(lagging.left(path().as_ref()) > IN_DOUBT);
+        assert!(lagging.rekey_left(path().as_ref()) <= IN_DOUBT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn resolved_writes_are_forgotten_by_whatever_looks() {
+        let other: CredentialPath = "org:a/other".parse().unwrap();
+        let looks: [fn(&UnresolvedWrites, PathRef<'_>); 3] = [
+            |unresolved, path| assert!(unresolved.left(path).is_zero()),
+            |unresolved, path| assert!(unresolved.rekey_left(path).is_zero()),
+            |unresolved, _| unresolved.forget_closed(),
+        ];
+        for look in looks {
+            let strong = unresolved(Consistency::Strong, false);
+            strong.written(path().as_ref(), true, Writer::Rekey);
+            look(&strong, other.as_ref());
+            assert!(strong.windows().all.until(path().as_ref()).is_some(), "it is open");
+            sleep_until(Instant::now() + 2 * IN_DOUBT).await;
+            assert!(strong.windows().rekeys.until(path().as_ref()).is_some(), "it is kept");
+            look(&strong, other.as_ref());
+            let windows = strong.windows();
+            assert_eq!(windows.all.until(path().as_ref()), None);
+            assert_eq!(windows.rekeys.until(path().as_ref()), None);
+        }
     }
 
     #[test]

@@ -84,3 +84,26 @@ fn the_memory_of_a_batch_grows_with_its_ids() {
     let (some, many) = (peak(1_000), peak(8_000));
     assert!(many < 12 * some, "{some} bytes for 1,000 ids, {many} for 8,000");
 }
+
+#[test]
+fn reads_give_the_memory_of_resolved_writes_back() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let description = Description::new("lagging", Duration::from_secs(10))
+        .with_consistency(Consistency::Eventual { point: LAG, list: LAG });
+    let storage = Arc::new(Lagging { memory: memory(), description });
+    let manager = CredentialManager::builder().storage(storage).keys(keys()).build();
+    let write = |path: usize| {
+        runtime.block_on(async { manager.delete(&id(&path.to_string())).await.unwrap() });
+    };
+    write(0);
+    let kept = allocation_counter::measure(|| (1..PATHS).for_each(write)).bytes_current;
+    let read = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            sleep(LAG * 2).await;
+            assert!(manager.retrieve(&id("0")).await.unwrap().is_none());
+        });
+    });
+    assert!(kept > 100 * i64::try_from(PATHS).unwrap(), "{kept} bytes: nothing was recorded");
+    assert!(-read.bytes_current > kept * 99 / 100, "of {kept} bytes: {}", read.bytes_current);
+}
