@@ -5,6 +5,7 @@ mod gate;
 use std::sync::atomic;
 
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -16,6 +17,8 @@ use gate::Gate;
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     gate: Gate,
+    /// Cancelled once closing has begun: ends the waits that no task depends on.
+    closing: CancellationToken,
 }
 
 impl Tasks {
@@ -42,6 +45,15 @@ impl Tasks {
     pub(crate) fn close(&self) {
         self.gate.close();
         self.tracker.close();
+        self.closing.cancel();
+    }
+
+    /// Waits for `wait` to end, unless closing begins first.
+    ///
+    /// # Errors
+    /// [`ManagerError::ShutDown`]; `wait` was dropped.
+    pub(crate) async fn until_closed<T>(&self, wait: impl Future<Output = T>) -> Result<T, ManagerError> {
+        self.closing.run_until_cancelled(wait).await.ok_or(ManagerError::ShutDown)
     }
 
     /// Waits for the running ones, once closed.

@@ -184,11 +184,11 @@ async fn a_load_does_not_wait_for_its_neighbours_in_a_batch() {
 async fn a_panic_of_the_sealer_touches_its_own_slot_alone() {
     for batch in [1, 20] {
         let backend = Backend::with_batch(Consistency::Strong, batch);
-        let manager = faulty(&backend, TTL, Fault::PanicsAtThree);
+        let manager = faulty(&backend, TTL, Fault::PanicsAtShortIds);
         manager.store_batch(named(0..15)).await;
         let answers = manager.retrieve_batch(ids(0..15)).await;
         for (number, answer) in answers.iter().enumerate() {
-            assert_eq!(answer.is_ok(), number != 3, "batch {batch}, {number}: {answer:?}");
+            assert_eq!(answer.is_ok(), number > 9, "batch {batch}, {number}: {answer:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cred_core::{Consistency, Credential, CredentialContext, PathRef, StorageErrorKind, StorageProvider};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
+use doubles::metered::Metered;
 use doubles::{id, lagging, memory, old_and_new, over, text};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
@@ -69,28 +70,23 @@ async fn a_rekey_continues_past_a_broken_credential_and_names_it() {
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }));
 }
 
-#[tokio::test]
-async fn concurrent_writers_lose_nothing_to_a_rekey() {
+#[tokio::test(start_paused = true)]
+async fn a_write_of_another_process_between_the_read_and_the_write_of_a_rekey_stands() {
     let (old, new) = old_and_new();
-    let provider = memory();
-    let (writer, rekeyer) = (over(provider.clone(), &new), over(provider.clone(), &new));
-    let before = over(provider.clone(), &old);
-    for name in 0..50 {
-        before.store(&id(&name.to_string()), Credential::text("old")).await.unwrap();
-    }
-    let write = tokio::spawn(async move {
-        for name in 0..50 {
-            writer.store(&id(&name.to_string()), Credential::text("new")).await.unwrap();
-            tokio::task::yield_now().await;
-        }
-    });
-    let report = rekeyer.rekey(false, |_| ()).await.unwrap();
-    write.await.unwrap();
-    assert!(report.is_complete(), "{report:?}");
-    for name in 0..50 {
-        let read = rekeyer.retrieve(&id(&name.to_string())).await.unwrap().unwrap();
-        assert_eq!(text(&read), "new", "a re-key brought an older value back");
-    }
+    // A list, a read, and then a write, which takes effect 60 ms after the start.
+    let provider = Metered::new(true, Duration::from_millis(20));
+    let other = over(provider.inner().clone(), &old);
+    other.store(&id("a"), Credential::text("old")).await.unwrap();
+    let manager = over(provider.clone(), &new);
+    let between = async {
+        sleep(Duration::from_millis(50)).await;
+        other.store(&id("a"), Credential::text("theirs")).await.unwrap();
+    };
+    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), between);
+    let report = report.unwrap();
+    assert_eq!((report.resealed, report.is_complete()), (1, true), "{report:?}");
+    assert_eq!(provider.calls(), 5, "the write, which was a conflict, was repeated after another read");
+    assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "theirs");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,45 +3,21 @@
 
 mod doubles;
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, Description, Operation, PathRef, Sealer, StorageErrorKind,
+    Consistency, Credential, CredentialContext, Description, Operation, PathRef, StorageErrorKind,
     StorageProvider,
 };
-use cred_manager::crypto::KeyRing;
-use cred_manager::{CredentialManager, ManagerError, RekeyReport};
+use cred_manager::{ManagerError, RekeyReport};
 use doubles::backend::Backend;
-use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
-use doubles::{id, lagging, old_and_new, over};
+use doubles::{filled, id, lagging, old_and_new, over, with_concurrency};
 use tokio::time::{Instant, sleep};
 
 const CALL: Duration = Duration::from_millis(20);
-
-/// A store with `count` credentials under the old key, and the ring whose active key is the new
-/// one.
-async fn filled(conditional: bool, takes: Duration, count: usize) -> (Arc<Metered>, Arc<KeyRing>) {
-    let (old, new) = old_and_new();
-    let provider = Metered::new(conditional, takes);
-    let before = over(provider.inner().clone(), &old);
-    for name in 0..count {
-        before.store(&id(&format!("{name:04}")), Credential::text("x")).await.unwrap();
-    }
-    (provider, new)
-}
-
-fn with_concurrency(
-    storage: Arc<dyn StorageProvider>,
-    keys: Arc<dyn Sealer>,
-    limit: usize,
-) -> CredentialManager {
-    let limit = NonZeroUsize::new(limit).unwrap();
-    CredentialManager::builder().storage(storage).keys(keys).batch_concurrency(limit).build()
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_costs_two_calls_with_compare_and_set_and_four_without() {
@@ -113,8 +89,8 @@ async fn tokens_that_are_stored_again_and_again_hold_no_rekey_up() {
             assert!(report.is_complete(), "{report:?}");
             assert_eq!((report.resealed, report.current), (100, 20), "{report:?}");
             assert!(resting_after.unwrap() < Duration::from_secs(5), "{resting_after:?}");
-            // The tokens become visible, then the lag before the resting ones are read back.
-            assert!(started.elapsed() < Duration::from_secs(610), "{:?}", started.elapsed());
+            // One lag for all: until then the tokens have become visible as well.
+            assert!(started.elapsed() < Duration::from_secs(305), "{:?}", started.elapsed());
         };
         tokio::select! { () = rekey => (), () = renew => unreachable!("it goes on for ever") }
     }
@@ -183,9 +159,11 @@ async fn uncertain_writes_stop_a_rekey_too() {
         let (provider, new) = filled(conditional, Duration::ZERO, 300).await;
         provider.loses_answers.store(true, Ordering::SeqCst);
         let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
-        assert!((20..=29).contains(&report.failed), "{report:?}");
+        // Without compare-and-set they are read back: these writes did happen.
+        let uncertain = if conditional { report.failed } else { report.resealed };
+        assert!((20..=29).contains(&uncertain), "{report:?}");
         assert!(report.failures.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
-        assert_eq!(report.not_tried, 300 - report.failed);
+        assert_eq!(report.not_tried, 300 - uncertain);
         assert!(report.stopped.is_some());
     }
 }
@@ -203,15 +181,42 @@ async fn a_success_in_between_keeps_a_rekey_going() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_stops_a_rekey_at_once() {
+async fn a_missing_right_stops_a_rekey_like_an_outage() {
     let (provider, new) = filled(true, Duration::ZERO, 300).await;
     provider.refuse(|operation, _| operation.is_write().then(denied));
     let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
-    assert!(provider.calls() <= 1 + 2 * 10, "{} calls", provider.calls());
-    assert!((1..=10).contains(&report.failed), "{report:?}");
+    assert!((20..=29).contains(&report.failed), "{report:?}");
     assert_eq!(report.not_tried, 300 - report.failed);
     let Some(ManagerError::Storage(error)) = &report.stopped else { panic!("{report:?}") };
     assert_eq!(*error.kind(), denied());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_for_one_credential_stops_no_rekey() {
+    let (provider, new) = filled(true, Duration::ZERO, 100).await;
+    // A list, a read, and this write.
+    provider.refuse(|_, before| (before == 2).then(denied));
+    let report = with_concurrency(provider, new, 1).rekey(false, |_| ()).await.unwrap();
+    assert_eq!((report.resealed, report.failed, report.not_tried), (99, 1, 0), "{report:?}");
+    assert!(report.stopped.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_login_or_write_stops_a_rekey_at_once() {
+    for kind in [
+        StorageErrorKind::AuthenticationFailed { reason: "the token has expired".into() },
+        StorageErrorKind::ReadOnly { reason: "it is a replica".into() },
+    ] {
+        let (provider, new) = filled(true, Duration::ZERO, 300).await;
+        let refused = kind.clone();
+        provider.refuse(move |operation, _| operation.is_write().then(|| refused.clone()));
+        let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        assert!(provider.calls() <= 1 + 2 * 10, "{} calls", provider.calls());
+        assert!((1..=10).contains(&report.failed), "{report:?}");
+        assert_eq!(report.not_tried, 300 - report.failed);
+        let Some(ManagerError::Storage(error)) = &report.stopped else { panic!("{report:?}") };
+        assert_eq!(*error.kind(), kind);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +225,7 @@ async fn what_was_written_before_a_stop_is_still_read_back() {
     // A list, and then three calls for each credential.
     provider.refuse(|operation, before| (before > 3 * 50 && operation.is_write()).then(denied));
     let report = with_concurrency(provider, new, 1).rekey(false, |_| ()).await.unwrap();
-    assert_eq!((report.resealed, report.failed, report.not_tried), (50, 1, 249), "{report:?}");
+    assert_eq!((report.resealed, report.failed, report.not_tried), (50, 20, 230), "{report:?}");
     assert_eq!((report.to_confirm, report.is_complete()), (0, false));
 }
 
@@ -261,7 +266,8 @@ async fn reading_back_gives_up_by_the_same_rule() {
     // A list, three calls for each credential, and then nothing works.
     provider.refuse(|_, before| (before > 3 * 200).then(unavailable));
     let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
-    assert!((20..=29).contains(&(provider.calls() - 1 - 3 * 200)), "{} calls", provider.calls());
+    // Once, and once more after the stop.
+    assert!((40..=58).contains(&(provider.calls() - 1 - 3 * 200)), "{} calls", provider.calls());
     assert_eq!((report.resealed, report.failed, report.to_confirm), (0, 200, 0), "{report:?}");
     assert_eq!((report.failures.len(), report.not_tried), (100, 0));
     assert!(report.failures.iter().all(|(_, error)| error.may_have_written()), "{report:?}");

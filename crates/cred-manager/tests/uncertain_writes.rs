@@ -50,16 +50,16 @@ fn is_busy(error: &ManagerError, seconds: &str) -> bool {
         && error.to_string().contains(seconds)
 }
 
-/// A manager whose re-key of `a`, which holds `first`, has just ended without an answer, and will
-/// take effect 20 s after it ended.
+/// A manager whose re-key of `a`, which has the value `first`, was dropped just after its write had
+/// ended without an answer. The write takes effect 20 s after it ended.
 async fn after_an_uncertain_rekey(backend: &Arc<Backend>, ending: Ending) -> CredentialManager {
     let (old, new) = old_and_new();
     over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
     let ends = if ending == Ending::Hangs { 61 } else { 0 };
     late(backend, Duration::from_secs(ends + 20), ending);
     let manager = over(backend.clone(), &new);
-    let report = manager.rekey(false, |_| ()).await.unwrap();
-    assert!(!report.is_complete(), "{report:?}");
+    let ended = Duration::from_secs(ends) + Duration::from_millis(1);
+    assert!(timeout(ended, manager.rekey(false, |_| ())).await.is_err());
     in_time(backend);
     manager
 }
@@ -103,6 +103,72 @@ async fn a_rekey_that_is_dropped_while_it_writes_reverts_no_later_write() {
     manager.store(&id("a"), Credential::text("second")).await.unwrap();
     sleep(Duration::from_secs(600)).await;
     assert_eq!(value(&manager).await.as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_ends_only_when_none_of_its_writes_can_take_effect() {
+    for ending in [Ending::Fails, Ending::Hangs, Ending::Panics] {
+        let (old, new) = old_and_new();
+        let backend = patient();
+        over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
+        late(&backend, Duration::from_secs(if ending == Ending::Hangs { 120 } else { 59 }), ending);
+        let report = over(backend.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        assert_eq!((report.resealed, report.is_complete()), (1, true), "{ending:?}: {report:?}");
+        in_time(&backend);
+        let another_process = over(backend.clone(), &new);
+        another_process.store(&id("a"), Credential::text("second")).await.unwrap();
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(value(&another_process).await.as_deref(), Some("second"), "{ending:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_repeats_an_uncertain_write_that_never_took_effect() {
+    let never = Duration::from_secs(1_000_000);
+    for recovers in [true, false] {
+        let (old, new) = old_and_new();
+        let backend = patient();
+        over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
+        late(&backend, never, Ending::Fails);
+        let (manager, started) = (over(backend.clone(), &new), Instant::now());
+        let recovery = async {
+            sleep(Duration::from_secs(1)).await;
+            if recovers {
+                in_time(&backend);
+            }
+        };
+        let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), recovery);
+        let report = report.unwrap();
+        let expected = if recovers { (1, 0) } else { (0, 1) };
+        assert_eq!((report.resealed, report.failed), expected, "{report:?}");
+        assert!(report.failures.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
+        assert_eq!((report.to_confirm, report.stopped.is_none()), (0, true), "{report:?}");
+        // Six writes, and a wait after each.
+        let waits = if recovers { 1 } else { 6 };
+        assert_eq!(started.elapsed().as_secs(), waits * 61);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_names_the_uncertain_writes_of_its_manager_that_hold_it_up() {
+    let (old, new) = old_and_new();
+    let backend = patient();
+    over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
+    late(&backend, Duration::from_secs(1_000_000), Ending::Fails);
+    let manager = over(backend.clone(), &new);
+    let writes = async {
+        loop {
+            manager.store(&id("a"), Credential::text("again")).await.unwrap_err();
+            sleep(Duration::from_secs(10)).await;
+        }
+    };
+    let report = tokio::select! {
+        biased;
+        () = writes => unreachable!("it goes on"),
+        report = manager.rekey(false, |_| ()) => report.unwrap(),
+    };
+    assert_eq!((report.failed, report.stopped.is_none()), (1, true), "{report:?}");
+    assert!(is_busy(&report.failures[0].1, "an earlier write of it"), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,9 @@ It can be interrupted at any moment and run again: credentials under the active 
 backend is down or refuses access, and reports why and how many credentials were not tried.
 
 AWS and Azure have no compare-and-set: stop other writers while it runs. Everything that was written is read back at the \
-end, on AWS after `read_lag` (five minutes by default).")]
+end, on AWS after `read_lag` (five minutes by default), and after a write without an answer as much later as it may \
+still take effect: five minutes on AWS, `operation_timeout` on Azure. After an interruption, wait for that time before \
+you change the credentials.")]
 pub(crate) struct Rekey {
     /// Reseal only this scope and the scopes below it
     scope: Option<ScopeId>,

@@ -1,11 +1,12 @@
-//! What a re-key reports, and when it gives up.
+//! What a re-key reports, and which failures stop it.
 
 use cred_core::{CredentialPath, SealError, StorageErrorKind};
 
 use crate::ManagerError;
 
 /// The result of a re-key, or its progress. Each credential that was found is counted in one of the
-/// numbers below once something is known of it. Only `to_confirm` ever goes down.
+/// numbers below: in `not_tried` at the end, and in the others once something is known of it. Only
+/// `to_confirm` ever goes down.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RekeyReport {
@@ -18,8 +19,8 @@ pub struct RekeyReport {
     pub current: usize,
     /// Deleted since the start.
     pub gone: usize,
-    /// Written without compare-and-set and not read back yet. Each becomes `resealed`, `gone` or
-    /// `failed`: zero in the report that is returned.
+    /// Written without compare-and-set, or perhaps written, and not read back yet. Each becomes
+    /// `resealed`, `gone` or `failed`: zero in the report that is returned.
     pub to_confirm: usize,
     /// Not known to be under the active key. Run the re-key again for them.
     pub failed: usize,
@@ -27,9 +28,10 @@ pub struct RekeyReport {
     /// reason. They are unchanged, unless [`ManagerError::may_have_written`]: then they may be
     /// resealed already.
     pub failures: Vec<(CredentialPath, ManagerError)>,
-    /// Not begun, or not finished, because the re-key stopped before.
+    /// Not begun, or not finished, because the re-key stopped before. Zero until it has stopped.
     pub not_tried: usize,
-    /// The error that made it stop early; `None`: it went through all credentials.
+    /// The error that made it stop before every credential was finished; `None`: it went through
+    /// all of them.
     pub stopped: Option<ManagerError>,
 }
 
@@ -75,9 +77,10 @@ impl RekeyReport {
 pub(super) enum Meaning {
     /// Nothing: it concerns one credential.
     Credential,
-    /// The backend or the key service may be down.
+    /// The backend or the key service may be down or refuse all of them: many in a row stop a
+    /// re-key.
     Outage,
-    /// They would fail as well: a right is missing, or the manager was shut down.
+    /// They would fail as well: the login is refused, or nothing can be written.
     Refusal,
 }
 
@@ -85,15 +88,17 @@ impl Meaning {
     pub(super) fn of(error: &ManagerError) -> Self {
         let kind = match error {
             ManagerError::ShutDown => return Self::Refusal,
-            ManagerError::Seal(SealError::Failed { .. } | SealError::KdfBusy { .. }) => return Self::Outage,
+            ManagerError::Seal(SealError::Failed { .. }) => return Self::Outage,
             ManagerError::Storage(error) => error.kind(),
             _ => return Self::Credential,
         };
         match kind {
+            StorageErrorKind::AuthenticationFailed { .. } | StorageErrorKind::ReadOnly { .. } => {
+                Self::Refusal
+            }
+            // A right may be missing for one credential alone.
             StorageErrorKind::PermissionDenied { .. }
-            | StorageErrorKind::AuthenticationFailed { .. }
-            | StorageErrorKind::ReadOnly { .. } => Self::Refusal,
-            StorageErrorKind::InDoubt { .. }
+            | StorageErrorKind::InDoubt { .. }
             | StorageErrorKind::NotDurable { .. }
             | StorageErrorKind::RecoveredNotWritten { .. }
             | StorageErrorKind::DiskFull

@@ -132,14 +132,24 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
-        if left <= self.limit {
-            return Ok(());
+        match left <= self.limit {
+            true => Ok(()),
+            false => Err(self.unresolved_for(left, operation, path)),
         }
+    }
+
+    /// The error for a write that does not wait until earlier ones are resolved, in `left` from now.
+    pub(crate) fn unresolved_for(
+        &self,
+        left: Duration,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> ManagerError {
         let seconds = left.as_millis().div_ceil(1_000);
         let error = StorageError::busy(format!(
             "an earlier write of it may not be visible yet, or may still take effect, for {seconds} s"
         ));
-        Err(self.at(error, operation, path.clone()).into())
+        self.at(error, operation, path.clone()).into()
     }
 
     /// The write of this sealed value.

@@ -5,13 +5,16 @@ pub(crate) mod backend;
 pub(crate) mod metered;
 pub(crate) mod sealer;
 
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{Call, Consistency, Credential, Description, StorageError, StorageProvider, Wrapper, field};
+use cred_core::{
+    Call, Consistency, Credential, Description, Sealer, StorageError, StorageProvider, Wrapper, field,
+};
 use cred_manager::CredentialManager;
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
@@ -20,6 +23,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use self::backend::Backend;
+use self::metered::Metered;
 
 pub(crate) fn memory() -> MemoryStorageProvider {
     MemoryStorageProvider::new(MemoryStorageConfig::default()).unwrap()
@@ -53,6 +57,28 @@ pub(crate) fn lagging() -> Arc<Backend> {
 /// A manager over `storage` that caches nothing.
 pub(crate) fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
     CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
+}
+
+/// A store with `count` credentials under the old key, each call of which takes `takes`, and the
+/// ring whose active key is the new one.
+pub(crate) async fn filled(conditional: bool, takes: Duration, count: usize) -> (Arc<Metered>, Arc<KeyRing>) {
+    let (old, new) = old_and_new();
+    let provider = Metered::new(conditional, takes);
+    let before = over(Metered::inner(&provider).clone(), &old);
+    for name in 0..count {
+        before.store(&id(&format!("{name:04}")), Credential::text("x")).await.unwrap();
+    }
+    (provider, new)
+}
+
+/// A manager that works on at most `limit` credentials of a batch at once.
+pub(crate) fn with_concurrency(
+    storage: Arc<dyn StorageProvider>,
+    keys: Arc<dyn Sealer>,
+    limit: usize,
+) -> CredentialManager {
+    let limit = NonZeroUsize::new(limit).unwrap();
+    CredentialManager::builder().storage(storage).keys(keys).batch_concurrency(limit).build()
 }
 
 pub(crate) fn text(credential: &Credential) -> &str {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cred_core::{CredentialMetadata, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, async_trait};
 use cred_manager::crypto::KeyRing;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::keys;
 
@@ -26,10 +26,12 @@ pub(crate) enum Fault {
     StallsAtShortIds,
     /// It derives so many keys at once, for 10 ms each.
     IsBusyBeyond(usize),
+    /// It derives no key before this moment.
+    IsBusyUntil(Instant),
+    /// It panics while it opens at an id of one character.
+    PanicsAtShortIds,
     /// Nobody may open.
     Refuses,
-    /// It panics when it opens at the id `3`.
-    PanicsAtThree,
     /// It takes so long to open.
     Takes(Duration),
 }
@@ -71,9 +73,12 @@ impl Sealer for Faulty {
         match self.fault {
             Fault::Stalls => pending().await,
             Fault::StallsAtShortIds if path.id.as_str().len() == 1 => pending().await,
-            Fault::StallsAtShortIds => {}
-            Fault::PanicsAtThree if path.id.as_str() == "3" => panic!("as a defective sealer might"),
-            Fault::PanicsAtThree => {}
+            Fault::PanicsAtShortIds if path.id.as_str().len() == 1 => panic!("as a defective sealer might"),
+            Fault::StallsAtShortIds | Fault::PanicsAtShortIds => {}
+            Fault::IsBusyUntil(moment) if Instant::now() < moment => {
+                return Err(SealError::KdfBusy { path: path.to_owned() });
+            }
+            Fault::IsBusyUntil(_) => {}
             Fault::Takes(time) => sleep(time).await,
             Fault::IsBusyBeyond(most) => {
                 let opening = self.opening.fetch_add(1, Ordering::SeqCst);
