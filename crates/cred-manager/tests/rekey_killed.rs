@@ -1,4 +1,5 @@
-//! A re-key that is killed again and again, at random moments, beside somebody who goes on writing.
+//! A re-key that is killed again and again, after a random number of credentials, while another
+//! process goes on writing.
 #![cfg(unix)]
 #![cfg(test)]
 
@@ -6,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cred_core::{Credential, CredentialId, KeyId, StorageProvider as _, field};
 use cred_manager::CredentialManager;
@@ -17,6 +18,8 @@ const KILLS: usize = 200;
 const CREDENTIALS: usize = 120;
 const FOLDER: &str = "CRED_TEST_FOLDER";
 const ACTIVE: &str = "CRED_TEST_ACTIVE";
+const REACHED: &str = "CRED_TEST_REACHED";
+const RESEALS: &str = "CRED_TEST_RESEALS";
 const KEYS: [&str; 2] = ["even", "odd"];
 
 fn provider(folder: &Path) -> LocalStorageProvider {
@@ -49,40 +52,39 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
         expected.insert(number, "first".to_owned());
     }
 
-    let (mut active, mut in_the_middle, mut kill) = (1, 0, 0);
-    let deadline = Instant::now() + Duration::from_secs(300);
-    // How long one may run: what fits the disk of today is found out.
-    let mut longest = 60_000.0;
-    while kill < KILLS || (in_the_middle <= KILLS / 4 && Instant::now() < deadline) {
-        kill += 1;
-        let before = how_many_under(folder.path(), KEYS[active]).await;
+    let mut active = 1;
+    for kill in 0..KILLS {
+        let reached = folder.path().join(format!("reached-{kill}"));
         let mut rekey = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "rekeys_once", "--ignored"])
+            .args(["--exact", "rekeys_until_it_is_killed", "--ignored"])
             .env(FOLDER, folder.path())
             .env(ACTIVE, KEYS[active])
+            .env(REACHED, &reached)
+            .env(RESEALS, fastrand::usize(1..=CREDENTIALS / 8).to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let moment = Instant::now() + Duration::from_secs_f64(longest * (0.1 + 0.9 * fastrand::f64()) / 1e6);
-        // A writer who was not told of the new key yet: what is sealed under it is the re-key's work alone.
+        // A writer that does not have the new key yet: only the re-key seals under that one.
         let writer = manager(folder.path(), KEYS[1 - active]);
-        while Instant::now() < moment {
+        let mut write = async || {
             let number = fastrand::usize(0..CREDENTIALS);
             let value = format!("{number} during {kill}");
             writer.store(&id(number), Credential::text(value.clone())).await.unwrap();
             expected.insert(number, value);
+        };
+        while !reached.exists() {
+            assert_eq!(rekey.try_wait().unwrap(), None, "the re-key ended on its own");
+            write().await;
         }
-        let runs_still = rekey.try_wait().unwrap().is_none();
+        // Meanwhile the writes that have begun go on.
+        for _ in 0..fastrand::usize(0..3) {
+            write().await;
+        }
         rekey.kill().unwrap();
         rekey.wait().unwrap();
 
         let sealed = how_many_under(folder.path(), KEYS[active]).await;
-        match (runs_still, sealed > before) {
-            (true, true) => in_the_middle += 1,
-            (true, false) => longest *= 1.05,
-            (false, _) => longest *= 0.95,
-        }
         if sealed > CREDENTIALS * 3 / 4 {
             // Back to the other key, so that every kill has something to hit.
             active = 1 - active;
@@ -94,11 +96,6 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
             assert_eq!(read.expose_text(field::VALUE).unwrap(), value, "after kill {kill}");
         }
     }
-    assert!(
-        in_the_middle > KILLS / 4,
-        "{in_the_middle} of {kill} kills hit a re-key in its middle, so the test shows little"
-    );
-
     let report = manager(folder.path(), KEYS[active]).rekey(false, |_| ()).await.unwrap();
     assert!(report.is_complete() && report.found == CREDENTIALS, "{report:?}");
     assert_eq!(how_many_under(folder.path(), KEYS[active]).await, CREDENTIALS);
@@ -116,10 +113,19 @@ async fn how_many_under(folder: &Path, key: &str) -> usize {
     count
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "is started, and killed, by killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished"]
-async fn rekeys_once() {
-    let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
-    let report = manager(&folder, &std::env::var(ACTIVE).unwrap()).rekey(false, |_| ()).await.unwrap();
-    assert!(report.is_complete(), "{report:?}");
+async fn rekeys_until_it_is_killed() {
+    let variable = |name| std::env::var(name).unwrap();
+    let (folder, reached) = (PathBuf::from(variable(FOLDER)), PathBuf::from(variable(REACHED)));
+    let reseals: usize = variable(RESEALS).parse().unwrap();
+    let manager = manager(&folder, &variable(ACTIVE));
+    let rekey = manager.rekey(false, |report| {
+        if report.resealed == reseals && !reached.exists() {
+            std::fs::write(&reached, "").unwrap();
+            // Begins nothing more, and lets what has begun go on. Ends in case no kill comes.
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    });
+    panic!("it was not killed: {:?}", rekey.await);
 }
