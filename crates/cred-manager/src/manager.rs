@@ -113,8 +113,11 @@ impl CredentialManager {
     /// A store whose outcome is unknown ([`ManagerError::may_have_written`]) may still take effect
     /// for [`Description::in_doubt`](cred_core::Description::in_doubt), and then replaces a later
     /// write that was answered `Ok`: without compare-and-set no provider can prevent that. After
-    /// such an error, wait for that time before you write the credential again, or read it after
-    /// that time and store again if it has the earlier value. [`rotate`](Self::rotate) and
+    /// such an error, wait for that time before you write the credential again. Or read it after
+    /// that time and store again if it has the earlier value; over an eventually consistent
+    /// provider a read shows a late effect only
+    /// [`Consistency::point`](cred_core::Consistency::point) after that time.
+    /// [`rotate`](Self::rotate) and
     /// [`store_if_absent`](Self::store_if_absent) wait by themselves where the provider has no
     /// compare-and-set.
     ///
@@ -250,7 +253,8 @@ impl CredentialManager {
     /// As for [`store`](Self::store), a deletion whose outcome is unknown may still take effect for
     /// [`Description::in_doubt`](cred_core::Description::in_doubt) and then delete what was stored
     /// later, and an earlier uncertain store may bring a deleted credential back. Wait for that
-    /// time before you write again, or check after it.
+    /// time before you write again, or check after it, and over an eventually consistent provider
+    /// after another [`Consistency::point`](cred_core::Consistency::point).
     ///
     /// # Errors
     /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].
