@@ -46,7 +46,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let lock = Arc::new(shared.lock_for_caller(Operation::StoreIf, &path).await?);
+            let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }

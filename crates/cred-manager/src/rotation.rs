@@ -38,7 +38,7 @@ impl CredentialManager {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
-            let lock = Arc::new(shared.lock_for_caller(Operation::Store, &path).await?);
+            let lock = Arc::new(shared.write_lock(Operation::Store, &path).await?);
             let mut conflicts = 0;
             loop {
                 match self.rotate_once(&path, &lock, &credential).await {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Credential, Description, StorageErrorKind};
+use cred_core::{Consistency, Credential, Description, StorageErrorKind};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::{Backend, Ending};
 use doubles::metered::Metered;
@@ -232,6 +232,58 @@ async fn what_would_wait_too_long_for_an_uncertain_write_is_busy_and_names_the_t
         manager.store_if_absent(&a, Credential::text("B")).await.map(drop).unwrap_err(),
     ] {
         assert!(is_busy(&error, "300 s"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_an_uncertain_rekey_is_no_longer_than_the_limit() {
+    // It can take effect for so long, and is visible this long after that. The limit is 61 s.
+    for (in_doubt, point, waits) in [(20, 40, true), (40, 40, false), (50, 300, false)] {
+        let point = Duration::from_secs(point);
+        let description = Description::new("backend", Duration::from_secs(60))
+            .with_consistency(Consistency::Eventual { point, list: point })
+            .with_in_doubt(Duration::from_secs(in_doubt));
+        for conditional in [true, false] {
+            let backend = Backend::of(description.clone());
+            let manager = after_an_uncertain_rekey(&backend, Ending::Fails).await;
+            let (started, a) = (Instant::now(), id("a"));
+            let answer = match conditional {
+                true => manager.store_if_absent(&a, Credential::text("second")).await.map(drop),
+                false => manager.rotate(&a, Credential::text("second")).await.map(drop),
+            };
+            assert_eq!(answer.is_ok(), waits, "{in_doubt} {point:?}: {answer:?}");
+            let most = Duration::from_secs(if waits { 61 } else { 0 });
+            assert!(started.elapsed() <= most, "{in_doubt} {point:?}: {:?}", started.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_the_waits_for_uncertain_writes() {
+    for rekey in [true, false] {
+        let (backend, a) = (patient(), id("a"));
+        let manager = match rekey {
+            true => after_an_uncertain_rekey(&backend, Ending::Fails).await,
+            false => over(backend.clone(), &keys()),
+        };
+        if !rekey {
+            late(&backend, Duration::from_secs(20), Ending::Fails);
+            manager.store(&a, Credential::text("A")).await.unwrap_err();
+        }
+        let started = Instant::now();
+        let shutdown = async {
+            sleep(Duration::from_secs(1)).await;
+            manager.shutdown().await.unwrap();
+        };
+        let write = async {
+            match rekey {
+                true => manager.store(&a, Credential::text("B")).await,
+                false => manager.rotate(&a, Credential::text("B")).await.map(drop),
+            }
+        };
+        let (answer, ()) = tokio::join!(write, shutdown);
+        assert!(matches!(answer, Err(ManagerError::ShutDown)), "{answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
 }
 

@@ -20,7 +20,8 @@ impl Shared {
     ///
     /// # Errors
     /// [`Busy`](StorageErrorKind::Busy) where the lock is not free in time, or where that wait
-    /// would be longer than an answer of the provider may take.
+    /// would be longer than an answer of the provider may take. [`ManagerError::ShutDown`] if
+    /// closing begins while it waits for the re-key.
     pub(crate) async fn lock_for_caller(
         &self,
         operation: Operation,
@@ -29,11 +30,15 @@ impl Shared {
         let lock = self.write_lock(operation, path).await?;
         let left = self.unresolved.rekey_left(path.as_ref());
         self.refuse_longer_than_limit(left, operation, path)?;
-        self.unresolved.rekey_resolved(path.as_ref()).await;
+        let rekey = async {
+            self.unresolved.rekey_resolved(path.as_ref()).await;
+        };
+        self.tasks.until_closed(rekey).await?;
         Ok(lock)
     }
 
-    /// Takes the write lock of a path, for who resolves what was written there before.
+    /// Takes the write lock of a path, for a write that waits by [`settled`](Self::settled), or not
+    /// at all, until earlier writes are resolved.
     ///
     /// # Errors
     /// [`Busy`](StorageErrorKind::Busy) where it is not free in time.
@@ -110,11 +115,13 @@ impl Shared {
         Err(self.at(error, operation, path.clone()).into())
     }
 
-    /// Waits, holding the write lock, until this manager's earlier writes of a path are visible or
-    /// can no longer take effect. The lock is held no longer than this may take.
+    /// Waits, holding the write lock, until this manager's earlier writes of a path, those of a
+    /// re-key included, are visible or can no longer take effect. The lock is held no longer than
+    /// an answer of the provider may take.
     ///
     /// # Errors
-    /// [`Busy`](StorageErrorKind::Busy) where that takes longer than an answer of the provider.
+    /// [`Busy`](StorageErrorKind::Busy) at once where it would wait for longer.
+    /// [`ManagerError::ShutDown`] if closing begins meanwhile.
     pub(crate) async fn settled(
         &self,
         operation: Operation,
@@ -122,8 +129,7 @@ impl Shared {
     ) -> Result<(), ManagerError> {
         let left = self.unresolved.left(path.as_ref());
         self.refuse_longer_than_limit(left, operation, path)?;
-        self.unresolved.resolved(path.as_ref()).await;
-        Ok(())
+        self.tasks.until_closed(self.unresolved.resolved(path.as_ref())).await
     }
 
     fn refuse_longer_than_limit(
