@@ -166,6 +166,10 @@ impl<'m, P: FnMut(&RekeyReport) + Send> Rekey<'m, P> {
                 Err(error @ ManagerError::Seal(SealError::KdfBusy { .. })) => {
                     kdf_busy.push(Item { why: Some(error), ..item });
                 }
+                Err(closed @ ManagerError::ShutDown) => {
+                    self.halt(closed);
+                    open.push(item);
+                }
                 Err(error) => {
                     self.count_failure(&error);
                     self.fail(item, error);
