@@ -47,7 +47,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a read takes at most: a call and an opening, each with a margin of a second.
 const LIMIT: Duration = Duration::from_millis(2 * (50 + 1_000) + 1_000);
 
-const READS: usize = 120_000;
+const READS: usize = 240_000;
 /// The reads of one manager in virtual time.
 const READS_OF_A_LIFE: usize = 2_000;
 /// Each test makes this part of all reads.

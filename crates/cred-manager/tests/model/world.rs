@@ -9,7 +9,7 @@ use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError};
 use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::{Backend, External, NOT_A_LOAD, Provider, SLOWEST_READ};
 use crate::{IN_DOUBT, LIMIT, LOAD_CONCURRENCY, PATHS, PATHS_OF_A_SCOPE, TTL, Variant, chance, id, up_to};
@@ -378,20 +378,16 @@ impl World {
 
     /// The whole scope.
     async fn rekey(&self, place: usize) {
-        let mut work = Box::pin(NOT_A_LOAD.scope((), self.handles[place].rekey(false, |_| ())));
-        if chance(10) {
-            for _ in 0..fastrand::u32(1..6) {
-                if (&mut work).now_or_never().is_some() {
-                    break;
-                }
-                tokio::task::yield_now().await;
+        let rekey = NOT_A_LOAD.scope((), self.handles[place].rekey(false, |_| ()));
+        // Half of the callers leave: a re-key returns only when its writes cannot land any more.
+        let limit = if chance(2) { up_to(Duration::from_millis(15)) } else { Duration::MAX };
+        match timeout(limit, rekey).await {
+            Ok(Ok(report)) => {
+                self.counts.resealed.fetch_add(report.resealed, SeqCst);
+                self.scope_idle_after(place, IN_DOUBT);
             }
-            return self.scope_idle_after(place, LEFT);
+            _ => self.scope_idle_after(place, LEFT),
         }
-        if let Ok(report) = work.await {
-            self.counts.resealed.fetch_add(report.resealed, SeqCst);
-        }
-        self.scope_idle_after(place, IN_DOUBT);
     }
 
     fn scope_idle_after(&self, place: usize, time: Duration) {
