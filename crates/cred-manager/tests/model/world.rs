@@ -325,7 +325,7 @@ impl World {
                 self.counts.unknown.fetch_add(1, SeqCst);
                 self.idle_after(place, IN_DOUBT);
                 if self.variant.is_virtual && chance(2) {
-                    self.write_at_once(place).await;
+                    return self.write_at_once(place, number).await;
                 }
                 IN_DOUBT + self.variant.lag()
             }
@@ -346,11 +346,17 @@ impl World {
         });
     }
 
-    /// After a write with an unknown outcome: it can still land over this one, which is read meanwhile.
-    async fn write_at_once(&self, place: usize) {
+    /// After a write with an unknown outcome: it can land over the next one, which is read meanwhile,
+    /// and then a read must show it.
+    async fn write_at_once(&self, place: usize, unknown: u64) {
+        let cannot_land = sleep(IN_DOUBT + self.variant.lag() + SLOWEST_READ * self.variant.batch);
         let (number, handle) = (self.next(place), &self.handles[place]);
         let _ = handle.store(&id(place), value(place, number, "plain")).await;
         sleep(self.variant.lag()).await;
+        let floor = self.floor(place);
+        self.judge(place, floor, &handle.retrieve(&id(place)).await);
+        cannot_land.await;
+        self.raise(place, unknown);
         let floor = self.floor(place);
         self.judge(place, floor, &handle.retrieve(&id(place)).await);
     }
