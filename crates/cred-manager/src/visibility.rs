@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{Consistency, PathRef};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::windows::{LastWrite, NoCacheWindows};
 
@@ -75,27 +75,13 @@ impl UnresolvedWrites {
         drop(closed);
     }
 
-    /// Waits until every write of this path that has ended is visible, or can no longer take
-    /// effect.
-    pub(crate) async fn resolved(&self, path: PathRef<'_>) {
-        if let Some(until) = self.with_open(|windows| windows.all.until(path)) {
-            sleep_until(until).await;
-        }
-    }
-
-    /// How long that takes from now; zero: every write is resolved.
+    /// How long it takes until every write of this path that has ended is visible, or can no longer
+    /// take effect. Zero: every write is resolved.
     pub(crate) fn left(&self, path: PathRef<'_>) -> Duration {
         left(self.with_open(|windows| windows.all.until(path)))
     }
 
-    /// Waits until no uncertain write of a re-key to this path can take effect any more.
-    pub(crate) async fn rekey_resolved(&self, path: PathRef<'_>) {
-        if let Some(until) = self.with_open(|windows| windows.rekeys.until(path)) {
-            sleep_until(until).await;
-        }
-    }
-
-    /// How long that takes from now.
+    /// How long it takes until no uncertain write of a re-key to this path can take effect any more.
     pub(crate) fn rekey_left(&self, path: PathRef<'_>) -> Duration {
         left(self.with_open(|windows| windows.rekeys.until(path)))
     }
@@ -128,6 +114,7 @@ fn left(until: Option<Instant>) -> Duration {
 #[cfg(test)]
 mod tests {
     use cred_core::CredentialPath;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -188,7 +175,7 @@ mod tests {
             strong.written(path().as_ref(), true, Writer::Rekey);
             look(&strong, other.as_ref());
             assert!(strong.windows().all.until(path().as_ref()).is_some(), "it is open");
-            sleep_until(Instant::now() + 2 * IN_DOUBT).await;
+            sleep(2 * IN_DOUBT).await;
             assert!(strong.windows().rekeys.until(path().as_ref()).is_some(), "it is kept");
             look(&strong, other.as_ref());
             let windows = strong.windows();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{CredentialPath, EncryptedData, Operation, StorageError};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Shared;
 use crate::ManagerError;
@@ -28,12 +28,7 @@ impl Shared {
         path: &CredentialPath,
     ) -> Result<WriteLock, ManagerError> {
         let lock = self.write_lock(operation, path).await?;
-        let left = self.unresolved.rekey_left(path.as_ref());
-        self.refuse_longer_than_limit(left, operation, path)?;
-        let rekey = async {
-            self.unresolved.rekey_resolved(path.as_ref()).await;
-        };
-        self.tasks.until_closed(rekey).await?;
+        self.wait_for(self.unresolved.rekey_left(path.as_ref()), operation, path).await?;
         Ok(lock)
     }
 
@@ -80,8 +75,8 @@ impl Shared {
     ) -> Result<T, ManagerError> {
         let limit = self.limit;
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
-        let written = Written::Perhaps;
-        let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written, last_write };
+        let written = Some(LastWrite::Unknown);
+        let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
         let task = self.tasks.spawn(async move {
             // In this order: however the task ends, by a panic or with the runtime included, the
             // outcome is dropped first, so that the path's next writer sees it.
@@ -91,10 +86,10 @@ impl Shared {
                 Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
             });
             outcome.written = match &answer {
-                Ok(_) => Written::Yes,
+                Ok(_) => Some(last_write),
                 // By the kind alone: whatever step of it a provider names, it was a write.
-                Err(error) if error.kind().may_have_written() => Written::Perhaps,
-                Err(_) => Written::No,
+                Err(error) if error.kind().may_have_written() => Some(LastWrite::Unknown),
+                Err(_) => None,
             };
             drop(outcome);
             answer
@@ -127,21 +122,26 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
-        let left = self.unresolved.left(path.as_ref());
-        self.refuse_longer_than_limit(left, operation, path)?;
-        self.tasks.until_closed(self.unresolved.resolved(path.as_ref())).await
+        self.wait_for(self.unresolved.left(path.as_ref()), operation, path).await
     }
 
-    fn refuse_longer_than_limit(
+    /// Waits until earlier writes are resolved, in `left` from now.
+    async fn wait_for(
         &self,
         left: Duration,
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
-        match left <= self.limit {
-            true => Ok(()),
-            false => Err(self.unresolved_for(left, operation, path)),
+        if left > self.limit {
+            return Err(self.unresolved_for(left, operation, path));
         }
+        let wait = async {
+            // Without a timer where nothing is to be waited for.
+            if !left.is_zero() {
+                sleep(left).await;
+            }
+        };
+        self.tasks.until_closed(wait).await
     }
 
     /// The error for a write that does not wait until earlier ones are resolved, in `left` from now.
@@ -164,37 +164,23 @@ impl Shared {
     }
 }
 
-/// How a write ended; in doubt unless an answer shows otherwise. Whatever ends it, the cache and
-/// later writers learn it.
+/// How a write ended: unknown unless an answer shows otherwise. Whatever ends it, the cache and later
+/// writers learn it.
 struct Outcome {
     cache: Option<Arc<Cache>>,
     unresolved: Arc<UnresolvedWrites>,
     path: CredentialPath,
     writer: Writer,
-    written: Written,
-    /// What it was, if it was acknowledged.
-    last_write: LastWrite,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Written {
-    Yes,
-    Perhaps,
-    No,
+    /// `None`: nothing was written.
+    written: Option<LastWrite>,
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
-        let in_doubt = self.written == Written::Perhaps;
-        if self.written != Written::No {
-            self.unresolved.written(self.path.as_ref(), in_doubt, self.writer);
-        }
+        let Some(last_write) = self.written else { return };
+        self.unresolved.written(self.path.as_ref(), last_write == LastWrite::Unknown, self.writer);
         if let Some(cache) = &self.cache {
-            match self.written {
-                Written::Yes => cache.invalidate(self.path.as_ref(), self.last_write),
-                Written::Perhaps => cache.invalidate(self.path.as_ref(), LastWrite::Unknown),
-                Written::No => {}
-            }
+            cache.invalidate(self.path.as_ref(), last_write);
         }
     }
 }
