@@ -436,12 +436,12 @@ mod tests {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
         let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
-            panic!("nobody else loads it")
+            panic!("no other load is in flight")
         };
         drop(load);
         assert_eq!(cache.stats().failures, 1);
         let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
-            panic!("nobody loads it any more")
+            panic!("the load has ended")
         };
         load.complete(Ok(None));
         assert_eq!(cache.stats().failures, 1);

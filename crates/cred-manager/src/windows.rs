@@ -81,8 +81,8 @@ impl NoCacheWindows {
         self.of(path).map(|window| window.closes).max()
     }
 
-    /// Opens a window of `path`, or lengthens it. Gives what is no longer needed, so that the caller
-    /// can drop it outside of a lock.
+    /// Opens a window of `path`, or lengthens it. Returns the generations that have closed, so that
+    /// the caller drops them outside of a lock.
     #[must_use]
     pub(crate) fn open(
         &mut self,

@@ -16,13 +16,18 @@ use tokio::time::{Instant, sleep};
 const TTL: Duration = Duration::from_secs(3_600);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A manager that has read `old`, while another manager has stored `new` since.
-async fn outdated() -> (Arc<Backend>, CredentialManager) {
-    let backend = Backend::new(Consistency::Strong);
+/// Two managers of one backend, with the same keys.
+fn two(backend: &Arc<Backend>) -> (CredentialManager, CredentialManager) {
     let keys = keys();
     let manager =
         || CredentialManager::builder().storage(backend.clone()).keys(keys.clone()).cache_ttl(TTL).build();
-    let (cached, other) = (manager(), manager());
+    (manager(), manager())
+}
+
+/// A manager that has read `old`, while another manager has stored `new` since.
+async fn outdated() -> (Arc<Backend>, CredentialManager) {
+    let backend = Backend::new(Consistency::Strong);
+    let (cached, other) = two(&backend);
     other.store(&id("a"), Credential::text("old")).await.unwrap();
     assert_eq!(read(&cached).await, "old");
     other.store(&id("a"), Credential::text("new")).await.unwrap();
@@ -129,10 +134,7 @@ async fn a_refresh_never_returns_what_an_earlier_load_saw() {
 async fn a_refresh_in_a_window_removes_the_older_value() {
     let lag = 300 * SECOND;
     let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
-    let keys = keys();
-    let manager =
-        || CredentialManager::builder().storage(backend.clone()).keys(keys.clone()).cache_ttl(TTL).build();
-    let (cached, other) = (manager(), manager());
+    let (cached, other) = two(&backend);
     cached.store(&id("a"), Credential::text("mine")).await.unwrap();
     assert_eq!(read(&cached).await, "mine");
     other.store(&id("a"), Credential::text("theirs")).await.unwrap();

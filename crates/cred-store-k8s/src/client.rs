@@ -69,7 +69,7 @@ pub(crate) enum Deleted {
 #[derive(Debug)]
 pub(crate) enum Listed<T> {
     Page(Page<T>),
-    /// The rest of this list is no longer available: it has to be restarted, or fails with this.
+    /// The rest of the list has expired: restart the list, or fail with this error.
     Expired(StorageError),
     /// The page would be too long: it has to be asked for in smaller ones.
     TooLong,

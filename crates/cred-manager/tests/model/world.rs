@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{Credential, KeyId, Tags, Zeroizing, field};
+use cred_core::{Credential, KeyId, PathRef, Sealer as _, Tags, Timestamp, Zeroizing, field};
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError};
 use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::backend::{Backend, External, NOT_A_LOAD, Provider, SLOWEST_READ};
+use crate::backend::{Backend, NOT_A_LOAD, Provider, SLOWEST_READ};
 use crate::{IN_DOUBT, LIMIT, LOAD_CONCURRENCY, PATHS, PATHS_OF_A_SCOPE, TTL, Variant, chance, id, up_to};
 
 /// A load can be shared for a moment after its panic.
@@ -55,8 +55,8 @@ pub(crate) struct World {
     pub(crate) manager: CredentialManager,
     /// The manager's handle of each path's scope.
     handles: Vec<CredentialManager>,
-    /// Another process, with the old key.
-    others: Vec<CredentialManager>,
+    /// The keys of another process, whose active key is the old one.
+    old_keys: Arc<KeyRing>,
     pub(crate) backend: Arc<Backend>,
     /// The number of the landing that each read of the path must show, or a later one.
     pub(crate) floors: Vec<AtomicU64>,
@@ -96,12 +96,10 @@ impl World {
             .cache_max_size(variant.capacity)
             .load_concurrency(LOAD_CONCURRENCY.try_into().unwrap())
             .build();
-        let external = Arc::new(External(Arc::clone(&backend)));
-        let other = CredentialManager::builder().storage(external).keys(keys("old")).build();
         Arc::new(Self {
             variant,
             handles: handles(&manager),
-            others: handles(&other),
+            old_keys: keys("old"),
             manager,
             backend,
             floors: (0..PATHS).map(|_| AtomicU64::new(0)).collect(),
@@ -368,7 +366,12 @@ impl World {
             return;
         }
         let number = self.next(place);
-        self.others[place].store(&id(place), value(place, number, "external")).await.unwrap();
+        let (id, credential) = (id(place), value(place, number, "external"));
+        let path = PathRef::new(self.handles[place].scope(), &id);
+        let metadata = credential.to_metadata(Timestamp::now());
+        let secret = credential.to_secret_bytes().unwrap();
+        let data = self.old_keys.seal(path, &metadata, &secret).await.unwrap();
+        self.backend.land_external(place, number, (data, metadata));
         self.counts.externals.fetch_add(1, SeqCst);
         let world = Arc::clone(self);
         tokio::spawn(async move {
