@@ -182,6 +182,9 @@ pub enum StorageErrorKind {
         /// What was asked for, and what to use instead.
         what: Cow<'static, str>,
     },
+    /// The provider was shut down; nothing was done.
+    #[error("the provider was shut down; make a new one")]
+    ShutDown,
     /// A defect of the provider or of the environment that fits no other kind, such as an I/O error.
     #[error("an unexpected failure: {reason}")]
     Other {
@@ -225,6 +228,7 @@ impl StorageErrorKind {
                 | Self::ReadOnly { .. }
                 | Self::InvalidRequest { .. }
                 | Self::Unsupported { .. }
+                | Self::ShutDown
         )
     }
 }

@@ -98,6 +98,15 @@ impl CredentialFile {
         Ok(bytes)
     }
 
+    /// As [`encode`](Self::encode), as text: for a backend that keeps text. JSON is always that.
+    ///
+    /// # Errors
+    /// Those of [`encode`](Self::encode).
+    pub fn encode_text(&self) -> Result<String, StorageError> {
+        String::from_utf8(self.encode()?)
+            .map_err(|_| StorageError::invalid_request("the envelope is no text"))
+    }
+
     /// Its canonical bytes, where they and the tags fit into these limits: for a backend that counts the bytes as they are.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Running operations: timeouts, retries, doubt, context, metrics and spans, for every backend in one place.
 
+mod attempt_error;
 mod doubt;
+mod read_each;
 mod span;
 mod target;
 mod wire;
@@ -8,14 +10,16 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{CredentialContext, CredentialId, Operation, RetryPolicy, StorageError, StorageMetrics};
+use cred_core::{
+    CredentialContext, CredentialId, Description, Operation, RetryPolicy, StorageError, StorageMetrics,
+};
 use tracing::Instrument;
 
+pub use self::attempt_error::{AttemptError, Wrote};
 pub use self::target::TargetRef;
 use self::wire::Access;
 pub use self::wire::{Attempt, Wire};
@@ -90,9 +94,8 @@ use crate::RetryBudget;
 /// counted nowhere (nobody was answered), its span has no outcome, and tokens of a retry that was not yet sent go back.
 /// No task is spawned and nothing else stays behind. A panic of an attempt passes through in the same way.
 pub struct Executor {
-    provider: Cow<'static, str>,
+    description: Description,
     timeout: Duration,
-    operation_timeout: Duration,
     policy: RetryPolicy,
     metrics: Arc<StorageMetrics>,
     budget: RetryBudget,
@@ -100,20 +103,16 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// For one provider, by its name in errors and spans. `timeout` is that of one attempt of a read, and doubled for
-    /// writes; `operation_timeout` that of all attempts and waits of an operation together.
+    /// For the provider that `description` is of: its name stands in errors and spans, and its
+    /// `operation_timeout` bounds all attempts and waits of an operation together. `timeout` is that
+    /// of one attempt of a read, and doubled for writes.
     ///
     /// The retry policy, the metrics and the budget are their defaults until set.
     #[must_use]
-    pub fn new(
-        provider: impl Into<Cow<'static, str>>,
-        timeout: Duration,
-        operation_timeout: Duration,
-    ) -> Self {
+    pub fn new(description: Description, timeout: Duration) -> Self {
         Self {
-            provider: provider.into(),
+            description,
             timeout,
-            operation_timeout,
             policy: RetryPolicy::default(),
             metrics: Arc::default(),
             budget: RetryBudget::default(),
@@ -147,6 +146,12 @@ impl Executor {
     pub fn with_random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.random = Box::new(random);
         self
+    }
+
+    /// What the provider promises.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// The counters that operations are recorded in.
@@ -224,8 +229,8 @@ impl Executor {
         if ids.is_empty() {
             return Vec::new();
         }
-        let span = span::open(&self.provider, OPERATION, TargetRef::from(ctx));
-        let mut wire = Wire::new(self, span.clone());
+        let span = span::open(&self.description.name, OPERATION, TargetRef::from(ctx));
+        let mut wire = Wire::new(self, OPERATION, span.clone());
         let answers = wire.in_time(body).instrument(span).await.and_then(|answers| match answers.len() {
             count if count == ids.len() => Ok(answers),
             count => Err(StorageError::other(format!("{count} answers came for {} ids", ids.len()))),
@@ -234,8 +239,9 @@ impl Executor {
         let answers = answers.unwrap_or_else(|error| ids.iter().map(|_| Err(error.clone())).collect());
         let elapsed = wire.elapsed();
         let finish = |(answer, id): (Result<T, StorageError>, &CredentialId)| {
-            let answer = answer
-                .map_err(|error| error.at(self.provider.clone(), OPERATION, TargetRef::from(ctx.path(id))));
+            let answer = answer.map_err(|error| {
+                error.at(self.description.name.clone(), OPERATION, TargetRef::from(ctx.path(id)))
+            });
             self.record(Operation::Retrieve, elapsed, &answer);
             answer
         };
@@ -251,12 +257,12 @@ impl Executor {
     where
         F: AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
     {
-        let span = span::open(&self.provider, operation, target);
-        let mut wire = Wire::new(self, span.clone());
+        let span = span::open(&self.description.name, operation, target);
+        let mut wire = Wire::new(self, operation, span.clone());
         let result = steps(&mut wire).instrument(span).await;
         let result = result.map_err(|error| {
             let error = if operation.is_write() { wire.written.judge(error) } else { error };
-            error.at(self.provider.clone(), operation, target)
+            error.at(self.description.name.clone(), operation, target)
         });
         span::close(&wire.span, &result);
         self.record(operation, wire.elapsed(), &result);
@@ -272,9 +278,8 @@ impl Executor {
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
-            .field("provider", &self.provider)
+            .field("description", &self.description)
             .field("timeout", &self.timeout)
-            .field("operation_timeout", &self.operation_timeout)
             .field("policy", &self.policy)
             .field("metrics", &self.metrics)
             .field("budget", &self.budget)

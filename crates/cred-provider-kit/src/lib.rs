@@ -2,7 +2,8 @@
 //!
 //! | you want to | start at |
 //! |---|---|
-//! | run an operation with deadlines, retries, doubt, metrics and a span | [`Executor`] |
+//! | make a storage provider of a backend | [`Backend`], [`Provider`] |
+//! | make a request with deadlines, retries and doubt | [`Wire`], [`Executor`] |
 //! | write a credential as bytes, and read them | [`CredentialFile`] |
 //! | name it where names have rules, and list it again | [`naming`] |
 //! | refuse what is too large before it is sent | [`limits`] |
@@ -14,6 +15,7 @@
 //! | report an answer that is not the backend's, such as a page of a proxy | [`Foreign`] |
 //! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
 
+mod backend;
 mod budget;
 pub mod config;
 #[cfg(feature = "tls")]
@@ -26,15 +28,18 @@ mod foreign;
 pub mod layers;
 pub mod limits;
 pub mod naming;
+mod provider;
 mod redact;
 mod said;
 pub mod tags;
 
+pub use backend::{Backend, Conditional, Reach, Recoverable};
 pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
-pub use executor::{Attempt, Executor, TargetRef, Wire};
+pub use executor::{Attempt, AttemptError, Executor, TargetRef, Wire, Wrote};
 pub use foreign::Foreign;
+pub use provider::Provider;
 pub use redact::redact;
 pub use said::said;
 

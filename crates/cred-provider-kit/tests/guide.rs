@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use cred_conformance::{Harness, Subject};
 use cred_core::async_trait;
-use skeleton::MyProvider;
+use cred_provider_kit::Provider;
+use skeleton::MyBackend;
 
-struct Fresh(Arc<MyProvider>);
+struct Fresh(Provider<MyBackend>);
 
 #[async_trait]
 impl Harness for Fresh {
     async fn open(&self) -> Arc<dyn Subject> {
-        Arc::clone(&self.0) as Arc<dyn Subject>
+        Arc::new(self.0.clone())
     }
 }
 
-cred_conformance::suite!(Fresh(Arc::new(MyProvider::new())), offers: [metrics]);
+cred_conformance::suite!(Fresh(skeleton::open()), offers: [metrics]);
 
 #[test]
 fn the_guide_shows_it() {

@@ -202,7 +202,7 @@ fn refusal(state: &State, method: &VaultAuthMethod) -> Option<StorageError> {
 }
 
 fn closed() -> StorageError {
-    unauthenticated("the provider was shut down and has given its token back")
+    StorageErrorKind::ShutDown.into()
 }
 
 fn unauthenticated(reason: &'static str) -> StorageError {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{connection, said};
+use cred_provider_kit::{AttemptError, Wrote, connection, said};
 
 /// A failed call, and what a provider does about it.
 #[derive(Debug, Clone)]
@@ -32,13 +32,22 @@ pub(crate) enum Meaning {
 }
 
 impl Failure {
-    /// Whether nothing was written, beyond what the error's kind says.
-    pub(crate) fn nothing_written(&self) -> bool {
-        self.meaning != Meaning::Plain || !self.error.may_have_written()
-    }
-
     pub(crate) fn new(meaning: Meaning, error: impl Into<StorageError>) -> Self {
         Self { meaning, error: error.into() }
+    }
+}
+
+impl AttemptError for Failure {
+    fn storage_error(&self) -> &StorageError {
+        &self.error
+    }
+
+    /// Whatever has a meaning of its own was refused before anything was done.
+    fn wrote(&self) -> Wrote {
+        match self.meaning {
+            Meaning::Plain => self.error.wrote(),
+            _ => Wrote::No,
+        }
     }
 }
 

@@ -7,19 +7,18 @@ mod listing;
 mod writing;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, Limits, Operation, ProviderConfig, Revision, SoftDelete,
-    StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Stored, async_trait,
+    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
+    ProviderConfig, Revision, SoftDelete, StorageError, StorageProvider, Wrapper,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{CredentialFile, Executor, TargetRef};
+use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
 
-use self::calls::Calls;
 use crate::auth::Auth;
 use crate::client::{Client, Current, Found, Secret, VaultClient, Version};
 use crate::error::Failure;
@@ -36,14 +35,11 @@ const WORKS_ON: Duration = Duration::from_secs(90);
 /// alive and ends with the last clone.
 ///
 /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
-#[derive(Clone)]
-pub struct HashiCorpVaultProvider {
-    inner: Arc<Inner>,
-}
+#[derive(Debug, Clone)]
+pub struct HashiCorpVaultProvider(Provider<Vault>);
 
-struct Inner {
-    description: Description,
-    executor: Executor,
+/// One mount, and the token that it is used with.
+struct Vault {
     client: Arc<Client>,
     auth: Auth,
     names: Names,
@@ -78,15 +74,12 @@ impl HashiCorpVaultProvider {
     }
 
     fn over(config: VaultConfig, client: Client) -> Result<Self, ConfigError> {
-        let name = config.provider_name();
-        let client = Arc::new(client);
         let limits = Limits::none().with_max_payload_len(config.max_payload_len);
-        let inner = Inner {
-            description: Description::new(name, config.operation_timeout)
-                .with_limits(limits)
-                .with_in_doubt(WORKS_ON),
-            executor: Executor::new(name, config.timeout, config.operation_timeout)
-                .with_retry_policy(config.retry_policy.clone()),
+        let description = Description::new(config.provider_name(), config.operation_timeout)
+            .with_limits(limits)
+            .with_in_doubt(WORKS_ON);
+        let client = Arc::new(client);
+        let vault = Vault {
             auth: Auth::new(Arc::clone(&client), &config),
             client,
             names: config.names()?,
@@ -94,70 +87,183 @@ impl HashiCorpVaultProvider {
             mount_checked: AtomicBool::new(false),
             needs_cas: AtomicBool::new(false),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
+        Ok(Self(Provider::new(executor, vault)))
     }
 
     /// Logs in where that is needed, and looks whether the mount is KV version 2. The first operation does so by itself.
     ///
     /// # Errors
-    /// What Vault refuses; [`InvalidRequest`](StorageErrorKind::InvalidRequest) where the mount is another engine.
+    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where the mount is another
+    /// engine.
     pub async fn connect(&self) -> Result<(), StorageError> {
-        self.perform(Operation::Connect, TargetRef::Backend, async |_| Ok(())).await
-    }
-
-    /// Runs an operation. The first one looks at the mount before.
-    async fn perform<'t, T>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'t>>,
-        body: impl AsyncFnOnce(&mut Calls<'_, '_>) -> Result<T, Failure>,
-    ) -> Result<T, StorageError> {
-        let inner = &*self.inner;
-        inner
-            .executor
-            .sequence(operation, target, async |wire| {
-                let mut calls = Calls { inner, wire };
-                if !inner.mount_checked.load(Ordering::Relaxed) {
-                    calls
-                        .read(|session| async move { inner.client.check_mount(session.token()).await })
-                        .await?;
-                    inner.mount_checked.store(true, Ordering::Relaxed);
-                }
-                Ok(body(&mut calls).await?)
-            })
-            .await
-    }
-
-    fn name(&self, id: &CredentialId, ctx: &CredentialContext) -> String {
-        self.inner.names.encode(ctx.path(id)).text
+        self.0.connect().await
     }
 }
 
-impl Inner {
-    async fn read_secret(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<Secret, Failure> {
-        match self.found(calls, name).await? {
-            Found::Live(secret) => Ok(secret),
-            _ => Err(StorageError::from(StorageErrorKind::NotFound).into()),
+impl Wrapper for HashiCorpVaultProvider {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
+    }
+
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+}
+
+impl Backend for Vault {
+    /// Looks once whether the mount is KV version 2.
+    async fn prepare(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+        if !self.mount_checked.load(Ordering::Relaxed) {
+            self.read(wire, |session| async move { self.client.check_mount(session.token()).await }).await?;
+            self.mount_checked.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+    ) -> Result<(), StorageError> {
+        let envelope = writing::encode(&file, wire.limits())?;
+        Ok(self.store(wire, &self.name(path), &envelope).await?)
+    }
+
+    async fn get(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<CredentialFile>, StorageError> {
+        self.found(wire, &self.name(path)).await?.live().map(decode).transpose()
+    }
+
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        let name = &self.name(path);
+        let deleted = self.write(wire, |session| async move {
+            match self.soft {
+                false => self.client.delete_for_good(session.token(), name).await,
+                true => self.client.delete_latest(session.token(), name).await,
+            }
+        });
+        Ok(deleted.await?)
+    }
+
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+        Ok(self.is_live(wire, &self.name(path)).await?)
+    }
+
+    async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+        hint: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let paths = self.names(wire, reach).await?;
+        match hint {
+            // Where each is looked into, what is deleted shows then.
+            None if self.soft => Ok(self.sort(wire, paths).await?.live),
+            _ => Ok(paths),
         }
     }
 
-    async fn found(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<Found, Failure> {
-        calls.read(|session| async move { self.client.read(session.token(), name).await }).await
+    async fn get_each(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: &[CredentialPath],
+    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+        let found = self.look(wire, paths).await?;
+        Ok(found.into_iter().map(|found| found.live().map(decode).transpose()).collect())
+    }
+
+    /// Gives a token back that a login of ours created.
+    async fn shutdown(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+        if let Some(session) = self.auth.close().await {
+            wire.write(|_| self.client.revoke(session.token())).await?;
+            self.auth.revoked();
+        }
+        Ok(())
+    }
+
+    fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
+        Some(provider)
+    }
+
+    fn soft_delete(provider: &Provider<Self>) -> Option<&dyn SoftDelete> {
+        provider.backend().soft.then_some(provider)
+    }
+}
+
+impl Conditional for Vault {
+    async fn get_with_revision(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+        let Some(secret) = self.found(wire, &self.name(path)).await?.live() else { return Ok(None) };
+        let revision = revision(&secret.version);
+        Ok(Some((decode(secret)?, revision)))
+    }
+
+    async fn put_if(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+        expected: Option<&Revision>,
+    ) -> Result<Revision, StorageError> {
+        let (name, envelope) = (self.name(path), writing::encode(&file, wire.limits())?);
+        let version = match expected {
+            Some(expected) => self.replace(wire, &name, &envelope, expected).await?,
+            None => self.create(wire, &name, &envelope).await?,
+        };
+        Ok(revision(&version))
+    }
+}
+
+impl Recoverable for Vault {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        Ok(self.undelete(wire, &self.name(path)).await?)
+    }
+
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        Ok(self.destroy(wire, &self.name(path)).await?)
+    }
+
+    async fn deleted(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let paths = self.names(wire, reach).await?;
+        Ok(self.sort(wire, paths).await?.deleted)
+    }
+}
+
+impl Vault {
+    fn name(&self, path: PathRef<'_>) -> String {
+        self.names.encode(path).text
+    }
+
+    async fn found(&self, wire: &mut Wire<'_>, name: &str) -> Result<Found, Failure> {
+        self.read(wire, |session| async move { self.client.read(session.token(), name).await }).await
     }
 
     /// Whether something is there, from the names of versions where these can tell.
-    async fn is_live(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<bool, Failure> {
-        let versions =
-            calls.read(|session| async move { self.client.versions(session.token(), name).await }).await?;
+    async fn is_live(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, Failure> {
+        let versions = self
+            .read(wire, |session| async move { self.client.versions(session.token(), name).await })
+            .await?;
         match versions.current {
             Current::Live => Ok(true),
             Current::Absent | Current::Destroyed => Ok(false),
-            Current::Dated => Ok(matches!(self.found(calls, name).await?, Found::Live(_))),
+            Current::Dated => Ok(matches!(self.found(wire, name).await?, Found::Live(_))),
         }
     }
 }
 
-fn decode(secret: &Secret) -> Result<CredentialFile, StorageError> {
+fn decode(secret: Secret) -> Result<CredentialFile, StorageError> {
     let envelope = secret.envelope.as_deref();
     let envelope = envelope.ok_or_else(|| {
         StorageError::corrupted(
@@ -172,180 +278,12 @@ fn revision(version: &Version) -> Revision {
     Revision::new(format!("{}@{}", version.number, version.created))
 }
 
-#[async_trait]
-impl StorageProvider for HashiCorpVaultProvider {
-    fn describe(&self) -> &Description {
-        &self.inner.description
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Store, ctx.path(id), async |calls| {
-            let envelope = self.inner.encode(data, metadata)?;
-            self.inner.store(calls, &name, &envelope).await
-        })
-        .await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Retrieve, ctx.path(id), async |calls| {
-            Ok(decode(&self.inner.read_secret(calls, &name).await?)?.into_stored())
-        })
-        .await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = &self.name(id, ctx);
-        self.perform(Operation::Delete, ctx.path(id), async |calls| {
-            let inner = calls.inner;
-            calls
-                .write(|session| async move {
-                    match inner.soft {
-                        false => inner.client.delete_for_good(session.token(), name).await,
-                        true => inner.client.delete_latest(session.token(), name).await,
-                    }
-                })
-                .await
-        })
-        .await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Exists, ctx.path(id), async |calls| self.inner.is_live(calls, &name).await)
-            .await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        self.perform(Operation::List, ctx, async |calls| {
-            let paths = self.inner.names_in(calls, ctx.scope_id.as_ref()).await?.paths;
-            let paths = self.inner.admitted(calls, Operation::List, paths, filter).await?;
-            Ok(paths.into_iter().map(|path| path.id).collect())
-        })
-        .await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.perform(Operation::ListTree, ctx, async |calls| {
-            let paths = self.inner.names_below(calls, ctx.scope_id.as_ref()).await?;
-            self.inner.admitted(calls, Operation::ListTree, paths, filter).await
-        })
-        .await
-    }
-
-    async fn shutdown(&self) {
-        if let Some(session) = self.inner.auth.close().await {
-            let client = &self.inner.client;
-            let revoked = self
-                .inner
-                .executor
-                .run(Operation::Shutdown, TargetRef::Backend, async |_| {
-                    Ok(client.revoke(session.token()).await?)
-                })
-                .await;
-            match revoked {
-                Ok(()) => self.inner.auth.revoked(),
-                Err(error) => {
-                    tracing::warn!(target: "cred::vault", %error, "the token could not be revoked and lives to its end");
-                }
-            }
-        }
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        Some(Arc::clone(self.inner.executor.metrics()))
-    }
-
-    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        Some(self)
-    }
-
-    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-        self.inner.soft.then_some(self)
-    }
-}
-
-#[async_trait]
-impl CompareAndSet for HashiCorpVaultProvider {
-    async fn retrieve_with_revision(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::RetrieveWithRevision, ctx.path(id), async |calls| {
-            let secret = self.inner.read_secret(calls, &name).await?;
-            let (data, metadata) = decode(&secret)?.into_stored();
-            Ok((data, metadata, revision(&secret.version)))
-        })
-        .await
-    }
-
-    async fn store_if(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        expected: Option<&Revision>,
-        ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::StoreIf, ctx.path(id), async |calls| {
-            let envelope = self.inner.encode(data, metadata)?;
-            let version = match expected {
-                Some(expected) => self.inner.replace(calls, &name, &envelope, expected).await?,
-                None => self.inner.create(calls, &name, &envelope).await?,
-            };
-            Ok(revision(&version))
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl SoftDelete for HashiCorpVaultProvider {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Recover, ctx.path(id), async |calls| self.inner.recover(calls, &name).await)
-            .await
-    }
-
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Purge, ctx.path(id), async |calls| self.inner.purge(calls, &name).await).await
-    }
-
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        self.perform(Operation::ListDeleted, ctx, async |calls| {
-            let paths = self.inner.names_in(calls, ctx.scope_id.as_ref()).await?.paths;
-            let paths = self.inner.deleted(calls, paths).await?;
-            Ok(paths.into_iter().map(|path| path.id).collect())
-        })
-        .await
-    }
-}
-
 /// What is stored is sealed, and the token is nobody's business.
-impl fmt::Debug for HashiCorpVaultProvider {
+impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HashiCorpVaultProvider")
-            .field("prefix", &self.inner.names.prefix())
-            .field("auth", &self.inner.auth)
+        f.debug_struct("Vault")
+            .field("prefix", &self.names.prefix())
+            .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
 }

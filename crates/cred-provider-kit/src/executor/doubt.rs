@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use cred_core::{StorageError, StorageErrorKind};
 
+use super::{AttemptError, Wrote};
+
 /// What the write calls of one operation have done.
 #[derive(Debug)]
 pub(super) enum Written {
@@ -29,14 +31,14 @@ impl Written {
 
     /// Notes the result of the write attempt number `attempt`, sent in the state `before`. The first ambiguity is the one
     /// that is told, and it stays: a later success of the same call is followed by an error only when another call fails.
-    pub(super) fn note<T>(&mut self, before: Self, attempt: u32, result: &Result<T, StorageError>) {
+    pub(super) fn note<T, E: AttemptError>(&mut self, before: Self, attempt: u32, result: &Result<T, E>) {
         *self = match (before, result) {
             (before @ Self::Unknown(_), _) => before,
             (_, Ok(_)) => Self::Something,
-            (_, Err(error)) if error.may_have_written() => {
-                Self::Unknown(Cow::Owned(ambiguity(attempt, error.kind())))
-            }
-            (before, Err(_)) => before,
+            (before, Err(error)) => match error.wrote() {
+                Wrote::No => before,
+                Wrote::Perhaps => Self::Unknown(Cow::Owned(ambiguity(attempt, error.storage_error().kind()))),
+            },
         };
     }
 

@@ -55,6 +55,7 @@ fn name(kind: &StorageErrorKind) -> &'static str {
         StorageErrorKind::RecoveredNotWritten { .. } => "recovered_not_written",
         StorageErrorKind::NotDurable { .. } => "not_durable",
         StorageErrorKind::Unsupported { .. } => "unsupported",
+        StorageErrorKind::ShutDown => "shut_down",
         _ => "other",
     }
 }

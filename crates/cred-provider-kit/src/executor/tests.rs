@@ -25,7 +25,7 @@ fn executor() -> Executor {
 }
 
 fn bounded(operation_timeout: Duration) -> Executor {
-    Executor::new("double", 5 * S, operation_timeout).with_random(|| 0.5)
+    Executor::new(Description::new("double", operation_timeout), 5 * S).with_random(|| 0.5)
 }
 
 fn no_retries(executor: Executor) -> Executor {
@@ -125,5 +125,6 @@ fn definite() -> Vec<StorageErrorKind> {
         StorageErrorKind::ReadOnly { reason: reason() },
         StorageErrorKind::InvalidRequest { reason: reason() },
         StorageErrorKind::Unsupported { what: reason() },
+        StorageErrorKind::ShutDown,
     ]
 }

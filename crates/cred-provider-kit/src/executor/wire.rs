@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageErrorKind};
+use cred_core::{CredentialPath, Description, Limits, Operation, StorageError, StorageErrorKind};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Span;
 
 use super::doubt::Written;
-use super::{Executor, span};
+use super::{AttemptError, Executor, span};
 use crate::RetryBudget;
 use crate::budget::Reserved;
 
@@ -15,6 +15,7 @@ use crate::budget::Reserved;
 #[derive(Debug)]
 pub struct Wire<'e> {
     executor: &'e Executor,
+    operation: Operation,
     pub(super) started: Instant,
     /// When the operation ends at the latest.
     deadline: Instant,
@@ -45,20 +46,49 @@ pub(super) enum Access {
 }
 
 impl<'e> Wire<'e> {
-    pub(super) fn new(executor: &'e Executor, span: Span) -> Self {
+    pub(super) fn new(executor: &'e Executor, operation: Operation, span: Span) -> Self {
         let started = Instant::now();
-        let deadline = later(started, executor.operation_timeout);
-        Self { executor, started, deadline, cutoff: deadline, attempts: 0, written: Written::Nothing, span }
+        let deadline = later(started, executor.description.operation_timeout);
+        Self {
+            executor,
+            operation,
+            started,
+            deadline,
+            cutoff: deadline,
+            attempts: 0,
+            written: Written::Nothing,
+            span,
+        }
+    }
+
+    /// What the provider promises.
+    #[must_use]
+    pub fn description(&self) -> &'e Description {
+        &self.executor.description
+    }
+
+    /// The limits of the provider: what is over one is refused before it is sent.
+    #[must_use]
+    pub fn limits(&self) -> &'e Limits {
+        &self.executor.description.limits
+    }
+
+    /// Names the credential that an error is about, in an operation on several: a list, as a rule.
+    /// In an operation on one credential the executor does it.
+    #[must_use]
+    pub fn locate(&self, error: StorageError, path: CredentialPath) -> StorageError {
+        error.at(self.executor.description.name.clone(), self.operation, path)
     }
 
     /// Makes a wire call that changes nothing in the backend, whatever the operation is.
     ///
     /// # Errors
     /// What the last attempt gave, as it is.
-    pub async fn read<T, F, Fut>(&mut self, attempt: F) -> Result<T, StorageError>
+    pub async fn read<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
+        E: AttemptError,
         F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        Fut: Future<Output = Result<T, E>>,
     {
         self.call(Access::Read, Instant::now(), attempt).await
     }
@@ -70,10 +100,11 @@ impl<'e> Wire<'e> {
     /// # Errors
     /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt included: the body may still
     /// look what became of it ([`Wire::in_doubt`], [`Wire::settle`]). The operation's result is judged when it ends.
-    pub async fn write<T, F, Fut>(&mut self, attempt: F) -> Result<T, StorageError>
+    pub async fn write<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
+        E: AttemptError,
         F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        Fut: Future<Output = Result<T, E>>,
     {
         self.call(Access::Write, Instant::now(), attempt).await
     }
@@ -173,30 +204,33 @@ impl<'e> Wire<'e> {
     }
 
     /// Makes a wire call that begins `now`.
-    pub(super) async fn call<T, F, Fut>(
+    pub(super) async fn call<T, E, F, Fut>(
         &mut self,
         access: Access,
         mut now: Instant,
         mut attempt: F,
-    ) -> Result<T, StorageError>
+    ) -> Result<T, E>
     where
+        E: AttemptError,
         F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        Fut: Future<Output = Result<T, E>>,
     {
         if now >= self.cutoff {
-            return Err(self.out_of_time());
+            return Err(self.out_of_time().into());
         }
         let mut refund = RetryBudget::REGAINED;
         let mut retry = 0;
         loop {
             let error = match self.attempt(access, now, retry, &mut attempt).await {
-                Err(error) if error.is_transient() => error,
+                Err(error) if error.storage_error().is_transient() => error,
                 answer => {
                     self.executor.budget.refill(refund);
                     return answer;
                 }
             };
-            let Some((next, reserved)) = self.next_attempt(retry, &error) else { return Err(error) };
+            let Some((next, reserved)) = self.next_attempt(retry, error.storage_error()) else {
+                return Err(error);
+            };
             sleep_until(next).await;
             now = Instant::now();
             // The timer is coarse, and the runtime may have been busy.
@@ -209,16 +243,17 @@ impl<'e> Wire<'e> {
         }
     }
 
-    async fn attempt<T, F, Fut>(
+    async fn attempt<T, E, F, Fut>(
         &mut self,
         access: Access,
         now: Instant,
         retry: u32,
         attempt: &mut F,
-    ) -> Result<T, StorageError>
+    ) -> Result<T, E>
     where
+        E: AttemptError,
         F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        Fut: Future<Output = Result<T, E>>,
     {
         let limit = match access {
             Access::Read => self.executor.timeout,
@@ -227,7 +262,7 @@ impl<'e> Wire<'e> {
         let end = later(now, limit);
         let (end, limit) = match end <= self.cutoff {
             true => (end, limit),
-            false => (self.cutoff, self.executor.operation_timeout),
+            false => (self.cutoff, self.executor.description.operation_timeout),
         };
         self.attempts += 1;
         span::attempts(&self.span, self.attempts);
@@ -236,7 +271,7 @@ impl<'e> Wire<'e> {
         let before = (access == Access::Write).then(|| self.written.send());
         let result = match timeout_at(end, attempt).await {
             Ok(result) => result,
-            Err(_) => Err(StorageErrorKind::Timeout { limit }.into()),
+            Err(_) => Err(StorageError::from(StorageErrorKind::Timeout { limit }).into()),
         };
         if let Some(before) = before {
             self.written.note(before, self.attempts, &result);
@@ -272,7 +307,7 @@ impl<'e> Wire<'e> {
     }
 
     fn out_of_time(&self) -> StorageError {
-        StorageErrorKind::Timeout { limit: self.executor.operation_timeout }.into()
+        StorageErrorKind::Timeout { limit: self.executor.description.operation_timeout }.into()
     }
 }
 

@@ -29,6 +29,16 @@ pub(crate) enum Found {
     Destroyed { version: u64 },
 }
 
+impl Found {
+    /// The version that can be read; `None`: there is none.
+    pub(crate) fn live(self) -> Option<Secret> {
+        match self {
+            Self::Live(secret) => Some(secret),
+            Self::Absent | Self::Deleted { .. } | Self::Destroyed { .. } => None,
+        }
+    }
+}
+
 /// A version with its value.
 #[derive(Debug)]
 pub(crate) struct Secret {

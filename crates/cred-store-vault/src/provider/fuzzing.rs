@@ -17,7 +17,7 @@ const PLACE: Place<'_> = Place { right: "read", mount: "secret", section: "data"
 pub fn read(body: &[u8]) -> Result<CredentialFile, StorageError> {
     let answer = Answer::made_up(200, body);
     let secret = answer.secret().ok_or_else(|| answer.foreign())?;
-    decode(&secret)
+    decode(secret)
 }
 
 /// Reads the listing of a scope's folder: the credentials in it, and the scopes one level below.

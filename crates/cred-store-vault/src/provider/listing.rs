@@ -1,10 +1,10 @@
 //! Lists: one call for each scope, and one more for each credential that must be looked into.
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, ScopeId};
+use cred_core::{CredentialPath, ScopeId};
 use cred_provider_kit::naming::{Decoded, Names};
+use cred_provider_kit::{Reach, Wire};
 
-use super::calls::Calls;
-use super::{Inner, decode};
+use super::Vault;
 use crate::client::{Current, Found};
 use crate::error::Failure;
 
@@ -17,37 +17,43 @@ pub(super) struct Folder {
 
 /// Credentials by what became of them.
 #[derive(Default)]
-struct Apart {
-    live: Vec<CredentialPath>,
-    deleted: Vec<CredentialPath>,
+pub(super) struct Sorted {
+    pub(super) live: Vec<CredentialPath>,
+    pub(super) deleted: Vec<CredentialPath>,
 }
 
-impl Inner {
-    /// The names in exactly this scope; those of deleted credentials among them.
-    pub(super) async fn names_in(
+impl Vault {
+    /// The names in reach; those of deleted credentials among them.
+    pub(super) async fn names(
         &self,
-        calls: &mut Calls<'_, '_>,
-        scope: Option<&ScopeId>,
-    ) -> Result<Folder, Failure> {
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+    ) -> Result<Vec<CredentialPath>, Failure> {
+        match reach {
+            Reach::Scope(scope) => Ok(self.names_in(wire, scope).await?.paths),
+            Reach::Tree(scope) => self.names_below(wire, scope).await,
+        }
+    }
+
+    async fn names_in(&self, wire: &mut Wire<'_>, scope: Option<&ScopeId>) -> Result<Folder, Failure> {
         let folder = &self.names.scope_prefix(scope);
         let keys =
-            calls.read(|session| async move { self.client.list(session.token(), folder).await }).await?;
+            self.read(wire, |session| async move { self.client.list(session.token(), folder).await }).await?;
         Ok(sort_keys(&self.names, scope, keys))
     }
 
-    /// The names in this scope and below it: one call for each scope, some at once.
-    pub(super) async fn names_below(
+    /// One call for each scope, some at once.
+    async fn names_below(
         &self,
-        calls: &mut Calls<'_, '_>,
+        wire: &mut Wire<'_>,
         scope: Option<&ScopeId>,
     ) -> Result<Vec<CredentialPath>, Failure> {
-        let Folder { mut paths, mut scopes } = self.names_in(calls, scope).await?;
+        let Folder { mut paths, mut scopes } = self.names_in(wire, scope).await?;
         while !scopes.is_empty() {
             let folders: Vec<_> = scopes.iter().map(|scope| self.names.scope_prefix(Some(scope))).collect();
-            let keys = calls
-                .read_each(&folders, |session, index| {
-                    let folder = folders.get(index).map_or("", String::as_str);
-                    async move { self.client.list(session.token(), folder).await }
+            let keys = self
+                .read_all(wire, &folders, |session, folder| async move {
+                    self.client.list(session.token(), folder).await
                 })
                 .await?;
             let mut below = Vec::new();
@@ -61,82 +67,50 @@ impl Inner {
         Ok(paths)
     }
 
-    /// The paths of credentials that are there and that the filter admits.
-    pub(super) async fn admitted(
-        &self,
-        calls: &mut Calls<'_, '_>,
-        operation: Operation,
-        paths: Vec<CredentialPath>,
-        filter: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, Failure> {
-        let filter = filter.filter(|filter| !filter.is_empty());
-        match filter {
-            None if !self.soft => Ok(paths),
-            None => Ok(self.apart(calls, paths).await?.live),
-            Some(filter) => {
-                let found = self.look(calls, &paths).await?;
-                let mut admitted = Vec::new();
-                for (path, found) in paths.into_iter().zip(found) {
-                    let Found::Live(secret) = found else { continue };
-                    match decode(&secret) {
-                        Ok(file) if filter.matches(&file.metadata) => admitted.push(path),
-                        Ok(_) => {}
-                        Err(error) => {
-                            return Err(error.at(self.description.name.clone(), operation, path).into());
-                        }
-                    }
-                }
-                Ok(admitted)
-            }
-        }
-    }
-
-    /// Those of them that can be recovered.
-    pub(super) async fn deleted(
-        &self,
-        calls: &mut Calls<'_, '_>,
-        paths: Vec<CredentialPath>,
-    ) -> Result<Vec<CredentialPath>, Failure> {
-        Ok(self.apart(calls, paths).await?.deleted)
-    }
-
     /// Tells what is there from what is deleted: by the versions, and by the server's clock where these name a time.
-    async fn apart(&self, calls: &mut Calls<'_, '_>, paths: Vec<CredentialPath>) -> Result<Apart, Failure> {
+    pub(super) async fn sort(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: Vec<CredentialPath>,
+    ) -> Result<Sorted, Failure> {
         let names = self.names_of(&paths);
-        let versions = calls
-            .read_each(&names, |session, index| {
-                let name = names.get(index).map_or("", String::as_str);
-                async move { self.client.versions(session.token(), name).await }
+        let versions = self
+            .read_all(wire, &names, |session, name| async move {
+                self.client.versions(session.token(), name).await
             })
             .await?;
-        let mut apart = Apart::default();
+        let mut sorted = Sorted::default();
         let mut dated = Vec::new();
         for (path, versions) in paths.into_iter().zip(versions) {
             match versions.current {
-                Current::Live => apart.live.push(path),
+                Current::Live => sorted.live.push(path),
                 Current::Dated => dated.push(path),
                 Current::Absent | Current::Destroyed => {}
             }
         }
-        let found = self.look(calls, &dated).await?;
+        let found = self.look(wire, &dated).await?;
         for (path, found) in dated.into_iter().zip(found) {
             match found {
-                Found::Live(_) => apart.live.push(path),
-                Found::Deleted { .. } => apart.deleted.push(path),
+                Found::Live(_) => sorted.live.push(path),
+                Found::Deleted { .. } => sorted.deleted.push(path),
                 Found::Absent | Found::Destroyed { .. } => {}
             }
         }
-        Ok(apart)
+        Ok(sorted)
     }
 
-    async fn look(&self, calls: &mut Calls<'_, '_>, paths: &[CredentialPath]) -> Result<Vec<Found>, Failure> {
+    pub(super) async fn look(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: &[CredentialPath],
+    ) -> Result<Vec<Found>, Failure> {
         let names = self.names_of(paths);
-        calls
-            .read_each(&names, |session, index| {
-                let name = names.get(index).map_or("", String::as_str);
-                async move { self.client.read(session.token(), name).await }
-            })
-            .await
+        self.read_all(
+            wire,
+            &names,
+            |session, name| async move { self.client.read(session.token(), name).await },
+        )
+        .await
     }
 
     fn names_of(&self, paths: &[CredentialPath]) -> Vec<String> {

@@ -3,11 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{CredentialMetadata, EncryptedData, Revision, StorageError, StorageErrorKind};
-use cred_provider_kit::{CredentialFile, limits};
+use cred_core::{Limits, Revision, StorageError, StorageErrorKind};
+use cred_provider_kit::{CredentialFile, Wire, limits};
 
-use super::calls::Calls;
-use super::{Inner, revision};
+use super::{Vault, revision};
 use crate::client::{Current, Found, Version};
 use crate::error::{Failure, Meaning};
 
@@ -17,42 +16,26 @@ const LOOKS: u32 = 8;
 /// The longest pause before a plain write tries again where another one was quicker.
 const LONGEST_PAUSE_MS: u64 = 20;
 
-impl Inner {
-    /// The envelope as text, if it fits.
-    pub(super) fn encode(
+impl Vault {
+    async fn write_version(
         &self,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-    ) -> Result<String, StorageError> {
-        let file = CredentialFile::new(data, metadata);
-        let envelope = String::from_utf8(file.encode()?)
-            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
-        limits::check_payload_len(&self.description.limits, kept_len(&envelope))?;
-        Ok(envelope)
-    }
-
-    async fn write(
-        &self,
-        calls: &mut Calls<'_, '_>,
+        wire: &mut Wire<'_>,
         name: &str,
         envelope: &str,
         cas: Option<u64>,
     ) -> Result<Version, Failure> {
-        calls
-            .write(|session| async move { self.client.write(session.token(), name, envelope, cas).await })
-            .await
+        self.write(
+            wire,
+            |session| async move { self.client.write(session.token(), name, envelope, cas).await },
+        )
+        .await
     }
 
     /// Writes whatever is there: one call, or where conditions are required, a look and a write that repeat until no other
     /// writer comes between.
-    pub(super) async fn store(
-        &self,
-        calls: &mut Calls<'_, '_>,
-        name: &str,
-        envelope: &str,
-    ) -> Result<(), Failure> {
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, name: &str, envelope: &str) -> Result<(), Failure> {
         if !self.needs_cas.load(Ordering::Relaxed) {
-            match self.write(calls, name, envelope, None).await {
+            match self.write_version(wire, name, envelope, None).await {
                 Err(failure) if failure.meaning == Meaning::CasRequired => {
                     self.needs_cas.store(true, Ordering::Relaxed);
                 }
@@ -60,20 +43,18 @@ impl Inner {
             }
         }
         loop {
-            let cas = match self.found(calls, name).await? {
-                Found::Live(secret)
-                    if calls.wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) =>
-                {
+            let cas = match self.found(wire, name).await? {
+                Found::Live(secret) if wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) => {
                     return Ok(());
                 }
                 Found::Live(secret) => secret.version.number,
                 Found::Deleted { version } | Found::Destroyed { version } => version,
                 Found::Absent => 0,
             };
-            match self.write(calls, name, envelope, Some(cas)).await {
+            match self.write_version(wire, name, envelope, Some(cas)).await {
                 Err(failure) if failure.meaning == Meaning::CasMismatch => {
                     let pause = Duration::from_millis(fastrand::u64(1..=LONGEST_PAUSE_MS));
-                    calls.wire.pause(pause).await?;
+                    wire.pause(pause).await?;
                 }
                 answer => return answer.map(drop),
             }
@@ -83,21 +64,21 @@ impl Inner {
     /// Writes over exactly the expected revision.
     pub(super) async fn replace(
         &self,
-        calls: &mut Calls<'_, '_>,
+        wire: &mut Wire<'_>,
         name: &str,
         envelope: &str,
         expected: &Revision,
     ) -> Result<Version, Failure> {
         // The number alone would let a write pass that expects an earlier generation of the same name.
-        let number = match self.found(calls, name).await? {
+        let number = match self.found(wire, name).await? {
             Found::Live(secret) if revision(&secret.version) == *expected => secret.version.number,
             Found::Live(_) => return Err(StorageError::conflict("another revision is stored").into()),
             _ => return Err(StorageError::conflict("nothing is stored there any more").into()),
         };
-        match self.write(calls, name, envelope, Some(number)).await {
-            Err(failure) if failure.meaning == Meaning::CasMismatch && calls.wire.in_doubt() => {
-                let found = self.found(calls, name).await?;
-                self.unless_ours(calls, found, envelope, number, failure)
+        match self.write_version(wire, name, envelope, Some(number)).await {
+            Err(failure) if failure.meaning == Meaning::CasMismatch && wire.in_doubt() => {
+                let found = self.found(wire, name).await?;
+                self.unless_ours(wire, found, envelope, number, failure)
             }
             answer => answer,
         }
@@ -106,20 +87,20 @@ impl Inner {
     /// Writes only where nothing is stored; what is deleted counts as nothing.
     pub(super) async fn create(
         &self,
-        calls: &mut Calls<'_, '_>,
+        wire: &mut Wire<'_>,
         name: &str,
         envelope: &str,
     ) -> Result<Version, Failure> {
         let mut cas = 0;
         for _ in 0..LOOKS {
-            let failure = match self.write(calls, name, envelope, Some(cas)).await {
+            let failure = match self.write_version(wire, name, envelope, Some(cas)).await {
                 Err(failure) if failure.meaning == Meaning::CasMismatch => failure,
                 answer => return answer,
             };
-            cas = match self.found(calls, name).await? {
+            cas = match self.found(wire, name).await? {
                 // What was deleted may be what an attempt of ours has written: writing it again would bring it back.
-                found if calls.wire.in_doubt() => {
-                    return self.unless_ours(calls, found, envelope, cas, failure);
+                found if wire.in_doubt() => {
+                    return self.unless_ours(wire, found, envelope, cas, failure);
                 }
                 Found::Live(_) => return Err(failure),
                 Found::Deleted { version } | Found::Destroyed { version } => version,
@@ -134,7 +115,7 @@ impl Inner {
     /// anew. A later version may stand over one that was ours; without soft deletion the number may yet come back to `cas`.
     fn unless_ours(
         &self,
-        calls: &mut Calls<'_, '_>,
+        wire: &mut Wire<'_>,
         found: Found,
         envelope: &str,
         cas: u64,
@@ -143,7 +124,7 @@ impl Inner {
         match found {
             Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => return Ok(secret.version),
             Found::Live(secret) if self.soft && Some(secret.version.number) == cas.checked_add(1) => {
-                calls.wire.settle();
+                wire.settle();
             }
             _ => {}
         }
@@ -151,14 +132,13 @@ impl Inner {
     }
 
     /// Brings the latest version back.
-    pub(super) async fn recover(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<(), Failure> {
-        match self.found(calls, name).await? {
+    pub(super) async fn undelete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
+        match self.found(wire, name).await? {
             Found::Deleted { version } => {
-                calls
-                    .write(
-                        |session| async move { self.client.undelete(session.token(), name, version).await },
-                    )
-                    .await
+                self.write(wire, |session| async move {
+                    self.client.undelete(session.token(), name, version).await
+                })
+                .await
             }
             _ => Err(StorageError::from(StorageErrorKind::NotFound).into()),
         }
@@ -167,20 +147,29 @@ impl Inner {
     /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if nobody has stored
     /// anew meanwhile. Nor does it destroy a version only if that is deleted: one that is recovered within the last call
     /// would go.
-    pub(super) async fn purge(&self, calls: &mut Calls<'_, '_>, name: &str) -> Result<(), Failure> {
-        let Found::Deleted { version } = self.found(calls, name).await? else { return Ok(()) };
-        let kept =
-            calls.read(|session| async move { self.client.versions(session.token(), name).await }).await?;
+    pub(super) async fn destroy(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
+        let Found::Deleted { version } = self.found(wire, name).await? else { return Ok(()) };
+        let kept = self
+            .read(wire, |session| async move { self.client.versions(session.token(), name).await })
+            .await?;
         // Somebody has recovered it meanwhile, or stored anew.
         if kept.current == Current::Live {
             return Ok(());
         }
         let numbers: Vec<_> = kept.numbers.into_iter().filter(|number| *number <= version).collect();
         let numbers = &numbers;
-        calls
-            .write(|session| async move { self.client.destroy(session.token(), name, numbers.clone()).await })
-            .await
+        self.write(wire, |session| async move {
+            self.client.destroy(session.token(), name, numbers.clone()).await
+        })
+        .await
     }
+}
+
+/// The envelope as text, if it fits.
+pub(super) fn encode(file: &CredentialFile, limits: &Limits) -> Result<String, StorageError> {
+    let envelope = file.encode_text()?;
+    limits::check_payload_len(limits, kept_len(&envelope))?;
+    Ok(envelope)
 }
 
 /// Bytes of the secret as Vault keeps it: `{"envelope":".."}` in the JSON of Go, which escapes more than others.

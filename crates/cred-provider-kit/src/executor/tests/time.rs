@@ -68,7 +68,7 @@ async fn who_wakes_after_the_deadline_sends_nothing_and_gives_the_last_error() {
 
 #[tokio::test(start_paused = true)]
 async fn the_longest_durations_there_are_can_be_used() {
-    let executor = Executor::new("double", Duration::MAX, Duration::MAX);
+    let executor = Executor::new(Description::new("double", Duration::MAX), Duration::MAX);
     let script = Script::new([throttled(Some(Duration::MAX))]);
     let error = executor.run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
     assert_eq!(*error.kind(), StorageErrorKind::Throttled { retry_after: Some(Duration::MAX) });
@@ -111,7 +111,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let operation_timeout = Duration::from_millis(operation_timeout);
         let (result, sent, elapsed) = runtime.block_on(async {
-            let executor = Executor::new("double", Duration::from_millis(timeout), operation_timeout)
+            let executor = Executor::new(Description::new("double", operation_timeout), Duration::from_millis(timeout))
                 .with_random(move || random);
             let script = Script::new(answers);
             let operation = if write { Operation::Store } else { Operation::Retrieve };
