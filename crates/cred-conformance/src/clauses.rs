@@ -48,6 +48,7 @@ macro_rules! __each_clause {
             [] describe::ability_1_whether_an_ability_is_there_never_changes;
             [] describe::shutdown_1_it_can_be_called_twice;
             [] describe::shutdown_2_dropping_the_provider_leaks_no_task;
+            [] describe::shutdown_3_after_it_every_operation_is_refused;
             [metrics] describe::metrics_every_operation_is_counted_once;
             [] scope::scope_1_the_same_id_in_two_scopes_is_two_credentials;
             [] scope::scope_1_a_credential_without_a_scope_is_no_tenants;

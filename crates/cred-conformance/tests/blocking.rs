@@ -140,6 +140,10 @@ impl StorageProvider for Blocking {
     ) -> Result<Vec<CredentialPath>, StorageError> {
         self.store.list_tree(filter, ctx).await
     }
+
+    async fn shutdown(&self) {
+        self.store.shutdown().await;
+    }
 }
 
 #[async_trait]

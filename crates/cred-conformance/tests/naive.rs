@@ -72,6 +72,8 @@ impl StorageProvider for Naive {
         let path = |id: &CredentialId| CredentialPath::new(ctx.scope_id.clone(), id.clone());
         Ok(self.map.lock().unwrap().keys().map(path).collect())
     }
+
+    async fn shutdown(&self) {}
 }
 
 struct Attempt;
@@ -100,8 +102,23 @@ fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
     // The scope is ignored (and so are filters), a delete of nothing fails, and errors do not say where. What it does
     // right is not among them: values come back whole, and absence is NotFound.
     let expected = [
-        "delete-2", "delete-3", "error-1", "exists-2", "list-1", "list-2", "list-3", "list-4", "many-3",
-        "scope-1", "scope-2", "scope-3", "scope-4", "tree-1", "tree-2", "tree-4",
+        "delete-2",
+        "delete-3",
+        "error-1",
+        "exists-2",
+        "list-1",
+        "list-2",
+        "list-3",
+        "list-4",
+        "many-3",
+        "scope-1",
+        "scope-2",
+        "scope-3",
+        "scope-4",
+        "shutdown-3",
+        "tree-1",
+        "tree-2",
+        "tree-4",
     ];
     assert_eq!(broken, BTreeSet::from(expected), "{red:#?}");
 }

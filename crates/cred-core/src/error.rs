@@ -484,6 +484,7 @@ mod tests {
             (StorageErrorKind::RecoveredNotWritten { reason: reason() }, false, true),
             (StorageErrorKind::NotDurable { reason: reason() }, false, true),
             (StorageErrorKind::Unsupported { what: reason() }, false, false),
+            (StorageErrorKind::ShutDown, false, false),
             (StorageErrorKind::Other { reason: reason() }, false, true),
         ];
         for (kind, transient, wrote) in table {

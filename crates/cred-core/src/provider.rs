@@ -159,7 +159,9 @@ pub trait StorageProvider: Send + Sync {
     ///
     /// - **shutdown-1.** It can be called twice.
     /// - **shutdown-2.** Dropping the provider instead leaks no task either.
-    async fn shutdown(&self) {}
+    /// - **shutdown-3.** After it every operation is refused as [`ShutDown`](crate::StorageErrorKind::ShutDown).
+    ///   One that is under way may end.
+    async fn shutdown(&self);
 
     /// Counters of this provider's operations; `None`: it keeps none.
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {

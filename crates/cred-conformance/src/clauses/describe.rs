@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{CredentialFilter, StorageMetrics, Tags};
+use cred_core::{CredentialFilter, StorageError, StorageErrorKind, StorageMetrics, Tags};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -141,9 +141,43 @@ pub(super) async fn shutdown_1_it_can_be_called_twice(t: Trial) {
         tasks.spawn(async move { t.shutdown().await });
     }
     all(tasks).await;
-    // Whether it still works is the provider's affair; that it answers is not.
-    let _ = t.retrieve(&path("org:a/key")).await;
-    let _ = t.store(&path("org:a/key"), &value(2)).await;
+}
+
+pub(super) async fn shutdown_3_after_it_every_operation_is_refused(t: Trial) {
+    let place = path("org:a/key");
+    t.put(&place, &value(1)).await;
+    t.shutdown().await;
+    let ids = std::slice::from_ref(&place.id);
+    let here = place.scope.as_ref();
+    refused("retrieve", t.retrieve(&place).await);
+    refused("exists", t.exists(&place).await);
+    refused("list", t.list(here, None).await);
+    refused("list_tree", t.list_tree(here, None).await);
+    for answer in t.retrieve_many(here, ids).await {
+        refused("retrieve_many", answer);
+    }
+    refused("store", t.store(&place, &value(2)).await);
+    refused("delete", t.delete(&place).await);
+    if t.declared.compare_and_set {
+        refused("retrieve_with_revision", t.retrieve_with_revision(&place).await);
+        refused("store_if", t.store_if(&place, &value(3), None).await);
+    }
+    if t.declared.soft_delete {
+        refused("recover", t.recover(&place).await);
+        refused("purge", t.purge(&place).await);
+        refused("list_deleted", t.list_deleted(here).await);
+    }
+}
+
+fn refused<T>(operation: &str, answer: Result<T, StorageError>) {
+    let advice = "refuse with `StorageErrorKind::ShutDown` before anything is sent";
+    match answer {
+        Err(error) if *error.kind() == StorageErrorKind::ShutDown => {}
+        Err(error) => {
+            fail(&format!("after a shutdown {operation} fails for another reason: {error}"), advice)
+        }
+        Ok(_) => fail(&format!("after a shutdown {operation} still works"), advice),
+    }
 }
 
 pub(super) async fn shutdown_2_dropping_the_provider_leaks_no_task(t: Trial) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cred_core::{
     Call, CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, SoftDelete, StorageError, StorageMetrics, StorageProvider,
-    Stored, Wrapper, async_trait,
+    CredentialPath, Description, EncryptedData, SoftDelete, StorageError, StorageErrorKind, StorageMetrics,
+    StorageProvider, Stored, Wrapper, async_trait,
 };
 use tokio::time::Instant;
 
@@ -100,6 +100,9 @@ impl<P: StorageProvider> Wrapper for Noting<P> {
         let Some(path) = call.path().filter(|_| call.operation.is_write()) else { return answer.await };
         let before = self.inner.retrieve(path.id, call.ctx).await;
         let answer = answer.await;
+        if matches!(&answer, Err(error) if *error.kind() == StorageErrorKind::ShutDown) {
+            return answer;
+        }
         let after = self.inner.retrieve(path.id, call.ctx).await;
         let now = Instant::now();
         let mut recent = self.recent();
@@ -247,6 +250,8 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
 
     async fn shutdown(&self) {
         self.inner.shutdown().await;
+        // Reads are refused by the wrapped provider from now on.
+        self.inner.recent().clear();
     }
 
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {

@@ -22,7 +22,7 @@ use super::encoding::encode;
 ///
 /// It is strongly consistent and has every ability. Each operation is done at its first poll, except in a stall. Clones share the data,
 /// as two clients of one backend do. It is made for tests: values are kept until it is dropped, a deleted one until it
-/// is purged, and nothing is wiped.
+/// is purged, and nothing is wiped. A shutdown ends the one client, not its clones.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -44,11 +44,22 @@ use super::encoding::encode;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
 pub struct Reference {
     description: Description,
     abilities: bool,
+    is_shut_down: AtomicBool,
     shared: Arc<Shared>,
+}
+
+impl Clone for Reference {
+    fn clone(&self) -> Self {
+        Self {
+            description: self.description.clone(),
+            abilities: self.abilities,
+            is_shut_down: AtomicBool::default(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -98,7 +109,7 @@ impl Reference {
     #[must_use]
     pub fn new() -> Self {
         let description = Description::new(Self::NAME, Duration::from_secs(5)).with_in_doubt(Duration::ZERO);
-        Self { description, abilities: true, shared: Arc::default() }
+        Self { description, abilities: true, is_shut_down: AtomicBool::default(), shared: Arc::default() }
     }
 
     /// Takes no more than this. The payload is counted in this provider's own encoding.
@@ -149,6 +160,7 @@ impl Reference {
     ) -> Result<T, StorageError> {
         let started = Instant::now();
         let result = match self.is_let_go().await {
+            _ if self.is_shut_down.load(Ordering::SeqCst) => Err(StorageErrorKind::ShutDown.into()),
             _ if self.shared.down.load(Ordering::SeqCst) => {
                 Err(StorageError::unavailable("an outage was asked for"))
             }
@@ -322,7 +334,9 @@ impl StorageProvider for Reference {
         answers
     }
 
-    async fn shutdown(&self) {}
+    async fn shutdown(&self) {
+        self.is_shut_down.store(true, Ordering::SeqCst);
+    }
 
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {
         Some(Arc::clone(&self.shared.metrics))

@@ -65,7 +65,7 @@ flaws! {
     RecoversInParts,
     // What it says of itself.
     DescriptionChanges, ConnectsInTheConstructor, HasNoTimeout, HangsUnderLoad, ListsTooSlowly,
-    AbilitiesComeLate, HasNoCompareAndSet, HasNoSoftDelete, PanicsAtTheSecondShutdown, LeaksATask,
+    AbilitiesComeLate, HasNoCompareAndSet, HasNoSoftDelete, PanicsAtTheSecondShutdown, WorksAfterShutdown, LeaksATask,
     CountsManyAsOne, CountsAbsenceAsAnError,
     // Compare-and-set.
     SwapIgnoresRevisions, SwapOfNothingOverwrites, SwapCreatesWithARevision, SwapChecksThenWrites,

@@ -191,6 +191,9 @@ impl StorageProvider for Flawed {
     async fn shutdown(&self) {
         let before = self.shared.shut.fetch_add(1, Ordering::SeqCst);
         assert!(!(self.is(Flaw::PanicsAtTheSecondShutdown) && before > 0), "already shut down");
+        if !self.is(Flaw::WorksAfterShutdown) {
+            self.inner.shutdown().await;
+        }
     }
 
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {

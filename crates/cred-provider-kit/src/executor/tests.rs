@@ -2,6 +2,7 @@
 
 mod doubt;
 mod dropped;
+mod read_each;
 mod record;
 mod retry;
 mod sequence;

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use cred_core::Operation;
+
+use super::*;
+
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+/// How often each item was asked for.
+#[derive(Default)]
+struct Asked(Mutex<BTreeMap<u32, u32>>);
+
+impl Asked {
+    /// Counts a request, and gives its number for the item.
+    fn count(&self, item: u32) -> u32 {
+        let mut asked = self.0.lock().unwrap();
+        let count = asked.entry(item).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn counts(&self) -> Vec<(u32, u32)> {
+        self.0.lock().unwrap().clone().into_iter().collect()
+    }
+}
+
+/// 2 fails once and is answered then; 3 is denied; 4 hangs for ever; all others are answered at once.
+async fn answer(asked: &Asked, item: u32) -> Result<u32, StorageError> {
+    match (item, asked.count(item)) {
+        (2, 1) => Err(StorageErrorKind::Busy { reason: "once".into() }.into()),
+        (3, _) => Err(StorageErrorKind::PermissionDenied { reason: "no".into() }.into()),
+        (4, _) => std::future::pending().await,
+        _ => Ok(item * 10),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_was_answered_is_not_asked_for_again() {
+    let (asked, items) = (Asked::default(), [1, 2, 3, 4, 5]);
+    let answers = executor()
+        .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
+            Ok(wire.read_each(&items, TWO, |item| answer(&asked, *item)).await)
+        })
+        .await
+        .unwrap();
+    assert_eq!(answers[0].as_ref().unwrap(), &10);
+    assert_eq!(answers[1].as_ref().unwrap(), &20, "the second attempt");
+    assert!(matches!(answers[2].as_ref().unwrap_err().kind(), StorageErrorKind::PermissionDenied { .. }));
+    assert!(matches!(answers[3].as_ref().unwrap_err().kind(), StorageErrorKind::Timeout { .. }));
+    assert_eq!(answers[4].as_ref().unwrap(), &50, "the groups after a failure are read");
+    // 4 was tried six times, as the retry policy says; 3, in its group, once.
+    assert_eq!(asked.counts(), [(1, 1), (2, 2), (3, 1), (4, 6), (5, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_one_failure_fails_the_whole_nothing_is_asked_for_after_it() {
+    let (asked, items) = (Asked::default(), [1, 2, 4, 3, 5]);
+    let error = executor()
+        .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
+            wire.read_all(&items, TWO, |item| answer(&asked, *item)).await
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
+    assert_eq!(asked.counts(), [(1, 1), (2, 2), (3, 1), (4, 1)], "4 hung beside 3, and nobody waited for it");
+}
