@@ -138,20 +138,6 @@ fn needed(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
     names.iter().map(|name| Ok(name.parse()?)).collect()
 }
 
-/// `opaque`, `api-key`, `token`, `username-password`, `key-pair`, or a name of one's own.
-pub(crate) fn kind(text: &str) -> Result<CredentialKind, String> {
-    Ok(match text {
-        "opaque" => CredentialKind::Opaque,
-        "api-key" => CredentialKind::ApiKey,
-        "token" => CredentialKind::Token,
-        "username-password" => CredentialKind::UsernamePassword,
-        "key-pair" => CredentialKind::KeyPair,
-        name => {
-            CredentialKind::Custom(name.parse().map_err(|error: cred_core::ParseError| error.to_string())?)
-        }
-    })
-}
-
 /// `KEY=VALUE`. Tags are not secret, so they may be arguments.
 pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
@@ -249,7 +235,7 @@ mod tests {
         assert!(credential(&CredentialKind::Opaque, one("value")).is_ok());
         assert!(credential(&CredentialKind::UsernamePassword, one("password")).is_err());
         assert!(credential(&CredentialKind::Token, one("value")).is_err());
-        let custom = kind("database").unwrap();
+        let custom = "database".parse().unwrap();
         let made = credential(&custom, one("dsn")).unwrap();
         assert_eq!(made.field_names().map(FieldName::as_str).collect::<Vec<_>>(), ["dsn"]);
     }

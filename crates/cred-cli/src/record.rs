@@ -11,7 +11,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::failure::Failure;
-use crate::{input, moment};
+use crate::input;
 
 /// A credential, for printing.
 #[derive(Serialize)]
@@ -48,11 +48,11 @@ impl<'a> Shown<'a> {
             kind: credential.kind().to_string(),
             fields,
             tags: credential.tags().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-            expires_at: credential.expires_at().map(moment::exact),
-            rotation: credential.rotation().and_then(moment::rotation_shown),
+            expires_at: credential.expires_at().map(|moment| moment.to_string()),
+            rotation: credential.rotation().map(|policy| policy.to_string()),
             stored: credential.lifecycle().map(|lifecycle| Stored {
-                created_at: moment::exact(lifecycle.created_at),
-                last_modified: moment::exact(lifecycle.last_modified),
+                created_at: lifecycle.created_at.to_string(),
+                last_modified: lifecycle.last_modified.to_string(),
                 version: lifecycle.version,
             }),
         })
@@ -233,7 +233,7 @@ impl Given {
         let wrong = |what: &str| Failure::usage(format!("record {number} has a wrong {what}"));
         let path: CredentialPath =
             self.path.parse().map_err(|error: cred_core::ParseError| wrong("path").caused_by(error))?;
-        let kind = input::kind(&self.kind).map_err(|_| wrong("kind"))?;
+        let kind = self.kind.parse().map_err(|_| wrong("kind"))?;
         let mut fields = Vec::new();
         for (name, value) in self.fields.0 {
             fields.push((name.parse().map_err(|_| wrong("field name"))?, value.0));
@@ -242,10 +242,8 @@ impl Given {
         for (key, value) in self.tags.0 {
             tags.insert(key, value).map_err(|error| wrong("tag").caused_by(error))?;
         }
-        let expires_at =
-            self.expires_at.map(|text| moment::at(&text).ok_or_else(|| wrong("expiry"))).transpose()?;
-        let rotation =
-            self.rotation.map(|text| moment::rotation(&text).map_err(|_| wrong("rotation"))).transpose()?;
+        let expires_at = self.expires_at.map(|text| text.parse().map_err(|_| wrong("expiry"))).transpose()?;
+        let rotation = self.rotation.map(|text| text.parse().map_err(|_| wrong("rotation"))).transpose()?;
         let credential = input::credential(&kind, fields)?;
         Ok((path, credential.with_tags(tags).with_expires_at(expires_at).with_rotation(rotation)))
     }
@@ -268,8 +266,8 @@ mod tests {
         let plain = Credential::username_password("app", "hunter2\n\"ü")
             .with_tag("env", "prod")
             .unwrap()
-            .with_expires_at(moment::at("2027-01-31"))
-            .with_rotation(moment::rotation("every:90d").unwrap());
+            .with_expires_at("2027-01-31".parse::<Timestamp>().unwrap())
+            .with_rotation("every:90d".parse::<RotationPolicy>().unwrap());
         assert_eq!(round_trip(&plain), plain);
         let bytes = Credential::opaque(vec![0xff, 0, 1]);
         assert_eq!(round_trip(&bytes), bytes);

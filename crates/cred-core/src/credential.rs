@@ -30,7 +30,11 @@ use crate::{
 /// use cred_core::{Credential, field};
 /// use std::time::Duration;
 ///
+/// let key = Credential::api_key("sk_live_example");
+/// assert_eq!(key.expose_secret()?, "sk_live_example");
+///
 /// let login = Credential::username_password("app", "hunter2").with_tag("env", "prod")?;
+/// assert_eq!(login.expose_login()?.password, "hunter2");
 /// assert_eq!(login.expose_text(field::PASSWORD)?, "hunter2");
 /// assert!(!format!("{login:?}").contains("hunter2"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -46,6 +50,22 @@ struct Inner {
     expires_at: Option<Timestamp>,
     rotation: Option<RotationPolicy>,
     lifecycle: Option<Lifecycle>,
+}
+
+/// Name and password of a login. Its `Debug` prints neither.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Login<'a> {
+    /// The name.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+impl fmt::Debug for Login<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
 }
 
 /// What storing made of a credential.
@@ -251,6 +271,31 @@ impl Credential {
             .map_err(|_| CredentialError::NotText { kind: self.0.kind.clone(), field: field.to_owned() })
     }
 
+    /// The one secret text of the credential: the access token of a [token](Credential::token), the
+    /// password of a [login](Credential::username_password), else the field [`field::VALUE`].
+    ///
+    /// # Errors
+    /// [`CredentialError::NoSuchField`] where it has none, as a key pair;
+    /// [`CredentialError::NotText`] where its bytes are not UTF-8.
+    pub fn expose_secret(&self) -> Result<&str, CredentialError> {
+        self.expose_text(match self.0.kind {
+            CredentialKind::Token => field::ACCESS_TOKEN,
+            CredentialKind::UsernamePassword => field::PASSWORD,
+            _ => field::VALUE,
+        })
+    }
+
+    /// Name and password of a [login](Credential::username_password).
+    ///
+    /// # Errors
+    /// As [`expose_text`](Credential::expose_text), for either field.
+    pub fn expose_login(&self) -> Result<Login<'_>, CredentialError> {
+        Ok(Login {
+            username: self.expose_text(field::USERNAME)?,
+            password: self.expose_text(field::PASSWORD)?,
+        })
+    }
+
     /// Reads back what [`Credential::typed`] made.
     ///
     /// # Errors
@@ -274,6 +319,18 @@ impl Credential {
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.0.expires_at
+    }
+
+    /// Whether its expiry has passed, by the system clock. A credential without an expiry never expires.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.is_expired_at(Timestamp::now())
+    }
+
+    /// Whether its expiry has passed at a moment: from the expiry itself on.
+    #[must_use]
+    pub fn is_expired_at(&self, now: Timestamp) -> bool {
+        self.0.expires_at.is_some_and(|expiry| expiry <= now)
     }
 
     /// When it should be replaced; `None`: no policy.
@@ -399,6 +456,33 @@ mod tests {
         port: u16,
         #[serde(default)]
         added: Vec<String>,
+    }
+
+    #[test]
+    fn the_one_secret_of_each_kind_is_read_without_its_field_name() {
+        for (credential, secret) in [
+            (Credential::text("a"), "a"),
+            (Credential::api_key("b"), "b"),
+            (Credential::oauth2_token("c", "refresh"), "c"),
+            (Credential::username_password("name", "d"), "d"),
+        ] {
+            assert_eq!(credential.expose_secret().unwrap(), secret);
+        }
+        assert!(Credential::key_pair(vec![1], vec![2]).expose_secret().is_err());
+        assert!(Credential::api_key("b").expose_login().is_err());
+        let login = Credential::username_password("hunter1", "hunter2");
+        let login = login.expose_login().unwrap();
+        assert_eq!((login.username, login.password), ("hunter1", "hunter2"));
+        assert!(!format!("{login:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn it_is_expired_from_its_expiry_on() {
+        let at = Timestamp::from_unix_millis;
+        let credential = Credential::text("a").with_expires_at(at(5));
+        assert_eq!([4, 5, 6].map(|now| credential.is_expired_at(at(now))), [false, true, true]);
+        assert!(credential.is_expired());
+        assert!(!Credential::text("a").is_expired());
     }
 
     #[test]

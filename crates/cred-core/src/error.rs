@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CredentialPath, Operation, ScopeId};
+use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 
 /// Why an operation on a backend failed: [what happened](StorageErrorKind), which [operation](Operation) failed on
 /// which [target](Target) of which provider, and the cause as [`source`](Error::source).
@@ -107,10 +107,12 @@ pub enum StorageErrorKind {
         retry_after: Option<Duration>,
     },
     /// Its turn did not come in time, as for a lock that another writer holds; nothing was done. Transient.
-    #[error("it was not its turn in time: {reason}; nothing was done, try again in a moment")]
+    #[error("it was not its turn in time: {reason}; nothing was done, try again {}", in_time(.retry_after))]
     Busy {
         /// What it waited for.
         reason: Cow<'static, str>,
+        /// How long until its turn may come; `None`: a moment, as a rule.
+        retry_after: Option<Duration>,
     },
     /// No connection was made, so nothing was sent. Transient.
     #[error("the backend could not be reached: {reason}; check the address and the network")]
@@ -191,6 +193,10 @@ pub enum StorageErrorKind {
         /// What was seen.
         reason: Cow<'static, str>,
     },
+}
+
+fn in_time(delay: &Option<Duration>) -> String {
+    delay.map_or_else(|| "in a moment".to_owned(), |delay| format!("in {delay:?}"))
 }
 
 fn after(delay: &Option<Duration>) -> String {
@@ -309,6 +315,50 @@ impl StorageError {
         self.operation().is_none_or(Operation::is_write) && self.0.kind.may_have_written()
     }
 
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        use StorageErrorKind as Kind;
+        match self.kind() {
+            Kind::NotFound => ErrorClass::NotFound,
+            Kind::Conflict { .. } => ErrorClass::Conflict,
+            Kind::PermissionDenied { .. } | Kind::AuthenticationFailed { .. } => ErrorClass::Denied,
+            Kind::TooLarge { .. } | Kind::InvalidRequest { .. } | Kind::Unsupported { .. } => {
+                ErrorClass::InvalidRequest
+            }
+            Kind::InDoubt { .. } | Kind::NotDurable { .. } | Kind::RecoveredNotWritten { .. } => {
+                ErrorClass::UnknownOutcome
+            }
+            kind if kind.is_transient() => ErrorClass::Transient,
+            _ => ErrorClass::Broken,
+        }
+    }
+
+    /// How long to wait before the next try, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.kind() {
+            StorageErrorKind::Throttled { retry_after }
+            | StorageErrorKind::Unavailable { retry_after, .. }
+            | StorageErrorKind::Busy { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The status that an HTTP handler may answer with: that of the [class](ErrorClass::http_status_hint),
+    /// and more precisely 409 where it was not its turn, 413 for a value that is too large, 501 for what
+    /// is not supported, 503 after a shutdown.
+    #[must_use]
+    pub fn http_status_hint(&self) -> u16 {
+        match self.kind() {
+            StorageErrorKind::Busy { .. } => 409,
+            StorageErrorKind::TooLarge { .. } => 413,
+            StorageErrorKind::Unsupported { .. } => 501,
+            StorageErrorKind::ShutDown => 503,
+            _ => self.class().http_status_hint(),
+        }
+    }
+
     /// Whether it says that nothing is stored there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -351,7 +401,13 @@ impl StorageError {
     /// [`StorageErrorKind::Busy`].
     #[must_use]
     pub fn busy(reason: impl Into<Cow<'static, str>>) -> Self {
-        StorageErrorKind::Busy { reason: reason.into() }.into()
+        StorageErrorKind::Busy { reason: reason.into(), retry_after: None }.into()
+    }
+
+    /// [`StorageErrorKind::Busy`], whose turn may come after a known time.
+    #[must_use]
+    pub fn busy_for(reason: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        StorageErrorKind::Busy { reason: reason.into(), retry_after: Some(retry_after) }.into()
     }
 
     /// [`StorageErrorKind::Unavailable`].
@@ -463,32 +519,38 @@ mod tests {
     }
 
     #[test]
-    fn transience_and_doubt_are_told_by_kind() {
+    fn each_kind_says_what_it_means_for_a_caller() {
         let reason = || Cow::Borrowed("");
         let table = [
-            (StorageErrorKind::NotFound, false, false),
-            (StorageErrorKind::TooLarge { size: 2, limit: 1 }, false, false),
-            (StorageErrorKind::PermissionDenied { reason: reason() }, false, false),
-            (StorageErrorKind::AuthenticationFailed { reason: reason() }, false, false),
-            (StorageErrorKind::Throttled { retry_after: None }, true, false),
-            (StorageErrorKind::Unavailable { reason: reason(), retry_after: None }, true, true),
-            (StorageErrorKind::Busy { reason: reason() }, true, false),
-            (StorageErrorKind::Unreachable { reason: reason() }, true, false),
-            (StorageErrorKind::Timeout { limit: Duration::ZERO }, true, true),
-            (StorageErrorKind::InDoubt { reason: reason() }, false, true),
-            (StorageErrorKind::Conflict { reason: reason() }, false, false),
-            (StorageErrorKind::Corrupted { reason: reason() }, false, true),
-            (StorageErrorKind::DiskFull, false, false),
-            (StorageErrorKind::ReadOnly { reason: reason() }, false, false),
-            (StorageErrorKind::InvalidRequest { reason: reason() }, false, false),
-            (StorageErrorKind::RecoveredNotWritten { reason: reason() }, false, true),
-            (StorageErrorKind::NotDurable { reason: reason() }, false, true),
-            (StorageErrorKind::Unsupported { what: reason() }, false, false),
-            (StorageErrorKind::ShutDown, false, false),
-            (StorageErrorKind::Other { reason: reason() }, false, true),
+            (StorageErrorKind::NotFound, false, false, 404),
+            (StorageErrorKind::TooLarge { size: 2, limit: 1 }, false, false, 413),
+            (StorageErrorKind::PermissionDenied { reason: reason() }, false, false, 502),
+            (StorageErrorKind::AuthenticationFailed { reason: reason() }, false, false, 502),
+            (StorageErrorKind::Throttled { retry_after: None }, true, false, 503),
+            (StorageErrorKind::Unavailable { reason: reason(), retry_after: None }, true, true, 503),
+            (StorageErrorKind::Busy { reason: reason(), retry_after: None }, true, false, 409),
+            (StorageErrorKind::Unreachable { reason: reason() }, true, false, 503),
+            (StorageErrorKind::Timeout { limit: Duration::ZERO }, true, true, 503),
+            (StorageErrorKind::InDoubt { reason: reason() }, false, true, 504),
+            (StorageErrorKind::Conflict { reason: reason() }, false, false, 409),
+            (StorageErrorKind::Corrupted { reason: reason() }, false, true, 500),
+            (StorageErrorKind::DiskFull, false, false, 500),
+            (StorageErrorKind::ReadOnly { reason: reason() }, false, false, 500),
+            (StorageErrorKind::InvalidRequest { reason: reason() }, false, false, 400),
+            (StorageErrorKind::RecoveredNotWritten { reason: reason() }, false, true, 504),
+            (StorageErrorKind::NotDurable { reason: reason() }, false, true, 504),
+            (StorageErrorKind::Unsupported { what: reason() }, false, false, 501),
+            (StorageErrorKind::ShutDown, false, false, 503),
+            (StorageErrorKind::Other { reason: reason() }, false, true, 500),
         ];
-        for (kind, transient, wrote) in table {
+        for (kind, transient, wrote, status) in table {
             assert_eq!((kind.is_transient(), kind.may_have_written()), (transient, wrote), "{kind:?}");
+            let error = StorageError::from(kind);
+            assert_eq!(error.http_status_hint(), status, "{error:?}");
+            assert_eq!(error.class() == ErrorClass::Transient, transient, "{error:?}");
         }
+        let busy = StorageError::busy_for("a write may still take effect", Duration::from_secs(300));
+        assert_eq!(busy.retry_after(), Some(Duration::from_secs(300)));
+        assert!(busy.to_string().ends_with("nothing was done, try again in 300s"), "{busy}");
     }
 }

@@ -1,7 +1,7 @@
 //! Names of credentials and of keys.
 
 use crate::ParseError;
-use crate::text::{self, text_type};
+use crate::text::{self, name_type, text_type};
 
 text_type! {
     /// The name of a credential inside its scope: 1 to [`CredentialId::MAX_LEN`] bytes of `[A-Za-z0-9_-]`.
@@ -16,6 +16,7 @@ text_type! {
     /// ```
     CredentialId, check_credential_id
 }
+name_type!(CredentialId);
 
 impl CredentialId {
     /// The longest id in bytes: a file name component on common file systems (NAME_MAX) is this long.
@@ -33,6 +34,7 @@ text_type! {
     /// passphrase or other Argon2id parameters are a new id.
     KeyId, check_key_id
 }
+name_type!(KeyId);
 
 impl KeyId {
     /// The longest key id in bytes.
@@ -68,6 +70,14 @@ mod tests {
         assert!(KeyId::new("k".repeat(64)).is_ok());
         assert!(KeyId::new("k".repeat(65)).is_err());
         assert!(KeyId::new("k\u{1b}[31m").is_err(), "it is printed in errors");
+    }
+
+    #[test]
+    fn a_literal_is_an_id_or_a_defect_of_the_program() {
+        assert_eq!(CredentialId::from_static("stripe").as_str(), "stripe");
+        let panic = std::panic::catch_unwind(|| CredentialId::from_static("a/b")).unwrap_err();
+        let message = panic.downcast_ref::<String>().unwrap();
+        assert!(message.starts_with("not a CredentialId: the credential id has a character"), "{message}");
     }
 
     #[test]

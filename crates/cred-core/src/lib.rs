@@ -37,6 +37,7 @@ mod credential;
 mod description;
 mod encrypted;
 mod error;
+mod error_class;
 mod filter;
 mod id;
 mod metadata;
@@ -57,10 +58,13 @@ mod wrapper;
 pub use abilities::{CompareAndSet, Revision, SoftDelete};
 pub use config::{ConfigError, ProviderConfig};
 pub use context::CredentialContext;
-pub use credential::{Credential, CredentialError, CredentialKind, FieldName, KindName, Lifecycle, field};
+pub use credential::{
+    Credential, CredentialError, CredentialKind, FieldName, KindName, Lifecycle, Login, field,
+};
 pub use description::{Consistency, Description, Limits};
 pub use encrypted::{EncryptedData, SealVersion, WrappedKey};
 pub use error::{StorageError, StorageErrorKind, Target};
+pub use error_class::ErrorClass;
 pub use filter::CredentialFilter;
 pub use id::{CredentialId, KeyId};
 pub use metadata::{CredentialMetadata, UnknownFields};

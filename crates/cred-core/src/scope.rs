@@ -13,17 +13,30 @@ text_type! {
     ///
     /// ```
     /// use cred_core::ScopeId;
-    /// let org: ScopeId = "org:a".parse()?;
-    /// assert!(org.contains(&"org:a/team:x".parse()?));
-    /// assert!(!org.contains(&"org:ab".parse()?));
+    /// let org = ScopeId::new("org", "a")?;
+    /// assert!(org.contains(&org.child("team", "x")?));
+    /// assert!(!org.contains(&ScopeId::new("org", "ab")?));
     /// # Ok::<(), cred_core::ParseError>(())
     /// ```
+    ///
+    /// Build the scope of a tenant whose name comes from outside by [`ScopeId::new`] and
+    /// [`ScopeId::child`]. Never parse a text that was put together from it: the tenant `acme/team:x`
+    /// would reach into another tenant's scope.
     ScopeId, check_scope
 }
 
 impl ScopeId {
     /// The longest scope in bytes.
     pub const MAX_LEN: usize = 512;
+
+    /// An outermost scope, such as `ScopeId::new("org", tenant)`. The value cannot add a level.
+    ///
+    /// # Errors
+    /// [`ParseError`] if level or value breaks the rules, or both together are too long.
+    pub fn new(level: &str, value: &str) -> Result<Self, ParseError> {
+        check_part(level, value)?;
+        format!("{level}:{value}").parse()
+    }
 
     /// Its `(level, value)` parts, outermost first; at least one.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
@@ -51,7 +64,7 @@ impl ScopeId {
     /// [`ParseError`] if level or value breaks the rules or the whole becomes too long.
     pub fn child(&self, level: &str, value: &str) -> Result<Self, ParseError> {
         check_part(level, value)?;
-        Self::new(format!("{self}/{level}:{value}"))
+        format!("{self}/{level}:{value}").parse()
     }
 }
 
@@ -105,13 +118,17 @@ mod tests {
     use super::*;
 
     fn scope(text: &str) -> ScopeId {
-        ScopeId::new(text).unwrap()
+        text.parse().unwrap()
+    }
+
+    fn is_scope(text: &str) -> bool {
+        text.parse::<ScopeId>().is_ok()
     }
 
     #[test]
     fn parts_are_level_and_value() {
         assert_eq!(scope("org:a.b/team:c-d").parts().collect::<Vec<_>>(), [("org", "a.b"), ("team", "c-d")]);
-        assert!(ScopeId::new(format!("o:{}", "x".repeat(510))).is_ok());
+        assert!(is_scope(&format!("o:{}", "x".repeat(510))));
         for bad in [
             "",
             "org",
@@ -128,9 +145,9 @@ mod tests {
             "org:é",
             "org:a\\b:c",
         ] {
-            assert!(ScopeId::new(bad).is_err(), "{bad:?}");
+            assert!(!is_scope(bad), "{bad:?}");
         }
-        assert!(ScopeId::new(format!("o:{}", "x".repeat(511))).is_err());
+        assert!(!is_scope(&format!("o:{}", "x".repeat(511))));
     }
 
     #[test]
@@ -140,6 +157,15 @@ mod tests {
         assert!(!scope("org:a/t:b").contains(&scope("org:a")));
         assert!(!scope("org:a").contains(&scope("org:ab")));
         assert!(!scope("org:a").contains(&scope("org:A")));
+    }
+
+    #[test]
+    fn a_value_from_outside_stays_one_value() {
+        assert_eq!(ScopeId::new("org", "acme").unwrap(), scope("org:acme"));
+        for hostile in ["acme/team:x", "acme:x", "", ".", "..", "a b"] {
+            assert!(ScopeId::new("org", hostile).is_err(), "{hostile:?}");
+            assert!(scope("org:a").child("team", hostile).is_err(), "{hostile:?}");
+        }
     }
 
     #[test]

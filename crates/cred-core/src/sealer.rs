@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{CredentialMetadata, CredentialPath, EncryptedData, KeyId, PathRef, Zeroizing};
+use crate::{CredentialMetadata, CredentialPath, EncryptedData, ErrorClass, KeyId, PathRef, Zeroizing};
 
 /// Seals credentials and opens them again. The key ring of `cred-crypto` is one; a key management service can stand in
 /// its place.
@@ -173,6 +173,16 @@ impl SealError {
             | Self::KdfBusy { path }
             | Self::Unsealable { path, .. }
             | Self::Failed { path, .. } => path,
+        }
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unsealable { .. } => ErrorClass::InvalidRequest,
+            _ if self.is_transient() => ErrorClass::Transient,
+            _ => ErrorClass::Broken,
         }
     }
 

@@ -12,14 +12,17 @@ macro_rules! text_type {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Parses the text.
+            /// From a text that stands in the program.
             ///
-            /// # Errors
-            /// [`ParseError`](crate::ParseError) names the first rule that it breaks, never the text itself.
-            pub fn new(text: impl AsRef<str>) -> Result<Self, crate::ParseError> {
-                let text = text.as_ref();
-                $rule(text)?;
-                Ok(Self(text.into()))
+            /// # Panics
+            /// If it breaks the rules of the type. For a text from outside, use `parse`.
+            #[must_use]
+            #[track_caller]
+            pub fn from_static(text: &'static str) -> Self {
+                match text.parse() {
+                    Ok(parsed) => parsed,
+                    Err(error) => panic!(concat!("not a ", stringify!($name), ": {}"), error),
+                }
             }
 
             /// The text.
@@ -32,21 +35,22 @@ macro_rules! text_type {
         impl std::str::FromStr for $name {
             type Err = crate::ParseError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::new(text)
+                $rule(text)?;
+                Ok(Self(text.into()))
             }
         }
 
         impl TryFrom<String> for $name {
             type Error = crate::ParseError;
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                Self::new(text)
+                text.parse()
             }
         }
 
         impl TryFrom<&str> for $name {
             type Error = crate::ParseError;
             fn try_from(text: &str) -> Result<Self, Self::Error> {
-                Self::new(text)
+                text.parse()
             }
         }
 
@@ -82,6 +86,22 @@ macro_rules! text_type {
     };
 }
 pub(crate) use text_type;
+
+/// The constructor of a text type that is one name.
+macro_rules! name_type {
+    ($name:ident) => {
+        impl $name {
+            /// Parses the text.
+            ///
+            /// # Errors
+            /// [`ParseError`](crate::ParseError) names the first rule that it breaks, never the text itself.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, crate::ParseError> {
+                text.as_ref().parse()
+            }
+        }
+    };
+}
+pub(crate) use name_type;
 
 /// Accepts 1 to `limit` bytes, each of them in `alphabet`.
 pub(crate) fn check(

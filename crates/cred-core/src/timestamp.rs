@@ -1,11 +1,26 @@
 //! Moments in time, as they are stored.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ParseError;
+
 /// A moment in milliseconds since 1970-01-01T00:00:00Z. Serializes as that integer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+///
+/// It prints as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, with milliseconds where it
+/// has some, and is parsed from the same, or from the date alone. A moment after the year 9999 prints as
+/// the last millisecond of that year.
+///
+/// ```
+/// use cred_core::Timestamp;
+/// let moment: Timestamp = "2027-01-31".parse()?;
+/// assert_eq!(moment.to_string(), "2027-01-31T00:00:00Z");
+/// # Ok::<(), cred_core::ParseError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -60,13 +75,60 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-fn whole_millis(duration: Duration) -> u64 {
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `humantime` prints no later moment: 9999-12-31T23:59:59.999Z.
+        let moment = SystemTime::from(Self(self.0.min(253_402_300_799_999)));
+        match self.0 % 1_000 {
+            0 => humantime::format_rfc3339_seconds(moment).fmt(f),
+            _ => humantime::format_rfc3339_millis(moment).fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({self})")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let moment = match text.len() {
+            10 => humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")),
+            _ => humantime::parse_rfc3339_weak(text),
+        };
+        let problem = "write it as 2027-01-31 or 2027-01-31T12:00:00Z";
+        moment.map(Self::from).map_err(|_| ParseError::Malformed { what: "the moment", problem })
+    }
+}
+
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_read_as_it_is_written() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1, "1970-01-01T00:00:00.001Z"),
+            (1_801_353_599_007, "2027-01-30T23:59:59.007Z"),
+        ] {
+            assert_eq!(Timestamp(millis).to_string(), text);
+            assert_eq!(text.parse(), Ok(Timestamp(millis)));
+        }
+        assert_eq!(Timestamp(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format!("{:?}", Timestamp(0)), "Timestamp(1970-01-01T00:00:00Z)");
+        for wrong in ["", "soon", "2027-13-01", "1969-12-31"] {
+            assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn arithmetic_saturates() {

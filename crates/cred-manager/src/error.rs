@@ -1,8 +1,15 @@
 //! What can go wrong between a service and its credentials.
 
-use cred_core::{CredentialError, CredentialPath, ScopeId, SealError, StorageError};
+use std::time::Duration;
+
+use cred_core::{
+    ConfigError, CredentialError, CredentialPath, ErrorClass, ParseError, ScopeId, SealError, StorageError,
+};
 
 /// Why an operation of the manager failed. Cheap to clone; never holds a secret.
+///
+/// Errors of parsing, of configurations and of reading a credential's fields convert into it, so that
+/// a handler needs one error type.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
@@ -21,6 +28,17 @@ pub enum ManagerError {
         #[source]
         source: CredentialError,
     },
+    /// A field of a credential cannot be read. From [`Credential`](cred_core::Credential), not from an
+    /// operation of the manager.
+    #[error(transparent)]
+    Field(#[from] CredentialError),
+    /// A text is not an id, a scope or a name. From parsing, not from an operation of the manager.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// A configuration cannot be used. From a provider's constructor, not from an operation of the
+    /// manager.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A scoped handle was asked for something outside its scope.
     #[error(
         "this handle is limited to scope `{actual}` and cannot reach `{requested}`; use a handle that contains it"
@@ -53,10 +71,44 @@ impl ManagerError {
         match self {
             Self::Storage(error) => error.is_transient(),
             Self::Seal(error) => error.is_transient(),
-            Self::Credential { .. }
-            | Self::ScopeViolation { .. }
-            | Self::RootOnly { .. }
-            | Self::ShutDown => false,
+            _ => false,
+        }
+    }
+
+    /// What a caller can do about it.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(error) => error.class(),
+            Self::Seal(error) => error.class(),
+            Self::Parse(_) | Self::ScopeViolation { .. } | Self::RootOnly { .. } => {
+                ErrorClass::InvalidRequest
+            }
+            Self::Credential { .. } | Self::Field(_) | Self::Config(_) | Self::ShutDown => ErrorClass::Broken,
+        }
+    }
+
+    /// How long to wait before the next try, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Storage(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// The status that an HTTP handler may answer with: that of the
+    /// [class](ErrorClass::http_status_hint), and more precisely what
+    /// [`StorageError::http_status_hint`] says, 403 outside the scope of the handle, and 503 after a
+    /// shutdown. An absent credential is not an error of [`retrieve`](crate::CredentialManager::retrieve):
+    /// it gives `None`.
+    #[must_use]
+    pub fn http_status_hint(&self) -> u16 {
+        match self {
+            Self::Storage(error) => error.http_status_hint(),
+            Self::ScopeViolation { .. } | Self::RootOnly { .. } => 403,
+            Self::ShutDown => 503,
+            other => other.class().http_status_hint(),
         }
     }
 

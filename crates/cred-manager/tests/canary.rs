@@ -91,7 +91,7 @@ async fn a_secret_comes_out_of_nothing() {
     manager.clear_cache().unwrap();
     printed.error(&manager.retrieve(&id("a")).await.unwrap_err());
     printed.value(&cred_core::CredentialId::new(format!("{CANARY} as an id")));
-    printed.value(&cred_core::ScopeId::new(CANARY));
+    printed.value(&CANARY.parse::<cred_core::ScopeId>());
     printed.value(&SealingKey::from_base64(CANARY));
     let backend = Backend::new(Consistency::Strong);
     let failing = CredentialManager::builder().storage(backend.clone()).keys(keys).build();

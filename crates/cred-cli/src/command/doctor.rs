@@ -209,7 +209,7 @@ fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result
 fn clock(findings: &mut Findings) {
     let now = Timestamp::now();
     // When this program was not yet written.
-    match moment::at("2026-01-01").is_some_and(|begin| now < begin) {
+    match "2026-01-01".parse().is_ok_and(|begin: Timestamp| now < begin) {
         true => findings.warn(
             "clock",
             format!("this machine thinks that it is {}", moment::shown(now)),

@@ -24,7 +24,7 @@ pub(crate) struct Set {
     #[command(flatten)]
     value: ValueArgs,
     /// opaque, api-key, token, username-password, key-pair, or a name of your own
-    #[arg(long, default_value = "opaque", value_parser = input::kind)]
+    #[arg(long, default_value = "opaque")]
     kind: CredentialKind,
     /// The name of the field that the value goes into
     #[arg(long, value_name = "NAME", conflicts_with = "fields")]
@@ -36,7 +36,7 @@ pub(crate) struct Set {
     #[arg(long, value_name = "WHEN", value_parser = moment::expiry)]
     expires: Option<Timestamp>,
     /// When it should be replaced: every:90d, before-expiry:7d, at:2027-01-31, manual
-    #[arg(long, value_name = "POLICY", value_parser = moment::rotation)]
+    #[arg(long, value_name = "POLICY")]
     rotation: Option<RotationPolicy>,
 }
 

@@ -164,7 +164,7 @@ impl Reference {
             _ if self.shared.down.load(Ordering::SeqCst) => {
                 Err(StorageError::unavailable("an outage was asked for"))
             }
-            false => Err(StorageErrorKind::Busy { reason: "a stall was asked for".into() }.into()),
+            false => Err(StorageError::busy("a stall was asked for")),
             true => work(&mut self.places()),
         };
         let success = result.as_ref().map_or_else(StorageError::is_not_found, |_| true);

@@ -48,8 +48,7 @@ pub(crate) fn place(flaw: Option<Flaw>, path: &CredentialPath) -> CredentialPath
         Some(Flaw::HashesLongIdsIntoPlainNames) if id.len() > 100 => (scope.map(str::to_owned), hash(id)),
         _ => (scope.map(str::to_owned), id.to_owned()),
     };
-    let scope =
-        scope.map(|scope| ScopeId::new(&scope).unwrap_or_else(|_| panic!("a mutant's scope: {scope}")));
+    let scope = scope.map(|scope| scope.parse().unwrap_or_else(|_| panic!("a mutant's scope: {scope}")));
     CredentialPath::new(scope, CredentialId::new(id).unwrap())
 }
 

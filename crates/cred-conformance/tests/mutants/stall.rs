@@ -74,7 +74,7 @@ impl Flawed {
             Some(Flaw::LandsAfterItWasGivenUp) if operation.is_write() => {
                 StorageError::in_doubt("there was no answer")
             }
-            _ => StorageErrorKind::Busy { reason: "it is held".into() }.into(),
+            _ => StorageError::busy("it is held"),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Kinds of credentials and names of their fields.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::ParseError;
-use crate::text::{self, text_type};
+use crate::text::{self, name_type, text_type};
 
-/// What kind of secret a credential is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What kind of secret a credential is. Written and parsed as `opaque`, `api-key`,
+/// `username-password`, `token`, `key-pair`, or the name of a kind of the user's own; serializes so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum CredentialKind {
     /// A single value of any form.
@@ -36,10 +41,45 @@ impl fmt::Display for CredentialKind {
     }
 }
 
+impl FromStr for CredentialKind {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match BUILT_IN.into_iter().find(|kind| kind.to_string() == text) {
+            Some(kind) => Ok(kind),
+            None => text.parse().map(Self::Custom),
+        }
+    }
+}
+
+impl TryFrom<String> for CredentialKind {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<CredentialKind> for String {
+    fn from(kind: CredentialKind) -> Self {
+        kind.to_string()
+    }
+}
+
+const BUILT_IN: [CredentialKind; 5] = [
+    CredentialKind::Opaque,
+    CredentialKind::ApiKey,
+    CredentialKind::UsernamePassword,
+    CredentialKind::Token,
+    CredentialKind::KeyPair,
+];
+
 text_type! {
-    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`.
+    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`, and
+    /// none of the names that [`CredentialKind`] has for its own kinds.
     KindName, check_kind_name
 }
+name_type!(KindName);
 
 impl KindName {
     /// The longest name in bytes.
@@ -47,13 +87,19 @@ impl KindName {
 }
 
 fn check_kind_name(text: &str) -> Result<(), ParseError> {
-    text::check("the credential kind", text, KindName::MAX_LEN, text::is_name_byte, text::NAME_ALPHABET)
+    const WHAT: &str = "the credential kind";
+    if BUILT_IN.iter().any(|kind| kind.to_string() == text) {
+        let problem = "a kind of your own cannot have the name of a built-in one; use another name";
+        return Err(ParseError::Malformed { what: WHAT, problem });
+    }
+    text::check(WHAT, text, KindName::MAX_LEN, text::is_name_byte, text::NAME_ALPHABET)
 }
 
 text_type! {
     /// The name of a secret field: 1 to [`FieldName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`. Names are not secret.
     FieldName, check_field_name
 }
+name_type!(FieldName);
 
 impl FieldName {
     /// The longest name in bytes.
@@ -90,6 +136,19 @@ pub mod field {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_is_read_as_it_is_written() {
+        let own = CredentialKind::Custom(KindName::new("webhook.v2").unwrap());
+        for kind in BUILT_IN.into_iter().chain([own]) {
+            assert_eq!(kind.to_string().parse::<CredentialKind>().unwrap(), kind);
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(json, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<CredentialKind>(&json).unwrap(), kind);
+        }
+        assert!(KindName::new("token").is_err(), "it would be read as the built-in kind");
+        assert!("a b".parse::<CredentialKind>().is_err());
+    }
 
     #[test]
     fn known_field_names_are_valid() {

@@ -151,10 +151,11 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
     ) -> ManagerError {
-        let seconds = left.as_millis().div_ceil(1_000);
-        let error = StorageError::busy(format!(
-            "an earlier write of it may not be visible yet, or may still take effect, for {seconds} s"
-        ));
+        let seconds = left.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX);
+        let error = StorageError::busy_for(
+            "an earlier write of it may not be visible yet, or may still take effect",
+            Duration::from_secs(seconds),
+        );
         self.at(error, operation, path.clone()).into()
     }
 

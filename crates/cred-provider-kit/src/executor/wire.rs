@@ -285,15 +285,8 @@ impl<'e> Wire<'e> {
         if retry >= policy.max_retries {
             return None;
         }
-        let delay = match error.kind() {
-            StorageErrorKind::Throttled { retry_after: Some(delay) }
-            | StorageErrorKind::Unavailable { retry_after: Some(delay), .. }
-                if !delay.is_zero() =>
-            {
-                *delay
-            }
-            _ => policy.delay(retry, random()),
-        };
+        let asked = error.retry_after().filter(|delay| !delay.is_zero());
+        let delay = asked.unwrap_or_else(|| policy.delay(retry, random()));
         let end = later(Instant::now(), delay);
         if end >= self.cutoff {
             return None;

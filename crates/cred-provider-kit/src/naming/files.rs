@@ -98,7 +98,7 @@ impl FileNames {
         if COMPONENT.is_hashed(name) {
             return Decoded::Hashed;
         }
-        match COMPONENT.decode(name).and_then(|text| ScopeId::new(text).ok()) {
+        match COMPONENT.decode(name).and_then(|text| text.parse::<ScopeId>().ok()) {
             // A slash is never in a part's name, though it could be spelled.
             Some(part) if part.parent().is_none() && directory(part.as_str()).text == name => {
                 Decoded::Exact(part)

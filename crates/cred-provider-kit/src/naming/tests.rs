@@ -309,7 +309,7 @@ fn any_scope() -> impl Strategy<Value = ScopeId> {
     let part = ("[oO.k-]{1,3}|con.x|nul", any_text("[aA.k_-]", 120));
     prop::collection::vec(part, 1..4).prop_filter_map("a value is neither . nor ..", |parts| {
         let parts: Vec<_> = parts.iter().map(|(level, value)| format!("{level}:{value}")).collect();
-        ScopeId::new(parts.join("/")).ok()
+        parts.join("/").parse::<ScopeId>().ok()
     })
 }
 

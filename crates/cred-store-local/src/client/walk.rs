@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
             (Place::Hashed, _) | (_, Decoded::Hashed) => Some(Place::Hashed),
             (Place::Scope(None), Decoded::Exact(part)) => Some(Place::Scope(Some(part))),
             (Place::Scope(Some(scope)), Decoded::Exact(part)) => {
-                ScopeId::new(format!("{scope}/{part}")).ok().map(|scope| Place::Scope(Some(scope)))
+                format!("{scope}/{part}").parse().ok().map(|scope| Place::Scope(Some(scope)))
             }
         }
     }

@@ -28,7 +28,7 @@ impl Asked {
 /// 2 fails once and is answered then; 3 is denied; 4 hangs for ever; all others are answered at once.
 async fn answer(asked: &Asked, item: u32) -> Result<u32, StorageError> {
     match (item, asked.count(item)) {
-        (2, 1) => Err(StorageErrorKind::Busy { reason: "once".into() }.into()),
+        (2, 1) => Err(StorageError::busy("once")),
         (3, _) => Err(StorageErrorKind::PermissionDenied { reason: "no".into() }.into()),
         (4, _) => std::future::pending().await,
         _ => Ok(item * 10),
