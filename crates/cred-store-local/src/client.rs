@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cred_core::{
-    ConfigError, CredentialFilter, CredentialId, CredentialPath, Limits, Operation, PathRef, Revision,
-    ScopeId, StorageError, StorageErrorKind,
+    ConfigError, CredentialFilter, CredentialPath, Limits, PathRef, Revision, ScopeId, StorageError,
+    StorageErrorKind,
 };
-use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::FileNames;
+use cred_provider_kit::{CredentialFile, Reach};
 use sha2::{Digest, Sha256};
 
 use self::anchored::Anchored;
@@ -94,16 +94,17 @@ impl Client {
         self.open_or_create_base().map(drop)
     }
 
-    pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
-        self.decode(&self.bytes(path)?, path)
+    /// The file of a path; `None`: it does not exist.
+    pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<Option<CredentialFile>, StorageError> {
+        self.bytes(path)?.map(|bytes| self.decode(&bytes, path)).transpose()
     }
 
     pub(crate) fn retrieve_with_revision(
         &self,
         path: PathRef<'_>,
-    ) -> Result<(CredentialFile, Revision), StorageError> {
-        let bytes = self.bytes(path)?;
-        Ok((self.decode(&bytes, path)?, revision(&bytes)))
+    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+        let Some(bytes) = self.bytes(path)? else { return Ok(None) };
+        Ok(Some((self.decode(&bytes, path)?, revision(&bytes))))
     }
 
     pub(crate) fn exists(&self, path: PathRef<'_>) -> Result<bool, StorageError> {
@@ -127,23 +128,27 @@ impl Client {
         limits: &Limits,
         deadline: Deadline,
     ) -> Result<Revision, WriteError> {
-        deadline.check()?;
-        let bytes = file.encode_within(limits)?;
-
-        let base = self.created_base()?;
-        base.anchor(&self.anchored)?;
-        let target = self.created_directory(&base, path.scope)?;
         let name = self.names.file(path.id).text;
-        let mut temporary = Temporary::create(&base, &self.anchored)?;
-        temporary.write(&bytes)?;
+        let prepare = || {
+            deadline.check()?;
+            let bytes = file.encode_within(limits)?;
 
-        let access = match condition {
-            Condition::Anything => Access::Together,
-            Condition::Nothing | Condition::Exactly(_) => Access::Alone,
+            let base = self.created_base()?;
+            base.anchor(&self.anchored)?;
+            let target = self.created_directory(&base, path.scope)?;
+            let mut temporary = Temporary::create(&base, &self.anchored)?;
+            temporary.write(&bytes)?;
+
+            let access = match condition {
+                Condition::Anything => Access::Together,
+                Condition::Nothing | Condition::Exactly(_) => Access::Alone,
+            };
+            let lock = self.lock(access, &base, deadline)?;
+            self.check(&target, &name, condition)?;
+            deadline.check()?;
+            Ok((bytes, target, temporary, lock))
         };
-        let lock = self.lock(access, &base, deadline)?;
-        self.check(&target, &name, condition)?;
-        deadline.check()?;
+        let (bytes, target, temporary, lock) = prepare().map_err(WriteError::Nothing)?;
         temporary.rename(&target, &name)?;
         drop(lock);
         target.sync().map_err(not_durable)?;
@@ -152,10 +157,14 @@ impl Client {
 
     /// Removes whatever has the path's name, readable or not.
     pub(crate) fn delete(&self, path: PathRef<'_>, deadline: Deadline) -> Result<(), WriteError> {
-        let Some(base) = self.base()? else { return Ok(()) };
-        let Some(directory) = self.directory(&base, path.scope)? else { return Ok(()) };
-        let lock = self.lock(Access::Together, &base, deadline)?;
-        deadline.check()?;
+        let prepare = || {
+            let Some(base) = self.base()? else { return Ok(None) };
+            let Some(directory) = self.directory(&base, path.scope)? else { return Ok(None) };
+            let lock = self.lock(Access::Together, &base, deadline)?;
+            deadline.check()?;
+            Ok(Some((directory, lock)))
+        };
+        let Some((directory, lock)) = prepare().map_err(WriteError::Nothing)? else { return Ok(()) };
         directory.remove(&self.names.file(path.id).text)?;
         drop(lock);
         // Also where nothing was there: an earlier removal may not be durable yet.
@@ -164,25 +173,13 @@ impl Client {
 
     pub(crate) fn list(
         &self,
-        scope: Option<&ScopeId>,
-        filter: Option<&CredentialFilter>,
-        deadline: Deadline,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        let Some(base) = self.base()? else { return Ok(Vec::new()) };
-        let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
-        let paths = Walk::new(self, Operation::List, &base, filter, deadline).list(&directory, scope)?;
-        Ok(paths.into_iter().map(|path| path.id).collect())
-    }
-
-    pub(crate) fn list_tree(
-        &self,
-        scope: Option<&ScopeId>,
+        reach: Reach<'_>,
         filter: Option<&CredentialFilter>,
         deadline: Deadline,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let Some(base) = self.base()? else { return Ok(Vec::new()) };
-        let Some(directory) = self.directory(&base, scope)? else { return Ok(Vec::new()) };
-        Walk::new(self, Operation::ListTree, &base, filter, deadline).tree(&directory, scope)
+        let Some(directory) = self.directory(&base, reach.scope())? else { return Ok(Vec::new()) };
+        Walk::new(self, reach, &base, filter, deadline).list(&directory)
     }
 }
 
@@ -283,10 +280,10 @@ impl Client {
         self.locking.then(|| StoreLock::acquire(&self.queue, access, base, deadline.at)).transpose()
     }
 
-    fn bytes(&self, path: PathRef<'_>) -> Result<Vec<u8>, StorageError> {
-        let base = self.base()?.ok_or_else(not_found)?;
-        let directory = self.directory(&base, path.scope)?.ok_or_else(not_found)?;
-        self.read(&directory, &self.names.file(path.id).text)?.ok_or_else(not_found)
+    fn bytes(&self, path: PathRef<'_>) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(base) = self.base()? else { return Ok(None) };
+        let Some(directory) = self.directory(&base, path.scope)? else { return Ok(None) };
+        self.read(&directory, &self.names.file(path.id).text)
     }
 
     /// The bytes of a file; `None`: it is not there.
@@ -334,10 +331,6 @@ fn revision(bytes: &[u8]) -> Revision {
         let _ = write!(text, "{byte:02x}");
     }
     Revision::new(text)
-}
-
-fn not_found() -> StorageError {
-    StorageErrorKind::NotFound.into()
 }
 
 fn not_durable(error: StorageError) -> WriteError {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cred_core::{StorageError, StorageErrorKind};
+use cred_provider_kit::{AttemptError, Wrote};
 use rustix::io::Errno;
 
 /// An error of the file system while `doing` something, a phrase with "while" before it, at a place.
@@ -50,9 +51,32 @@ pub(crate) enum WriteError {
     Doubtful(StorageError),
 }
 
-/// Everything before the rename.
+impl AttemptError for WriteError {
+    fn storage_error(&self) -> &StorageError {
+        match self {
+            Self::Nothing(error) | Self::Doubtful(error) => error,
+        }
+    }
+
+    fn wrote(&self) -> Wrote {
+        match self {
+            Self::Nothing(_) => Wrote::No,
+            Self::Doubtful(_) => Wrote::Perhaps,
+        }
+    }
+}
+
+/// What comes from elsewhere, as a timeout of the executor, may come after the rename.
 impl From<StorageError> for WriteError {
     fn from(error: StorageError) -> Self {
-        Self::Nothing(error)
+        Self::Doubtful(error)
+    }
+}
+
+impl From<WriteError> for StorageError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Nothing(error) | WriteError::Doubtful(error) => error,
+        }
     }
 }

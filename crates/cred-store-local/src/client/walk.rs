@@ -4,8 +4,8 @@ use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cred_core::{CredentialFilter, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError};
-use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Decoded;
+use cred_provider_kit::{CredentialFile, Reach};
 use rustix::fs::FileType;
 
 use super::directory::Directory;
@@ -24,7 +24,7 @@ const LEAST_SHARE: usize = 256;
 /// One list: what it wants, and the directories on the way.
 pub(super) struct Walk<'a> {
     client: &'a Client,
-    operation: Operation,
+    reach: Reach<'a>,
     base: &'a Directory,
     filter: Option<&'a CredentialFilter>,
     deadline: Deadline,
@@ -52,36 +52,19 @@ struct Names {
 impl<'a> Walk<'a> {
     pub(super) fn new(
         client: &'a Client,
-        operation: Operation,
+        reach: Reach<'a>,
         base: &'a Directory,
         filter: Option<&'a CredentialFilter>,
         deadline: Deadline,
     ) -> Self {
-        let filter = filter.filter(|filter| !filter.is_empty());
-        Self { client, operation, base, filter, deadline, found: Vec::new() }
+        Self { client, reach, base, filter, deadline, found: Vec::new() }
     }
 
-    /// The credentials in one directory.
-    pub(super) fn list(
-        mut self,
-        directory: &Directory,
-        scope: Option<&ScopeId>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let names = self.names(directory)?;
-        self.take_files(directory, &Place::Scope(scope.cloned()), &[], names)?;
-        Ok(self.found)
-    }
-
-    /// The credentials in a directory and all below it.
-    pub(super) fn tree(
-        mut self,
-        directory: &Directory,
-        scope: Option<&ScopeId>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let mut way = match scope {
-            Some(scope) => self.client.names.directories(scope).map(|name| name.text).collect(),
-            None => Vec::new(),
-        };
+    /// The credentials in reach, from the directory of its scope on.
+    pub(super) fn list(mut self, directory: &Directory) -> Result<Vec<CredentialPath>, StorageError> {
+        let scope = self.reach.scope();
+        let directories = scope.into_iter().flat_map(|scope| self.client.names.directories(scope));
+        let mut way = directories.map(|name| name.text).collect();
         self.descend(directory, &Place::Scope(scope.cloned()), &mut way)?;
         Ok(self.found)
     }
@@ -95,7 +78,7 @@ impl<'a> Walk<'a> {
         let mut names = self.names(directory)?;
         let directories = std::mem::take(&mut names.directories);
         self.take_files(directory, place, way, names)?;
-        if way.len() >= DEEPEST {
+        if matches!(self.reach, Reach::Scope(_)) || way.len() >= DEEPEST {
             return Ok(());
         }
         for name in directories {
@@ -190,7 +173,11 @@ impl<'a> Walk<'a> {
         path: &CredentialPath,
         filter: &CredentialFilter,
     ) -> Result<bool, StorageError> {
-        let at = |error: StorageError| error.at("local", self.operation, path.clone());
+        let operation = match self.reach {
+            Reach::Scope(_) => Operation::List,
+            Reach::Tree(_) => Operation::ListTree,
+        };
+        let at = |error: StorageError| error.at("local", operation, path.clone());
         self.deadline.check()?;
         // It may have been removed meanwhile.
         let name = self.client.names.file(&path.id).text;
