@@ -212,4 +212,7 @@ impl StorageProvider for Backend {
         let within = |path: &CredentialPath| path.is_within(ctx.scope_id.as_ref());
         Ok(paths.into_iter().filter(|path| within(path) && self.visible(path).is_some()).collect())
     }
+
+    /// Several managers use it, one after the other.
+    async fn shutdown(&self) {}
 }
