@@ -8,7 +8,7 @@ use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
     ProviderConfig, RetryPolicy, Revision, StorageError, StorageProvider, Wrapper,
 };
-use cred_provider_kit::{Attempt, Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
+use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
 use crate::LocalStorageConfig;
 use crate::client::{Client, Condition, Deadline};
@@ -183,7 +183,7 @@ impl Local {
         work: impl FnOnce(&Client, Deadline) -> Result<T, StorageError> + Clone + Send + 'static,
     ) -> Result<T, StorageError> {
         let limit = wire.description().operation_timeout;
-        wire.read(|attempt| self.hop(deadline(attempt, limit), work.clone())).await
+        wire.read(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await
     }
 
     async fn write<T: Send + 'static>(
@@ -192,7 +192,7 @@ impl Local {
         work: impl FnOnce(&Client, Deadline) -> Result<T, WriteError> + Clone + Send + 'static,
     ) -> Result<T, StorageError> {
         let limit = wire.description().operation_timeout;
-        Ok(wire.write(|attempt| self.hop(deadline(attempt, limit), work.clone())).await?)
+        Ok(wire.write(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await?)
     }
 
     /// One operation's work on a thread that may block. It runs to its end whatever becomes of the caller.
@@ -211,8 +211,49 @@ impl Local {
 }
 
 /// A write gives up before its caller does, so that the caller learns what became of it: at nine
-/// tenths of the operation timeout, of which the attempt has what is left.
-fn deadline(attempt: Attempt, operation_timeout: Duration) -> Deadline {
-    let limit = attempt.limit.saturating_sub(operation_timeout / 10);
-    Deadline { at: Instant::now() + limit, limit: operation_timeout }
+/// tenths of the operation timeout, of which `left` is left.
+fn deadline(left: Duration, operation_timeout: Duration) -> Deadline {
+    let at = Instant::now() + left.saturating_sub(operation_timeout / 10);
+    Deadline { at, limit: operation_timeout }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use cred_core::{Operation, StorageErrorKind};
+    use cred_provider_kit::TargetRef;
+
+    use super::*;
+
+    #[test]
+    fn a_write_gives_up_at_nine_tenths_of_the_operation() {
+        const S: Duration = Duration::from_secs(1);
+        let before = Instant::now();
+        let deadline = deadline(7 * S, 10 * S);
+        assert!(before + 6 * S <= deadline.at && deadline.at <= Instant::now() + 6 * S);
+        assert_eq!(deadline.limit, 10 * S);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_is_in_doubt_unless_it_says_that_nothing_was_written() {
+        const LIMIT: Duration = Duration::from_millis(200);
+        let base = tempfile::tempdir().unwrap();
+        let config = LocalStorageConfig::default().with_base_path(base.path());
+        let local = Local { client: Arc::new(Client::new(config).unwrap()), locking: true };
+        let executor = Executor::new(Description::new("local", LIMIT), LIMIT);
+        let failed = async |work: fn(&Client, Deadline) -> Result<(), WriteError>| {
+            let write = async |wire: &mut Wire<'_>| local.write(wire, work).await;
+            let error = executor.sequence(Operation::Store, TargetRef::Backend, write).await.unwrap_err();
+            matches!(error.kind(), StorageErrorKind::InDoubt { .. })
+        };
+        assert!(!failed(|_, _| Err(WriteError::Nothing(StorageError::other("refused")))).await);
+        assert!(failed(|_, _| Err(WriteError::Doubtful(StorageError::other("lost")))).await);
+        assert!(failed(|_, _| panic!("in the middle of a write")).await);
+        let hangs = |_: &Client, _| {
+            sleep(LIMIT * 2);
+            Ok(())
+        };
+        assert!(failed(hangs).await);
+    }
 }
