@@ -1,27 +1,28 @@
 //! The storage trait on top of one hash a credential.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::ops::Deref;
 
 use cred_core::{
-    CompareAndSet, ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, Limits, Operation, PathRef, ProviderConfig, Revision,
-    StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Stored, async_trait,
+    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
+    ProviderConfig, Revision, StorageError, StorageProvider, Wrapper,
 };
-use cred_provider_kit::{CredentialFile, Executor, Wire, naming::Names};
+use cred_provider_kit::naming::Names;
+use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
 use crate::{RedisConfig, client::Client};
 
-/// Ids of one request of `retrieve_many`, and envelopes of one request of a filtered list.
+/// Credentials that one request reads.
 const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
 
-/// Keeps sealed credentials in Redis. Needs a tokio runtime with timer and I/O enabled; the connection's task ends when it is
-/// dropped. A write whose future is dropped may or may not happen, whole.
-pub struct RedisProvider {
-    description: Description,
-    executor: Executor,
+/// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with timer
+/// and I/O enabled; the connection's task ends with the last clone. A write whose future is dropped
+/// may or may not happen, whole.
+#[derive(Debug, Clone)]
+pub struct RedisProvider(Provider<Redis>);
+
+struct Redis {
     client: Client,
     names: Names,
 }
@@ -33,17 +34,130 @@ impl RedisProvider {
     /// [`ConfigError`] names the field that cannot be used.
     pub fn new(config: RedisConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        let name = config.provider_name();
-        Ok(Self {
-            description: Description::new(name, config.operation_timeout)
-                .with_limits(Limits::none().with_max_payload_len(config.max_payload_len))
-                .with_batch(BATCH),
-            executor: Executor::new(name, config.timeout, config.operation_timeout),
-            client: Client::new(&config)?,
-            names: config.names()?,
-        })
+        let description = Description::new(config.provider_name(), config.operation_timeout)
+            .with_limits(Limits::none().with_max_payload_len(config.max_payload_len))
+            .with_batch(BATCH);
+        let redis = Redis { client: Client::new(&config)?, names: config.names()? };
+        Ok(Self(Provider::new(Executor::new(description, config.timeout), redis)))
+    }
+}
+
+/// The provider inside is the whole of it.
+impl Wrapper for RedisProvider {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
     }
 
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+}
+
+impl Backend for Redis {
+    async fn put(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+    ) -> Result<(), StorageError> {
+        let (key, envelope, revision) =
+            (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
+        wire.write(|_| self.client.set(key, envelope, revision)).await
+    }
+
+    async fn get(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<CredentialFile>, StorageError> {
+        let key = &self.key(path);
+        decode(wire.read(|_| self.client.get(key)).await?.0)
+    }
+
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        let key = &self.key(path);
+        wire.write(|_| self.client.delete(key)).await
+    }
+
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+        let key = &self.key(path);
+        wire.read(|_| self.client.exists(key)).await
+    }
+
+    async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+        _: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let prefix = &self.names.scope_prefix(reach.scope());
+        let (mut paths, mut cursor) = (Vec::new(), 0);
+        loop {
+            let (next, keys) = wire.read(|_| self.client.scan(cursor, prefix)).await?;
+            paths.extend(keys.iter().filter_map(|key| self.path(key)));
+            match next {
+                0 => return Ok(paths),
+                _ => cursor = next,
+            }
+        }
+    }
+
+    async fn get_each(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: &[CredentialPath],
+    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+        let keys: Vec<_> = paths.iter().map(|path| self.key(path.as_ref())).collect();
+        let mut files = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH.get()) {
+            files.extend(wire.read(|_| self.client.get_each(keys)).await?.into_iter().map(decode));
+        }
+        Ok(files)
+    }
+
+    async fn shutdown(&self, _: &mut Wire<'_>) -> Result<(), StorageError> {
+        self.client.close();
+        Ok(())
+    }
+
+    fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
+        Some(provider)
+    }
+}
+
+impl Conditional for Redis {
+    async fn get_with_revision(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+        let key = &self.key(path);
+        let (envelope, revision) = wire.read(|_| self.client.get(key)).await?;
+        let Some(file) = decode(envelope)? else { return Ok(None) };
+        let revision = revision.ok_or_else(|| StorageError::corrupted("it has no revision"))?;
+        Ok(Some((file, Revision::new(revision))))
+    }
+
+    async fn put_if(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+        expected: Option<&Revision>,
+    ) -> Result<Revision, StorageError> {
+        let (key, envelope, revision) =
+            (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
+        let expected = expected.map_or("", Revision::as_str);
+        // Refused by the attempt itself: a request that was answered well has written.
+        wire.write(async |_| match self.client.set_if(key, envelope, revision, expected).await? {
+            true => Ok(Revision::new(revision.as_str())),
+            false => Err(StorageError::conflict("another revision is stored, or none")),
+        })
+        .await
+    }
+}
+
+impl Redis {
     fn key(&self, path: PathRef<'_>) -> String {
         self.names.encode(path).text
     }
@@ -52,199 +166,20 @@ impl RedisProvider {
     fn path(&self, key: &[u8]) -> Option<CredentialPath> {
         self.names.decode(std::str::from_utf8(key).ok()?).exact()
     }
-
-    /// The envelope, if it fits, and a revision that no other write has.
-    fn encode(
-        &self,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-    ) -> Result<(Vec<u8>, String), StorageError> {
-        let envelope = CredentialFile::new(data, metadata).encode_within(&self.description.limits)?;
-        Ok((envelope, format!("{:032x}", fastrand::u128(..))))
-    }
-
-    /// The paths in and below a scope that the filter admits.
-    async fn paths(
-        &self,
-        operation: Operation,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let below = &self.names.scope_prefix(ctx.scope_id.as_ref());
-        let work = async |wire: &mut Wire<'_>| {
-            let (mut found, mut cursor) = (BTreeSet::new(), Some(0));
-            while let Some(begin) = cursor {
-                let (next, keys) = wire.read(|_| self.client.scan(begin, below)).await?;
-                found.extend(keys);
-                cursor = (next != 0).then_some(next);
-            }
-            let paths = found.iter().filter_map(|key| self.path(key)).collect();
-            match filter.filter(|filter| !filter.is_empty()) {
-                Some(filter) => self.admitted(wire, operation, paths, filter).await,
-                None => Ok(paths),
-            }
-        };
-        self.executor.sequence(operation, ctx, work).await
-    }
-
-    async fn admitted(
-        &self,
-        wire: &mut Wire<'_>,
-        operation: Operation,
-        paths: Vec<CredentialPath>,
-        filter: &CredentialFilter,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let keys: Vec<_> = paths.iter().map(|path| self.key(path.as_ref())).collect();
-        let mut envelopes = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH.get()) {
-            envelopes.extend(wire.read(|_| self.client.get_each(keys)).await?);
-        }
-        let mut admitted = Vec::new();
-        for (path, envelope) in paths.into_iter().zip(envelopes) {
-            match envelope.map(|envelope| CredentialFile::decode(&envelope)) {
-                Some(Ok(file)) if filter.matches(&file.metadata) => admitted.push(path),
-                Some(Ok(_)) | None => {} // not admitted, or deleted meanwhile
-                Some(Err(error)) => return Err(error.at(self.description.name.clone(), operation, path)),
-            }
-        }
-        Ok(admitted)
-    }
 }
 
-fn decode(envelope: Option<Vec<u8>>) -> Result<Stored, StorageError> {
-    let envelope = envelope.ok_or(StorageErrorKind::NotFound)?;
-    CredentialFile::decode(&envelope).map(CredentialFile::into_stored)
+fn decode(envelope: Option<Vec<u8>>) -> Result<Option<CredentialFile>, StorageError> {
+    envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
 }
 
-#[async_trait]
-impl StorageProvider for RedisProvider {
-    fn describe(&self) -> &Description {
-        &self.description
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let key = &self.key(ctx.path(id));
-        self.executor
-            .sequence(Operation::Store, ctx.path(id), async |wire| {
-                let (envelope, revision) = &self.encode(data, metadata)?;
-                wire.write(|_| self.client.set(key, envelope, revision)).await
-            })
-            .await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let key = &self.key(ctx.path(id));
-        let get = async |_| decode(self.client.get(key).await?.0);
-        self.executor.run(Operation::Retrieve, ctx.path(id), get).await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let key = &self.key(ctx.path(id));
-        self.executor.run(Operation::Delete, ctx.path(id), |_| self.client.delete(key)).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let key = &self.key(ctx.path(id));
-        self.executor.run(Operation::Exists, ctx.path(id), |_| self.client.exists(key)).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        let paths = self.paths(Operation::List, filter, ctx).await?;
-        Ok(paths.into_iter().filter(|path| path.scope == ctx.scope_id).map(|path| path.id).collect())
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.paths(Operation::ListTree, filter, ctx).await
-    }
-
-    async fn retrieve_many(
-        &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
-        self.executor
-            .run_many(ids, ctx, async |wire| {
-                let keys: Vec<_> = ids.iter().map(|id| self.key(ctx.path(id))).collect();
-                let mut answers = Vec::with_capacity(ids.len());
-                for keys in keys.chunks(BATCH.get()) {
-                    answers.extend(wire.read(|_| self.client.get_each(keys)).await?.into_iter().map(decode));
-                }
-                Ok(answers)
-            })
-            .await
-    }
-
-    async fn shutdown(&self) {
-        self.client.close();
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        Some(Arc::clone(self.executor.metrics()))
-    }
-
-    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl CompareAndSet for RedisProvider {
-    async fn retrieve_with_revision(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let key = &self.key(ctx.path(id));
-        let get = async |_| {
-            let (envelope, revision) = self.client.get(key).await?;
-            let (data, metadata) = decode(envelope)?;
-            let revision = revision.ok_or_else(|| StorageError::corrupted("it has no revision"))?;
-            Ok((data, metadata, Revision::new(revision)))
-        };
-        self.executor.run(Operation::RetrieveWithRevision, ctx.path(id), get).await
-    }
-
-    async fn store_if(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        expected: Option<&Revision>,
-        ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
-        let key = &self.key(ctx.path(id));
-        self.executor
-            .sequence(Operation::StoreIf, ctx.path(id), async |wire| {
-                let (envelope, revision) = &self.encode(data, metadata)?;
-                let expected = expected.map_or("", Revision::as_str);
-                // Refused by the attempt itself: a request that was answered well has written.
-                wire.write(async |_| match self.client.set_if(key, envelope, revision, expected).await? {
-                    true => Ok(Revision::new(revision.as_str())),
-                    false => Err(StorageError::conflict("another revision is stored, or none")),
-                })
-                .await
-            })
-            .await
-    }
+/// One that no other write has.
+fn new_revision() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// Neither what is stored nor the password.
-impl fmt::Debug for RedisProvider {
+impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisProvider").field("prefix", &self.names.prefix()).finish_non_exhaustive()
+        f.debug_struct("Redis").field("prefix", &self.names.prefix()).finish_non_exhaustive()
     }
 }
