@@ -6,6 +6,7 @@ mod redaction;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 
 use aws_sdk_secretsmanager::Client as SdkClient;
@@ -74,16 +75,12 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// One secret of a batch.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    pub(crate) name: String,
-    pub(crate) value: Result<String, StorageError>,
-}
+/// The name of a secret in a batch, and its value.
+type Answered = (String, Result<String, StorageError>);
 
 impl Client {
     /// Names that one `BatchGetSecretValue` takes.
-    pub(crate) const BATCH: usize = 20;
+    pub(crate) const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19);
     /// Secrets of one page, the most there are.
     const PAGE: i32 = 100;
 
@@ -165,18 +162,17 @@ impl Client {
     }
 
     /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some may be left out.
-    pub(crate) async fn values(&self, names: &[&str]) -> Result<Vec<Answered>, StorageError> {
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names));
+    pub(crate) async fn values(&self, names: &[String]) -> Result<Vec<Answered>, StorageError> {
+        let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names.to_vec()));
         let batch = sent(call.send())
             .await
             .map_err(|error| self.failure(&place("BatchGetSecretValue", "*"), error))?;
         if batch.secret_values.is_none() && batch.errors.is_none() {
             return Err(self.of_another_form());
         }
-        let values = batch.secret_values.unwrap_or_default().into_iter().filter_map(|secret| {
-            Some(Answered { name: secret.name?, value: secret.secret_string.ok_or_else(no_text) })
-        });
+        let values = batch.secret_values.unwrap_or_default().into_iter();
+        let values =
+            values.filter_map(|secret| Some((secret.name?, secret.secret_string.ok_or_else(no_text))));
         let errors = batch.errors.unwrap_or_default().into_iter().filter_map(|error| {
             let name = error.secret_id?;
             let refusal = Refusal {
@@ -186,7 +182,7 @@ impl Client {
                 retry_after: None,
             };
             let error = refusal.explain(&place("GetSecretValue", &name));
-            Some(Answered { value: Err(error), name })
+            Some((name, Err(error)))
         });
         Ok(values.chain(errors).collect())
     }

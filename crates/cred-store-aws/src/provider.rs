@@ -7,19 +7,17 @@ mod listing;
 mod writing;
 
 use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client as SdkClient;
 use cred_core::{
-    ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Operation, ProviderConfig, SoftDelete, StorageError, StorageErrorKind,
-    StorageMetrics, StorageProvider, Stored, async_trait,
+    ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig, SoftDelete,
+    StorageError, StorageErrorKind, StorageProvider, Wrapper,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{CredentialFile, Executor, TargetRef, Wire};
+use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
 
 use self::listing::Which;
 use crate::AwsSecretsManagerConfig;
@@ -38,15 +36,12 @@ const SIGNED_FOR: Duration = Duration::from_secs(300);
 /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over
 /// a secret that is scheduled for deletion consists of two, a restore and a write: dropped between them, the old value stays
 /// readable.
-#[derive(Clone)]
-pub struct AwsSecretsManagerProvider {
-    inner: Arc<Inner>,
-}
+#[derive(Debug, Clone)]
+pub struct AwsSecretsManagerProvider(Provider<SecretsManager>);
 
-struct Inner {
+/// One account and region, and the prefix of the names in it.
+struct SecretsManager {
     config: AwsSecretsManagerConfig,
-    description: Description,
-    executor: Executor,
     client: Client,
     names: Names,
     /// Reads of several secrets at once are not allowed, as far as was seen.
@@ -78,21 +73,16 @@ impl AwsSecretsManagerProvider {
     }
 
     fn over(config: AwsSecretsManagerConfig, client: Client) -> Result<Self, ConfigError> {
-        let name = config.provider_name();
-        let inner = Inner {
-            description: Description::new(name, config.operation_timeout)
-                .with_limits(config.limits())
-                .with_consistency(config.consistency())
-                .with_batch(NonZeroUsize::new(Client::BATCH).unwrap_or(NonZeroUsize::MIN))
-                .with_in_doubt(SIGNED_FOR),
-            executor: Executor::new(name, config.timeout, config.operation_timeout)
-                .with_retry_policy(config.retry_policy.clone()),
-            client,
-            names: config.names()?,
-            single: AtomicBool::new(false),
-            config,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let description = Description::new(config.provider_name(), config.operation_timeout)
+            .with_limits(config.limits())
+            .with_consistency(config.consistency())
+            .with_batch(Client::BATCH)
+            .with_in_doubt(SIGNED_FOR);
+        let executor =
+            Executor::new(description, config.timeout).with_retry_policy(config.retry_policy.clone());
+        let names = config.names()?;
+        let backend = SecretsManager { config, client, names, single: AtomicBool::new(false) };
+        Ok(Self(Provider::new(executor, backend)))
     }
 
     /// Finds region and credentials by AWS's chain, which the first operation does by itself. Secrets Manager is not asked:
@@ -102,41 +92,112 @@ impl AwsSecretsManagerProvider {
     /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no credentials,
     /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
     pub async fn connect(&self) -> Result<(), StorageError> {
-        let client = &self.inner.client;
-        self.perform(Operation::Connect, TargetRef::Backend, async |wire| {
-            wire.read(|_| client.check_credentials()).await
-        })
-        .await
-    }
-
-    /// Runs an operation. The first one makes the client before, so that no write is in doubt that was never sent.
-    async fn perform<'t, T>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'t>>,
-        body: impl AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let inner = &*self.inner;
-        inner
-            .executor
-            .sequence(operation, target, async |wire| {
-                inner.open(wire).await?;
-                body(wire).await
-            })
-            .await
-    }
-
-    fn name(&self, id: &CredentialId, ctx: &CredentialContext) -> String {
-        self.inner.names.encode(ctx.path(id)).text
+        self.0.connect().await
     }
 }
 
-impl Inner {
-    async fn open(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+impl Wrapper for AwsSecretsManagerProvider {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
+    }
+
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+}
+
+impl Backend for SecretsManager {
+    /// Makes the client at the first use, in a read: where that fails, no write was sent, so none is
+    /// uncertain.
+    async fn prepare(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
         match self.client.is_open() {
             true => Ok(()),
             false => wire.read(|_| self.client.open()).await,
         }
+    }
+
+    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+        wire.read(|_| self.client.check_credentials()).await
+    }
+
+    async fn put(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+    ) -> Result<(), StorageError> {
+        let write = self.version(path, file, wire.limits())?;
+        self.store(wire, &write).await
+    }
+
+    async fn get(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<CredentialFile>, StorageError> {
+        decode(self.value(wire, &self.name(path)).await)
+    }
+
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        self.remove(wire, &self.name(path)).await
+    }
+
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+        Ok(self.describe(wire, &self.name(path)).await?.is_some_and(|secret| !secret.scheduled))
+    }
+
+    async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+        _: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.listed(wire, reach.scope(), Which::Live).await
+    }
+
+    async fn get_each(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: &[CredentialPath],
+    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+        let names: Vec<_> = paths.iter().map(|path| self.name(path.as_ref())).collect();
+        Ok(self.values(wire, &names).await.into_iter().map(decode).collect())
+    }
+
+    fn soft_delete(provider: &Provider<Self>) -> Option<&dyn SoftDelete> {
+        provider.backend().config.recovery_window_days.map(|_| provider as &dyn SoftDelete)
+    }
+}
+
+impl Recoverable for SecretsManager {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        let name = &self.name(path);
+        match self.is_scheduled(wire, name).await? {
+            true => wire.write(|_| self.client.restore(name)).await,
+            false => Err(StorageErrorKind::NotFound.into()),
+        }
+    }
+
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        let name = &self.name(path);
+        match self.is_scheduled(wire, name).await? {
+            true => wire.write(|_| self.client.delete(name, None)).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn deleted(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.listed(wire, reach.scope(), Which::Scheduled).await
+    }
+}
+
+impl SecretsManager {
+    fn name(&self, path: PathRef<'_>) -> String {
+        self.names.encode(path).text
     }
 
     async fn describe(&self, wire: &mut Wire<'_>, name: &str) -> Result<Option<Described>, StorageError> {
@@ -147,7 +208,8 @@ impl Inner {
         Ok(self.describe(wire, name).await?.is_some_and(|secret| secret.scheduled))
     }
 
-    /// The current value. What is scheduled for deletion is not there, which AWS says in the same way as much else.
+    /// The current value. A secret that is scheduled for deletion is `NotFound`; AWS refuses it with a
+    /// code that it gives for other states too.
     async fn value(&self, wire: &mut Wire<'_>, name: &str) -> Result<String, StorageError> {
         match wire.read(|_| self.client.value(name)).await {
             Err(error) if is_about_state(&error) => match self.describe(wire, name).await? {
@@ -159,146 +221,20 @@ impl Inner {
     }
 }
 
-fn decode(envelope: &str) -> Result<CredentialFile, StorageError> {
-    CredentialFile::decode(envelope.as_bytes())
-}
-
-#[async_trait]
-impl StorageProvider for AwsSecretsManagerProvider {
-    fn describe(&self) -> &Description {
-        &self.inner.description
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::Store, path, async |wire| {
-            let write = self.inner.prepare(path, data, metadata)?;
-            self.inner.store(wire, &write).await
-        })
-        .await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Retrieve, ctx.path(id), async |wire| {
-            Ok(decode(&self.inner.value(wire, &name).await?)?.into_stored())
-        })
-        .await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Delete, ctx.path(id), async |wire| self.inner.delete(wire, &name).await).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Exists, ctx.path(id), async |wire| {
-            Ok(self.inner.describe(wire, &name).await?.is_some_and(|secret| !secret.scheduled))
-        })
-        .await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        let scope = ctx.scope_id.as_ref();
-        self.perform(Operation::List, ctx, async |wire| {
-            let paths = self.inner.paths(wire, scope, Which::Live).await?;
-            let paths = paths.into_iter().filter(|path| path.scope.as_ref() == scope).collect();
-            let paths = self.inner.admitted(wire, Operation::List, paths, filter).await?;
-            Ok(paths.into_iter().map(|path| path.id).collect())
-        })
-        .await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.perform(Operation::ListTree, ctx, async |wire| {
-            let paths = self.inner.paths(wire, ctx.scope_id.as_ref(), Which::Live).await?;
-            self.inner.admitted(wire, Operation::ListTree, paths, filter).await
-        })
-        .await
-    }
-
-    async fn retrieve_many(
-        &self,
-        ids: &[CredentialId],
-        ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
-        let inner = &*self.inner;
-        let names: Vec<_> = ids.iter().map(|id| self.name(id, ctx)).collect();
-        inner
-            .executor
-            .run_many(ids, ctx, async |wire| {
-                inner.open(wire).await?;
-                let values = inner.values(wire, &names).await;
-                Ok(values.into_iter().map(|value| Ok(decode(&value?)?.into_stored())).collect())
-            })
-            .await
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        Some(Arc::clone(self.inner.executor.metrics()))
-    }
-
-    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-        self.inner.config.recovery_window_days.map(|_| self as &dyn SoftDelete)
-    }
-}
-
-#[async_trait]
-impl SoftDelete for AwsSecretsManagerProvider {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Recover, ctx.path(id), async |wire| {
-            match self.inner.is_scheduled(wire, &name).await? {
-                true => wire.write(|_| self.inner.client.restore(&name)).await,
-                false => Err(StorageErrorKind::NotFound.into()),
-            }
-        })
-        .await
-    }
-
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let name = self.name(id, ctx);
-        self.perform(Operation::Purge, ctx.path(id), async |wire| {
-            match self.inner.is_scheduled(wire, &name).await? {
-                true => wire.write(|_| self.inner.client.delete(&name, None)).await,
-                false => Ok(()),
-            }
-        })
-        .await
-    }
-
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        let scope = ctx.scope_id.as_ref();
-        self.perform(Operation::ListDeleted, ctx, async |wire| {
-            let paths = self.inner.paths(wire, scope, Which::Scheduled).await?;
-            let paths = paths.into_iter().filter(|path| path.scope.as_ref() == scope);
-            Ok(paths.map(|path| path.id).collect())
-        })
-        .await
+/// Reads the credential in a value; `None`: the secret does not exist.
+fn decode(value: Result<String, StorageError>) -> Result<Option<CredentialFile>, StorageError> {
+    match value {
+        Err(error) if error.is_not_found() => Ok(None),
+        value => CredentialFile::decode(value?.as_bytes()).map(Some),
     }
 }
 
 /// What is stored is sealed, and who asks is nobody's business.
-impl fmt::Debug for AwsSecretsManagerProvider {
+impl fmt::Debug for SecretsManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsSecretsManagerProvider")
-            .field("region", &self.inner.config.region)
-            .field("prefix", &self.inner.names.prefix())
+        f.debug_struct("SecretsManager")
+            .field("region", &self.config.region)
+            .field("prefix", &self.names.prefix())
             .finish_non_exhaustive()
     }
 }

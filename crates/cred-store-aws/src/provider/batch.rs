@@ -1,63 +1,57 @@
 //! Reads of several secrets at once.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 
 use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::Wire;
-use futures_util::future::join_all;
 
-use super::Inner;
+use super::SecretsManager;
 use crate::client::Client;
 use crate::error::is_about_state;
 
 /// Calls of one operation in flight: of those that read one secret, and of those that read twenty.
-const SINGLES_AT_ONCE: usize = 16;
-const BATCHES_AT_ONCE: usize = 5;
+const SINGLES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+const BATCHES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
-type Answers<'n> = BTreeMap<&'n str, Result<String, StorageError>>;
+/// The current values of secrets, by their names.
+type Values = BTreeMap<String, Result<String, StorageError>>;
 
-impl Inner {
-    /// The current values of these names, in their order. What is given twice is asked for once.
+impl SecretsManager {
+    /// The current values of these names, in their order. A name that is given twice is requested once.
     pub(super) async fn values(
         &self,
         wire: &mut Wire<'_>,
         names: &[String],
     ) -> Vec<Result<String, StorageError>> {
-        let unique: BTreeSet<_> = names.iter().map(String::as_str).collect();
-        let mut answers = Answers::new();
-        if unique.len() > 1 && !self.single.load(Ordering::Relaxed) {
-            self.batches(wire, &unique, &mut answers).await;
+        let mut open = names.to_vec();
+        open.sort_unstable();
+        open.dedup();
+        let mut values = Values::new();
+        if open.len() > 1 && !self.single.load(Ordering::Relaxed) {
+            values = self.batches(wire, &open).await;
+            open.retain(|name| !values.contains_key(name));
         }
-        self.singles(wire, &unique, &mut answers).await;
-        let answer = |name: &String| answers.get(name.as_str()).cloned();
-        names.iter().map(|name| answer(name).unwrap_or_else(|| Err(unanswered()))).collect()
+        self.singles(wire, open, &mut values).await;
+        let unanswered = || Err(StorageError::other("it was asked for and not answered"));
+        names.iter().map(|name| values.get(name).cloned().unwrap_or_else(unanswered)).collect()
     }
 
-    /// Asks for twenty at once. What is not in the answers, or is refused for a reason that must be looked into, stays open.
-    async fn batches<'n>(&self, wire: &mut Wire<'_>, names: &BTreeSet<&'n str>, answers: &mut Answers<'n>) {
-        let names: Vec<_> = names.iter().copied().collect();
-        let chunks: Vec<_> = names.chunks(Client::BATCH).collect();
-        let batches = each(wire, &chunks, BATCHES_AT_ONCE, |chunk| self.client.values(chunk)).await;
+    /// Reads twenty at once. Names that AWS leaves out are left out here too, and so are those whose
+    /// refusal is transient or may mean a scheduled deletion.
+    async fn batches(&self, wire: &mut Wire<'_>, names: &[String]) -> Values {
+        let chunks: Vec<_> = names.chunks(Client::BATCH.get()).collect();
+        let batches = wire.read_each(&chunks, BATCHES_AT_ONCE, |chunk| self.client.values(chunk)).await;
+        let mut values = Values::new();
         for (chunk, batch) in chunks.into_iter().zip(batches) {
             match batch {
-                Ok(batch) => {
-                    for answered in batch {
-                        let name = chunk.iter().find(|name| **name == answered.name);
-                        let open = answered
-                            .value
-                            .as_ref()
-                            .is_err_and(|error| is_about_state(error) || error.is_transient());
-                        if let (Some(name), false) = (name, open) {
-                            answers.insert(name, answered.value);
-                        }
-                    }
-                }
+                Ok(batch) => values.extend(batch.into_iter().filter(|(_, value)| {
+                    value.as_ref().err().is_none_or(|error| !is_about_state(error) && !error.is_transient())
+                })),
                 // It was tried often enough, or there is no time left.
                 Err(error) if error.is_transient() => {
-                    answers.extend(chunk.iter().map(|name| (*name, Err(error.clone()))));
+                    values.extend(chunk.iter().map(|name| (name.clone(), Err(error.clone()))));
                 }
                 Err(error) => {
                     if matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }) {
@@ -66,67 +60,22 @@ impl Inner {
                 }
             }
         }
+        values
     }
 
-    /// Asks for what is still open, one by one.
-    async fn singles<'n>(&self, wire: &mut Wire<'_>, names: &BTreeSet<&'n str>, answers: &mut Answers<'n>) {
-        let open: Vec<_> = names.iter().copied().filter(|name| !answers.contains_key(name)).collect();
-        let values = each(wire, &open, SINGLES_AT_ONCE, |name| self.client.value(name)).await;
-        answers.extend(open.iter().copied().zip(values));
-        let refused: Vec<_> = open
-            .into_iter()
-            .filter(|name| answers.get(name).is_some_and(|answer| answer.as_ref().is_err_and(is_about_state)))
-            .collect();
-        let described = each(wire, &refused, SINGLES_AT_ONCE, |name| self.client.describe(name)).await;
-        for (name, described) in refused.into_iter().zip(described) {
+    /// Reads each by a request of its own, and looks at those that may be scheduled for deletion.
+    async fn singles(&self, wire: &mut Wire<'_>, mut names: Vec<String>, values: &mut Values) {
+        let answers = wire.read_each(&names, SINGLES_AT_ONCE, |name| self.client.value(name)).await;
+        values.extend(names.iter().cloned().zip(answers));
+        names.retain(|name| values.get(name).is_some_and(|value| value.as_ref().is_err_and(is_about_state)));
+        let described = wire.read_each(&names, SINGLES_AT_ONCE, |name| self.client.describe(name)).await;
+        for (name, described) in names.into_iter().zip(described) {
             match described {
+                // It exists, and was refused for another reason.
                 Ok(Some(secret)) if !secret.scheduled => {}
-                Ok(_) => drop(answers.insert(name, Err(StorageErrorKind::NotFound.into()))),
-                Err(error) => drop(answers.insert(name, Err(error))),
+                Ok(_) => drop(values.insert(name, Err(StorageErrorKind::NotFound.into()))),
+                Err(error) => drop(values.insert(name, Err(error))),
             }
         }
     }
-}
-
-/// Makes a reading call for each item, some at once, and gives their answers in order. Those that were answered, or refused
-/// for good, are not asked again; those that were not answered have the error of the last attempt.
-async fn each<I, T, Fut>(
-    wire: &mut Wire<'_>,
-    items: &[I],
-    at_once: usize,
-    ask: impl Fn(I) -> Fut,
-) -> Vec<Result<T, StorageError>>
-where
-    I: Copy,
-    Fut: Future<Output = Result<T, StorageError>>,
-{
-    let mut answers = Vec::with_capacity(items.len());
-    for group in items.chunks(at_once) {
-        let answered = Mutex::new(BTreeMap::new());
-        let lock = || answered.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each answer is put away as it comes: when the attempt's time runs out, only the others are asked for again.
-        let put = async |index, answer: Fut| match answer.await {
-            Err(error) if error.is_transient() => Some(error),
-            answer => {
-                lock().insert(index, answer);
-                None
-            }
-        };
-        let group_answer = wire
-            .read(|_| {
-                let open = group.iter().enumerate().filter(|(index, _)| !lock().contains_key(index));
-                let asked = join_all(open.map(|(index, item)| put(index, ask(*item))));
-                async move { asked.await.into_iter().flatten().next_back().map_or(Ok(()), Err) }
-            })
-            .await;
-        let failure = group_answer.err().unwrap_or_else(unanswered);
-        let mut answered = answered.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let answer = |index| answered.remove(&index).unwrap_or_else(|| Err(failure.clone()));
-        answers.extend((0..group.len()).map(answer));
-    }
-    answers
-}
-
-fn unanswered() -> StorageError {
-    StorageError::other("it was asked for and not answered")
 }

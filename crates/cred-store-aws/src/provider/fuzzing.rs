@@ -16,7 +16,7 @@ use crate::error::{Place, Refusal};
 /// # Errors
 /// The value is not a credential.
 pub fn read(value: &str) -> Result<CredentialFile, StorageError> {
-    super::decode(value)
+    CredentialFile::decode(value.as_bytes())
 }
 
 /// The paths of listed secrets, given by name and description.
@@ -30,7 +30,7 @@ pub fn list<'a>(
         description: description.map(str::to_owned),
         scheduled: false,
     });
-    listing::paths_of(names, entries.collect()).0
+    listing::paths_of(names, entries.collect()).0.into_iter().collect()
 }
 
 /// Reads a refusal.

@@ -1,12 +1,10 @@
-//! Lists: pages of names, and the values where a filter needs them.
+//! Lists: pages of names, and values where neither name nor description contains the path.
 
-use std::collections::BTreeSet;
-
-use cred_core::{CredentialFilter, CredentialPath, Operation, ScopeId, StorageError};
+use cred_core::{CredentialPath, ScopeId, StorageError};
 use cred_provider_kit::Wire;
 use cred_provider_kit::naming::{Decoded, Names};
 
-use super::{Inner, decode};
+use super::{SecretsManager, decode};
 use crate::client::Entry;
 
 /// How often a listing begins anew whose token no longer counts.
@@ -24,9 +22,9 @@ pub(super) enum Which {
 /// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and of the longest name.
 const LONGEST_FILTER: usize = 512;
 
-impl Inner {
-    /// The paths in this scope and below it, each once.
-    pub(super) async fn paths(
+impl SecretsManager {
+    /// The paths in this scope and below it. Those of hashed names may be of any scope.
+    pub(super) async fn listed(
         &self,
         wire: &mut Wire<'_>,
         scope: Option<&ScopeId>,
@@ -45,39 +43,13 @@ impl Inner {
                 self.entries(wire, &self.names.hashed_prefix(), which, &mut entries).await?;
             }
         }
-        let within = |path: &CredentialPath| path.is_within(scope);
         let (mut paths, lost) = paths_of(&self.names, entries);
-        paths.retain(within);
-        let found = match which {
-            Which::Live => self.lost(wire, &lost).await?,
+        match which {
+            Which::Live => paths.extend(self.lost(wire, &lost).await?),
             // The value of what is scheduled for deletion cannot be read.
-            Which::Scheduled => lost.first().map_or(Ok(Vec::new()), |name| Err(nameless(name)))?,
-        };
-        paths.extend(found.into_iter().filter(within));
-        Ok(paths.into_iter().collect())
-    }
-
-    /// The paths of credentials that are there and that the filter admits.
-    pub(super) async fn admitted(
-        &self,
-        wire: &mut Wire<'_>,
-        operation: Operation,
-        paths: Vec<CredentialPath>,
-        filter: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let Some(filter) = filter.filter(|filter| !filter.is_empty()) else { return Ok(paths) };
-        let names: Vec<_> = paths.iter().map(|path| self.names.encode(path.as_ref()).text).collect();
-        let mut admitted = Vec::new();
-        for (path, value) in paths.into_iter().zip(self.values(wire, &names).await) {
-            match value.and_then(|value| decode(&value)) {
-                Ok(file) if filter.matches(&file.metadata) => admitted.push(path),
-                Ok(_) => {}
-                // Deleted since.
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.at(self.description.name.clone(), operation, path)),
-            }
+            Which::Scheduled => lost.first().map_or(Ok(()), |name| Err(nameless(name)))?,
         }
-        Ok(admitted)
+        Ok(paths)
     }
 
     /// All secrets whose names begin so: every page, or an error.
@@ -109,10 +81,11 @@ impl Inner {
     async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> Result<Vec<CredentialPath>, StorageError> {
         let mut paths = Vec::new();
         for (name, value) in names.iter().zip(self.values(wire, names).await) {
-            match value.and_then(|value| decode(&value)) {
-                Err(error) if error.is_not_found() => {}
+            match decode(value) {
+                // Deleted since the names were read.
+                Ok(None) => {}
                 file => {
-                    let path = file.ok().and_then(|file| file.path);
+                    let path = file.ok().flatten().and_then(|file| file.path);
                     let path = path.filter(|path| self.names.encode(path.as_ref()).text == *name);
                     paths.push(path.ok_or_else(|| nameless(name))?);
                 }
@@ -123,16 +96,16 @@ impl Inner {
 }
 
 /// The paths of listed secrets, and the names of hashed ones whose description is not their path.
-pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (BTreeSet<CredentialPath>, Vec<String>) {
-    let (mut paths, mut lost) = (BTreeSet::new(), Vec::new());
+pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (Vec<CredentialPath>, Vec<String>) {
+    let (mut paths, mut lost) = (Vec::new(), Vec::new());
     for entry in entries {
         match names.decode(&entry.name) {
-            Decoded::Exact(path) => drop(paths.insert(path)),
+            Decoded::Exact(path) => paths.push(path),
             Decoded::Foreign => {}
             Decoded::Hashed => {
                 let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
                 match path.filter(|path| names.encode(path.as_ref()).text == entry.name) {
-                    Some(path) => drop(paths.insert(path)),
+                    Some(path) => paths.push(path),
                     None => lost.push(entry.name),
                 }
             }

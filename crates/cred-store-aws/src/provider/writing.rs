@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialMetadata, EncryptedData, PathRef, StorageError, StorageErrorKind};
+use cred_core::{Limits, PathRef, StorageError, StorageErrorKind};
 use cred_provider_kit::{CredentialFile, Wire, limits, tags};
 
-use super::Inner;
+use super::SecretsManager;
 use crate::AwsOverDeleted;
 use crate::client::{Described, Write};
 use crate::error::is_about_state;
@@ -21,20 +21,18 @@ const LOOKS: u32 = 3;
 /// The window in which a secret is scheduled again where none is configured: AWS's own.
 const WINDOW_DAYS: u8 = 30;
 
-impl Inner {
+impl SecretsManager {
     /// The version to be written, if it fits.
-    pub(super) fn prepare(
+    pub(super) fn version(
         &self,
         path: PathRef<'_>,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
+        file: CredentialFile,
+        limits: &Limits,
     ) -> Result<Write, StorageError> {
-        let tags = tags::AWS.project(&metadata.tags, &self.config.default_tags)?;
+        let tags = tags::AWS.project(&file.metadata.tags, &self.config.default_tags)?;
         let name = self.names.encode(path);
-        let file = CredentialFile::new(data, metadata).with_path(name.hashed.then(|| path.to_owned()));
-        let envelope = String::from_utf8(file.encode()?)
-            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
-        limits::check_payload_len(&self.description.limits, envelope.len())?;
+        let envelope = file.with_path(name.hashed.then(|| path.to_owned())).encode_text()?;
+        limits::check_payload_len(limits, envelope.len())?;
         Ok(Write {
             description: name.hashed.then(|| path.to_string()),
             name: name.text,
@@ -151,7 +149,7 @@ impl Inner {
     }
 
     /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.
-    pub(super) async fn delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn remove(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
         let mut looks = 0;
         loop {
             let refused =

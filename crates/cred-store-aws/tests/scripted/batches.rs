@@ -86,6 +86,15 @@ async fn where_batches_are_not_allowed_secrets_are_read_one_by_one_and_that_is_f
     assert_eq!(aws.inputs("GetSecretValue").len(), 40);
 }
 
+#[tokio::test]
+async fn after_a_shutdown_every_id_is_refused_and_nothing_is_sent() {
+    let aws = Aws::new(|call| batch(call.input, |_| Ok(()))).await;
+    aws.provider.shutdown().await;
+    let answers = aws.provider.retrieve_many(&ids(2), &ctx()).await;
+    let kinds: Vec<_> = answers.iter().map(|answer| kind(answer.as_ref().unwrap_err())).collect();
+    assert_eq!((kinds, aws.actions().len()), (vec!["ShutDown".to_owned(); 2], 0));
+}
+
 fn page(names: &[&str], next: Option<&str>) -> Answer {
     let list: Vec<_> =
         names.iter().map(|name| json!({"Name": name, "ARN": format!("arn:aws:x:{name}")})).collect();
