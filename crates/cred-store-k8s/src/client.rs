@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cred_core::StorageError;
+use cred_core::{Revision, StorageError};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request};
 use kube::client::Body;
@@ -23,7 +23,7 @@ use self::answer::Page;
 pub(crate) use self::answer::{Answer, Identity, Metadata, Secret};
 use self::connection::Connection;
 use crate::auth::Token;
-use crate::error::Place;
+use crate::error::{Failure, Place, Refusal};
 use crate::marks::Marked;
 
 /// The longest answer that is read. Of one secret it is far more than there can be; a page of several is asked for anew and
@@ -40,29 +40,6 @@ pub(crate) struct Client {
     namespace: String,
     /// Where its secrets are.
     base: String,
-}
-
-/// What became of a write that was sent with a condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// It was done, and this is the secret's resource version now.
-    Done(String),
-    /// Not done: there is a secret of that name.
-    Exists,
-    /// Not done: the secret is another one by now, or gone.
-    Changed,
-    /// Not done: it may only be deleted.
-    Immutable,
-}
-
-/// What became of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deleted {
-    Done,
-    /// Not done: there is no secret of that name any more.
-    Gone,
-    /// Not done: the secret is another one by now.
-    Changed,
 }
 
 /// A part of a list.
@@ -141,38 +118,42 @@ impl Client {
     }
 
     /// Creates a secret where there is none of its name.
-    pub(crate) async fn create(&self, name: &str, body: Bytes) -> Result<Written, StorageError> {
+    pub(crate) async fn create(&self, name: &str, body: Bytes) -> Result<Revision, Failure> {
         let uri = self.base.clone();
         let place = self.place("create", Some(name));
         let call = Call { place, method: Method::POST, uri, accept: METADATA, body: Some(body) };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| answer.foreign())?)),
+            200..=299 => Ok(answer.revision().ok_or_else(|| answer.foreign())?),
             _ => match answer.refusal() {
-                refusal if refusal.is_presence() => Ok(Written::Exists),
-                refusal => Err(self.refused(&refusal, &call.place).await),
+                refusal if refusal.is_presence() => {
+                    Err(Failure::changed("something is stored there already"))
+                }
+                refusal => Err(self.refused(&refusal, &call.place).await.into()),
             },
         }
     }
 
     /// Replaces a secret where it is still the one that the body was made of.
-    pub(crate) async fn replace(&self, name: &str, body: Bytes) -> Result<Written, StorageError> {
+    pub(crate) async fn replace(&self, name: &str, body: Bytes) -> Result<Revision, Failure> {
         let place = self.place("update", Some(name));
         let call =
             Call { place, method: Method::PUT, uri: self.uri(name), accept: METADATA, body: Some(body) };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 => Ok(Written::Done(answer.version().ok_or_else(|| answer.foreign())?)),
+            200..=299 => Ok(answer.revision().ok_or_else(|| answer.foreign())?),
             _ => match answer.refusal() {
-                refusal if refusal.is_conflict() || refusal.is_absence() => Ok(Written::Changed),
-                refusal if refusal.is_immutable() => Ok(Written::Immutable),
-                refusal => Err(self.refused(&refusal, &call.place).await),
+                refusal if refusal.is_conflict() || refusal.is_absence() => {
+                    Err(Failure::changed("another revision is stored"))
+                }
+                refusal if refusal.is_immutable() => Err(Failure::immutable(&call.place)),
+                refusal => Err(self.refused(&refusal, &call.place).await.into()),
             },
         }
     }
 
     /// Deletes exactly this secret, as it was seen.
-    pub(crate) async fn delete(&self, seen: &Identity) -> Result<Deleted, StorageError> {
+    pub(crate) async fn delete(&self, seen: &Identity) -> Result<(), Failure> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -183,12 +164,12 @@ impl Client {
         let call = Call { place, method: Method::DELETE, uri: self.uri(seen.name()), accept: METADATA, body };
         let answer = self.answer(&call).await?;
         match answer.status {
-            200..=299 if answer.is_an_object() => Ok(Deleted::Done),
-            200..=299 => Err(answer.foreign()),
+            200..=299 if answer.is_an_object() => Ok(()),
+            200..=299 => Err(answer.foreign().into()),
             _ => match answer.refusal() {
-                refusal if refusal.is_absence() => Ok(Deleted::Gone),
-                refusal if refusal.is_conflict() => Ok(Deleted::Changed),
-                refusal => Err(self.refused(&refusal, &call.place).await),
+                refusal if refusal.is_absence() => Err(Failure::gone()),
+                refusal if refusal.is_conflict() => Err(Failure::changed("another revision is stored")),
+                refusal => Err(self.refused(&refusal, &call.place).await.into()),
             },
         }
     }
@@ -276,7 +257,7 @@ impl Client {
         }
     }
 
-    async fn refused(&self, refusal: &crate::error::Refusal, place: &Place<'_>) -> StorageError {
+    async fn refused(&self, refusal: &Refusal, place: &Place<'_>) -> StorageError {
         let token = match self.connection.token_file() {
             Some(file) => file.current().await.ok(),
             None => None,

@@ -5,8 +5,72 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{connection, said};
+use cred_provider_kit::{AttemptError, Wrote, connection, said};
 use hyper_util::client::legacy;
+
+/// A failed write, and what the provider does about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) meaning: Meaning,
+    pub(crate) error: StorageError,
+}
+
+/// What a failed write means besides its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Nothing more.
+    Plain,
+    /// Another writer has created, changed or deleted the secret since it was read.
+    Changed,
+    /// The secret to delete does not exist any more.
+    Gone,
+    /// The secret can be deleted, but not changed.
+    Immutable,
+}
+
+impl Failure {
+    pub(crate) fn changed(reason: &'static str) -> Self {
+        Self { meaning: Meaning::Changed, error: StorageError::conflict(reason) }
+    }
+
+    pub(crate) fn gone() -> Self {
+        Self { meaning: Meaning::Gone, error: StorageErrorKind::NotFound.into() }
+    }
+
+    pub(crate) fn immutable(place: &Place<'_>) -> Self {
+        let error = StorageError::invalid_request(format!(
+            "somebody has made the secret immutable, which forbids {place}; delete the credential and store it anew, \
+             or set `replace_immutable`"
+        ));
+        Self { meaning: Meaning::Immutable, error }
+    }
+}
+
+impl AttemptError for Failure {
+    fn storage_error(&self) -> &StorageError {
+        &self.error
+    }
+
+    /// Whatever has its own meaning was refused before anything was written.
+    fn wrote(&self) -> Wrote {
+        match self.meaning {
+            Meaning::Plain => self.error.wrote(),
+            Meaning::Changed | Meaning::Gone | Meaning::Immutable => Wrote::No,
+        }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self { meaning: Meaning::Plain, error }
+    }
+}
+
+impl From<Failure> for StorageError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
 
 /// Where a call went, as a Role spells it.
 #[derive(Debug, Clone, Copy)]
@@ -138,14 +202,6 @@ impl Refusal {
 pub(crate) fn in_the_way(place: &Place<'_>) -> StorageError {
     StorageError::invalid_request(format!(
         "a secret that this store has not written is in the way of {place}; remove it, or give another `secret_prefix`"
-    ))
-}
-
-/// The secret may be deleted and not changed.
-pub(crate) fn immutable(place: &Place<'_>) -> StorageError {
-    StorageError::invalid_request(format!(
-        "somebody has made the secret immutable, which forbids {place}; delete the credential and store it anew, or set \
-         `replace_immutable`"
     ))
 }
 

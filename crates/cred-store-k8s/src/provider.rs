@@ -6,19 +6,19 @@ mod listing;
 mod writing;
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, Limits, Operation, PathRef, ProviderConfig, Revision,
-    StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Stored, async_trait,
+    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
+    ProviderConfig, Revision, StorageError, StorageProvider, Wrapper,
 };
-use cred_provider_kit::{CredentialFile, Executor, ProcessEnv, TargetRef, Wire, tags};
+use cred_provider_kit::{
+    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, Wire, tags,
+};
 
-use self::writing::Draft;
 use crate::KubernetesSecretsConfig;
-use crate::client::{Client, Identity, Secret};
+use crate::client::{Client, Identity, Metadata, Part, Secret};
 use crate::marks::Marks;
 
 /// Bytes of a secret's data
@@ -35,14 +35,11 @@ const WORKS_ON: Duration = Duration::from_secs(60);
 /// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its connections.
 ///
 /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
-#[derive(Clone)]
-pub struct KubernetesSecretsProvider {
-    inner: Arc<Inner>,
-}
+#[derive(Debug, Clone)]
+pub struct KubernetesSecretsProvider(Provider<Kubernetes>);
 
-struct Inner {
-    description: Description,
-    executor: Executor,
+/// One store in one namespace.
+struct Kubernetes {
     client: Client,
     marks: Marks,
     replace_immutable: bool,
@@ -77,19 +74,18 @@ impl KubernetesSecretsProvider {
     }
 
     fn over(config: &KubernetesSecretsConfig, client: Client) -> Result<Self, ConfigError> {
-        let name = config.provider_name();
         let limits = tags::KUBERNETES.bound(Limits::none(), 0).with_max_payload_len(MAX_PAYLOAD_LEN);
-        let inner = Inner {
-            description: Description::new(name, config.operation_timeout)
-                .with_limits(limits)
-                .with_in_doubt(WORKS_ON),
-            executor: Executor::new(name, config.timeout, config.operation_timeout)
-                .with_retry_policy(config.retry_policy.clone()),
+        let description = Description::new(config.provider_name(), config.operation_timeout)
+            .with_limits(limits)
+            .with_in_doubt(WORKS_ON);
+        let kubernetes = Kubernetes {
             client,
             marks: Marks::new(config.names()?, &config.default_labels, &config.default_annotations),
             replace_immutable: config.replace_immutable,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let executor =
+            Executor::new(description, config.timeout).with_retry_policy(config.retry_policy.clone());
+        Ok(Self(Provider::new(executor, kubernetes)))
     }
 
     /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation connects by itself.
@@ -97,35 +93,116 @@ impl KubernetesSecretsProvider {
     /// # Errors
     /// What Kubernetes refuses.
     pub async fn connect(&self) -> Result<(), StorageError> {
-        self.perform(Operation::Connect, TargetRef::Backend, async |wire| self.inner.greet(wire).await).await
-    }
-
-    async fn perform<'t, T>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'t>>,
-        body: impl AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        self.inner.executor.sequence(operation, target, body).await
+        self.0.connect().await
     }
 }
 
-impl Inner {
-    /// The secret of a credential. What lies under its name and is somebody else's is as good as nothing.
-    async fn read(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<Secret, StorageError> {
-        self.found(wire, path).await?.ok_or_else(|| StorageErrorKind::NotFound.into())
+impl Wrapper for KubernetesSecretsProvider {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
     }
 
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+}
+
+impl Backend for Kubernetes {
+    /// Reads one short page, whatever is on it.
+    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+        let selector = &self.marks.below(None);
+        wire.read(|_| self.client.names(Part { selector, limit: 1, next: None })).await.map(drop)
+    }
+
+    async fn put(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+    ) -> Result<(), StorageError> {
+        let draft = self.draft(path, &file, wire.limits())?;
+        self.store(wire, &draft).await
+    }
+
+    async fn get(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<CredentialFile>, StorageError> {
+        self.found(wire, path).await?.as_ref().map(decode).transpose()
+    }
+
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        self.remove(wire, path).await
+    }
+
+    /// Without the data.
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+        Ok(self.seen(wire, path).await?.is_some())
+    }
+
+    async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+        _: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.listed(wire, reach).await
+    }
+
+    /// Reads names and contents in the same pages.
+    async fn matching(
+        &self,
+        wire: &mut Wire<'_>,
+        reach: Reach<'_>,
+        filter: &CredentialFilter,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.admitted(wire, reach, filter).await
+    }
+
+    fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
+        Some(provider)
+    }
+}
+
+impl Conditional for Kubernetes {
+    async fn get_with_revision(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+        let Some(secret) = self.found(wire, path).await? else { return Ok(None) };
+        Ok(Some((decode(&secret)?, secret.identity.revision())))
+    }
+
+    async fn put_if(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+        expected: Option<&Revision>,
+    ) -> Result<Revision, StorageError> {
+        let draft = self.draft(path, &file, wire.limits())?;
+        match expected {
+            Some(expected) => self.replace(wire, &draft, expected).await,
+            None => self.create(wire, &draft).await,
+        }
+    }
+}
+
+impl Kubernetes {
+    /// The secret of a credential. A secret of another owner under its name does not count.
     async fn found(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<Option<Secret>, StorageError> {
         let name = &self.marks.name(path);
         let secret = wire.read(|_| self.client.read(name)).await?;
         Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    /// As [`found`](Self::found), without the data.
+    async fn seen(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<Option<Metadata>, StorageError> {
         let name = &self.marks.name(path);
-        let seen = wire.read(|_| self.client.look(name)).await?;
-        Ok(seen.is_some_and(|seen| self.is_live(&seen.identity, path)))
+        let secret = wire.read(|_| self.client.look(name)).await?;
+        Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
     }
 
     fn is_live(&self, secret: &Identity, path: PathRef<'_>) -> bool {
@@ -140,125 +217,12 @@ fn decode(secret: &Secret) -> Result<CredentialFile, StorageError> {
     CredentialFile::decode(envelope)
 }
 
-#[async_trait]
-impl StorageProvider for KubernetesSecretsProvider {
-    fn describe(&self) -> &Description {
-        &self.inner.description
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::Store, path, async |wire| {
-            let draft = Draft::new(&self.inner, path, data, metadata)?;
-            self.inner.store(wire, path, &draft).await
-        })
-        .await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::Retrieve, path, async |wire| {
-            Ok(decode(&self.inner.read(wire, path).await?)?.into_stored())
-        })
-        .await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::Delete, path, async |wire| self.inner.delete(wire, path).await).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::Exists, path, async |wire| self.inner.exists(wire, path).await).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        self.perform(Operation::List, ctx, async |wire| {
-            let selector = self.inner.marks.in_scope(ctx.scope_id.as_ref());
-            let paths = self.inner.listed(wire, Operation::List, selector, filter).await?;
-            // Labels only pre-select: whoever may edit them decides nothing.
-            let here = paths.into_iter().filter(|path| path.scope == ctx.scope_id);
-            Ok(here.map(|path| path.id).collect())
-        })
-        .await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.perform(Operation::ListTree, ctx, async |wire| {
-            let selector = self.inner.marks.below(ctx.scope_id.as_ref());
-            let mut paths = self.inner.listed(wire, Operation::ListTree, selector, filter).await?;
-            paths.retain(|path| path.is_within(ctx.scope_id.as_ref()));
-            Ok(paths)
-        })
-        .await
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        Some(Arc::clone(self.inner.executor.metrics()))
-    }
-
-    fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl CompareAndSet for KubernetesSecretsProvider {
-    async fn retrieve_with_revision(
-        &self,
-        id: &CredentialId,
-        ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::RetrieveWithRevision, path, async |wire| {
-            let secret = self.inner.read(wire, path).await?;
-            let (data, metadata) = decode(&secret)?.into_stored();
-            Ok((data, metadata, Revision::new(secret.identity.version())))
-        })
-        .await
-    }
-
-    async fn store_if(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        expected: Option<&Revision>,
-        ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
-        let path = ctx.path(id);
-        self.perform(Operation::StoreIf, path, async |wire| {
-            let draft = Draft::new(&self.inner, path, data, metadata)?;
-            match expected {
-                Some(expected) => self.inner.replace(wire, path, &draft, expected).await,
-                None => self.inner.create(wire, path, &draft).await,
-            }
-        })
-        .await
-    }
-}
-
-/// What is stored is sealed, and who asks is nobody's business.
-impl fmt::Debug for KubernetesSecretsProvider {
+/// Credentials and the identity of the client are left out.
+impl fmt::Debug for Kubernetes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KubernetesSecretsProvider")
-            .field("namespace", &self.inner.client.namespace())
-            .field("prefix", &self.inner.marks.prefix())
+        f.debug_struct("Kubernetes")
+            .field("namespace", &self.client.namespace())
+            .field("prefix", &self.marks.prefix())
             .finish_non_exhaustive()
     }
 }

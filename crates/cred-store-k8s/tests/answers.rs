@@ -295,6 +295,29 @@ async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "the old value is gone: {error:?}");
 }
 
+/// Another writer stores an immutable secret in its place, and changes that one in turn.
+#[tokio::test]
+async fn an_immutable_secret_that_was_taken_away_stays_so_whatever_others_do_meanwhile() {
+    let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
+    let changed = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
+    let denied = status(403, "Forbidden", "exceeded quota");
+    let script = [
+        secret("key", 1, 0),
+        immutable.clone(),
+        Answer::new(200, json!({"kind": "Status"})),
+        secret("key", 2, 9),
+        immutable,
+        changed,
+        secret("key", 3, 9),
+        denied,
+    ];
+    let server = Scripted::answering(script).await;
+    let provider = server.with(|config| config.with_replace_immutable(true));
+    let error = store(&provider, "key", 1).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "the old value is gone: {error:?}");
+    assert_eq!(server.server.asked().len(), 8);
+}
+
 #[tokio::test]
 async fn an_immutable_secret_that_others_delete_meanwhile_is_not_replaced_by_a_condition_on_it() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");

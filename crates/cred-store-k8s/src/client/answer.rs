@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cred_core::StorageError;
+use cred_core::{Revision, StorageError};
 use cred_provider_kit::Foreign;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response};
@@ -67,6 +67,11 @@ impl Identity {
     /// The resource version, which no other state of any secret has.
     pub(crate) fn version(&self) -> &str {
         &self.resource_version
+    }
+
+    /// The same, as the revision of the credential.
+    pub(crate) fn revision(&self) -> Revision {
+        Revision::new(self.version())
     }
 
     pub(crate) fn store(&self) -> Option<&str> {
@@ -213,9 +218,9 @@ impl Answer {
     }
 
     /// The resource version of what was written.
-    pub(super) fn version(&self) -> Option<String> {
+    pub(super) fn revision(&self) -> Option<Revision> {
         let OnlyMetadata { metadata } = serde_json::from_slice(&self.body).ok()?;
-        Some(metadata.resource_version)
+        Some(metadata.revision())
     }
 
     pub(crate) fn names(&self) -> Option<Page<Identity>> {

@@ -1,11 +1,9 @@
 //! Lists: page by page, by labels, and with contents only where a filter has to look into them.
 
-use std::collections::BTreeSet;
+use cred_core::{CredentialFilter, CredentialPath, StorageError};
+use cred_provider_kit::{Reach, Wire};
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, StorageError};
-use cred_provider_kit::Wire;
-
-use super::{Inner, decode};
+use super::{Kubernetes, decode};
 use crate::client::{Listed, Part, Secret};
 use crate::marks::narrowed;
 
@@ -17,75 +15,55 @@ const CONTENTS: u32 = 250;
 /// How often a list that expires is begun again.
 const RESTARTS: u32 = 3;
 
-impl Inner {
-    /// One short page, whatever is on it.
-    pub(super) async fn greet(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
-        let selector = &self.marks.below(None);
-        wire.read(|_| self.client.names(Part { selector, limit: 1, next: None })).await.map(drop)
-    }
-
-    /// The paths that a selector finds and that the filter admits.
+impl Kubernetes {
+    /// The paths in reach.
     pub(super) async fn listed(
         &self,
         wire: &mut Wire<'_>,
-        operation: Operation,
-        selector: String,
-        filter: Option<&CredentialFilter>,
+        reach: Reach<'_>,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        match filter.filter(|filter| !filter.is_empty()) {
-            None => self.names(wire, &selector).await,
-            Some(filter) => self.admitted(wire, operation, &narrowed(selector, filter), filter).await,
-        }
-    }
-
-    async fn names(&self, wire: &mut Wire<'_>, selector: &str) -> Result<Vec<CredentialPath>, StorageError> {
-        let mut pages = Pages::new(selector, NAMES);
+        let selector = self.selector(reach);
+        let mut pages = Pages::new(&selector, NAMES);
         while let Some(part) = pages.next() {
-            match wire.read(|_| self.client.names(part)).await? {
-                Listed::Page(page) => {
-                    pages.found.extend(page.items.iter().filter_map(|secret| self.marks.path_of(secret)));
-                    pages.go_on(page.next);
-                }
-                Listed::TooLong => pages.shorten()?,
-                Listed::Expired(error) => pages.restart(error)?,
-            }
+            let listed = wire.read(|_| self.client.names(part)).await?;
+            pages.take(listed, |secret| Ok(self.marks.path_of(&secret)))?;
         }
-        Ok(pages.found.into_iter().collect())
+        Ok(pages.found)
     }
 
-    async fn admitted(
+    /// The paths in reach that the filter admits.
+    pub(super) async fn admitted(
         &self,
         wire: &mut Wire<'_>,
-        operation: Operation,
-        selector: &str,
+        reach: Reach<'_>,
         filter: &CredentialFilter,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        let mut pages = Pages::new(selector, CONTENTS);
+        let selector = narrowed(self.selector(reach), filter);
+        let mut pages = Pages::new(&selector, CONTENTS);
         while let Some(part) = pages.next() {
-            match wire.read(|_| self.client.contents(part)).await? {
-                Listed::Page(page) => {
-                    for secret in page.items {
-                        pages.found.extend(self.admits(operation, &secret, filter)?);
-                    }
-                    pages.go_on(page.next);
-                }
-                Listed::TooLong => pages.shorten()?,
-                Listed::Expired(error) => pages.restart(error)?,
-            }
+            let listed = wire.read(|_| self.client.contents(part)).await?;
+            pages.take(listed, |secret| self.admits(wire, &secret, filter))?;
         }
-        Ok(pages.found.into_iter().collect())
+        Ok(pages.found)
+    }
+
+    fn selector(&self, reach: Reach<'_>) -> String {
+        match reach {
+            Reach::Scope(scope) => self.marks.in_scope(scope),
+            Reach::Tree(scope) => self.marks.below(scope),
+        }
     }
 
     fn admits(
         &self,
-        operation: Operation,
+        wire: &Wire<'_>,
         secret: &Secret,
         filter: &CredentialFilter,
     ) -> Result<Option<CredentialPath>, StorageError> {
         let Some(path) = self.marks.path_of(&secret.identity) else { return Ok(None) };
         match decode(secret) {
             Ok(file) => Ok(filter.matches(&file.metadata).then_some(path)),
-            Err(error) => Err(error.at(self.description.name.clone(), operation, path)),
+            Err(error) => Err(wire.locate(error, path)),
         }
     }
 }
@@ -97,12 +75,12 @@ struct Pages<'a> {
     next: Option<String>,
     ended: bool,
     restarts: u32,
-    found: BTreeSet<CredentialPath>,
+    found: Vec<CredentialPath>,
 }
 
 impl<'a> Pages<'a> {
     fn new(selector: &'a str, limit: u32) -> Self {
-        Self { selector, limit, next: None, ended: false, restarts: 0, found: BTreeSet::new() }
+        Self { selector, limit, next: None, ended: false, restarts: 0, found: Vec::new() }
     }
 
     /// What is to be asked for now; `None`: nothing more.
@@ -114,9 +92,24 @@ impl<'a> Pages<'a> {
         })
     }
 
-    fn go_on(&mut self, next: Option<String>) {
-        self.ended = next.is_none();
-        self.next = next;
+    /// Keeps the paths that `path_of` finds on a page, or asks again for what did not come.
+    fn take<T>(
+        &mut self,
+        listed: Listed<T>,
+        path_of: impl Fn(T) -> Result<Option<CredentialPath>, StorageError>,
+    ) -> Result<(), StorageError> {
+        match listed {
+            Listed::Page(page) => {
+                for item in page.items {
+                    self.found.extend(path_of(item)?);
+                }
+                self.ended = page.next.is_none();
+                self.next = page.next;
+                Ok(())
+            }
+            Listed::TooLong => self.shorten(),
+            Listed::Expired(error) => self.restart(error),
+        }
     }
 
     /// Asks for the same part in shorter pages.
