@@ -245,8 +245,8 @@ pub trait Recoverable: Backend {
 }
 
 /// Credentials that a filtered list holds at once: of more, it would keep all contents in memory, and
-/// read on where the first already failed. A multiple of what backends read at a time.
-const AT_ONCE: usize = 200;
+/// read on where the first already failed. A multiple of the 16 and the 100 that backends read at a time.
+const AT_ONCE: usize = 400;
 
 /// Which paths a list is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -156,7 +156,7 @@ async fn a_filtered_list_holds_so_many_credentials_at_once_and_names_the_broken_
     let broken: CredentialPath = "key-0".parse().unwrap();
     let provider = holding(450, Map::default()).await;
     assert_eq!(provider.list(Some(&everything()), &unscoped()).await.unwrap().len(), 450);
-    assert_eq!(*provider.backend().batches.lock().unwrap(), [200, 200, 50]);
+    assert_eq!(*provider.backend().batches.lock().unwrap(), [400, 50]);
 
     let provider = holding(450, Map { broken: Some(broken.clone()), ..Map::default() }).await;
     let error = provider.list(Some(&everything()), &unscoped()).await.unwrap_err();
@@ -165,7 +165,7 @@ async fn a_filtered_list_holds_so_many_credentials_at_once_and_names_the_broken_
         (error.operation(), error.target()),
         (Some(Operation::List), Some(&Target::Credential(broken)))
     );
-    assert_eq!(*provider.backend().batches.lock().unwrap(), [200], "it read on after the failure");
+    assert_eq!(*provider.backend().batches.lock().unwrap(), [400], "it read on after the failure");
 }
 
 #[tokio::test(start_paused = true)]

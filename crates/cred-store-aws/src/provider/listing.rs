@@ -1,6 +1,6 @@
 //! Lists: pages of names, and values where neither name nor description contains the path.
 
-use cred_core::{CredentialPath, ScopeId, StorageError};
+use cred_core::{CredentialPath, ScopeId, StorageError, StorageErrorKind};
 use cred_provider_kit::Wire;
 use cred_provider_kit::naming::{Decoded, Names};
 
@@ -84,6 +84,8 @@ impl SecretsManager {
             match decode(value) {
                 // Deleted since the names were read.
                 Ok(None) => {}
+                // An outage does not show what the value holds.
+                Err(error) if !is_corrupted(&error) => return Err(error),
                 file => {
                     let path = file.ok().flatten().and_then(|file| file.path);
                     let path = path.filter(|path| self.names.encode(path.as_ref()).text == *name);
@@ -112,6 +114,10 @@ pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (Vec<CredentialPat
         }
     }
     (paths, lost)
+}
+
+fn is_corrupted(error: &StorageError) -> bool {
+    matches!(error.kind(), StorageErrorKind::Corrupted { .. })
 }
 
 fn nameless(name: &str) -> StorageError {

@@ -124,6 +124,23 @@ async fn a_listing_whose_token_counts_no_more_begins_anew() {
     assert_eq!(kind(&aws.provider.list(None, &ctx()).await.unwrap_err()), "Unavailable");
 }
 
+/// A name that was hashed, and whose description somebody has removed: its value has the path.
+#[tokio::test]
+async fn an_outage_while_a_lost_path_is_looked_up_is_not_called_damage() {
+    for (code, expected) in [
+        ("InternalServiceError", "Unavailable"),
+        ("ThrottlingException", "Throttled"),
+        ("AccessDeniedException", "PermissionDenied"),
+    ] {
+        let aws = Aws::new(move |call| match call.action {
+            "ListSecrets" => page(&[&format!("nebula/credentials/@h{}", "a".repeat(52))], None),
+            _ => refusal(code, "x"),
+        })
+        .await;
+        assert_eq!(kind(&aws.provider.list(None, &ctx()).await.unwrap_err()), expected, "{code}");
+    }
+}
+
 /// AWS takes 512 characters in a filter.
 #[tokio::test]
 async fn a_scope_too_long_for_a_filter_is_listed_by_its_hashed_names() {
