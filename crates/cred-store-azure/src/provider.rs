@@ -3,20 +3,19 @@
 mod deleted;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod listing;
 mod naming;
 mod writing;
 
 use std::fmt;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::time::Duration;
 
 use cred_core::{
-    ConfigError, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, Limits, Operation, ProviderConfig, SoftDelete, StorageError,
-    StorageErrorKind, StorageMetrics, StorageProvider, Stored, async_trait,
+    ConfigError, Consistency, CredentialFilter, CredentialPath, Description, Limits, PathRef, ProviderConfig,
+    SoftDelete, StorageError, StorageProvider, Wrapper,
 };
-use cred_provider_kit::{CredentialFile, Executor, TargetRef, Wire, tags};
+use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire, tags};
 
 use self::naming::Naming;
 pub(crate) use self::naming::PATH_TAG;
@@ -30,20 +29,20 @@ const LONGEST_VALUE: usize = 25 * 1_024;
 /// How long lists may lag: a deletion was seen to take seconds until the list of the deleted has it, and Azure names no bound.
 const LISTS_LAG: Duration = Duration::from_secs(30);
 
+/// The number of values that a list with a filter reads at the same time.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
 /// Keeps sealed credentials in one Azure Key Vault. Clones share one token, one connection pool and one set of counters.
 ///
 /// Needs a tokio runtime with timer and I/O enabled, and has no background tasks.
 ///
 /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over a
 /// deleted name that is dropped between its recovery and its write leaves the old value there.
-#[derive(Clone)]
-pub struct AzureKeyVaultProvider {
-    inner: Arc<Inner>,
-}
+#[derive(Debug, Clone)]
+pub struct AzureKeyVaultProvider(Provider<KeyVault>);
 
-struct Inner {
-    description: Description,
-    executor: Executor,
+/// One vault, and the names of its secrets.
+struct KeyVault {
     client: Client,
     naming: Naming,
     over_deleted: AzureOverDeleted,
@@ -77,18 +76,17 @@ impl AzureKeyVaultProvider {
         let name = config.provider_name();
         let naming = Naming::new(config.names()?, config.default_tags);
         let limits = tags::AZURE.bound(Limits::none().with_max_payload_len(LONGEST_VALUE), naming.own_tags());
-        let inner = Inner {
-            description: Description::new(name, config.operation_timeout)
-                .with_limits(limits)
-                .with_consistency(Consistency::Eventual { point: Duration::ZERO, list: LISTS_LAG }),
-            executor: Executor::new(name, config.timeout, config.operation_timeout)
-                .with_retry_policy(config.retry_policy),
+        let description = Description::new(name, config.operation_timeout)
+            .with_limits(limits)
+            .with_consistency(Consistency::Eventual { point: Duration::ZERO, list: LISTS_LAG });
+        let vault = KeyVault {
             client,
             naming,
             over_deleted: config.over_deleted,
             write_timeout: config.timeout.saturating_mul(2),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
+        Ok(Self(Provider::new(executor, vault)))
     }
 
     /// Asks for a token and for the first page of secrets. The first operation does by itself what it needs.
@@ -96,163 +94,135 @@ impl AzureKeyVaultProvider {
     /// # Errors
     /// What Azure refuses. The right to list is needed.
     pub async fn connect(&self) -> Result<(), StorageError> {
-        let client = &self.inner.client;
-        self.perform(Operation::Connect, TargetRef::Backend, async |wire| {
-            wire.read(|_| client.page(Shelf::Live, None)).await.map(drop)
-        })
-        .await
-    }
-
-    async fn perform<'t, T>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'t>>,
-        body: impl AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        self.inner.executor.sequence(operation, target, body).await
+        self.0.connect().await
     }
 }
 
-impl Inner {
-    /// The value under a name. What is being deleted or recovered is not there.
-    async fn value(&self, name: &str) -> Result<String, StorageError> {
+impl Wrapper for AzureKeyVaultProvider {
+    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
+        &self.0
+    }
+
+    fn description(&self) -> &Description {
+        self.0.describe()
+    }
+}
+
+impl Backend for KeyVault {
+    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+        wire.read(|_| self.client.page(Shelf::Live, None)).await.map(drop)
+    }
+
+    async fn put(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+        file: CredentialFile,
+    ) -> Result<(), StorageError> {
+        let (name, draft) = self.draft(path, &file, wire.limits())?;
+        self.store(wire, &name, &draft).await
+    }
+
+    async fn get(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> Result<Option<CredentialFile>, StorageError> {
+        let name = &self.naming.name(path);
+        decode(wire.read(|_| self.value(name)).await?)
+    }
+
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        self.delete_secret(wire, &self.naming.name(path)).await
+    }
+
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+        self.is_there(wire, &self.naming.name(path)).await
+    }
+
+    async fn paths(
+        &self,
+        wire: &mut Wire<'_>,
+        _: Reach<'_>,
+        hint: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        self.listed(wire, Shelf::Live, hint).await
+    }
+
+    async fn get_each(
+        &self,
+        wire: &mut Wire<'_>,
+        paths: &[CredentialPath],
+    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+        let names: Vec<_> = paths.iter().map(|path| self.naming.name(path.as_ref())).collect();
+        let values = wire.read_all(&names, AT_ONCE, |name| self.value(name)).await?;
+        Ok(values.into_iter().map(decode).collect())
+    }
+
+    fn soft_delete(provider: &Provider<Self>) -> Option<&dyn SoftDelete> {
+        Some(provider)
+    }
+}
+
+impl KeyVault {
+    /// Reads the value of a secret; `None`: it does not exist, or it is being deleted or recovered.
+    async fn value(&self, name: &str) -> Result<Option<String>, StorageError> {
         match self.client.get(name).await {
+            Ok(latest) => Ok(Some(latest.value)),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => match Blocked::of(&error) {
-                Some(Blocked::Deleted | Blocked::BeingDeleted | Blocked::BeingRecovered) => {
-                    Err(StorageErrorKind::NotFound.into())
-                }
+                Some(Blocked::Deleted | Blocked::BeingDeleted | Blocked::BeingRecovered) => Ok(None),
                 Some(Blocked::Disabled) | None => Err(error),
             },
-            latest => latest.map(|latest| latest.value),
         }
     }
 
     /// Whether there is something, be it readable or not.
     async fn is_there(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, StorageError> {
         match wire.read(|_| self.value(name)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
             Err(error) if Blocked::of(&error) == Some(Blocked::Disabled) => Ok(true),
-            Err(error) => Err(error),
+            value => Ok(value?.is_some()),
+        }
+    }
+
+    /// Lists the credentials of the whole vault on one shelf, page by page; a page that cannot be
+    /// read is an error. The tags of a secret are written with its value, so credentials whose tags
+    /// do not match the hint are left out.
+    async fn listed(
+        &self,
+        wire: &mut Wire<'_>,
+        shelf: Shelf,
+        hint: Option<&CredentialFilter>,
+    ) -> Result<Vec<CredentialPath>, StorageError> {
+        let mut paths = Vec::new();
+        let mut from = None;
+        loop {
+            let page = wire.read(|_| self.client.page(shelf, from.as_ref())).await?;
+            for item in page.items {
+                let path = self.naming.path(&item)?;
+                let may_match = |filter: &CredentialFilter| {
+                    filter.tags.iter().all(|(key, value)| item.tags.get(key) == Some(value))
+                };
+                paths.extend(path.filter(|_| hint.is_none_or(may_match)));
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => return Ok(paths),
+            }
         }
     }
 }
 
-#[async_trait]
-impl StorageProvider for AzureKeyVaultProvider {
-    fn describe(&self) -> &Description {
-        &self.inner.description
-    }
-
-    async fn store(
-        &self,
-        id: &CredentialId,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-        ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let path = ctx.path(id);
-        self.perform(Operation::Store, path, async |wire| {
-            let (name, draft) = inner.draft(path, data, metadata)?;
-            inner.store(wire, &name, &draft).await
-        })
-        .await
-    }
-
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let inner = &*self.inner;
-        let name = &inner.naming.name(ctx.path(id));
-        self.inner
-            .executor
-            .run(Operation::Retrieve, ctx.path(id), async |_| {
-                let value = inner.value(name).await?;
-                Ok(CredentialFile::decode(value.as_bytes())?.into_stored())
-            })
-            .await
-    }
-
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let name = &inner.naming.name(ctx.path(id));
-        self.perform(Operation::Delete, ctx.path(id), async |wire| inner.delete(wire, name).await).await
-    }
-
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let inner = &*self.inner;
-        let name = &inner.naming.name(ctx.path(id));
-        self.perform(Operation::Exists, ctx.path(id), async |wire| inner.is_there(wire, name).await).await
-    }
-
-    async fn list(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
-        let inner = &*self.inner;
-        let here = ctx.scope_id.as_ref();
-        self.perform(Operation::List, ctx, async |wire| {
-            let found = inner.listed(wire, Shelf::Live, |path| path.scope.as_ref() == here).await?;
-            let paths = inner.admitted(wire, Operation::List, found, filter).await?;
-            Ok(paths.into_iter().map(|path| path.id).collect())
-        })
-        .await
-    }
-
-    async fn list_tree(
-        &self,
-        filter: Option<&CredentialFilter>,
-        ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
-        let inner = &*self.inner;
-        let root = ctx.scope_id.as_ref();
-        self.perform(Operation::ListTree, ctx, async |wire| {
-            let found = inner.listed(wire, Shelf::Live, |path| path.is_within(root)).await?;
-            inner.admitted(wire, Operation::ListTree, found, filter).await
-        })
-        .await
-    }
-
-    fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        Some(Arc::clone(self.inner.executor.metrics()))
-    }
-
-    fn soft_delete(&self) -> Option<&dyn SoftDelete> {
-        Some(self)
-    }
+fn decode(value: Option<String>) -> Result<Option<CredentialFile>, StorageError> {
+    value.map(|value| CredentialFile::decode(value.as_bytes())).transpose()
 }
 
-#[async_trait]
-impl SoftDelete for AzureKeyVaultProvider {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let name = &inner.naming.name(ctx.path(id));
-        self.perform(Operation::Recover, ctx.path(id), async |wire| inner.recover(wire, name).await).await
-    }
-
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let name = &inner.naming.name(ctx.path(id));
-        self.perform(Operation::Purge, ctx.path(id), async |wire| inner.purge(wire, name).await).await
-    }
-
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        let inner = &*self.inner;
-        let here = ctx.scope_id.as_ref();
-        self.perform(Operation::ListDeleted, ctx, async |wire| {
-            let found = inner.listed(wire, Shelf::Deleted, |path| path.scope.as_ref() == here).await?;
-            Ok(found.into_iter().map(|found| found.path.id).collect())
-        })
-        .await
-    }
-}
-
-/// What is stored is sealed, and who asks is nobody's business.
-impl fmt::Debug for AzureKeyVaultProvider {
+/// Without the client, which has the identity.
+impl fmt::Debug for KeyVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AzureKeyVaultProvider")
-            .field("prefix", &self.inner.naming.prefix())
-            .field("over_deleted", &self.inner.over_deleted)
+        f.debug_struct("KeyVault")
+            .field("prefix", &self.naming.prefix())
+            .field("over_deleted", &self.over_deleted)
             .finish_non_exhaustive()
     }
 }

@@ -1,15 +1,17 @@
 //! Recovery and purging. Azure answers at once and goes on for seconds.
 
-use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::Wire;
+use cred_core::{CredentialPath, PathRef, StorageError, StorageErrorKind};
+use cred_provider_kit::{Reach, Recoverable, Wire};
 
-use super::Inner;
+use super::KeyVault;
 use super::writing::Pauses;
+use crate::client::Shelf;
 use crate::error::Blocked;
 
-impl Inner {
+impl Recoverable for KeyVault {
     /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still going.
-    pub(super) async fn recover(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        let name = &self.naming.name(path);
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.recover(name)).await {
@@ -34,8 +36,18 @@ impl Inner {
         }
     }
 
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+        self.purge_secret(wire, &self.naming.name(path)).await
+    }
+
+    async fn deleted(&self, wire: &mut Wire<'_>, _: Reach<'_>) -> Result<Vec<CredentialPath>, StorageError> {
+        self.listed(wire, Shelf::Deleted, None).await
+    }
+}
+
+impl KeyVault {
     /// Removes a deleted secret for good, after its deletion. What is not deleted stays.
-    pub(super) async fn purge(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn purge_secret(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.purge(name)).await {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialMetadata, EncryptedData, PathRef, StorageError, StorageErrorKind};
+use cred_core::{Limits, PathRef, StorageError, StorageErrorKind};
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
-use super::Inner;
+use super::KeyVault;
 use crate::AzureOverDeleted;
 use crate::client::Draft;
 use crate::error::Blocked;
@@ -45,22 +45,21 @@ enum Tried {
     Recovering,
 }
 
-impl Inner {
+impl KeyVault {
     /// The secret of a credential, if it fits.
     pub(super) fn draft(
         &self,
         path: PathRef<'_>,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
+        file: &CredentialFile,
+        limits: &Limits,
     ) -> Result<(String, Draft), StorageError> {
-        limits::check_tags(&self.description.limits, &metadata)?;
-        let (name, tags) = self.naming.tagged(path, &metadata.tags)?;
-        let expires = metadata
+        let (name, tags) = self.naming.tagged(path, &file.metadata.tags)?;
+        let expires = file
+            .metadata
             .expires_at
             .map(|moment| i64::try_from(moment.as_unix_millis() / 1_000).unwrap_or(i64::MAX));
-        let value = String::from_utf8(CredentialFile::new(data, metadata).encode()?)
-            .map_err(|_| StorageError::invalid_request("the envelope is no text"))?;
-        limits::check_payload_len(&self.description.limits, value.len())?;
+        let value = file.encode_text()?;
+        limits::check_payload_len(limits, value.len())?;
         Ok((name, Draft { value, tags, expires }))
     }
 
@@ -101,7 +100,7 @@ impl Inner {
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Purge) => {
                     let doubted = wire.in_doubt();
-                    self.purge(wire, name).await?;
+                    self.purge_secret(wire, name).await?;
                     if !doubted {
                         // It only made room.
                         wire.settle();
@@ -182,7 +181,7 @@ impl Inner {
     }
 
     /// Deletes, after a recovery that is still going.
-    pub(super) async fn delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn delete_secret(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
         let mut pauses = Pauses::new();
         while let Tried::Recovering = self.try_to_delete(wire, name).await? {
             pauses.wait(wire, Blocked::BeingRecovered).await?;
