@@ -14,6 +14,7 @@ use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use cred_core::{StorageError, StorageErrorKind, StorageProvider, async_trait};
 use cred_provider_kit::CredentialFile;
+use cred_provider_kit::naming::{AZURE, Names};
 use cred_store_azure::{AzureKeyVaultConfig, AzureKeyVaultProvider, AzureOverDeleted};
 use cred_testing::value::{hasty, id, store, unscoped, value};
 
@@ -421,6 +422,32 @@ async fn what_was_answered_in_time_is_not_asked_for_again() {
     let asked = vault.asked();
     let values: Vec<_> = asked.iter().filter(|asked| asked.starts_with("GET /secrets/")).collect();
     assert_eq!(values.len(), 3, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_filter_of_tags_reads_only_the_values_of_secrets_with_these_tags() {
+    let items = [("a", "prod"), ("b", "test")]
+        .map(|(name, env)| serde_json::json!({"id": format!("{HOST}/secrets/{name}"), "tags": {"env": env}}));
+    let page = answer(200, serde_json::json!({"value": items, "nextLink": null}).to_string());
+    let vault = Scripted::answering([page, secret(1)]);
+    let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
+    let ids = vault.provider.list(Some(&filter), &unscoped()).await.unwrap();
+    assert!(ids.is_empty(), "the sealed credential does not have the tag: {ids:?}");
+    assert_eq!(vault.asked(), ["GET /secrets", "GET /secrets/a/"]);
+}
+
+#[tokio::test]
+async fn a_hashed_name_that_has_lost_its_tags_fails_every_list() {
+    let path = cred_core::CredentialPath { scope: None, id: id(&"i".repeat(255)) };
+    let name = Names::new(AZURE, "secret_prefix", "").unwrap().encode(path.as_ref()).text;
+    let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
+    for filter in [None, Some(&filter)] {
+        let vault = Scripted::answering([page(&["a", &name], None)]);
+        let error = vault.provider.list(filter, &unscoped()).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error:?}");
+        assert!(error.to_string().contains(&name), "{error}");
+        assert_eq!(vault.asked().len(), 1, "no value is read");
+    }
 }
 
 #[tokio::test]
