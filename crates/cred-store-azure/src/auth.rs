@@ -7,11 +7,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
 use azure_core::time::{Duration as Span, OffsetDateTime};
-use cred_core::StorageError;
+use cred_core::{StorageError, async_trait};
 use tokio::time::Instant;
 
 use crate::client::{Identity, Vault};

@@ -5,12 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use azure_core::Bytes;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
-use cred_core::{ExposeSecret, SecretString, StorageError};
+use cred_core::{ExposeSecret, SecretString, StorageError, async_trait};
 use cred_provider_kit::{Foreign, redact};
 use reqwest::Url;
 use reqwest::header::{HeaderValue as WireValue, RETRY_AFTER};
