@@ -251,6 +251,8 @@ impl Given {
 
 #[cfg(test)]
 mod tests {
+    use cred_core::{RotationPolicy, Timestamp};
+
     use super::*;
 
     fn round_trip(credential: &Credential) -> Credential {

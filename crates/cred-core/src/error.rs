@@ -31,6 +31,9 @@ use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 #[derive(Clone)]
 pub struct StorageError(Box<Inner>);
 
+/// The result of an operation on a backend.
+pub type StorageResult<T> = Result<T, StorageError>;
+
 #[derive(Clone)]
 struct Inner {
     kind: StorageErrorKind,

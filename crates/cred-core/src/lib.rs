@@ -63,7 +63,7 @@ pub use credential::{
 };
 pub use description::{Consistency, Description, Limits};
 pub use encrypted::{EncryptedData, SealVersion, WrappedKey};
-pub use error::{StorageError, StorageErrorKind, Target};
+pub use error::{StorageError, StorageErrorKind, StorageResult, Target};
 pub use error_class::ErrorClass;
 pub use filter::CredentialFilter;
 pub use id::{CredentialId, KeyId};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use cred_core::{
     CompareAndSet, CredentialFilter, CredentialPath, PathRef, Revision, ScopeId, SoftDelete, StorageError,
-    StorageErrorKind,
+    StorageErrorKind, StorageResult,
 };
 
 use crate::{CredentialFile, Provider, Wire};
@@ -23,7 +23,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// What keeps every operation from its work. Nothing was written.
-    fn prepare(&self, wire: &mut Wire<'_>) -> impl Future<Output = Result<(), StorageError>> + Send {
+    fn prepare(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
@@ -33,7 +33,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// What the backend refuses.
-    fn connect(&self, wire: &mut Wire<'_>) -> impl Future<Output = Result<(), StorageError>> + Send {
+    fn connect(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
@@ -49,7 +49,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
         file: CredentialFile,
-    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<()>> + Send;
 
     /// Reads a credential; `None`: it is not there.
     ///
@@ -59,7 +59,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = Result<Option<CredentialFile>, StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<Option<CredentialFile>>> + Send;
 
     /// Deletes a credential, readable or not. That it is not there is no error.
     ///
@@ -69,7 +69,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<()>> + Send;
 
     /// The paths in reach: all of them, or an error. More than those, and one more than once, does no
     /// harm. Paths that certainly do not match the `hint` can be left out; where that costs a request
@@ -82,7 +82,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         hint: Option<&CredentialFilter>,
-    ) -> impl Future<Output = Result<Vec<CredentialPath>, StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 
     /// Whether a credential is stored, readable or not. Default: by [`get`](Self::get).
     ///
@@ -92,7 +92,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = Result<bool, StorageError>> + Send {
+    ) -> impl Future<Output = StorageResult<bool>> + Send {
         async move {
             match self.get(wire, path).await {
                 Ok(file) => Ok(file.is_some()),
@@ -115,8 +115,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> impl Future<Output = Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError>> + Send
-    {
+    ) -> impl Future<Output = StorageResult<Vec<StorageResult<Option<CredentialFile>>>>> + Send {
         async move {
             let mut answers = Vec::with_capacity(paths.len());
             for path in paths {
@@ -141,7 +140,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
-    ) -> impl Future<Output = Result<Vec<CredentialPath>, StorageError>> + Send {
+    ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send {
         async move {
             let mut paths = self.paths(wire, reach, Some(filter)).await?;
             reach.clean(&mut paths);
@@ -165,7 +164,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// What could not be given back. It is logged.
-    fn shutdown(&self, wire: &mut Wire<'_>) -> impl Future<Output = Result<(), StorageError>> + Send {
+    fn shutdown(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
@@ -195,7 +194,7 @@ pub trait Conditional: Backend {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = Result<Option<(CredentialFile, Revision)>, StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<Option<(CredentialFile, Revision)>>> + Send;
 
     /// Stores only where the stored revision is `expected`; with `None`, only where nothing is stored.
     /// Gives the new revision.
@@ -208,7 +207,7 @@ pub trait Conditional: Backend {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> impl Future<Output = Result<Revision, StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<Revision>> + Send;
 }
 
 /// A backend that keeps what is deleted for a time.
@@ -221,17 +220,14 @@ pub trait Recoverable: Backend {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<()>> + Send;
 
     /// Removes a deleted credential for good.
     ///
     /// # Errors
     /// As [`SoftDelete::purge`].
-    fn purge(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+    fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>)
+    -> impl Future<Output = StorageResult<()>> + Send;
 
     /// The paths of deleted credentials in reach, as [`Backend::paths`].
     ///
@@ -241,7 +237,7 @@ pub trait Recoverable: Backend {
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
-    ) -> impl Future<Output = Result<Vec<CredentialPath>, StorageError>> + Send;
+    ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 }
 
 /// Credentials that a filtered list holds at once: of more, it would keep all contents in memory, and

@@ -22,7 +22,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use cred_core::{CredentialMetadata, CredentialPath, EncryptedData, Limits, StorageError, Stored};
+use cred_core::{
+    CredentialMetadata, CredentialPath, EncryptedData, Limits, StorageError, StorageResult, Stored,
+};
 
 use self::wire::{Agrees, Envelope};
 use crate::limits;
@@ -90,7 +92,7 @@ impl CredentialFile {
     /// # Errors
     /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy of a newer `cred-core` than this
     /// crate was written for.
-    pub fn encode(&self) -> Result<Vec<u8>, StorageError> {
+    pub fn encode(&self) -> StorageResult<Vec<u8>> {
         let envelope = Envelope::of(self)?;
         let mut bytes = Vec::with_capacity(envelope.len_hint());
         serde_json::to_writer(&mut bytes, &envelope)
@@ -102,7 +104,7 @@ impl CredentialFile {
     ///
     /// # Errors
     /// Those of [`encode`](Self::encode).
-    pub fn encode_text(&self) -> Result<String, StorageError> {
+    pub fn encode_text(&self) -> StorageResult<String> {
         String::from_utf8(self.encode()?)
             .map_err(|_| StorageError::invalid_request("the envelope is no text"))
     }
@@ -111,7 +113,7 @@ impl CredentialFile {
     ///
     /// # Errors
     /// Those of [`encode`](Self::encode) and of [`limits::check`]. Nothing was written.
-    pub fn encode_within(&self, limits: &Limits) -> Result<Vec<u8>, StorageError> {
+    pub fn encode_within(&self, limits: &Limits) -> StorageResult<Vec<u8>> {
         let bytes = self.encode()?;
         limits::check(limits, &bytes, &self.metadata)?;
         Ok(bytes)
@@ -121,7 +123,7 @@ impl CredentialFile {
     ///
     /// # Errors
     /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a reason of its own for a newer version. It holds none of the bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
+    pub fn decode(bytes: &[u8]) -> StorageResult<Self> {
         // The parser's own error is not passed on: it repeats parts of what it read.
         let parsed = serde_json::from_slice::<Envelope<'_>>(bytes).ok();
         let envelope = match (parsed, wire::version(bytes)) {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use cred_core::{
     CredentialContext, CredentialId, Description, Operation, RetryPolicy, StorageError, StorageMetrics,
+    StorageResult,
 };
 use tracing::Instrument;
 
@@ -35,19 +36,19 @@ use crate::RetryBudget;
 /// # use cred_provider_kit::Executor;
 /// # struct Client;
 /// # impl Client {
-/// #     async fn get(&self, _: &str) -> Result<Vec<u8>, StorageError> { Ok(Vec::new()) }
-/// #     async fn is_deleted(&self, _: &str) -> Result<bool, StorageError> { Ok(true) }
-/// #     async fn recover(&self, _: &str) -> Result<(), StorageError> { Ok(()) }
-/// #     async fn put(&self, _: &str, _: &[u8]) -> Result<(), StorageError> { Ok(()) }
+/// #     async fn get(&self, _: &str) -> StorageResult<Vec<u8>> { Ok(Vec::new()) }
+/// #     async fn is_deleted(&self, _: &str) -> StorageResult<bool> { Ok(true) }
+/// #     async fn recover(&self, _: &str) -> StorageResult<()> { Ok(()) }
+/// #     async fn put(&self, _: &str, _: &[u8]) -> StorageResult<()> { Ok(()) }
 /// # }
 /// # struct Provider { executor: Executor, client: Client }
 /// # impl Provider {
-/// async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Vec<u8>, StorageError> {
+/// async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Vec<u8>> {
 ///     let name = id.as_str();
 ///     self.executor.run(Operation::Retrieve, ctx.path(id), |_| self.client.get(name)).await
 /// }
 ///
-/// async fn store(&self, id: &CredentialId, value: &[u8], ctx: &CredentialContext) -> Result<(), StorageError> {
+/// async fn store(&self, id: &CredentialId, value: &[u8], ctx: &CredentialContext) -> StorageResult<()> {
 ///     let name = id.as_str();
 ///     self.executor
 ///         .sequence(Operation::Store, ctx.path(id), async |wire| {
@@ -180,10 +181,10 @@ impl Executor {
         operation: Operation,
         target: impl Into<TargetRef<'t>>,
         attempt: F,
-    ) -> Result<T, StorageError>
+    ) -> StorageResult<T>
     where
         F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        Fut: Future<Output = StorageResult<T>>,
     {
         let access = if operation.is_write() { Access::Write } else { Access::Read };
         self.perform(operation, target.into(), async |wire| wire.call(access, wire.started, attempt).await)
@@ -203,9 +204,9 @@ impl Executor {
         operation: Operation,
         target: impl Into<TargetRef<'t>>,
         body: F,
-    ) -> Result<T, StorageError>
+    ) -> StorageResult<T>
     where
-        F: AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
+        F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
     {
         self.perform(operation, target.into(), async |wire| wire.in_time(body).await).await
     }
@@ -221,9 +222,9 @@ impl Executor {
         ids: &[CredentialId],
         ctx: &CredentialContext,
         body: F,
-    ) -> Vec<Result<T, StorageError>>
+    ) -> Vec<StorageResult<T>>
     where
-        F: AsyncFnOnce(&mut Wire<'_>) -> Result<Vec<Result<T, StorageError>>, StorageError>,
+        F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<Vec<StorageResult<T>>>,
     {
         const OPERATION: Operation = Operation::RetrieveMany;
         if ids.is_empty() {
@@ -238,7 +239,7 @@ impl Executor {
         span::close(&wire.span, &answers);
         let answers = answers.unwrap_or_else(|error| ids.iter().map(|_| Err(error.clone())).collect());
         let elapsed = wire.elapsed();
-        let finish = |(answer, id): (Result<T, StorageError>, &CredentialId)| {
+        let finish = |(answer, id): (StorageResult<T>, &CredentialId)| {
             let answer = answer.map_err(|error| {
                 error.at(self.description.name.clone(), OPERATION, TargetRef::from(ctx.path(id)))
             });
@@ -248,14 +249,9 @@ impl Executor {
         answers.into_iter().zip(ids).map(finish).collect()
     }
 
-    async fn perform<T, F>(
-        &self,
-        operation: Operation,
-        target: TargetRef<'_>,
-        steps: F,
-    ) -> Result<T, StorageError>
+    async fn perform<T, F>(&self, operation: Operation, target: TargetRef<'_>, steps: F) -> StorageResult<T>
     where
-        F: AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
+        F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
     {
         let span = span::open(&self.description.name, operation, target);
         let mut wire = Wire::new(self, operation, span.clone());
@@ -269,7 +265,7 @@ impl Executor {
         result
     }
 
-    fn record<T>(&self, operation: Operation, elapsed: Duration, result: &Result<T, StorageError>) {
+    fn record<T>(&self, operation: Operation, elapsed: Duration, result: &StorageResult<T>) {
         let answered = result.as_ref().err().is_none_or(StorageError::is_not_found);
         self.metrics.record_operation(operation.as_str(), elapsed, answered);
     }

@@ -1,13 +1,13 @@
 //! Checking against a backend's limits before anything is sent.
 
-use cred_core::{CredentialMetadata, Limits, StorageError, StorageErrorKind};
+use cred_core::{CredentialMetadata, Limits, StorageError, StorageErrorKind, StorageResult};
 
 /// Checks an encoded payload and the tags of its metadata, in the units of the backend. Allocates only where it refuses.
 ///
 /// # Errors
 /// [`TooLarge`](StorageErrorKind::TooLarge) for the payload, [`InvalidRequest`](StorageErrorKind::InvalidRequest) for
 /// tags, naming the key of the first one that does not fit and never its value. Nothing was written.
-pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> Result<(), StorageError> {
+pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> StorageResult<()> {
     check_payload_len(limits, payload.len())?;
     check_tags(limits, metadata)
 }
@@ -16,7 +16,7 @@ pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> 
 ///
 /// # Errors
 /// [`TooLarge`](StorageErrorKind::TooLarge), with both lengths.
-pub fn check_payload_len(limits: &Limits, size: usize) -> Result<(), StorageError> {
+pub fn check_payload_len(limits: &Limits, size: usize) -> StorageResult<()> {
     match limits.max_payload_len {
         Some(limit) if size > limit => Err(StorageErrorKind::TooLarge { size, limit }.into()),
         _ => Ok(()),
@@ -27,7 +27,7 @@ pub fn check_payload_len(limits: &Limits, size: usize) -> Result<(), StorageErro
 ///
 /// # Errors
 /// [`InvalidRequest`](StorageErrorKind::InvalidRequest), as [`check`] says.
-pub fn check_tags(limits: &Limits, metadata: &CredentialMetadata) -> Result<(), StorageError> {
+pub fn check_tags(limits: &Limits, metadata: &CredentialMetadata) -> StorageResult<()> {
     let tags = &metadata.tags;
     if let Some(limit) = exceeded(tags.len(), limits.max_tags) {
         let count = tags.len();

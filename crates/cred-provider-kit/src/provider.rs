@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Operation, Revision, SoftDelete, StorageError, StorageErrorKind,
-    StorageMetrics, StorageProvider, Stored, async_trait,
+    Description, EncryptedData, Operation, Revision, SoftDelete, StorageErrorKind, StorageMetrics,
+    StorageProvider, StorageResult, Stored, async_trait,
 };
 
 use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, TargetRef, Wire, limits};
@@ -44,7 +44,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         wire: &mut Wire<'_>,
 ///         path: PathRef<'_>,
 ///         file: CredentialFile,
-///     ) -> Result<(), StorageError> {
+///     ) -> StorageResult<()> {
 ///         let envelope = &file.encode_within(wire.limits())?;
 ///         wire.write(async |_| {
 ///             self.entries().insert(path.to_owned(), envelope.clone());
@@ -57,7 +57,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         &self,
 ///         wire: &mut Wire<'_>,
 ///         path: PathRef<'_>,
-///     ) -> Result<Option<CredentialFile>, StorageError> {
+///     ) -> StorageResult<Option<CredentialFile>> {
 ///         wire.read(async |_| {
 ///             let envelope = self.entries().get(&path.to_owned()).cloned();
 ///             envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
@@ -65,7 +65,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         .await
 ///     }
 ///
-///     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+///     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
 ///         wire.write(async |_| {
 ///             self.entries().remove(&path.to_owned());
 ///             Ok(())
@@ -78,7 +78,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         wire: &mut Wire<'_>,
 ///         _: Reach<'_>,
 ///         _: Option<&CredentialFilter>,
-///     ) -> Result<Vec<CredentialPath>, StorageError> {
+///     ) -> StorageResult<Vec<CredentialPath>> {
 ///         wire.read(async |_| Ok(self.entries().keys().cloned().collect())).await
 ///     }
 /// }
@@ -112,7 +112,7 @@ impl<B: Backend> Provider<B> {
     ///
     /// # Errors
     /// What the backend refuses.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.perform(Operation::Connect, TargetRef::Backend, async |wire| self.0.backend.connect(wire).await)
             .await
     }
@@ -121,8 +121,8 @@ impl<B: Backend> Provider<B> {
         &self,
         operation: Operation,
         target: impl Into<TargetRef<'t>>,
-        body: impl AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
+        body: impl AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
+    ) -> StorageResult<T> {
         let work = async |wire: &mut Wire<'_>| {
             self.prepare(wire).await?;
             body(wire).await
@@ -130,7 +130,7 @@ impl<B: Backend> Provider<B> {
         self.0.executor.sequence(operation, target, work).await
     }
 
-    async fn prepare(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         match self.0.is_shut_down.load(Ordering::Relaxed) {
             true => Err(StorageErrorKind::ShutDown.into()),
             false => self.0.backend.prepare(wire).await,
@@ -142,7 +142,7 @@ impl<B: Backend> Provider<B> {
         operation: Operation,
         reach: Reach<'_>,
         filter: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.perform(operation, TargetRef::Scope(reach.scope()), async |wire| {
             let mut paths = match filter.filter(|filter| !filter.is_empty()) {
                 None => self.0.backend.paths(wire, reach, None).await?,
@@ -155,11 +155,7 @@ impl<B: Backend> Provider<B> {
     }
 
     /// The credential as the backend keeps it, if its tags fit.
-    fn file(
-        &self,
-        data: EncryptedData,
-        metadata: CredentialMetadata,
-    ) -> Result<CredentialFile, StorageError> {
+    fn file(&self, data: EncryptedData, metadata: CredentialMetadata) -> StorageResult<CredentialFile> {
         limits::check_tags(&self.0.executor.description().limits, &metadata)?;
         Ok(CredentialFile::new(data, metadata))
     }
@@ -177,7 +173,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         data: EncryptedData,
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let path = ctx.path(id);
         self.perform(Operation::Store, path, async |wire| {
             self.0.backend.put(wire, path, self.file(data, metadata)?).await
@@ -185,18 +181,18 @@ impl<B: Backend> StorageProvider for Provider<B> {
         .await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Stored> {
         let path = ctx.path(id);
         self.perform(Operation::Retrieve, path, async |wire| stored(self.0.backend.get(wire, path).await?))
             .await
     }
 
-    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+    async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<()> {
         let path = ctx.path(id);
         self.perform(Operation::Delete, path, async |wire| self.0.backend.delete(wire, path).await).await
     }
 
-    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
+    async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<bool> {
         let path = ctx.path(id);
         self.perform(Operation::Exists, path, async |wire| self.0.backend.exists(wire, path).await).await
     }
@@ -205,7 +201,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         &self,
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialId>, StorageError> {
+    ) -> StorageResult<Vec<CredentialId>> {
         let reach = Reach::Scope(ctx.scope_id.as_ref());
         Ok(ids(self.listed(Operation::List, reach, filter).await?))
     }
@@ -214,7 +210,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         &self,
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.listed(Operation::ListTree, Reach::Tree(ctx.scope_id.as_ref()), filter).await
     }
 
@@ -222,7 +218,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<StorageResult<Stored>> {
         if self.describe().batch.get() == 1 {
             let mut answers = Vec::with_capacity(ids.len());
             for id in ids {
@@ -268,7 +264,7 @@ impl<B: Conditional> CompareAndSet for Provider<B> {
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
+    ) -> StorageResult<(EncryptedData, CredentialMetadata, Revision)> {
         let path = ctx.path(id);
         self.perform(Operation::RetrieveWithRevision, path, async |wire| {
             let found = self.0.backend.get_with_revision(wire, path).await?;
@@ -286,7 +282,7 @@ impl<B: Conditional> CompareAndSet for Provider<B> {
         metadata: CredentialMetadata,
         expected: Option<&Revision>,
         ctx: &CredentialContext,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let path = ctx.path(id);
         self.perform(Operation::StoreIf, path, async |wire| {
             self.0.backend.put_if(wire, path, self.file(data, metadata)?, expected).await
@@ -297,17 +293,17 @@ impl<B: Conditional> CompareAndSet for Provider<B> {
 
 #[async_trait]
 impl<B: Recoverable> SoftDelete for Provider<B> {
-    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+    async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<()> {
         let path = ctx.path(id);
         self.perform(Operation::Recover, path, async |wire| self.0.backend.recover(wire, path).await).await
     }
 
-    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
+    async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<()> {
         let path = ctx.path(id);
         self.perform(Operation::Purge, path, async |wire| self.0.backend.purge(wire, path).await).await
     }
 
-    async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
+    async fn list_deleted(&self, ctx: &CredentialContext) -> StorageResult<Vec<CredentialId>> {
         let reach = Reach::Scope(ctx.scope_id.as_ref());
         self.perform(Operation::ListDeleted, ctx, async |wire| {
             let mut paths = self.0.backend.deleted(wire, reach).await?;
@@ -318,7 +314,7 @@ impl<B: Recoverable> SoftDelete for Provider<B> {
     }
 }
 
-fn stored(file: Option<CredentialFile>) -> Result<Stored, StorageError> {
+fn stored(file: Option<CredentialFile>) -> StorageResult<Stored> {
     Ok(file.ok_or(StorageErrorKind::NotFound)?.into_stored())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{Limits, StorageError, Tags};
+use cred_core::{Limits, StorageError, StorageResult, Tags};
 
 /// What a backend takes as tags: [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or those of another backend, by
 /// [`TagRules::custom`].
@@ -125,7 +125,7 @@ impl TagRules {
         &self,
         tags: &Tags,
         own: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, StorageError> {
+    ) -> StorageResult<BTreeMap<String, String>> {
         let refuse = |reason: String| Err(StorageError::invalid_request(reason));
         let mut projected = own.clone();
         for (key, value) in tags.iter() {

@@ -14,7 +14,7 @@ use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::RequestId as _;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
-use cred_core::StorageError;
+use cred_core::{StorageError, StorageResult};
 use cred_provider_kit::Foreign;
 use tokio::sync::OnceCell;
 
@@ -76,7 +76,7 @@ pub(crate) struct Page {
 }
 
 /// The name of a secret in a batch, and its value.
-type Answered = (String, Result<String, StorageError>);
+type Answered = (String, StorageResult<String>);
 
 impl Client {
     /// Names that one `BatchGetSecretValue` takes.
@@ -100,21 +100,21 @@ impl Client {
     }
 
     /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one is dropped, the next.
-    pub(crate) async fn open(&self) -> Result<(), StorageError> {
+    pub(crate) async fn open(&self) -> StorageResult<()> {
         self.sdk().await.map(drop)
     }
 
     /// Asks AWS's chain for credentials.
-    pub(crate) async fn check_credentials(&self) -> Result<(), StorageError> {
+    pub(crate) async fn check_credentials(&self) -> StorageResult<()> {
         sent(connection::check_credentials(self.sdk().await?)).await
     }
 
-    async fn sdk(&self) -> Result<&SdkClient, StorageError> {
+    async fn sdk(&self) -> StorageResult<&SdkClient> {
         self.sdk.get_or_try_init(|| sent(connection::open(&self.config, &self.address))).await
     }
 
     /// Creates a secret with its first version.
-    pub(crate) async fn create(&self, write: &Write) -> Result<(), StorageError> {
+    pub(crate) async fn create(&self, write: &Write) -> StorageResult<()> {
         let call = self.sdk().await?.create_secret();
         let call = call
             .name(&write.name)
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// Writes a version over those of an existing secret.
-    pub(crate) async fn update(&self, write: &Write) -> Result<(), StorageError> {
+    pub(crate) async fn update(&self, write: &Write) -> StorageResult<()> {
         let call = self.sdk().await?.update_secret();
         let call = call
             .secret_id(&write.name)
@@ -143,7 +143,7 @@ impl Client {
     }
 
     /// Sets tags, and leaves others as they are.
-    pub(crate) async fn tag(&self, write: &Write) -> Result<(), StorageError> {
+    pub(crate) async fn tag(&self, write: &Write) -> StorageResult<()> {
         let call = self.sdk().await?.tag_resource();
         let call = call.secret_id(&write.name).set_tags(Some(tags(&write.tags)));
         sent(call.send())
@@ -153,7 +153,7 @@ impl Client {
     }
 
     /// The current version's value.
-    pub(crate) async fn value(&self, name: &str) -> Result<String, StorageError> {
+    pub(crate) async fn value(&self, name: &str) -> StorageResult<String> {
         let call = self.sdk().await?.get_secret_value().secret_id(name);
         let secret =
             sent(call.send()).await.map_err(|error| self.failure(&place("GetSecretValue", name), error))?;
@@ -162,7 +162,7 @@ impl Client {
     }
 
     /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some may be left out.
-    pub(crate) async fn values(&self, names: &[String]) -> Result<Vec<Answered>, StorageError> {
+    pub(crate) async fn values(&self, names: &[String]) -> StorageResult<Vec<Answered>> {
         let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names.to_vec()));
         let batch = sent(call.send())
             .await
@@ -188,7 +188,7 @@ impl Client {
     }
 
     /// What is there, whatever is in it; `None`: nothing.
-    pub(crate) async fn describe(&self, name: &str) -> Result<Option<Described>, StorageError> {
+    pub(crate) async fn describe(&self, name: &str) -> StorageResult<Option<Described>> {
         let call = self.sdk().await?.describe_secret().secret_id(name);
         match sent(call.send()).await {
             Ok(secret) => {
@@ -213,7 +213,7 @@ impl Client {
         prefix: &str,
         scheduled: bool,
         next: Option<&str>,
-    ) -> Result<Option<Page>, StorageError> {
+    ) -> StorageResult<Option<Page>> {
         let mut call = self.sdk().await?.list_secrets().max_results(Self::PAGE);
         if !prefix.is_empty() {
             call = call.filters(Filter::builder().key(FilterNameStringType::Name).values(prefix).build());
@@ -232,11 +232,11 @@ impl Client {
             let scheduled = secret.deleted_date.is_some();
             Ok(Entry { name, description: secret.description, scheduled })
         });
-        Ok(Some(Page { entries: entries.collect::<Result<_, StorageError>>()?, next: page.next_token }))
+        Ok(Some(Page { entries: entries.collect::<StorageResult<_>>()?, next: page.next_token }))
     }
 
     /// Schedules a secret's deletion so many days from now; `None`: removes it.
-    pub(crate) async fn delete(&self, name: &str, window: Option<u8>) -> Result<(), StorageError> {
+    pub(crate) async fn delete(&self, name: &str, window: Option<u8>) -> StorageResult<()> {
         let call = self.sdk().await?.delete_secret().secret_id(name);
         let call = match window {
             Some(days) => call.recovery_window_in_days(days.into()),
@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// Takes a secret from the list of those that are to be deleted.
-    pub(crate) async fn restore(&self, name: &str) -> Result<(), StorageError> {
+    pub(crate) async fn restore(&self, name: &str) -> StorageResult<()> {
         let call = self.sdk().await?.restore_secret().secret_id(name);
         let done = sent(call.send()).await;
         let done = done.map_err(|error| self.failure(&place("RestoreSecret", name), error))?;
@@ -260,7 +260,7 @@ impl Client {
     }
 
     /// Refuses an answer without a name or an ARN, which AWS's answers about one secret have.
-    fn named(&self, name: Option<&str>) -> Result<(), StorageError> {
+    fn named(&self, name: Option<&str>) -> StorageResult<()> {
         name.map(drop).ok_or_else(|| self.of_another_form())
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::Client as SdkClient;
 use cred_core::{
     ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig, SoftDelete,
-    StorageError, StorageErrorKind, StorageProvider, Wrapper,
+    StorageErrorKind, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
@@ -91,7 +91,7 @@ impl AwsSecretsManagerProvider {
     /// # Errors
     /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no credentials,
     /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.0.connect().await
     }
 }
@@ -109,40 +109,31 @@ impl Wrapper for AwsSecretsManagerProvider {
 impl Backend for SecretsManager {
     /// Makes the client at the first use, in a read: where that fails, no write was sent, so none is
     /// uncertain.
-    async fn prepare(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         match self.client.is_open() {
             true => Ok(()),
             false => wire.read(|_| self.client.open()).await,
         }
     }
 
-    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         wire.read(|_| self.client.check_credentials()).await
     }
 
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let write = self.version(path, file, wire.limits())?;
         self.store(wire, &write).await
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         decode(self.value(wire, &self.name(path)).await)
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.remove(wire, &self.name(path)).await
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         Ok(self.describe(wire, &self.name(path)).await?.is_some_and(|secret| !secret.scheduled))
     }
 
@@ -151,7 +142,7 @@ impl Backend for SecretsManager {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.listed(wire, reach.scope(), Which::Live).await
     }
 
@@ -159,7 +150,7 @@ impl Backend for SecretsManager {
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+    ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
         let names: Vec<_> = paths.iter().map(|path| self.name(path.as_ref())).collect();
         Ok(self.values(wire, &names).await.into_iter().map(decode).collect())
     }
@@ -170,7 +161,7 @@ impl Backend for SecretsManager {
 }
 
 impl Recoverable for SecretsManager {
-    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.name(path);
         match self.is_scheduled(wire, name).await? {
             true => wire.write(|_| self.client.restore(name)).await,
@@ -178,7 +169,7 @@ impl Recoverable for SecretsManager {
         }
     }
 
-    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.name(path);
         match self.is_scheduled(wire, name).await? {
             true => wire.write(|_| self.client.delete(name, None)).await,
@@ -186,11 +177,7 @@ impl Recoverable for SecretsManager {
         }
     }
 
-    async fn deleted(
-        &self,
-        wire: &mut Wire<'_>,
-        reach: Reach<'_>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
         self.listed(wire, reach.scope(), Which::Scheduled).await
     }
 }
@@ -200,17 +187,17 @@ impl SecretsManager {
         self.names.encode(path).text
     }
 
-    async fn describe(&self, wire: &mut Wire<'_>, name: &str) -> Result<Option<Described>, StorageError> {
+    async fn describe(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Option<Described>> {
         wire.read(|_| self.client.describe(name)).await
     }
 
-    async fn is_scheduled(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, StorageError> {
+    async fn is_scheduled(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<bool> {
         Ok(self.describe(wire, name).await?.is_some_and(|secret| secret.scheduled))
     }
 
     /// The current value. A secret that is scheduled for deletion is `NotFound`; AWS refuses it with a
     /// code that it gives for other states too.
-    async fn value(&self, wire: &mut Wire<'_>, name: &str) -> Result<String, StorageError> {
+    async fn value(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<String> {
         match wire.read(|_| self.client.value(name)).await {
             Err(error) if is_about_state(&error) => match self.describe(wire, name).await? {
                 Some(secret) if !secret.scheduled => Err(error),
@@ -222,7 +209,7 @@ impl SecretsManager {
 }
 
 /// Reads the credential in a value; `None`: the secret does not exist.
-fn decode(value: Result<String, StorageError>) -> Result<Option<CredentialFile>, StorageError> {
+fn decode(value: StorageResult<String>) -> StorageResult<Option<CredentialFile>> {
     match value {
         Err(error) if error.is_not_found() => Ok(None),
         value => CredentialFile::decode(value?.as_bytes()).map(Some),

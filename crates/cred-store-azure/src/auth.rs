@@ -10,7 +10,7 @@ use std::time::Duration;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
 use azure_core::time::{Duration as Span, OffsetDateTime};
-use cred_core::{StorageError, async_trait};
+use cred_core::{StorageError, StorageResult, async_trait};
 use tokio::time::Instant;
 
 use crate::client::{Identity, Vault};
@@ -81,7 +81,7 @@ impl Tokens {
     }
 
     /// The token or the failure that answers whoever began to wait at `begun`.
-    fn known(&self, begun: Instant) -> Option<Result<AccessToken, StorageError>> {
+    fn known(&self, begun: Instant) -> Option<StorageResult<AccessToken>> {
         let state = self.state();
         if let Some(held) = state.held.as_ref().filter(|held| held.due > OffsetDateTime::now_utc()) {
             return Some(Ok(held.token.clone()));
@@ -90,7 +90,7 @@ impl Tokens {
         state.failed.as_ref().filter(answers).map(|failed| Err(failed.error.clone()))
     }
 
-    async fn token(&self, scope: &str, begun: Instant) -> Result<AccessToken, StorageError> {
+    async fn token(&self, scope: &str, begun: Instant) -> StorageResult<AccessToken> {
         if !self.vault.takes(scope) {
             return Err(authentication(
                 "the server asks for a token of another service, which is not given to it; is `vault_url` a vault?",
@@ -120,7 +120,7 @@ impl Tokens {
     }
 
     /// Asks for a token. By a credential of its own, since each keeps the token that it gave.
-    async fn ask(&self, scope: &str) -> Result<AccessToken, StorageError> {
+    async fn ask(&self, scope: &str) -> StorageResult<AccessToken> {
         let credential = self.identity.credential().map_err(|error| failed(&error))?;
         let token = credential.get_token(&[scope], None).await.map_err(|error| failed(&error))?;
         // What goes into a header.

@@ -29,7 +29,7 @@ use azure_security_keyvault_secrets::models::{
     SecretClientListSecretPropertiesOptions, SecretClientPurgeDeletedSecretOptions,
     SecretClientRecoverDeletedSecretOptions, SecretClientSetSecretOptions, SetSecretParameters,
 };
-use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError};
+use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError, StorageResult};
 use cred_provider_kit::Foreign;
 use futures_util::StreamExt as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -122,7 +122,7 @@ impl Client {
     }
 
     /// Writes a new version.
-    pub(crate) async fn set(&self, name: &str, draft: &Draft) -> Result<(), StorageError> {
+    pub(crate) async fn set(&self, name: &str, draft: &Draft) -> StorageResult<()> {
         let call = Call { right: "set", name };
         let parameters = SetSecretParameters {
             content_type: Some(CONTENT_TYPE.to_owned()),
@@ -138,7 +138,7 @@ impl Client {
     }
 
     /// The latest version.
-    pub(crate) async fn get(&self, name: &str) -> Result<Latest, StorageError> {
+    pub(crate) async fn get(&self, name: &str) -> StorageResult<Latest> {
         let call = Call { right: "get", name };
         let options = SecretClientGetSecretOptions { method_options: begun(), ..Default::default() };
         let answer =
@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// Begins a deletion.
-    pub(crate) async fn delete(&self, name: &str) -> Result<(), StorageError> {
+    pub(crate) async fn delete(&self, name: &str) -> StorageResult<()> {
         let call = Call { right: "delete", name };
         let options = SecretClientDeleteSecretOptions { method_options: begun() };
         let answer = self.sdk.delete_secret(name, Some(options)).await;
@@ -157,7 +157,7 @@ impl Client {
     }
 
     /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did not say.
-    pub(crate) async fn recover(&self, name: &str) -> Result<Option<String>, StorageError> {
+    pub(crate) async fn recover(&self, name: &str) -> StorageResult<Option<String>> {
         let call = Call { right: "recover", name };
         let options = SecretClientRecoverDeletedSecretOptions { method_options: begun() };
         let answer = self
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// Begins a purge.
-    pub(crate) async fn purge(&self, name: &str) -> Result<(), StorageError> {
+    pub(crate) async fn purge(&self, name: &str) -> StorageResult<()> {
         let call = Call { right: "purge", name };
         let options = SecretClientPurgeDeletedSecretOptions { method_options: begun() };
         let answer = self.sdk.purge_deleted_secret(name, Some(options)).await;
@@ -185,7 +185,7 @@ impl Client {
     }
 
     /// Whether a deleted secret may ever be purged by hand.
-    pub(crate) async fn is_purgeable(&self, name: &str) -> Result<bool, StorageError> {
+    pub(crate) async fn is_purgeable(&self, name: &str) -> StorageResult<bool> {
         let call = Call { right: "get", name };
         let options = SecretClientGetDeletedSecretOptions { method_options: begun() };
         let answer = self
@@ -199,7 +199,7 @@ impl Client {
     }
 
     /// A page of a list.
-    pub(crate) async fn page(&self, shelf: Shelf, from: Option<&Next>) -> Result<Page, StorageError> {
+    pub(crate) async fn page(&self, shelf: Shelf, from: Option<&Next>) -> StorageResult<Page> {
         let call = Call { right: "list", name: "" };
         let context = begun().context.into_owned();
         let continuation = from.map(|Next(url)| PagerContinuation::Link(url.clone()));
@@ -223,7 +223,7 @@ impl Client {
     }
 
     /// Where a list goes on. Never at another host: the SDK would follow, and send the token along.
-    fn next(&self, from: Option<&Next>, to: Option<PagerContinuation>) -> Result<Option<Next>, StorageError> {
+    fn next(&self, from: Option<&Next>, to: Option<PagerContinuation>) -> StorageResult<Option<Next>> {
         let url = match to {
             None => return Ok(None),
             Some(PagerContinuation::Link(url)) => url,
@@ -248,7 +248,7 @@ impl Client {
         &self,
         pager: azure_core::Result<Pager<P>>,
         call: &Call<'_>,
-    ) -> Result<(P, Option<PagerContinuation>), StorageError> {
+    ) -> StorageResult<(P, Option<PagerContinuation>)> {
         let mut pages = pager.map_err(|error| self.told(&error, call))?.into_pages();
         let page = pages.next().await.ok_or_else(|| self.unread())?;
         let page = self.model(page.map_err(|error| self.told(&error, call))?, "value")?;
@@ -256,7 +256,7 @@ impl Client {
     }
 
     /// Reads an answer that has this member, as each of Key Vault's to the same call has.
-    fn model<T: DeserializeOwned>(&self, answer: Response<T>, member: &str) -> Result<T, StorageError> {
+    fn model<T: DeserializeOwned>(&self, answer: Response<T>, member: &str) -> StorageResult<T> {
         let content_type = answer.headers().get_optional_str(&CONTENT_TYPE_HEADER);
         let body = answer.body().as_ref();
         let has_member = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body)

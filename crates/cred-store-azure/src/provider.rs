@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use cred_core::{
     ConfigError, Consistency, CredentialFilter, CredentialPath, Description, Limits, PathRef, ProviderConfig,
-    SoftDelete, StorageError, StorageProvider, Wrapper,
+    SoftDelete, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire, tags};
 
@@ -93,7 +93,7 @@ impl AzureKeyVaultProvider {
     ///
     /// # Errors
     /// What Azure refuses. The right to list is needed.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.0.connect().await
     }
 }
@@ -109,34 +109,25 @@ impl Wrapper for AzureKeyVaultProvider {
 }
 
 impl Backend for KeyVault {
-    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         wire.read(|_| self.client.page(Shelf::Live, None)).await.map(drop)
     }
 
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let (name, draft) = self.draft(path, &file, wire.limits())?;
         self.store(wire, &name, &draft).await
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         let name = &self.naming.name(path);
         decode(wire.read(|_| self.value(name)).await?)
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.delete_secret(wire, &self.naming.name(path)).await
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         self.is_there(wire, &self.naming.name(path)).await
     }
 
@@ -145,7 +136,7 @@ impl Backend for KeyVault {
         wire: &mut Wire<'_>,
         _: Reach<'_>,
         hint: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.listed(wire, Shelf::Live, hint).await
     }
 
@@ -153,7 +144,7 @@ impl Backend for KeyVault {
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+    ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
         let names: Vec<_> = paths.iter().map(|path| self.naming.name(path.as_ref())).collect();
         let values = wire.read_all(&names, AT_ONCE, |name| self.value(name)).await?;
         Ok(values.into_iter().map(decode).collect())
@@ -166,7 +157,7 @@ impl Backend for KeyVault {
 
 impl KeyVault {
     /// Reads the value of a secret; `None`: it does not exist, or it is being deleted or recovered.
-    async fn value(&self, name: &str) -> Result<Option<String>, StorageError> {
+    async fn value(&self, name: &str) -> StorageResult<Option<String>> {
         match self.client.get(name).await {
             Ok(latest) => Ok(Some(latest.value)),
             Err(error) if error.is_not_found() => Ok(None),
@@ -178,7 +169,7 @@ impl KeyVault {
     }
 
     /// Whether there is something, be it readable or not.
-    async fn is_there(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, StorageError> {
+    async fn is_there(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<bool> {
         match wire.read(|_| self.value(name)).await {
             Err(error) if Blocked::of(&error) == Some(Blocked::Disabled) => Ok(true),
             value => Ok(value?.is_some()),
@@ -193,7 +184,7 @@ impl KeyVault {
         wire: &mut Wire<'_>,
         shelf: Shelf,
         hint: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let mut paths = Vec::new();
         let mut from = None;
         loop {
@@ -213,7 +204,7 @@ impl KeyVault {
     }
 }
 
-fn decode(value: Option<String>) -> Result<Option<CredentialFile>, StorageError> {
+fn decode(value: Option<String>) -> StorageResult<Option<CredentialFile>> {
     value.map(|value| CredentialFile::decode(value.as_bytes())).transpose()
 }
 

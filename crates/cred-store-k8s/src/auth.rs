@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind, Zeroizing};
+use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind, StorageResult, Zeroizing};
 use http::HeaderValue;
 
 /// How long a token is used before the file is read again, as other clients of Kubernetes do.
@@ -51,7 +51,7 @@ impl TokenFile {
     }
 
     /// The token to ask with. Where the file cannot be read any more, the last one that was: some remove it on purpose.
-    pub(crate) async fn current(&self) -> Result<Arc<Token>, StorageError> {
+    pub(crate) async fn current(&self) -> StorageResult<Arc<Token>> {
         if let Some(token) = self.fresh() {
             return Ok(token);
         }
@@ -86,7 +86,7 @@ impl TokenFile {
         held.token.clone().filter(|_| !stale)
     }
 
-    async fn read(&self) -> Result<Arc<Token>, StorageError> {
+    async fn read(&self) -> StorageResult<Arc<Token>> {
         let refused = |problem: &str| {
             let path = self.path.display();
             StorageError::from(StorageErrorKind::AuthenticationFailed {

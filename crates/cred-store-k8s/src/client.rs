@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cred_core::{Revision, StorageError};
+use cred_core::{Revision, StorageError, StorageResult};
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request};
 use kube::client::Body;
@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// Reads a secret. `None`: there is none of that name.
-    pub(crate) async fn read(&self, name: &str) -> Result<Option<Secret>, StorageError> {
+    pub(crate) async fn read(&self, name: &str) -> StorageResult<Option<Secret>> {
         let call = self.get(name, WHOLE);
         match self.found(&call).await? {
             Some(answer) => Ok(Some(answer.secret().ok_or_else(|| answer.foreign())?)),
@@ -109,7 +109,7 @@ impl Client {
     }
 
     /// Reads all of a secret but its data.
-    pub(crate) async fn look(&self, name: &str) -> Result<Option<Metadata>, StorageError> {
+    pub(crate) async fn look(&self, name: &str) -> StorageResult<Option<Metadata>> {
         let call = self.get(name, METADATA);
         match self.found(&call).await? {
             Some(answer) => Ok(Some(answer.metadata().ok_or_else(|| answer.foreign())?)),
@@ -175,12 +175,12 @@ impl Client {
     }
 
     /// Lists all of the secrets but their data.
-    pub(crate) async fn names(&self, part: Part<'_>) -> Result<Listed<Identity>, StorageError> {
+    pub(crate) async fn names(&self, part: Part<'_>) -> StorageResult<Listed<Identity>> {
         self.list(part, METADATA_LIST, Answer::names).await
     }
 
     /// Lists secrets with their data.
-    pub(crate) async fn contents(&self, part: Part<'_>) -> Result<Listed<Secret>, StorageError> {
+    pub(crate) async fn contents(&self, part: Part<'_>) -> StorageResult<Listed<Secret>> {
         self.list(part, WHOLE, Answer::contents).await
     }
 
@@ -189,7 +189,7 @@ impl Client {
         part: Part<'_>,
         accept: &'static str,
         parse: impl FnOnce(&Answer) -> Option<Page<T>>,
-    ) -> Result<Listed<T>, StorageError> {
+    ) -> StorageResult<Listed<T>> {
         let place = self.place("list", None);
         let call = Call { place, method: Method::GET, uri: self.query(part), accept, body: None };
         let answer = self.send(&call).await?;
@@ -221,7 +221,7 @@ impl Client {
     }
 
     /// An answer with a good status, or nothing where nothing is.
-    async fn found(&self, call: &Call<'_>) -> Result<Option<Answer>, StorageError> {
+    async fn found(&self, call: &Call<'_>) -> StorageResult<Option<Answer>> {
         let answer = self.answer(call).await?;
         match answer.status {
             200 => Ok(Some(answer)),
@@ -233,7 +233,7 @@ impl Client {
     }
 
     /// A whole answer.
-    async fn answer(&self, call: &Call<'_>) -> Result<Answer, StorageError> {
+    async fn answer(&self, call: &Call<'_>) -> StorageResult<Answer> {
         let answer = self.send(call).await?;
         match answer.cut {
             false => Ok(answer),
@@ -242,7 +242,7 @@ impl Client {
     }
 
     /// Sends a request; once more where the token was refused and has been replaced meanwhile.
-    async fn send(&self, call: &Call<'_>) -> Result<Answer, StorageError> {
+    async fn send(&self, call: &Call<'_>) -> StorageResult<Answer> {
         let Some(file) = self.connection.token_file() else {
             return self.connection.send(call.request(None)?, LONGEST).await;
         };
@@ -269,7 +269,7 @@ impl Client {
 }
 
 impl Call<'_> {
-    fn request(&self, token: Option<&Token>) -> Result<Request<Body>, StorageError> {
+    fn request(&self, token: Option<&Token>) -> StorageResult<Request<Body>> {
         const AGENT: &str = concat!("cred-store-k8s/", env!("CARGO_PKG_VERSION"));
         let mut request = Request::builder()
             .method(self.method.clone())
@@ -293,7 +293,7 @@ impl Call<'_> {
 }
 
 /// The body that makes a new secret.
-pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> Result<Bytes, StorageError> {
+pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> StorageResult<Bytes> {
     let metadata = Map::from_iter([
         ("name".to_owned(), name.into()),
         ("labels".to_owned(), text_map(&marked.labels)),
@@ -304,7 +304,7 @@ pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> Result<Byt
 
 /// The body that replaces a secret. Its labels and its data are the credential's alone; what others have added else stays. It
 /// holds the resource version, so that it replaces what was seen and nothing newer.
-pub(crate) fn replaced(seen: &Metadata, marked: &Marked, envelope: &str) -> Result<Bytes, StorageError> {
+pub(crate) fn replaced(seen: &Metadata, marked: &Marked, envelope: &str) -> StorageResult<Bytes> {
     let mut metadata = seen.all.clone();
     metadata.remove("managedFields");
     metadata.insert("labels".to_owned(), text_map(&marked.labels));
@@ -322,7 +322,7 @@ fn text_map(map: &BTreeMap<String, String>) -> Value {
     map.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>().into()
 }
 
-fn object(metadata: &Map<String, Value>, envelope: &str) -> Result<Bytes, StorageError> {
+fn object(metadata: &Map<String, Value>, envelope: &str) -> StorageResult<Bytes> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Object<'a> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{CredentialFilter, CredentialMetadata, CredentialPath, PathRef, ScopeId, StorageError, Tags};
+use cred_core::{
+    CredentialFilter, CredentialMetadata, CredentialPath, PathRef, ScopeId, StorageError, StorageResult, Tags,
+};
 use cred_provider_kit::naming::{Names, digest};
 use cred_provider_kit::tags;
 use serde_json::json;
@@ -62,11 +64,7 @@ impl Marks {
     }
 
     /// The labels and annotations of a credential. Tags become labels, all of them or none.
-    pub(crate) fn of(
-        &self,
-        path: PathRef<'_>,
-        metadata: &CredentialMetadata,
-    ) -> Result<Marked, StorageError> {
+    pub(crate) fn of(&self, path: PathRef<'_>, metadata: &CredentialMetadata) -> StorageResult<Marked> {
         // One beside those that this credential has would make it another scope's for a selector.
         if let Some(key) = metadata.tags.keys().find(|key| is_own(key)) {
             return Err(StorageError::invalid_request(format!(

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageProvider, Wrapper,
+    ProviderConfig, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::{
     Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, Wire, tags,
@@ -92,7 +92,7 @@ impl KubernetesSecretsProvider {
     ///
     /// # Errors
     /// What Kubernetes refuses.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.0.connect().await
     }
 }
@@ -109,35 +109,26 @@ impl Wrapper for KubernetesSecretsProvider {
 
 impl Backend for Kubernetes {
     /// Reads one short page, whatever is on it.
-    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         let selector = &self.marks.below(None);
         wire.read(|_| self.client.names(Part { selector, limit: 1, next: None })).await.map(drop)
     }
 
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let draft = self.draft(path, &file, wire.limits())?;
         self.store(wire, &draft).await
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         self.found(wire, path).await?.as_ref().map(decode).transpose()
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.remove(wire, path).await
     }
 
     /// Without the data.
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         Ok(self.seen(wire, path).await?.is_some())
     }
 
@@ -146,7 +137,7 @@ impl Backend for Kubernetes {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.listed(wire, reach).await
     }
 
@@ -156,7 +147,7 @@ impl Backend for Kubernetes {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.admitted(wire, reach, filter).await
     }
 
@@ -170,7 +161,7 @@ impl Conditional for Kubernetes {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         let Some(secret) = self.found(wire, path).await? else { return Ok(None) };
         Ok(Some((decode(&secret)?, secret.identity.revision())))
     }
@@ -181,7 +172,7 @@ impl Conditional for Kubernetes {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let draft = self.draft(path, &file, wire.limits())?;
         match expected {
             Some(expected) => self.replace(wire, &draft, expected).await,
@@ -192,14 +183,14 @@ impl Conditional for Kubernetes {
 
 impl Kubernetes {
     /// The secret of a credential. A secret of another owner under its name does not count.
-    async fn found(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<Option<Secret>, StorageError> {
+    async fn found(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<Secret>> {
         let name = &self.marks.name(path);
         let secret = wire.read(|_| self.client.read(name)).await?;
         Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
     }
 
     /// As [`found`](Self::found), without the data.
-    async fn seen(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<Option<Metadata>, StorageError> {
+    async fn seen(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<Metadata>> {
         let name = &self.marks.name(path);
         let secret = wire.read(|_| self.client.look(name)).await?;
         Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
@@ -210,7 +201,7 @@ impl Kubernetes {
     }
 }
 
-fn decode(secret: &Secret) -> Result<CredentialFile, StorageError> {
+fn decode(secret: &Secret) -> StorageResult<CredentialFile> {
     let envelope = secret.envelope.as_deref();
     let envelope = envelope
         .ok_or_else(|| StorageError::corrupted("the secret has no field `envelope` that could be read"))?;

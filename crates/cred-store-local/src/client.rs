@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     ConfigError, CredentialFilter, CredentialPath, Limits, PathRef, Revision, ScopeId, StorageError,
-    StorageErrorKind,
+    StorageErrorKind, StorageResult,
 };
 use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{CredentialFile, Reach};
@@ -43,7 +43,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    fn check(&self) -> Result<(), StorageError> {
+    fn check(&self) -> StorageResult<()> {
         match Instant::now() < self.at {
             true => Ok(()),
             false => Err(StorageErrorKind::Timeout { limit: self.limit }.into()),
@@ -89,25 +89,25 @@ impl Client {
     }
 
     /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
-    pub(crate) fn connect(&self) -> Result<(), StorageError> {
+    pub(crate) fn connect(&self) -> StorageResult<()> {
         self.opened.store(false, Ordering::Relaxed);
         self.open_or_create_base().map(drop)
     }
 
     /// The file of a path; `None`: it does not exist.
-    pub(crate) fn retrieve(&self, path: PathRef<'_>) -> Result<Option<CredentialFile>, StorageError> {
+    pub(crate) fn retrieve(&self, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         self.bytes(path)?.map(|bytes| self.decode(&bytes, path)).transpose()
     }
 
     pub(crate) fn retrieve_with_revision(
         &self,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         let Some(bytes) = self.bytes(path)? else { return Ok(None) };
         Ok(Some((self.decode(&bytes, path)?, revision(&bytes))))
     }
 
-    pub(crate) fn exists(&self, path: PathRef<'_>) -> Result<bool, StorageError> {
+    pub(crate) fn exists(&self, path: PathRef<'_>) -> StorageResult<bool> {
         let Some(base) = self.base()? else { return Ok(false) };
         let Some(directory) = self.directory(&base, path.scope)? else { return Ok(false) };
         directory.has_file(&self.names.file(path.id).text)
@@ -176,7 +176,7 @@ impl Client {
         reach: Reach<'_>,
         filter: Option<&CredentialFilter>,
         deadline: Deadline,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let Some(base) = self.base()? else { return Ok(Vec::new()) };
         let Some(directory) = self.directory(&base, reach.scope())? else { return Ok(Vec::new()) };
         Walk::new(self, reach, &base, filter, deadline).list(&directory)
@@ -186,7 +186,7 @@ impl Client {
 /// What the operations are made of.
 impl Client {
     /// The base as it is, for what creates nothing; `None`: it does not exist yet, so nothing is stored.
-    fn base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+    fn base(&self) -> StorageResult<Option<Arc<Directory>>> {
         match self.held_base()? {
             Some(base) => Ok(Some(base)),
             None => self.open_base(),
@@ -194,7 +194,7 @@ impl Client {
     }
 
     /// The base for a store, created where that is wanted.
-    fn created_base(&self) -> Result<Arc<Directory>, StorageError> {
+    fn created_base(&self) -> StorageResult<Arc<Directory>> {
         match self.held_base()? {
             Some(base) => Ok(base),
             None => self.open_or_create_base(),
@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// The base that is open, if it still is what it was.
-    fn held_base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+    fn held_base(&self) -> StorageResult<Option<Arc<Directory>>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match held {
             Some(base) if base.is_at(&self.base)? => Ok(Some(base)),
@@ -210,7 +210,7 @@ impl Client {
         }
     }
 
-    fn open_or_create_base(&self) -> Result<Arc<Directory>, StorageError> {
+    fn open_or_create_base(&self) -> StorageResult<Arc<Directory>> {
         match self.open_base()? {
             Some(base) => Ok(base),
             None => Ok(self.hold(Directory::create_base(&self.base, self.trust)?)),
@@ -218,7 +218,7 @@ impl Client {
     }
 
     /// `None`: it does not exist, and a store may create it.
-    fn open_base(&self) -> Result<Option<Arc<Directory>>, StorageError> {
+    fn open_base(&self) -> StorageResult<Option<Arc<Directory>>> {
         match Directory::base(&self.base, self.trust)? {
             Some(base) => Ok(Some(self.hold(base))),
             None if self.create_dir && !self.opened.load(Ordering::Relaxed) => Ok(None),
@@ -248,7 +248,7 @@ impl Client {
         &self,
         base: &Arc<Directory>,
         scope: Option<&ScopeId>,
-    ) -> Result<Option<Arc<Directory>>, StorageError> {
+    ) -> StorageResult<Option<Arc<Directory>>> {
         let mut directory = Arc::clone(base);
         for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
             match directory.child(&name.text)? {
@@ -263,7 +263,7 @@ impl Client {
         &self,
         base: &Arc<Directory>,
         scope: Option<&ScopeId>,
-    ) -> Result<Arc<Directory>, StorageError> {
+    ) -> StorageResult<Arc<Directory>> {
         let mut directory = Arc::clone(base);
         for name in scope.into_iter().flat_map(|scope| self.names.directories(scope)) {
             directory = Arc::new(directory.child_or_create(&name.text, &self.anchored)?);
@@ -276,18 +276,18 @@ impl Client {
         access: Access,
         base: &Directory,
         deadline: Deadline,
-    ) -> Result<Option<StoreLock<'_>>, StorageError> {
+    ) -> StorageResult<Option<StoreLock<'_>>> {
         self.locking.then(|| StoreLock::acquire(&self.queue, access, base, deadline.at)).transpose()
     }
 
-    fn bytes(&self, path: PathRef<'_>) -> Result<Option<Vec<u8>>, StorageError> {
+    fn bytes(&self, path: PathRef<'_>) -> StorageResult<Option<Vec<u8>>> {
         let Some(base) = self.base()? else { return Ok(None) };
         let Some(directory) = self.directory(&base, path.scope)? else { return Ok(None) };
         self.read(&directory, &self.names.file(path.id).text)
     }
 
     /// The bytes of a file; `None`: it is not there.
-    fn read(&self, directory: &Directory, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    fn read(&self, directory: &Directory, name: &str) -> StorageResult<Option<Vec<u8>>> {
         let Some(file) = directory.open_file(name)? else { return Ok(None) };
         if self.locking {
             file.share()?;
@@ -296,7 +296,7 @@ impl Client {
     }
 
     /// What the bytes at the place of a path hold.
-    fn decode(&self, bytes: &[u8], path: PathRef<'_>) -> Result<CredentialFile, StorageError> {
+    fn decode(&self, bytes: &[u8], path: PathRef<'_>) -> StorageResult<CredentialFile> {
         let file = CredentialFile::decode(bytes)?;
         // A path stands in the file exactly where the names cannot tell it.
         let expected = self.names.is_hashed(path).then(|| path.to_owned());
@@ -306,7 +306,7 @@ impl Client {
         }
     }
 
-    fn check(&self, directory: &Directory, name: &str, condition: &Condition) -> Result<(), StorageError> {
+    fn check(&self, directory: &Directory, name: &str, condition: &Condition) -> StorageResult<()> {
         match condition {
             Condition::Anything => Ok(()),
             Condition::Nothing => match directory.has_file(name)? {

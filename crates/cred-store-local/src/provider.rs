@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, RetryPolicy, Revision, StorageError, StorageProvider, Wrapper,
+    ProviderConfig, RetryPolicy, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
@@ -51,7 +51,7 @@ impl LocalStorageProvider {
     /// # Errors
     /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and not to be created, or
     /// what the file system refuses.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.0.connect().await
     }
 }
@@ -67,34 +67,25 @@ impl Wrapper for LocalStorageProvider {
 }
 
 impl Backend for Local {
-    async fn connect(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         self.read(wire, |client, _| client.connect()).await
     }
 
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         self.store(wire, path, file, Condition::Anything).await.map(drop)
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         let path = path.to_owned();
         self.read(wire, move |client, _| client.retrieve(path.as_ref())).await
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let path = path.to_owned();
         self.write(wire, move |client, deadline| client.delete(path.as_ref(), deadline)).await
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         let path = path.to_owned();
         self.read(wire, move |client, _| client.exists(path.as_ref())).await
     }
@@ -104,7 +95,7 @@ impl Backend for Local {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.list(wire, reach, None).await
     }
 
@@ -114,7 +105,7 @@ impl Backend for Local {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         self.list(wire, reach, Some(filter)).await
     }
 
@@ -128,7 +119,7 @@ impl Conditional for Local {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         let path = path.to_owned();
         self.read(wire, move |client, _| client.retrieve_with_revision(path.as_ref())).await
     }
@@ -139,7 +130,7 @@ impl Conditional for Local {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let condition = expected.map_or(Condition::Nothing, |revision| Condition::Exactly(revision.clone()));
         self.store(wire, path, file, condition).await
     }
@@ -152,7 +143,7 @@ impl Local {
         path: PathRef<'_>,
         file: CredentialFile,
         condition: Condition,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let (path, limits) = (path.to_owned(), *wire.limits());
         let what = Arc::new((self.client.address(file, path.as_ref()), condition));
         self.write(wire, move |client, deadline| {
@@ -167,7 +158,7 @@ impl Local {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let (scope, filter) = (reach.scope().cloned(), filter.cloned());
         let is_tree = matches!(reach, Reach::Tree(_));
         self.read(wire, move |client, deadline| {
@@ -180,8 +171,8 @@ impl Local {
     async fn read<T: Send + 'static>(
         &self,
         wire: &mut Wire<'_>,
-        work: impl FnOnce(&Client, Deadline) -> Result<T, StorageError> + Clone + Send + 'static,
-    ) -> Result<T, StorageError> {
+        work: impl FnOnce(&Client, Deadline) -> StorageResult<T> + Clone + Send + 'static,
+    ) -> StorageResult<T> {
         let limit = wire.description().operation_timeout;
         wire.read(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await
     }
@@ -190,7 +181,7 @@ impl Local {
         &self,
         wire: &mut Wire<'_>,
         work: impl FnOnce(&Client, Deadline) -> Result<T, WriteError> + Clone + Send + 'static,
-    ) -> Result<T, StorageError> {
+    ) -> StorageResult<T> {
         let limit = wire.description().operation_timeout;
         Ok(wire.write(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await?)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig,
-    Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, Wrapper,
+    Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
 
@@ -96,31 +96,22 @@ impl Memory {
 
 /// Nothing is sent anywhere, so there are no attempts to make through the [`Wire`].
 impl Backend for Memory {
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let payload = file.encode_within(wire.limits())?;
         self.state().put(path, payload.into());
         Ok(())
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         Ok(self.get_with_revision(wire, path).await?.map(|(file, _)| file))
     }
 
-    async fn delete(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.state().delete(path, self.soft_delete);
         Ok(())
     }
 
-    async fn exists(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         Ok(self.state().get(path).is_some())
     }
 
@@ -129,7 +120,7 @@ impl Backend for Memory {
         _: &mut Wire<'_>,
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         Ok(self.state().paths(reach))
     }
 
@@ -147,7 +138,7 @@ impl Conditional for Memory {
         &self,
         _: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         // Cloned, so that the lock is not held while it is decoded.
         let Some(entry) = self.state().get(path).cloned() else { return Ok(None) };
         Ok(Some((CredentialFile::decode(&entry.payload)?, entry.revision)))
@@ -159,7 +150,7 @@ impl Conditional for Memory {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let payload = file.encode_within(wire.limits())?;
         let mut state = self.state();
         match (state.get(path).map(|entry| &entry.revision), expected) {
@@ -172,19 +163,19 @@ impl Conditional for Memory {
 }
 
 impl Recoverable for Memory {
-    async fn recover(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn recover(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         match self.state().recover(path) {
             true => Ok(()),
             false => Err(StorageErrorKind::NotFound.into()),
         }
     }
 
-    async fn purge(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn purge(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.state().purge(path);
         Ok(())
     }
 
-    async fn deleted(&self, _: &mut Wire<'_>, reach: Reach<'_>) -> Result<Vec<CredentialPath>, StorageError> {
+    async fn deleted(&self, _: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
         Ok(self.state().deleted(reach))
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageErrorKind};
+use cred_core::{StorageError, StorageErrorKind, StorageResult};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -81,7 +81,7 @@ impl Auth {
     ///
     /// # Errors
     /// Why the login failed; the same error for all who waited for it.
-    pub(crate) async fn session(&self) -> Result<Arc<Session>, StorageError> {
+    pub(crate) async fn session(&self) -> StorageResult<Arc<Session>> {
         if let Some(session) = self.current() {
             return Ok(session);
         }

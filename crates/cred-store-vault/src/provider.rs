@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, SoftDelete, StorageError, StorageProvider, Wrapper,
+    ProviderConfig, Revision, SoftDelete, StorageError, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
@@ -96,7 +96,7 @@ impl HashiCorpVaultProvider {
     /// # Errors
     /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where the mount is another
     /// engine.
-    pub async fn connect(&self) -> Result<(), StorageError> {
+    pub async fn connect(&self) -> StorageResult<()> {
         self.0.connect().await
     }
 }
@@ -113,7 +113,7 @@ impl Wrapper for HashiCorpVaultProvider {
 
 impl Backend for Vault {
     /// Looks once whether the mount is KV version 2.
-    async fn prepare(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         if !self.mount_checked.load(Ordering::Relaxed) {
             self.read(wire, |session| async move { self.client.check_mount(session.token()).await }).await?;
             self.mount_checked.store(true, Ordering::Relaxed);
@@ -121,25 +121,16 @@ impl Backend for Vault {
         Ok(())
     }
 
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let envelope = writing::encode(&file, wire.limits())?;
         Ok(self.store(wire, &self.name(path), &envelope).await?)
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         self.found(wire, &self.name(path)).await?.live().map(decode).transpose()
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.name(path);
         let deleted = self.write(wire, |session| async move {
             match self.soft {
@@ -150,7 +141,7 @@ impl Backend for Vault {
         Ok(deleted.await?)
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         Ok(self.is_live(wire, &self.name(path)).await?)
     }
 
@@ -159,7 +150,7 @@ impl Backend for Vault {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         hint: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let paths = self.names(wire, reach).await?;
         match hint {
             // Where each is looked into, what is deleted shows then.
@@ -172,13 +163,13 @@ impl Backend for Vault {
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+    ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
         let found = self.look(wire, paths).await?;
         Ok(found.into_iter().map(|found| found.live().map(decode).transpose()).collect())
     }
 
     /// Gives a token back that a login of ours created.
-    async fn shutdown(&self, wire: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn shutdown(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         if let Some(session) = self.auth.close().await {
             wire.write(|_| self.client.revoke(session.token())).await?;
             self.auth.revoked();
@@ -200,7 +191,7 @@ impl Conditional for Vault {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         let Some(secret) = self.found(wire, &self.name(path)).await?.live() else { return Ok(None) };
         let revision = revision(&secret.version);
         Ok(Some((decode(secret)?, revision)))
@@ -212,7 +203,7 @@ impl Conditional for Vault {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let (name, envelope) = (self.name(path), writing::encode(&file, wire.limits())?);
         let version = match expected {
             Some(expected) => self.replace(wire, &name, &envelope, expected).await?,
@@ -223,19 +214,15 @@ impl Conditional for Vault {
 }
 
 impl Recoverable for Vault {
-    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         Ok(self.undelete(wire, &self.name(path)).await?)
     }
 
-    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         Ok(self.destroy(wire, &self.name(path)).await?)
     }
 
-    async fn deleted(
-        &self,
-        wire: &mut Wire<'_>,
-        reach: Reach<'_>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
         let paths = self.names(wire, reach).await?;
         Ok(self.sort(wire, paths).await?.deleted)
     }
@@ -263,7 +250,7 @@ impl Vault {
     }
 }
 
-fn decode(secret: Secret) -> Result<CredentialFile, StorageError> {
+fn decode(secret: Secret) -> StorageResult<CredentialFile> {
     let envelope = secret.envelope.as_deref();
     let envelope = envelope.ok_or_else(|| {
         StorageError::corrupted(

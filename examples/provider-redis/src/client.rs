@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cred_core::{ConfigError, ExposeSecret, ProviderConfig, StorageError};
+use cred_core::{ConfigError, ExposeSecret, ProviderConfig, StorageResult};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError,
@@ -39,7 +39,7 @@ impl Client {
         Ok(Self { redis, open: Mutex::default() })
     }
 
-    pub(crate) async fn set(&self, key: &str, envelope: &[u8], revision: &str) -> Result<(), StorageError> {
+    pub(crate) async fn set(&self, key: &str, envelope: &[u8], revision: &str) -> StorageResult<()> {
         let fields = &[("revision", revision.as_bytes()), ("envelope", envelope)];
         self.ask::<u64>(redis::cmd("HSET").arg(key).arg(fields)).await.map(drop)
     }
@@ -51,18 +51,18 @@ impl Client {
         envelope: &[u8],
         revision: &str,
         expected: &str,
-    ) -> Result<bool, StorageError> {
+    ) -> StorageResult<bool> {
         let mut script = redis::cmd("EVAL");
         self.ask(script.arg(STORE_IF).arg(1).arg(key).arg(expected).arg(revision).arg(envelope)).await
     }
 
     /// The envelope and its revision, of one moment.
-    pub(crate) async fn get(&self, key: &str) -> Result<(Option<Vec<u8>>, Option<String>), StorageError> {
+    pub(crate) async fn get(&self, key: &str) -> StorageResult<(Option<Vec<u8>>, Option<String>)> {
         self.ask(redis::cmd("HMGET").arg(key).arg(&["envelope", "revision"])).await
     }
 
     /// The envelopes of several keys, in one request.
-    pub(crate) async fn get_each(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+    pub(crate) async fn get_each(&self, keys: &[String]) -> StorageResult<Vec<Option<Vec<u8>>>> {
         let mut gets = Pipeline::with_capacity(keys.len());
         for key in keys {
             gets.cmd("HGET").arg(key).arg("envelope");
@@ -72,17 +72,17 @@ impl Client {
         lent.back(answer)
     }
 
-    pub(crate) async fn exists(&self, key: &str) -> Result<bool, StorageError> {
+    pub(crate) async fn exists(&self, key: &str) -> StorageResult<bool> {
         self.ask(redis::cmd("EXISTS").arg(key)).await
     }
 
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
+    pub(crate) async fn delete(&self, key: &str) -> StorageResult<()> {
         self.ask::<u64>(redis::cmd("DEL").arg(key)).await.map(drop)
     }
 
     /// One step of a scan from `cursor`: the next cursor, 0 at the end, and keys that begin with `prefix`. A key that is there
     /// all the time is seen, perhaps more than once.
-    pub(crate) async fn scan(&self, cursor: u64, prefix: &str) -> Result<(u64, Vec<Vec<u8>>), StorageError> {
+    pub(crate) async fn scan(&self, cursor: u64, prefix: &str) -> StorageResult<(u64, Vec<Vec<u8>>)> {
         let mut scan = redis::cmd("SCAN");
         self.ask(scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCANNED)).await
     }
@@ -92,14 +92,14 @@ impl Client {
         self.open().take();
     }
 
-    async fn ask<T: FromRedisValue>(&self, request: &Cmd) -> Result<T, StorageError> {
+    async fn ask<T: FromRedisValue>(&self, request: &Cmd) -> StorageResult<T> {
         let mut lent = self.lend().await?;
         let answer = request.query_async(&mut lent.connection).await;
         lent.back(answer)
     }
 
     /// Two that connect at once make two connections, of which one is kept. No timeout but the executor's counts.
-    async fn lend(&self) -> Result<Lent<'_>, StorageError> {
+    async fn lend(&self) -> StorageResult<Lent<'_>> {
         let open = self.open().clone();
         let connection = match open {
             Some(connection) => connection,
@@ -127,7 +127,7 @@ struct Lent<'c> {
 }
 
 impl Lent<'_> {
-    fn back<T>(mut self, answer: Result<T, RedisError>) -> Result<T, StorageError> {
+    fn back<T>(mut self, answer: Result<T, RedisError>) -> StorageResult<T> {
         self.sound = answer.as_ref().err().is_none_or(|error| !error.is_unrecoverable_error());
         answer.map_err(|error| error::answered(&error))
     }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageProvider, Wrapper,
+    ProviderConfig, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
@@ -54,32 +54,23 @@ impl Wrapper for RedisProvider {
 }
 
 impl Backend for Redis {
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let (key, envelope, revision) =
             (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
         wire.write(|_| self.client.set(key, envelope, revision)).await
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         let key = &self.key(path);
         decode(wire.read(|_| self.client.get(key)).await?.0)
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let key = &self.key(path);
         wire.write(|_| self.client.delete(key)).await
     }
 
-    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<bool, StorageError> {
+    async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
         let key = &self.key(path);
         wire.read(|_| self.client.exists(key)).await
     }
@@ -89,7 +80,7 @@ impl Backend for Redis {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let prefix = &self.names.scope_prefix(reach.scope());
         let (mut paths, mut cursor) = (Vec::new(), 0);
         loop {
@@ -106,7 +97,7 @@ impl Backend for Redis {
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> Result<Vec<Result<Option<CredentialFile>, StorageError>>, StorageError> {
+    ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
         let keys: Vec<_> = paths.iter().map(|path| self.key(path.as_ref())).collect();
         let mut files = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH.get()) {
@@ -115,7 +106,7 @@ impl Backend for Redis {
         Ok(files)
     }
 
-    async fn shutdown(&self, _: &mut Wire<'_>) -> Result<(), StorageError> {
+    async fn shutdown(&self, _: &mut Wire<'_>) -> StorageResult<()> {
         self.client.close();
         Ok(())
     }
@@ -130,7 +121,7 @@ impl Conditional for Redis {
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> Result<Option<(CredentialFile, Revision)>, StorageError> {
+    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
         let key = &self.key(path);
         let (envelope, revision) = wire.read(|_| self.client.get(key)).await?;
         let Some(file) = decode(envelope)? else { return Ok(None) };
@@ -144,7 +135,7 @@ impl Conditional for Redis {
         path: PathRef<'_>,
         file: CredentialFile,
         expected: Option<&Revision>,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let (key, envelope, revision) =
             (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
         let expected = expected.map_or("", Revision::as_str);
@@ -168,7 +159,7 @@ impl Redis {
     }
 }
 
-fn decode(envelope: Option<Vec<u8>>) -> Result<Option<CredentialFile>, StorageError> {
+fn decode(envelope: Option<Vec<u8>>) -> StorageResult<Option<CredentialFile>> {
     envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cred_conformance::doubles::Reference;
 use cred_core::{
-    CredentialPath, Operation, StorageError, StorageErrorKind, StorageProvider as _, Stored, Target,
+    CredentialPath, Operation, StorageError, StorageProvider as _, Stored, Target,
 };
 use tokio::time::timeout;
 

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use cred_core::{
-    CredentialMetadata, EncryptedData, KeyId, RotationPolicy, SealVersion, StorageError, Tags, Timestamp,
-    UnknownFields, WrappedKey,
+    CredentialMetadata, EncryptedData, KeyId, RotationPolicy, SealVersion, StorageError, StorageResult, Tags,
+    Timestamp, UnknownFields, WrappedKey,
 };
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -82,7 +82,7 @@ fn is_empty(tags: &BTreeMap<String, String>) -> bool {
 }
 
 impl<'a> Envelope<'a> {
-    pub(super) fn of(file: &'a CredentialFile) -> Result<Self, StorageError> {
+    pub(super) fn of(file: &'a CredentialFile) -> StorageResult<Self> {
         let CredentialFile { version, encrypted_data: data, metadata, salt, path, mark } = file;
         Ok(Self {
             version: *version,
@@ -112,7 +112,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// The types that the rest of the system works with, each through its own constructor.
-    pub(super) fn into_file(self) -> Result<CredentialFile, StorageError> {
+    pub(super) fn into_file(self) -> StorageResult<CredentialFile> {
         let path =
             self.path.map(|path| path.parse().map_err(|_| corrupted("its path is none"))).transpose()?;
         Ok(CredentialFile {
@@ -140,7 +140,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    fn into_data(self) -> Result<EncryptedData, StorageError> {
+    fn into_data(self) -> StorageResult<EncryptedData> {
         let version = match SealVersion::from_u8(self.version) {
             Some(version) => version,
             None if self.version == 0 => return Err(corrupted("its sealed format was never written")),
@@ -157,7 +157,7 @@ impl<'a> Data<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    fn of(metadata: &'a CredentialMetadata) -> Result<Self, StorageError> {
+    fn of(metadata: &'a CredentialMetadata) -> StorageResult<Self> {
         Ok(Self {
             created_at: metadata.created_at.as_unix_millis(),
             last_modified: metadata.last_modified.as_unix_millis(),
@@ -173,7 +173,7 @@ impl<'a> Metadata<'a> {
         })
     }
 
-    fn into_metadata(self) -> Result<CredentialMetadata, StorageError> {
+    fn into_metadata(self) -> StorageResult<CredentialMetadata> {
         let tags =
             Tags::try_from(self.tags.into_owned()).map_err(|_| corrupted("its tags are out of bounds"))?;
         let mut metadata = CredentialMetadata::new(Timestamp::from_unix_millis(self.created_at))
@@ -187,7 +187,7 @@ impl<'a> Metadata<'a> {
     }
 }
 
-fn unknown(extra: BTreeMap<u16, Bytes<'_>>) -> Result<UnknownFields, StorageError> {
+fn unknown(extra: BTreeMap<u16, Bytes<'_>>) -> StorageResult<UnknownFields> {
     let mut unknown = UnknownFields::default();
     for (number, value) in extra {
         unknown
@@ -198,7 +198,7 @@ fn unknown(extra: BTreeMap<u16, Bytes<'_>>) -> Result<UnknownFields, StorageErro
 }
 
 impl Rotation {
-    fn of(policy: &RotationPolicy) -> Result<Self, StorageError> {
+    fn of(policy: &RotationPolicy) -> StorageResult<Self> {
         Ok(match *policy {
             RotationPolicy::Periodic { interval_ms } => Self::Periodic(interval_ms),
             RotationPolicy::BeforeExpiry { lead_ms } => Self::BeforeExpiry(lead_ms),

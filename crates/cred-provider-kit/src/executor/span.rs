@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Operation, StorageError, StorageErrorKind};
+use cred_core::{Operation, StorageError, StorageErrorKind, StorageResult};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -32,7 +32,7 @@ pub(super) fn retry(error: &StorageError, delay: Duration) {
     tracing::debug!(target: TARGET, error = name(error.kind()), ?delay, "retry");
 }
 
-pub(super) fn close<T>(span: &Span, result: &Result<T, StorageError>) {
+pub(super) fn close<T>(span: &Span, result: &StorageResult<T>) {
     span.record("outcome", result.as_ref().map_or_else(|error| name(error.kind()), |_| "ok"));
 }
 

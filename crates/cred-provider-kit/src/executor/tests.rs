@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cred_core::{CredentialPath, RetryPolicy, StorageError, StorageErrorKind};
+use cred_core::{CredentialPath, RetryPolicy, StorageError, StorageErrorKind, StorageResult};
 use tokio::time::Instant;
 
 use super::*;
@@ -63,7 +63,7 @@ impl Script {
         }
     }
 
-    async fn call(&self) -> Result<(), StorageError> {
+    async fn call(&self) -> StorageResult<()> {
         self.sent.lock().unwrap().push(self.started.elapsed());
         let answer = {
             let mut answers = self.answers.lock().unwrap();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialPath, Description, Limits, Operation, StorageError, StorageErrorKind};
+use cred_core::{
+    CredentialPath, Description, Limits, Operation, StorageError, StorageErrorKind, StorageResult,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Span;
 
@@ -114,7 +116,7 @@ impl<'e> Wire<'e> {
     /// # Errors
     /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. A body that knows what it was
     /// waiting for gives that error instead.
-    pub async fn pause(&self, duration: Duration) -> Result<(), StorageError> {
+    pub async fn pause(&self, duration: Duration) -> StorageResult<()> {
         let end = later(Instant::now(), duration);
         if end >= self.cutoff {
             return Err(self.out_of_time());
@@ -153,14 +155,14 @@ impl<'e> Wire<'e> {
     /// # use cred_provider_kit::Executor;
     /// # struct Client;
     /// # impl Client {
-    /// #     async fn put_if(&self, _: &str, _: u64) -> Result<u64, StorageError> { Ok(1) }
-    /// #     async fn head(&self, _: &str) -> Result<(u64, bool), StorageError> { Ok((1, true)) }
+    /// #     async fn put_if(&self, _: &str, _: u64) -> StorageResult<u64> { Ok(1) }
+    /// #     async fn head(&self, _: &str) -> StorageResult<(u64, bool)> { Ok((1, true)) }
     /// # }
     /// # struct Provider { executor: Executor, client: Client }
     /// # impl Provider {
     /// /// Revisions of this backend count up and never come back: where the one after `expected` is somebody else's, ours
     /// /// was not written and cannot be any more. A later one may stand over ours, so it leaves the doubt.
-    /// async fn store_if(&self, id: &CredentialId, expected: u64, ctx: &CredentialContext) -> Result<u64, StorageError> {
+    /// async fn store_if(&self, id: &CredentialId, expected: u64, ctx: &CredentialContext) -> StorageResult<u64> {
     ///     let name = id.as_str();
     ///     self.executor
     ///         .sequence(Operation::StoreIf, ctx.path(id), async |wire| {
@@ -193,9 +195,9 @@ impl<'e> Wire<'e> {
     }
 
     /// Runs the body of a sequence. Its wire calls and pauses end in time by themselves; this bounds what else it awaits.
-    pub(super) async fn in_time<T, F>(&mut self, body: F) -> Result<T, StorageError>
+    pub(super) async fn in_time<T, F>(&mut self, body: F) -> StorageResult<T>
     where
-        F: AsyncFnOnce(&mut Wire<'_>) -> Result<T, StorageError>,
+        F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
     {
         match timeout_at(self.deadline, body(self)).await {
             Ok(result) => result,

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use cred_core::{Description, Operation, StorageError};
+use cred_core::{Description, Operation, StorageError, StorageResult};
 use tokio::sync::Semaphore;
 
 use super::Layer;
@@ -37,8 +37,8 @@ impl Layer for ConcurrencyLimit {
     async fn around<T: Send>(
         &self,
         _: Operation,
-        call: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
+        call: impl Future<Output = StorageResult<T>> + Send,
+    ) -> StorageResult<T> {
         match tokio::time::timeout(self.longest_wait, self.turns.acquire()).await {
             Ok(Ok(_until_the_end)) => call.await,
             // Nobody closes the semaphore.

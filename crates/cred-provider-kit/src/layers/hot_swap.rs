@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use cred_core::{Call, Description, StorageError, StorageProvider, Wrapper};
+use cred_core::{Call, Description, StorageError, StorageProvider, StorageResult, Wrapper};
 
 /// Forwards to a provider that can be [swapped](HotSwap::swap) for another: with renewed backend credentials, another address,
 /// other timeouts of its wire calls. Each operation goes to the one that is inside when it begins, and stays with it.
@@ -46,10 +46,7 @@ impl HotSwap {
     /// # Errors
     /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if `next` promises anything else in its
     /// [`Description`], or has other abilities: neither may change in a provider's life. Nothing was swapped.
-    pub fn swap(
-        &self,
-        next: impl StorageProvider + 'static,
-    ) -> Result<Arc<dyn StorageProvider>, StorageError> {
+    pub fn swap(&self, next: impl StorageProvider + 'static) -> StorageResult<Arc<dyn StorageProvider>> {
         if *next.describe() != self.description {
             return Err(StorageError::invalid_request(
                 "the provider to be swapped in describes itself otherwise than the first one; give it the same limits, \
@@ -81,8 +78,8 @@ impl Wrapper for HotSwap {
     async fn around<T: Send + 'static>(
         &self,
         call: Call<'_>,
-        answer: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
+        answer: impl Future<Output = StorageResult<T>> + Send,
+    ) -> StorageResult<T> {
         answer.await.map_err(|error| call.locate(&self.description, error))
     }
 }

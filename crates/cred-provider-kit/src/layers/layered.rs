@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use cred_core::{Call, Description, Operation, StorageError, StorageProvider, Wrapper};
+use cred_core::{Call, Description, Operation, StorageProvider, StorageResult, Wrapper};
 
 use crate::TargetRef;
 
@@ -19,7 +19,7 @@ use crate::TargetRef;
 /// struct NoLists;
 ///
 /// impl Layer for NoLists {
-///     fn admit(&self, operation: Operation, _: TargetRef<'_>) -> Result<(), StorageError> {
+///     fn admit(&self, operation: Operation, _: TargetRef<'_>) -> StorageResult<()> {
 ///         match operation {
 ///             Operation::List | Operation::ListTree => Err(StorageError::invalid_request("lists are off here")),
 ///             _ => Ok(()),
@@ -40,7 +40,7 @@ pub trait Layer: Send + Sync {
     ///
     /// # Errors
     /// The refusal. It must be of a kind that proves that nothing was written.
-    fn admit(&self, operation: Operation, target: TargetRef<'_>) -> Result<(), StorageError> {
+    fn admit(&self, operation: Operation, target: TargetRef<'_>) -> StorageResult<()> {
         let (_, _) = (operation, target);
         Ok(())
     }
@@ -52,8 +52,8 @@ pub trait Layer: Send + Sync {
     fn around<T: Send>(
         &self,
         operation: Operation,
-        call: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> impl Future<Output = Result<T, StorageError>> + Send {
+        call: impl Future<Output = StorageResult<T>> + Send,
+    ) -> impl Future<Output = StorageResult<T>> + Send {
         let _ = operation;
         call
     }
@@ -102,8 +102,8 @@ impl<L: Layer> Wrapper for Layered<L> {
     async fn around<T: Send + 'static>(
         &self,
         call: Call<'_>,
-        answer: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
+        answer: impl Future<Output = StorageResult<T>> + Send,
+    ) -> StorageResult<T> {
         let target = call.path().map_or_else(|| call.ctx.into(), TargetRef::from);
         let result = match self.layer.admit(call.operation, target) {
             Ok(()) => self.layer.around(call.operation, answer).await,

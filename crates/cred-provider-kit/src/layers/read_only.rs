@@ -1,6 +1,6 @@
 //! Nothing is written.
 
-use cred_core::{Operation, StorageError, StorageErrorKind};
+use cred_core::{Operation, StorageErrorKind, StorageResult};
 
 use super::Layer;
 use crate::TargetRef;
@@ -11,7 +11,7 @@ use crate::TargetRef;
 pub struct ReadOnly;
 
 impl Layer for ReadOnly {
-    fn admit(&self, operation: Operation, _: TargetRef<'_>) -> Result<(), StorageError> {
+    fn admit(&self, operation: Operation, _: TargetRef<'_>) -> StorageResult<()> {
         match operation.is_write() {
             false => Ok(()),
             true => {

@@ -1,6 +1,6 @@
 //! One tenant alone.
 
-use cred_core::{Operation, ScopeId, StorageError, StorageErrorKind};
+use cred_core::{Operation, ScopeId, StorageErrorKind, StorageResult};
 
 use super::Layer;
 use crate::TargetRef;
@@ -28,7 +28,7 @@ impl ScopeJail {
 }
 
 impl Layer for ScopeJail {
-    fn admit(&self, _: Operation, target: TargetRef<'_>) -> Result<(), StorageError> {
+    fn admit(&self, _: Operation, target: TargetRef<'_>) -> StorageResult<()> {
         match target.scope().is_some_and(|scope| self.scope.contains(scope)) {
             true => Ok(()),
             false => Err(StorageErrorKind::PermissionDenied {

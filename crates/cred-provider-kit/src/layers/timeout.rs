@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Description, Operation, StorageError, StorageErrorKind};
+use cred_core::{Description, Operation, StorageError, StorageErrorKind, StorageResult};
 
 use super::Layer;
 
@@ -37,8 +37,8 @@ impl Layer for Timeout {
     async fn around<T: Send>(
         &self,
         operation: Operation,
-        call: impl Future<Output = Result<T, StorageError>> + Send,
-    ) -> Result<T, StorageError> {
+        call: impl Future<Output = StorageResult<T>> + Send,
+    ) -> StorageResult<T> {
         let limit = self.limit;
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| match operation.is_write() {
             true => Err(StorageError::in_doubt(format!("it was given up after {limit:?}"))),

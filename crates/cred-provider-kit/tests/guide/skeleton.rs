@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageError};
+use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
 
 /// Your SDK's client. Here it is a map, whose names may be any text.
@@ -11,21 +11,21 @@ use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire
 struct Client(Mutex<BTreeMap<String, Vec<u8>>>);
 
 impl Client {
-    async fn put(&self, name: &str, envelope: &[u8]) -> Result<(), StorageError> {
+    async fn put(&self, name: &str, envelope: &[u8]) -> StorageResult<()> {
         self.names().insert(name.to_owned(), envelope.to_owned());
         Ok(())
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    async fn get(&self, name: &str) -> StorageResult<Option<Vec<u8>>> {
         Ok(self.names().get(name).cloned())
     }
 
-    async fn delete(&self, name: &str) -> Result<(), StorageError> {
+    async fn delete(&self, name: &str) -> StorageResult<()> {
         self.names().remove(name);
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<String>, StorageError> {
+    async fn list(&self) -> StorageResult<Vec<String>> {
         Ok(self.names().keys().cloned().collect())
     }
 
@@ -45,28 +45,19 @@ pub(crate) fn open() -> Provider<MyBackend> {
 }
 
 impl Backend for MyBackend {
-    async fn put(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-        file: CredentialFile,
-    ) -> Result<(), StorageError> {
+    async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         // Once, so that all attempts write the same.
         let (name, envelope) = (&path.to_string(), &file.encode_within(wire.limits())?);
         wire.write(|_| self.client.put(name, envelope)).await
     }
 
-    async fn get(
-        &self,
-        wire: &mut Wire<'_>,
-        path: PathRef<'_>,
-    ) -> Result<Option<CredentialFile>, StorageError> {
+    async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
         let name = &path.to_string();
         let envelope = wire.read(|_| self.client.get(name)).await?;
         envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
     }
 
-    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &path.to_string();
         wire.write(|_| self.client.delete(name)).await
     }
@@ -76,7 +67,7 @@ impl Backend for MyBackend {
         wire: &mut Wire<'_>,
         _: Reach<'_>,
         _: Option<&CredentialFilter>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let names = wire.read(|_| self.client.list()).await?;
         // What is no path of ours is somebody else's.
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())

@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::Client as SdkClient;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::config::{Builder, ProvideCredentials as _, StalledStreamProtectionConfig};
-use cred_core::StorageError;
+use cred_core::{StorageError, StorageResult};
 use http::Uri;
 
 use super::address::Address;
@@ -48,10 +48,7 @@ pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
 
 /// A client by AWS's own chain of settings. Reads the environment and the shared files, and asks the instance for its region
 /// where nothing else names one.
-pub(super) async fn open(
-    config: &AwsSecretsManagerConfig,
-    address: &Address,
-) -> Result<SdkClient, StorageError> {
+pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) -> StorageResult<SdkClient> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
@@ -91,7 +88,7 @@ fn alone(builder: Builder, address: &Address) -> Builder {
 }
 
 /// Whether the chain gives credentials at all.
-pub(super) async fn check_credentials(client: &SdkClient) -> Result<(), StorageError> {
+pub(super) async fn check_credentials(client: &SdkClient) -> StorageResult<()> {
     #[expect(deprecated, reason = "the SDK offers no other way to ask its chain without a call")]
     let source = client.config().credentials_provider();
     match source {

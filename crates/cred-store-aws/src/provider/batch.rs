@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 
-use cred_core::{StorageError, StorageErrorKind};
+use cred_core::{StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::Wire;
 
 use super::SecretsManager;
@@ -16,15 +16,11 @@ const SINGLES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 const BATCHES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// The current values of secrets, by their names.
-type Values = BTreeMap<String, Result<String, StorageError>>;
+type Values = BTreeMap<String, StorageResult<String>>;
 
 impl SecretsManager {
     /// The current values of these names, in their order. A name that is given twice is requested once.
-    pub(super) async fn values(
-        &self,
-        wire: &mut Wire<'_>,
-        names: &[String],
-    ) -> Vec<Result<String, StorageError>> {
+    pub(super) async fn values(&self, wire: &mut Wire<'_>, names: &[String]) -> Vec<StorageResult<String>> {
         let mut open = names.to_vec();
         open.sort_unstable();
         open.dedup();

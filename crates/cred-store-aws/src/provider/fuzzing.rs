@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use cred_core::{CredentialPath, StorageError};
+use cred_core::{CredentialPath, StorageError, StorageResult};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Names;
 
@@ -15,7 +15,7 @@ use crate::error::{Place, Refusal};
 ///
 /// # Errors
 /// The value is not a credential.
-pub fn read(value: &str) -> Result<CredentialFile, StorageError> {
+pub fn read(value: &str) -> StorageResult<CredentialFile> {
     CredentialFile::decode(value.as_bytes())
 }
 

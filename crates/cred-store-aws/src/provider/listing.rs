@@ -1,6 +1,6 @@
 //! Lists: pages of names, and values where neither name nor description contains the path.
 
-use cred_core::{CredentialPath, ScopeId, StorageError, StorageErrorKind};
+use cred_core::{CredentialPath, ScopeId, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::Wire;
 use cred_provider_kit::naming::{Decoded, Names};
 
@@ -29,7 +29,7 @@ impl SecretsManager {
         wire: &mut Wire<'_>,
         scope: Option<&ScopeId>,
         which: Which,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let mut entries = Vec::new();
         match scope {
             None => self.entries(wire, self.names.prefix(), which, &mut entries).await?,
@@ -59,7 +59,7 @@ impl SecretsManager {
         prefix: &str,
         which: Which,
         all: &mut Vec<Entry>,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let scheduled = which == Which::Scheduled;
         for _ in 0..BEGINNINGS {
             let mut entries = Vec::new();
@@ -78,7 +78,7 @@ impl SecretsManager {
     }
 
     /// The paths of hashed names whose description somebody has changed: their values hold them too.
-    async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> Result<Vec<CredentialPath>, StorageError> {
+    async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> StorageResult<Vec<CredentialPath>> {
         let mut paths = Vec::new();
         for (name, value) in names.iter().zip(self.values(wire, names).await) {
             match decode(value) {

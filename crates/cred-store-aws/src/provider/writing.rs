@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Limits, PathRef, StorageError, StorageErrorKind};
+use cred_core::{Limits, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits, tags};
 
 use super::SecretsManager;
@@ -28,7 +28,7 @@ impl SecretsManager {
         path: PathRef<'_>,
         file: CredentialFile,
         limits: &Limits,
-    ) -> Result<Write, StorageError> {
+    ) -> StorageResult<Write> {
         let tags = tags::AWS.project(&file.metadata.tags, &self.config.default_tags)?;
         let name = self.names.encode(path);
         let envelope = file.with_path(name.hashed.then(|| path.to_owned())).encode_text()?;
@@ -45,7 +45,7 @@ impl SecretsManager {
 
     /// Writes whatever is there: over it, or as something new, without a look before. Goes on while others create and delete
     /// the secret, and while AWS still removes one of its name.
-    pub(super) async fn store(&self, wire: &mut Wire<'_>, write: &Write) -> Result<(), StorageError> {
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, write: &Write) -> StorageResult<()> {
         let (mut looks, mut pause) = (0, FIRST_PAUSE);
         loop {
             let refused = match wire.write(|_| self.client.update(write)).await {
@@ -90,7 +90,7 @@ impl SecretsManager {
         wire: &mut Wire<'_>,
         write: &Write,
         found: &Described,
-    ) -> Option<Result<(), StorageError>> {
+    ) -> Option<StorageResult<()>> {
         if self.config.over_deleted == AwsOverDeleted::Refuse {
             return Some(Err(StorageError::invalid_request(
                 "the secret of that name is scheduled for deletion; recover or purge it, or set `over_deleted` to recover",
@@ -141,7 +141,7 @@ impl SecretsManager {
     }
 
     /// Sets the tags of a secret that was there before, where that is configured.
-    async fn tag(&self, wire: &mut Wire<'_>, write: &Write) -> Result<(), StorageError> {
+    async fn tag(&self, wire: &mut Wire<'_>, write: &Write) -> StorageResult<()> {
         match self.config.update_tags && !write.tags.is_empty() {
             true => wire.write(|_| self.client.tag(write)).await,
             false => Ok(()),
@@ -149,7 +149,7 @@ impl SecretsManager {
     }
 
     /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.
-    pub(super) async fn remove(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn remove(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut looks = 0;
         loop {
             let refused =

@@ -9,7 +9,7 @@ use azure_core::Bytes;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
-use cred_core::{ExposeSecret, SecretString, StorageError, async_trait};
+use cred_core::{ExposeSecret, SecretString, StorageError, StorageResult, async_trait};
 use cred_provider_kit::{Foreign, redact};
 use reqwest::Url;
 use reqwest::header::{HeaderValue as WireValue, RETRY_AFTER};
@@ -106,7 +106,7 @@ struct Answer {
 }
 
 impl Answer {
-    async fn of(http: &reqwest::Client, request: &Request) -> Result<Self, StorageError> {
+    async fn of(http: &reqwest::Client, request: &Request) -> StorageResult<Self> {
         let address = host_and_port(request.url());
         let request = wired(http, request)?;
         let mut response = http.execute(request).await.map_err(|error| unanswered(&error, Some(&address)))?;
@@ -169,7 +169,7 @@ fn content_type(response: &reqwest::Response) -> Option<&str> {
 }
 
 /// The SDK's request as that of `reqwest`.
-fn wired(http: &reqwest::Client, request: &Request) -> Result<reqwest::Request, StorageError> {
+fn wired(http: &reqwest::Client, request: &Request) -> StorageResult<reqwest::Request> {
     let method = match request.method() {
         Method::Delete => reqwest::Method::DELETE,
         Method::Get => reqwest::Method::GET,

@@ -1,6 +1,6 @@
 //! Recovery and purging. Azure answers at once and goes on for seconds.
 
-use cred_core::{CredentialPath, PathRef, StorageError, StorageErrorKind};
+use cred_core::{CredentialPath, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{Reach, Recoverable, Wire};
 
 use super::KeyVault;
@@ -10,7 +10,7 @@ use crate::error::Blocked;
 
 impl Recoverable for KeyVault {
     /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still going.
-    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.naming.name(path);
         let mut pauses = Pauses::new();
         loop {
@@ -36,18 +36,18 @@ impl Recoverable for KeyVault {
         }
     }
 
-    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    async fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.purge_secret(wire, &self.naming.name(path)).await
     }
 
-    async fn deleted(&self, wire: &mut Wire<'_>, _: Reach<'_>) -> Result<Vec<CredentialPath>, StorageError> {
+    async fn deleted(&self, wire: &mut Wire<'_>, _: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
         self.listed(wire, Shelf::Deleted, None).await
     }
 }
 
 impl KeyVault {
     /// Removes a deleted secret for good, after its deletion. What is not deleted stays.
-    pub(super) async fn purge_secret(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn purge_secret(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.purge(name)).await {
@@ -63,7 +63,7 @@ impl KeyVault {
         }
     }
 
-    async fn until_readable(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    async fn until_readable(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         while !self.is_there(wire, name).await? {
             pauses.wait(wire, Blocked::BeingRecovered).await?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{CredentialPath, StorageError};
+use cred_core::{CredentialPath, StorageError, StorageResult};
 use cred_provider_kit::Foreign;
 use cred_provider_kit::naming::Names;
 
@@ -19,7 +19,7 @@ pub fn list(
     names: &Names,
     id: &str,
     tags: impl IntoIterator<Item = (String, String)>,
-) -> Result<Option<CredentialPath>, StorageError> {
+) -> StorageResult<Option<CredentialPath>> {
     let naming = Naming::new(names.clone(), BTreeMap::new());
     Item::new(Some(id.to_owned()), Some(tags)).map_or(Ok(None), |item| naming.path(&item))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{CredentialPath, PathRef, StorageError, Tags};
+use cred_core::{CredentialPath, PathRef, StorageError, StorageResult, Tags};
 use cred_provider_kit::naming::{Decoded, Names};
 use cred_provider_kit::tags;
 
@@ -49,7 +49,7 @@ impl Naming {
         &self,
         path: PathRef<'_>,
         credentials: &Tags,
-    ) -> Result<(String, BTreeMap<String, String>), StorageError> {
+    ) -> StorageResult<(String, BTreeMap<String, String>)> {
         let name = self.names.encode(path);
         let mut own = self.default_tags.clone();
         if name.hashed {
@@ -66,7 +66,7 @@ impl Naming {
     ///
     /// # Errors
     /// `Corrupted` where the tags of a hashed name do not tell its path.
-    pub(super) fn path(&self, item: &Item) -> Result<Option<CredentialPath>, StorageError> {
+    pub(super) fn path(&self, item: &Item) -> StorageResult<Option<CredentialPath>> {
         match self.names.decode(&item.name) {
             Decoded::Exact(path) => Ok(Some(path)),
             Decoded::Foreign => Ok(None),

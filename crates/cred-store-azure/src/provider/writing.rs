@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Limits, PathRef, StorageError, StorageErrorKind};
+use cred_core::{Limits, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::KeyVault;
@@ -24,7 +24,7 @@ impl Pauses {
     ///
     /// # Errors
     /// That the time is over, and what was waited for.
-    pub(super) async fn wait(&mut self, wire: &Wire<'_>, what: Blocked) -> Result<(), StorageError> {
+    pub(super) async fn wait(&mut self, wire: &Wire<'_>, what: Blocked) -> StorageResult<()> {
         let pause = self.0;
         self.0 = (pause * 2).min(Self::LONGEST);
         wire.pause(pause).await.map_err(|_| what.beneath(StorageError::busy(what.to_string())))
@@ -52,7 +52,7 @@ impl KeyVault {
         path: PathRef<'_>,
         file: &CredentialFile,
         limits: &Limits,
-    ) -> Result<(String, Draft), StorageError> {
+    ) -> StorageResult<(String, Draft)> {
         let (name, tags) = self.naming.tagged(path, &file.metadata.tags)?;
         let expires = file
             .metadata
@@ -64,12 +64,7 @@ impl KeyVault {
     }
 
     /// Writes whatever is there, and whatever was deleted there.
-    pub(super) async fn store(
-        &self,
-        wire: &mut Wire<'_>,
-        name: &str,
-        draft: &Draft,
-    ) -> Result<(), StorageError> {
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, name: &str, draft: &Draft) -> StorageResult<()> {
         let mut recovery = Recovery::NotBegun;
         let written = self.written(wire, name, draft, &mut recovery).await;
         match (written, recovery) {
@@ -85,7 +80,7 @@ impl KeyVault {
         name: &str,
         draft: &Draft,
         recovery: &mut Recovery,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.set(name, draft)).await {
@@ -125,7 +120,7 @@ impl KeyVault {
         wire: &mut Wire<'_>,
         name: &str,
         recovery: &mut Recovery,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let doubted = wire.in_doubt();
         match wire.write(|_| self.client.recover(name)).await {
             Ok(old) => {
@@ -158,7 +153,7 @@ impl KeyVault {
         draft: &Draft,
         old: Option<String>,
         error: StorageError,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         let what_became = loop {
             // The look must leave time to delete.
@@ -181,7 +176,7 @@ impl KeyVault {
     }
 
     /// Deletes, after a recovery that is still going.
-    pub(super) async fn delete_secret(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), StorageError> {
+    pub(super) async fn delete_secret(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         while let Tried::Recovering = self.try_to_delete(wire, name).await? {
             pauses.wait(wire, Blocked::BeingRecovered).await?;
@@ -190,7 +185,7 @@ impl KeyVault {
     }
 
     /// Deletes, unless a recovery is still going. A deletion that is still going is one.
-    async fn try_to_delete(&self, wire: &mut Wire<'_>, name: &str) -> Result<Tried, StorageError> {
+    async fn try_to_delete(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Tried> {
         let error = match wire.write(|_| self.client.delete(name)).await {
             Ok(()) => return Ok(Tried::Deleted),
             Err(error) => error,

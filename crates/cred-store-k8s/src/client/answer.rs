@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cred_core::{Revision, StorageError};
+use cred_core::{Revision, StorageError, StorageResult};
 use cred_provider_kit::Foreign;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response};
@@ -153,7 +153,7 @@ impl Answer {
         response: Response<B>,
         address: Option<Arc<str>>,
         longest: usize,
-    ) -> Result<Self, StorageError>
+    ) -> StorageResult<Self>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
         B::Error: Into<BoxError>,

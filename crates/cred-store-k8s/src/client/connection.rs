@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind};
+use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind, StorageResult};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Http;
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Sends a request and reads the answer, up to `longest` bytes of it.
-    pub(super) async fn send(&self, request: Request<Body>, longest: usize) -> Result<Answer, StorageError> {
+    pub(super) async fn send(&self, request: Request<Body>, longest: usize) -> StorageResult<Answer> {
         match &self.way {
             Way::Given(client) => match client.send(request).await {
                 Ok(response) => Answer::of(response, None, longest).await,
@@ -105,7 +105,7 @@ fn host_and_port(url: &Uri) -> Option<Arc<str>> {
 }
 
 /// Runs the program that gives the credentials, aside.
-async fn made(config: Option<&Config>, connect_timeout: Duration) -> Result<Stack, StorageError> {
+async fn made(config: Option<&Config>, connect_timeout: Duration) -> StorageResult<Stack> {
     let failed = || {
         StorageError::from(StorageErrorKind::AuthenticationFailed {
             reason:

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{ConfigError, CredentialPath, StorageError};
+use cred_core::{ConfigError, CredentialPath, StorageError, StorageResult};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Names;
 
@@ -15,13 +15,13 @@ use crate::marks::Marks;
 const PLACE: Place<'_> = Place { verb: "get", namespace: "default", name: Some("key") };
 
 /// A path with its credential.
-pub type Contents = (CredentialPath, Result<CredentialFile, StorageError>);
+pub type Contents = (CredentialPath, StorageResult<CredentialFile>);
 
 /// Reads a secret.
 ///
 /// # Errors
 /// The answer is not a secret, or the secret is not a credential.
-pub fn read(body: &[u8]) -> Result<CredentialFile, StorageError> {
+pub fn read(body: &[u8]) -> StorageResult<CredentialFile> {
     let answer = Answer::made_up(200, body);
     let secret = answer.secret().ok_or_else(|| answer.foreign())?;
     decode(&secret)

@@ -1,6 +1,6 @@
 //! Lists: page by page, by labels, and with contents only where a filter has to look into them.
 
-use cred_core::{CredentialFilter, CredentialPath, StorageError};
+use cred_core::{CredentialFilter, CredentialPath, StorageError, StorageResult};
 use cred_provider_kit::{Reach, Wire};
 
 use super::{Kubernetes, decode};
@@ -21,7 +21,7 @@ impl Kubernetes {
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let selector = self.selector(reach);
         let mut pages = Pages::new(&selector, NAMES);
         while let Some(part) = pages.next() {
@@ -37,7 +37,7 @@ impl Kubernetes {
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
-    ) -> Result<Vec<CredentialPath>, StorageError> {
+    ) -> StorageResult<Vec<CredentialPath>> {
         let selector = narrowed(self.selector(reach), filter);
         let mut pages = Pages::new(&selector, CONTENTS);
         while let Some(part) = pages.next() {
@@ -59,7 +59,7 @@ impl Kubernetes {
         wire: &Wire<'_>,
         secret: &Secret,
         filter: &CredentialFilter,
-    ) -> Result<Option<CredentialPath>, StorageError> {
+    ) -> StorageResult<Option<CredentialPath>> {
         let Some(path) = self.marks.path_of(&secret.identity) else { return Ok(None) };
         match decode(secret) {
             Ok(file) => Ok(filter.matches(&file.metadata).then_some(path)),
@@ -96,8 +96,8 @@ impl<'a> Pages<'a> {
     fn take<T>(
         &mut self,
         listed: Listed<T>,
-        path_of: impl Fn(T) -> Result<Option<CredentialPath>, StorageError>,
-    ) -> Result<(), StorageError> {
+        path_of: impl Fn(T) -> StorageResult<Option<CredentialPath>>,
+    ) -> StorageResult<()> {
         match listed {
             Listed::Page(page) => {
                 for item in page.items {
@@ -113,7 +113,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Asks for the same part in shorter pages.
-    fn shorten(&mut self) -> Result<(), StorageError> {
+    fn shorten(&mut self) -> StorageResult<()> {
         if self.limit == 1 {
             return Err(StorageError::corrupted("a single secret is longer than Kubernetes allows"));
         }
@@ -123,7 +123,7 @@ impl<'a> Pages<'a> {
 
     /// Begins the list again, after the rest of it expired. A new list is of another moment, so what
     /// was found so far is dropped. A first page cannot expire, so that is an error at once.
-    fn restart(&mut self, expired: StorageError) -> Result<(), StorageError> {
+    fn restart(&mut self, expired: StorageError) -> StorageResult<()> {
         if self.next.is_none() || self.restarts == RESTARTS {
             return Err(expired);
         }

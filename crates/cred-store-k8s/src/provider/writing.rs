@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cred_core::{Limits, PathRef, Revision, StorageError};
+use cred_core::{Limits, PathRef, Revision, StorageError, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire};
 
 use super::Kubernetes;
@@ -32,7 +32,7 @@ impl Kubernetes {
         path: PathRef<'a>,
         file: &CredentialFile,
         limits: &Limits,
-    ) -> Result<Draft<'a>, StorageError> {
+    ) -> StorageResult<Draft<'a>> {
         let marked = self.marks.of(path, &file.metadata)?;
         let envelope = file.encode_within(limits)?;
         let encoded = BASE64_STANDARD.encode(&envelope);
@@ -40,7 +40,7 @@ impl Kubernetes {
     }
 
     /// Writes whatever is there.
-    pub(super) async fn store(&self, wire: &mut Wire<'_>, draft: &Draft<'_>) -> Result<(), StorageError> {
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, draft: &Draft<'_>) -> StorageResult<()> {
         loop {
             let seen = self.look(wire, draft, "update").await?;
             let written = match &seen {
@@ -63,7 +63,7 @@ impl Kubernetes {
         wire: &mut Wire<'_>,
         draft: &Draft<'_>,
         expected: &Revision,
-    ) -> Result<Revision, StorageError> {
+    ) -> StorageResult<Revision> {
         let seen = match self.look(wire, draft, "update").await? {
             Some(seen) if seen.identity.version() == expected.as_str() => seen,
             Some(_) => return Err(StorageError::conflict("another revision is stored")),
@@ -91,11 +91,7 @@ impl Kubernetes {
     }
 
     /// Writes only where nothing is stored.
-    pub(super) async fn create(
-        &self,
-        wire: &mut Wire<'_>,
-        draft: &Draft<'_>,
-    ) -> Result<Revision, StorageError> {
+    pub(super) async fn create(&self, wire: &mut Wire<'_>, draft: &Draft<'_>) -> StorageResult<Revision> {
         let failure = match self.write_new(wire, draft).await {
             Err(failure) if failure.meaning == Meaning::Changed => failure,
             written => return Ok(written?),
@@ -112,7 +108,7 @@ impl Kubernetes {
     }
 
     /// Deletes what was seen; where that was changed meanwhile, looks again.
-    pub(super) async fn remove(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
+    pub(super) async fn remove(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         while let Some(seen) = self.seen(wire, path).await? {
             match wire.write(|_| self.client.delete(&seen.identity)).await {
                 Err(failure) if failure.meaning == Meaning::Changed => give_way(wire).await?,
@@ -129,7 +125,7 @@ impl Kubernetes {
         wire: &mut Wire<'_>,
         draft: &Draft<'_>,
         verb: &'static str,
-    ) -> Result<Option<Metadata>, StorageError> {
+    ) -> StorageResult<Option<Metadata>> {
         let seen = wire.read(|_| self.client.look(&draft.name)).await?;
         match &seen {
             Some(seen) if !self.marks.owns(&seen.identity, draft.path) => {
@@ -165,7 +161,7 @@ impl Kubernetes {
     /// Deletes an immutable secret, so that it can be created again. Until that is done, the
     /// credential does not exist, so an error from here on leaves the outcome unknown. False:
     /// another writer has changed or deleted it first.
-    async fn take_away(&self, wire: &mut Wire<'_>, seen: &Metadata) -> Result<bool, StorageError> {
+    async fn take_away(&self, wire: &mut Wire<'_>, seen: &Metadata) -> StorageResult<bool> {
         match wire.write(|_| self.client.delete(&seen.identity)).await {
             Err(failure) if matches!(failure.meaning, Meaning::Changed | Meaning::Gone) => Ok(false),
             deleted => Ok(deleted.map(|()| true)?),
@@ -177,7 +173,7 @@ impl Kubernetes {
         &self,
         wire: &mut Wire<'_>,
         draft: &Draft<'_>,
-    ) -> Result<Option<Revision>, StorageError> {
+    ) -> StorageResult<Option<Revision>> {
         if !wire.in_doubt() {
             return Ok(None);
         }
@@ -188,6 +184,6 @@ impl Kubernetes {
 }
 
 /// Lets others finish.
-async fn give_way(wire: &mut Wire<'_>) -> Result<(), StorageError> {
+async fn give_way(wire: &mut Wire<'_>) -> StorageResult<()> {
     wire.pause(Duration::from_millis(fastrand::u64(1..=LONGEST_PAUSE_MS))).await
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cred_core::StorageError;
+use cred_core::StorageResult;
 use rustix::fs::Stat;
 
 /// Directories that are remembered: some 2 MiB, with names of 60 bytes. Beyond it all are forgotten, which costs a sync each.
@@ -34,8 +34,8 @@ impl Anchored {
         &self,
         place: Place,
         directory: Identity,
-        sync: impl FnOnce() -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+        sync: impl FnOnce() -> StorageResult<()>,
+    ) -> StorageResult<()> {
         if self.known().get(&place) == Some(&directory) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageErrorKind};
+use cred_core::{StorageError, StorageErrorKind, StorageResult};
 #[cfg(target_os = "linux")]
 use rustix::fs::RawDir;
 use rustix::fs::{
@@ -45,13 +45,13 @@ pub(super) struct Directory {
 
 impl Directory {
     /// The base; `None`: it is not there. It alone may be a link, as the user named it.
-    pub(super) fn base(place: &Path, trust: Trust) -> Result<Option<Self>, StorageError> {
+    pub(super) fn base(place: &Path, trust: Trust) -> StorageResult<Option<Self>> {
         let opened = retry_on_intr(|| open(place, DIRECTORY, Mode::empty()));
         Self::trusted(opened, trust, || place.to_owned())
     }
 
     /// The base, made with all that is missing above it.
-    pub(super) fn create_base(place: &Path, trust: Trust) -> Result<Self, StorageError> {
+    pub(super) fn create_base(place: &Path, trust: Trust) -> StorageResult<Self> {
         create_durably(place)?;
         let missing =
             || StorageError::unavailable(format!("its directory `{}` was removed", place.display()));
@@ -59,7 +59,7 @@ impl Directory {
     }
 
     /// Whether it is what is found at this place, and still trusted.
-    pub(super) fn is_at(&self, place: &Path) -> Result<bool, StorageError> {
+    pub(super) fn is_at(&self, place: &Path) -> StorageResult<bool> {
         match stat(place) {
             Ok(stat) if Identity::of(&stat) == self.identity => {
                 check_directory(&stat, self.trust, || place.to_owned()).map(|()| true)
@@ -70,13 +70,13 @@ impl Directory {
     }
 
     /// A directory in this one; `None`: it is not there.
-    pub(super) fn child(&self, name: &str) -> Result<Option<Self>, StorageError> {
+    pub(super) fn child(&self, name: &str) -> StorageResult<Option<Self>> {
         let opened = retry_on_intr(|| openat(&self.fd, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()));
         Self::trusted(opened, self.trust, || self.place.join(name))
     }
 
     /// A directory in this one, made where it is not there, and durable in any case.
-    pub(super) fn child_or_create(&self, name: &str, anchored: &Anchored) -> Result<Self, StorageError> {
+    pub(super) fn child_or_create(&self, name: &str, anchored: &Anchored) -> StorageResult<Self> {
         let place = (self.identity, name.into());
         let child = match self.child(name)? {
             Some(child) => child,
@@ -90,7 +90,7 @@ impl Directory {
         Ok(child)
     }
 
-    fn create(&self, name: &str) -> Result<Self, StorageError> {
+    fn create(&self, name: &str) -> StorageResult<Self> {
         match retry_on_intr(|| mkdirat(&self.fd, name, Mode::RWXU)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(from_errno(errno, "creating", &self.place.join(name))),
@@ -101,7 +101,7 @@ impl Directory {
     }
 
     /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to those of other users.
-    pub(super) fn anchor(&self, anchored: &Anchored) -> Result<(), StorageError> {
+    pub(super) fn anchor(&self, anchored: &Anchored) -> StorageResult<()> {
         anchored.once((self.identity, "..".into()), self.identity, || {
             self.sync_above().map_err(|errno| from_errno(errno, "syncing what is above", &self.place))
         })
@@ -140,7 +140,7 @@ impl Directory {
     }
 
     /// A file of ours to be read; `None`: it is not there.
-    pub(super) fn open_file(&self, name: &str) -> Result<Option<Content>, StorageError> {
+    pub(super) fn open_file(&self, name: &str) -> StorageResult<Option<Content>> {
         let place = || self.place.join(name);
         let fd = match retry_on_intr(|| openat(&self.fd, name, FILE, Mode::empty())) {
             Ok(fd) => fd,
@@ -166,7 +166,7 @@ impl Directory {
     }
 
     /// Whether there is a file of this name, whatever is in it.
-    pub(super) fn has_file(&self, name: &str) -> Result<bool, StorageError> {
+    pub(super) fn has_file(&self, name: &str) -> StorageResult<bool> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) != FileType::Directory),
             Err(Errno::NOENT) => Ok(false),
@@ -186,13 +186,13 @@ impl Directory {
     }
 
     /// Makes what was created, renamed and removed here survive a power cut.
-    pub(super) fn sync(&self) -> Result<(), StorageError> {
+    pub(super) fn sync(&self) -> StorageResult<()> {
         // By the standard library, which on Apple's systems asks for what they don't do in `fsync`.
         self.fd.sync_all().map_err(|error| from_io(&error, "syncing", &self.place))
     }
 
     /// What is in it, in no order, and what the file system said of each; names that are no text are nobody's of ours.
-    pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> Result<(), StorageError> {
+    pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> StorageResult<()> {
         let failed = |errno| from_errno(errno, "listing", &self.place);
         let mut take = |name: &CStr, kind: FileType| {
             let Ok(name) = name.to_str() else { return };
@@ -224,7 +224,7 @@ impl Directory {
     }
 
     /// When a name in it last changed: seconds and nanoseconds.
-    pub(super) fn changed(&self) -> Result<(i64, u32), StorageError> {
+    pub(super) fn changed(&self) -> StorageResult<(i64, u32)> {
         let stat = fstat(&self.fd).map_err(|errno| from_errno(errno, "looking at", &self.place))?;
         #[allow(clippy::useless_conversion, reason = "the types differ among systems")]
         Ok((i64::from(stat.st_mtime), u32::try_from(stat.st_mtime_nsec).unwrap_or_default()))
@@ -235,7 +235,7 @@ impl Directory {
         opened: Result<OwnedFd, Errno>,
         trust: Trust,
         place: impl Fn() -> PathBuf,
-    ) -> Result<Option<Self>, StorageError> {
+    ) -> StorageResult<Option<Self>> {
         let fd = match opened {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
@@ -260,7 +260,7 @@ pub(super) struct Content {
 impl Content {
     /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours never do: the file
     /// that is renamed is never changed again.
-    pub(super) fn share(&self) -> Result<(), StorageError> {
+    pub(super) fn share(&self) -> StorageResult<()> {
         // A sweep holds a file for a moment to see whether it is in use; more where its thread has to wait for a core.
         for patience_ms in [1, 2, 4, 8, 16, 32] {
             match flock(self.file.as_fd(), FlockOperation::NonBlockingLockShared) {
@@ -274,7 +274,7 @@ impl Content {
     }
 
     /// All of it, if it is at most `limit` bytes.
-    pub(super) fn read(self, limit: usize) -> Result<Vec<u8>, StorageError> {
+    pub(super) fn read(self, limit: usize) -> StorageResult<Vec<u8>> {
         let Self { file, length, place } = self;
         let too_long = || {
             let place = place.display();
@@ -307,7 +307,7 @@ impl Content {
 }
 
 /// Refuses a directory in which other users can replace files, as far as they are not trusted.
-fn check_directory(stat: &Stat, trust: Trust, place: impl Fn() -> PathBuf) -> Result<(), StorageError> {
+fn check_directory(stat: &Stat, trust: Trust, place: impl Fn() -> PathBuf) -> StorageResult<()> {
     // Root can write everywhere anyway.
     if trust == Trust::OpenDirectories && stat.st_uid == 0 {
         return Ok(());
@@ -327,7 +327,7 @@ fn check_directory(stat: &Stat, trust: Trust, place: impl Fn() -> PathBuf) -> Re
 }
 
 /// Refuses what belongs to another user.
-fn check_owner(stat: &Stat, place: impl Fn() -> PathBuf) -> Result<(), StorageError> {
+fn check_owner(stat: &Stat, place: impl Fn() -> PathBuf) -> StorageResult<()> {
     if stat.st_uid == geteuid().as_raw() {
         return Ok(());
     }
@@ -350,7 +350,7 @@ fn not_regular(place: &Path) -> StorageError {
 }
 
 /// Makes a directory and those above it, each synced into the one that holds it.
-fn create_durably(place: &Path) -> Result<(), StorageError> {
+fn create_durably(place: &Path) -> StorageResult<()> {
     let create = || retry_on_intr(|| mkdirat(CWD, place, Mode::RWXU));
     let Some(above) = place.parent() else { return Ok(()) };
     let mut made = create();
@@ -370,7 +370,7 @@ fn create_durably(place: &Path) -> Result<(), StorageError> {
 mod tests {
     use super::*;
 
-    fn read_of_ten_bytes(length: usize) -> Result<Vec<u8>, StorageError> {
+    fn read_of_ten_bytes(length: usize) -> StorageResult<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("file");
         std::fs::write(&place, "0123456789").unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cred_core::StorageError;
+use cred_core::{StorageError, StorageResult};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -62,7 +62,7 @@ impl<'a> StoreLock<'a> {
         access: Access,
         base: &Directory,
         deadline: Instant,
-    ) -> Result<Self, StorageError> {
+    ) -> StorageResult<Self> {
         let (lock, first) = queue.enter(access, deadline).ok_or_else(|| held(base))?;
         if first {
             // Where this fails, dropping the lock lets the next one ask.
@@ -133,7 +133,7 @@ fn held(base: &Directory) -> StorageError {
 
 /// Locks the file that has the name at that time: a restore or a copy of the directory may have removed
 /// the file, or replaced it by another one, while this process waited. `None` as in [`lock_file`].
-fn locked_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
+fn locked_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
     loop {
         let Some(file) = lock_file(base, access, deadline)? else { return Ok(None) };
         let named = has_the_name(base, &file);
@@ -158,7 +158,7 @@ fn has_the_name(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
 
 /// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is read-only
 /// and has no lock file, or no locks.
-fn lock_file(base: &Directory, access: Access, deadline: Instant) -> Result<Option<OwnedFd>, StorageError> {
+fn lock_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
     let place = || base.place(NAME);
     // NFS needs write access for an exclusive lock, and read access for a shared one.
     let (file, operation) = match open_lock(base, OFlags::RDWR | OFlags::CREATE) {

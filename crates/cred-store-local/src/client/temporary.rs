@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 
-use cred_core::StorageError;
+use cred_core::{StorageError, StorageResult};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -28,7 +28,7 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    pub(super) fn create(base: &Directory, anchored: &Anchored) -> Result<Self, StorageError> {
+    pub(super) fn create(base: &Directory, anchored: &Anchored) -> StorageResult<Self> {
         for _ in 0..TRIES {
             if let Some(temporary) = Self::try_create(base.child_or_create(DIRECTORY, anchored)?)? {
                 return Ok(temporary);
@@ -38,7 +38,7 @@ impl Temporary {
     }
 
     /// `None`: another one was faster.
-    fn try_create(directory: Directory) -> Result<Option<Self>, StorageError> {
+    fn try_create(directory: Directory) -> StorageResult<Option<Self>> {
         let name = format!("{:016x}", fastrand::u64(..));
         // Also for reading: NFS refuses a shared lock on what is open only for writing.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -63,7 +63,7 @@ impl Temporary {
 
     /// Writes and syncs. After a failed sync nobody knows what is on the disk, and trying again would tell nothing: the
     /// file goes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> StorageResult<()> {
         let failed = |error: std::io::Error, doing| from_io(&error, doing, &self.directory.place(&self.name));
         let mut file = &self.file;
         file.write_all(bytes).map_err(|error| failed(error, "writing"))?;
@@ -96,7 +96,7 @@ impl Drop for Temporary {
 }
 
 /// Removes files of writers that are gone: those of our names that nobody has locked.
-pub(super) fn sweep(base: &Directory) -> Result<(), StorageError> {
+pub(super) fn sweep(base: &Directory) -> StorageResult<()> {
     let Some(directory) = base.child(DIRECTORY)? else { return Ok(()) };
     let mut names = Vec::new();
     directory.entries(|name, kind| {

@@ -3,7 +3,9 @@
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cred_core::{CredentialFilter, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError};
+use cred_core::{
+    CredentialFilter, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError, StorageResult,
+};
 use cred_provider_kit::naming::Decoded;
 use cred_provider_kit::{CredentialFile, Reach};
 use rustix::fs::FileType;
@@ -61,7 +63,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The credentials in reach, from the directory of its scope on.
-    pub(super) fn list(mut self, directory: &Directory) -> Result<Vec<CredentialPath>, StorageError> {
+    pub(super) fn list(mut self, directory: &Directory) -> StorageResult<Vec<CredentialPath>> {
         let scope = self.reach.scope();
         let directories = scope.into_iter().flat_map(|scope| self.client.names.directories(scope));
         let mut way = directories.map(|name| name.text).collect();
@@ -69,12 +71,7 @@ impl<'a> Walk<'a> {
         Ok(self.found)
     }
 
-    fn descend(
-        &mut self,
-        directory: &Directory,
-        place: &Place,
-        way: &mut Vec<String>,
-    ) -> Result<(), StorageError> {
+    fn descend(&mut self, directory: &Directory, place: &Place, way: &mut Vec<String>) -> StorageResult<()> {
         let mut names = self.names(directory)?;
         let directories = std::mem::take(&mut names.directories);
         self.take_files(directory, place, way, names)?;
@@ -111,7 +108,7 @@ impl<'a> Walk<'a> {
         place: &Place,
         way: &[String],
         names: Names,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         match place {
             Place::Scope(scope) => {
                 let paths = names.ids.into_iter().map(|id| CredentialPath::new(scope.clone(), id));
@@ -138,7 +135,7 @@ impl<'a> Walk<'a> {
         directory: &Directory,
         paths: &[CredentialPath],
         filter: &CredentialFilter,
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         let readers = available_parallelism().map_or(1, |cores| cores.get().min(MOST_READERS));
         let share = paths.len().div_ceil(readers).max(LEAST_SHARE);
         let this = &*self;
@@ -172,7 +169,7 @@ impl<'a> Walk<'a> {
         directory: &Directory,
         path: &CredentialPath,
         filter: &CredentialFilter,
-    ) -> Result<bool, StorageError> {
+    ) -> StorageResult<bool> {
         let operation = match self.reach {
             Reach::Scope(_) => Operation::List,
             Reach::Tree(_) => Operation::ListTree,
@@ -192,7 +189,7 @@ impl<'a> Walk<'a> {
         name: &str,
         place: &Place,
         way: &[String],
-    ) -> Result<(), StorageError> {
+    ) -> StorageResult<()> {
         self.deadline.check()?;
         let Some(bytes) = self.client.read(directory, name)? else { return Ok(()) };
         let unnamed = |problem: &str| {
@@ -225,7 +222,7 @@ impl<'a> Walk<'a> {
 
     /// What is in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced while the directory is
     /// read, and then miss it: where something changed, it is read once more with writers kept out.
-    fn names(&self, directory: &Directory) -> Result<Names, StorageError> {
+    fn names(&self, directory: &Directory) -> StorageResult<Names> {
         let started =
             SystemTime::now().checked_sub(TICK).and_then(|start| start.duration_since(UNIX_EPOCH).ok());
         let names = self.read_names(directory)?;
@@ -238,7 +235,7 @@ impl<'a> Walk<'a> {
         self.read_names(directory)
     }
 
-    fn read_names(&self, directory: &Directory) -> Result<Names, StorageError> {
+    fn read_names(&self, directory: &Directory) -> StorageResult<Names> {
         let mut names = Names::default();
         directory.entries(|name, kind| {
             if name.starts_with('.') {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use cred_core::StorageError;
+use cred_core::StorageResult;
 use cred_provider_kit::Wire;
 
 use super::Vault;
@@ -71,7 +71,7 @@ impl Vault {
     }
 
     /// A token. A login is a wire call of its own: where it fails, no write was sent that could be in doubt.
-    async fn session(&self, wire: &mut Wire<'_>) -> Result<Arc<Session>, StorageError> {
+    async fn session(&self, wire: &mut Wire<'_>) -> StorageResult<Arc<Session>> {
         match self.auth.current() {
             Some(session) => Ok(session),
             None => wire.read(|_| self.auth.session()).await,

@@ -1,6 +1,6 @@
 //! The readers of Vault's answers, which are private, for the fuzz targets only.
 
-use cred_core::{CredentialPath, ScopeId, SecretString, StorageError};
+use cred_core::{CredentialPath, ScopeId, SecretString, StorageError, StorageResult};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Names;
 
@@ -14,7 +14,7 @@ const PLACE: Place<'_> = Place { right: "read", mount: "secret", section: "data"
 ///
 /// # Errors
 /// The answer is not a secret, or the secret is not a credential.
-pub fn read(body: &[u8]) -> Result<CredentialFile, StorageError> {
+pub fn read(body: &[u8]) -> StorageResult<CredentialFile> {
     let answer = Answer::made_up(200, body);
     let secret = answer.secret().ok_or_else(|| answer.foreign())?;
     decode(secret)

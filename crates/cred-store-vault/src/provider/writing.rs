@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Limits, Revision, StorageError, StorageErrorKind};
+use cred_core::{Limits, Revision, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::{Vault, revision};
@@ -166,7 +166,7 @@ impl Vault {
 }
 
 /// The envelope as text, if it fits.
-pub(super) fn encode(file: &CredentialFile, limits: &Limits) -> Result<String, StorageError> {
+pub(super) fn encode(file: &CredentialFile, limits: &Limits) -> StorageResult<String> {
     let envelope = file.encode_text()?;
     limits::check_payload_len(limits, kept_len(&envelope))?;
     Ok(envelope)

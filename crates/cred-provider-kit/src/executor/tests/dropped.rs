@@ -79,7 +79,7 @@ async fn a_panic_passes_through_and_counts_nowhere() {
     let shared = Arc::clone(&executor);
     let task = tokio::spawn(async move {
         shared
-            .run(Operation::Store, TargetRef::Backend, async |_| -> Result<(), StorageError> {
+            .run(Operation::Store, TargetRef::Backend, async |_| -> StorageResult<()> {
                 panic!("a defect of the provider")
             })
             .await
