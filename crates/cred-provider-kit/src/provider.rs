@@ -334,3 +334,65 @@ impl<B: Backend> fmt::Debug for Provider<B> {
         f.debug_struct("Provider").field("backend", &self.0.backend).finish_non_exhaustive()
     }
 }
+
+/// Defines the public type of a provider around the [`Provider`] of a private [`Backend`], so that the
+/// crate can give it constructors of its own: `Self(Provider::new(executor, backend))`. With `connect`,
+/// documented as given, it has [`Provider::connect`].
+///
+/// ```
+/// # use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};
+/// # use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
+/// # #[derive(Debug)]
+/// # struct Mine;
+/// # impl Backend for Mine {
+/// #     async fn put(&self, _: &mut Wire<'_>, _: PathRef<'_>, _: CredentialFile) -> StorageResult<()> { Ok(()) }
+/// #     async fn get(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<Option<CredentialFile>> { Ok(None) }
+/// #     async fn delete(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<()> { Ok(()) }
+/// #     async fn paths(&self, _: &mut Wire<'_>, _: Reach<'_>, _: Option<&CredentialFilter>)
+/// #         -> StorageResult<Vec<CredentialPath>> { Ok(Vec::new()) }
+/// # }
+/// # use std::time::Duration;
+/// cred_provider_kit::storage_provider! {
+///     /// Keeps sealed credentials in my service.
+///     pub struct MyProvider(Mine);
+///
+///     /// Logs in. The first operation does so by itself.
+///     connect
+/// }
+///
+/// impl MyProvider {
+///     /// A provider that has not connected yet.
+///     pub fn new() -> Self {
+///         let description = Description::new("mine", Duration::from_secs(30));
+///         Self(Provider::new(Executor::new(description, Duration::from_secs(5)), Mine))
+///     }
+/// }
+/// # let _ = MyProvider::new();
+/// ```
+#[macro_export]
+macro_rules! storage_provider {
+    ($(#[$doc:meta])* pub struct $name:ident($backend:ty); $($(#[$connect:meta])* connect)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name($crate::Provider<$backend>);
+
+        $(impl $name {
+            $(#[$connect])*
+            pub async fn connect(&self) -> ::cred_core::StorageResult<()> {
+                self.0.connect().await
+            }
+        })?
+
+        impl ::cred_core::Wrapper for $name {
+            fn inner(
+                &self,
+            ) -> impl ::std::ops::Deref<Target: ::cred_core::StorageProvider> + Send + Sync {
+                &self.0
+            }
+
+            fn description(&self) -> &::cred_core::Description {
+                ::cred_core::StorageProvider::describe(&self.0)
+            }
+        }
+    };
+}

@@ -7,14 +7,13 @@ mod listing;
 mod writing;
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client as SdkClient;
 use cred_core::{
     ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig, SoftDelete,
-    StorageErrorKind, StorageProvider, StorageResult, Wrapper,
+    StorageErrorKind, StorageResult,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
@@ -29,15 +28,24 @@ use crate::error::is_about_state;
 /// that is still on its way may land.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
 
-/// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of counters.
-///
-/// Needs a tokio runtime with timer and I/O enabled. Has no background task.
-///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over
-/// a secret that is scheduled for deletion consists of two, a restore and a write: dropped between them, the old value stays
-/// readable.
-#[derive(Debug, Clone)]
-pub struct AwsSecretsManagerProvider(Provider<SecretsManager>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of counters.
+    ///
+    /// Needs a tokio runtime with timer and I/O enabled. Has no background task.
+    ///
+    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over
+    /// a secret that is scheduled for deletion consists of two, a restore and a write: dropped between them, the old value stays
+    /// readable.
+    pub struct AwsSecretsManagerProvider(SecretsManager);
+
+    /// Finds region and credentials by AWS's chain, which the first operation does by itself. Secrets Manager is not asked:
+    /// what these credentials may do is seen at the first use.
+    ///
+    /// # Errors
+    /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no credentials,
+    /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
+    connect
+}
 
 /// One account and region, and the prefix of the names in it.
 struct SecretsManager {
@@ -83,26 +91,6 @@ impl AwsSecretsManagerProvider {
         let names = config.names()?;
         let backend = SecretsManager { config, client, names, single: AtomicBool::new(false) };
         Ok(Self(Provider::new(executor, backend)))
-    }
-
-    /// Finds region and credentials by AWS's chain, which the first operation does by itself. Secrets Manager is not asked:
-    /// what these credentials may do is seen at the first use.
-    ///
-    /// # Errors
-    /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no credentials,
-    /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
-    pub async fn connect(&self) -> StorageResult<()> {
-        self.0.connect().await
-    }
-}
-
-impl Wrapper for AwsSecretsManagerProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
     }
 }
 

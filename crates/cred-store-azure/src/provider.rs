@@ -8,12 +8,11 @@ mod writing;
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ops::Deref;
 use std::time::Duration;
 
 use cred_core::{
     ConfigError, Consistency, CredentialFilter, CredentialPath, Description, Limits, PathRef, ProviderConfig,
-    SoftDelete, StorageProvider, StorageResult, Wrapper,
+    SoftDelete, StorageResult,
 };
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire, tags};
 
@@ -32,14 +31,21 @@ const LISTS_LAG: Duration = Duration::from_secs(30);
 /// The number of values that a list with a filter reads at the same time.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// Keeps sealed credentials in one Azure Key Vault. Clones share one token, one connection pool and one set of counters.
-///
-/// Needs a tokio runtime with timer and I/O enabled, and has no background tasks.
-///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over a
-/// deleted name that is dropped between its recovery and its write leaves the old value there.
-#[derive(Debug, Clone)]
-pub struct AzureKeyVaultProvider(Provider<KeyVault>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in one Azure Key Vault. Clones share one token, one connection pool and one set of counters.
+    ///
+    /// Needs a tokio runtime with timer and I/O enabled, and has no background tasks.
+    ///
+    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over a
+    /// deleted name that is dropped between its recovery and its write leaves the old value there.
+    pub struct AzureKeyVaultProvider(KeyVault);
+
+    /// Asks for a token and for the first page of secrets. The first operation does by itself what it needs.
+    ///
+    /// # Errors
+    /// What Azure refuses. The right to list is needed.
+    connect
+}
 
 /// One vault, and the names of its secrets.
 struct KeyVault {
@@ -87,24 +93,6 @@ impl AzureKeyVaultProvider {
         };
         let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
         Ok(Self(Provider::new(executor, vault)))
-    }
-
-    /// Asks for a token and for the first page of secrets. The first operation does by itself what it needs.
-    ///
-    /// # Errors
-    /// What Azure refuses. The right to list is needed.
-    pub async fn connect(&self) -> StorageResult<()> {
-        self.0.connect().await
-    }
-}
-
-impl Wrapper for AzureKeyVaultProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
     }
 }
 

@@ -6,12 +6,11 @@ mod listing;
 mod writing;
 
 use std::fmt;
-use std::ops::Deref;
 use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
+    ProviderConfig, Revision, StorageError, StorageResult,
 };
 use cred_provider_kit::{
     Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, Wire, tags,
@@ -30,13 +29,20 @@ const MAX_PAYLOAD_LEN: usize = 1_024 * 1_024;
 /// [`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/).
 const WORKS_ON: Duration = Duration::from_secs(60);
 
-/// Keeps sealed credentials in the Secrets of one namespace. Clones share one connection pool and one set of counters.
-///
-/// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its connections.
-///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
-#[derive(Debug, Clone)]
-pub struct KubernetesSecretsProvider(Provider<Kubernetes>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in the Secrets of one namespace. Clones share one connection pool and one set of counters.
+    ///
+    /// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its connections.
+    ///
+    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
+    pub struct KubernetesSecretsProvider(Kubernetes);
+
+    /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation connects by itself.
+    ///
+    /// # Errors
+    /// What Kubernetes refuses.
+    connect
+}
 
 /// One store in one namespace.
 struct Kubernetes {
@@ -86,24 +92,6 @@ impl KubernetesSecretsProvider {
         let executor =
             Executor::new(description, config.timeout).with_retry_policy(config.retry_policy.clone());
         Ok(Self(Provider::new(executor, kubernetes)))
-    }
-
-    /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation connects by itself.
-    ///
-    /// # Errors
-    /// What Kubernetes refuses.
-    pub async fn connect(&self) -> StorageResult<()> {
-        self.0.connect().await
-    }
-}
-
-impl Wrapper for KubernetesSecretsProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
     }
 }
 

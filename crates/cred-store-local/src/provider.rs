@@ -1,12 +1,11 @@
 //! The storage trait on top of the files.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, RetryPolicy, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
+    ProviderConfig, RetryPolicy, Revision, StorageError, StorageResult,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
@@ -14,13 +13,22 @@ use crate::LocalStorageConfig;
 use crate::client::{Client, Condition, Deadline};
 use crate::error::WriteError;
 
-/// Keeps sealed credentials in local files. Clones share one set of counters; several providers, also of several
-/// processes, may use one directory.
-///
-/// Strongly consistent. Needs a tokio runtime with its timer enabled, and starts no task
-/// that outlives an operation's own work.
-#[derive(Debug, Clone)]
-pub struct LocalStorageProvider(Provider<Local>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in local files. Clones share one set of counters; several providers, also of several
+    /// processes, may use one directory.
+    ///
+    /// Strongly consistent. Needs a tokio runtime with its timer enabled, and starts no task
+    /// that outlives an operation's own work.
+    pub struct LocalStorageProvider(Local);
+
+    /// Opens the directory, creates it where that is wanted, and removes what crashed writers left. The first operation
+    /// does so by itself, except that only a store creates the directory.
+    ///
+    /// # Errors
+    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and not to be created, or
+    /// what the file system refuses.
+    connect
+}
 
 #[derive(Debug)]
 struct Local {
@@ -43,26 +51,6 @@ impl LocalStorageProvider {
         let executor = Executor::new(description, operation_timeout).with_retry_policy(once);
         let client = Arc::new(Client::new(config)?);
         Ok(Self(Provider::new(executor, Local { client, locking })))
-    }
-
-    /// Opens the directory, creates it where that is wanted, and removes what crashed writers left. The first operation
-    /// does so by itself, except that only a store creates the directory.
-    ///
-    /// # Errors
-    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and not to be created, or
-    /// what the file system refuses.
-    pub async fn connect(&self) -> StorageResult<()> {
-        self.0.connect().await
-    }
-}
-
-impl Wrapper for LocalStorageProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
     }
 }
 

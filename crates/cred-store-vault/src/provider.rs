@@ -7,14 +7,13 @@ mod listing;
 mod writing;
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, SoftDelete, StorageError, StorageProvider, StorageResult, Wrapper,
+    ProviderConfig, Revision, SoftDelete, StorageError, StorageResult,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
@@ -28,15 +27,23 @@ use crate::{VaultConfig, VaultDeleteMode};
 /// ([listener](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)).
 const WORKS_ON: Duration = Duration::from_secs(90);
 
-/// Keeps sealed credentials in HashiCorp Vault or OpenBao. Clones share one token, one connection pool and one set of
-/// counters.
-///
-/// Needs a tokio runtime with timer and I/O enabled. From the first use on it has one background task, which keeps the token
-/// alive and ends with the last clone.
-///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
-#[derive(Debug, Clone)]
-pub struct HashiCorpVaultProvider(Provider<Vault>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in HashiCorp Vault or OpenBao. Clones share one token, one connection pool and one set of
+    /// counters.
+    ///
+    /// Needs a tokio runtime with timer and I/O enabled. From the first use on it has one background task, which keeps the token
+    /// alive and ends with the last clone.
+    ///
+    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
+    pub struct HashiCorpVaultProvider(Vault);
+
+    /// Logs in where that is needed, and looks whether the mount is KV version 2. The first operation does so by itself.
+    ///
+    /// # Errors
+    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where the mount is another
+    /// engine.
+    connect
+}
 
 /// One mount, and the token that it is used with.
 struct Vault {
@@ -89,25 +96,6 @@ impl HashiCorpVaultProvider {
         };
         let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
         Ok(Self(Provider::new(executor, vault)))
-    }
-
-    /// Logs in where that is needed, and looks whether the mount is KV version 2. The first operation does so by itself.
-    ///
-    /// # Errors
-    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where the mount is another
-    /// engine.
-    pub async fn connect(&self) -> StorageResult<()> {
-        self.0.connect().await
-    }
-}
-
-impl Wrapper for HashiCorpVaultProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
     }
 }
 

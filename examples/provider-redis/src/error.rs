@@ -26,7 +26,7 @@ pub(crate) fn answered(error: &RedisError) -> StorageError {
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => StorageErrorKind::ReadOnly { reason }.into(),
         // The server looked at the request and did nothing: it loads its data, runs a script, or its memory is full.
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) | (_, Some("BUSY" | "OOM" | "MISCONF")) => {
-            StorageErrorKind::Busy { reason }.into()
+            StorageErrorKind::Busy { reason, retry_after: None }.into()
         }
         (_, Some("WRONGTYPE")) => StorageError::corrupted("the key holds something that is no credential"),
         (ErrorKind::Io, _) => StorageErrorKind::Unavailable { reason, retry_after: None }.into(),

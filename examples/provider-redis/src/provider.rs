@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ops::Deref;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageProvider, StorageResult, Wrapper,
+    ProviderConfig, Revision, StorageError, StorageResult,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
@@ -16,11 +15,12 @@ use crate::{RedisConfig, client::Client};
 /// Credentials that one request reads.
 const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
 
-/// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with timer
-/// and I/O enabled; the connection's task ends with the last clone. A write whose future is dropped
-/// may or may not happen, whole.
-#[derive(Debug, Clone)]
-pub struct RedisProvider(Provider<Redis>);
+cred_provider_kit::storage_provider! {
+    /// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with timer
+    /// and I/O enabled; the connection's task ends with the last clone. A write whose future is dropped
+    /// may or may not happen, whole.
+    pub struct RedisProvider(Redis);
+}
 
 struct Redis {
     client: Client,
@@ -43,15 +43,6 @@ impl RedisProvider {
 }
 
 /// The provider inside is the whole of it.
-impl Wrapper for RedisProvider {
-    fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
-        &self.0
-    }
-
-    fn description(&self) -> &Description {
-        self.0.describe()
-    }
-}
 
 impl Backend for Redis {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {

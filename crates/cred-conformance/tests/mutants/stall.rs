@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_conformance::doubles::Reference;
-use cred_core::{
-    CredentialPath, Operation, StorageError, StorageProvider as _, Stored, Target,
-};
+use cred_core::{CredentialPath, Operation, StorageError, StorageProvider as _, Stored, Target};
 use tokio::time::timeout;
 
 use crate::bench::{Flawed, Shared, context, other};
