@@ -22,45 +22,14 @@ use tracing::Instrument;
 
 pub use self::attempt_error::{AttemptError, Wrote};
 pub use self::target::TargetRef;
-use self::wire::Access;
 pub use self::wire::{Attempt, Wire};
 use crate::RetryBudget;
 
 /// Runs a provider's operations. The only retry layer: SDKs' own retries are off.
 ///
-/// An *operation* is what the caller asked for; it consists of one or more *wire calls*, and a wire call of one or more
-/// *attempts*. [`Executor::run`] is an operation of one wire call, [`Executor::sequence`] of several:
-///
-/// ```
-/// # use cred_core::{CredentialContext, CredentialId, Operation, StorageError};
-/// # use cred_provider_kit::Executor;
-/// # struct Client;
-/// # impl Client {
-/// #     async fn get(&self, _: &str) -> StorageResult<Vec<u8>> { Ok(Vec::new()) }
-/// #     async fn is_deleted(&self, _: &str) -> StorageResult<bool> { Ok(true) }
-/// #     async fn recover(&self, _: &str) -> StorageResult<()> { Ok(()) }
-/// #     async fn put(&self, _: &str, _: &[u8]) -> StorageResult<()> { Ok(()) }
-/// # }
-/// # struct Provider { executor: Executor, client: Client }
-/// # impl Provider {
-/// async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Vec<u8>> {
-///     let name = id.as_str();
-///     self.executor.run(Operation::Retrieve, ctx.path(id), |_| self.client.get(name)).await
-/// }
-///
-/// async fn store(&self, id: &CredentialId, value: &[u8], ctx: &CredentialContext) -> StorageResult<()> {
-///     let name = id.as_str();
-///     self.executor
-///         .sequence(Operation::Store, ctx.path(id), async |wire| {
-///             if wire.read(|_| self.client.is_deleted(name)).await? {
-///                 wire.write(|_| self.client.recover(name)).await?;
-///             }
-///             wire.write(|_| self.client.put(name, value)).await
-///         })
-///         .await
-/// }
-/// # }
-/// ```
+/// An *operation* is what the caller asked for. It consists of one or more *wire calls*
+/// ([`Wire::read`], [`Wire::write`]), and a wire call of one or more *attempts*. A
+/// [`Provider`](crate::Provider) makes each of its operations one [`Executor::sequence`].
 ///
 /// # Time
 /// An attempt takes at most the attempt timeout, doubled for writes. The operation takes at most `operation_timeout`, all
@@ -167,34 +136,12 @@ impl Executor {
         &self.budget
     }
 
-    /// Runs an operation of one wire call. `attempt` makes one attempt; its timeout is that of a write if the operation
-    /// is one.
+    /// Runs an operation, whose wire calls `body` makes through the [`Wire`] that it is given. One
+    /// deadline, one record, one span and one context cover them all, and whatever else `body` awaits
+    /// is under the deadline too.
     ///
-    /// Where nothing fails and nobody listens to the span, it allocates nothing and adds about 0.2 us, of which 0.07 us are
-    /// the attempt's timeout (a future that is ready at once, release build, 2 virtual CPUs). Needs a tokio runtime with
-    /// its timer enabled, and panics without one.
-    ///
-    /// # Errors
-    /// What the last attempt gave, judged as the type's docs say.
-    pub async fn run<'t, T, F, Fut>(
-        &self,
-        operation: Operation,
-        target: impl Into<TargetRef<'t>>,
-        attempt: F,
-    ) -> StorageResult<T>
-    where
-        F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = StorageResult<T>>,
-    {
-        let access = if operation.is_write() { Access::Write } else { Access::Read };
-        self.perform(operation, target.into(), async |wire| wire.call(access, wire.started, attempt).await)
-            .await
-    }
-
-    /// Runs an operation of several wire calls, made by `body` through the [`Wire`] that it is given. One deadline, one
-    /// record, one span and one context cover them all.
-    ///
-    /// Whatever else `body` awaits is under the deadline too.
+    /// Where nothing fails and nobody listens to the span, it allocates nothing. Needs a tokio runtime
+    /// with its timer enabled, and panics without one.
     ///
     /// # Errors
     /// What `body` gave, judged as the type's docs say, or [`Timeout`](cred_core::StorageErrorKind::Timeout) if it did
@@ -208,7 +155,17 @@ impl Executor {
     where
         F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
     {
-        self.perform(operation, target.into(), async |wire| wire.in_time(body).await).await
+        let target = target.into();
+        let span = span::open(&self.description.name, operation, target);
+        let mut wire = Wire::new(self, operation, span.clone());
+        let result = wire.in_time(body).instrument(span).await;
+        let result = result.map_err(|error| {
+            let error = if operation.is_write() { wire.written.judge(error) } else { error };
+            error.at(self.description.name.clone(), operation, target)
+        });
+        span::close(&wire.span, &result);
+        self.record(operation, wire.elapsed(), &result);
+        result
     }
 
     /// Runs a [`retrieve_many`](cred_core::StorageProvider::retrieve_many): `body` makes the wire calls for all `ids` of
@@ -247,22 +204,6 @@ impl Executor {
             answer
         };
         answers.into_iter().zip(ids).map(finish).collect()
-    }
-
-    async fn perform<T, F>(&self, operation: Operation, target: TargetRef<'_>, steps: F) -> StorageResult<T>
-    where
-        F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
-    {
-        let span = span::open(&self.description.name, operation, target);
-        let mut wire = Wire::new(self, operation, span.clone());
-        let result = steps(&mut wire).instrument(span).await;
-        let result = result.map_err(|error| {
-            let error = if operation.is_write() { wire.written.judge(error) } else { error };
-            error.at(self.description.name.clone(), operation, target)
-        });
-        span::close(&wire.span, &result);
-        self.record(operation, wire.elapsed(), &result);
-        result
     }
 
     fn record<T>(&self, operation: Operation, elapsed: Duration, result: &StorageResult<T>) {

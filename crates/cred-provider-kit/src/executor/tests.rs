@@ -33,6 +33,26 @@ fn no_retries(executor: Executor) -> Executor {
     executor.with_retry_policy(RetryPolicy::default().with_max_retries(0))
 }
 
+impl Executor {
+    /// An operation of one wire call.
+    async fn run<'t, T, F, Fut>(
+        &self,
+        operation: Operation,
+        target: impl Into<TargetRef<'t>>,
+        attempt: F,
+    ) -> StorageResult<T>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = StorageResult<T>>,
+    {
+        let body = async |wire: &mut Wire<'_>| match operation.is_write() {
+            true => wire.write(attempt).await,
+            false => wire.read(attempt).await,
+        };
+        self.sequence(operation, target, body).await
+    }
+}
+
 fn path() -> CredentialPath {
     "org:acme/stripe".parse().unwrap()
 }

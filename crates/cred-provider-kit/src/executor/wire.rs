@@ -42,7 +42,7 @@ pub struct Attempt {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+enum Access {
     Read,
     Write,
 }
@@ -92,7 +92,7 @@ impl<'e> Wire<'e> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.call(Access::Read, Instant::now(), attempt).await
+        self.call(Access::Read, attempt).await
     }
 
     /// Makes a wire call that changes something: its attempts take twice the timeout, and leave doubt when they fail
@@ -108,7 +108,7 @@ impl<'e> Wire<'e> {
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.call(Access::Write, Instant::now(), attempt).await
+        self.call(Access::Write, attempt).await
     }
 
     /// Waits, as between two looks at something that the backend does in its own time.
@@ -205,18 +205,13 @@ impl<'e> Wire<'e> {
         }
     }
 
-    /// Makes a wire call that begins `now`.
-    pub(super) async fn call<T, E, F, Fut>(
-        &mut self,
-        access: Access,
-        mut now: Instant,
-        mut attempt: F,
-    ) -> Result<T, E>
+    async fn call<T, E, F, Fut>(&mut self, access: Access, mut attempt: F) -> Result<T, E>
     where
         E: AttemptError,
         F: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        let mut now = Instant::now();
         if now >= self.cutoff {
             return Err(self.out_of_time().into());
         }

@@ -61,6 +61,8 @@ impl Anchored {
 
 #[cfg(test)]
 mod tests {
+    use cred_core::StorageError;
+
     use super::*;
 
     fn synced(anchored: &Anchored, place: &Place, directory: Identity) -> bool {
