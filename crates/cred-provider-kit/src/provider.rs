@@ -25,7 +25,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 /// use std::sync::{Mutex, PoisonError};
 /// use std::time::Duration;
 ///
-/// use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageError};
+/// use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageError, StorageResult};
 /// use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
 ///
 /// /// Keeps credentials in a map.

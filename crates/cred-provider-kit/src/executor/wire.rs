@@ -13,7 +13,7 @@ use super::{AttemptError, Executor, span};
 use crate::RetryBudget;
 use crate::budget::Reserved;
 
-/// The wire calls of one operation, given to the body of an [`Executor::sequence`].
+/// The wire calls of one operation, given to each method of a [`Backend`](crate::Backend).
 #[derive(Debug)]
 pub struct Wire<'e> {
     executor: &'e Executor,
@@ -151,40 +151,37 @@ impl<'e> Wire<'e> {
     /// again.
     ///
     /// ```
-    /// # use cred_core::{CredentialContext, CredentialId, Operation, Revision, StorageError, StorageErrorKind};
-    /// # use cred_provider_kit::Executor;
+    /// # use cred_core::{StorageErrorKind, StorageResult};
+    /// # use cred_provider_kit::Wire;
     /// # struct Client;
     /// # impl Client {
     /// #     async fn put_if(&self, _: &str, _: u64) -> StorageResult<u64> { Ok(1) }
     /// #     async fn head(&self, _: &str) -> StorageResult<(u64, bool)> { Ok((1, true)) }
     /// # }
-    /// # struct Provider { executor: Executor, client: Client }
-    /// # impl Provider {
-    /// /// Revisions of this backend count up and never come back: where the one after `expected` is somebody else's, ours
-    /// /// was not written and cannot be any more. A later one may stand over ours, so it leaves the doubt.
-    /// async fn store_if(&self, id: &CredentialId, expected: u64, ctx: &CredentialContext) -> StorageResult<u64> {
-    ///     let name = id.as_str();
-    ///     self.executor
-    ///         .sequence(Operation::StoreIf, ctx.path(id), async |wire| {
-    ///             let answer = wire.write(|_| self.client.put_if(name, expected)).await;
-    ///             let conflict = match answer {
-    ///                 Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => error,
-    ///                 other => return other,
-    ///             };
-    ///             if wire.in_doubt() {
-    ///                 let (revision, is_ours) = wire.read(|_| self.client.head(name)).await?;
-    ///                 if is_ours {
-    ///                     return Ok(revision);
-    ///                 }
-    ///                 if revision == expected + 1 {
-    ///                     wire.settle();
-    ///                 }
-    ///             }
-    ///             Err(conflict)
-    ///         })
-    ///         .await
+    /// /// Revisions of this backend count up and never come back. Where the one after `expected` is
+    /// /// somebody else's, ours was not written and can no longer be. A later one may stand over ours,
+    /// /// so it leaves the doubt.
+    /// async fn put_if(
+    ///     client: &Client,
+    ///     wire: &mut Wire<'_>,
+    ///     name: &str,
+    ///     expected: u64,
+    /// ) -> StorageResult<u64> {
+    ///     let conflict = match wire.write(|_| client.put_if(name, expected)).await {
+    ///         Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => error,
+    ///         other => return other,
+    ///     };
+    ///     if wire.in_doubt() {
+    ///         let (revision, is_ours) = wire.read(|_| client.head(name)).await?;
+    ///         if is_ours {
+    ///             return Ok(revision);
+    ///         }
+    ///         if revision == expected + 1 {
+    ///             wire.settle();
+    ///         }
+    ///     }
+    ///     Err(conflict)
     /// }
-    /// # }
     /// ```
     pub fn settle(&mut self) {
         self.written = Written::Nothing;

@@ -11,7 +11,7 @@ use crate::TargetRef;
 /// What a wrapper adds to a provider. Every method has a default that adds nothing.
 ///
 /// ```
-/// use cred_core::{Operation, StorageError};
+/// use cred_core::{Operation, StorageError, StorageResult};
 /// use cred_provider_kit::TargetRef;
 /// use cred_provider_kit::layers::Layer;
 ///
