@@ -26,7 +26,7 @@ const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
 type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 19] = [
     ("cred-core", 22, "", NO_RUNTIME),
     ("cred-provider-kit", 54, "cred-core", ""),
     ("cred-crypto", 44, "cred-core", NO_CLOUD),
@@ -40,7 +40,9 @@ const RULES: [Rule; 18] = [
     ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs"),
     ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs"),
     ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs"),
-    ("cred-cli", 305, CLI, ""),
+    // A store of each backend behind a feature of its own name: a service builds the ones that it names.
+    ("cred-config", 275, CONFIG, ""),
+    ("cred-cli", 305, "cred-config cred-core cred-crypto cred-manager cred-provider-kit", ""),
     // The programs in examples/downstream: a user of one backend builds no other backend's SDK.
     ("local", 80, "cred-core cred-manager cred-store-local", NO_CLOUD),
     ("vault", 160, "cred-core cred-manager cred-store-vault", ""),
@@ -49,9 +51,8 @@ const RULES: [Rule; 18] = [
     ("k8s", 150, "cred-core cred-manager cred-store-k8s", ""),
 ];
 
-/// Each backend of the program is behind a feature of its own name.
-const CLI: &str = "cred-core cred-crypto cred-manager cred-provider-kit cred-store-local? cred-store-aws? \
-    cred-store-azure? cred-store-k8s? cred-store-vault?";
+const CONFIG: &str = "cred-core cred-crypto cred-provider-kit cred-store-local? cred-store-aws? \
+    cred-store-azure? cred-store-k8s? cred-store-vault? cred-store-memory?";
 
 /// A provider's author builds on core with any runtime, any TLS and any SDK.
 const NO_RUNTIME: &str = "tokio async-std smol futures rustls hyper h2 reqwest aws azure kube";
@@ -67,7 +68,8 @@ struct Crate {
     rust_version: Option<Version>,
     /// Direct normal dependencies on our crates; optional ones end in `?`.
     arrows: Vec<String>,
-    /// All normal dependencies with any feature on any platform, and the Rust version of each.
+    /// All normal dependencies with any feature on any platform, and the Rust version of each that
+    /// counts for the promise.
     tree: Vec<(String, Option<Version>)>,
     /// The number of those in a build on Linux.
     weight: usize,
@@ -91,8 +93,16 @@ fn read() -> Result<Vec<Crate>> {
     samples.retain(|sample| rule(&sample.name).is_some());
     let mut crates = Vec::new();
     for package in metadata.workspace_packages().into_iter().chain(&samples) {
+        let promised = match features_of_promise(package) {
+            Some(features) => {
+                let choice = ["--no-default-features", "--features", &features, "--target", "all"];
+                Some(self::tree(package, &choice)?)
+            }
+            None => None,
+        };
         let tree = tree(package, &EVERYTHING)?.into_iter().map(|key| {
-            let needed = needed.get(&key).copied().cloned().flatten();
+            let is_promised = promised.as_ref().is_none_or(|promised| promised.contains(&key));
+            let needed = needed.get(&key).copied().cloned().flatten().filter(|_| is_promised);
             (key.0, needed)
         });
         crates.push(Crate {
@@ -105,6 +115,14 @@ fn read() -> Result<Vec<Crate>> {
         });
     }
     Ok(crates)
+}
+
+/// The features for which `rust-version` is promised, where the manifest lists some that need a newer
+/// Rust (`package.metadata.cred.newer-rust`). `None`: it is promised for all.
+fn features_of_promise(package: &Package) -> Option<String> {
+    let newer = package.metadata.pointer("/cred/newer-rust")?.as_array()?;
+    let is_promised = |name: &&String| !newer.iter().any(|newer| newer == name.as_str());
+    Some(package.features.keys().filter(is_promised).cloned().collect::<Vec<_>>().join(","))
 }
 
 /// Asks `cargo tree`: `cargo metadata` unifies the features of the whole workspace.
@@ -242,6 +260,15 @@ mod tests {
         assert_eq!(found, "cred-manager promises Rust 1.85.0, but new needs 1.86.0");
         assert_eq!(after(|one| one.rust_version = None), "cred-manager has no rust-version");
         assert_eq!(stale(&[]).len(), RULES.len());
+    }
+
+    #[test]
+    fn a_rust_version_is_promised_without_the_features_that_need_a_newer_one() {
+        let packages = workspace::members().unwrap();
+        let package = |name: &str| packages.iter().find(|package| package.name.as_str() == name).unwrap();
+        let features = features_of_promise(package("cred-config")).unwrap();
+        assert!(features.contains("vault") && !features.contains("aws"), "{features}");
+        assert_eq!(features_of_promise(package("cred-cli")), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cred_config::model::{Config, Profile};
 use cred_core::StorageProvider;
 use cred_crypto::KeyRing;
 use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
@@ -14,7 +15,7 @@ use tokio::runtime::Runtime;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::Global;
-use crate::config::{Config, Profile};
+use crate::config::{self, ring};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 #[cfg(unix)]
@@ -75,7 +76,7 @@ impl App {
 
     fn read(&self) -> Result<Config, Failure> {
         let config = self.untrusted_config()?;
-        config.require_trust()?;
+        config::require_trust(&config)?;
         // Keys and values come after the configuration.
         #[cfg(unix)]
         process::protect();
@@ -84,18 +85,27 @@ impl App {
 
     /// The configuration before it is known whether it may be used: to be looked at alone.
     pub(crate) fn untrusted_config(&self) -> Result<Config, Failure> {
-        Config::find(self.global.config.as_deref(), self.global.profile.clone())
+        config::find(self.global.config.as_deref())
     }
 
     /// Whether the configuration could be used as it is now. It is read anew where it is used: before that, a person is asked for
     /// what takes minutes.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.read()?.chosen()?.keys().map(drop)
+        self.chosen(&self.read()?)?.keys()?;
+        Ok(())
     }
 
     /// The profile that is chosen by option, variable or file.
     pub(crate) fn profile(&self) -> Result<Profile<'_>, Failure> {
-        self.config()?.chosen()
+        self.chosen(self.config()?)
+    }
+
+    /// The same, of a configuration.
+    pub(crate) fn chosen<'c>(&self, config: &'c Config) -> Result<Profile<'c>, Failure> {
+        Ok(match &self.global.profile {
+            Some(name) => config.profile(name, "--profile")?,
+            None => config.chosen()?,
+        })
     }
 
     /// A profile's provider. It is shut down at the end.
@@ -107,7 +117,7 @@ impl App {
 
     /// A profile's keys; may ask for passphrases.
     pub(crate) fn keys(&self, profile: &Profile<'_>) -> Result<KeyRing, Failure> {
-        profile.keys()?.load()
+        profile.keys()?.load(ring::ask)
     }
 
     /// What makes a profile's manager.

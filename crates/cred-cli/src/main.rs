@@ -1,7 +1,6 @@
 //! `cred`: look into sealed credentials, move them between backends, repair them. The README is the specification.
 
 mod app;
-mod backend;
 mod blocking;
 mod cli;
 mod command;

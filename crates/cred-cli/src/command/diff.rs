@@ -68,9 +68,9 @@ impl Diff {
             app.output.document(&findings)?;
         } else {
             let only_a =
-                findings.only_in_a.iter().map(|path| format!("{BAD}-{BAD:#} {path}: only in {}", a.name));
+                findings.only_in_a.iter().map(|path| format!("{BAD}-{BAD:#} {path}: only in {}", a.name()));
             let only_b =
-                findings.only_in_b.iter().map(|path| format!("{GOOD}+{GOOD:#} {path}: only in {}", b.name));
+                findings.only_in_b.iter().map(|path| format!("{GOOD}+{GOOD:#} {path}: only in {}", b.name()));
             let differ = findings
                 .differ
                 .iter()

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
+use cred_config::model::{Config, Profile};
 use cred_core::{
     Consistency, CredentialMetadata, CredentialPath, Sealer as _, StorageError, StorageProvider, Timestamp,
 };
@@ -16,7 +17,7 @@ use serde::Serialize;
 use self::backend::{contents, permissions, reach};
 use self::probe::Probe;
 use crate::app::App;
-use crate::config::{Config, Profile, effects, ring, trust};
+use crate::config::{self, effects, ring, trust};
 use crate::escape::escaped;
 use crate::failure::{Exit, Failure};
 use crate::moment;
@@ -121,17 +122,19 @@ impl Doctor {
         let config = app.untrusted_config()?;
         files(&config, self.offline, findings)?;
         if !self.offline {
-            config.require_trust()?;
+            config::require_trust(&config)?;
             #[cfg(unix)]
             crate::process::protect();
         }
-        let profile = config.chosen()?;
+        let profile = app.chosen(&config)?;
         let fields = profile.fields().join(", ");
         findings.good(
             "profile",
             format!(
                 "{}, chosen by {}: backend {}, which sets {fields}",
-                profile.name, profile.chosen_by, profile.backend.name
+                profile.name(),
+                profile.chosen_by(),
+                profile.backend().name()
             ),
         );
         if self.offline {
@@ -190,7 +193,7 @@ fn shown(line: &Line) -> String {
 /// The files that count, in their order; where no more is done, also what they would use.
 fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result<(), Failure> {
     for file in config.files() {
-        let found = format!("{} ({})", file.path.display(), file.origin.as_str());
+        let found = format!("{} ({})", file.path().display(), file.origin().as_str());
         match trust::is_trusted(file)? {
             true => findings.good("file", found),
             false => findings.warn(
@@ -223,14 +226,9 @@ fn clock(findings: &mut Findings) {
 fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Option<KeyRing>, Failure> {
     let ring = profile.keys()?;
     let mut complete = true;
-    for key in &ring.keys {
-        // A passphrase is asked for once, below.
-        let asked =
-            matches!(&key.source, ring::KeySource::Passphrase { from: ring::PassphraseFrom::Prompt, .. });
-        if asked {
-            continue;
-        }
-        if let Err(failure) = key.load(&ring.name) {
+    // A passphrase is asked for once, below.
+    for key in ring.keys().iter().filter(|key| !key.is_asked_for()) {
+        if let Err(failure) = key.load(ring::ask) {
             findings.bad("key", &failure);
             complete = false;
         }
@@ -238,8 +236,8 @@ fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Opt
     if !complete {
         return Ok(None);
     }
-    let loaded = ring.load()?;
-    let ids = ring.keys.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(", ");
+    let loaded = ring.load(ring::ask)?;
+    let ids = ring.keys().iter().map(|key| key.id().as_str()).collect::<Vec<_>>().join(", ");
     let tried = app.wait(async {
         let path = CredentialPath::new(None, "doctor".parse()?);
         let metadata = CredentialMetadata::new(Timestamp::now());
@@ -248,11 +246,11 @@ fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Opt
     });
     match tried {
         Ok(_) => {
-            findings.good("keys", format!("ring {}: {ids}; {} seals and opens", ring.name, ring.active));
-            for key in ring.keys.iter().filter(|key| key.source.is_unchecked()) {
+            findings.good("keys", format!("ring {}: {ids}; {} seals and opens", ring.name(), ring.active()));
+            for key in ring.keys().iter().filter(|key| key.is_unchecked()) {
                 findings.warn(
                     "keys",
-                    format!("`{}` has no `check`, so a mistyped passphrase would be taken, and seal", key.id),
+                    format!("`{}` has no `check`, so a mistyped passphrase would be taken, and seal", key.id()),
                     "`cred key add ID --passphrase` makes a key that has one; then run `cred rekey`, and retire this one",
                 );
             }

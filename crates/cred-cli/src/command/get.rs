@@ -46,7 +46,7 @@ impl Get {
             };
             Ok(handle.retrieve(&path.id).await?)
         })?;
-        let credential = found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))?;
+        let credential = found.ok_or_else(|| Failure::nothing_at(&path, profile.name()))?;
         self.expiry.check(app.output, &path, &credential)?;
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
         let name = match (&self.field, names.as_slice()) {

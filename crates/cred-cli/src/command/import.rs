@@ -129,12 +129,7 @@ impl Import {
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
-            app.output.say(format!(
-                "{verb} {} of {} in {}.",
-                stored.len(),
-                credentials(count),
-                profile.shown()
-            ));
+            app.output.say(format!("{verb} {} of {} in {}.", stored.len(), credentials(count), profile));
             if !empty.is_empty() {
                 app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
             }

@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cred_config::model::{ConfigFile, Origin, Ring, is_name};
 use cred_core::{KeyId, Timestamp};
 use cred_crypto::{KeyRingError, SealingKey};
 use cred_provider_kit::{Env as _, ProcessEnv};
 
 use crate::app::App;
-use crate::backend;
 use crate::config::edit::private_folder;
-use crate::config::{self, edit, file, ring, trust};
+use crate::config::{self, edit, file, trust};
 use crate::failure::{Exit, Failure};
 use crate::{input, moment};
 
@@ -46,10 +46,10 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        let backend = backend::find(&self.backend)
+        let backend = config::backend(&self.backend)
             .map_err(|problem| Failure::usage(format!("`{}` {problem}", self.backend)))?;
         // It is written bare: a dot or a space would be another table, or none.
-        let is_bare = |name: &String| config::is_name(name) && !name.contains('.');
+        let is_bare = |name: &String| is_name(name) && !name.contains('.');
         if !self.name.as_ref().is_none_or(is_bare) {
             return Err(Failure::usage("that is no name for a profile")
                 .hint("a name has at most 64 letters, digits, `-` and `_`, as in `my-dev`"));
@@ -84,7 +84,7 @@ impl Init {
             project.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
         let stem = if self.user || project.is_empty() { "user".to_owned() } else { project };
         let mut made = Made::default();
-        let mut fields = backend.template.to_owned();
+        let mut fields = backend.template().to_owned();
         if fields.contains("{store}") {
             let store = self.made_store(&stem, &mut made)?;
             fields = fields.replace("{store}", &quoted(&store)?);
@@ -95,7 +95,7 @@ impl Init {
         made.files.push(key_file.clone());
 
         let ring_line = match ring.as_str() {
-            ring::DEFAULT => String::new(),
+            Ring::DEFAULT => String::new(),
             ring => format!("ring = \"{ring}\"\n"),
         };
         let text = format!(
@@ -103,15 +103,15 @@ impl Init {
              profile = \"{profile}\"\n\n\
              [profiles.{profile}]\nbackend = \"{}\"\n{ring_line}{fields}\n\
              [rings.{ring}]\nactive = \"{key_id}\"\nkeys.{key_id} = {{ file = {} }}\n",
-            backend.name,
+            backend.name(),
             quoted(&key_file)?,
         );
         private_folder(folder).map_err(|error| Failure::file("make the folder", folder, error))?;
         edit::create(&config, &text, 0o644).map_err(|error| Failure::file("write", &config, error))?;
         made.files.push(config.clone());
         let file = match self.user {
-            true => file::ConfigFile::of_user(config.clone())?,
-            false => file::ConfigFile::of_project(config.clone())?,
+            true => ConfigFile::read(config.clone(), Origin::User, None)?,
+            false => file::of_project(config.clone())?,
         };
         match file::user_folder() {
             Some(_) if !self.user => trust::record(&file, trust::Trusted::of(&file)?)?,
@@ -207,13 +207,9 @@ struct Taken {
 
 impl Taken {
     fn by_the_user() -> Result<Self, Failure> {
-        let Some(path) = file::user_file().filter(|path| file::exists(path)) else {
-            return Ok(Self::default());
-        };
-        let file = file::ConfigFile::of_user(path)?;
+        let Some(file) = file::existing_user_file()? else { return Ok(Self::default()) };
         let names = |kind: &str| {
-            let entries = file.root().get(kind).map(|node| node.entries()).unwrap_or_default();
-            entries.into_iter().map(|(name, _)| name.to_owned()).collect()
+            file.names().filter(|(of, _)| *of == kind).map(|(_, name)| name.to_owned()).collect()
         };
         Ok(Self { profiles: names("profiles"), rings: names("rings") })
     }

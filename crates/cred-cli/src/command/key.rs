@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use cred_config::model::Profile;
 use cred_core::{CredentialContext, CredentialPath, KeyId};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use self::add::Add;
 use crate::app::App;
 use crate::compare;
-use crate::config::{Profile, edit};
+use crate::config::edit;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -64,11 +65,11 @@ impl List {
             false => (None, Vec::new()),
         };
         let mut rows = Vec::new();
-        for key in &ring.keys {
-            let role = if key.id == ring.active { "seals" } else { "opens" };
-            let mut row = vec![key.id.to_string(), role.to_owned(), key.source.describe()];
+        for key in ring.keys() {
+            let role = if key.id() == ring.active() { "seals" } else { "opens" };
+            let mut row = vec![key.id().to_string(), role.to_owned(), key.describe()];
             if let Some(counts) = &mut counts {
-                row.push(counts.remove(&key.id).unwrap_or_default().to_string());
+                row.push(counts.remove(key.id()).unwrap_or_default().to_string());
             }
             rows.push(row);
         }
@@ -103,12 +104,12 @@ impl Retire {
         let config = app.config()?;
         let profile = app.profile()?;
         let ring = profile.keys()?;
-        if ring.active == self.id {
+        if *ring.active() == self.id {
             return Err(Failure::usage(format!("`{}` is the key that seals", self.id))
                 .hint("add another one with `cred key add`, and run `cred rekey`"));
         }
-        let Some(key) = ring.keys.iter().find(|key| key.id == self.id) else {
-            return Err(Failure::usage(format!("the ring `{}` has no key `{}`", ring.name, self.id)));
+        let Some(key) = ring.keys().iter().find(|key| *key.id() == self.id) else {
+            return Err(Failure::usage(format!("the ring `{}` has no key `{}`", ring.name(), self.id)));
         };
         for user in config.profiles_of_ring(&profile)? {
             let (mut counts, failures) = under_each(app, &user)?;
@@ -123,30 +124,30 @@ impl Retire {
                     format!(
                         "{} of {} would not open any more without the key `{}`",
                         output::credentials(count),
-                        user.name,
+                        user.name(),
                         self.id
                     ),
                 )
-                .hint(format!("run `cred rekey --profile {}` first", user.name)));
+                .hint(format!("run `cred rekey --profile {}` first", user.name())));
             }
         }
         let file = profile.file_of_ring().unwrap_or(profile.file());
         edit::edit(file, |document| {
             let rings = document.as_table_mut().get_mut("rings")?.as_table_like_mut()?;
-            let table = rings.get_mut(&ring.name)?.as_table_like_mut()?;
+            let table = rings.get_mut(ring.name())?.as_table_like_mut()?;
             table.get_mut("keys")?.as_table_like_mut()?.remove(self.id.as_str()).map(|_| ())
         })?;
-        let source = key.source.describe();
+        let source = key.describe();
         if app.output.json {
             return app.output.document(&serde_json::json!({
-                "ring": ring.name, "key": self.id.as_str(), "source": source,
+                "ring": ring.name(), "key": self.id.as_str(), "source": source,
             }));
         }
         app.output.say(format!(
             "Took the key {} out of the ring {} in {}.",
             self.id,
-            ring.name,
-            file.path.display()
+            ring.name(),
+            file.path().display()
         ));
         app.output.say(format!("It came from: {source}. Keep it as long as there are backups under it."));
         Ok(())
@@ -154,7 +155,7 @@ impl Retire {
 }
 
 fn unread(count: usize, profile: &Profile<'_>, failures: Vec<(CredentialPath, Failure)>) -> Failure {
-    let name = &profile.name;
+    let name = profile.name();
     Failure::partial(
         format!("could not read {} of {name}, so the keys in use are not known", output::credentials(count)),
         failures,

@@ -54,7 +54,7 @@ impl List {
         }
         match (paths.is_empty(), self.flat) {
             (true, _) => {
-                app.output.say(format!("Nothing is stored there in {}.", profile.name));
+                app.output.say(format!("Nothing is stored there in {}.", profile.name()));
                 Ok(())
             }
             (false, true) => {

@@ -5,12 +5,12 @@ mod copy;
 use std::collections::BTreeSet;
 
 use clap::Args;
+use cred_config::model::{Key, Profile};
 use cred_core::{CredentialPath, KeyId, ScopeId};
 
 use self::copy::{Copier, Outcome};
 use crate::app::App;
 use crate::compare::Rings;
-use crate::config::Profile;
 use crate::failure::Failure;
 use crate::output::credentials;
 
@@ -50,7 +50,7 @@ impl Migrate {
         let from = config.profile(&self.from, "--from")?;
         let to = config.profile(&self.to, "--to")?;
         if from.is_store_of(&to)? {
-            return Err(Failure::usage(format!("{} and {} are one store", from.name, to.name))
+            return Err(Failure::usage(format!("{} and {} are one store", from.name(), to.name()))
                 .hint("`cred rekey` seals what is there under the key of its ring; the keys of both belong into that ring"));
         }
         let rings = match self.reseal {
@@ -80,7 +80,7 @@ impl Migrate {
             true => Vec::new(),
             // A ring that cannot be read has none of the keys.
             false => match to.keys() {
-                Ok(ring) => report.strangers(&ring.keys.iter().map(|key| &key.id).collect()),
+                Ok(ring) => report.strangers(&ring.keys().iter().map(Key::id).collect()),
                 Err(_) => report.strangers(&BTreeSet::new()),
             },
         };
@@ -96,8 +96,8 @@ impl Migrate {
             app.output.say(format!(
                 "{} of {} for {}: {copied} {verb}, {there} already there, {} differ, {} failed.",
                 credentials(found),
-                from.shown(),
-                to.shown(),
+                from,
+                to,
                 report.differ.len(),
                 report.failed.len(),
             ));
@@ -113,15 +113,15 @@ impl Migrate {
         if !strangers.is_empty() {
             app.output.warn(format!(
                 "the ring `{}` of {} lacks {} and cannot open what is sealed under it; add it, or migrate with --reseal",
-                to.ring,
-                to.name,
+                to.ring(),
+                to.name(),
                 strangers.join(", "),
             ));
         }
         match report.differ.len() + report.failed.len() {
             0 => Ok(()),
             left => Err(Failure::partial(
-                format!("could not make {left} of {} the same in {}", credentials(found), to.name),
+                format!("could not make {left} of {} the same in {}", credentials(found), to.name()),
                 report.failed,
             )
             .hint("mend what is named and start it again: what is there already is left alone")),

@@ -32,7 +32,7 @@ pub(crate) struct Rekey {
 impl Rekey {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let (profile, manager) = app.manager()?;
-        let active = profile.keys()?.active;
+        let active = profile.keys()?.active().clone();
         let handle = match self.scope {
             Some(scope) => manager.scoped(scope)?,
             None => manager,
@@ -49,7 +49,7 @@ impl Rekey {
             report.resealed,
             credentials(report.found),
             report.current,
-            profile.shown()
+            profile
         ));
         failure(report, &active).map_or(Ok(()), Err)
     }

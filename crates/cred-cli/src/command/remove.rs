@@ -36,7 +36,7 @@ impl Remove {
                 [only] => only.to_string(),
                 many => credentials(many.len()),
             };
-            if !terminal::confirmed(&format!("Delete {what} from {}?", profile.shown()))? {
+            if !terminal::confirmed(&format!("Delete {what} from {}?", profile))? {
                 return Err(Failure::usage("nothing was deleted"));
             }
         }
@@ -46,13 +46,13 @@ impl Remove {
             let ctx = path.scope.clone().into();
             let result = app.wait(async {
                 if !provider.exists(&path.id, &ctx).await? {
-                    return Err(Failure::nothing_at(&path, &profile.name));
+                    return Err(Failure::nothing_at(&path, profile.name()));
                 }
                 Ok(provider.delete(&path.id, &ctx).await?)
             });
             match result {
                 Ok(()) => {
-                    app.output.say(format!("Deleted {path} from {}.", profile.shown()));
+                    app.output.say(format!("Deleted {path} from {}.", profile));
                     deleted.push(path.to_string());
                 }
                 Err(failure) if failure.is_signal() => return Err(failure),
@@ -62,7 +62,7 @@ impl Remove {
         if app.output.json {
             let failed: Vec<_> = failures.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
-                "profile": profile.name, "deleted": deleted, "failed": failed,
+                "profile": profile.name(), "deleted": deleted, "failed": failed,
             }))?;
         }
         let failed = failures.len();

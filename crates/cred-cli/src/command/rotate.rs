@@ -37,7 +37,7 @@ impl Rotate {
         };
         let stored = || {
             let found = app.wait(async { Ok(handle.retrieve(&path.id).await?) })?;
-            found.ok_or_else(|| Failure::nothing_at(&path, &profile.name))
+            found.ok_or_else(|| Failure::nothing_at(&path, profile.name()))
         };
         let before = stored()?;
         let only = match (&self.field, before.field_names().collect::<Vec<_>>().as_slice()) {
@@ -61,10 +61,10 @@ impl Rotate {
         let lifecycle = app.wait(async { Ok(handle.rotate(&path.id, fresh).await?) })?;
         if app.output.json {
             app.output.document(&serde_json::json!({
-                "profile": profile.name, "path": path.to_string(), "version": lifecycle.version,
+                "profile": profile.name(), "path": path.to_string(), "version": lifecycle.version,
             }))?;
         }
-        app.output.say(format!("Rotated {path} in {}: version {}.", profile.shown(), lifecycle.version));
+        app.output.say(format!("Rotated {path} in {}: version {}.", profile, lifecycle.version));
         if expires_at.is_some_and(|expiry| expiry <= Timestamp::now()) {
             app.output.warn("its expiry, which was kept, is over; give a new one with --expires");
         }

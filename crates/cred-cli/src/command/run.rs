@@ -93,7 +93,7 @@ impl Run {
                 let handle = manager.scoped(scope.clone())?;
                 let ids = handle.list().await?;
                 if ids.is_empty() && !self.allow_empty {
-                    return Err(nothing_in(scope, &profile.name));
+                    return Err(nothing_in(scope, profile.name()));
                 }
                 for (id, found) in ids.iter().zip(handle.retrieve_batch(ids.clone()).await) {
                     let path = CredentialPath::new(Some(scope.clone()), id.clone());
@@ -103,7 +103,7 @@ impl Run {
             let mut by_name = Vec::new();
             for named in &self.named {
                 let found = wanted(&named.path).await?;
-                by_name.push(found.ok_or_else(|| Failure::nothing_at(&named.path, &profile.name))?);
+                by_name.push(found.ok_or_else(|| Failure::nothing_at(&named.path, profile.name()))?);
             }
             Ok((of_scope, by_name))
         })?;

@@ -69,9 +69,9 @@ impl Set {
         if app.output.json {
             return app
                 .output
-                .document(&serde_json::json!({"profile": profile.name, "path": path.to_string()}));
+                .document(&serde_json::json!({"profile": profile.name(), "path": path.to_string()}));
         }
-        app.output.say(format!("Stored {path} in {}.", profile.shown()));
+        app.output.say(format!("Stored {path} in {}.", profile));
         Ok(())
     }
 }

@@ -58,9 +58,9 @@ impl Trust {
             app.output.say(format!("No longer trusting {}.", path.display()));
             return Ok(());
         }
-        let file = file::ConfigFile::of_project(path)?;
+        let file = file::of_project(path)?;
         let (trusted, effects) = (trust::Trusted::of(&file)?, effects::of(&file));
-        app.output.say(format!("{} would use:", file.path.display()));
+        app.output.say(format!("{} would use:", file.path().display()));
         effects.iter().for_each(|line| app.output.say(format!("  {line}")));
         if self.sha256.as_ref().is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&trusted.to_variable())) {
             return Err(Failure::config("the file does not have the contents that --sha256 gives")
@@ -70,7 +70,7 @@ impl Trust {
         trust::record(&file, trusted)?;
         if app.output.json {
             return app.output.document(&serde_json::json!({
-                "file": file.path.to_string_lossy(), "sha256": hash, "effects": effects,
+                "file": file.path().to_string_lossy(), "sha256": hash, "effects": effects,
             }));
         }
         app.output.say(format!("Trusted until it changes: {hash}"));

@@ -96,7 +96,7 @@ impl Validate {
             app.output.result(&output::table(&["credential", "state", "since or why"], &rows))?;
         }
         match findings {
-            0 => app.output.say(format!("Valid: {} of {}.", output::credentials(count), profile.name)),
+            0 => app.output.say(format!("Valid: {} of {}.", output::credentials(count), profile.name())),
             _ if outages == findings => return Err(Failure::said(Exit::Unavailable)),
             _ => return Err(Failure::said(Exit::Found)),
         }

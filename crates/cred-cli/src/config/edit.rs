@@ -5,9 +5,10 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cred_config::model::{BOM, ConfigFile, Origin};
 use toml_edit::{DocumentMut, Item, Table};
 
-use super::file::{BOM, ConfigFile, Origin, user_folder};
+use super::file::user_folder;
 use super::ring::to_hex;
 use super::trust;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ pub(crate) fn edit(
     file: &ConfigFile,
     change: impl FnOnce(&mut DocumentMut) -> Option<()>,
 ) -> Result<(), Failure> {
-    let (path, text) = (&file.path, file.text());
+    let (path, text) = (file.path(), file.text());
     let unfit = || {
         Failure::config(format!("`{}` has a form that this program cannot edit", path.display()))
             .hint("change the tables of `rings` in an editor")
@@ -35,7 +36,7 @@ pub(crate) fn edit(
         }
         replace(path, text, &changed).map_err(|error| Failure::file("write", path, error))?;
     }
-    match file.origin {
+    match file.origin() {
         Origin::Project => {
             let file = file.with_text(&changed)?;
             trust::record(&file, trust::Trusted::of(&file)?)

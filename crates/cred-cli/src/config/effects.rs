@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::file::{ConfigFile, Origin};
-use super::ring;
-use super::value::Node;
-use crate::backend;
+use cred_config::model::{Backend, ConfigFile, Node, Origin, Ring};
+
 use crate::escape::{escaped, in_ascii};
 
 /// One line for each profile, then one for each kind of effect: what it takes of the user's, variables,
@@ -18,17 +16,19 @@ pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
         let named = text("backend").unwrap_or_default();
         let mut facts = Vec::new();
         seen.look_at(&profile, &mut facts);
-        let mut line = format!("profile {}: backend {}", escaped(name), backend::shown_name(named));
+        let backend = Backend::find(named);
+        let shown_name = backend.map_or("of an unknown name", Backend::name);
+        let mut line = format!("profile {}: backend {shown_name}", escaped(name));
         facts.iter().for_each(|fact| line += &format!(", {fact}"));
         lines.push(line);
-        seen.programs.extend(backend::programs(named));
-        let ring = text("ring").unwrap_or(ring::DEFAULT);
-        if file.origin == Origin::Project && !has("rings", ring) {
+        seen.programs.extend(backend.and_then(Backend::programs));
+        let ring = text("ring").unwrap_or(Ring::DEFAULT);
+        if file.origin() == Origin::Project && !has("rings", ring) {
             lines.push(format!("profile {}: sealed with YOUR ring {}", escaped(name), escaped(ring)));
         }
     }
     if let Some(name) = file.root().get("profile").and_then(|node| node.text())
-        && file.origin == Origin::Project
+        && file.origin() == Origin::Project
         && !has("profiles", name)
     {
         lines.push(format!("chooses YOUR profile {}", escaped(name)));
@@ -42,7 +42,7 @@ pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
             "uses the files and folders",
             seen.files.iter().map(|(path, _)| escaped(path).into_owned()).collect(),
         ),
-        ("may run", seen.programs),
+        ("may run", seen.programs.into_iter().map(str::to_owned).collect()),
     ] {
         if !found.is_empty() {
             lines.push(format!("{what} {}", found.into_iter().collect::<Vec<_>>().join(", ")));
@@ -81,7 +81,7 @@ fn entries<'a>(file: &'a ConfigFile, kind: &str) -> Vec<(&'a str, Node<'a>)> {
 struct Seen {
     variables: BTreeSet<String>,
     files: BTreeSet<(String, Kind)>,
-    programs: BTreeSet<String>,
+    programs: BTreeSet<&'static str>,
     asks: bool,
 }
 
@@ -96,7 +96,7 @@ impl Seen {
                 Some(text) if name == "kubeconfig_path" => {
                     self.files.insert((text.to_owned(), Kind::Kubeconfig));
                 }
-                Some(text) if backend::is_path(name) => _ = self.files.insert((text.to_owned(), Kind::Path)),
+                Some(text) if Backend::is_path(name) => _ = self.files.insert((text.to_owned(), Kind::Path)),
                 Some("prompt") if name == "passphrase" => self.asks = true,
                 Some(text) if ADDRESSES.contains(&name) || text.contains("://") => facts.push(address(text)),
                 Some(text) if SHOWN.contains(&name) => facts.push(format!("{name} {}", escaped(text))),
@@ -108,7 +108,7 @@ impl Seen {
                         facts.push(format!("{name} {}={}", escaped(key), escaped(shown)));
                     }
                 }
-                None if SHOWN.contains(&name) || ADDRESSES.contains(&name) || backend::is_path(name) => {
+                None if SHOWN.contains(&name) || ADDRESSES.contains(&name) || Backend::is_path(name) => {
                     let shown = value.plain().unwrap_or_else(|| "from a variable".to_owned());
                     facts.push(format!("{name} {}", escaped(&shown)));
                     self.look_at(&value, facts);

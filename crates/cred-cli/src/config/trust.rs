@@ -6,14 +6,14 @@ mod named;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use cred_config::model::{self, ConfigFile, Origin};
 use cred_provider_kit::{Env as _, ProcessEnv};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::edit;
 use super::effects::Kind;
-use super::file::{ConfigFile, Origin, exists, user_folder};
-use super::opened::{self, Exceptions};
+use super::file::{exists, user_folder};
 use super::ring::to_hex;
 use crate::failure::{Exit, Failure};
 use crate::input;
@@ -78,15 +78,15 @@ impl TrustRecord {
             Failure::config(format!("the record of trusted files `{}` {problem}", path.display()))
                 .hint("fix it, or remove it and trust your files again with `cred trust`")
         };
-        let content = opened::settings(&path, Origin::User, &Exceptions::default(), MAX_LEN)
-            .map_err(|refusal| unusable(&refusal.problem))?;
+        let content =
+            model::read_of_user(&path, MAX_LEN).map_err(|refusal| unusable(&refusal.to_string()))?;
         let content = content.ok_or_else(|| unusable("is longer than 4 MiB"))?;
         serde_json::from_slice(&content).map(Self).map_err(|_| unusable("is not what `cred trust` wrote"))
     }
 
     /// Whether a file was trusted once, with these contents or others.
     pub(crate) fn has(&self, file: &ConfigFile) -> bool {
-        canonical(&file.path).is_ok_and(|path| self.0.contains_key(&path))
+        canonical(file.path()).is_ok_and(|path| self.0.contains_key(&path))
     }
 
     /// The trusted files.
@@ -98,7 +98,7 @@ impl TrustRecord {
 /// Whether a file may be used: by its origin, by `CRED_TRUST`, or by the record. The files that it names
 /// are read only where its own text is a trusted one.
 pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
-    if file.origin != Origin::Project {
+    if file.origin() != Origin::Project {
         return Ok(true);
     }
     let sha256 = hash(file.text().as_bytes());
@@ -108,7 +108,7 @@ pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
         return Ok(true);
     }
     let record = TrustRecord::read()?;
-    match canonical(&file.path).ok().and_then(|path| record.0.get(&path).cloned()) {
+    match canonical(file.path()).ok().and_then(|path| record.0.get(&path).cloned()) {
         Some(trusted) if trusted.sha256 == sha256 => {
             Ok(Trusted::salted(file, trusted.salt.clone())? == trusted)
         }
@@ -118,7 +118,7 @@ pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
 
 /// Records that a file may be used as it was found to be.
 pub(crate) fn record(file: &ConfigFile, trusted: Trusted) -> Result<(), Failure> {
-    let path = canonical(&file.path)?;
+    let path = canonical(file.path())?;
     change(|entries| entries.insert(path, trusted)).map(drop)
 }
 

@@ -47,10 +47,11 @@ impl Add {
     pub(super) fn run(self, app: &App) -> Result<(), Failure> {
         let profile = app.profile()?;
         let known = profile.file_of_ring();
-        if known.is_some() && profile.keys()?.keys.iter().any(|key| key.id == self.id) {
+        if known.is_some() && profile.keys()?.keys().iter().any(|key| *key.id() == self.id) {
             return Err(Failure::usage(format!(
                 "the ring `{}` has a key `{}` already",
-                profile.ring, self.id
+                profile.ring(),
+                self.id
             ))
             .hint("an id names one key for ever: give this one its own"));
         }
@@ -86,7 +87,7 @@ impl Add {
             }
             source.insert("file", text.into());
         }
-        let ring = profile.ring.clone();
+        let ring = profile.ring().to_owned();
         let mut seals = false;
         let edited = edit::edit(file, |document| {
             let table = edit::child(edit::child(document.as_table_mut(), "rings")?, &ring)?;
@@ -122,7 +123,7 @@ impl Add {
         app.output.say(format!(
             "Added the key {} to the ring {ring} in {}, which {role}.",
             self.id,
-            file.path.display()
+            file.path().display()
         ));
         if let Some(path) = made {
             app.output.say(format!("Made {}; keep a copy of it where the store is not.", path.display()));

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use cred_config::model::ConfigFile;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::effects::{self, Kind};
-use crate::config::file::ConfigFile;
 use crate::config::ring::to_hex;
 use crate::failure::Failure;
 
@@ -45,7 +45,7 @@ struct Project {
 
 impl Project {
     fn of(file: &ConfigFile) -> Self {
-        Self { folder: file.path.parent().unwrap_or(Path::new("/")).to_owned() }
+        Self { folder: file.path().parent().unwrap_or(Path::new("/")).to_owned() }
     }
 
     /// By the words of the path, or by where it leads.

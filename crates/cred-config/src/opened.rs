@@ -1,26 +1,35 @@
 //! Opens the files that decide where secrets go, and those that hold one. A file is opened once and
 //! judged by what was opened, so that nothing can be exchanged between the check and the use.
 
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use cred_core::Zeroizing;
 
-use super::file::Origin;
+use crate::file::Origin;
 
-/// Exceptions to the rules, which only the user's file or a file named by `--config` can make.
+/// Exceptions to the rules, which a project's file cannot make.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exceptions {
     /// User ids, beside this user and root, that may own the files.
-    pub(super) owners: Vec<u32>,
+    pub(crate) owners: Vec<u32>,
     /// Whether files with secrets may be readable by a group or by all users.
-    pub(super) shared_secrets: bool,
+    pub(crate) shared_secrets: bool,
 }
+
+/// What to do about a file of another user. Given files may belong to any user, so `--config` of the
+/// program helps with settings, and not with secrets.
+const NAME_IT: &str =
+    "name it with --config, or put `owners = [OWNER]` below `[files]` in your own cred.toml";
+const SET_OWNERS: &str = "put `owners = [OWNER]` below `[files]` in your own cred.toml";
+/// The end of what to do about a secret that other users can read.
+const SET_SHARED: &str = ", or, where the platform sets the mode, put `shared_secrets = true` below `[files]` in your own cred.toml";
 
 /// Opens a `cred.toml` and returns its bytes, `None` if it has more than `limit`. The error ends
 /// a sentence that begins with the file, and says what to do.
-pub(super) fn settings(
+pub(crate) fn settings(
     path: &Path,
     origin: Origin,
     exceptions: &Exceptions,
@@ -36,7 +45,7 @@ pub(super) fn settings(
     }
     let (file, found) = opened(path, is_given)?;
     if !is_given {
-        owned(&entry, exceptions).and_then(|()| owned(&found, exceptions))?;
+        owned(&entry, exceptions, NAME_IT).and_then(|()| owned(&found, exceptions, NAME_IT))?;
     }
     closed_to_writers(&found, &path.display().to_string())?;
     if found.is_file() {
@@ -46,35 +55,68 @@ pub(super) fn settings(
     contents(file, limit)
 }
 
-/// Whether a file in this folder would be used; the error ends a sentence that begins with the folder.
-pub(super) fn folder(folder: &Path) -> Result<(), Refusal> {
+/// Reads a file of this user that decides something, by the rules for the user's own `cred.toml`:
+/// a regular file that belongs to this user or to root, and that other users can neither write nor
+/// replace. `None` if it has more than `limit` bytes. Blocks.
+///
+/// # Errors
+/// If the file cannot be read or breaks a rule.
+pub fn read_of_user(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    settings(path, Origin::User, &Exceptions::default(), limit)
+}
+
+/// Checks that a `cred.toml` of a project in this folder could be used: the folder belongs to this
+/// user or to root, and other users cannot write it. Blocks.
+///
+/// # Errors
+/// If it could not.
+pub fn check_folder(folder: &Path) -> Result<(), Refusal> {
     folder_closed(folder, Some(&Exceptions::default()))
 }
 
 /// Opens a file with a secret and returns its bytes, `None` if it has more than `limit`. The error
 /// ends a sentence that begins with `a file that`, and does not repeat the path, in whose place
-/// a secret may have been written.
-pub(super) fn secret(
+/// a secret may have been written. `exceptions`: `None` where the configuration can make none.
+pub(crate) fn secret(
     path: &Path,
-    exceptions: &Exceptions,
+    exceptions: Option<&Exceptions>,
     limit: usize,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    let none = Exceptions::default();
+    let (exceptions, owner_advice, reader_advice) = match exceptions {
+        Some(exceptions) => (exceptions, SET_OWNERS, SET_SHARED),
+        None => (&none, "change its owner", ""),
+    };
     let (file, found) = opened(path, true)?;
-    owned(&found, exceptions)?;
+    owned(&found, exceptions, owner_advice)?;
     closed_to_writers(&found, "FILE")?;
-    closed_to_readers(&found, exceptions)?;
+    closed_to_readers(&found, exceptions, reader_advice)?;
     if found.is_file() {
-        owned(&fs::symlink_metadata(path)?, exceptions)?;
+        owned(&fs::symlink_metadata(path)?, exceptions, owner_advice)?;
         folder_closed(path.parent().unwrap_or(Path::new("/")), None)?;
     }
     contents(file, limit)
 }
 
-/// Why a file is not used: the end of a sentence.
+/// Why a file is not used.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) problem: String,
-    pub(super) source: Option<io::Error>,
+pub struct Refusal {
+    /// What is wrong and what to do: the end of a sentence that begins with the file.
+    pub(crate) problem: String,
+    /// What the system reported, if the file could not be read.
+    pub(crate) source: Option<io::Error>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|error| error as _)
+    }
 }
 
 impl From<io::Error> for Refusal {
@@ -113,7 +155,7 @@ fn contents(file: File, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, Refu
 use unix::{closed_to_readers, closed_to_writers, folder_closed, opened, owned, wait_for_writer};
 
 #[cfg(unix)]
-pub(super) use unix::{is_of_another_user, is_shared};
+pub use unix::{is_of_another_user, is_shared};
 
 #[cfg(unix)]
 mod unix {
@@ -175,16 +217,13 @@ mod unix {
         if is_private { 0o002 } else { 0o022 }
     }
 
-    pub(super) fn owned(found: &Metadata, exceptions: &Exceptions) -> Result<(), Refusal> {
+    pub(super) fn owned(found: &Metadata, exceptions: &Exceptions, advice: &str) -> Result<(), Refusal> {
         let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
         if owner == me || owner == 0 || exceptions.owners.contains(&owner) {
             return Ok(());
         }
-        Err(format!(
-            "belongs to another user ({owner}), who could change it; name it with --config, or put \
-             `owners = [{owner}]` below `[files]` in your own cred.toml"
-        )
-        .into())
+        let advice = advice.replace("OWNER", &owner.to_string());
+        Err(format!("belongs to another user ({owner}), who could change it; {advice}").into())
     }
 
     pub(super) fn closed_to_writers(found: &Metadata, name: &str) -> Result<(), Refusal> {
@@ -198,21 +237,21 @@ mod unix {
 
     /// A file of root with mode 0440 is how systemd (`LoadCredential`) and Kubernetes (`fsGroup`)
     /// hand a secret to this user, who cannot change the mode.
-    pub(super) fn closed_to_readers(found: &Metadata, exceptions: &Exceptions) -> Result<(), Refusal> {
+    pub(super) fn closed_to_readers(
+        found: &Metadata,
+        exceptions: &Exceptions,
+        advice: &str,
+    ) -> Result<(), Refusal> {
         let mode = found.mode() & 0o7777;
         let is_handed_out = found.uid() == 0 && !rustix::process::geteuid().is_root() && mode & 0o007 == 0;
         if is_pipe(found) || mode & READERS == 0 || is_handed_out || exceptions.shared_secrets {
             return Ok(());
         }
-        Err(format!(
-            "is readable by other users (mode {mode:04o}); run `chmod 600` on it, or, where the platform \
-             sets the mode, put `shared_secrets = true` below `[files]` in your own cred.toml"
-        )
-        .into())
+        Err(format!("is readable by other users (mode {mode:04o}); run `chmod 600` on it{advice}").into())
     }
 
-    /// Whoever can write the folder can put another file in its place, unless the folder is sticky.
-    /// `exceptions`: also who may own the folder; `None`: anyone.
+    /// A user that can write the folder can put another file in its place, unless the folder is sticky.
+    /// `exceptions`: for the owner of the folder; `None`: any user may own it.
     pub(super) fn folder_closed(folder: &Path, exceptions: Option<&Exceptions>) -> Result<(), Refusal> {
         let found = fs::metadata(folder)?;
         let mode = found.mode() & 0o7777;
@@ -223,7 +262,7 @@ mod unix {
             .into());
         }
         match exceptions {
-            Some(exceptions) => owned(&found, exceptions).map_err(|refusal| Refusal {
+            Some(exceptions) => owned(&found, exceptions, NAME_IT).map_err(|refusal| Refusal {
                 problem: format!("is in a folder that {}", refusal.problem),
                 ..refusal
             }),
@@ -231,12 +270,14 @@ mod unix {
         }
     }
 
-    /// Whether a folder is for all users, as `/tmp` is: each can add files, and remove none of others.
-    pub(in super::super) fn is_shared(folder: &Path) -> bool {
+    /// Whether a folder is for all users, as `/tmp` is: each can add files, and remove none of
+    /// another user's. False on other systems than Unix.
+    pub fn is_shared(folder: &Path) -> bool {
         fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0 && found.mode() & STICKY != 0)
     }
 
-    pub(in super::super) fn is_of_another_user(path: &Path) -> bool {
+    /// Whether a file, or a link itself, belongs to another user. False on other systems than Unix.
+    pub fn is_of_another_user(path: &Path) -> bool {
         let me = rustix::process::geteuid().as_raw();
         fs::symlink_metadata(path).is_ok_and(|found| found.uid() != me)
     }
@@ -247,7 +288,7 @@ mod unix {
 use elsewhere::{closed_to_readers, closed_to_writers, folder_closed, opened, owned, wait_for_writer};
 
 #[cfg(not(unix))]
-pub(super) use elsewhere::{is_of_another_user, is_shared};
+pub use elsewhere::{is_of_another_user, is_shared};
 
 #[cfg(not(unix))]
 mod elsewhere {
@@ -263,7 +304,7 @@ mod elsewhere {
         Ok(())
     }
 
-    pub(super) fn owned(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {
+    pub(super) fn owned(_: &Metadata, _: &Exceptions, _: &str) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -271,7 +312,7 @@ mod elsewhere {
         Ok(())
     }
 
-    pub(super) fn closed_to_readers(_: &Metadata, _: &Exceptions) -> Result<(), Refusal> {
+    pub(super) fn closed_to_readers(_: &Metadata, _: &Exceptions, _: &str) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -279,11 +320,13 @@ mod elsewhere {
         Ok(())
     }
 
-    pub(in super::super) fn is_shared(_: &Path) -> bool {
+    /// No folder is, as far as this library knows.
+    pub fn is_shared(_: &Path) -> bool {
         false
     }
 
-    pub(in super::super) fn is_of_another_user(_: &Path) -> bool {
+    /// No file is, as far as this library knows.
+    pub fn is_of_another_user(_: &Path) -> bool {
         false
     }
 }

@@ -1,4 +1,5 @@
-//! Reading a table of `cred.toml` into a type, so that an error names line and field and never what stands there.
+//! Reading a table of `cred.toml` into a type, so that an error names line and field and never repeats
+//! the value.
 
 mod reading;
 
@@ -9,13 +10,14 @@ use cred_core::Zeroizing;
 use serde::de::{Expected, Unexpected};
 use toml_edit::{Item, TableLike, Value};
 
-use self::reading::TableOf;
-use super::file::{ConfigFile, Origin};
-use super::secret;
+use self::reading::{Reader, TableOf};
+use crate::error::{Error, Place};
+use crate::file::{ConfigFile, Origin};
+use crate::secret::SecretSource;
 
-/// A value in a file, with its place.
+/// A value in a file, with its place: to look at what a file says without using it.
 #[derive(Clone)]
-pub(crate) struct Node<'a> {
+pub struct Node<'a> {
     file: &'a ConfigFile,
     data: Data<'a>,
     /// From the root of the file, with dots between.
@@ -43,11 +45,12 @@ struct Special {
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(file: &'a ConfigFile, table: &'a dyn TableLike) -> Self {
+    pub(crate) fn root(file: &'a ConfigFile, table: &'a dyn TableLike) -> Self {
         Self { file, data: Data::Table(table), field: String::new(), offset: 0, special: Special::default() }
     }
 
     /// The table's fields of these names, relative to it, are secret, or are paths.
+    #[must_use]
     pub(crate) fn with_special(
         mut self,
         secrets: &'static [&'static str],
@@ -65,8 +68,9 @@ impl<'a> Node<'a> {
         &self.field
     }
 
-    /// The value under a key; `None` also where this is no table.
-    pub(crate) fn get(&self, key: &str) -> Option<Node<'a>> {
+    /// The value under a key; `None` also where this is not a table.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let Data::Table(table) = self.data else { return None };
         let (key, item) = table.get_key_value(key)?;
         self.child(key.get(), key.span(), item)
@@ -82,15 +86,17 @@ impl<'a> Node<'a> {
         node
     }
 
-    /// Key and value of each entry; none where this is no table.
-    pub(crate) fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
+    /// Key and value of each entry; none where this is not a table.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
         let Data::Table(table) = self.data else { return Vec::new() };
         let span = |name: &str| table.key(name).and_then(toml_edit::Key::span);
         table.iter().filter_map(|(name, item)| Some((name, self.child(name, span(name), item)?))).collect()
     }
 
-    /// A number or a truth value as it is written; `None`: it is something else.
-    pub(crate) fn plain(&self) -> Option<String> {
+    /// A whole number or a truth value as text; `None`: it is something else.
+    #[must_use]
+    pub fn plain(&self) -> Option<String> {
         match &self.data {
             Data::Scalar(Value::Integer(number)) => Some(number.value().to_string()),
             Data::Scalar(Value::Boolean(truth)) => Some(truth.value().to_string()),
@@ -99,18 +105,23 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list; none where this is not one.
-    pub(crate) fn elements(&self) -> &[Node<'a>] {
+    #[must_use]
+    pub fn elements(&self) -> &[Node<'a>] {
         match &self.data {
             Data::List(elements) => elements,
             Data::Table(_) | Data::Scalar(_) => &[],
         }
     }
 
-    pub(crate) fn is_table(&self) -> bool {
+    /// Whether it is a table, in whatever form it is written.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
         matches!(self.data, Data::Table(_))
     }
 
-    pub(crate) fn text(&self) -> Option<&'a str> {
+    /// The text of a string; `None`: it is something else.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
         match &self.data {
             Data::Scalar(value) => value.as_str(),
             Data::Table(_) | Data::List(_) => None,
@@ -121,9 +132,14 @@ impl<'a> Node<'a> {
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, without: &[&str]) -> Result<T, Misfit> {
         let result = match &self.data {
             Data::Table(_) => T::deserialize(TableOf { node: self, without }),
-            Data::List(_) | Data::Scalar(_) => T::deserialize(self.clone()),
+            Data::List(_) | Data::Scalar(_) => T::deserialize(Reader(self.clone())),
         };
         result.map_err(|misfit| self.located(misfit))
+    }
+
+    /// Where it is in the file.
+    pub(crate) fn place(&self) -> Place {
+        self.file.place(self.file.line(self.offset))
     }
 
     /// What is wrong with this value.
@@ -187,10 +203,10 @@ impl<'a> Node<'a> {
         let text = match (&self.data, self.entries().as_slice()) {
             (Data::Scalar(Value::String(text)), _) => Cow::Borrowed(text.value().as_str()),
             (Data::Table(_), [("env", name)]) if name.text().is_some() => {
-                let text = secret::read(self).map_err(|problem| self.misfit(problem))?;
+                let text = self.secret()?;
                 let is_relative =
                     !text.starts_with("~/") && !std::path::Path::new(text.as_str()).is_absolute();
-                if is_path && is_relative && self.file.origin == Origin::Project {
+                if is_path && is_relative && self.file.origin() == Origin::Project {
                     // It would choose a file of the project, which nothing showed when it was trusted.
                     return Err(
                         self.misfit("takes a path from a variable, which must be absolute in a project")
@@ -203,15 +219,18 @@ impl<'a> Node<'a> {
         if !is_path || text.is_empty() {
             return Ok(Some(text));
         }
-        let path = self.file.resolve(&text).map_err(|problem| self.misfit(problem))?;
+        let path = self.file.resolve(text.as_ref()).map_err(|problem| self.misfit(problem))?;
         match path.into_os_string().into_string() {
             Ok(path) => Ok(Some(Cow::Owned(path))),
             Err(_) => Err(self.misfit("is below a folder whose name is not UTF-8")),
         }
     }
 
+    /// The secret that `{ env = ".." }` or `{ file = ".." }` names.
     fn secret(&self) -> Result<Zeroizing<String>, Misfit> {
-        secret::read(self).map_err(|problem| self.misfit(problem))
+        SecretSource::of(self)
+            .and_then(|source| source.fetch(Some(self.file.exceptions())))
+            .map_err(|problem| self.misfit(problem))
     }
 
     /// The innermost place counts. A message that repeats the value loses it.
@@ -229,6 +248,16 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Without the value, which may be a secret.
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("place", &self.place())
+            .field("field", &self.field)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a value cannot be read.
 #[derive(Debug)]
 pub(crate) struct Misfit {
@@ -238,18 +267,16 @@ pub(crate) struct Misfit {
 }
 
 impl Misfit {
-    pub(crate) fn line(&self) -> usize {
-        self.at.as_ref().map_or(1, |(_, line)| *line)
+    /// The error, of a file.
+    pub(crate) fn of(self, file: &ConfigFile) -> Error {
+        let (field, line) = self.at.unwrap_or_default();
+        Error::Value { at: file.place(line.max(1)), field, problem: self.problem }
     }
 }
 
-/// A sentence that begins with the field.
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.at {
-            Some((field, _)) if !field.is_empty() => write!(f, "`{field}` {}", self.problem),
-            _ => f.write_str(&self.problem),
-        }
+        f.write_str(&self.problem)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Data, Misfit, Node};
 macro_rules! simple_types {
     ($($method:ident)* => $serves:ident) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-            self.$serves(visitor)
+            self.0.$serves(visitor)
         })*
     };
 }
@@ -69,7 +69,10 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'de> Deserializer<'de> for Node<'de> {
+/// A value, as serde reads it: how it is read is no part of what a [`Node`] offers.
+pub(super) struct Reader<'a>(pub(super) Node<'a>);
+
+impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Misfit;
 
     simple_types! { deserialize_any deserialize_str deserialize_string deserialize_char => visit_plain }
@@ -79,7 +82,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.visit(visitor)
+        self.0.visit(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -88,7 +91,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        self.visit(visitor)
+        self.0.visit(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -110,15 +113,15 @@ impl<'de> Deserializer<'de> for Node<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        let here = self.clone();
+        let here = self.0;
         let is_of_variable = |(name, value): &(&str, Node<'_>)| {
             *name == "env" && value.text().is_some() && !variants.contains(&"env")
         };
-        let result = match (self.text(), self.entries().as_slice()) {
+        let result = match (here.text(), here.entries().as_slice()) {
             (None, [entry]) if is_of_variable(entry) => {
-                let text = self.plain_text()?.unwrap_or_default();
+                let text = here.plain_text()?.unwrap_or_default();
                 let content = IntoDeserializer::<Misfit>::into_deserializer(text.as_ref());
-                return visitor.visit_enum(content).map_err(|misfit| self.misfit_of(&text, misfit));
+                return visitor.visit_enum(content).map_err(|misfit| here.misfit_of(&text, misfit));
             }
             (Some(text), _) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(text)),
             (None, [(name, content)]) => visitor.visit_enum(Variant { name, content: content.clone() }),
@@ -180,7 +183,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
         let node = self.value.take().ok_or_else(|| Misfit::custom("was read before its name"))?;
         let here = node.clone();
-        seed.deserialize(node).map_err(|misfit| here.located(misfit))
+        seed.deserialize(Reader(node)).map_err(|misfit| here.located(misfit))
     }
 }
 
@@ -190,7 +193,7 @@ impl<'de> SeqAccess<'de> for Elements<'de> {
     type Error = Misfit;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
-        self.0.next().map(|node| seed.deserialize(node)).transpose()
+        self.0.next().map(|node| seed.deserialize(Reader(node))).transpose()
     }
 }
 
@@ -201,19 +204,19 @@ struct Variant<'a> {
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
     type Error = Misfit;
-    type Variant = Node<'de>;
+    type Variant = Reader<'de>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Node<'de>), Misfit> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Reader<'de>), Misfit> {
         let variant = seed.deserialize(StrDeserializer::<Misfit>::new(self.name));
-        Ok((variant.map_err(|misfit| self.content.located(misfit))?, self.content))
+        Ok((variant.map_err(|misfit| self.content.located(misfit))?, Reader(self.content)))
     }
 }
 
-impl<'de> VariantAccess<'de> for Node<'de> {
+impl<'de> VariantAccess<'de> for Reader<'de> {
     type Error = Misfit;
 
     fn unit_variant(self) -> Result<(), Misfit> {
-        if self.entries().is_empty() { Ok(()) } else { Err(self.misfit("takes no fields")) }
+        if self.0.entries().is_empty() { Ok(()) } else { Err(self.0.misfit("takes no fields")) }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
@@ -221,7 +224,7 @@ impl<'de> VariantAccess<'de> for Node<'de> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.visit(visitor)
+        self.0.visit(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -229,6 +232,6 @@ impl<'de> VariantAccess<'de> for Node<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        if self.is_table() { self.visit(visitor) } else { Err(self.misfit("must be a table")) }
+        if self.0.is_table() { self.0.visit(visitor) } else { Err(self.0.misfit("must be a table")) }
     }
 }
