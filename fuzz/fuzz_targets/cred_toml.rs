@@ -1,45 +1,43 @@
-//! `cred.toml`: whatever stands in it is told by line and field, and no value is ever repeated.
+//! `cred.toml`: an error names the line and the field, and never repeats a value. What a file would do
+//! is shown without anything that draws on a terminal.
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "of the program's modules only those that read are used")]
+#![allow(dead_code, reason = "of the program's modules only those that show a file are used")]
 
 #[path = "../../crates/cred-cli/src"]
 mod program {
-    pub(crate) mod backend;
-    pub(crate) mod blocking;
-    pub(crate) mod config;
     pub(crate) mod escape;
-    pub(crate) mod failure;
-    pub(crate) mod input;
-    pub(crate) mod moment;
-    pub(crate) mod record;
-    pub(crate) mod terminal;
+    pub(crate) mod config {
+        pub(crate) mod effects;
+    }
 }
 
+use std::error::Error as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use cred_config::Error;
+use cred_config::model::{Config, ConfigFile, Origin};
 use cred_fuzz::{CANARY, silent_text};
 use libfuzzer_sys::fuzz_target;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
-use crate::config::Config;
-use crate::failure::Failure;
-use crate::program::{backend, blocking, config, escape, failure, input, moment, record, terminal};
+use crate::program::config::effects;
+use crate::program::escape;
 
-/// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are values like any other, since
-/// who mistook the one for the other wrote a secret there.
+/// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are
+/// values like any other: a secret may have been written in their place.
 const NAMES: [&str; 3] = ["profile", "ring", "active"];
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let failures = read(text);
+    let errors = read(text);
     if text.contains(CANARY) {
         return;
     }
-    failures.iter().for_each(unrepeated);
+    errors.iter().for_each(unrepeated);
     let Ok(document) = text.parse::<DocumentMut>() else { return };
     // Each value in turn is the secret of somebody who put it there.
     let (mut number, mut last) = (0, false);
@@ -52,45 +50,44 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Reads all that the file says; makes no connection, and asks nobody.
-fn read(text: &str) -> Vec<Failure> {
+/// Reads all that the file says; makes no connection, and asks for nothing.
+fn read(text: &str) -> Vec<Error> {
     static PLACE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
         let folder = cred_fuzz::folder();
         let path = folder.path().join("cred.toml");
         (folder, path)
     });
     fs::write(&PLACE.1, text).expect("room");
-    let config = match Config::find(Some(Path::new(&PLACE.1)), None) {
-        Ok(config) => config,
-        Err(failure) => return vec![failure],
+    let file = match ConfigFile::read(PLACE.1.clone(), Origin::Given, None) {
+        Ok(file) => file,
+        Err(error) => return vec![error],
     };
-    let mut failures = Vec::new();
+    // What is shown of a file before it is trusted draws nothing, whatever the file says.
+    let effects = effects::of(&file).concat();
+    assert!(!effects.chars().any(escape::is_active), "{effects:?}");
+    let config = Config::new(vec![file]);
+    let mut errors = Vec::new();
     let _ = config.variables();
-    for file in config.files() {
-        // What is shown of a file before it is trusted draws nothing, whatever the file says.
-        let effects = config::effects::of(file).concat();
-        assert!(!effects.chars().any(escape::is_active), "{effects:?}");
-    }
-    failures.extend(config.chosen().err());
+    errors.extend(config.chosen().err());
     for name in config.profiles() {
         match config.profile(&name, "its name") {
             Ok(profile) => {
-                assert_eq!(profile.name, name);
-                failures.extend(config.profiles_of_ring(&profile).err());
-                failures.extend(profile.keys().err());
-                failures.extend(profile.open().err());
+                assert_eq!(profile.name(), name);
+                errors.extend(config.profiles_of_ring(&profile).err());
+                errors.extend(profile.keys().err());
+                errors.extend(profile.open().err());
                 let _ = profile.fields();
             }
-            Err(failure) => failures.push(failure),
+            Err(error) => errors.push(error),
         }
     }
-    failures
+    errors
 }
 
-fn unrepeated(failure: &Failure) {
-    silent_text(&format!("{failure} {:?} {:?}", failure.hint_text(), failure.causes()));
+fn unrepeated(error: &Error) {
+    silent_text(&format!("{error} {error:?} {:?}", error.source()));
     // A message without a place sends its reader through the whole file.
-    assert!(!failure.to_string().is_empty());
+    assert!(error.to_string().contains("cred.toml"), "{error}");
 }
 
 /// Puts the canary in the place of the value of this number; false where there are fewer.
