@@ -26,7 +26,7 @@ const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
 type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
-const RULES: [Rule; 19] = [
+const RULES: [Rule; 20] = [
     ("cred-core", 22, "", NO_RUNTIME),
     ("cred-provider-kit", 54, "cred-core", ""),
     ("cred-crypto", 44, "cred-core", NO_CLOUD),
@@ -49,6 +49,8 @@ const RULES: [Rule; 19] = [
     ("aws", 182, "cred-core cred-manager cred-store-aws", ""),
     ("azure", 168, "cred-core cred-manager cred-store-azure", ""),
     ("k8s", 150, "cred-core cred-manager cred-store-k8s", ""),
+    // It reads a cred.toml, and is built with Vault alone.
+    ("configured", 170, "cred-config cred-core cred-manager", NOT_VAULT),
 ];
 
 const CONFIG: &str = "cred-core cred-crypto cred-provider-kit cred-store-local? cred-store-aws? \
@@ -59,6 +61,10 @@ const NO_RUNTIME: &str = "tokio async-std smol futures rustls hyper h2 reqwest a
 
 /// A user of local files does not build a cloud SDK.
 const NO_CLOUD: &str = "aws azure typespec kube k8s-openapi vaultrs rustify reqwest hyper h2 rustls";
+
+/// A service that names one backend of `cred-config` builds no other one.
+const NOT_VAULT: &str = "aws-config aws-sdk azure kube cred-store-aws cred-store-azure cred-store-k8s \
+    cred-store-local cred-store-memory";
 
 /// One package with its dependencies as cargo resolves them for this package alone.
 struct Crate {
