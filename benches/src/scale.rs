@@ -39,7 +39,7 @@ impl Tenants {
         let runtime = crate::slow::runtime();
         let keys = Arc::new(KeyRing::generate("main".parse().unwrap()).unwrap());
         let manager = CredentialManager::builder()
-            .storage(Arc::new(memory()))
+            .storage(memory())
             .keys(keys)
             .cache_ttl(TTL)
             .cache_max_size(4_000_000)
@@ -155,7 +155,7 @@ pub fn rekey(count: usize, compare_and_set: bool) {
         stream::iter(stores).buffer_unordered(10).for_each(async |stored| stored.unwrap()).await;
 
         let provider = TwentyMillis { memory, compare_and_set };
-        let manager = CredentialManager::builder().storage(Arc::new(provider)).keys(ring("new")).build();
+        let manager = CredentialManager::builder().storage(provider).keys(ring("new")).build();
         let started = Instant::now();
         let report = manager.rekey(false, |_| ()).await.unwrap();
         let took = started.elapsed();

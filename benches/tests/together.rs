@@ -85,7 +85,7 @@ fn manager(storage: Provider, folder: &Path) -> CredentialManager {
         SealingKey::create_file(&key).unwrap();
     }
     let keys = KeyRing::from_key_file("main".parse().unwrap(), &key).unwrap();
-    CredentialManager::builder().storage(storage).keys(Arc::new(keys)).build()
+    CredentialManager::builder().storage(storage).keys(keys).build()
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ impl App {
         &self,
         profile: &Profile<'_>,
     ) -> Result<CredentialManagerBuilder<Yes, Yes>, Failure> {
-        let keys = Arc::new(self.keys(profile)?);
+        let keys = self.keys(profile)?;
         let provider = self.provider(profile)?;
         Ok(CredentialManager::builder().storage(provider).keys(keys))
     }

@@ -56,6 +56,36 @@ pub trait Sealer: Send + Sync {
     ) -> Result<Opened, SealError>;
 }
 
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Sealer + ?Sized> Sealer for Arc<S> {
+    fn active_key_id(&self) -> KeyId {
+        (**self).active_key_id()
+    }
+
+    fn is_current(&self, data: &EncryptedData) -> bool {
+        (**self).is_current(data)
+    }
+
+    async fn seal(
+        &self,
+        path: PathRef<'_>,
+        metadata: &CredentialMetadata,
+        secret: &[u8],
+    ) -> Result<EncryptedData, SealError> {
+        (**self).seal(path, metadata, secret).await
+    }
+
+    async fn open(
+        &self,
+        path: PathRef<'_>,
+        data: &EncryptedData,
+        metadata: &CredentialMetadata,
+    ) -> Result<Opened, SealError> {
+        (**self).open(path, data, metadata).await
+    }
+}
+
 /// An opened credential: the metadata that was sealed, and the secret, wiped when dropped.
 #[derive(Clone)]
 #[non_exhaustive]

@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 
 use cred_core::{Credential, CredentialId, field};
 use cred_manager::CredentialManager;
@@ -23,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     SealingKey::create_file(&key_file)?;
     let keys = KeyRing::from_key_file("main-2026".parse()?, &key_file)?;
     let storage = LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(&store))?;
-    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+    let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     // A handle for one tenant: it cannot reach any other.
     let tenant = manager.scoped("org:acme/app:web".parse()?)?;

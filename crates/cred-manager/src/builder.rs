@@ -42,22 +42,19 @@ mod private {
 ///
 /// Without storage it does not compile:
 /// ```compile_fail,E0599
-/// # use std::sync::Arc;
-/// # fn build(storage: Arc<dyn cred_core::StorageProvider>, keys: Arc<dyn cred_core::Sealer>) {
+/// # fn build(storage: impl cred_core::StorageProvider + 'static, keys: impl cred_core::Sealer + 'static) {
 /// cred_manager::CredentialManager::builder().keys(keys).build();
 /// # }
 /// ```
 /// Nor without keys: there is no plaintext mode.
 /// ```compile_fail,E0599
-/// # use std::sync::Arc;
-/// # fn build(storage: Arc<dyn cred_core::StorageProvider>, keys: Arc<dyn cred_core::Sealer>) {
+/// # fn build(storage: impl cred_core::StorageProvider + 'static, keys: impl cred_core::Sealer + 'static) {
 /// cred_manager::CredentialManager::builder().storage(storage).build();
 /// # }
 /// ```
 /// With both it does:
 /// ```
-/// # use std::sync::Arc;
-/// # fn build(storage: Arc<dyn cred_core::StorageProvider>, keys: Arc<dyn cred_core::Sealer>) {
+/// # fn build(storage: impl cred_core::StorageProvider + 'static, keys: impl cred_core::Sealer + 'static) {
 /// cred_manager::CredentialManager::builder().keys(keys).storage(storage).build();
 /// # }
 /// ```
@@ -93,16 +90,18 @@ impl CredentialManagerBuilder {
 }
 
 impl<Keys: Slot> CredentialManagerBuilder<No, Keys> {
-    /// Where credentials are kept. Required.
-    pub fn storage(self, provider: Arc<dyn StorageProvider>) -> CredentialManagerBuilder<Yes, Keys> {
-        CredentialManagerBuilder { storage: provider, keys: self.keys, settings: self.settings }
+    /// Where credentials are kept. Required. A provider that is shared or chosen at run time is given
+    /// as an `Arc<P>` or an `Arc<dyn StorageProvider>`.
+    pub fn storage(self, provider: impl StorageProvider + 'static) -> CredentialManagerBuilder<Yes, Keys> {
+        CredentialManagerBuilder { storage: Arc::new(provider), keys: self.keys, settings: self.settings }
     }
 }
 
 impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
-    /// What seals them: a key ring, or a KMS of your own. Required.
-    pub fn keys(self, sealer: Arc<dyn Sealer>) -> CredentialManagerBuilder<Storage, Yes> {
-        CredentialManagerBuilder { storage: self.storage, keys: sealer, settings: self.settings }
+    /// What seals them: a key ring, or a KMS of your own. Required. A sealer that is shared or chosen
+    /// at run time is given as an `Arc<S>` or an `Arc<dyn Sealer>`.
+    pub fn keys(self, sealer: impl Sealer + 'static) -> CredentialManagerBuilder<Storage, Yes> {
+        CredentialManagerBuilder { storage: self.storage, keys: Arc::new(sealer), settings: self.settings }
     }
 }
 

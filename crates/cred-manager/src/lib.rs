@@ -4,13 +4,12 @@
 //!
 //! ```
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
 //! use cred_core::{Credential, field};
 //! use cred_manager::{CredentialManager, crypto::KeyRing};
 //! use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 //!
-//! let provider = Arc::new(MemoryStorageProvider::new(MemoryStorageConfig::default())?);
-//! let keys = Arc::new(KeyRing::generate("main-2026".parse()?)?);
+//! let provider = MemoryStorageProvider::new(MemoryStorageConfig::default())?;
+//! let keys = KeyRing::generate("main-2026".parse()?)?;
 //! let manager = CredentialManager::builder().storage(provider).keys(keys).build();
 //!
 //! let tenant = manager.scoped("org:acme".parse()?)?;

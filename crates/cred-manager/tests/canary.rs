@@ -46,7 +46,7 @@ async fn a_secret_comes_out_of_nothing() {
 
     // Every operation, over a backend that works.
     let provider = memory();
-    let builder = CredentialManager::builder().storage(Arc::new(provider.clone())).keys(keys.clone());
+    let builder = CredentialManager::builder().storage(provider.clone()).keys(keys.clone());
     let builder = builder.cache_ttl(std::time::Duration::from_secs(60));
     printed.value(&builder);
     let manager = builder.build();

@@ -3,7 +3,6 @@
 
 mod doubles;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
@@ -199,7 +198,7 @@ async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
 #[tokio::test]
 async fn a_failure_of_who_holds_the_keys_is_no_fault_of_the_credential() {
     let sealer = Faulty::new(Fault::Refuses);
-    let manager = CredentialManager::builder().storage(Arc::new(memory())).keys(sealer).build();
+    let manager = CredentialManager::builder().storage(memory()).keys(sealer).build();
     manager.store(&id("a"), Credential::text("x")).await.unwrap();
     assert!(manager.validate(&id("a")).await.is_err());
     let found = manager.validate_batch(vec![id("a")]).await;

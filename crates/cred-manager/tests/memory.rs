@@ -44,7 +44,7 @@ fn windows_that_have_passed_take_no_memory() {
     let description = Description::new("lagging", Duration::from_secs(10))
         .with_consistency(Consistency::Eventual { point: LAG, list: LAG });
     let manager = CredentialManager::builder()
-        .storage(Arc::new(Lagging { memory: memory(), description }))
+        .storage(Lagging { memory: memory(), description })
         .keys(keys())
         .cache_ttl(Duration::from_secs(60))
         .build();

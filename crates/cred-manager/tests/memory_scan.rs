@@ -60,7 +60,7 @@ impl Pattern {
 #[tokio::test]
 async fn an_evicted_secret_is_not_left_in_memory() {
     let manager = CredentialManager::builder()
-        .storage(std::sync::Arc::new(memory()))
+        .storage(memory())
         .keys(keys())
         .cache_ttl(Duration::from_secs(600))
         .cache_max_size(40)

@@ -3,8 +3,6 @@
 
 mod doubles;
 
-use std::sync::Arc;
-
 use cred_core::{
     Credential, CredentialContext, CredentialFilter, PathRef, RotationPolicy, SealError, StorageErrorKind,
     StorageProvider as _, Timestamp, field,
@@ -104,7 +102,7 @@ async fn another_key_of_the_same_id_and_a_missing_key_are_told_apart() {
     assert!(matches!(error, ManagerError::Seal(SealError::WrongKey { .. })), "{error}");
 
     let other = cred_manager::crypto::KeyRing::generate("other".parse().unwrap()).unwrap();
-    let stranger = CredentialManager::builder().storage(Arc::new(provider)).keys(Arc::new(other)).build();
+    let stranger = CredentialManager::builder().storage(provider).keys(other).build();
     let error = stranger.retrieve(&id("a")).await.unwrap_err();
     assert!(matches!(error, ManagerError::Seal(SealError::UnknownKey { .. })), "{error}");
     assert!(error.to_string().contains("`main`"), "{error}");
@@ -134,7 +132,7 @@ async fn opened_bytes_that_are_no_credential_say_so() {
     let (a, metadata) = (id("a"), CredentialMetadata::new(Timestamp::from_unix_millis(1)));
     let data = keys.seal(PathRef::new(None, &a), &metadata, b"canary: not a credential").await.unwrap();
     provider.store(&a, data, metadata, &CredentialContext::unscoped()).await.unwrap();
-    let manager = CredentialManager::builder().storage(Arc::new(provider)).keys(keys).build();
+    let manager = CredentialManager::builder().storage(provider).keys(keys).build();
     let error = manager.retrieve(&a).await.unwrap_err();
     assert!(matches!(error, ManagerError::Credential { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");

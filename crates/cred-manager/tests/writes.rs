@@ -153,7 +153,7 @@ async fn a_provider_that_never_answers_leaves_the_write_in_doubt_after_its_own_t
 async fn a_stalled_sealer_fails_in_time_with_nothing_written() {
     let provider = memory();
     let stalled = Faulty::new(Fault::Stalls);
-    let stuck = CredentialManager::builder().storage(Arc::new(provider.clone())).keys(stalled).build();
+    let stuck = CredentialManager::builder().storage(provider.clone()).keys(stalled).build();
     let error = stuck.store(&id("a"), Credential::text("1")).await.unwrap_err();
     assert!(matches!(error, ManagerError::Seal(_)) && error.is_transient() && !error.may_have_written());
     assert_eq!(value(&manager(provider), "a").await, None);
@@ -200,7 +200,7 @@ async fn a_write_that_waits_for_its_turn_when_the_manager_closes_writes_nothing(
 
 #[tokio::test]
 async fn a_scoped_handle_cannot_shut_down_what_other_tenants_use() {
-    let manager = CredentialManager::builder().storage(Arc::new(memory())).keys(keys()).build();
+    let manager = CredentialManager::builder().storage(memory()).keys(keys()).build();
     let tenant = manager.scoped("org:a".parse().unwrap()).unwrap();
     assert!(matches!(tenant.shutdown().await, Err(ManagerError::RootOnly { .. })));
     tenant.store(&id("a"), Credential::text("1")).await.unwrap();

@@ -34,7 +34,7 @@ pub(crate) fn keys() -> Arc<KeyRing> {
 }
 
 pub(crate) fn manager(provider: impl StorageProvider + 'static) -> CredentialManager {
-    CredentialManager::builder().storage(Arc::new(provider)).keys(keys()).build()
+    CredentialManager::builder().storage(provider).keys(keys()).build()
 }
 
 /// The key ring before and after a change of the active key.
@@ -56,7 +56,7 @@ pub(crate) fn lagging() -> Arc<Backend> {
 
 /// A manager over `storage` that caches nothing.
 pub(crate) fn over(storage: impl StorageProvider + 'static, keys: &Arc<KeyRing>) -> CredentialManager {
-    CredentialManager::builder().storage(Arc::new(storage)).keys(keys.clone()).build()
+    CredentialManager::builder().storage(storage).keys(keys.clone()).build()
 }
 
 /// A store with `count` credentials under the old key, each call of which takes `takes`, and the
@@ -88,7 +88,7 @@ pub(crate) fn text(credential: &Credential) -> &str {
 /// A manager over memory that caches for an hour.
 pub(crate) fn cached() -> CredentialManager {
     let ttl = Duration::from_secs(3_600);
-    CredentialManager::builder().storage(Arc::new(memory())).keys(keys()).cache_ttl(ttl).build()
+    CredentialManager::builder().storage(memory()).keys(keys()).cache_ttl(ttl).build()
 }
 
 /// A future that was polled once and has not ended.

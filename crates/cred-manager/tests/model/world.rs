@@ -90,7 +90,7 @@ impl World {
     pub(crate) fn new(variant: Variant, reads: usize) -> Arc<Self> {
         let backend = Backend::new(variant);
         let manager = CredentialManager::builder()
-            .storage(Arc::new(Provider(Arc::clone(&backend))))
+            .storage(Provider(Arc::clone(&backend)))
             .keys(keys("new"))
             .cache_ttl(TTL)
             .cache_max_size(variant.capacity)

@@ -1,7 +1,6 @@
 //! Stores a sealed credential in a Kubernetes Secret.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use cred_core::{Credential, field};
 use cred_manager::CredentialManager;
@@ -17,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = KubernetesSecretsConfig::default().with_secret_prefix("downstream-");
     let storage = KubernetesSecretsProvider::new(config)?;
     let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
-    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+    let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;
     manager.store(&id, Credential::api_key("sk_live_example")).await?;

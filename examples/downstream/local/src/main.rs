@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cred_core::{Credential, field};
 use cred_manager::CredentialManager;
@@ -20,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = LocalStorageConfig::default().with_base_path(folder.join("credentials"));
     let storage = LocalStorageProvider::new(config)?;
     let keys = KeyRing::from_key_file("main".parse()?, &key)?;
-    let manager = CredentialManager::builder().storage(Arc::new(storage)).keys(Arc::new(keys)).build();
+    let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;
     manager.store(&id, Credential::api_key("sk_live_example")).await?;
