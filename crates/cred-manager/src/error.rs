@@ -41,13 +41,14 @@ pub enum ManagerError {
     Config(#[from] ConfigError),
     /// A scoped handle was asked for something outside its scope.
     #[error(
-        "this handle is limited to scope `{actual}` and cannot reach `{requested}`; use a handle that contains it"
+        "this handle is limited to scope `{actual}` and cannot reach {}; use a handle that contains it",
+        place(.requested)
     )]
     ScopeViolation {
         /// The handle's scope.
         actual: ScopeId,
-        /// The scope that was asked for.
-        requested: ScopeId,
+        /// The scope that was asked for; `None`: that of the credentials that belong to no tenant.
+        requested: Option<ScopeId>,
     },
     /// A scoped handle was asked for something that only the root handle may do.
     #[error(
@@ -62,6 +63,13 @@ pub enum ManagerError {
     /// The manager was shut down. Nothing was read or written.
     #[error("the credential manager was shut down; build a new one")]
     ShutDown,
+}
+
+fn place(scope: &Option<ScopeId>) -> String {
+    match scope {
+        Some(scope) => format!("`{scope}`"),
+        None => "credentials without a scope".to_owned(),
+    }
 }
 
 impl ManagerError {

@@ -52,9 +52,24 @@ impl CredentialManager {
     pub fn scoped(&self, scope: ScopeId) -> Result<Self, ManagerError> {
         match self.scope() {
             Some(own) if !own.contains(&scope) => {
-                Err(ManagerError::ScopeViolation { actual: own.clone(), requested: scope })
+                Err(ManagerError::ScopeViolation { actual: own.clone(), requested: Some(scope) })
             }
             _ => Ok(Self { shared: Arc::clone(&self.shared), context: CredentialContext::scoped(scope) }),
+        }
+    }
+
+    /// A handle for the scope of a path, such as one of [`list_tree`](Self::list_tree):
+    /// `manager.at(&path)?.retrieve(&path.id)`. As [`scoped`](Self::scoped) for a path with a scope. For a
+    /// path without one, the root handle itself.
+    ///
+    /// # Errors
+    /// [`ManagerError::ScopeViolation`] if the scope is not inside this handle's scope. A path without
+    /// a scope is outside of every scoped handle.
+    pub fn at(&self, path: &CredentialPath) -> Result<Self, ManagerError> {
+        match (self.scope(), &path.scope) {
+            (_, Some(scope)) => self.scoped(scope.clone()),
+            (None, None) => Ok(self.clone()),
+            (Some(own), None) => Err(ManagerError::ScopeViolation { actual: own.clone(), requested: None }),
         }
     }
 

@@ -6,8 +6,8 @@ mod doubles;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, PathRef, RotationPolicy, Sealer, StorageErrorKind,
-    StorageProvider, Timestamp,
+    Consistency, Credential, CredentialContext, CredentialPath, PathRef, RotationPolicy, Sealer,
+    StorageErrorKind, StorageProvider, Timestamp,
 };
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
@@ -233,6 +233,29 @@ async fn the_scope_operations_stay_inside_the_handle() {
     assert_eq!(paths, ["org:a/own", "org:a/same", "org:a/team:x/same", "org:a/team:y/same"]);
     assert_eq!(root.list_tree().await.unwrap().len(), 6);
     assert_eq!(root.list().await.unwrap(), [id("free")]);
+}
+
+#[tokio::test]
+async fn the_handle_at_a_path_reaches_what_the_tree_lists_and_is_never_wider() {
+    let root = manager(memory());
+    for path in ["free", "org:a/own", "org:a/team:x/same", "org:b/same"] {
+        let path: CredentialPath = path.parse().unwrap();
+        root.at(&path).unwrap().store(&path.id, Credential::text(path.to_string())).await.unwrap();
+    }
+    for path in root.list_tree().await.unwrap() {
+        let handle = root.at(&path).unwrap();
+        assert_eq!(handle.scope(), path.scope.as_ref());
+        assert_eq!(text(&handle.retrieve(&path.id).await.unwrap().unwrap()), path.to_string());
+    }
+    let org = root.scoped("org:a".parse().unwrap()).unwrap();
+    assert!(
+        org.at(&"org:a/own".parse().unwrap()).is_ok() && org.at(&"org:a/t:y/new".parse().unwrap()).is_ok()
+    );
+    for (outside, named) in [("org:b/same", "`org:b`"), ("free", "credentials without a scope")] {
+        let error = org.at(&outside.parse().unwrap()).unwrap_err();
+        assert!(matches!(error, ManagerError::ScopeViolation { .. }), "{outside}: {error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
 }
 
 /// With a turn that is held for the lag nobody could delete what has leaked.

@@ -70,10 +70,7 @@ impl Export {
             progress.of(paths.len());
             let (mut opened, mut failures) = (Vec::with_capacity(paths.len()), Vec::new());
             for path in paths {
-                let found = match &path.scope {
-                    Some(scope) => handle.retrieve_scoped(&path.id, scope).await,
-                    None => handle.retrieve(&path.id).await,
-                };
+                let found = handle.at(&path)?.retrieve(&path.id).await;
                 match found {
                     Ok(Some(credential)) => opened.push((path, credential)),
                     // One that is gone since it was listed is gone.

@@ -40,10 +40,7 @@ impl Get {
         let (profile, manager) = app.manager()?;
         let path = self.path;
         let found = app.wait(async {
-            let handle = match &path.scope {
-                Some(scope) => manager.scoped(scope.clone())?,
-                None => manager.clone(),
-            };
+            let handle = manager.at(&path)?;
             Ok(handle.retrieve(&path.id).await?)
         })?;
         let credential = found.ok_or_else(|| Failure::nothing_at(&path, profile.name()))?;

@@ -87,10 +87,7 @@ impl Import {
             let (manager, looked_at, progress) = (&manager, &looked_at, &progress);
             async move {
                 let work = async {
-                    let handle = match &path.scope {
-                        Some(scope) => manager.scoped(scope.clone())?,
-                        None => manager.clone(),
-                    };
+                    let handle = manager.at(&path)?;
                     match looked_at {
                         // What cannot be read is left alone as well, so it is not opened here either.
                         Some(provider) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),

@@ -31,10 +31,7 @@ impl Rotate {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let (profile, manager) = app.manager()?;
         let path = self.path;
-        let handle = match &path.scope {
-            Some(scope) => manager.scoped(scope.clone())?,
-            None => manager.clone(),
-        };
+        let handle = manager.at(&path)?;
         let stored = || {
             let found = app.wait(async { Ok(handle.retrieve(&path.id).await?) })?;
             found.ok_or_else(|| Failure::nothing_at(&path, profile.name()))

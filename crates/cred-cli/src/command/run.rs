@@ -83,10 +83,7 @@ impl Run {
                 .hint("give --scope SCOPE, or --env NAME=PATH"));
         }
         let (profile, manager) = app.manager()?;
-        let wanted = async |path: &CredentialPath| match &path.scope {
-            Some(scope) => manager.retrieve_scoped(&path.id, scope).await,
-            None => manager.retrieve(&path.id).await,
-        };
+        let wanted = async |path: &CredentialPath| manager.at(path)?.retrieve(&path.id).await;
         let (of_scope, by_name) = app.wait(async {
             let mut of_scope = Vec::new();
             if let Some(scope) = &self.scope {

@@ -60,10 +60,7 @@ impl Set {
         let (profile, manager) = app.manager()?;
         let path = self.path;
         app.wait(async {
-            let handle = match &path.scope {
-                Some(scope) => manager.scoped(scope.clone())?,
-                None => manager.clone(),
-            };
+            let handle = manager.at(&path)?;
             Ok(handle.store(&path.id, credential).await?)
         })?;
         if app.output.json {

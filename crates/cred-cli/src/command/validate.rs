@@ -46,12 +46,7 @@ impl Validate {
             let judge = |path: CredentialPath| {
                 let (handle, progress) = (&handle, &progress);
                 async move {
-                    let work = async {
-                        match &path.scope {
-                            Some(scope) => handle.scoped(scope.clone())?.validate(&path.id).await,
-                            None => handle.validate(&path.id).await,
-                        }
-                    };
+                    let work = async { handle.at(&path)?.validate(&path.id).await };
                     let result = work.await.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
                     progress.step();
                     (path, result)
