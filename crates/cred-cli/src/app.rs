@@ -8,7 +8,7 @@ use std::time::Duration;
 use cred_config::model::{Config, Profile};
 use cred_core::StorageProvider;
 use cred_crypto::KeyRing;
-use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
+use cred_manager::{CredentialManager, CredentialManagerBuilder, OnExpired, Yes};
 use cred_provider_kit::{Env as _, ProcessEnv};
 use futures_util::future::{Either, select};
 use tokio::runtime::Runtime;
@@ -127,7 +127,8 @@ impl App {
     ) -> Result<CredentialManagerBuilder<Yes, Yes>, Failure> {
         let keys = self.keys(profile)?;
         let provider = self.provider(profile)?;
-        Ok(CredentialManager::builder().storage(provider).keys(keys))
+        // The commands warn or refuse by themselves.
+        Ok(CredentialManager::builder().storage(provider).keys(keys).on_expired(OnExpired::Return))
     }
 
     /// The manager of the chosen profile, without a cache: each command looks once.

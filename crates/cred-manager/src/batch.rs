@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::cache::{Loaded, Miss};
-use crate::fetch_many::into_loaded;
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
@@ -51,6 +50,8 @@ impl CredentialManager {
     /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight.
     ///
     /// The answers are in input order; one failure touches its own slots alone, and absence is `Ok(None)`.
+    /// Expired credentials are returned with a warning in the log, unless
+    /// [`on_expired`](crate::CredentialManagerBuilder::on_expired) says otherwise.
     ///
     /// # Cancellation
     /// Dropping the future begins no further call; loads that have begun go on for others.
@@ -115,7 +116,8 @@ impl CredentialManager {
         }
         let Some(cache) = &shared.cache else {
             let fetches = shared.fetch_many(&ids, &self.context).await;
-            return fetches.into_iter().map(into_loaded).collect();
+            let loaded = |(id, fetch)| Ok(shared.found(self.path(id), fetch)?.map(|found| found.credential));
+            return ids.iter().zip(fetches).map(loaded).collect();
         };
         let (mut loads, mut waits, mut ends) = (Vec::new(), Vec::new(), None);
         for id in &ids {

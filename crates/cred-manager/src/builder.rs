@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cred_core::{Sealer, StorageProvider};
 
-use crate::CredentialManager;
 use crate::shared::{Settings, Shared};
+use crate::{CredentialManager, OnExpired};
 
 /// Whether a part of the builder was given: [`No`] or [`Yes`].
 pub trait Slot: private::Sealed {
@@ -84,6 +84,7 @@ impl CredentialManagerBuilder {
             load_concurrency: Self::DEFAULT_LOAD_CONCURRENCY,
             batch_concurrency: Self::DEFAULT_BATCH_CONCURRENCY,
             expiry_warning: Self::DEFAULT_EXPIRY_WARNING,
+            on_expired: OnExpired::Warn,
         };
         Self { storage: (), keys: (), settings }
     }
@@ -156,6 +157,14 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// default 7 days. Zero: never.
     pub const fn expiry_warning(mut self, before: Duration) -> Self {
         self.settings.expiry_warning = before;
+        self
+    }
+
+    /// Sets what happens where [`retrieve`](CredentialManager::retrieve),
+    /// [`refresh`](CredentialManager::refresh) or a batch of reads loads an expired credential; the
+    /// default is [`OnExpired::Warn`]. Expiry is judged by the system clock.
+    pub const fn on_expired(mut self, on_expired: OnExpired) -> Self {
+        self.settings.on_expired = on_expired;
         self
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cred_core::{
     ConfigError, CredentialError, CredentialPath, ErrorClass, ParseError, ScopeId, SealError, StorageError,
+    Timestamp,
 };
 
 /// Why an operation of the manager failed. Cheap to clone; never holds a secret.
@@ -27,6 +28,18 @@ pub enum ManagerError {
         /// What is wrong with it.
         #[source]
         source: CredentialError,
+    },
+    /// The credential has expired, and the builder's
+    /// [`on_expired`](crate::CredentialManagerBuilder::on_expired) refuses it.
+    #[error(
+        "credential `{path}` expired at {since}; store a new one, or rotate it with a later expiry, \
+         or read it with `on_expired(OnExpired::Return)`"
+    )]
+    Expired {
+        /// The credential.
+        path: CredentialPath,
+        /// When it expired.
+        since: Timestamp,
     },
     /// A field of a credential cannot be read. From [`Credential`](cred_core::Credential), not from an
     /// operation of the manager.
@@ -92,7 +105,11 @@ impl ManagerError {
             Self::Parse(_) | Self::ScopeViolation { .. } | Self::RootOnly { .. } => {
                 ErrorClass::InvalidRequest
             }
-            Self::Credential { .. } | Self::Field(_) | Self::Config(_) | Self::ShutDown => ErrorClass::Broken,
+            Self::Credential { .. }
+            | Self::Expired { .. }
+            | Self::Field(_)
+            | Self::Config(_)
+            | Self::ShutDown => ErrorClass::Broken,
         }
     }
 

@@ -6,7 +6,6 @@ use cred_core::{
 use futures_util::future::join_all;
 
 use crate::ManagerError;
-use crate::cache::Loaded;
 use crate::shared::Shared;
 
 /// A stored credential and the result of opening it.
@@ -20,10 +19,6 @@ pub(crate) type FetchSealed = Result<Option<Stored>, ManagerError>;
 
 /// The result of one read. `None`: nothing is stored. An error: the read failed.
 pub(crate) type Fetch = Result<Option<Fetched>, ManagerError>;
-
-pub(crate) fn into_loaded(fetch: Fetch) -> Loaded {
-    fetch?.map(|fetched| fetched.opened).transpose()
-}
 
 impl Shared {
     /// Reads many credentials by one call of the provider and opens them; one result for each id.

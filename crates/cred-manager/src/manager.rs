@@ -167,9 +167,13 @@ impl CredentialManager {
     /// Reads a credential; `None`: nothing is stored under that id. From the cache, or one call of the provider, shared
     /// by all who miss the same credential at once.
     ///
+    /// An expired credential is returned with a warning in the log, unless
+    /// [`on_expired`](CredentialManagerBuilder::on_expired) says otherwise.
+    ///
     /// # Errors
     /// [`ManagerError::Storage`]; [`ManagerError::Seal`] if it does not open, and the message says why;
-    /// [`ManagerError::Credential`] if what was opened is no credential; [`ManagerError::ShutDown`].
+    /// [`ManagerError::Credential`] if what was opened is no credential; [`ManagerError::Expired`] with
+    /// [`OnExpired::Refuse`](crate::OnExpired::Refuse); [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing; a load that has begun goes on for others.
@@ -235,7 +239,7 @@ impl CredentialManager {
     /// that began before it. Concurrent refreshes of a credential are merged: one runs, and all
     /// others wait for it and then share the next one. Without a cache, each is a call.
     ///
-    /// If a refresh fails, the cached value stays. If its result may not be cached, because a write of
+    /// If a refresh fails, the cached value stays, unless what is stored has expired and is refused. If its result may not be cached, because a write of
     /// this manager may not be visible yet, the cached value is removed.
     ///
     /// # Errors

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, Operation, ScopeId, Sealer, StorageError, StorageErrorKind,
+    CredentialContext, CredentialId, Operation, PathRef, ScopeId, Sealer, StorageError, StorageErrorKind,
     StorageProvider, Stored, Target,
 };
 use tokio::time::timeout;
 
-use crate::ManagerError;
 use crate::cache::{Cache, Found, Rules};
 use crate::fetch_many::{Fetch, Fetched};
 use crate::sealing::Sealing;
@@ -22,6 +21,7 @@ use crate::tasks::Tasks;
 use crate::visibility::{UnresolvedWrites, WriteTiming};
 use crate::windows::Seal;
 use crate::write_lock::WriteLocks;
+use crate::{ManagerError, OnExpired};
 
 /// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
 /// runtime to deliver an answer that was just in time.
@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) load_concurrency: NonZeroUsize,
     pub(crate) batch_concurrency: NonZeroUsize,
     pub(crate) expiry_warning: Duration,
+    pub(crate) on_expired: OnExpired,
 }
 
 pub(crate) struct Shared {
@@ -95,13 +96,18 @@ impl Shared {
         ctx: &CredentialContext,
     ) -> Result<Option<Found>, ManagerError> {
         let sealed = self.fetch_sealed(id, ctx).await;
-        self.found(self.open_fetched(ctx.path(id), sealed).await)
+        self.found(ctx.path(id), self.open_fetched(ctx.path(id), sealed).await)
     }
 
     /// What a load keeps of a read.
-    pub(crate) fn found(&self, fetch: Fetch) -> Result<Option<Found>, ManagerError> {
+    ///
+    /// # Errors
+    /// Those of the read; [`ManagerError::Expired`].
+    pub(crate) fn found(&self, path: PathRef<'_>, fetch: Fetch) -> Result<Option<Found>, ManagerError> {
         let Some(Fetched { stored, opened }) = fetch? else { return Ok(None) };
-        Ok(Some(Found { credential: opened?, seal: Seal::of(&stored.0, &self.seals) }))
+        let credential = opened?;
+        self.check_expiry(path, &credential)?;
+        Ok(Some(Found { credential, seal: Seal::of(&stored.0, &self.seals) }))
     }
 
     /// Reads a credential from the provider as it is stored.

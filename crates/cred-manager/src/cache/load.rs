@@ -84,9 +84,9 @@ impl Load {
             _ => None,
         };
         // The result of a refresh replaces the cached value, also if the credential does not exist
-        // any more, or may not be kept. A failure does not.
-        let replaces = found.is_ok();
-        if found.is_err() {
+        // any more, has expired and is refused, or may not be kept. A failure does not.
+        let replaces = matches!(found, Ok(_) | Err(ManagerError::Expired { .. }));
+        if !replaces {
             self.cache.counters.failure();
         }
         let mut evicted = Vec::new();

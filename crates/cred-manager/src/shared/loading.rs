@@ -62,7 +62,8 @@ impl Shared {
 
     async fn open_and_complete(&self, load: Load, sealed: FetchSealed) {
         let fetch = self.open_fetched(load.path().as_ref(), sealed).await;
-        load.complete(self.found(fetch));
+        let found = self.found(load.path().as_ref(), fetch);
+        load.complete(found);
     }
 
     /// Waits until a load may call the provider.
