@@ -13,7 +13,11 @@ use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
     /// Replaces a stored credential by a fresh one: creation time and fields of newer writers are carried on, the version
-    /// goes up by one. Tags, expiry and policy are those of the fresh one. Two calls of the provider.
+    /// goes up by one. Two calls of the provider.
+    ///
+    /// What the fresh credential does not say is kept: the tags if it has none, the expiry and the
+    /// rotation policy if it has none, an expiry that has passed included. To drop one of them, use
+    /// [`store`](Self::store).
     ///
     /// Where the provider has compare-and-set, concurrent rotations by several managers each get a
     /// version of their own; elsewhere only those of this manager do.
@@ -64,6 +68,11 @@ impl CredentialManager {
         let former = shared.sealing.open_bytes(path.as_ref(), &stored).await?.metadata;
         // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
         let mut metadata = credential.to_metadata(Timestamp::now());
+        if metadata.tags.is_empty() {
+            metadata.tags = former.tags;
+        }
+        metadata.expires_at = metadata.expires_at.or(former.expires_at);
+        metadata.rotation = metadata.rotation.or(former.rotation);
         metadata.created_at = former.created_at;
         metadata.version = former.version.saturating_add(1);
         metadata.unknown = former.unknown;

@@ -29,7 +29,32 @@ async fn a_rotation_carries_creation_and_version_on() {
     assert_eq!((second.created_at, second.version), (first.created_at, 2));
     let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
     assert_eq!((text(&read), read.lifecycle()), ("2", Some(second)));
-    assert!(read.tags().is_empty(), "the fresh credential's tags count");
+}
+
+#[tokio::test]
+async fn a_rotation_keeps_what_the_fresh_credential_does_not_say() {
+    let manager = manager(memory());
+    let soon = Timestamp::now().saturating_add(Duration::from_secs(600));
+    let daily = RotationPolicy::periodic(Duration::from_secs(86_400));
+    let first = Credential::text("1").with_tag("env", "prod").unwrap();
+    manager.store(&id("a"), first.with_expires_at(soon).with_rotation(daily)).await.unwrap();
+    manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
+    let kept = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    assert_eq!(text(&kept), "2");
+    assert_eq!(kept.tags().get("env").map(String::as_str), Some("prod"));
+    assert_eq!((kept.expires_at(), kept.rotation()), (Some(soon), Some(daily)));
+
+    let later = soon.saturating_add(Duration::from_secs(600));
+    let hourly = RotationPolicy::periodic(Duration::from_secs(3_600));
+    let second = Credential::text("3").with_tag("team", "a").unwrap();
+    manager.rotate(&id("a"), second.with_expires_at(later).with_rotation(hourly)).await.unwrap();
+    let replaced = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    assert_eq!(replaced.tags().get("env"), None, "tags are kept or replaced as a whole");
+    assert_eq!((replaced.expires_at(), replaced.rotation()), (Some(later), Some(hourly)));
+
+    manager.store(&id("a"), Credential::text("4")).await.unwrap();
+    let dropped = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    assert!(dropped.tags().is_empty() && dropped.expires_at().is_none() && dropped.rotation().is_none());
 }
 
 /// Else one host with a clock of the far future would keep all later rotations from being due.
