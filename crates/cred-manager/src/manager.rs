@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    Credential, CredentialContext, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError,
-    StorageErrorKind, StorageProvider as _, Target, Timestamp,
+    Credential, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, Operation, PathRef,
+    ScopeId, StorageError, StorageErrorKind, StorageProvider as _, Target, Timestamp,
 };
 use tokio::time::timeout;
 
@@ -263,6 +263,46 @@ impl CredentialManager {
                     }
                 }
             }
+        })
+        .await
+    }
+
+    /// Whether a credential is stored, readable or not. One call of the provider, whatever is cached;
+    /// nothing is opened.
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`]; [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn exists(&self, id: &CredentialId) -> Result<bool, ManagerError> {
+        observe("exists", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let target = || self.path(id).to_owned().into();
+            let look = shared.provider.exists(id, &self.context);
+            Ok(shared.read(Operation::Exists, target, look).await?)
+        })
+        .await
+    }
+
+    /// The metadata of a credential: tags, times, version, expiry and policy; `None`: nothing is stored
+    /// under that id. One call of the provider, whatever is cached; nothing is opened, so no key is
+    /// needed.
+    ///
+    /// The metadata is **not proven authentic**: a principal that can write to the backend can have
+    /// edited it. [`retrieve`](Self::retrieve) and [`validate`](Self::validate) find such an edit.
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`]; [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn metadata(&self, id: &CredentialId) -> Result<Option<CredentialMetadata>, ManagerError> {
+        observe("metadata", self.scope(), Some(id), async {
+            self.shared.tasks.refuse_when_closed()?;
+            let stored = self.shared.fetch_sealed(id, &self.context).await?;
+            Ok(stored.map(|(_, metadata)| metadata))
         })
         .await
     }

@@ -11,6 +11,7 @@ use cred_core::{
 };
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
+use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
 use doubles::{id, keys, lagging, manager, memory, old_and_new, over, text};
 use futures_util::future::join_all;
@@ -281,6 +282,33 @@ async fn the_handle_at_a_path_reaches_what_the_tree_lists_and_is_never_wider() {
         assert!(matches!(error, ManagerError::ScopeViolation { .. }), "{outside}: {error}");
         assert!(error.to_string().contains(named), "{error}");
     }
+}
+
+#[tokio::test]
+async fn existence_and_metadata_are_one_call_and_open_nothing() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let writer = over(provider.clone(), &keys());
+    writer.store(&id("a"), Credential::text("x").with_tag("env", "prod").unwrap()).await.unwrap();
+    // Under other keys nothing opens.
+    let ttl = Duration::from_secs(60);
+    let manager = CredentialManager::builder().storage(provider.clone()).keys(keys()).cache_ttl(ttl).build();
+    let calls = provider.calls();
+    assert!(manager.exists(&id("a")).await.unwrap() && !manager.exists(&id("b")).await.unwrap());
+    assert_eq!(provider.calls() - calls, 2);
+    let metadata = manager.metadata(&id("a")).await.unwrap().unwrap();
+    assert_eq!((metadata.version, metadata.tags.get("env").map(String::as_str)), (1, Some("prod")));
+    assert_eq!(manager.metadata(&id("b")).await.unwrap(), None);
+    assert_eq!(provider.calls() - calls, 4);
+    let tenant = manager.scoped("org:a".parse().unwrap()).unwrap();
+    assert!(!tenant.exists(&id("a")).await.unwrap(), "another scope's");
+
+    provider.refuse(|_, _| Some(StorageErrorKind::Unreachable { reason: "down".into() }));
+    let error = manager.exists(&id("a")).await.unwrap_err();
+    assert!(error.to_string().contains("credential `a` in metered"), "{error}");
+    assert!(manager.metadata(&id("a")).await.unwrap_err().is_transient());
+    manager.shutdown().await.unwrap();
+    assert!(matches!(manager.exists(&id("a")).await, Err(ManagerError::ShutDown)));
+    assert!(matches!(manager.metadata(&id("a")).await, Err(ManagerError::ShutDown)));
 }
 
 /// With a turn that is held for the lag nobody could delete what has leaked.
