@@ -60,7 +60,7 @@ impl CredentialManager {
         ids: Vec<CredentialId>,
     ) -> Vec<Result<Option<Credential>, ManagerError>> {
         let groups = group_ids(ids);
-        let batch = self.shared.provider.describe().batch.get();
+        let batch = self.shared.batch();
         if batch == 1 {
             let load = |(id, slots)| async move { to_each(slots, self.retrieve_or_load(&id).await) };
             return in_order(
@@ -88,24 +88,29 @@ impl CredentialManager {
         in_order(self.concurrently("retrieve_batch", parts.map(load), failure).await)
     }
 
-    /// Runs so many of the futures at once and gives their answers together. What was not begun is not begun when the
-    /// caller leaves.
+    /// As [`bounded`](Self::bounded), observed as one operation.
     pub(crate) async fn concurrently<T>(
         &self,
         operation: &'static str,
         work: impl Iterator<Item = impl Future<Output = Vec<(usize, T)>>>,
         failure: impl Fn(&T) -> Option<&ManagerError>,
     ) -> Vec<(usize, T)> {
-        let limit = self.shared.settings.batch_concurrency.get();
-        let answers = async {
-            let answers = stream::iter(work).buffer_unordered(limit).collect::<Vec<_>>().await;
-            answers.into_iter().flatten().collect()
-        };
-        observe_as(operation, self.scope(), None, answers, |answers: &Vec<(usize, T)>| {
+        observe_as(operation, self.scope(), None, self.bounded(work), |answers: &Vec<(usize, T)>| {
             let failures = answers.iter().filter_map(|(_, answer)| failure(answer));
             (outcome_of_parts(answers.len(), failures), None)
         })
         .await
+    }
+
+    /// Runs at most `batch_concurrency` of the futures at once and returns their answers together. A
+    /// future that has not begun when the caller leaves does not begin.
+    pub(crate) async fn bounded<T>(
+        &self,
+        work: impl Iterator<Item = impl Future<Output = Vec<T>>>,
+    ) -> Vec<T> {
+        let limit = self.shared.settings.batch_concurrency.get();
+        let answers = stream::iter(work).buffer_unordered(limit).collect::<Vec<_>>().await;
+        answers.into_iter().flatten().collect()
     }
 
     /// Loads different ids by one call of the provider, joining those that are under way; one answer for each.

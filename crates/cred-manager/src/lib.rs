@@ -116,7 +116,7 @@ pub use error::ManagerError;
 pub use expiry::OnExpired;
 pub use manager::CredentialManager;
 pub use rekey::RekeyReport;
-pub use validation::ValidationResult;
+pub use validation::{ValidatedPath, ValidationResult};
 
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.
 #[cfg(feature = "crypto")]

@@ -40,9 +40,7 @@ impl Sealing {
 
     /// Opens what was stored under `path`.
     pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Stored) -> Result<Credential, ManagerError> {
-        let opened = self.open_bytes(path, stored).await?;
-        Credential::from_secret_bytes(&opened.secret, &opened.metadata)
-            .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })
+        decode(path, &self.open_bytes(path, stored).await?)
     }
 
     /// Opens what was stored under `path` as far as the sealed metadata and the secret bytes.
@@ -92,4 +90,10 @@ impl Sealing {
             })
         })
     }
+}
+
+/// The credential in what was opened.
+pub(crate) fn decode(path: PathRef<'_>, opened: &Opened) -> Result<Credential, ManagerError> {
+    Credential::from_secret_bytes(&opened.secret, &opened.metadata)
+        .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })
 }

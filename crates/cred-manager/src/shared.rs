@@ -85,6 +85,11 @@ impl Shared {
         Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, seals, settings, limit })
     }
 
+    /// How many ids one call of the provider reads; 1: it has no real batch.
+    pub(crate) fn batch(&self) -> usize {
+        self.provider.describe().batch.get()
+    }
+
     pub(crate) fn task_limit(&self) -> Duration {
         task_limit(self.limit)
     }
@@ -95,8 +100,13 @@ impl Shared {
         id: &CredentialId,
         ctx: &CredentialContext,
     ) -> Result<Option<Found>, ManagerError> {
+        self.found(ctx.path(id), self.fetch_opened(id, ctx).await)
+    }
+
+    /// As [`fetch`](Self::fetch), with the stored metadata, and whether or not it has expired.
+    pub(crate) async fn fetch_opened(&self, id: &CredentialId, ctx: &CredentialContext) -> Fetch {
         let sealed = self.fetch_sealed(id, ctx).await;
-        self.found(ctx.path(id), self.open_fetched(ctx.path(id), sealed).await)
+        self.open_fetched(ctx.path(id), sealed).await
     }
 
     /// What a load keeps of a read.

@@ -1,10 +1,10 @@
 //! Whether credentials are fit for use.
 
-use cred_core::{CredentialId, CredentialMetadata, SealError, StorageErrorKind, Timestamp};
+use cred_core::{CredentialId, CredentialMetadata, CredentialPath, SealError, StorageErrorKind, Timestamp};
 
-use crate::batch::{Slots, answer_chunk, chunks, group_ids, in_order, to_each};
+use crate::batch::{answer_chunk, chunks, group_ids, in_order};
 use crate::fetch_many::{Fetch, Fetched};
-use crate::observe::observe;
+use crate::observe::{observe, observe_as, outcome, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
 /// What [`CredentialManager::validate`] found; where several hold, the first in this order.
@@ -52,6 +52,16 @@ impl ValidationResult {
     }
 }
 
+/// A credential of a tree, as [`CredentialManager::validate_tree`] found it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ValidatedPath {
+    /// The credential.
+    pub path: CredentialPath,
+    /// What was found.
+    pub result: ValidationResult,
+}
+
 impl CredentialManager {
     /// Reads a credential from the provider, whatever is cached, opens it and says whether it is fit for use. One call
     /// of the provider.
@@ -80,34 +90,68 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future begins no further call.
     pub async fn validate_batch(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
-        let groups = group_ids(ids);
-        let batch = self.shared.provider.describe().batch.get();
-        let found = if batch == 1 {
-            let judge = |(id, slots): (CredentialId, Slots)| async move {
-                to_each(slots, self.judge(&id).await.unwrap_or_else(look_up_failed))
-            };
-            self.concurrently("validate_batch", groups.into_iter().map(judge), failed_look_up).await
-        } else {
-            let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
-            let work = chunks(groups, batch).map(judge);
-            self.concurrently("validate_batch", work, failed_look_up).await
+        let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
+        let work = chunks(group_ids(ids), self.shared.batch()).map(judge);
+        in_order(self.concurrently("validate_batch", work, failed_look_up).await)
+    }
+
+    /// Validates every credential of this handle's scope and below it; for the root, every credential.
+    /// Sorted by path. One list, then the calls of [`validate_batch`](Self::validate_batch) for each
+    /// scope, at most [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once.
+    ///
+    /// A credential that is deleted after the list is [`NotFound`](ValidationResult::NotFound).
+    ///
+    /// # Errors
+    /// If the tree cannot be listed: [`ManagerError::Storage`], [`ManagerError::ShutDown`]. A failed
+    /// look-up is [`LookupFailed`](ValidationResult::LookupFailed) of its credential.
+    ///
+    /// # Cancellation
+    /// Dropping the future begins no further call.
+    pub async fn validate_tree(&self) -> Result<Vec<ValidatedPath>, ManagerError> {
+        let work = async {
+            let paths = self.list_tree().await?;
+            let of_scopes = paths.chunk_by(|one, next| one.scope == next.scope);
+            let chunks = of_scopes.flat_map(|paths| paths.chunks(self.shared.batch()));
+            let judge: Vec<_> = chunks.map(|paths| self.judge_paths(paths)).collect();
+            let mut found = self.bounded(judge.into_iter()).await;
+            found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+            Ok(found)
         };
-        in_order(found)
+        observe_as("validate_tree", self.scope(), None, work, |found| match found {
+            Ok(found) => {
+                let failures = found.iter().filter_map(|one: &ValidatedPath| failed_look_up(&one.result));
+                (outcome_of_parts(found.len(), failures), None)
+            }
+            failed => outcome(failed),
+        })
+        .await
+    }
+
+    /// Judges paths of one scope by one call of the provider.
+    async fn judge_paths(&self, paths: &[CredentialPath]) -> Vec<ValidatedPath> {
+        let handle = paths.first().map_or_else(|| Ok(self.clone()), |path| self.at(path));
+        let results = match handle {
+            Ok(handle) => handle.judge_many(paths.iter().map(|path| path.id.clone()).collect()).await,
+            Err(error) => paths.iter().map(|_| look_up_failed(error.clone())).collect(),
+        };
+        let validated = |(path, result): (&CredentialPath, _)| ValidatedPath { path: path.clone(), result };
+        paths.iter().zip(results).map(validated).collect()
     }
 
     async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
-        let shared = &self.shared;
-        shared.tasks.refuse_when_closed()?;
-        let sealed = shared.fetch_sealed(id, &self.context).await;
-        self.verdict(shared.open_fetched(self.path(id), sealed).await)
+        self.shared.tasks.refuse_when_closed()?;
+        self.verdict(self.shared.fetch_opened(id, &self.context).await)
     }
 
-    /// Judges different ids by one call of the provider; one answer for each.
+    /// Judges different ids of a chunk by one call of the provider; one answer for each.
     async fn judge_many(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
         if let Err(closed) = self.shared.tasks.refuse_when_closed() {
             return ids.iter().map(|_| look_up_failed(closed.clone())).collect();
         }
-        let fetches = self.shared.fetch_many(&ids, &self.context).await;
+        let fetches = match (self.shared.batch(), ids.as_slice()) {
+            (1, [id]) => vec![self.shared.fetch_opened(id, &self.context).await],
+            (_, ids) => self.shared.fetch_many(ids, &self.context).await,
+        };
         fetches.into_iter().map(|fetch| self.verdict(fetch).unwrap_or_else(look_up_failed)).collect()
     }
 

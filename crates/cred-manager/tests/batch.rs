@@ -291,6 +291,10 @@ fn every_future_can_be_spawned() {
         is_send(manager.delete_batch(vec![]));
         is_send(manager.validate_batch(vec![]));
         is_send(manager.rotate(id, Credential::text("x")));
+        is_send(manager.rotate_with(id, Credential::clone));
+        is_send(manager.exists(id));
+        is_send(manager.metadata(id));
+        is_send(manager.validate_tree());
         is_send(manager.rekey(true, |_| ()));
         is_send(manager.shutdown());
     }

@@ -6,7 +6,7 @@ mod doubles;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, CredentialPath, PathRef, RotationPolicy, Sealer,
+    Consistency, Credential, CredentialContext, CredentialPath, ErrorClass, PathRef, RotationPolicy, Sealer,
     StorageErrorKind, StorageProvider, Timestamp,
 };
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
@@ -82,6 +82,44 @@ async fn a_rotation_of_nothing_is_not_found() {
     let error = manager.rotate(&id("a"), Credential::text("1")).await.unwrap_err();
     assert!(matches!(&error, ManagerError::Storage(error) if error.is_not_found()), "{error}");
     assert!(manager.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_rotation_from_the_old_value_is_repeated_after_a_conflict() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let manager = over(provider.clone(), &keys());
+    let login = Credential::username_password("app", "0").with_tag("env", "prod").unwrap();
+    manager.store(&id("a"), login).await.unwrap();
+    // The read and the write of the first attempt are the calls after the store.
+    let first_write = provider.calls() + 1;
+    provider.refuse(move |_, before| {
+        (before == first_write).then(|| StorageErrorKind::Conflict { reason: "another revision".into() })
+    });
+    let mut renewals = 0;
+    let renew = |old: &Credential| {
+        renewals += 1;
+        Credential::username_password(old.expose_login().unwrap().username, "1")
+    };
+    assert_eq!(manager.rotate_with(&id("a"), renew).await.unwrap().version, 2);
+    assert_eq!(renewals, 2);
+    let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    let login = read.expose_login().unwrap();
+    assert_eq!((login.username, login.password), ("app", "1"));
+    assert_eq!(read.tags().get("env").map(String::as_str), Some("prod"));
+    let absent = manager.rotate_with(&id("b"), Credential::clone).await.unwrap_err();
+    assert_eq!(absent.class(), ErrorClass::NotFound);
+}
+
+#[tokio::test]
+async fn rotations_from_the_old_value_by_several_managers_lose_nothing() {
+    let (provider, keys) = (memory(), keys());
+    let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
+    managers[0].store(&id("a"), Credential::text("0")).await.unwrap();
+    let a = id("a");
+    let add_one = |old: &Credential| Credential::text((text(old).parse::<u32>().unwrap() + 1).to_string());
+    let rotations = managers.iter().map(|manager| manager.rotate_with(&a, add_one));
+    assert!(join_all(rotations).await.iter().all(Result::is_ok));
+    assert_eq!(text(&managers[0].retrieve(&a).await.unwrap().unwrap()), "4");
 }
 
 #[tokio::test]

@@ -63,6 +63,46 @@ async fn a_thousand_validations_are_fifty_calls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tree_is_validated_by_one_list_and_the_calls_of_each_scope() {
+    for batch in [1, 20] {
+        let backend = Backend::with_batch(Consistency::Strong, batch);
+        let root = over(backend.clone(), keys());
+        for scope in ["org:a", "org:a/team:x", "org:ab"] {
+            let handle = root.scoped(scope.parse().unwrap()).unwrap();
+            let items = ids(0..30).into_iter().map(|id| (id, Credential::text("x"))).collect();
+            assert!(handle.store_batch(items).await.iter().all(Result::is_ok));
+        }
+        let expired = Credential::text("x").with_expires_at(Timestamp::from_unix_millis(5));
+        root.store(&id("free"), expired).await.unwrap();
+        backend.behave(|behaviour| behaviour.read_takes = Duration::from_millis(10));
+        backend.most_in_flight.store(0, Ordering::SeqCst);
+
+        let org = root.scoped("org:a".parse().unwrap()).unwrap();
+        let found = org.validate_tree().await.unwrap();
+        let paths: Vec<_> = found.iter().map(|one| one.path.clone()).collect();
+        assert_eq!(paths, org.list_tree().await.unwrap());
+        assert!(found.iter().all(|one| matches!(one.result, ValidationResult::Valid)), "{found:?}");
+        let calls = if batch == 1 { backend.reads() } else { backend.batches.load(Ordering::SeqCst) };
+        assert_eq!(calls, if batch == 1 { 60 } else { 4 });
+        assert_eq!(backend.most_in_flight.load(Ordering::SeqCst), 4);
+
+        let all = root.validate_tree().await.unwrap();
+        assert_eq!(all.len(), 91);
+        let expired: Vec<_> = all.iter().filter(|one| !one.result.is_usable()).collect();
+        assert!(
+            matches!(expired.as_slice(), [one] if one.path.to_string() == "free"
+                && matches!(one.result, ValidationResult::Expired { .. })),
+            "{expired:?}"
+        );
+        backend.behave(|behaviour| behaviour.reads_fail = true);
+        let failed = root.validate_tree().await.unwrap();
+        assert!(failed.iter().all(|one| matches!(one.result, ValidationResult::LookupFailed { .. })));
+        root.shutdown().await.unwrap();
+        assert!(matches!(root.validate_tree().await, Err(ManagerError::ShutDown)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_without_batches_is_validated_one_by_one() {
     let backend = Backend::new(Consistency::Strong);
     let manager = over(backend.clone(), keys());
