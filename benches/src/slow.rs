@@ -36,7 +36,7 @@ impl Hundred {
         let manager = CredentialManager::builder().storage(storage.clone()).keys(keys).build();
         let ids: Vec<CredentialId> = (0..100).map(|n| format!("credential-{n}").parse().unwrap()).collect();
         let items = ids.iter().map(|id| (id.clone(), Credential::api_key("sk_live_example"))).collect();
-        runtime.block_on(manager.store_batch(items)).into_iter().for_each(|stored| stored.unwrap());
+        runtime.block_on(manager.store_batch(items)).into_iter().for_each(|stored| stored.result.unwrap());
         Self { runtime, storage, manager, ids, ctx: CredentialContext::unscoped() }
     }
 
@@ -58,8 +58,8 @@ impl Hundred {
 
     pub fn retrieve_batch(&self) {
         self.runtime.block_on(async {
-            let answers = self.manager.retrieve_batch(self.ids.clone()).await;
-            assert!(black_box(answers).iter().all(|answer| matches!(answer, Ok(Some(_)))));
+            let answers = self.manager.retrieve_batch(&self.ids).await;
+            assert!(black_box(answers).iter().all(|answer| matches!(answer.result, Ok(Some(_)))));
         });
     }
 }

@@ -11,6 +11,16 @@ use crate::cache::{Loaded, Miss};
 use crate::observe::{cache_counted, observe_as, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
+/// One answer of a batch.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BatchItem<T> {
+    /// The id, as it was given.
+    pub id: CredentialId,
+    /// The answer for this id.
+    pub result: T,
+}
+
 impl CredentialManager {
     /// Stores many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
     /// call of the provider each.
@@ -20,7 +30,11 @@ impl CredentialManager {
     ///
     /// # Cancellation
     /// Dropping the future begins no further item; those that have begun go on, as in [`store`](Self::store).
-    pub async fn store_batch(&self, items: Vec<(CredentialId, Credential)>) -> Vec<Result<(), ManagerError>> {
+    pub async fn store_batch(
+        &self,
+        items: Vec<(CredentialId, Credential)>,
+    ) -> Vec<BatchItem<Result<(), ManagerError>>> {
+        let ids: Vec<CredentialId> = items.iter().map(|(id, _)| id.clone()).collect();
         let work = group(items).into_iter().map(|(id, items)| async move {
             let mut answers = Vec::with_capacity(items.len());
             for (slot, credential) in items {
@@ -28,7 +42,7 @@ impl CredentialManager {
             }
             answers
         });
-        in_order(self.concurrently("store_batch", work, failure).await)
+        in_order(&ids, self.concurrently("store_batch", work, failure).await)
     }
 
     /// Deletes many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
@@ -38,11 +52,11 @@ impl CredentialManager {
     ///
     /// # Cancellation
     /// Dropping the future begins no further item; those that have begun go on, as in [`delete`](Self::delete).
-    pub async fn delete_batch(&self, ids: Vec<CredentialId>) -> Vec<Result<(), ManagerError>> {
+    pub async fn delete_batch(&self, ids: &[CredentialId]) -> Vec<BatchItem<Result<(), ManagerError>>> {
         let groups = group_ids(ids);
         let work =
             groups.into_iter().map(|(id, slots)| async move { to_each(slots, self.delete(&id).await) });
-        in_order(self.concurrently("delete_batch", work, failure).await)
+        in_order(ids, self.concurrently("delete_batch", work, failure).await)
     }
 
     /// Reads many credentials. Those that are cached cost nothing; of the others each different id is loaded once, by
@@ -57,15 +71,14 @@ impl CredentialManager {
     /// Dropping the future begins no further call; loads that have begun go on for others.
     pub async fn retrieve_batch(
         &self,
-        ids: Vec<CredentialId>,
-    ) -> Vec<Result<Option<Credential>, ManagerError>> {
+        ids: &[CredentialId],
+    ) -> Vec<BatchItem<Result<Option<Credential>, ManagerError>>> {
         let groups = group_ids(ids);
         let batch = self.shared.batch();
         if batch == 1 {
             let load = |(id, slots)| async move { to_each(slots, self.retrieve_or_load(&id).await) };
-            return in_order(
-                self.concurrently("retrieve_batch", groups.into_iter().map(load), failure).await,
-            );
+            let work = groups.into_iter().map(load);
+            return in_order(ids, self.concurrently("retrieve_batch", work, failure).await);
         }
         let (mut cached, mut missed) = (Vec::new(), Vec::new());
         for (id, slots) in groups {
@@ -85,7 +98,7 @@ impl CredentialManager {
             };
             answer_chunk(chunk, |ids| self.load_many(ids)).await
         };
-        in_order(self.concurrently("retrieve_batch", parts.map(load), failure).await)
+        in_order(ids, self.concurrently("retrieve_batch", parts.map(load), failure).await)
     }
 
     /// As [`bounded`](Self::bounded), observed as one operation.
@@ -193,8 +206,8 @@ fn group<I>(items: impl IntoIterator<Item = (CredentialId, I)>) -> Vec<(Credenti
     groups
 }
 
-pub(crate) fn group_ids(ids: Vec<CredentialId>) -> Vec<(CredentialId, Slots)> {
-    group(ids.into_iter().map(|id| (id, ())))
+pub(crate) fn group_ids(ids: &[CredentialId]) -> Vec<(CredentialId, Slots)> {
+    group(ids.iter().map(|id| (id.clone(), ())))
 }
 
 pub(crate) fn to_each<T: Clone>(slots: Slots, answer: T) -> Vec<(usize, T)> {
@@ -211,7 +224,9 @@ pub(crate) async fn answer_chunk<T: Clone, F: Future<Output = Vec<T>>>(
     answers.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
 }
 
-pub(crate) fn in_order<T>(mut answers: Vec<(usize, T)>) -> Vec<T> {
+/// The answers in input order, each with its id; `answers` has one for each place in `ids`.
+pub(crate) fn in_order<T>(ids: &[CredentialId], mut answers: Vec<(usize, T)>) -> Vec<BatchItem<T>> {
     answers.sort_unstable_by_key(|(slot, _)| *slot);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    let item = |(id, (_, result)): (&CredentialId, _)| BatchItem { id: id.clone(), result };
+    ids.iter().zip(answers).map(item).collect()
 }

@@ -110,6 +110,7 @@ mod visibility;
 mod windows;
 mod write_lock;
 
+pub use batch::BatchItem;
 pub use builder::{CredentialManagerBuilder, No, Slot, Yes};
 pub use cache::CacheStats;
 pub use error::ManagerError;

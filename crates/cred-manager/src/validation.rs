@@ -2,7 +2,7 @@
 
 use cred_core::{CredentialId, CredentialMetadata, CredentialPath, SealError, StorageErrorKind, Timestamp};
 
-use crate::batch::{answer_chunk, chunks, group_ids, in_order};
+use crate::batch::{BatchItem, answer_chunk, chunks, group_ids, in_order};
 use crate::fetch_many::{Fetch, Fetched};
 use crate::observe::{observe, observe_as, outcome, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
@@ -89,10 +89,10 @@ impl CredentialManager {
     ///
     /// # Cancellation
     /// Dropping the future begins no further call.
-    pub async fn validate_batch(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
+    pub async fn validate_batch(&self, ids: &[CredentialId]) -> Vec<BatchItem<ValidationResult>> {
         let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
         let work = chunks(group_ids(ids), self.shared.batch()).map(judge);
-        in_order(self.concurrently("validate_batch", work, failed_look_up).await)
+        in_order(ids, self.concurrently("validate_batch", work, failed_look_up).await)
     }
 
     /// Validates every credential of this handle's scope and below it; for the root, every credential.

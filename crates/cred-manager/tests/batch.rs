@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cred_core::{Consistency, Credential, CredentialId, field};
-use cred_manager::{CredentialManager, ManagerError, ValidationResult};
+use cred_manager::{BatchItem, CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
-use doubles::{begun, id, keys};
+use doubles::{begun, id, keys, results};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,18 +35,20 @@ fn named(names: impl IntoIterator<Item = u32>) -> Vec<(CredentialId, Credential)
     ids(names).into_iter().map(|id| (id.clone(), Credential::text(id.as_str()))).collect()
 }
 
-fn texts(answers: Vec<Result<Option<Credential>, ManagerError>>) -> Vec<Option<String>> {
+fn texts(items: Vec<BatchItem<Result<Option<Credential>, ManagerError>>>) -> Vec<Option<String>> {
     let text = |credential: Credential| credential.expose_text(field::VALUE).unwrap().to_owned();
-    answers.into_iter().map(|answer| answer.unwrap().map(text)).collect()
+    items.into_iter().map(|item| item.result.unwrap().map(text)).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_are_in_input_order_and_duplicates_are_answered() {
     for (batch, ttl) in [(1, TTL), (1, Duration::ZERO), (3, TTL), (3, Duration::ZERO)] {
         let (backend, manager) = batching(batch, ttl);
-        assert!(manager.store_batch(named(0..10)).await.iter().all(Result::is_ok));
+        assert!(results(manager.store_batch(named(0..10)).await).iter().all(Result::is_ok));
         let asked = [3, 9, 3, 77, 0, 9, 77];
-        let answers = texts(manager.retrieve_batch(ids(asked)).await);
+        let items = manager.retrieve_batch(&ids(asked)).await;
+        assert_eq!(items.iter().map(|item| item.id.clone()).collect::<Vec<_>>(), ids(asked));
+        let answers = texts(items);
         let expected = asked.map(|name| (name < 10).then(|| name.to_string()));
         assert_eq!(answers, expected, "batch {batch}, ttl {ttl:?}");
         let calls = if batch == 1 { backend.reads() } else { backend.batches.load(Ordering::SeqCst) };
@@ -62,9 +64,9 @@ async fn answers_are_in_input_order_and_duplicates_are_answered() {
 async fn an_empty_batch_has_no_answers() {
     let (_, manager) = batching(1, TTL);
     assert!(manager.store_batch(vec![]).await.is_empty());
-    assert!(manager.retrieve_batch(vec![]).await.is_empty());
-    assert!(manager.delete_batch(vec![]).await.is_empty());
-    assert!(manager.validate_batch(vec![]).await.is_empty());
+    assert!(manager.retrieve_batch(&[]).await.is_empty());
+    assert!(manager.delete_batch(&[]).await.is_empty());
+    assert!(manager.validate_batch(&[]).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,10 +81,10 @@ async fn so_many_are_in_flight_and_no_more() {
     assert_eq!(backend.most_in_flight.load(Ordering::SeqCst), 4);
     assert_eq!(started.elapsed(), 5 * SECOND);
     let started = Instant::now();
-    manager.retrieve_batch(ids(0..20)).await;
+    manager.retrieve_batch(&ids(0..20)).await;
     assert_eq!(started.elapsed(), 5 * SECOND);
     let started = Instant::now();
-    manager.delete_batch(ids(0..20)).await;
+    manager.delete_batch(&ids(0..20)).await;
     assert_eq!(started.elapsed(), 5 * SECOND);
     assert_eq!(backend.most_in_flight.load(Ordering::SeqCst), 4);
 }
@@ -91,8 +93,8 @@ async fn so_many_are_in_flight_and_no_more() {
 async fn of_a_duplicate_the_last_in_input_order_stands() {
     let (_, manager) = batching(1, TTL);
     let values = (0..30).map(|value| (id("a"), Credential::text(value.to_string()))).collect();
-    assert!(manager.store_batch(values).await.iter().all(Result::is_ok));
-    assert_eq!(texts(manager.retrieve_batch(vec![id("a")]).await), [Some("29".to_owned())]);
+    assert!(results(manager.store_batch(values).await).iter().all(Result::is_ok));
+    assert_eq!(texts(manager.retrieve_batch(&[id("a")]).await), [Some("29".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +108,7 @@ async fn one_failure_touches_its_own_slot_alone() {
             .keys(Arc::new(cred_manager::crypto::KeyRing::generate("other".parse().unwrap()).unwrap()))
             .build();
         stranger.store(&id("3"), Credential::text("x")).await.unwrap();
-        let answers = manager.retrieve_batch(ids(0..6)).await;
+        let answers = results(manager.retrieve_batch(&ids(0..6)).await);
         for (number, answer) in answers.iter().enumerate() {
             assert_eq!(answer.is_err(), number == 3, "{number}: {answer:?}");
         }
@@ -132,13 +134,15 @@ async fn overlapping_batches_in_opposite_order_and_with_duplicates_finish() {
             behaviour.write_takes = SECOND;
             behaviour.read_takes = SECOND;
         });
+        let (read, reversed) = (ids((0..10).chain(0..10)), ids((0..10).rev()));
+        let deleted = ids((0..10).rev().chain(0..10));
         let work = async {
             tokio::join!(
                 manager.store_batch(named((0..10).chain(0..10))),
                 manager.store_batch(named((0..10).rev().chain(0..10))),
-                manager.retrieve_batch(ids((0..10).chain(0..10))),
-                manager.retrieve_batch(ids((0..10).rev())),
-                manager.delete_batch(ids((0..10).rev().chain(0..10))),
+                manager.retrieve_batch(&read),
+                manager.retrieve_batch(&reversed),
+                manager.delete_batch(&deleted),
             )
         };
         let (stored, again, read, reversed, deleted) = timeout(600 * SECOND, work).await.unwrap();
@@ -160,7 +164,7 @@ async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
         let manager = faulty(&backend, ttl, Fault::StallsAtShortIds);
         manager.store_batch(named(0..15)).await;
         let begun = Instant::now();
-        let answers = manager.retrieve_batch(ids(0..15)).await;
+        let answers = results(manager.retrieve_batch(&ids(0..15)).await);
         for (number, answer) in answers.iter().enumerate() {
             assert_eq!(answer.is_ok(), number > 9, "{number}: {answer:?}");
         }
@@ -173,7 +177,8 @@ async fn a_load_does_not_wait_for_its_neighbours_in_a_batch() {
     let backend = Backend::with_batch(Consistency::Strong, 20);
     let manager = faulty(&backend, TTL, Fault::StallsAtShortIds);
     manager.store_batch(named(0..15)).await;
-    let batch = begun(manager.retrieve_batch(vec![id("9"), id("12")]));
+    let ids = [id("9"), id("12")];
+    let batch = begun(manager.retrieve_batch(&ids));
     let started = Instant::now();
     assert!(manager.retrieve(&id("12")).await.unwrap().is_some());
     assert_eq!(started.elapsed(), Duration::ZERO, "it waited for the one at which the sealer stalls");
@@ -186,7 +191,7 @@ async fn a_panic_of_the_sealer_touches_its_own_slot_alone() {
         let backend = Backend::with_batch(Consistency::Strong, batch);
         let manager = faulty(&backend, TTL, Fault::PanicsAtShortIds);
         manager.store_batch(named(0..15)).await;
-        let answers = manager.retrieve_batch(ids(0..15)).await;
+        let answers = results(manager.retrieve_batch(&ids(0..15)).await);
         for (number, answer) in answers.iter().enumerate() {
             assert_eq!(answer.is_ok(), number > 9, "batch {batch}, {number}: {answer:?}");
         }
@@ -200,9 +205,9 @@ async fn credentials_that_the_sealer_is_too_busy_for_are_opened_after_the_others
         for ttl in [Duration::ZERO, TTL] {
             let manager = faulty(&backend, ttl, Fault::IsBusyBeyond(8));
             manager.store_batch(named(0..15)).await;
-            let answers = manager.retrieve_batch(ids(0..15)).await;
+            let answers = results(manager.retrieve_batch(&ids(0..15)).await);
             assert!(answers.iter().all(Result::is_ok), "batch {batch}: {answers:?}");
-            let found = manager.validate_batch(ids(0..15)).await;
+            let found = results(manager.validate_batch(&ids(0..15)).await);
             assert!(found.iter().all(ValidationResult::is_usable), "batch {batch}: {found:?}");
         }
     }
@@ -216,7 +221,8 @@ async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
         backend.behave(|behaviour| behaviour.read_takes = SECOND);
         manager.retrieve(&id("0")).await.unwrap();
         let one = id("1");
-        let (single, answers) = tokio::join!(manager.retrieve(&one), manager.retrieve_batch(ids(0..4)));
+        let all = ids(0..4);
+        let (single, answers) = tokio::join!(manager.retrieve(&one), manager.retrieve_batch(&all));
         single.unwrap();
         assert_eq!(texts(answers).len(), 4);
         assert_eq!(manager.cache_stats().unwrap().loads, 4, "batch {batch}: one load for each");
@@ -236,7 +242,7 @@ fn waited_for_a_stopped_runtime(batch: usize) -> Duration {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (answers, waited) = runtime.block_on(async {
         let started = Instant::now();
-        (manager.retrieve_batch(ids(0..20)).await, started.elapsed())
+        (results(manager.retrieve_batch(&ids(0..20)).await), started.elapsed())
     });
     assert_eq!(answers.len(), 20);
     assert!(answers.iter().all(|answer| answer.as_ref().err().is_none_or(ManagerError::is_transient)));
@@ -269,7 +275,7 @@ async fn ten_thousand_concurrent_operations_finish() {
             match number % 5 {
                 0 => manager.store(&name, Credential::text("x")).await.is_ok(),
                 1 => manager.delete(&name).await.is_ok(),
-                2 => manager.retrieve_batch(ids(0..20)).await.len() == 20,
+                2 => manager.retrieve_batch(&ids(0..20)).await.len() == 20,
                 3 => manager.refresh(&name).await.is_ok(),
                 _ => manager.retrieve(&name).await.is_ok(),
             }
@@ -287,9 +293,9 @@ fn every_future_can_be_spawned() {
         is_send(manager.store_if_absent(id, Credential::text("x")));
         is_send(manager.retrieve(id));
         is_send(manager.store_batch(vec![]));
-        is_send(manager.retrieve_batch(vec![]));
-        is_send(manager.delete_batch(vec![]));
-        is_send(manager.validate_batch(vec![]));
+        is_send(manager.retrieve_batch(&[]));
+        is_send(manager.delete_batch(&[]));
+        is_send(manager.validate_batch(&[]));
         is_send(manager.rotate(id, Credential::text("x")));
         is_send(manager.rotate_with(id, Credential::clone));
         is_send(manager.exists(id));

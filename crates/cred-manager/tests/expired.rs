@@ -11,7 +11,7 @@ use cred_manager::crypto::KeyRing;
 use cred_manager::{CredentialManager, ManagerError, OnExpired, ValidationResult};
 use cred_testing::log::Log;
 use doubles::backend::Backend;
-use doubles::{id, keys, over, text};
+use doubles::{id, keys, over, results, text};
 use tokio::time::sleep;
 use tracing::Level;
 
@@ -69,7 +69,7 @@ async fn the_choice_applies_to_every_way_to_read() {
             let mut reads = vec![manager.retrieve(&id("old")).await];
             reads.push(manager.refresh(&id("old")).await);
             manager.clear_cache().unwrap();
-            let mut answers = manager.retrieve_batch(vec![id("new"), id("old")]).await;
+            let mut answers = results(manager.retrieve_batch(&[id("new"), id("old")]).await);
             reads.extend(answers.pop());
             drop(listening);
             let case = format!("batch {batch}, ttl {ttl:?}, {choice:?}");

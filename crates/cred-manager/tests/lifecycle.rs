@@ -13,7 +13,7 @@ use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
-use doubles::{id, keys, lagging, manager, memory, old_and_new, over, text};
+use doubles::{id, keys, lagging, manager, memory, old_and_new, over, results, text};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
@@ -222,7 +222,7 @@ async fn validation_tells_every_state_apart() {
     provider.store(&id("moved"), data, metadata, &root).await.unwrap();
 
     let names = ["valid", "soon", "later", "expired", "due", "broken", "moved", "absent", "valid"];
-    let found = manager.validate_batch(names.map(id).to_vec()).await;
+    let found = results(manager.validate_batch(&names.map(id)).await);
     assert!(
         matches!(
             found.as_slice(),
@@ -250,7 +250,7 @@ async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
     let backend = Backend::new(Consistency::Strong);
     let manager = over(backend.clone(), &keys());
     backend.behave(|behaviour| behaviour.reads_fail = true);
-    let found = manager.validate_batch(vec![id("a"), id("b")]).await;
+    let found = results(manager.validate_batch(&[id("a"), id("b")]).await);
     assert!(matches!(
         found.as_slice(),
         [ValidationResult::LookupFailed { .. }, ValidationResult::LookupFailed { .. }]
@@ -265,7 +265,7 @@ async fn a_failure_of_who_holds_the_keys_is_no_fault_of_the_credential() {
     let manager = CredentialManager::builder().storage(memory()).keys(sealer).build();
     manager.store(&id("a"), Credential::text("x")).await.unwrap();
     assert!(manager.validate(&id("a")).await.is_err());
-    let found = manager.validate_batch(vec![id("a")]).await;
+    let found = results(manager.validate_batch(&[id("a")]).await);
     assert!(matches!(found.as_slice(), [ValidationResult::LookupFailed { .. }]), "{found:?}");
 }
 

@@ -76,8 +76,8 @@ fn the_memory_of_a_batch_grows_with_its_ids() {
     let peak = |count: usize| {
         let ids: Vec<_> = (0..count).map(|number| id(&number.to_string())).collect();
         let measured = allocation_counter::measure(|| {
-            runtime.block_on(manager.retrieve_batch(ids.clone()));
-            runtime.block_on(manager.validate_batch(ids));
+            runtime.block_on(manager.retrieve_batch(&ids));
+            runtime.block_on(manager.validate_batch(&ids));
         });
         measured.bytes_max
     };

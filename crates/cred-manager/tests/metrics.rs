@@ -99,10 +99,10 @@ fn a_batch_says_how_many_of_it_failed() {
         let store = |name: &str| (id(name), Credential::text("x"));
         manager.store_batch(vec![store("a"), store("b")]).await;
         let ids = || vec![id("a"), id("b"), id("c")];
-        manager.retrieve_batch(ids()).await;
+        manager.retrieve_batch(&ids()).await;
         backend.behave(|behaviour| behaviour.reads_fail = true);
-        manager.retrieve_batch(ids()).await;
-        manager.validate_batch(ids()).await;
+        manager.retrieve_batch(&ids()).await;
+        manager.validate_batch(&ids()).await;
         backend.behave(|behaviour| behaviour.writes_land_late = Some(Duration::from_secs(1)));
         manager.store_batch(vec![store("a"), store("b")]).await;
     });

@@ -18,7 +18,7 @@ use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use cred_store_memory::MemoryStorageProvider;
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
-use doubles::{id, keys, memory};
+use doubles::{id, keys, memory, results};
 use tokio::time::Instant;
 
 const TTL: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ async fn filled(count: u32, sealer: Arc<dyn Sealer>) -> (Arc<Backend>, Credentia
     let backend = Backend::with_batch(Consistency::Strong, 20);
     let manager = over(backend.clone(), sealer);
     let items = ids(0..count).into_iter().map(|id| (id, Credential::text("x"))).collect();
-    assert!(manager.store_batch(items).await.iter().all(Result::is_ok));
+    assert!(results(manager.store_batch(items).await).iter().all(Result::is_ok));
     (backend, manager)
 }
 
@@ -52,7 +52,7 @@ async fn a_thousand_validations_are_fifty_calls() {
     backend.most_in_flight.store(0, Ordering::SeqCst);
     backend.behave(|behaviour| behaviour.read_takes = Duration::from_millis(10));
     let started = Instant::now();
-    let found = manager.validate_batch(ids((0..1_000).chain([7, 7]))).await;
+    let found = results(manager.validate_batch(&ids((0..1_000).chain([7, 7]))).await);
     assert_eq!(found.len(), 1_002);
     assert!(all_valid(&found), "{found:?}");
     assert_eq!((backend.batches.load(Ordering::SeqCst), backend.reads()), (50, 0));
@@ -70,7 +70,7 @@ async fn a_tree_is_validated_by_one_list_and_the_calls_of_each_scope() {
         for scope in ["org:a", "org:a/team:x", "org:ab"] {
             let handle = root.scoped(scope.parse().unwrap()).unwrap();
             let items = ids(0..30).into_iter().map(|id| (id, Credential::text("x"))).collect();
-            assert!(handle.store_batch(items).await.iter().all(Result::is_ok));
+            assert!(results(handle.store_batch(items).await).iter().all(Result::is_ok));
         }
         let expired = Credential::text("x").with_expires_at(Timestamp::from_unix_millis(5));
         root.store(&id("free"), expired).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_tree_is_validated_by_one_list_and_the_calls_of_each_scope() {
 async fn a_provider_without_batches_is_validated_one_by_one() {
     let backend = Backend::new(Consistency::Strong);
     let manager = over(backend.clone(), keys());
-    let found = manager.validate_batch(ids(0..10)).await;
+    let found = results(manager.validate_batch(&ids(0..10)).await);
     assert!(found.iter().all(|found| matches!(found, ValidationResult::NotFound)), "{found:?}");
     assert_eq!((backend.batches.load(Ordering::SeqCst), backend.reads()), (0, 10));
 }
@@ -114,11 +114,11 @@ async fn a_provider_without_batches_is_validated_one_by_one() {
 #[tokio::test(start_paused = true)]
 async fn cached_credentials_are_validated_from_the_provider() {
     let (backend, manager) = filled(3, keys()).await;
-    assert!(manager.retrieve_batch(ids(0..3)).await.iter().all(Result::is_ok));
+    assert!(results(manager.retrieve_batch(&ids(0..3)).await).iter().all(Result::is_ok));
     assert_eq!(manager.cache_stats().unwrap().size, 3);
     // Another process deletes one.
     backend.delete(&id("1"), &CredentialContext::unscoped()).await.unwrap();
-    let found = manager.validate_batch(ids(0..3)).await;
+    let found = results(manager.validate_batch(&ids(0..3)).await);
     assert!(
         matches!(
             found.as_slice(),
@@ -136,7 +136,7 @@ async fn a_failed_call_is_a_failed_look_up_in_each_of_its_slots() {
         _ => false,
     };
     backend.behave(|behaviour| behaviour.read_takes = Duration::from_secs(1));
-    let found = manager.validate_batch(ids(0..25)).await;
+    let found = results(manager.validate_batch(&ids(0..25)).await);
     let (in_time, late): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.is_usable());
     assert_eq!((late.len(), in_time.len()), (20, 5), "20 s are too long for one call, 5 s are not");
     assert!(late.iter().all(|found| failed(found, "no answer")), "{late:?}");
@@ -145,13 +145,13 @@ async fn a_failed_call_is_a_failed_look_up_in_each_of_its_slots() {
         behaviour.read_takes = Duration::ZERO;
         behaviour.one_answer_is_missing = true;
     });
-    let found = manager.validate_batch(ids(0..25)).await;
+    let found = results(manager.validate_batch(&ids(0..25)).await);
     assert!(found.iter().all(|found| failed(found, "exactly one answer for each id")), "{found:?}");
-    let read = manager.retrieve_batch(ids(0..25)).await;
+    let read = results(manager.retrieve_batch(&ids(0..25)).await);
     assert!(read.iter().all(Result::is_err), "an absence may be that of another id: {read:?}");
 
     manager.shutdown().await.unwrap();
-    let found = manager.validate_batch(ids(0..25)).await;
+    let found = results(manager.validate_batch(&ids(0..25)).await);
     let closed = |found| matches!(found, &ValidationResult::LookupFailed { error: ManagerError::ShutDown });
     assert!(found.iter().all(closed), "{found:?}");
 }
@@ -159,7 +159,7 @@ async fn a_failed_call_is_a_failed_look_up_in_each_of_its_slots() {
 #[tokio::test(start_paused = true)]
 async fn credentials_that_the_sealer_is_too_busy_for_are_validated_after_the_others() {
     let (_, manager) = filled(15, Faulty::new(Fault::IsBusyBeyond(8))).await;
-    let found = manager.validate_batch(ids(0..15)).await;
+    let found = results(manager.validate_batch(&ids(0..15)).await);
     assert!(all_valid(&found), "{found:?}");
 }
 
@@ -230,7 +230,7 @@ async fn a_batch_finds_what_single_validations_find() {
     for batch in [1, 3, 20] {
         let spoiled = Spoiled::new(inner.clone(), batch);
         let manager = over(spoiled.clone(), keys.clone());
-        let found = manager.validate_batch(names.map(id).to_vec()).await;
+        let found = results(manager.validate_batch(&names.map(id)).await);
         let read_as_many = spoiled.read_as_many.load(Ordering::SeqCst);
         assert_eq!(read_as_many, if batch == 1 { 0 } else { 8 }, "batch {batch}");
         for (name, found) in names.iter().zip(&found) {
@@ -258,7 +258,7 @@ async fn a_batch_finds_what_single_validations_find() {
     }
     // A key service that refuses is not a fault of the credential.
     let refused = over(Spoiled::new(inner, 20), Faulty::new(Fault::Refuses));
-    let found = refused.validate_batch(vec![id("valid"), id("absent")]).await;
+    let found = results(refused.validate_batch(&[id("valid"), id("absent")]).await);
     assert!(
         matches!(found.as_slice(), [ValidationResult::LookupFailed { .. }, ValidationResult::NotFound]),
         "{found:?}"

@@ -92,9 +92,9 @@ impl Run {
                 if ids.is_empty() && !self.allow_empty {
                     return Err(nothing_in(scope, profile.name()));
                 }
-                for (id, found) in ids.iter().zip(handle.retrieve_batch(ids.clone()).await) {
-                    let path = CredentialPath::new(Some(scope.clone()), id.clone());
-                    of_scope.extend(found?.map(|credential| (path, credential)));
+                for item in handle.retrieve_batch(&ids).await {
+                    let path = CredentialPath::new(Some(scope.clone()), item.id);
+                    of_scope.extend(item.result?.map(|credential| (path, credential)));
                 }
             }
             let mut by_name = Vec::new();

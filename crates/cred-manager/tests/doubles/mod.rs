@@ -15,8 +15,8 @@ use std::time::Duration;
 use cred_core::{
     Call, Consistency, Credential, Description, Sealer, StorageError, StorageProvider, Wrapper, field,
 };
-use cred_manager::CredentialManager;
 use cred_manager::crypto::{KeyRing, SealingKey};
+use cred_manager::{BatchItem, CredentialManager};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 pub(crate) use cred_testing::value::id;
 use futures_util::FutureExt as _;
@@ -89,6 +89,11 @@ pub(crate) fn text(credential: &Credential) -> &str {
 pub(crate) fn cached() -> CredentialManager {
     let ttl = Duration::from_secs(3_600);
     CredentialManager::builder().storage(memory()).keys(keys()).cache_ttl(ttl).build()
+}
+
+/// The answers of a batch without their ids.
+pub(crate) fn results<T>(items: Vec<BatchItem<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.result).collect()
 }
 
 /// A future that was polled once and has not ended.

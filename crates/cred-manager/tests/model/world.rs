@@ -219,10 +219,10 @@ impl World {
                 let first = place - place % PATHS_OF_A_SCOPE;
                 let places: Vec<_> = (first..first + PATHS_OF_A_SCOPE).chain([place]).collect();
                 let floors: Vec<_> = places.iter().map(|place| self.floor(*place)).collect();
-                let ids = places.iter().map(|place| id(*place)).collect();
-                let results = self.timed("a batch", LIMIT, handle.retrieve_batch(ids)).await;
-                for ((place, floor), result) in places.into_iter().zip(floors).zip(&results) {
-                    self.judge(place, floor, result);
+                let ids: Vec<_> = places.iter().map(|place| id(*place)).collect();
+                let items = self.timed("a batch", LIMIT, handle.retrieve_batch(&ids)).await;
+                for ((place, floor), item) in places.into_iter().zip(floors).zip(&items) {
+                    self.judge(place, floor, &item.result);
                 }
                 self.counts.batches.fetch_add(1, SeqCst);
             }

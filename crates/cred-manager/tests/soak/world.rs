@@ -203,10 +203,10 @@ impl World {
             () if chance(200) => {
                 let others: Vec<_> = (0..6).map(|step| (path + step * 7) % PATHS).collect();
                 let floors: Vec<_> = others.iter().map(|path| self.paths[*path].floor.load(SeqCst)).collect();
-                let answers =
-                    manager.retrieve_batch(others.iter().map(|path| self.ids[*path].clone()).collect()).await;
-                for ((path, floor), answer) in others.into_iter().zip(floors).zip(&answers) {
-                    self.judge(path, floor, answer);
+                let ids: Vec<_> = others.iter().map(|path| self.ids[*path].clone()).collect();
+                let items = manager.retrieve_batch(&ids).await;
+                for ((path, floor), item) in others.into_iter().zip(floors).zip(&items) {
+                    self.judge(path, floor, &item.result);
                 }
             }
             () if chance(100) => {
