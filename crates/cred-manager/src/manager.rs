@@ -1,4 +1,4 @@
-//! The handle that services use: one credential at a time, lists, scopes and the cache.
+//! The handle that services use: scopes, one credential at a time, and the cache.
 
 use std::fmt;
 use std::pin::Pin;
@@ -331,88 +331,6 @@ impl CredentialManager {
             shared.write(Operation::Delete, &path, turn.into(), LastWrite::Deleted, write).await
         })
         .await
-    }
-}
-
-/// Lists and other scopes.
-impl CredentialManager {
-    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no tenant. One call of
-    /// the provider, never cached.
-    ///
-    /// # Errors
-    /// [`ManagerError::Storage`]; a list is complete or an error. [`ManagerError::ShutDown`].
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn list(&self) -> Result<Vec<CredentialId>, ManagerError> {
-        observe("list", self.scope(), None, async {
-            self.shared.tasks.refuse_when_closed()?;
-            let target = || Target::Scope(self.scope().cloned());
-            let list = self.shared.provider.list(None, &self.context);
-            let mut ids = self.shared.read(Operation::List, target, list).await?;
-            ids.sort_unstable();
-            Ok(ids)
-        })
-        .await
-    }
-
-    /// The paths stored in this handle's scope and below it, sorted; for the root everything. One call of the provider,
-    /// never cached.
-    ///
-    /// # Errors
-    /// As [`list`](Self::list).
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn list_tree(&self) -> Result<Vec<CredentialPath>, ManagerError> {
-        observe("list_tree", self.scope(), None, async {
-            self.shared.tasks.refuse_when_closed()?;
-            let target = || Target::Scope(self.scope().cloned());
-            let list = self.shared.provider.list_tree(None, &self.context);
-            let mut paths = self.shared.read(Operation::ListTree, target, list).await?;
-            paths.sort_unstable();
-            Ok(paths)
-        })
-        .await
-    }
-
-    /// Reads a credential of another scope inside this handle's; `None`: nothing is stored there. As
-    /// [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve) in one.
-    ///
-    /// # Errors
-    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whatever is stored there: nobody learns what other
-    /// tenants hold. Else as [`retrieve`](Self::retrieve).
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn retrieve_scoped(
-        &self,
-        id: &CredentialId,
-        scope: &ScopeId,
-    ) -> Result<Option<Credential>, ManagerError> {
-        match self.scoped(scope.clone()) {
-            Ok(handle) => handle.retrieve(id).await,
-            Err(refused) => observe("retrieve_scoped", self.scope(), Some(id), async { Err(refused) }).await,
-        }
-    }
-
-    /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever scopes it is. Use
-    /// [`list_tree`](Self::list_tree) on a scoped handle to know where. One call of the provider.
-    ///
-    /// # Errors
-    /// [`ManagerError::ScopeViolation`] outside this handle's scope. Else as [`list`](Self::list).
-    ///
-    /// # Cancellation
-    /// Dropping the future changes nothing.
-    pub async fn list_scoped(&self, scope: &ScopeId) -> Result<Vec<CredentialId>, ManagerError> {
-        let paths = match self.scoped(scope.clone()) {
-            Ok(handle) => handle.list_tree().await?,
-            Err(refused) => observe("list_scoped", self.scope(), None, async { Err(refused) }).await?,
-        };
-        let mut ids: Vec<CredentialId> = paths.into_iter().map(|path| path.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
     }
 }
 

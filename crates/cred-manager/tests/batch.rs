@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cred_core::{Consistency, Credential, CredentialId, field};
-use cred_manager::{BatchItem, CredentialManager, ManagerError, ValidationResult};
+use cred_manager::{BatchItem, CredentialManager, ListOptions, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
 use doubles::{begun, id, keys, results};
@@ -299,6 +299,8 @@ fn every_future_can_be_spawned() {
         is_send(manager.rotate(id, Credential::text("x")));
         is_send(manager.rotate_with(id, Credential::clone));
         is_send(manager.exists(id));
+        is_send(manager.list_with(&ListOptions::default()));
+        is_send(manager.list_tree_with(&ListOptions::default()));
         is_send(manager.metadata(id));
         is_send(manager.validate_tree());
         is_send(manager.rekey(true, |_| ()));

@@ -3,13 +3,14 @@
 
 mod doubles;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, CredentialPath, ErrorClass, PathRef, RotationPolicy, Sealer,
-    StorageErrorKind, StorageProvider, Timestamp,
+    Consistency, Credential, CredentialContext, CredentialFilter, CredentialPath, ErrorClass, PathRef,
+    RotationPolicy, Sealer, StorageErrorKind, StorageProvider, Timestamp,
 };
-use cred_manager::{CredentialManager, ManagerError, ValidationResult};
+use cred_manager::{CredentialManager, ListOptions, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
@@ -297,6 +298,53 @@ async fn the_scope_operations_stay_inside_the_handle() {
     assert_eq!(paths, ["org:a/own", "org:a/same", "org:a/team:x/same", "org:a/team:y/same"]);
     assert_eq!(root.list_tree().await.unwrap().len(), 6);
     assert_eq!(root.list().await.unwrap(), [id("free")]);
+}
+
+#[tokio::test]
+async fn pages_of_a_list_are_sorted_bounded_and_complete() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let root = over(provider.clone(), &keys());
+    let org = root.scoped("org:a".parse().unwrap()).unwrap();
+    let team = org.scoped("org:a/team:x".parse().unwrap()).unwrap();
+    for number in 0..7 {
+        let value = Credential::text("x").with_tag("odd", (number % 2).to_string()).unwrap();
+        org.store(&id(&format!("id{number}")), value.clone()).await.unwrap();
+        team.store(&id(&format!("id{number}")), value).await.unwrap();
+    }
+    for size in [1, 2, 3, 7, 100] {
+        let limit = NonZeroUsize::new(size).unwrap();
+        let (mut ids, mut options) = (Vec::new(), ListOptions::default().with_limit(limit));
+        loop {
+            let calls = provider.calls();
+            let page = org.list_with(&options).await.unwrap();
+            assert_eq!(provider.calls() - calls, 1, "each page is one list");
+            assert!(page.len() <= size);
+            let Some(last) = page.last() else { break };
+            options = options.with_after(last.clone());
+            ids.extend(page);
+        }
+        assert_eq!(ids, org.list().await.unwrap());
+
+        let (mut paths, mut options) = (Vec::new(), ListOptions::default().with_limit(limit));
+        loop {
+            let page = root.list_tree_with(&options).await.unwrap();
+            let Some(last) = page.last() else { break };
+            options = options.with_after(last.clone());
+            paths.extend(page);
+        }
+        assert_eq!((paths.len(), paths), (14, root.list_tree().await.unwrap()));
+    }
+    let odd = CredentialFilter::new().with_tag("odd", "1");
+    let options = ListOptions::default().with_filter(odd.clone());
+    assert_eq!(org.list_with(&options).await.unwrap(), ["id1", "id3", "id5"].map(id));
+    let options = options.with_after(id("id2")).with_limit(NonZeroUsize::MIN);
+    assert_eq!(
+        org.list_with(&options).await.unwrap(),
+        [id("id3")],
+        "the limit counts what the filter admits"
+    );
+    let tree = org.list_tree_with(&ListOptions::default().with_filter(odd)).await.unwrap();
+    assert_eq!(tree.len(), 6);
 }
 
 #[tokio::test]
