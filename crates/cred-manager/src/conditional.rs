@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cred_core::{
-    Credential, CredentialId, CredentialPath, Operation, Revision, StorageErrorKind, StorageProvider as _,
-    Stored, Timestamp,
+    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, StorageError,
+    StorageErrorKind, StorageProvider as _, Stored, Timestamp,
 };
 
 use crate::observe::observe;
@@ -53,7 +53,7 @@ impl CredentialManager {
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
             match shared.replace(&path, &lock, None, (data, metadata)).await {
-                Ok(()) => Ok(true),
+                Ok(_) => Ok(true),
                 Err(error) if is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
             }
@@ -98,15 +98,60 @@ impl Shared {
         Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)
     }
 
+    /// Replaces a stored credential by what `make` returns for it, as
+    /// [`carry_on`](Self::carry_on), and tries again if another process has written in between.
+    pub(crate) async fn replace_stored(
+        &self,
+        path: &CredentialPath,
+        mut make: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
+    ) -> Result<Lifecycle, ManagerError> {
+        let lock = Arc::new(self.write_lock(Operation::Store, path).await?);
+        let mut conflicts = 0;
+        loop {
+            let Some(seen) = self.fetch_with_revision(path).await? else {
+                let absent = StorageError::from(StorageErrorKind::NotFound);
+                return Err(self.at(absent, Operation::Retrieve, path.clone()).into());
+            };
+            match self.carry_on(path, &lock, seen, &mut make).await {
+                Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
+                answer => return answer.map(|(lifecycle, _)| lifecycle),
+            }
+        }
+    }
+
+    /// Replaces the credential that was read by what `make` returns for it. Creation time and
+    /// fields of newer writers are carried on, and the version goes up by one.
+    pub(crate) async fn carry_on(
+        &self,
+        path: &CredentialPath,
+        lock: &Arc<WriteLock>,
+        (stored, revision): (Stored, Option<Revision>),
+        make: impl FnOnce(&Opened) -> Result<Credential, ManagerError>,
+    ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
+        let (credential, former) = {
+            let opened = self.sealing.open_bytes(path.as_ref(), &stored).await?;
+            (make(&opened)?, opened.metadata)
+        };
+        // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
+        let mut metadata = credential.to_metadata(Timestamp::now());
+        metadata.created_at = former.created_at;
+        metadata.version = former.version.saturating_add(1);
+        metadata.unknown = former.unknown;
+        let lifecycle = Lifecycle::of(&metadata);
+        let data = self.sealing.seal(path.as_ref(), &metadata, &credential).await?;
+        let revision = self.replace(path, lock, revision, (data, metadata)).await?;
+        Ok((lifecycle, revision))
+    }
+
     /// Replaces the credential that was read, or, with `None`, stores where nothing is stored: only
-    /// if that is still so, where the provider has compare-and-set.
+    /// if that is still so, where the provider has compare-and-set. Gives the new revision there.
     pub(crate) async fn replace(
         &self,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
         expected: Option<Revision>,
         stored: Stored,
-    ) -> Result<(), ManagerError> {
+    ) -> Result<Option<Revision>, ManagerError> {
         self.replace_as(Writer::Caller, path, lock, expected, stored).await
     }
 
@@ -118,7 +163,7 @@ impl Shared {
         lock: &Arc<WriteLock>,
         expected: Option<Revision>,
         (data, metadata): Stored,
-    ) -> Result<(), ManagerError> {
+    ) -> Result<Option<Revision>, ManagerError> {
         let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
         let operation = match provider.compare_and_set() {
             Some(_) => Operation::StoreIf,
@@ -128,9 +173,9 @@ impl Shared {
         let write = async move {
             match provider.compare_and_set() {
                 Some(conditional) => {
-                    conditional.store_if(&id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
+                    conditional.store_if(&id, data, metadata, expected.as_ref(), &ctx).await.map(Some)
                 }
-                None => provider.store(&id, data, metadata, &ctx).await,
+                None => provider.store(&id, data, metadata, &ctx).await.map(|()| None),
             }
         };
         self.write_as(writer, operation, path, Arc::clone(lock), last_write, write).await

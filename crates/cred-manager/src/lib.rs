@@ -76,6 +76,9 @@
 //! | list_tree | [`CredentialManager::list_tree`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
 //! | rotate | [`CredentialManager::rotate`] | `lifecycle::a_rotation_carries_creation_and_version_on` |
 //! | store where nothing is | [`CredentialManager::store_if_absent`] | `lifecycle::of_managers_that_store_where_nothing_is_one_does` |
+//! | retrieve_versioned | [`CredentialManager::retrieve_versioned`] | `update::a_revision_is_never_that_of_a_cached_value_and_a_conditional_write_replaces_that` |
+//! | store_if | [`CredentialManager::store_if`] | `update::only_the_stored_revision_is_stored_over` |
+//! | update | [`CredentialManager::update`] | `update::concurrent_updates_of_two_managers_lose_none` |
 //! | rekey | [`CredentialManager::rekey`] | `rekey::a_rekey_reseals_a_tree_and_changes_nothing_inside` |
 //! | refresh | [`CredentialManager::refresh`] | `cache::refresh_never_joins_a_load_and_replaces_what_was_cached` |
 //! | shutdown | [`CredentialManager::shutdown`] | `writes::shutdown_waits_for_running_writes_and_refuses_what_comes_later` |
@@ -106,6 +109,7 @@ mod rotation;
 mod sealing;
 mod shared;
 mod tasks;
+mod update;
 mod validation;
 mod visibility;
 mod windows;
@@ -119,6 +123,7 @@ pub use expiry::OnExpired;
 pub use lists::ListOptions;
 pub use manager::CredentialManager;
 pub use rekey::RekeyReport;
+pub use update::Versioned;
 pub use validation::{ValidatedPath, ValidationResult};
 
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.

@@ -1,16 +1,9 @@
 //! Replacing a credential by a fresh one that carries its history on.
 
-use std::sync::Arc;
+use cred_core::{Credential, CredentialId, CredentialMetadata, Lifecycle, Opened};
 
-use cred_core::{
-    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, PathRef, StorageError,
-    StorageErrorKind, Timestamp,
-};
-
-use crate::conditional::{CONFLICT_RETRIES, is_conflict};
 use crate::observe::observe;
 use crate::sealing::decode;
-use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
@@ -31,17 +24,18 @@ impl CredentialManager {
     /// no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if the
+    /// [`NotFound`](cred_core::StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if the
     /// stored credential does not open (a plain [`store`](Self::store) replaces it);
-    /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between;
-    /// [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes after
+    /// [`Conflict`](cred_core::StorageErrorKind::Conflict) if others kept writing in between;
+    /// [`Busy`](cred_core::StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes after
     /// a write by default: the message names the time. Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
     pub async fn rotate(&self, id: &CredentialId, credential: Credential) -> Result<Lifecycle, ManagerError> {
         // The old value is opened, but need not be readable.
-        observe("rotate", self.scope(), Some(id), self.rotate_to(id, |_, _| Ok(credential.clone()))).await
+        let renew = |old: &Opened| Ok(keep_unset(credential.clone(), &old.metadata));
+        self.rotate_to("rotate", id, renew).await
     }
 
     /// As [`rotate`](Self::rotate), with a new credential that `renew` makes of the stored one, such as
@@ -62,55 +56,32 @@ impl CredentialManager {
         id: &CredentialId,
         mut renew: impl FnMut(&Credential) -> Credential + Send,
     ) -> Result<Lifecycle, ManagerError> {
-        let renew = |path: PathRef<'_>, old: &Opened| Ok(renew(&decode(path, old)?));
-        observe("rotate_with", self.scope(), Some(id), self.rotate_to(id, renew)).await
+        let path = self.path(id);
+        let renew = |old: &Opened| Ok(keep_unset(renew(&decode(path, old)?), &old.metadata));
+        self.rotate_to("rotate_with", id, renew).await
     }
 
     async fn rotate_to(
         &self,
+        name: &'static str,
         id: &CredentialId,
-        mut renew: impl FnMut(PathRef<'_>, &Opened) -> Result<Credential, ManagerError>,
+        renew: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
     ) -> Result<Lifecycle, ManagerError> {
-        let shared = &self.shared;
-        shared.tasks.refuse_when_closed()?;
-        let path = self.path(id).to_owned();
-        let lock = Arc::new(shared.write_lock(Operation::Store, &path).await?);
-        let mut conflicts = 0;
-        loop {
-            match self.rotate_once(&path, &lock, &mut renew).await {
-                Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
-                answer => return answer,
-            }
-        }
+        observe(name, self.scope(), Some(id), async {
+            self.shared.tasks.refuse_when_closed()?;
+            self.shared.replace_stored(&self.path(id).to_owned(), renew).await
+        })
+        .await
     }
+}
 
-    async fn rotate_once(
-        &self,
-        path: &CredentialPath,
-        lock: &Arc<WriteLock>,
-        renew: impl FnOnce(PathRef<'_>, &Opened) -> Result<Credential, ManagerError>,
-    ) -> Result<Lifecycle, ManagerError> {
-        let shared = &self.shared;
-        let Some((stored, revision)) = shared.fetch_with_revision(path).await? else {
-            let absent = StorageError::from(StorageErrorKind::NotFound);
-            return Err(shared.at(absent, Operation::Retrieve, path.clone()).into());
-        };
-        let opened = shared.sealing.open_bytes(path.as_ref(), &stored).await?;
-        let credential = renew(path.as_ref(), &opened)?;
-        let former = opened.metadata;
-        // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
-        let mut metadata = credential.to_metadata(Timestamp::now());
-        if metadata.tags.is_empty() {
-            metadata.tags = former.tags;
-        }
-        metadata.expires_at = metadata.expires_at.or(former.expires_at);
-        metadata.rotation = metadata.rotation.or(former.rotation);
-        metadata.created_at = former.created_at;
-        metadata.version = former.version.saturating_add(1);
-        metadata.unknown = former.unknown;
-        let lifecycle = Lifecycle::of(&metadata);
-        let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-        shared.replace(path, lock, revision, (data, metadata)).await?;
-        Ok(lifecycle)
-    }
+/// The new credential, with the tags, the expiry and the policy of the former one where it has none.
+fn keep_unset(credential: Credential, former: &CredentialMetadata) -> Credential {
+    let expires_at = credential.expires_at().or(former.expires_at);
+    let rotation = credential.rotation().or(former.rotation);
+    let tags = match credential.tags().is_empty() {
+        true => former.tags.clone(),
+        false => credential.tags().clone(),
+    };
+    credential.with_tags(tags).with_expires_at(expires_at).with_rotation(rotation)
 }

@@ -57,6 +57,12 @@ async fn a_secret_comes_out_of_nothing() {
         printed.value(&manager.refresh(&id("a")).await);
         printed.value(&manager.rotate(&id("a"), credential.clone()).await);
         printed.value(&manager.store_if_absent(&id("a"), credential.clone()).await);
+        let versioned = manager.retrieve_versioned(&id("a")).await.unwrap().unwrap();
+        printed.value(&versioned);
+        printed.value(&manager.store_if(&id("a"), &versioned.revision, credential.clone()).await);
+        printed
+            .error(&manager.store_if(&id("a"), &versioned.revision, credential.clone()).await.unwrap_err());
+        printed.value(&manager.update(&id("a"), Credential::clone).await);
         printed.value(&manager.validate(&id("a")).await);
         let absent = provider.retrieve(&id("b"), &CredentialContext::unscoped()).await.unwrap_err();
         printed.error(&ManagerError::from(absent));

@@ -1,0 +1,153 @@
+//! Reading a credential with its revision, and writing only over what was read.
+
+use std::sync::Arc;
+
+use cred_core::{
+    Credential, CredentialId, CredentialPath, Lifecycle, Operation, Revision, StorageError, StorageErrorKind,
+    StorageProvider as _,
+};
+
+use crate::observe::observe;
+use crate::sealing;
+use crate::shared::Shared;
+use crate::{CredentialManager, ManagerError};
+
+/// A credential and the revision under which it is stored.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Versioned {
+    /// The credential.
+    pub credential: Credential,
+    /// What [`store_if`](CredentialManager::store_if) expects. As an HTTP entity tag it is
+    /// [`Revision::as_str`], and [`Revision::new`] makes it of an `If-Match`.
+    pub revision: Revision,
+}
+
+impl CredentialManager {
+    /// Reads a credential with its revision; `None`: nothing is stored under that id. One call of
+    /// the provider, never from the cache.
+    ///
+    /// Every store makes another revision, and so does a delete with a store after it.
+    ///
+    /// # Errors
+    /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set. Else
+    /// as [`retrieve`](Self::retrieve).
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn retrieve_versioned(&self, id: &CredentialId) -> Result<Option<Versioned>, ManagerError> {
+        observe("retrieve_versioned", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let path = self.path(id).to_owned();
+            shared.require_compare_and_set(Operation::RetrieveWithRevision, &path)?;
+            let Some((stored, Some(revision))) = shared.look(&path).await? else { return Ok(None) };
+            let credential = shared.sealing.open(path.as_ref(), &stored).await?;
+            Ok(Some(Versioned { credential, revision }))
+        })
+        .await
+    }
+
+    /// Replaces a stored credential if it still has this revision, and returns the new revision. As
+    /// an HTTP PUT with `If-Match`, it never replaces what the caller has not seen, in whichever
+    /// process that was written.
+    ///
+    /// The creation time and the version are those of a [rotation](Self::rotate): the first stays
+    /// and the second goes up by one. Tags, expiry and policy are those of `credential`. Two calls
+    /// of the provider.
+    ///
+    /// [`store_if_absent`](Self::store_if_absent) is the same for a credential that does not exist.
+    ///
+    /// # Errors
+    /// [`Conflict`](StorageErrorKind::Conflict) if the credential has another revision or does not
+    /// exist: nothing was written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider
+    /// has no compare-and-set. [`ManagerError::Seal`] if the stored credential does not open (a plain
+    /// [`store`](Self::store) replaces it). Else as [`store`](Self::store).
+    ///
+    /// # Cancellation
+    /// As [`store`](Self::store).
+    pub async fn store_if(
+        &self,
+        id: &CredentialId,
+        revision: &Revision,
+        credential: Credential,
+    ) -> Result<Revision, ManagerError> {
+        observe("store_if", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let path = self.path(id).to_owned();
+            shared.require_compare_and_set(Operation::StoreIf, &path)?;
+            let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
+            let conflict = |why| shared.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
+            let seen = shared.look(&path).await?.ok_or_else(|| conflict("nothing is stored any more"))?;
+            // Compared here too, so that a revision that some client made up never reaches the backend.
+            if seen.1.as_ref() != Some(revision) {
+                return Err(conflict("another revision is stored").into());
+            }
+            let (_, revision) = shared.carry_on(&path, &lock, seen, |_| Ok(credential)).await?;
+            revision.ok_or_else(|| shared.no_compare_and_set(Operation::StoreIf, &path))
+        })
+        .await
+    }
+
+    /// Replaces a stored credential by what `change` returns for it, and loses no other change: where
+    /// another process has written in between, it reads again and calls `change` again. `change` is
+    /// called up to six times and holds other writes of the credential up, so it must do nothing
+    /// else and take no time.
+    ///
+    /// ```
+    /// # async fn update(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// let id = "stripe-api-key".parse()?;
+    /// let expires_at = cred_core::Timestamp::now();
+    /// manager.update(&id, |stored| stored.clone().with_expires_at(expires_at)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The creation time stays and the version goes up by one, also if `change` changes nothing. Two
+    /// calls of the provider, and two more after each conflict.
+    ///
+    /// # Errors
+    /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored;
+    /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between: nothing was
+    /// written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no
+    /// compare-and-set. [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored
+    /// credential cannot be opened or read. Else as [`store`](Self::store).
+    ///
+    /// # Cancellation
+    /// As [`store`](Self::store).
+    pub async fn update(
+        &self,
+        id: &CredentialId,
+        mut change: impl FnMut(&Credential) -> Credential + Send,
+    ) -> Result<Lifecycle, ManagerError> {
+        observe("update", self.scope(), Some(id), async {
+            let shared = &self.shared;
+            shared.tasks.refuse_when_closed()?;
+            let path = self.path(id).to_owned();
+            shared.require_compare_and_set(Operation::StoreIf, &path)?;
+            let make = |opened: &_| Ok(change(&sealing::decode(path.as_ref(), opened)?));
+            shared.replace_stored(&path, make).await
+        })
+        .await
+    }
+}
+
+impl Shared {
+    fn require_compare_and_set(
+        &self,
+        operation: Operation,
+        path: &CredentialPath,
+    ) -> Result<(), ManagerError> {
+        match self.provider.compare_and_set() {
+            Some(_) => Ok(()),
+            None => Err(self.no_compare_and_set(operation, path)),
+        }
+    }
+
+    fn no_compare_and_set(&self, operation: Operation, path: &CredentialPath) -> ManagerError {
+        let what = "this backend has no compare-and-set; use `rotate`, and let one process alone write the credential";
+        let error = StorageError::from(StorageErrorKind::Unsupported { what: what.into() });
+        self.at(error, operation, path.clone()).into()
+    }
+}
