@@ -80,6 +80,9 @@
 //! | store_if | [`CredentialManager::store_if`] | `update::only_the_stored_revision_is_stored_over` |
 //! | update | [`CredentialManager::update`] | `update::concurrent_updates_of_two_managers_lose_none` |
 //! | rekey | [`CredentialManager::rekey`] | `rekey::a_rekey_reseals_a_tree_and_changes_nothing_inside` |
+//! | recover | [`CredentialManager::recover`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final`, `recovery::after_a_recovery_no_read_is_answered_from_before_it` |
+//! | purge | [`CredentialManager::purge`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final` |
+//! | list_deleted | [`CredentialManager::list_deleted`] | `recovery::a_handle_reaches_what_is_deleted_in_its_own_scope` |
 //! | refresh | [`CredentialManager::refresh`] | `cache::refresh_never_joins_a_load_and_replaces_what_was_cached` |
 //! | shutdown | [`CredentialManager::shutdown`] | `writes::shutdown_waits_for_running_writes_and_refuses_what_comes_later` |
 //!
@@ -104,6 +107,7 @@ mod fetch_many;
 mod lists;
 mod manager;
 mod observe;
+mod recovery;
 mod rekey;
 mod rotation;
 mod sealing;

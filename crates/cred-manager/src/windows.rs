@@ -45,6 +45,9 @@ pub(crate) enum LastWrite {
     Stored(Seal),
     /// It was acknowledged and deleted the credential.
     Deleted,
+    /// It was acknowledged and brought a deleted credential back, whose seal this manager has not
+    /// seen.
+    Recovered,
     /// The outcome of a write in the window is unknown: it can still land after later writes.
     Unknown,
 }

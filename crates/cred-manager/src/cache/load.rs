@@ -115,7 +115,7 @@ impl Load {
         match self.last_write {
             None => true,
             Some(LastWrite::Stored(seal)) => seal == found.seal,
-            Some(LastWrite::Deleted | LastWrite::Unknown) => false,
+            Some(LastWrite::Deleted | LastWrite::Recovered | LastWrite::Unknown) => false,
         }
     }
 
