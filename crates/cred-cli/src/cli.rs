@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::App;
 use crate::command::{
-    completions, diff, doctor, export, get, import, init, key, list, migrate, rekey, remove, rotate, run,
-    set, trust, validate,
+    completions, diff, doctor, export, get, import, init, key, list, migrate, purge, recover, rekey, remove,
+    rotate, run, set, trust, validate,
 };
 use crate::failure::Failure;
 
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Get(get::Get),
     List(list::List),
     Rm(remove::Remove),
+    Recover(recover::Recover),
+    Purge(purge::Purge),
     Rotate(rotate::Rotate),
     Import(import::Import),
     Export(export::Export),
@@ -77,6 +79,8 @@ impl Command {
             Self::Get(get) => get.run(app),
             Self::List(list) => list.run(app),
             Self::Rm(remove) => remove.run(app),
+            Self::Recover(recover) => recover.run(app),
+            Self::Purge(purge) => purge.run(app),
             Self::Rotate(rotate) => rotate.run(app),
             Self::Import(import) => import.run(app),
             Self::Export(export) => export.run(app),

@@ -10,6 +10,8 @@ pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod migrate;
+pub(crate) mod purge;
+pub(crate) mod recover;
 pub(crate) mod rekey;
 pub(crate) mod remove;
 pub(crate) mod rotate;

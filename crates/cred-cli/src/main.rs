@@ -8,6 +8,7 @@ mod compare;
 mod config;
 mod docker;
 mod dotenv;
+mod each;
 mod environment;
 mod escape;
 mod expiry;

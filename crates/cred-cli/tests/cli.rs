@@ -24,6 +24,8 @@ mod machine;
 mod moving;
 #[path = "cli/pseudo_terminal.rs"]
 mod pseudo_terminal;
+#[path = "cli/recovering.rs"]
+mod recovering;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/terminal.rs"]

@@ -28,3 +28,9 @@ on_a_server!(
     #[ignore = "needs a real server: cargo xtask test-integration aws"]
     world(), replaces: "this backend cannot", many: 100, secrets: &[SECRET_KEY]
 );
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+fn what_is_deleted_is_recovered_or_purged() {
+    on_a_server::what_is_deleted_is_recovered_or_purged(world());
+}

@@ -14,8 +14,13 @@ use crate::on_a_server::count;
 use crate::on_a_server::world::{self, World};
 
 fn world() -> World {
+    world_with("")
+}
+
+/// With these lines in the profile.
+fn world_with(settings: &str) -> World {
     let mut world = on_a_server::world(&format!(
-        "backend = \"vault\"\naddress = \"{}\"\npath_prefix = \"{}\"\n\
+        "backend = \"vault\"\naddress = \"{}\"\npath_prefix = \"{}\"\n{settings}\
          auth_method = {{ token = {{ token = {{ env = \"VAULT_TOKEN\" }} }} }}\n",
         variable("CRED_TEST_VAULT_ADDR"),
         fresh(),
@@ -28,6 +33,12 @@ on_a_server!(
     #[ignore = "needs a real server: cargo xtask test-integration vault"]
     world(), replaces: "allowed", many: 300, secrets: &[&variable("CRED_TEST_VAULT_TOKEN")]
 );
+
+#[test]
+#[ignore = "needs a real server: cargo xtask test-integration vault"]
+fn what_is_deleted_softly_is_recovered_or_purged() {
+    on_a_server::what_is_deleted_is_recovered_or_purged(world_with("delete_mode = \"soft\"\n"));
+}
 
 /// Starts a migration again and again, and kills it in the middle.
 fn killed_in_the_middle(world: &World, from: &str, to: &str, whole: usize) {

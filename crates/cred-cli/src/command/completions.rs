@@ -8,6 +8,7 @@ use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use cred_core::{CredentialPath, ScopeId};
 
+use super::{list, recover};
 use crate::app::App;
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -59,6 +60,7 @@ fn zsh(script: &str) -> String {
             text += ours;
         }
         let action = match line {
+            _ if line.contains("::deleted -- ") => "_cred_deleted'",
             _ if line.contains("SCOPE/\\]ID:_default'") => "_cred_paths'",
             _ if line.starts_with("'::scope -- ") || line.contains(":SCOPE:_default'") => "_cred_scopes'",
             _ if line.starts_with("'*--env=") => "_cred_named'",
@@ -78,9 +80,10 @@ fn filled(script: &str, separator: &str) -> String {
         commands.map(Command::get_name).collect::<Vec<_>>()
     };
     let paths = with(&|arg| arg.is_positional() && matches!(arg.get_id().as_str(), "path" | "paths"));
+    let deleted = with(&|arg| arg.is_positional() && arg.get_id() == "deleted");
     let scopes = with(&|arg| arg.is_positional() && arg.get_id() == "scope");
     let scoped = with(&|arg| !arg.is_positional() && arg.get_id() == "scope");
-    let commands: BTreeSet<_> = [&paths[..], &scopes, &scoped].concat().into_iter().collect();
+    let commands: BTreeSet<_> = [&paths[..], &deleted, &scopes, &scoped].concat().into_iter().collect();
     let every = cli.get_subcommands().chain([&cli]).flat_map(Command::get_arguments);
     let valued: BTreeSet<String> = every
         .filter(|arg| !arg.is_positional() && arg.get_action().takes_values())
@@ -91,6 +94,7 @@ fn filled(script: &str, separator: &str) -> String {
         .collect();
     script
         .replace("@PATHS@", &paths.join(separator))
+        .replace("@DELETED@", &deleted.join(separator))
         .replace("@SCOPES@", &scopes.join(separator))
         .replace("@SCOPED@", &scoped.join(separator))
         .replace("@COMMANDS@", &commands.into_iter().collect::<Vec<_>>().join(separator))
@@ -108,6 +112,9 @@ pub(crate) struct CompletePaths {
     /// Print scopes instead
     #[arg(long)]
     scopes: bool,
+    /// Print what is deleted and can be recovered instead
+    #[arg(long)]
+    deleted: bool,
     #[arg(default_value = "")]
     prefix: String,
 }
@@ -131,7 +138,11 @@ impl CompletePaths {
         let profile = app.profile()?;
         let provider = app.provider(&profile)?;
         let scope = self.prefix.rsplit_once('/').and_then(|(scope, _)| scope.parse::<ScopeId>().ok());
-        let paths = app.wait(async { Ok(provider.list_tree(None, &scope.into()).await?) })?;
+        let ctx = scope.into();
+        let paths = match self.deleted {
+            true => list::deleted(app, recover::recovery(&*provider, &profile)?, &ctx)?,
+            false => app.wait(async { Ok(provider.list_tree(None, &ctx).await?) })?,
+        };
         let found: BTreeSet<String> = match self.scopes {
             true => paths.iter().flat_map(scopes).collect(),
             false => paths.iter().map(ToString::to_string).collect(),

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use cred_core::{CredentialFilter, CredentialPath, ScopeId, Timestamp};
+use cred_core::{CredentialContext, CredentialFilter, CredentialPath, ScopeId, SoftDelete, Timestamp};
 
+use super::recover::recovery;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{BOLD, DIM};
@@ -15,7 +16,8 @@ use crate::{input, moment};
 #[command(after_help = "Examples:
   cred list
   cred list org:acme --tag env=prod
-  cred list --created-after 30d --json")]
+  cred list --created-after 30d --json
+  cred list --deleted org:acme")]
 pub(crate) struct List {
     /// Only this scope, and what is below it
     scope: Option<ScopeId>,
@@ -31,6 +33,9 @@ pub(crate) struct List {
     /// One whole path in each line
     #[arg(long)]
     flat: bool,
+    /// List the deleted credentials that can be recovered instead, of exactly this scope
+    #[arg(long, conflicts_with_all = ["tags", "created_after", "created_before"])]
+    deleted: bool,
 }
 
 impl List {
@@ -46,7 +51,10 @@ impl List {
         let filter = Some(&filter).filter(|filter| !filter.is_empty());
         let progress = app.output.waiting("listing");
         let ctx = self.scope.into();
-        let mut paths = app.wait(async { Ok(provider.list_tree(filter, &ctx).await?) })?;
+        let mut paths = match self.deleted {
+            true => deleted(app, recovery(&*provider, &profile)?, &ctx)?,
+            false => app.wait(async { Ok(provider.list_tree(filter, &ctx).await?) })?,
+        };
         drop(progress);
         paths.sort_unstable();
         if app.output.json {
@@ -54,7 +62,9 @@ impl List {
         }
         match (paths.is_empty(), self.flat) {
             (true, _) => {
-                app.output.say(format!("Nothing is stored there in {}.", profile.name()));
+                let what =
+                    if self.deleted { "Nothing deleted can be recovered" } else { "Nothing is stored" };
+                app.output.say(format!("{what} there in {}.", profile.name()));
                 Ok(())
             }
             (false, true) => {
@@ -63,6 +73,16 @@ impl List {
             (false, false) => app.output.result(&tree(&paths)),
         }
     }
+}
+
+/// The deleted credentials of exactly this scope that can be recovered.
+pub(super) fn deleted(
+    app: &App,
+    provider: &dyn SoftDelete,
+    ctx: &CredentialContext,
+) -> Result<Vec<CredentialPath>, Failure> {
+    let ids = app.wait(async { Ok(provider.list_deleted(ctx).await?) })?;
+    Ok(ids.iter().map(|id| ctx.path(id).to_owned()).collect())
 }
 
 /// Sorted paths as a tree: each part of a scope is a line, and what is below it stands further to the right.

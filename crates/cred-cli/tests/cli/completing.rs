@@ -67,6 +67,7 @@ fn bash_completes_paths_scopes_and_options() {
     assert_eq!(complete(&["get", "org", ":", "acme/s"]), "acme/stripe-key");
     assert_eq!(complete(&["rm", "plain", "org", ":", "acme/team", ":", "pay/"]), "pay/db");
     assert_eq!(complete(&["get", "org", ":"]).lines().count(), 3);
+    assert_eq!(complete(&["recover", "pl"]), "", "it is stored and not deleted");
     assert_eq!(complete(&["-p", "dev", "list", "org", ":", "o"]), "other");
     assert_eq!(complete(&["run", "--scope", "org", ":", "ot"]), "other");
     assert_eq!(complete(&["run", "--scope", "=", "org", ":", "ot"]), "other");
@@ -88,8 +89,10 @@ fn zsh_and_fish_call_for_what_is_stored() {
     assert!(!zsh.contains("ID:_default'") && !zsh.contains("SCOPE:_default'"));
     let fish = world.run(&["completions", "fish"]).good().out;
     assert!(fish.contains("using_subcommand set get rm rotate\" -f -a \"(__fish_cred_stored)\""), "{fish}");
+    assert!(fish.contains("recover purge\" -f -a \"(__fish_cred_stored --deleted)\""), "{fish}");
+    assert_eq!(zsh.matches(":_cred_deleted'").count(), 2, "{zsh}");
     for script in [zsh, fish, world.run(&["completions", "bash"]).good().out] {
-        for name in ["@PATHS@", "@SCOPES@", "@SCOPED@", "@COMMANDS@", "@VALUED@"] {
+        for name in ["@PATHS@", "@DELETED@", "@SCOPES@", "@SCOPED@", "@COMMANDS@", "@VALUED@"] {
             assert!(!script.contains(name), "{name} is left");
         }
     }

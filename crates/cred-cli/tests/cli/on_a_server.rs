@@ -39,6 +39,35 @@ macro_rules! on_a_server {
     };
 }
 
+/// Deletes, recovers and purges, where the profile `server` keeps what is deleted.
+#[allow(dead_code, reason = "some servers keep nothing that is deleted")]
+pub(crate) fn what_is_deleted_is_recovered_or_purged(mut world: World) {
+    world.set("CRED_PROFILE", "server");
+    for name in ["a", "b", "c"] {
+        world.store(&format!("org:acme/{name}"), name);
+    }
+    world.run(&["rm", "--yes", "org:acme/a", "org:acme/b"]).good();
+    let deleted = |world: &World| world.run(&["list", "--deleted", "org:acme", "--json"]).good().json();
+    assert_eq!(deleted(&world), serde_json::json!(["org:acme/a", "org:acme/b"]));
+    world.run(&["list", "--deleted"]).good().says("Nothing deleted can be recovered there");
+
+    world.run(&["recover", "org:acme/a"]).good().says("Recovered org:acme/a in server");
+    assert_eq!(world.value("org:acme/a"), "a");
+    assert_eq!(deleted(&world), serde_json::json!(["org:acme/b"]));
+    world.run(&["recover", "org:acme/c"]).ends(4).says("`cred list --deleted org:acme` shows");
+    let none = world.run(&["recover", "--json", "org:acme/none", "org:acme/c"]).ends(10).json();
+    assert_eq!(none["failed"], serde_json::json!(["org:acme/none", "org:acme/c"]));
+
+    world.run(&["purge", "org:acme/b"]).ends(2).says("--yes");
+    assert_eq!(deleted(&world), serde_json::json!(["org:acme/b"]));
+    world.run(&["purge", "--yes", "org:acme/c"]).ends(2).says("is stored and not deleted");
+    assert_eq!(world.value("org:acme/c"), "c");
+    let purged = world.run(&["purge", "--yes", "--json", "org:acme/b"]).good().json();
+    assert_eq!(purged, serde_json::json!({"profile": "server", "purged": ["org:acme/b"], "failed": []}));
+    assert_eq!(deleted(&world), serde_json::json!([]));
+    world.run(&["recover", "org:acme/b"]).ends(4);
+}
+
 /// A part of a value that no trace may have.
 const CANARY: &str = "canary-8d02e6b1-the-secret-word";
 

@@ -11,11 +11,14 @@ use crate::world::World;
 const CANARY: &str = "canary-4f1c2d";
 
 /// Every command that uses the configuration, with arguments that would do something.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 20] = [
     &["set", "a"],
     &["get", "a"],
     &["list"],
+    &["list", "--deleted"],
     &["rm", "--yes", "a"],
+    &["recover", "a"],
+    &["purge", "--yes", "a"],
     &["rotate", "a"],
     &["import", ".env"],
     &["export"],

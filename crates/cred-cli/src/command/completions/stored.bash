@@ -31,6 +31,7 @@ _cred() {
     elif [[ $word != -* && ! $last =~ ^(@VALUED@)$ ]]; then
         case "$command" in
             @PATHS@) is_stored=1 ;;
+            @DELETED@) is_stored=1 options+=(--deleted) ;;
             @SCOPES@) is_stored=1 options+=(--scopes) ;;
         esac
     fi

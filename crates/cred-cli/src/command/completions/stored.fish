@@ -14,6 +14,7 @@ function __fish_cred_stored
 end
 
 complete -c cred -n "__fish_cred_using_subcommand @PATHS@" -f -a "(__fish_cred_stored)"
+complete -c cred -n "__fish_cred_using_subcommand @DELETED@" -f -a "(__fish_cred_stored --deleted)"
 complete -c cred -n "__fish_cred_using_subcommand @SCOPES@" -f -a "(__fish_cred_stored --scopes)"
 complete -c cred -n "__fish_cred_using_subcommand @SCOPED@" -l scope -x -a "(__fish_cred_stored --scopes)"
 complete -c cred -n "__fish_cred_using_subcommand run" -l env -x -a "(__fish_cred_stored)"

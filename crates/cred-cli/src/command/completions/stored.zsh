@@ -18,6 +18,10 @@ _cred_paths() {
     _cred_stored
 }
 
+_cred_deleted() {
+    _cred_stored --deleted
+}
+
 _cred_scopes() {
     _cred_stored --scopes
 }
