@@ -26,7 +26,7 @@ const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
 type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 21] = [
     ("cred-core", 22, "", NO_RUNTIME),
     ("cred-provider-kit", 54, "cred-core", ""),
     ("cred-crypto", 44, "cred-core", NO_CLOUD),
@@ -42,6 +42,7 @@ const RULES: [Rule; 20] = [
     ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs"),
     // A store of each backend behind a feature of its own name: a service builds the ones that it names.
     ("cred-config", 275, CONFIG, ""),
+    ("cred-rs", 290, FRONT_DOOR, ""),
     ("cred-cli", 305, "cred-config cred-core cred-crypto cred-manager cred-provider-kit", ""),
     // The programs in examples/downstream: a user of one backend builds no other backend's SDK.
     ("local", 80, "cred-core cred-manager cred-store-local", NO_CLOUD),
@@ -54,6 +55,9 @@ const RULES: [Rule; 20] = [
 ];
 
 const CONFIG: &str = "cred-core cred-crypto cred-provider-kit cred-store-local? cred-store-aws? \
+    cred-store-azure? cred-store-k8s? cred-store-vault? cred-store-memory?";
+
+const FRONT_DOOR: &str = "cred-core cred-manager cred-config? cred-conformance? cred-store-local? cred-store-aws? \
     cred-store-azure? cred-store-k8s? cred-store-vault? cred-store-memory?";
 
 /// A provider's author builds on core with any runtime, any TLS and any SDK.

@@ -136,5 +136,4 @@ pub use cred_crypto as crypto;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-#[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,0 +1,237 @@
+//! Sealed credentials for Rust services, per tenant, in the store that you already run.
+//!
+//! This crate is the one dependency of a service: `cargo add cred-rs`. The library is named `cred`. It
+//! re-exports the manager, the types that it works with, and each store behind a feature.
+//!
+//! `cred init`, of the program, makes a key, a local store, and a `cred.toml` that names both. With the
+//! feature `config` a service opens the same file:
+//!
+//! ```no_run
+//! # #[cfg(feature = "config")]
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use cred::{Credential, CredentialId, ScopeId};
+//!
+//! let manager = cred::open("cred.toml").await?;
+//! let acme = manager.scoped(ScopeId::new("org", "acme")?)?;
+//!
+//! let id = CredentialId::from_static("stripe-api-key");
+//! acme.store(&id, Credential::api_key("sk_live_example")).await?;
+//! let key = acme.retrieve(&id).await?.ok_or("nothing is stored")?;
+//! assert_eq!(key.expose_secret()?, "sk_live_example");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! | feature | what it adds |
+//! |---|---|
+//! | `local` (default) | [`local`]: files |
+//! | `vault` | [`vault`]: HashiCorp Vault and OpenBao |
+//! | `aws` | [`aws`]: AWS Secrets Manager; needs Rust 1.94.1 |
+//! | `azure` | [`azure`]: Azure Key Vault; needs Rust 1.88 |
+//! | `k8s` | [`k8s`]: Kubernetes Secrets; needs Rust 1.89 |
+//! | `memory` | [`memory`]: a store that ends with the process, for tests |
+//! | `config` | [`open`], [`configure`], [`SecretSource`]: store and keys from a `cred.toml` |
+//! | `metrics` | counts and times every operation through the `metrics` facade |
+//! | `testing` | [`testing`]: providers and a sealer that fail, lag or record |
+//!
+//! A service compiles the stores that it names and no other. Without `config`, build the manager from
+//! a store and a key ring:
+//!
+//! ```no_run
+//! # #[cfg(feature = "local")]
+//! # fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use cred::local::{LocalStorageConfig, LocalStorageProvider};
+//! use cred::{CredentialManager, KeyId, KeyRing};
+//! use std::time::Duration;
+//!
+//! let config = LocalStorageConfig::default().with_base_path("/var/lib/app/credentials");
+//! let storage = LocalStorageProvider::new(config)?;
+//! let keys = KeyRing::from_key_file(KeyId::from_static("main-2026"), "/etc/app/main-2026.key")?;
+//! let manager = CredentialManager::builder()
+//!     .storage(storage)
+//!     .keys(keys)
+//!     .cache_ttl(Duration::from_secs(60))
+//!     .build();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In an HTTP handler
+//! One error type is enough: parsing, reading a field and every operation of the manager convert into
+//! [`Error`]. It says which status to answer with. The text of an error never holds a secret; it does
+//! name paths and backends, so log it and answer with the status alone.
+//!
+//! ```
+//! use axum::extract::{Path, State};
+//! use axum::http::StatusCode;
+//! use axum::response::{IntoResponse, Response};
+//! use cred::{CredentialId, CredentialManager, ScopeId};
+//!
+//! /// A cred error as an answer.
+//! struct Failed(cred::Error);
+//!
+//! impl<E: Into<cred::Error>> From<E> for Failed {
+//!     fn from(error: E) -> Self {
+//!         Self(error.into())
+//!     }
+//! }
+//!
+//! impl IntoResponse for Failed {
+//!     fn into_response(self) -> Response {
+//!         tracing::error!(error = %self.0, "a credential could not be used");
+//!         let status = StatusCode::from_u16(self.0.http_status_hint());
+//!         let mut answer = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
+//!         if let Some(pause) = self.0.retry_after() {
+//!             answer.headers_mut().insert("retry-after", pause.as_secs().into());
+//!         }
+//!         answer
+//!     }
+//! }
+//!
+//! /// How many characters a tenant's key has; 404 where there is none.
+//! async fn key_length(
+//!     State(manager): State<CredentialManager>,
+//!     Path(tenant): Path<String>,
+//! ) -> Result<Response, Failed> {
+//!     // `new` takes the tenant's name as one value: a `/` in it cannot reach into another scope.
+//!     let tenant = manager.scoped(ScopeId::new("org", &tenant)?)?;
+//!     let id = CredentialId::from_static("stripe-api-key");
+//!     let Some(key) = tenant.retrieve(&id).await? else {
+//!         return Ok(StatusCode::NOT_FOUND.into_response());
+//!     };
+//!     Ok(key.expose_secret()?.len().to_string().into_response())
+//! }
+//! # fn is_handler<H: axum::handler::Handler<T, CredentialManager>, T>(_: H) {}
+//! # is_handler(key_length);
+//! ```
+//!
+//! | what happened | [`ErrorClass`] | status |
+//! |---|---|---|
+//! | nothing is stored there (`rotate`, `update`; `retrieve` gives `None`) | `NotFound` | 404 |
+//! | somebody else has changed it first, or it was not its turn | `Conflict`, `Transient` | 409 |
+//! | the request is wrong: a name, a tag, a size | `InvalidRequest` | 400, 413 |
+//! | outside the scope of the handle | `InvalidRequest` | 403 |
+//! | the backend refuses this service | `Denied` | 502 |
+//! | the backend is down, slow or throttles | `Transient` | 503 |
+//! | a write may or may not have happened | `UnknownOutcome` | 504 |
+//! | damaged data, a missing key, an expired credential, a full disk | `Broken` | 500 |
+//!
+//! # A background job
+//! A credential says itself when it is to be replaced, by its [`RotationPolicy`]; nothing rotates
+//! alone. This job looks once an hour, and ends with the service:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use cred::{Credential, CredentialManager, ValidationResult};
+//!
+//! async fn rotate_what_is_due(manager: CredentialManager) {
+//!     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
+//!     loop {
+//!         hour.tick().await;
+//!         let found = match manager.validate_tree().await {
+//!             Ok(found) => found,
+//!             Err(cred::Error::ShutDown) => return,
+//!             Err(error) => {
+//!                 tracing::warn!(%error, "the credentials could not be looked at");
+//!                 continue;
+//!             }
+//!         };
+//!         for found in found {
+//!             if let ValidationResult::RotationDue { .. } = found.result {
+//!                 if let Err(error) = rotate(&manager, &found.path).await {
+//!                     tracing::error!(%error, path = %found.path, "could not be rotated");
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//!
+//! async fn rotate(manager: &CredentialManager, path: &cred::CredentialPath) -> Result<(), cred::Error> {
+//!     let fresh = new_value_from_the_issuer().await;
+//!     // Tags, expiry and policy stay, and the version goes up by one.
+//!     manager.at(path)?.rotate(&path.id, fresh).await?;
+//!     Ok(())
+//! }
+//! # async fn new_value_from_the_issuer() -> Credential { Credential::text("fresh") }
+//! ```
+//!
+//! # A unit test
+//! With the features `memory` and `testing`, a test needs no server, and can take the backend down:
+//!
+//! ```
+//! # #[cfg(all(feature = "memory", feature = "testing"))]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! use std::sync::Arc;
+//!
+//! use cred::memory::MemoryStorageProvider;
+//! use cred::testing::{Fault, Faulty};
+//! use cred::{Credential, CredentialId, CredentialManager, KeyId, KeyRing, Operation, StorageErrorKind};
+//!
+//! let storage = Arc::new(Faulty::new(MemoryStorageProvider::default()));
+//! let keys = KeyRing::generate(KeyId::from_static("test"))?;
+//! let manager = CredentialManager::builder().storage(Arc::clone(&storage)).keys(keys).build();
+//!
+//! let id = CredentialId::from_static("stripe-api-key");
+//! manager.store(&id, Credential::api_key("sk_test_example")).await?;
+//!
+//! let down = StorageErrorKind::Unreachable { reason: "the test says so".into() };
+//! storage.always(Operation::Retrieve, Fault::Refuse(down));
+//! let error = manager.retrieve(&id).await.unwrap_err();
+//! assert_eq!(error.http_status_hint(), 503);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A provider of your own
+//! Implement `Backend` of the crate `cred-provider-kit` (four methods), or [`StorageProvider`] itself, and
+//! prove it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the repository is the
+//! way through it. The manager takes it like any other: `.storage(MyProvider::new())`.
+//!
+//! # Single crates
+//! Each store, the manager and the contract are crates of their own, for a library that must not choose
+//! for its users. Depend on `cred-core` alone to take or give credentials.
+
+pub use cred_core::{
+    ConfigError, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,
+    CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, KeyId, KindName, Lifecycle,
+    Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId, SealError,
+    Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Tags,
+    Target, Timestamp, field,
+};
+pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
+pub use cred_manager::{
+    BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, ListOptions, ManagerError as Error,
+    OnExpired, RekeyReport, ValidatedPath, ValidationResult, Versioned,
+};
+
+#[cfg(feature = "config")]
+mod config;
+#[cfg(feature = "config")]
+pub use config::{OpenError, SecretSource, configure, open};
+
+#[cfg(feature = "aws")]
+pub use cred_store_aws as aws;
+#[cfg(feature = "azure")]
+pub use cred_store_azure as azure;
+#[cfg(feature = "k8s")]
+pub use cred_store_k8s as k8s;
+#[cfg(feature = "local")]
+pub use cred_store_local as local;
+#[cfg(feature = "memory")]
+pub use cred_store_memory as memory;
+#[cfg(feature = "vault")]
+pub use cred_store_vault as vault;
+
+/// Doubles for the tests of services: wrap any provider or sealer, and make it fail, lag or record.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use cred_conformance::doubles::{Alter, Call, FailingSealer, Fault, Faulty, Lagging, Recording};
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
