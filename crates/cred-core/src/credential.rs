@@ -76,7 +76,8 @@ pub struct Lifecycle {
     pub created_at: Timestamp,
     /// When this value was stored.
     pub last_modified: Timestamp,
-    /// Counts its values: 1 after a plain store, one more after each rotation.
+    /// Counts its values: one more after each rotation, and after a plain store where the manager has
+    /// the credential in its cache. Any other store starts at 1.
     pub version: u64,
 }
 

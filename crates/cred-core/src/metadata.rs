@@ -11,11 +11,13 @@ use crate::{ParseError, RotationPolicy, Tags, Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialMetadata {
-    /// When the credential was first stored; kept by `rotate`, set anew by a plain store.
+    /// When the credential was first stored; kept by `rotate`, and by a plain store where the manager
+    /// has the credential in its cache. Any other store sets it.
     pub created_at: Timestamp,
     /// When this value was sealed.
     pub last_modified: Timestamp,
-    /// Counts the values: 1 after a plain store, one more after each `rotate`; 0: unknown.
+    /// Counts the values: one more after each `rotate`, and after a plain store where the manager has
+    /// the credential in its cache. Any other store starts at 1. 0: unknown.
     pub version: u64,
     /// Labels to filter by.
     pub tags: Tags,

@@ -27,9 +27,9 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cred_core::{Credential, CredentialPath, PathRef, ScopeId};
+use cred_core::{Credential, CredentialPath, Lifecycle, PathRef, ScopeId};
 use quick_cache::sync::Cache as Map;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Options, OptionsBuilder, UnitWeighter};
+use quick_cache::{DefaultHashBuilder, Lifecycle as MapLifecycle, Options, OptionsBuilder, UnitWeighter};
 use tokio::time::Instant;
 
 pub(crate) use load::{Found, Load};
@@ -126,6 +126,12 @@ impl Cache {
             return Some(entry.credential);
         }
         None
+    }
+
+    /// When the cached value of a path was stored. Not counted as a read.
+    pub(crate) fn lifecycle(&self, path: PathRef<'_>) -> Option<Lifecycle> {
+        let entry = self.map.peek(&path).filter(|entry| Instant::now() < entry.deadline)?;
+        entry.credential.lifecycle()
     }
 
     /// After a miss: shares the in-flight load, or starts one. It calls the provider by itself, or
@@ -290,7 +296,7 @@ fn options(capacity: usize) -> Options {
 #[derive(Clone)]
 struct CollectEvicted;
 
-impl Lifecycle<CredentialPath, Entry> for CollectEvicted {
+impl MapLifecycle<CredentialPath, Entry> for CollectEvicted {
     type RequestState = Vec<(CredentialPath, Entry)>;
 
     fn on_evict(&self, evicted: &mut Self::RequestState, path: CredentialPath, entry: Entry) {

@@ -123,7 +123,9 @@ impl CredentialManager {
 impl CredentialManager {
     /// Seals a credential and stores it, in the place of the one that may be there. One call of the provider.
     ///
-    /// It starts at version 1, created now, whatever was there before; [`rotate`](Self::rotate) carries both on.
+    /// If the credential it replaces is in the cache, the version is that one's plus one, and the
+    /// creation time is kept. Otherwise it starts at version 1, created now, whatever was there
+    /// before: nothing is read. [`rotate`](Self::rotate) always carries both on.
     ///
     /// A store whose outcome is unknown ([`ManagerError::may_have_written`]) may still take effect
     /// for [`Description::in_doubt`](cred_core::Description::in_doubt), and then replaces a later
@@ -154,7 +156,12 @@ impl CredentialManager {
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
             let turn = shared.lock_for_caller(Operation::Store, &path).await?;
-            let metadata = credential.to_metadata(Timestamp::now());
+            let mut metadata = credential.to_metadata(Timestamp::now());
+            // Under the lock, so that no write of this manager comes between.
+            if let Some(former) = shared.cache.as_ref().and_then(|cache| cache.lifecycle(path.as_ref())) {
+                metadata.created_at = former.created_at;
+                metadata.version = former.version.saturating_add(1);
+            }
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let last_write = shared.stores(&data);

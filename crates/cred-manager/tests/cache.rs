@@ -64,6 +64,40 @@ async fn a_value_is_loaded_once_and_kept_for_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_over_a_cached_credential_goes_on_counting() {
+    let (backend, manager) = storing("1").await;
+    let lifecycle = async || manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
+    let first = lifecycle().await;
+    // So that the clock has moved on.
+    std::thread::sleep(Duration::from_millis(5));
+    let reads = backend.reads();
+    store(&manager, "2").await;
+    assert_eq!(backend.reads(), reads, "a store read first");
+    let second = lifecycle().await;
+    assert_eq!((second.version, second.created_at), (2, first.created_at));
+    assert!(second.last_modified > first.last_modified);
+
+    // Another handle, and another credential, know nothing of it.
+    let other = manager.scoped("org:a".parse().unwrap()).unwrap();
+    store(&other, "x").await;
+    assert_eq!(other.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap().version, 1);
+
+    // Nothing is known after a write, a delete, or the TTL.
+    store(&manager, "3").await;
+    store(&manager, "4").await;
+    let fresh = lifecycle().await;
+    assert_eq!(fresh.version, 1);
+    assert!(fresh.created_at > first.created_at);
+    sleep(TTL).await;
+    store(&manager, "5").await;
+    assert_eq!(lifecycle().await.version, 1);
+    manager.delete(&id("a")).await.unwrap();
+    store(&manager, "6").await;
+    assert_eq!(lifecycle().await.version, 1);
+    assert_eq!(manager.cache_stats().unwrap().hits, 0, "a store counts as a read");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_load_does_not_lengthen_the_time_of_its_value() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = 8 * SECOND);
