@@ -52,7 +52,7 @@ impl CredentialManager {
             }
             let metadata = credential.to_metadata(Timestamp::now());
             let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-            match shared.replace(&path, &lock, None, (data, metadata)).await {
+            match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, (data, metadata)).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
@@ -102,6 +102,7 @@ impl Shared {
     /// [`carry_on`](Self::carry_on), and tries again if another process has written in between.
     pub(crate) async fn replace_stored(
         &self,
+        writer: Writer,
         path: &CredentialPath,
         mut make: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
     ) -> Result<Lifecycle, ManagerError> {
@@ -112,7 +113,7 @@ impl Shared {
                 let absent = StorageError::from(StorageErrorKind::NotFound);
                 return Err(self.at(absent, Operation::Retrieve, path.clone()).into());
             };
-            match self.carry_on(path, &lock, seen, &mut make).await {
+            match self.carry_on(writer, path, &lock, seen, &mut make).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
                 answer => return answer.map(|(lifecycle, _)| lifecycle),
             }
@@ -123,6 +124,7 @@ impl Shared {
     /// fields of newer writers are carried on, and the version goes up by one.
     pub(crate) async fn carry_on(
         &self,
+        writer: Writer,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
         (stored, revision): (Stored, Option<Revision>),
@@ -139,24 +141,13 @@ impl Shared {
         metadata.unknown = former.unknown;
         let lifecycle = Lifecycle::of(&metadata);
         let data = self.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-        let revision = self.replace(path, lock, revision, (data, metadata)).await?;
+        let revision = self.replace(writer, path, lock, revision, (data, metadata)).await?;
         Ok((lifecycle, revision))
     }
 
     /// Replaces the credential that was read, or, with `None`, stores where nothing is stored: only
     /// if that is still so, where the provider has compare-and-set. Gives the new revision there.
     pub(crate) async fn replace(
-        &self,
-        path: &CredentialPath,
-        lock: &Arc<WriteLock>,
-        expected: Option<Revision>,
-        stored: Stored,
-    ) -> Result<Option<Revision>, ManagerError> {
-        self.replace_as(Writer::Caller, path, lock, expected, stored).await
-    }
-
-    /// As [`replace`](Self::replace), for this writer.
-    pub(crate) async fn replace_as(
         &self,
         writer: Writer,
         path: &CredentialPath,
@@ -178,7 +169,7 @@ impl Shared {
                 None => provider.store(&id, data, metadata, &ctx).await.map(|()| None),
             }
         };
-        self.write_as(writer, operation, path, Arc::clone(lock), last_write, write).await
+        self.write(writer, operation, path, Arc::clone(lock), last_write, write).await
     }
 }
 

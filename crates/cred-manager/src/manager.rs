@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::cache::{CacheStats, Loaded, Miss, Refresh};
 use crate::observe::{cache_said, hit_unwatched, is_watched, observe};
 use crate::shared::Shared;
+use crate::visibility::Writer;
 use crate::windows::LastWrite;
 use crate::{CredentialManagerBuilder, ManagerError};
 
@@ -148,7 +149,8 @@ impl CredentialManager {
     ///
     /// # Cancellation
     /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
-    /// write goes on to its end. Kept and not polled, as the loser of a `select!` that is polled again later, it keeps its
+    /// write goes on to its end; if it then fails, an event at WARN with the target `cred` is logged, with
+    /// the fields `operation`, `path` and `error`. Kept and not polled, as the loser of a `select!` that is polled again later, it keeps its
     /// place in the queue, and other writes of the credential end in `Busy`: drop it, or poll it.
     pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
         observe("store", self.scope(), Some(id), async {
@@ -166,7 +168,7 @@ impl CredentialManager {
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let last_write = shared.stores(&data);
             let write = async move { provider.store(&owned_id, data, metadata, &ctx).await };
-            shared.write(Operation::Store, &path, turn.into(), last_write, write).await
+            shared.write(Writer::Store, Operation::Store, &path, turn.into(), last_write, write).await
         })
         .await
     }
@@ -326,7 +328,8 @@ impl CredentialManager {
     /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
-    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its end.
+    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its
+    /// end, and a failure is logged as that of a [`store`](Self::store).
     pub async fn delete(&self, id: &CredentialId) -> Result<(), ManagerError> {
         observe("delete", self.scope(), Some(id), async {
             let shared = &self.shared;
@@ -335,7 +338,9 @@ impl CredentialManager {
             let turn = shared.lock_for_caller(Operation::Delete, &path).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let write = async move { provider.delete(&owned_id, &ctx).await };
-            shared.write(Operation::Delete, &path, turn.into(), LastWrite::Deleted, write).await
+            shared
+                .write(Writer::Delete, Operation::Delete, &path, turn.into(), LastWrite::Deleted, write)
+                .await
         })
         .await
     }

@@ -38,9 +38,12 @@ pub(crate) async fn observe<T>(
 pub(crate) fn outcome<T>(result: &Result<T, ManagerError>) -> Outcome<'_> {
     match result {
         Ok(_) => ("ok", None),
-        Err(error) if error.may_have_written() => ("in_doubt", Some(error)),
-        Err(error) => ("failed", Some(error)),
+        Err(error) => (outcome_of(error), Some(error)),
     }
+}
+
+fn outcome_of(error: &ManagerError) -> &'static str {
+    if error.may_have_written() { "in_doubt" } else { "failed" }
 }
 
 /// The outcome of what has so many parts, each with an answer of its own, and these failures among them.
@@ -100,6 +103,17 @@ pub(crate) async fn observe_as<T>(
             .record(started.elapsed().as_secs_f64());
     }
     result
+}
+
+/// Counts an operation that failed after its caller left.
+#[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nobody counts"))]
+pub(crate) fn failure_counted(operation: &'static str, error: &ManagerError) {
+    #[cfg(feature = "metrics")]
+    {
+        let outcome = outcome_of(error);
+        metrics::counter!("cred_operations_total", "operation" => operation, "outcome" => outcome)
+            .increment(1);
+    }
 }
 
 /// Says in the current operation's span what the cache did.

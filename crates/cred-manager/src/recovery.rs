@@ -7,6 +7,7 @@ use cred_core::{
 };
 
 use crate::observe::observe;
+use crate::visibility::Writer;
 use crate::windows::LastWrite;
 use crate::{CredentialManager, ManagerError};
 
@@ -87,9 +88,9 @@ impl CredentialManager {
         }
         let turn = shared.lock_for_caller(operation, &path).await?;
         let (provider, ctx, id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
-        let last_write = match operation {
-            Operation::Recover => LastWrite::Recovered,
-            _ => LastWrite::Deleted,
+        let (writer, last_write) = match operation {
+            Operation::Recover => (Writer::Recover, LastWrite::Recovered),
+            _ => (Writer::Purge, LastWrite::Deleted),
         };
         let write = async move {
             let deleted = soft_delete(&*provider)?;
@@ -98,7 +99,7 @@ impl CredentialManager {
                 _ => deleted.purge(&id, &ctx).await,
             }
         };
-        shared.write(operation, &path, turn.into(), last_write, write).await
+        shared.write(writer, operation, &path, turn.into(), last_write, write).await
     }
 }
 

@@ -4,6 +4,7 @@ use cred_core::{Credential, CredentialId, CredentialMetadata, Lifecycle, Opened}
 
 use crate::observe::observe;
 use crate::sealing::decode;
+use crate::visibility::Writer;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
@@ -35,7 +36,7 @@ impl CredentialManager {
     pub async fn rotate(&self, id: &CredentialId, credential: Credential) -> Result<Lifecycle, ManagerError> {
         // The old value is opened, but need not be readable.
         let renew = |old: &Opened| Ok(keep_unset(credential.clone(), &old.metadata));
-        self.rotate_to("rotate", id, renew).await
+        self.rotate_to(Writer::Rotate, id, renew).await
     }
 
     /// As [`rotate`](Self::rotate), with a new credential that `renew` makes of the stored one, such as
@@ -58,18 +59,18 @@ impl CredentialManager {
     ) -> Result<Lifecycle, ManagerError> {
         let path = self.path(id);
         let renew = |old: &Opened| Ok(keep_unset(renew(&decode(path, old)?), &old.metadata));
-        self.rotate_to("rotate_with", id, renew).await
+        self.rotate_to(Writer::RotateWith, id, renew).await
     }
 
     async fn rotate_to(
         &self,
-        name: &'static str,
+        writer: Writer,
         id: &CredentialId,
         renew: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
     ) -> Result<Lifecycle, ManagerError> {
-        observe(name, self.scope(), Some(id), async {
+        observe(writer.as_str(), self.scope(), Some(id), async {
             self.shared.tasks.refuse_when_closed()?;
-            self.shared.replace_stored(&self.path(id).to_owned(), renew).await
+            self.shared.replace_stored(writer, &self.path(id).to_owned(), renew).await
         })
         .await
     }

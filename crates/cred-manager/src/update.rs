@@ -10,6 +10,7 @@ use cred_core::{
 use crate::observe::observe;
 use crate::sealing;
 use crate::shared::Shared;
+use crate::visibility::Writer;
 use crate::{CredentialManager, ManagerError};
 
 /// A credential and the revision under which it is stored.
@@ -84,7 +85,8 @@ impl CredentialManager {
             if seen.1.as_ref() != Some(revision) {
                 return Err(conflict("another revision is stored").into());
             }
-            let (_, revision) = shared.carry_on(&path, &lock, seen, |_| Ok(credential)).await?;
+            let (_, revision) =
+                shared.carry_on(Writer::StoreIf, &path, &lock, seen, |_| Ok(credential)).await?;
             revision.ok_or_else(|| shared.no_compare_and_set(Operation::StoreIf, &path))
         })
         .await
@@ -127,7 +129,7 @@ impl CredentialManager {
             let path = self.path(id).to_owned();
             shared.require_compare_and_set(Operation::StoreIf, &path)?;
             let make = |opened: &_| Ok(change(&sealing::decode(path.as_ref(), opened)?));
-            shared.replace_stored(&path, make).await
+            shared.replace_stored(Writer::Update, &path, make).await
         })
         .await
     }

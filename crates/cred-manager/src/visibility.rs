@@ -25,14 +25,39 @@ impl WriteTiming {
     }
 }
 
-/// Who made a write, as far as it matters to later ones.
+/// The operation of the manager that made a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writer {
-    /// A caller, who learns that the outcome is unknown and decides what to do.
-    Caller,
-    /// A re-key: it writes an old value back, which no caller asked for and no caller expects
-    /// later.
+    Store,
+    StoreIfAbsent,
+    StoreIf,
+    Update,
+    Rotate,
+    RotateWith,
+    Delete,
+    Recover,
+    Purge,
+    /// It writes an old value back, which no caller asked for and no caller expects later. The
+    /// callers of the others learn that an outcome is unknown, and decide what to do.
     Rekey,
+}
+
+impl Writer {
+    /// The operation's name in logs and metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::StoreIfAbsent => "store_if_absent",
+            Self::StoreIf => "store_if",
+            Self::Update => "update",
+            Self::Rotate => "rotate",
+            Self::RotateWith => "rotate_with",
+            Self::Delete => "delete",
+            Self::Recover => "recover",
+            Self::Purge => "purge",
+            Self::Rekey => "rekey",
+        }
+    }
 }
 
 /// Until when the writes of this manager are unresolved.
@@ -132,22 +157,22 @@ mod tests {
     #[test]
     fn an_uncertain_write_is_resolved_when_it_can_no_longer_take_effect() {
         let lagging = unresolved(Consistency::Eventual { point: LAG, list: LAG }, false);
-        lagging.written(path().as_ref(), false, Writer::Caller);
+        lagging.written(path().as_ref(), false, Writer::Store);
         assert!(lagging.left(path().as_ref()) <= LAG);
-        lagging.written(path().as_ref(), true, Writer::Caller);
+        lagging.written(path().as_ref(), true, Writer::Store);
         assert!(lagging.left(path().as_ref()) > IN_DOUBT);
 
         let strong = unresolved(Consistency::Strong, false);
-        strong.written(path().as_ref(), false, Writer::Caller);
+        strong.written(path().as_ref(), false, Writer::Store);
         assert!(strong.left(path().as_ref()).is_zero());
-        strong.written(path().as_ref(), true, Writer::Caller);
+        strong.written(path().as_ref(), true, Writer::Store);
         assert!(strong.left(path().as_ref()) > LAG);
     }
 
     #[test]
     fn only_uncertain_writes_of_a_rekey_hold_up_every_later_write() {
         let strong = unresolved(Consistency::Strong, false);
-        strong.written(path().as_ref(), true, Writer::Caller);
+        strong.written(path().as_ref(), true, Writer::Store);
         strong.written(path().as_ref(), false, Writer::Rekey);
         assert!(strong.rekey_left(path().as_ref()).is_zero());
         strong.written(path().as_ref(), true, Writer::Rekey);

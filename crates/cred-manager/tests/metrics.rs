@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cred_core::{Consistency, Credential};
 use doubles::backend::Backend;
-use doubles::{cached, id, manager};
+use doubles::{Gated, Then, begun, cached, id, manager};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
 /// Counts what is told under the name and labels of each metric.
@@ -112,4 +112,19 @@ fn a_batch_says_how_many_of_it_failed() {
     assert_eq!(of("cred_operations_total retrieve_batch ok"), 1);
     assert_eq!(of("cred_operations_total retrieve_batch failed"), 1);
     assert_eq!(of("cred_operations_total validate_batch failed"), 1);
+}
+
+#[test]
+fn a_write_that_fails_after_its_caller_has_left_is_counted() {
+    let counts = counted(async {
+        let gated = Gated::new(false);
+        *gated.then.lock().unwrap() = Then::Panic;
+        let (manager, a) = (manager(gated.clone()), id("a"));
+        let store = begun(manager.store(&a, Credential::text("x")));
+        gated.until_entered(1).await;
+        drop(store);
+        gated.admit(1);
+        manager.shutdown().await.unwrap();
+    });
+    assert_eq!(counts.get("cred_operations_total store in_doubt"), Some(&1), "{counts:?}");
 }

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Credential, CredentialId, StorageErrorKind, field};
+use cred_core::{Credential, CredentialId, Operation, StorageErrorKind, field};
 use cred_manager::{CredentialManager, ManagerError};
+use cred_testing::log::Log;
+use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
 use doubles::{Gated, Then, begun, id, keys, manager, memory};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::task::coop;
+use tokio::time::sleep;
+use tracing::Level;
 
 /// Memory whose writes wait unless the gate is open, a manager over it, and an id.
 fn gated(open: bool) -> (Arc<Gated>, CredentialManager, CredentialId) {
@@ -123,6 +127,79 @@ async fn who_leaves_while_waiting_has_written_nothing() {
     first.await.unwrap();
     manager.shutdown().await.unwrap();
     assert_eq!(gated.entered.load(Ordering::SeqCst), 1);
+}
+
+/// What is logged where a write ends like this: in its caller's presence, or after it has left.
+async fn logged(then: Then, caller_leaves: bool) -> String {
+    let (gated, manager, a) = gated(false);
+    *gated.then.lock().unwrap() = then;
+    let (log, listening) = Log::of_thread(Level::WARN);
+    let store = begun(manager.store(&a, Credential::text("canary-7f3a91")));
+    gated.until_entered(1).await;
+    let caller = (!caller_leaves).then_some(store);
+    gated.admit(1);
+    if let Some(store) = caller {
+        assert_eq!(store.await.is_ok(), then == Then::Answer);
+    }
+    manager.shutdown().await.unwrap();
+    drop(listening);
+    log.text()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_the_caller_has_left_is_logged() {
+    for (then, reason) in [(Then::Panic, "panicked"), (Then::LoseTheAnswer, "no answer")] {
+        assert_eq!(logged(then, false).await, "", "{then:?}: the caller has the error");
+        let log = logged(then, true).await;
+        assert_eq!(log.lines().count(), 1, "{then:?}: {log}");
+        for part in ["WARN ", "cred: ", "operation=\"store\"", "path=a", "not known whether", reason] {
+            assert!(log.contains(part), "{then:?}: {part} is missing in {log}");
+        }
+        assert!(!log.contains("7f3a91"), "{log}");
+    }
+    assert_eq!(logged(Then::Answer, true).await, "", "it has not failed");
+}
+
+#[tokio::test]
+async fn a_failure_that_its_caller_has_not_read_is_logged() {
+    let (gated, manager, a) = gated(true);
+    *gated.then.lock().unwrap() = Then::Panic;
+    let (log, listening) = Log::of_thread(Level::WARN);
+    let store = begun(manager.store(&a, Credential::text("1")));
+    manager.shutdown().await.unwrap();
+    assert_eq!(log.text(), "", "the caller may still read it");
+    drop(store);
+    drop(listening);
+    assert!(log.text().contains("the provider panicked"), "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_failure_is_logged_after_the_caller_has_left() {
+    let conflict = || StorageErrorKind::Conflict { reason: "a credential exists".into() };
+    for operation in ["store_if_absent", "rotate"] {
+        let provider = Metered::new(true, Duration::from_secs(1));
+        let manager = manager(provider.clone());
+        manager.store(&id("a"), Credential::text("1")).await.unwrap();
+        provider.refuse(move |operation, _| (operation == Operation::StoreIf).then(conflict));
+        let (log, listening) = Log::of_thread(Level::WARN);
+        let a = id("a");
+        let mut write = match operation {
+            "rotate" => manager.rotate(&a, Credential::text("2")).map(drop).boxed(),
+            _ => manager.store_if_absent(&a, Credential::text("2")).map(drop).boxed(),
+        };
+        let calls = provider.calls();
+        let write_begins = if operation == "rotate" { 2 } else { 1 };
+        while provider.calls() < calls + write_begins {
+            assert!((&mut write).now_or_never().is_none());
+            sleep(Duration::from_millis(10)).await;
+        }
+        drop(write);
+        manager.shutdown().await.unwrap();
+        drop(listening);
+        let is_logged = log.text().contains("operation=\"rotate\"");
+        assert_eq!(is_logged, operation == "rotate", "{operation}: {}", log.text());
+        assert_eq!(log.text().is_empty(), operation != "rotate", "that one exists is an answer");
+    }
 }
 
 #[tokio::test]

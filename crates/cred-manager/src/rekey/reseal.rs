@@ -96,7 +96,7 @@ impl CredentialManager {
                 Err(busy) => return Ok(Look::Deferred(busy)),
             };
             if revision.is_some() {
-                match shared.replace_as(Writer::Rekey, path, &lock, revision, fresh).await {
+                match shared.replace(Writer::Rekey, path, &lock, revision, fresh).await {
                     Ok(_) => return Ok(Look::Done),
                     Err(error) if is_conflict(&error) => {}
                     Err(error) => return Err(error),
@@ -110,7 +110,7 @@ impl CredentialManager {
             }
             seen = shared.look(path).await?;
             if seen.as_ref().is_some_and(|(again, _)| *again == stored) {
-                return match shared.replace_as(Writer::Rekey, path, &lock, None, fresh).await {
+                return match shared.replace(Writer::Rekey, path, &lock, None, fresh).await {
                     Ok(_) => Ok(Look::Written),
                     Err(error) if error.may_have_written() => Ok(Look::Uncertain(error)),
                     Err(error) => Err(error),

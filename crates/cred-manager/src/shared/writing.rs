@@ -1,14 +1,20 @@
 //! Writes of the provider: under the path's write lock, in tasks of the manager.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{CredentialPath, EncryptedData, Operation, StorageError};
+use futures_util::FutureExt as _;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::Shared;
 use crate::ManagerError;
 use crate::cache::Cache;
+use crate::conditional::is_conflict;
+use crate::observe::failure_counted;
 use crate::visibility::{UnresolvedWrites, Writer};
 use crate::windows::{LastWrite, Seal};
 use crate::write_lock::{WriteLock, WriteLocks};
@@ -46,25 +52,13 @@ impl Shared {
         Ok(lock.map_err(|error| self.at(error, operation, path.clone()))?)
     }
 
-    /// Runs a caller's write, as [`write_as`](Self::write_as).
-    pub(crate) async fn write<T: Send + 'static>(
-        &self,
-        operation: Operation,
-        path: &CredentialPath,
-        lock: Arc<WriteLock>,
-        last_write: LastWrite,
-        write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
-    ) -> Result<T, ManagerError> {
-        self.write_as(Writer::Caller, operation, path, lock, last_write, write).await
-    }
-
     /// Runs a write in a task of the manager, which keeps `lock` until it ends, and waits for its
-    /// answer. From here on dropping the caller's future changes nothing.
+    /// answer. From here on dropping the caller's future changes nothing; a failure is then logged.
     ///
     /// # Errors
     /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the
     /// runtime; [`ManagerError::ShutDown`] if it never began.
-    pub(crate) async fn write_as<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         writer: Writer,
         operation: Operation,
@@ -77,37 +71,47 @@ impl Shared {
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
         let written = Some(LastWrite::Unknown);
         let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
-        let task = self.tasks.spawn(async move {
-            // In this order: however the task ends, by a panic or with the runtime included, the
-            // outcome is dropped first, so that the path's next writer sees it.
-            let _until_the_end = lock;
-            let mut outcome = outcome;
-            let answer = timeout(limit, write).await.unwrap_or_else(|_| {
-                Err(StorageError::in_doubt(format!("the provider gave no answer within {limit:?}")))
-            });
-            outcome.written = match &answer {
-                Ok(_) => Some(last_write),
-                // By the kind alone: whatever step of it a provider names, it was a write.
-                Err(error) if error.kind().may_have_written() => Some(LastWrite::Unknown),
-                Err(_) => None,
+        let (name, place) = (self.provider.describe().name.clone(), path.clone());
+        let (sender, answer) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let answer = {
+                // In this order: however the task ends, with the runtime included, the outcome is
+                // dropped first, so that the path's next writer sees it.
+                let _until_the_end = lock;
+                let mut outcome = outcome;
+                let answer = match timeout(limit, AssertUnwindSafe(write).catch_unwind()).await {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(_)) => Err(StorageError::in_doubt("the provider panicked")),
+                    Err(_) => {
+                        let reason = format!("the provider gave no answer within {limit:?}");
+                        Err(StorageError::in_doubt(reason))
+                    }
+                };
+                outcome.written = match &answer {
+                    Ok(_) => Some(last_write),
+                    // By the kind alone: whatever step of it a provider names, it was a write.
+                    Err(error) if error.kind().may_have_written() => Some(LastWrite::Unknown),
+                    Err(_) => None,
+                };
+                drop(outcome);
+                answer
             };
-            drop(outcome);
-            answer
+            let answer = answer.map_err(|error| {
+                // The provider names a step of it that only reads.
+                let error = match error.kind().may_have_written() && !error.may_have_written() {
+                    true => StorageError::in_doubt("a step after the write failed")
+                        .with_source(Arc::new(error) as Arc<_>),
+                    false => error,
+                };
+                error.at(name, operation, place.clone()).into()
+            });
+            // If the caller has left, it comes back and is dropped here, before a shutdown ends.
+            drop(sender.send(Answer { unread: Some(answer), writer, path: place }));
         })?;
-        let answer = match task.await {
-            Ok(answer) => answer,
-            Err(ended) if ended.is_panic() => Err(StorageError::in_doubt("the provider panicked")),
-            Err(_) => Err(StorageError::in_doubt("the runtime ended it")),
-        };
-        let error = match answer {
-            Ok(answer) => return Ok(answer),
-            // The provider names a step of it that only reads.
-            Err(error) if error.kind().may_have_written() && !error.may_have_written() => {
-                StorageError::in_doubt("a step after the write failed").with_source(Arc::new(error) as Arc<_>)
-            }
-            Err(error) => error,
-        };
-        Err(self.at(error, operation, path.clone()).into())
+        answer.await.ok().and_then(Answer::read).unwrap_or_else(|| {
+            let ended = StorageError::in_doubt("the runtime ended it");
+            Err(self.at(ended, operation, path.clone()).into())
+        })
     }
 
     /// Waits, holding the write lock, until this manager's earlier writes of a path, those of a
@@ -183,5 +187,32 @@ impl Drop for Outcome {
         if let Some(cache) = &self.cache {
             cache.invalidate(self.path.as_ref(), last_write);
         }
+    }
+}
+
+/// The answer of a write on its way to the caller. If the caller has left, a failure is logged and
+/// counted: nothing else would show it.
+struct Answer<T> {
+    unread: Option<Result<T, ManagerError>>,
+    writer: Writer,
+    path: CredentialPath,
+}
+
+impl<T> Answer<T> {
+    fn read(mut self) -> Option<Result<T, ManagerError>> {
+        self.unread.take()
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        let Some(Err(error)) = &self.unread else { return };
+        // It found that a credential exists, which is no failure.
+        if self.writer == Writer::StoreIfAbsent && is_conflict(error) {
+            return;
+        }
+        let operation = self.writer.as_str();
+        warn!(target: "cred", operation, path = %self.path, %error, "a write failed after its caller left");
+        failure_counted(operation, error);
     }
 }
