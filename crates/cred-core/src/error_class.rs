@@ -31,6 +31,20 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// The class as a word for logs and metrics, such as `not_found`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::InvalidRequest => "invalid_request",
+            Self::Denied => "denied",
+            Self::Transient => "transient",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::Broken => "broken",
+        }
+    }
+
     /// The status that an HTTP handler may answer with, as the table above has it.
     #[must_use]
     pub const fn http_status_hint(self) -> u16 {

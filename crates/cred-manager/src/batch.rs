@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::cache::{Loaded, Miss};
-use crate::observe::{cache_counted, observe_as, outcome_of_parts};
+use crate::observe::{observe_as, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
 /// One answer of a batch.
@@ -84,7 +84,7 @@ impl CredentialManager {
         for (id, slots) in groups {
             match self.shared.cache.as_ref().and_then(|cache| cache.get(self.path(&id))) {
                 Some(credential) => {
-                    cache_counted("hit");
+                    self.shared.meter.cache("hit");
                     cached.extend(to_each(slots, Ok(Some(credential))));
                 }
                 None => missed.push((id, slots)),
@@ -108,9 +108,9 @@ impl CredentialManager {
         work: impl Iterator<Item = impl Future<Output = Vec<(usize, T)>>>,
         failure: impl Fn(&T) -> Option<&ManagerError>,
     ) -> Vec<(usize, T)> {
-        observe_as(operation, self.scope(), None, self.bounded(work), |answers: &Vec<(usize, T)>| {
+        observe_as(operation, self, None, self.bounded(work), |answers: &Vec<(usize, T)>| {
             let failures = answers.iter().filter_map(|(_, answer)| failure(answer));
-            (outcome_of_parts(answers.len(), failures), None)
+            outcome_of_parts(answers.len(), failures)
         })
         .await
     }
@@ -141,15 +141,15 @@ impl CredentialManager {
         for id in &ids {
             waits.push(match cache.share_or_start(self.path(id), ends) {
                 Miss::Hit(credential) => {
-                    cache_counted("hit");
+                    shared.meter.cache("hit");
                     Err(credential)
                 }
                 Miss::Shared(result) => {
-                    cache_counted("joined");
+                    shared.meter.cache("joined");
                     Ok(result)
                 }
                 Miss::Start(load, result) => {
-                    cache_counted("miss");
+                    shared.meter.cache("miss");
                     // The others are loaded by the call of the first.
                     ends.get_or_insert(result.deadline);
                     loads.push(load);

@@ -37,6 +37,7 @@ pub(crate) use load_table::{LoadResult, NoResult};
 pub use stats::CacheStats;
 
 use crate::ManagerError;
+use crate::meter::Meter;
 use crate::visibility::WriteTiming;
 use crate::windows::LastWrite;
 use call_queue::CallQueue;
@@ -51,6 +52,7 @@ pub(crate) struct Cache {
     table: Mutex<LoadTable>,
     rules: Rules,
     counters: Counters,
+    meter: Meter,
     /// Held by a clear, so that it returns only when earlier ones have ended as well.
     clearing: Mutex<()>,
     jitter: RandomState,
@@ -100,7 +102,7 @@ pub(crate) enum Refresh {
 }
 
 impl Cache {
-    pub(crate) fn new(rules: Rules) -> Arc<Self> {
+    pub(crate) fn new(rules: Rules, meter: Meter) -> Arc<Self> {
         let calls = CallQueue::new(rules.load_concurrency.get(), rules.call_limit, rules.wait_limit);
         Arc::new(Self {
             map: Map::with_options(
@@ -112,6 +114,7 @@ impl Cache {
             table: Mutex::new(LoadTable::new(calls)),
             rules,
             counters: Counters::default(),
+            meter,
             clearing: Mutex::default(),
             jitter: RandomState::new(),
         })
@@ -160,6 +163,9 @@ impl Cache {
             }
         };
         drop(table);
+        if expired.is_some() {
+            self.size_changed();
+        }
         drop((expired, closed, overdue));
         miss
     }
@@ -211,6 +217,7 @@ impl Cache {
         let removed = self.remove(&mut table, path);
         drop(table);
         drop((closed, unlinked, removed));
+        self.size_changed();
     }
 
     /// Stops sharing a load that did not end in time. It still gives its result to those who wait,
@@ -227,6 +234,7 @@ impl Cache {
         let removed = self.remove(&mut table, path);
         drop(table);
         drop((unlinked, removed));
+        self.size_changed();
     }
 
     /// As [`clear_path`](Self::clear_path), for a subtree; `None`: for all paths.
@@ -247,6 +255,7 @@ impl Cache {
                 drop(self.map.remove_if(&path, |entry| entry.number <= last_number));
             }
         }
+        self.size_changed();
     }
 
     /// Lets no further load call the provider: those that wait for it end.
@@ -256,6 +265,11 @@ impl Cache {
 
     pub(crate) fn stats(&self) -> CacheStats {
         self.counters.snapshot(self.map.len(), self.rules.capacity)
+    }
+
+    /// Outside of the lock: it looks at every shard.
+    fn size_changed(&self) {
+        self.meter.cache_size(|| self.map.len());
     }
 
     fn remove(&self, table: &mut LoadTable, path: PathRef<'_>) -> Option<(CredentialPath, Entry)> {
@@ -306,21 +320,22 @@ impl MapLifecycle<CredentialPath, Entry> for CollectEvicted {
 
 #[cfg(test)]
 mod tests {
-    use cred_core::{Consistency, EncryptedData};
+    use cred_core::{Consistency, Description, EncryptedData};
 
     use super::*;
     use crate::windows::Seal;
 
     fn cache(capacity: usize) -> Arc<Cache> {
         let timing = WriteTiming { consistency: Consistency::Strong, in_doubt: Duration::ZERO };
-        Cache::new(Rules {
+        let rules = Rules {
             ttl: Duration::from_secs(9),
             capacity,
             load_concurrency: NonZeroUsize::MIN,
             call_limit: Duration::from_secs(9),
             wait_limit: Duration::from_secs(9),
             timing,
-        })
+        };
+        Cache::new(rules, Meter::new(&Description::new("test", Duration::ZERO)))
     }
 
     fn seal() -> Seal {

@@ -42,7 +42,7 @@ impl CredentialManager {
         id: &CredentialId,
         credential: Credential,
     ) -> Result<bool, ManagerError> {
-        observe("store_if_absent", self.scope(), Some(id), async {
+        observe("store_if_absent", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();

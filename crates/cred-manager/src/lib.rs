@@ -91,9 +91,22 @@
 //!
 //! # Watching it
 //! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
-//! `error`, never a value. The outcome is `ok`, `failed` or `in_doubt`, of many at once also `partial`. A cache hit makes one only where somebody listens. With the feature `metrics` each is counted
-//! through the `metrics` facade (`cred_operations_total`, `cred_cache_total`), and timed (`cred_operation_seconds`) but for
-//! cache hits that make no span.
+//! `error`, never a value. The outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation; of many at once also
+//! `partial`, with the first failure as the error. A cache hit makes a span only where a subscriber listens at DEBUG.
+//!
+//! Events at WARN with the target `cred` report an expired credential that was loaded
+//! ([`OnExpired`]), and a write that failed after its caller had left.
+//!
+//! With the feature `metrics`, these are recorded through the `metrics` facade. Building a manager
+//! describes them to the recorder that is installed by then.
+//!
+//! | metric | labels | value |
+//! |---|---|---|
+//! | `cred_operations_total` | `operation`, `outcome`, `provider`, `error` | operations that have ended; `error` is the [class](cred_core::ErrorClass::as_str), or `none` |
+//! | `cred_operation_seconds` | `operation` | their times, but for cache hits that make no span |
+//! | `cred_cache_total` | `result` | reads by `hit`, `miss` and `joined` |
+//! | `cred_cache_size` | `provider` | cached credentials after the last change |
+//! | `cred_cache_evictions_total` | `provider` | credentials that made room for others |
 //!
 //! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
 
@@ -106,6 +119,7 @@ mod expiry;
 mod fetch_many;
 mod lists;
 mod manager;
+mod meter;
 mod observe;
 mod recovery;
 mod rekey;

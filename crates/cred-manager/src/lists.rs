@@ -110,7 +110,7 @@ impl CredentialManager {
         &self,
         options: &ListOptions<CredentialId>,
     ) -> Result<Vec<CredentialId>, ManagerError> {
-        observe("list", self.scope(), None, async {
+        observe("list", self, None, async {
             self.shared.tasks.refuse_when_closed()?;
             let target = || Target::Scope(self.scope().cloned());
             let list = self.shared.provider.list(options.filter.as_ref(), &self.context);
@@ -142,7 +142,7 @@ impl CredentialManager {
         &self,
         options: &ListOptions<CredentialPath>,
     ) -> Result<Vec<CredentialPath>, ManagerError> {
-        observe("list_tree", self.scope(), None, async {
+        observe("list_tree", self, None, async {
             self.shared.tasks.refuse_when_closed()?;
             let target = || Target::Scope(self.scope().cloned());
             let list = self.shared.provider.list_tree(options.filter.as_ref(), &self.context);
@@ -167,7 +167,7 @@ impl CredentialManager {
     ) -> Result<Option<Credential>, ManagerError> {
         match self.scoped(scope.clone()) {
             Ok(handle) => handle.retrieve(id).await,
-            Err(refused) => observe("retrieve_scoped", self.scope(), Some(id), async { Err(refused) }).await,
+            Err(refused) => observe("retrieve_scoped", self, Some(id), async { Err(refused) }).await,
         }
     }
 
@@ -182,7 +182,7 @@ impl CredentialManager {
     pub async fn list_scoped(&self, scope: &ScopeId) -> Result<Vec<CredentialId>, ManagerError> {
         let paths = match self.scoped(scope.clone()) {
             Ok(handle) => handle.list_tree().await?,
-            Err(refused) => observe("list_scoped", self.scope(), None, async { Err(refused) }).await?,
+            Err(refused) => observe("list_scoped", self, None, async { Err(refused) }).await?,
         };
         let mut ids: Vec<CredentialId> = paths.into_iter().map(|path| path.id).collect();
         ids.sort_unstable();

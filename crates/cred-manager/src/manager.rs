@@ -12,7 +12,7 @@ use cred_core::{
 use tokio::time::timeout;
 
 use crate::cache::{CacheStats, Loaded, Miss, Refresh};
-use crate::observe::{cache_said, hit_unwatched, is_watched, observe};
+use crate::observe::{is_watched, observe};
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::windows::LastWrite;
@@ -87,7 +87,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropped half-way, the manager stays closed; call it again to wait for the rest.
     pub async fn shutdown(&self) -> Result<(), ManagerError> {
-        observe("shutdown", self.scope(), None, async {
+        observe("shutdown", self, None, async {
             if let Some(scope) = self.scope() {
                 return Err(ManagerError::RootOnly { operation: "shutdown", scope: scope.clone() });
             }
@@ -153,7 +153,7 @@ impl CredentialManager {
     /// the fields `operation`, `path` and `error`. Kept and not polled, as the loser of a `select!` that is polled again later, it keeps its
     /// place in the queue, and other writes of the credential end in `Busy`: drop it, or poll it.
     pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
-        observe("store", self.scope(), Some(id), async {
+        observe("store", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
@@ -191,7 +191,7 @@ impl CredentialManager {
         if let Some(cache) = &self.shared.cache {
             if !is_watched() && !self.shared.tasks.are_closed() {
                 if let Some(credential) = cache.get(self.path(id)) {
-                    hit_unwatched();
+                    self.shared.meter.hit();
                     return Ok(Some(credential));
                 }
             }
@@ -206,7 +206,7 @@ impl CredentialManager {
         &'a self,
         id: &'a CredentialId,
     ) -> Pin<Box<dyn Future<Output = Loaded> + Send + 'a>> {
-        Box::pin(observe("retrieve", self.scope(), Some(id), self.retrieve_or_load(id)))
+        Box::pin(observe("retrieve", self, Some(id), self.retrieve_or_load(id)))
     }
 
     /// Without a cache.
@@ -221,20 +221,20 @@ impl CredentialManager {
         let path = self.path(id);
         let Some(cache) = &shared.cache else { return self.fetch(id).await };
         if let Some(credential) = cache.get(path) {
-            cache_said("hit");
+            shared.cache_said("hit");
             return Ok(Some(credential));
         }
         match cache.share_or_start(path, None) {
             Miss::Hit(credential) => {
-                cache_said("hit");
+                shared.cache_said("hit");
                 Ok(Some(credential))
             }
             Miss::Shared(result) => {
-                cache_said("joined");
+                shared.cache_said("joined");
                 shared.result(result, path).await
             }
             Miss::Start(load, result) => {
-                cache_said("miss");
+                shared.cache_said("miss");
                 shared.begin_load(load)?;
                 shared.result(result, path).await
             }
@@ -257,7 +257,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing; the load goes on.
     pub async fn refresh(&self, id: &CredentialId) -> Result<Option<Credential>, ManagerError> {
-        observe("refresh", self.scope(), Some(id), async {
+        observe("refresh", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let Some(cache) = &shared.cache else { return self.fetch(id).await };
@@ -285,7 +285,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn exists(&self, id: &CredentialId) -> Result<bool, ManagerError> {
-        observe("exists", self.scope(), Some(id), async {
+        observe("exists", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let target = || self.path(id).to_owned().into();
@@ -308,7 +308,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn metadata(&self, id: &CredentialId) -> Result<Option<CredentialMetadata>, ManagerError> {
-        observe("metadata", self.scope(), Some(id), async {
+        observe("metadata", self, Some(id), async {
             self.shared.tasks.refuse_when_closed()?;
             let stored = self.shared.fetch_sealed(id, &self.context).await?;
             Ok(stored.map(|(_, metadata)| metadata))
@@ -331,7 +331,7 @@ impl CredentialManager {
     /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its
     /// end, and a failure is logged as that of a [`store`](Self::store).
     pub async fn delete(&self, id: &CredentialId) -> Result<(), ManagerError> {
-        observe("delete", self.scope(), Some(id), async {
+        observe("delete", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();

@@ -32,7 +32,7 @@ impl CredentialManager {
     /// Dropped before its turn has come, nothing is recovered. Dropped later, the recovery goes on
     /// to its end.
     pub async fn recover(&self, id: &CredentialId) -> Result<(), ManagerError> {
-        observe("recover", self.scope(), Some(id), self.write_deleted(id, Operation::Recover)).await
+        observe("recover", self, Some(id), self.write_deleted(id, Operation::Recover)).await
     }
 
     /// Removes a deleted credential permanently: afterwards it can be neither recovered nor listed as
@@ -52,7 +52,7 @@ impl CredentialManager {
     /// Dropped before its turn has come, nothing is purged. Dropped later, the purge goes on to its
     /// end.
     pub async fn purge(&self, id: &CredentialId) -> Result<(), ManagerError> {
-        observe("purge", self.scope(), Some(id), self.write_deleted(id, Operation::Purge)).await
+        observe("purge", self, Some(id), self.write_deleted(id, Operation::Purge)).await
     }
 
     /// The deleted ids of exactly this handle's scope that can still be recovered, sorted; for the
@@ -65,7 +65,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn list_deleted(&self) -> Result<Vec<CredentialId>, ManagerError> {
-        observe("list_deleted", self.scope(), None, async {
+        observe("list_deleted", self, None, async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let target = || Target::Scope(self.scope().cloned());

@@ -99,8 +99,11 @@ impl CredentialManager {
             let paths = self.list_tree().await?;
             Ok(Rekey::new(self, dry_run, progress).run(paths).await)
         };
-        observe_as("rekey", self.scope(), None, work, |result| match result {
-            Ok(report) => (report.outcome(), report.stopped.as_ref()),
+        observe_as("rekey", self, None, work, |result| match result {
+            Ok(report) => {
+                let failures = report.failures.iter().map(|(_, error)| error);
+                (report.outcome(), report.stopped.iter().chain(failures).next())
+            }
             failed => outcome(failed),
         })
         .await

@@ -68,7 +68,7 @@ impl CredentialManager {
         id: &CredentialId,
         renew: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
     ) -> Result<Lifecycle, ManagerError> {
-        observe(writer.as_str(), self.scope(), Some(id), async {
+        observe(writer.as_str(), self, Some(id), async {
             self.shared.tasks.refuse_when_closed()?;
             self.shared.replace_stored(writer, &self.path(id).to_owned(), renew).await
         })

@@ -13,9 +13,11 @@ use cred_core::{
     StorageProvider, Stored, Target,
 };
 use tokio::time::timeout;
+use tracing::Span;
 
 use crate::cache::{Cache, Found, Rules};
 use crate::fetch_many::{Fetch, Fetched};
+use crate::meter::Meter;
 use crate::sealing::Sealing;
 use crate::tasks::Tasks;
 use crate::visibility::{UnresolvedWrites, WriteTiming};
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) cache: Option<Arc<Cache>>,
     /// The key of [`Seal`]s.
     seals: RandomState,
+    pub(crate) meter: Meter,
     pub(crate) settings: Settings,
     /// The longest that a call of the provider is waited for.
     pub(crate) limit: Duration,
@@ -76,13 +79,25 @@ impl Shared {
             wait_limit: limit,
             timing,
         };
+        let meter = Meter::new(description);
         let caches = settings.cache_max_size > 0 && !settings.cache_ttl.is_zero();
-        let cache = caches.then(|| Cache::new(rules));
+        let cache = caches.then(|| Cache::new(rules, meter.clone()));
         let conditional = provider.compare_and_set().is_some();
         let unresolved = Arc::new(UnresolvedWrites::new(timing, conditional));
         let (sealing, tasks, write_lock) = (Sealing::new(sealer, limit), Tasks::default(), Arc::default());
         let seals = RandomState::new();
-        Arc::new(Self { provider, sealing, tasks, write_lock, unresolved, cache, seals, settings, limit })
+        Arc::new(Self {
+            provider,
+            sealing,
+            tasks,
+            write_lock,
+            unresolved,
+            cache,
+            seals,
+            meter,
+            settings,
+            limit,
+        })
     }
 
     /// How many ids one call of the provider reads; 1: it has no real batch.
@@ -145,6 +160,12 @@ impl Shared {
         let answer = timeout(self.limit, read).await;
         let answer = answer.unwrap_or_else(|_| Err(StorageErrorKind::Timeout { limit: self.limit }.into()));
         answer.map_err(|error| self.at(error, operation, target()))
+    }
+
+    /// Records in the current operation's span what the cache did for it.
+    pub(crate) fn cache_said(&self, result: &'static str) {
+        Span::current().record("cache", result);
+        self.meter.cache(result);
     }
 
     /// Forgets what is cached of a subtree; without a scope, everything.

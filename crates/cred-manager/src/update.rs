@@ -37,7 +37,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn retrieve_versioned(&self, id: &CredentialId) -> Result<Option<Versioned>, ManagerError> {
-        observe("retrieve_versioned", self.scope(), Some(id), async {
+        observe("retrieve_versioned", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
@@ -73,7 +73,7 @@ impl CredentialManager {
         revision: &Revision,
         credential: Credential,
     ) -> Result<Revision, ManagerError> {
-        observe("store_if", self.scope(), Some(id), async {
+        observe("store_if", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();
@@ -123,7 +123,7 @@ impl CredentialManager {
         id: &CredentialId,
         mut change: impl FnMut(&Credential) -> Credential + Send,
     ) -> Result<Lifecycle, ManagerError> {
-        observe("update", self.scope(), Some(id), async {
+        observe("update", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_owned();

@@ -74,7 +74,7 @@ impl CredentialManager {
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn validate(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
-        observe("validate", self.scope(), Some(id), self.judge(id)).await
+        observe("validate", self, Some(id), self.judge(id)).await
     }
 
     /// Validates many credentials, in input order. It reads each different id once from the
@@ -117,10 +117,10 @@ impl CredentialManager {
             found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
             Ok(found)
         };
-        observe_as("validate_tree", self.scope(), None, work, |found| match found {
+        observe_as("validate_tree", self, None, work, |found| match found {
             Ok(found) => {
                 let failures = found.iter().filter_map(|one: &ValidatedPath| failed_look_up(&one.result));
-                (outcome_of_parts(found.len(), failures), None)
+                outcome_of_parts(found.len(), failures)
             }
             failed => outcome(failed),
         })

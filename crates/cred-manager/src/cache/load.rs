@@ -107,6 +107,8 @@ impl Load {
         };
         drop(table);
         self.cache.counters.evicted(evicted.len());
+        self.cache.meter.evicted(evicted.len());
+        self.cache.size_changed();
         drop((unlinked, replaced, unused, evicted));
         self.sender.send_replace(Some(found.map(|found| found.map(|found| found.credential))));
     }

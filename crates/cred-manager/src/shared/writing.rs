@@ -14,7 +14,8 @@ use super::Shared;
 use crate::ManagerError;
 use crate::cache::Cache;
 use crate::conditional::is_conflict;
-use crate::observe::failure_counted;
+use crate::meter::Meter;
+use crate::observe::outcome_of;
 use crate::visibility::{UnresolvedWrites, Writer};
 use crate::windows::{LastWrite, Seal};
 use crate::write_lock::{WriteLock, WriteLocks};
@@ -72,6 +73,7 @@ impl Shared {
         let written = Some(LastWrite::Unknown);
         let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
         let (name, place) = (self.provider.describe().name.clone(), path.clone());
+        let meter = self.meter.clone();
         let (sender, answer) = oneshot::channel();
         self.tasks.spawn(async move {
             let answer = {
@@ -106,7 +108,7 @@ impl Shared {
                 error.at(name, operation, place.clone()).into()
             });
             // If the caller has left, it comes back and is dropped here, before a shutdown ends.
-            drop(sender.send(Answer { unread: Some(answer), writer, path: place }));
+            drop(sender.send(Answer { unread: Some(answer), writer, path: place, meter }));
         })?;
         answer.await.ok().and_then(Answer::read).unwrap_or_else(|| {
             let ended = StorageError::in_doubt("the runtime ended it");
@@ -196,6 +198,7 @@ struct Answer<T> {
     unread: Option<Result<T, ManagerError>>,
     writer: Writer,
     path: CredentialPath,
+    meter: Meter,
 }
 
 impl<T> Answer<T> {
@@ -213,6 +216,6 @@ impl<T> Drop for Answer<T> {
         }
         let operation = self.writer.as_str();
         warn!(target: "cred", operation, path = %self.path, %error, "a write failed after its caller left");
-        failure_counted(operation, error);
+        self.meter.counted(operation, outcome_of(error), Some(error));
     }
 }
