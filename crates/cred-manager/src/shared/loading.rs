@@ -84,6 +84,8 @@ impl Shared {
         let error = match result.wait().await {
             Ok(loaded) => return loaded,
             Err(NoResult::Ended) => {
+                // A load that did not begin, because closing had, ends in the same way.
+                self.tasks.refuse_when_closed()?;
                 // Another load may succeed.
                 StorageError::unavailable("the load panicked, or the runtime that it ran on was shut down")
             }
@@ -107,5 +109,37 @@ impl Shared {
         if let Some(cache) = &self.cache {
             cache.cancel(path, result);
         }
+    }
+}
+
+#[cfg(all(test, feature = "crypto"))]
+mod tests {
+    use std::time::Duration;
+
+    use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+
+    use crate::cache::Miss;
+    use crate::crypto::KeyRing;
+    use crate::{CredentialManager, ManagerError};
+
+    /// As for a reader that shares a load which is refused, since closing began in between.
+    #[tokio::test]
+    async fn a_reader_of_a_load_that_closing_has_refused_learns_of_the_shutdown() {
+        let provider = MemoryStorageProvider::new(MemoryStorageConfig::default()).unwrap();
+        let builder = CredentialManager::builder().storage(provider);
+        let keys = KeyRing::generate("main".parse().unwrap()).unwrap();
+        let manager = builder.keys(keys).cache_ttl(Duration::from_secs(60)).build();
+        let (shared, id) = (&manager.shared, "a".parse().unwrap());
+        let cache = shared.cache.as_ref().unwrap();
+        let Miss::Start(load, _) = cache.share_or_start(manager.path(&id), None) else {
+            panic!("no other load is in flight")
+        };
+        let Miss::Shared(result) = cache.share_or_start(manager.path(&id), None) else {
+            panic!("the load is in flight")
+        };
+        shared.tasks.close();
+        assert!(matches!(shared.begin_load(load), Err(ManagerError::ShutDown)));
+        let read = shared.result(result, manager.path(&id)).await;
+        assert!(matches!(read, Err(ManagerError::ShutDown)), "{read:?}");
     }
 }
