@@ -1,4 +1,4 @@
-//! A span and, with the feature `metrics`, counters for every operation; never a value.
+//! A span for every operation, and its outcome for the counters; never a value.
 
 use cred_core::{CredentialId, ErrorClass};
 use tracing::field::{Empty, display};
