@@ -157,7 +157,7 @@ pub fn rekey(count: usize, compare_and_set: bool) {
         let provider = TwentyMillis { memory, compare_and_set };
         let manager = CredentialManager::builder().storage(provider).keys(ring("new")).build();
         let started = Instant::now();
-        let report = manager.rekey(false, |_| ()).await.unwrap();
+        let report = manager.rekey().await.unwrap();
         let took = started.elapsed();
         assert!(report.is_complete() && report.resealed == count, "{report:?}");
         println!("{count} at 20 ms per call, with compare-and-set {compare_and_set}: {took:.0?}");

@@ -147,7 +147,8 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
         self
     }
 
-    /// How many items of a batch or of a re-key are in flight at once; default 10.
+    /// How many items of a batch or of a re-key are in flight at once; default 10. A re-key can have
+    /// a limit of [its own](crate::Rekey::concurrency).
     pub const fn batch_concurrency(mut self, limit: NonZeroUsize) -> Self {
         self.settings.batch_concurrency = limit;
         self

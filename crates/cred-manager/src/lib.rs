@@ -140,7 +140,7 @@ pub use error::ManagerError;
 pub use expiry::OnExpired;
 pub use lists::ListOptions;
 pub use manager::CredentialManager;
-pub use rekey::RekeyReport;
+pub use rekey::{Rekey, RekeyReport};
 pub use update::Versioned;
 pub use validation::{ValidatedPath, ValidationResult};
 

@@ -4,8 +4,12 @@ mod report;
 mod reseal;
 mod run;
 
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+
 pub use self::report::RekeyReport;
-use self::run::Rekey;
+use self::run::Run;
 use crate::observe::{observe_as, outcome};
 use crate::{CredentialManager, ManagerError};
 
@@ -13,14 +17,24 @@ impl CredentialManager {
     /// Reseals every credential of this handle's scope and below it under the active key; for the
     /// root, every credential. Contents and metadata do not change.
     ///
+    /// Nothing happens until it is awaited. Its options are set before:
+    ///
+    /// ```
+    /// # async fn rekey(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// let check = manager.rekey().dry_run(true).await?;
+    /// if check.is_complete() {
+    ///     let show = |report: &cred_manager::RekeyReport| println!("{}", report.done());
+    ///     manager.rekey().on_progress(show).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// It can be repeated: credentials under the active key are left alone, so after a failure, a
-    /// kill or a dropped future call it again. With `dry_run` nothing is written, but each
-    /// credential is opened, so that a missing or wrong key is found. `progress` is called after
-    /// each credential, in each of the phases below.
+    /// kill or a dropped future call it again.
     ///
     /// # Order
-    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) credentials are
-    /// worked on at once.
+    /// [`concurrency`](Rekey::concurrency) credentials are worked on at once.
     ///
     /// 1. Each credential is read. If it is under another key, it is resealed and written.
     /// 2. If the sealer was too busy deriving passphrase keys for some, these follow one at a time.
@@ -61,8 +75,9 @@ impl CredentialManager {
     /// # Limitations
     /// - Credentials that the list does not contain yet
     ///   ([`Consistency`](cred_core::Consistency), `list`) are missed.
-    /// - A re-key that is kept without being polled, or whose `progress` blocks, holds up to
-    ///   `batch_concurrency` write locks; other writes of these credentials fail with `Busy`.
+    /// - A re-key that is kept without being polled, or whose
+    ///   [`on_progress`](Rekey::on_progress) blocks, holds up to `concurrency` write locks; other
+    ///   writes of these credentials fail with `Busy`.
     ///
     /// # Calls of the provider
     /// One list; one read for each credential that is current; two calls for each that is resealed,
@@ -90,22 +105,72 @@ impl CredentialManager {
     /// A [`shutdown`](Self::shutdown) ends every wait of the re-key. After either, a write whose
     /// outcome is unknown may still take effect for `in_doubt`, which the next process does not
     /// know: wait for that time before another process writes these credentials.
-    pub async fn rekey(
-        &self,
-        dry_run: bool,
-        progress: impl FnMut(&RekeyReport) + Send,
-    ) -> Result<RekeyReport, ManagerError> {
+    pub fn rekey(&self) -> Rekey<'_> {
+        let concurrency = self.shared.settings.batch_concurrency;
+        Rekey { manager: self, dry_run: false, concurrency, progress: Box::new(|_| ()) }
+    }
+}
+
+type Progress<'a> = Box<dyn FnMut(&RekeyReport) + Send + 'a>;
+
+/// A re-key that has not begun, made by [`CredentialManager::rekey`]. Awaiting it runs it.
+#[must_use = "a re-key does nothing until it is awaited"]
+pub struct Rekey<'a> {
+    manager: &'a CredentialManager,
+    dry_run: bool,
+    concurrency: NonZeroUsize,
+    progress: Progress<'a>,
+}
+
+impl<'a> Rekey<'a> {
+    /// Sets whether it only checks: each credential is opened, so that a missing or wrong key is
+    /// found, and nothing is written. The default is `false`.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Sets how many credentials are worked on at once. The default is the manager's
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency).
+    pub fn concurrency(mut self, limit: NonZeroUsize) -> Self {
+        self.concurrency = limit;
+        self
+    }
+
+    /// Calls `progress` after each credential, in each phase. It must not block. By default nothing
+    /// is called; a second call replaces the first.
+    pub fn on_progress(mut self, progress: impl FnMut(&RekeyReport) + Send + 'a) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+}
+
+impl<'a> IntoFuture for Rekey<'a> {
+    type Output = Result<RekeyReport, ManagerError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let manager = self.manager;
         let work = async {
-            let paths = self.list_tree().await?;
-            Ok(Rekey::new(self, dry_run, progress).run(paths).await)
+            let paths = manager.list_tree().await?;
+            Ok(Run::new(self).run(paths).await)
         };
-        observe_as("rekey", self, None, work, |result| match result {
+        Box::pin(observe_as("rekey", manager, None, work, |result| match result {
             Ok(report) => {
                 let failures = report.failures.iter().map(|(_, error)| error);
                 (report.outcome(), report.stopped.iter().chain(failures).next())
             }
             failed => outcome(failed),
-        })
-        .await
+        }))
+    }
+}
+
+impl fmt::Debug for Rekey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rekey")
+            .field("manager", self.manager)
+            .field("dry_run", &self.dry_run)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
     }
 }

@@ -303,7 +303,7 @@ fn every_future_can_be_spawned() {
         is_send(manager.list_tree_with(&ListOptions::default()));
         is_send(manager.metadata(id));
         is_send(manager.validate_tree());
-        is_send(manager.rekey(true, |_| ()));
+        is_send(manager.rekey().into_future());
         is_send(manager.shutdown());
     }
     let _ = check;

@@ -69,7 +69,7 @@ async fn a_secret_comes_out_of_nothing() {
     }
     printed.value(&manager.store_batch(vec![(id("b"), Credential::text(CANARY))]).await);
     printed.value(&manager.retrieve_batch(&[id("a"), id("b")]).await);
-    printed.value(&manager.rekey(false, |_| ()).await);
+    printed.value(&manager.rekey().await);
     printed.value(&manager.cache_stats());
     printed.value(&provider.retrieve(&id("a"), &CredentialContext::unscoped()).await);
 

@@ -101,7 +101,7 @@ async fn what_is_refused_can_be_validated_rotated_and_rekeyed() {
     assert!(manager.retrieve(&id("a")).await.is_err());
     assert_eq!(manager.cache_stats().unwrap().size, 0, "a refused credential was cached");
     assert!(matches!(manager.validate(&id("a")).await, Ok(ValidationResult::Expired { .. })));
-    assert_eq!(manager.rekey(true, |_| ()).await.unwrap().failed, 0);
+    assert_eq!(manager.rekey().dry_run(true).await.unwrap().failed, 0);
     let later = Timestamp::now().saturating_add(TTL);
     manager.rotate(&id("a"), Credential::text("2").with_expires_at(later)).await.unwrap();
     assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "2");

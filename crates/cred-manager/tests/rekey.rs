@@ -36,13 +36,13 @@ async fn a_rekey_reseals_a_tree_and_changes_nothing_inside() {
         let after = over(storage.clone(), &new);
         let tenant = after.scoped("org:a".parse().unwrap()).unwrap();
         let mut seen = Vec::new();
-        let dry = tenant.rekey(true, |report| seen.push(report.done())).await.unwrap();
+        let dry = tenant.rekey().dry_run(true).on_progress(|report| seen.push(report.done())).await.unwrap();
         assert_eq!((dry.found, dry.resealed, dry.is_complete(), seen), (3, 3, true, vec![1, 2, 3]));
         assert!(before.retrieve(&id("outside")).await.is_ok(), "a dry run wrote");
 
-        let report = tenant.rekey(false, |_| ()).await.unwrap();
+        let report = tenant.rekey().await.unwrap();
         assert_eq!((report.found, report.resealed, report.is_complete()), (3, 3, true));
-        let again = tenant.rekey(false, |_| ()).await.unwrap();
+        let again = tenant.rekey().await.unwrap();
         assert_eq!((again.resealed, again.current, again.is_complete()), (0, 3, true));
 
         let read = tenant.retrieve(&id("x")).await.unwrap().unwrap();
@@ -63,7 +63,7 @@ async fn a_rekey_continues_past_a_broken_credential_and_names_it() {
         before.store(&id(name), Credential::text("x")).await.unwrap();
     }
     provider.edit_payload(PathRef::new(None, &id("b")), |payload| payload.truncate(9));
-    let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(provider, &new).rekey().await.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, false));
     assert_eq!(report.failures.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(), ["b"]);
     let ManagerError::Storage(error) = &report.failures[0].1 else { panic!("{report:?}") };
@@ -82,7 +82,7 @@ async fn a_write_of_another_process_between_the_read_and_the_write_of_a_rekey_st
         sleep(Duration::from_millis(50)).await;
         other.store(&id("a"), Credential::text("theirs")).await.unwrap();
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), between);
+    let (report, ()) = tokio::join!(manager.rekey(), between);
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (1, true), "{report:?}");
     assert_eq!(provider.calls(), 5, "the write, which was a conflict, was repeated after another read");
@@ -103,7 +103,7 @@ async fn a_rekey_over_a_lagging_provider_undoes_no_write_of_its_manager() {
             .cache_ttl(Duration::from_secs(ttl))
             .build();
         manager.store(&id("a"), Credential::text("new")).await.unwrap();
-        let report = manager.rekey(false, |_| ()).await.unwrap();
+        let report = manager.rekey().await.unwrap();
         assert!(report.is_complete(), "{report:?}");
         sleep(Duration::from_secs(600)).await;
         assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "new");
@@ -128,7 +128,7 @@ async fn a_rekey_over_a_lagging_provider_waits_once_for_all_and_blocks_no_writer
         manager.store(&id("7"), Credential::text("new")).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2), "it waited for the re-key: {:?}", begun.elapsed());
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
+    let (report, ()) = tokio::join!(manager.rekey(), write);
     assert!(begun.elapsed() < Duration::from_secs(12), "a lag for each: {:?}", begun.elapsed());
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (20, true), "{report:?}");
@@ -155,7 +155,7 @@ async fn a_credential_that_another_process_writes_behind_a_rekey_is_resealed_too
     let one_at_a_time =
         CredentialManager::builder().storage(storage).keys(new).batch_concurrency(NonZeroUsize::MIN);
     let manager = one_at_a_time.build();
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), behind);
+    let (report, ()) = tokio::join!(manager.rekey(), behind);
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, true), "{report:?}");
     let ctx = CredentialContext::unscoped();
@@ -186,7 +186,7 @@ async fn a_rekey_that_others_keep_overwriting_reports_that_it_may_have_written()
     }));
     let manager = over(backend.clone(), &new);
     let report = tokio::select! {
-        report = manager.rekey(false, |_| ()) => report.unwrap(),
+        report = manager.rekey() => report.unwrap(),
         _ = others => unreachable!("they go on for ever"),
     };
     assert_eq!((report.resealed, report.failed), (0, 4), "{report:?}");
@@ -207,7 +207,7 @@ async fn a_rekey_right_after_a_write_over_a_lagging_provider_blocks_no_writer() 
         manager.store(&id("a"), Credential::text("meanwhile")).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(2), "it waited for the re-key: {:?}", begun.elapsed());
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), write);
+    let (report, ()) = tokio::join!(manager.rekey(), write);
     assert!(report.unwrap().is_complete());
     sleep(Duration::from_secs(60)).await;
     assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "meanwhile");
@@ -224,7 +224,7 @@ async fn a_rekey_that_wrote_and_cannot_read_back_reports_that_it_may_have_writte
         sleep(Duration::from_secs(1)).await;
         backend.behave(|behaviour| behaviour.reads_fail = true);
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), break_down);
+    let (report, ()) = tokio::join!(manager.rekey(), break_down);
     let report = report.unwrap();
     assert!(report.failures[0].1.may_have_written(), "{report:?}");
 }
@@ -248,7 +248,7 @@ async fn a_store_between_the_first_read_of_a_rekey_and_its_write_stands() {
             sleep(Duration::from_millis(500)).await;
             writer.store(&id("a"), Credential::text("between")).await.unwrap();
         };
-        let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), store);
+        let (report, ()) = tokio::join!(manager.rekey(), store);
         let report = report.unwrap();
         assert!(report.is_complete(), "{report:?}");
         sleep(Duration::from_secs(600)).await;

@@ -3,6 +3,7 @@
 
 mod doubles;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,12 +25,12 @@ async fn a_credential_costs_two_calls_with_compare_and_set_and_four_without() {
     for (conditional, each) in [(true, 2), (false, 4)] {
         let (provider, new) = filled(conditional, CALL, 1_000).await;
         let started = Instant::now();
-        let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        let report = over(provider.clone(), &new).rekey().await.unwrap();
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(provider.calls(), 1 + 1_000 * each);
         // 100,000 of them take at most 900 s.
         assert!(started.elapsed() <= Duration::from_secs(9), "{:?}", started.elapsed());
-        let again = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        let again = over(provider.clone(), &new).rekey().await.unwrap();
         assert_eq!(again.current, 1_000);
         assert_eq!(provider.calls(), 2 + 1_000 * (each + 1), "a current one costs one read");
     }
@@ -39,10 +40,19 @@ async fn a_credential_costs_two_calls_with_compare_and_set_and_four_without() {
 async fn batch_concurrency_is_reached_and_not_exceeded() {
     for conditional in [true, false] {
         let (provider, new) = filled(conditional, CALL, 60).await;
-        let report = with_concurrency(provider.clone(), new, 7).rekey(false, |_| ()).await.unwrap();
+        let report = with_concurrency(provider.clone(), new, 7).rekey().await.unwrap();
         assert!(report.is_complete(), "{report:?}");
         assert_eq!(provider.most_in_flight.load(Ordering::SeqCst), 7);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rekey_may_have_a_concurrency_of_its_own() {
+    let (provider, new) = filled(true, CALL, 60).await;
+    let limit = NonZeroUsize::new(13).unwrap();
+    let report = with_concurrency(provider.clone(), new, 7).rekey().concurrency(limit).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(provider.most_in_flight.load(Ordering::SeqCst), 13);
 }
 
 /// As AWS: reads lag, and uncertain writes can take effect, for 300 s.
@@ -80,7 +90,7 @@ async fn tokens_that_are_stored_again_and_again_hold_no_rekey_up() {
             sleep(Duration::from_secs(before)).await;
             let started = Instant::now();
             let mut resting_after = None;
-            let report = manager.rekey(false, |report| {
+            let report = manager.rekey().on_progress(|report| {
                 if report.to_confirm == 100 {
                     resting_after.get_or_insert(started.elapsed());
                 }
@@ -112,7 +122,7 @@ async fn a_credential_that_a_lagging_backend_does_not_show_yet_is_not_gone() {
     manager.store(&id("b"), Credential::text("new")).await.unwrap();
     backend.behave(|behaviour| behaviour.read_takes = Duration::from_secs(1));
     sleep(Duration::from_millis(500)).await;
-    let report = manager.rekey(false, |_| ()).await.unwrap();
+    let report = manager.rekey().await.unwrap();
     assert_eq!((report.found, report.resealed, report.current, report.gone), (2, 1, 1, 0), "{report:?}");
     assert!(report.is_complete(), "{report:?}");
 }
@@ -121,7 +131,7 @@ async fn a_credential_that_a_lagging_backend_does_not_show_yet_is_not_gone() {
 async fn passphrase_keys_that_are_not_derived_at_once_are_derived_alone() {
     let (provider, new) = filled(true, Duration::ZERO, 20).await;
     let sealer = Faulty::with_ring(Fault::IsBusyBeyond(2), new);
-    let report = with_concurrency(provider, sealer, 10).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, sealer, 10).rekey().await.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (20, true), "{report:?}");
 }
 
@@ -143,7 +153,8 @@ async fn a_dead_backend_costs_a_bounded_number_of_calls() {
     }
     provider.refuse(|operation, _| (operation != Operation::ListTree).then(unavailable));
     let mut last = RekeyReport::default();
-    let report = over(provider.clone(), &new).rekey(false, |report| last = report.clone()).await.unwrap();
+    let report =
+        over(provider.clone(), &new).rekey().on_progress(|report| last = report.clone()).await.unwrap();
     // Those that are in flight when it gives up are finished.
     assert!((21..=30).contains(&provider.calls()), "{} calls", provider.calls());
     assert!((20..=29).contains(&report.failed), "{report:?}");
@@ -158,7 +169,7 @@ async fn uncertain_writes_stop_a_rekey_too() {
     for conditional in [true, false] {
         let (provider, new) = filled(conditional, Duration::ZERO, 300).await;
         provider.loses_answers.store(true, Ordering::SeqCst);
-        let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
+        let report = over(provider, &new).rekey().await.unwrap();
         // Without compare-and-set they are read back: these writes did happen.
         let uncertain = if conditional { report.failed } else { report.resealed };
         assert!((20..=29).contains(&uncertain), "{report:?}");
@@ -175,7 +186,7 @@ async fn a_success_in_between_keeps_a_rekey_going() {
     provider.refuse(|_, before| (before > 0 && before % 20 != 0).then(unavailable));
     let one_at_a_time = with_concurrency(provider.clone(), new, 1);
     let mut calls = 0;
-    let report = one_at_a_time.rekey(true, |_| calls += 1).await.unwrap();
+    let report = one_at_a_time.rekey().dry_run(true).on_progress(|_| calls += 1).await.unwrap();
     assert_eq!((report.resealed, report.failed, calls), (5, 95, 100), "{report:?}");
     assert!(report.stopped.is_none());
 }
@@ -184,7 +195,7 @@ async fn a_success_in_between_keeps_a_rekey_going() {
 async fn a_missing_right_stops_a_rekey_like_an_outage() {
     let (provider, new) = filled(true, Duration::ZERO, 300).await;
     provider.refuse(|operation, _| operation.is_write().then(denied));
-    let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(provider.clone(), &new).rekey().await.unwrap();
     assert!((20..=29).contains(&report.failed), "{report:?}");
     assert_eq!(report.not_tried, 300 - report.failed);
     let Some(ManagerError::Storage(error)) = &report.stopped else { panic!("{report:?}") };
@@ -196,7 +207,7 @@ async fn a_right_that_is_missing_for_one_credential_stops_no_rekey() {
     let (provider, new) = filled(true, Duration::ZERO, 100).await;
     // A list, a read, and this write.
     provider.refuse(|_, before| (before == 2).then(denied));
-    let report = with_concurrency(provider, new, 1).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, new, 1).rekey().await.unwrap();
     assert_eq!((report.resealed, report.failed, report.not_tried), (99, 1, 0), "{report:?}");
     assert!(report.stopped.is_none());
 }
@@ -210,7 +221,7 @@ async fn a_refused_login_or_write_stops_a_rekey_at_once() {
         let (provider, new) = filled(true, Duration::ZERO, 300).await;
         let refused = kind.clone();
         provider.refuse(move |operation, _| operation.is_write().then(|| refused.clone()));
-        let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        let report = over(provider.clone(), &new).rekey().await.unwrap();
         assert!(provider.calls() <= 1 + 2 * 10, "{} calls", provider.calls());
         assert!((1..=10).contains(&report.failed), "{report:?}");
         assert_eq!(report.not_tried, 300 - report.failed);
@@ -224,7 +235,7 @@ async fn what_was_written_before_a_stop_is_still_read_back() {
     let (provider, new) = filled(false, Duration::ZERO, 300).await;
     // A list, and then three calls for each credential.
     provider.refuse(|operation, before| (before > 3 * 50 && operation.is_write()).then(denied));
-    let report = with_concurrency(provider, new, 1).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, new, 1).rekey().await.unwrap();
     assert_eq!((report.resealed, report.failed, report.not_tried), (50, 20, 230), "{report:?}");
     assert_eq!((report.to_confirm, report.is_complete()), (0, false));
 }
@@ -237,7 +248,7 @@ async fn a_shutdown_stops_a_rekey() {
         sleep(Duration::from_secs(1)).await;
         manager.shutdown().await.unwrap();
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), shutdown);
+    let (report, ()) = tokio::join!(manager.rekey(), shutdown);
     let report = report.unwrap();
     assert!(matches!(report.stopped, Some(ManagerError::ShutDown)), "{report:?}");
     assert!(report.not_tried > 0 && report.to_confirm == 0 && !report.is_complete(), "{report:?}");
@@ -254,7 +265,7 @@ async fn broken_credentials_stop_nothing_and_a_bounded_number_of_failures_is_kep
         let broken = id(&format!("{name:04}"));
         assert!(provider.inner().edit_payload(PathRef::new(None, &broken), |payload| payload.truncate(9)));
     }
-    let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(provider, &new).rekey().await.unwrap();
     assert_eq!((report.resealed, report.failed, report.not_tried), (50, 250, 0), "{report:?}");
     assert_eq!((report.failures.len(), report.done()), (RekeyReport::MAX_FAILURES_KEPT, 300));
     assert!(report.stopped.is_none() && !report.is_complete());
@@ -265,7 +276,7 @@ async fn reading_back_gives_up_by_the_same_rule() {
     let (provider, new) = filled(false, Duration::ZERO, 200).await;
     // A list, three calls for each credential, and then nothing works.
     provider.refuse(|_, before| (before > 3 * 200).then(unavailable));
-    let report = over(provider.clone(), &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(provider.clone(), &new).rekey().await.unwrap();
     // Once, and once more after the stop.
     assert!((40..=58).contains(&(provider.calls() - 1 - 3 * 200)), "{} calls", provider.calls());
     assert_eq!((report.resealed, report.failed, report.to_confirm), (0, 200, 0), "{report:?}");
@@ -289,7 +300,7 @@ async fn every_phase_reports_its_progress() {
     manager.delete(&id("d")).await.unwrap();
     over(backend.clone(), &old).store(&id("d"), Credential::text("theirs")).await.unwrap();
     let mut seen: Vec<RekeyReport> = Vec::new();
-    let report = manager.rekey(false, |report| seen.push(report.clone())).await.unwrap();
+    let report = manager.rekey().on_progress(|report| seen.push(report.clone())).await.unwrap();
     assert_eq!((report.resealed, report.current, report.is_complete()), (3, 1, true), "{report:?}");
 
     let mut to_confirm: Vec<_> = seen.iter().map(|report| report.to_confirm).collect();

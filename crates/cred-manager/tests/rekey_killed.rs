@@ -96,7 +96,7 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
             assert_eq!(read.expose_text(field::VALUE).unwrap(), value, "after kill {kill}");
         }
     }
-    let report = manager(folder.path(), KEYS[active]).rekey(false, |_| ()).await.unwrap();
+    let report = manager(folder.path(), KEYS[active]).rekey().await.unwrap();
     assert!(report.is_complete() && report.found == CREDENTIALS, "{report:?}");
     assert_eq!(how_many_under(folder.path(), KEYS[active]).await, CREDENTIALS);
     let left = std::fs::read_dir(folder.path().join("store/.tmp")).unwrap().count();
@@ -120,7 +120,7 @@ async fn rekeys_until_it_is_killed() {
     let (folder, reached) = (PathBuf::from(variable(FOLDER)), PathBuf::from(variable(REACHED)));
     let reseals: usize = variable(RESEALS).parse().unwrap();
     let manager = manager(&folder, &variable(ACTIVE));
-    let rekey = manager.rekey(false, |report| {
+    let rekey = manager.rekey().on_progress(|report| {
         if report.resealed == reseals && !reached.exists() {
             std::fs::write(&reached, "").unwrap();
             // Begins nothing more, and lets what has begun go on. Ends in case no kill comes.

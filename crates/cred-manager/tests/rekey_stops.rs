@@ -20,7 +20,7 @@ async fn a_rekey_waits_until_a_passphrase_key_can_be_derived() {
     let (provider, new) = filled(true, Duration::ZERO, 30).await;
     let started = Instant::now();
     let sealer = Faulty::with_ring(Fault::IsBusyUntil(started + 10 * SECOND), new);
-    let report = with_concurrency(provider, sealer, 10).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, sealer, 10).rekey().await.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (30, true), "{report:?}");
     assert!(started.elapsed() < 12 * SECOND, "it waited for each: {:?}", started.elapsed());
 }
@@ -30,7 +30,7 @@ async fn a_passphrase_key_that_cannot_be_derived_fails_its_own_credential() {
     let (provider, new) = filled(true, Duration::ZERO, 30).await;
     let started = Instant::now();
     let sealer = Faulty::with_ring(Fault::IsBusyUntil(started + 100_000 * SECOND), new);
-    let report = with_concurrency(provider, sealer, 10).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, sealer, 10).rekey().await.unwrap();
     assert_eq!((report.failed, report.not_tried), (30, 0), "{report:?}");
     assert!(report.stopped.is_none(), "{report:?}");
     assert!(report.failures.iter().all(|(_, error)| matches!(error, ManagerError::Seal(_))));
@@ -43,7 +43,7 @@ async fn a_panic_of_the_sealer_fails_its_own_credential() {
     let (old, _) = old_and_new();
     over(provider.inner().clone(), &old).store(&id("a"), Credential::text("x")).await.unwrap();
     let sealer = Faulty::with_ring(Fault::PanicsAtShortIds, new);
-    let report = with_concurrency(provider, sealer, 1).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, sealer, 1).rekey().await.unwrap();
     assert_eq!((report.resealed, report.failed, report.found), (3, 1, 4), "{report:?}");
     let (path, error) = &report.failures[0];
     assert!(path.to_string() == "a" && !error.may_have_written(), "{report:?}");
@@ -57,7 +57,7 @@ async fn panics_of_the_provider_stop_a_rekey_like_an_outage() {
         over(backend.clone(), &old).store(&id(&name.to_string()), Credential::text("x")).await.unwrap();
     }
     backend.behave(|behaviour| behaviour.reads_panic = true);
-    let report = over(backend, &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(backend, &new).rekey().await.unwrap();
     assert!((20..=29).contains(&report.failed), "{report:?}");
     assert_eq!((report.not_tried, report.stopped.is_some()), (50 - report.failed, true));
 }
@@ -81,7 +81,7 @@ async fn credentials_whose_write_lock_is_not_free_come_last_and_stop_no_rekey() 
         sleep(60 * SECOND).await;
         held.truncate(10);
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), release);
+    let (report, ()) = tokio::join!(manager.rekey(), release);
     let report = report.unwrap();
     assert_eq!((report.resealed, report.failed, report.not_tried), (90, 10, 0), "{report:?}");
     assert!(report.stopped.is_none(), "{report:?}");
@@ -101,7 +101,7 @@ async fn reads_of_current_credentials_do_not_hide_that_writes_fail() {
             current.store(&id(&format!("{name:04}")), Credential::text("x")).await.unwrap();
         }
         provider.loses_answers.store(true, Ordering::SeqCst);
-        let report = over(provider, &new).rekey(false, |_| ()).await.unwrap();
+        let report = over(provider, &new).rekey().await.unwrap();
         assert!(report.not_tried > 950 && report.stopped.is_some(), "{report:?}");
     }
 }
@@ -113,7 +113,7 @@ async fn reading_back_counts_its_failures_from_zero() {
     provider.refuse(|_, before| {
         (before > 150 && before <= 171).then(|| StorageErrorKind::Unreachable { reason: "down".into() })
     });
-    let report = with_concurrency(provider, new, 1).rekey(false, |_| ()).await.unwrap();
+    let report = with_concurrency(provider, new, 1).rekey().await.unwrap();
     assert_eq!((report.resealed, report.failed, report.not_tried), (49, 21, 30), "{report:?}");
 }
 
@@ -126,7 +126,7 @@ async fn a_complete_rekey_did_not_stop_early() {
         sleep(Duration::from_millis(50)).await;
         manager.shutdown().await.unwrap();
     };
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), shutdown);
+    let (report, ()) = tokio::join!(manager.rekey(), shutdown);
     let report = report.unwrap();
     assert!(report.is_complete() && report.stopped.is_none(), "{report:?}");
 }

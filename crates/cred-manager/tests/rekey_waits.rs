@@ -41,7 +41,7 @@ async fn deferred_credentials_and_those_to_confirm_share_one_wait() {
     let manager = over(backend.clone(), &new);
     manager.store(&id("b"), Credential::text("second")).await.unwrap();
     let started = Instant::now();
-    let report = manager.rekey(false, |_| ()).await.unwrap();
+    let report = manager.rekey().await.unwrap();
     assert_eq!((report.resealed, report.current, report.is_complete()), (1, 1, true), "{report:?}");
     assert_eq!(started.elapsed().as_secs(), 300);
 }
@@ -56,7 +56,7 @@ async fn an_uncertain_write_is_read_back_once_it_is_visible() {
         (behaviour.writes_land_late, behaviour.late_writes_end) = (Some(299 * SECOND), Ending::Fails);
     });
     let started = Instant::now();
-    let report = over(backend.clone(), &new).rekey(false, |_| ()).await.unwrap();
+    let report = over(backend.clone(), &new).rekey().await.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (1, true), "{report:?}");
     assert_eq!(started.elapsed().as_secs(), 600);
     assert_eq!(backend.reads(), 3);
@@ -79,7 +79,7 @@ async fn every_write_is_read_back_once_and_not_before_it_is_visible() {
         other.store(&id("a"), Credential::text("theirs")).await.unwrap();
     };
     let manager = with_concurrency(backend.clone(), new, 1);
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), behind);
+    let (report, ()) = tokio::join!(manager.rekey(), behind);
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, true), "{report:?}");
     assert_eq!(key_of(&backend, "a").await, "new");
@@ -104,7 +104,7 @@ async fn a_credential_that_another_process_has_just_stored_is_not_gone() {
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     sleep(SECOND / 2).await;
     let manager = with_concurrency(backend.clone(), new, 1);
-    let report = manager.rekey(false, |_| ()).await.unwrap();
+    let report = manager.rekey().await.unwrap();
     assert_eq!((report.resealed, report.gone, report.is_complete()), (2, 0, true), "{report:?}");
     sleep(60 * SECOND).await;
     assert_eq!(key_of(&backend, "b").await, "new");
@@ -127,7 +127,7 @@ async fn a_deleted_credential_is_gone_once_no_write_of_it_can_become_visible() {
         };
         let started = Instant::now();
         let manager = with_concurrency(backend.clone(), new, 1);
-        let (report, ()) = tokio::join!(manager.rekey(true, |_| ()), delete);
+        let (report, ()) = tokio::join!(manager.rekey().dry_run(true), delete);
         let report = report.unwrap();
         assert_eq!((report.resealed, report.gone, report.is_complete()), (1, 1, true), "{report:?}");
         assert_eq!(started.elapsed().as_secs(), takes);
@@ -154,7 +154,7 @@ async fn a_credential_that_is_deleted_after_a_rekey_stopped_is_gone() {
         other.delete(&id("a")).await.unwrap();
     };
     let manager = with_concurrency(backend.clone(), new, 1);
-    let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), outage);
+    let (report, ()) = tokio::join!(manager.rekey(), outage);
     let report = report.unwrap();
     assert_eq!((report.gone, report.failed, report.not_tried), (1, 20, 5), "{report:?}");
 }
@@ -170,7 +170,7 @@ async fn a_dry_run_counts_what_its_manager_has_just_stored_as_current() {
     // The store becomes visible while a read runs that does not see it yet.
     sleep(Duration::from_millis(4_500)).await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
-    let report = manager.rekey(true, |_| ()).await.unwrap();
+    let report = manager.rekey().dry_run(true).await.unwrap();
     assert_eq!((report.current, report.resealed, report.is_complete()), (1, 0, true), "{report:?}");
 }
 
@@ -192,7 +192,7 @@ async fn a_shutdown_ends_every_wait_of_a_rekey() {
             sleep(SECOND).await;
             manager.shutdown().await.unwrap();
         };
-        let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), shutdown);
+        let (report, ()) = tokio::join!(manager.rekey(), shutdown);
         let report = report.unwrap();
         // An opening for which the sealer is too busy is tried for 5 s.
         let limit = if busy { 6 * SECOND } else { 2 * SECOND };

@@ -59,7 +59,7 @@ async fn after_an_uncertain_rekey(backend: &Arc<Backend>, ending: Ending) -> Cre
     late(backend, Duration::from_secs(ends + 20), ending);
     let manager = over(backend.clone(), &new);
     let ended = Duration::from_secs(ends) + Duration::from_millis(1);
-    assert!(timeout(ended, manager.rekey(false, |_| ())).await.is_err());
+    assert!(timeout(ended, manager.rekey()).await.is_err());
     in_time(backend);
     manager
 }
@@ -83,7 +83,7 @@ async fn an_uncertain_write_of_a_rekey_reverts_no_later_write() {
         assert_eq!((rotated.version, value(&manager).await.as_deref()), (2, Some("second")));
 
         let manager = after_an_uncertain_rekey(&patient(), ending).await;
-        let again = manager.rekey(false, |_| ()).await.unwrap();
+        let again = manager.rekey().await.unwrap();
         assert!(again.is_complete(), "{again:?}");
         manager.store(&id("a"), Credential::text("second")).await.unwrap();
         sleep(Duration::from_secs(600)).await;
@@ -98,7 +98,7 @@ async fn a_rekey_that_is_dropped_while_it_writes_reverts_no_later_write() {
     over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
     late(&backend, Duration::from_secs(80), Ending::Hangs);
     let manager = over(backend.clone(), &new);
-    assert!(timeout(Duration::from_secs(5), manager.rekey(false, |_| ())).await.is_err());
+    assert!(timeout(Duration::from_secs(5), manager.rekey()).await.is_err());
     in_time(&backend);
     manager.store(&id("a"), Credential::text("second")).await.unwrap();
     sleep(Duration::from_secs(600)).await;
@@ -112,7 +112,7 @@ async fn a_rekey_ends_only_when_none_of_its_writes_can_take_effect() {
         let backend = patient();
         over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
         late(&backend, Duration::from_secs(if ending == Ending::Hangs { 120 } else { 59 }), ending);
-        let report = over(backend.clone(), &new).rekey(false, |_| ()).await.unwrap();
+        let report = over(backend.clone(), &new).rekey().await.unwrap();
         assert_eq!((report.resealed, report.is_complete()), (1, true), "{ending:?}: {report:?}");
         in_time(&backend);
         let another_process = over(backend.clone(), &new);
@@ -137,7 +137,7 @@ async fn a_rekey_repeats_an_uncertain_write_that_never_took_effect() {
                 in_time(&backend);
             }
         };
-        let (report, ()) = tokio::join!(manager.rekey(false, |_| ()), recovery);
+        let (report, ()) = tokio::join!(manager.rekey(), recovery);
         let report = report.unwrap();
         let expected = if recovers { (1, 0) } else { (0, 1) };
         assert_eq!((report.resealed, report.failed), expected, "{report:?}");
@@ -165,7 +165,7 @@ async fn a_rekey_names_the_uncertain_writes_of_its_manager_that_hold_it_up() {
     let report = tokio::select! {
         biased;
         () = writes => unreachable!("it goes on"),
-        report = manager.rekey(false, |_| ()) => report.unwrap(),
+        report = manager.rekey() => report.unwrap(),
     };
     assert_eq!((report.failed, report.stopped.is_none()), (1, true), "{report:?}");
     assert!(is_busy(&report.failures[0].1), "{report:?}");
@@ -295,12 +295,12 @@ async fn with_compare_and_set_nothing_waits_for_an_uncertain_write() {
     let manager = over(provider.clone(), &new);
     let started = Instant::now();
     provider.loses_answers.store(true, Ordering::SeqCst);
-    assert!(!manager.rekey(false, |_| ()).await.unwrap().is_complete());
+    assert!(!manager.rekey().await.unwrap().is_complete());
     manager.rotate(&a, Credential::text("1")).await.unwrap_err();
     provider.loses_answers.store(false, Ordering::SeqCst);
     assert_eq!(manager.rotate(&a, Credential::text("2")).await.unwrap().version, 3);
     assert!(!manager.store_if_absent(&a, Credential::text("3")).await.unwrap());
-    assert!(manager.rekey(false, |_| ()).await.unwrap().is_complete());
+    assert!(manager.rekey().await.unwrap().is_complete());
     manager.store(&a, Credential::text("4")).await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
 }

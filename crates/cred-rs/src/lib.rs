@@ -204,7 +204,7 @@ pub use cred_core::{
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
     BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, ListOptions, ManagerError as Error,
-    OnExpired, RekeyReport, ValidatedPath, ValidationResult, Versioned,
+    OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult, Versioned,
 };
 
 #[cfg(feature = "config")]

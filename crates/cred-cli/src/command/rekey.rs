@@ -38,7 +38,9 @@ impl Rekey {
             None => manager,
         };
         let mut bar = Bar::new(app.output);
-        let report = app.wait(async { Ok(handle.rekey(self.dry_run, |report| bar.show(report)).await?) })?;
+        let report = app.wait(async {
+            Ok(handle.rekey().dry_run(self.dry_run).on_progress(|report| bar.show(report)).await?)
+        })?;
         drop(bar);
         if app.output.json {
             app.output.document(&document(&report, self.dry_run, &active))?;

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::report::Meaning;
 use super::reseal::{Look, Mode};
+use super::{Progress, Rekey};
 use crate::conditional::CONFLICT_RETRIES;
 use crate::{CredentialManager, ManagerError, RekeyReport};
 
@@ -20,11 +21,13 @@ const KDF_WAIT: Duration = Duration::from_secs(6);
 const KDF_RETRIES: usize = 3;
 
 /// A re-key under way.
-pub(super) struct Rekey<'m, P> {
-    manager: &'m CredentialManager,
+pub(super) struct Run<'a> {
+    manager: &'a CredentialManager,
     mode: Mode,
+    /// How many credentials are worked on at once.
+    concurrency: usize,
     report: RekeyReport,
-    progress: P,
+    progress: Progress<'a>,
     in_a_row: FailuresInARow,
     /// Why no further credential is begun.
     stop: Option<ManagerError>,
@@ -52,11 +55,12 @@ struct Item {
     why: Option<ManagerError>,
 }
 
-impl<'m, P: FnMut(&RekeyReport) + Send> Rekey<'m, P> {
-    pub(super) fn new(manager: &'m CredentialManager, dry_run: bool, progress: P) -> Self {
+impl<'a> Run<'a> {
+    pub(super) fn new(Rekey { manager, dry_run, concurrency, progress }: Rekey<'a>) -> Self {
         let mode = if dry_run { Mode::DryRun } else { Mode::Write };
-        let (report, in_a_row) = (RekeyReport::default(), FailuresInARow::default());
-        Self { manager, mode, report, progress, in_a_row, stop: None, halted: false }
+        let (concurrency, report) = (concurrency.get(), RekeyReport::default());
+        let in_a_row = FailuresInARow::default();
+        Self { manager, mode, concurrency, report, progress, in_a_row, stop: None, halted: false }
     }
 
     pub(super) async fn run(mut self, paths: Vec<CredentialPath>) -> RekeyReport {
@@ -128,8 +132,7 @@ impl<'m, P: FnMut(&RekeyReport) + Send> Rekey<'m, P> {
     /// Looks at each of these once. Returns those that are not finished.
     async fn sweep(&mut self, items: Vec<Item>) -> Vec<Item> {
         let mut open = Vec::new();
-        let limit = self.manager.shared.settings.batch_concurrency.get();
-        let kdf_busy = self.look_at(items, limit, &mut open).await;
+        let kdf_busy = self.look_at(items, self.concurrency, &mut open).await;
         // One at a time: a sealer derives few keys at once, and then a few per minute of those that
         // prove wrong.
         for item in kdf_busy {

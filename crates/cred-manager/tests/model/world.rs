@@ -387,7 +387,7 @@ impl World {
 
     /// The whole scope.
     async fn rekey(&self, place: usize) {
-        let rekey = NOT_A_LOAD.scope((), self.handles[place].rekey(false, |_| ()));
+        let rekey = NOT_A_LOAD.scope((), self.handles[place].rekey().into_future());
         // Half of the callers leave: a re-key returns only when its writes cannot land any more.
         let limit = if chance(2) { up_to(Duration::from_millis(15)) } else { Duration::MAX };
         match timeout(limit, rekey).await {

@@ -140,7 +140,7 @@ impl World {
             });
         }
         // Sealed anew while all of them are at work, and given up where it lasts.
-        if let Ok(Ok(report)) = timeout_at(until, manager.rekey(false, |_| {})).await {
+        if let Ok(Ok(report)) = timeout_at(until, manager.rekey()).await {
             self.resealed.fetch_add(report.resealed as u64, SeqCst);
         }
         tokio::time::sleep_until(until).await;
