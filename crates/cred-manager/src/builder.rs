@@ -101,6 +101,7 @@ impl<Keys: Slot> CredentialManagerBuilder<No, Keys> {
 impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
     /// What seals them: a key ring, or a KMS of your own. Required. A sealer that is shared or chosen
     /// at run time is given as an `Arc<S>` or an `Arc<dyn Sealer>`.
+    /// [`set_keys`](CredentialManager::set_keys) exchanges it later.
     pub fn keys(self, sealer: impl Sealer + 'static) -> CredentialManagerBuilder<Storage, Yes> {
         CredentialManagerBuilder { storage: self.storage, keys: Arc::new(sealer), settings: self.settings }
     }

@@ -8,6 +8,7 @@ use cred_core::{
 };
 
 use crate::observe::observe;
+use crate::sealing::Sealed;
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::write_lock::WriteLock;
@@ -51,8 +52,8 @@ impl CredentialManager {
                 return Ok(false);
             }
             let metadata = credential.to_metadata(Timestamp::now());
-            let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-            match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, (data, metadata)).await {
+            let sealed = shared.sealing.seal(path.as_ref(), metadata, &credential).await?;
+            match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, sealed).await {
                 Ok(_) => Ok(true),
                 Err(error) if is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
@@ -140,8 +141,8 @@ impl Shared {
         metadata.version = former.version.saturating_add(1);
         metadata.unknown = former.unknown;
         let lifecycle = Lifecycle::of(&metadata);
-        let data = self.sealing.seal(path.as_ref(), &metadata, &credential).await?;
-        let revision = self.replace(writer, path, lock, revision, (data, metadata)).await?;
+        let sealed = self.sealing.seal(path.as_ref(), metadata, &credential).await?;
+        let revision = self.replace(writer, path, lock, revision, sealed).await?;
         Ok((lifecycle, revision))
     }
 
@@ -153,14 +154,14 @@ impl Shared {
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
         expected: Option<Revision>,
-        (data, metadata): Stored,
+        Sealed { data, metadata, token }: Sealed,
     ) -> Result<Option<Revision>, ManagerError> {
         let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
         let operation = match provider.compare_and_set() {
             Some(_) => Operation::StoreIf,
             None => Operation::Store,
         };
-        let last_write = self.stores(&data);
+        let effect = self.stores(&data, token);
         let write = async move {
             match provider.compare_and_set() {
                 Some(conditional) => {
@@ -169,7 +170,7 @@ impl Shared {
                 None => provider.store(&id, data, metadata, &ctx).await.map(|()| None),
             }
         };
-        self.write(writer, operation, path, Arc::clone(lock), last_write, write).await
+        self.write(writer, operation, path, Arc::clone(lock), effect, write).await
     }
 }
 

@@ -73,6 +73,16 @@ pub enum ManagerError {
         /// The handle's scope.
         scope: ScopeId,
     },
+    /// Writes that were sealed under former keys did not end in time. The new keys are in use.
+    /// Transient: another [`set_keys`](crate::CredentialManager::set_keys) waits for the rest.
+    #[error(
+        "the new keys are in use, but writes under the former ones did not end within {limit:?}; call `set_keys` \
+         again before the re-key, and drop or poll futures of writes that are kept"
+    )]
+    FormerKeysInUse {
+        /// How long they were waited for.
+        limit: Duration,
+    },
     /// The manager was shut down. Nothing was read or written.
     #[error("the credential manager was shut down; build a new one")]
     ShutDown,
@@ -92,6 +102,7 @@ impl ManagerError {
         match self {
             Self::Storage(error) => error.is_transient(),
             Self::Seal(error) => error.is_transient(),
+            Self::FormerKeysInUse { .. } => true,
             _ => false,
         }
     }
@@ -105,6 +116,7 @@ impl ManagerError {
             Self::Parse(_) | Self::ScopeViolation { .. } | Self::RootOnly { .. } => {
                 ErrorClass::InvalidRequest
             }
+            Self::FormerKeysInUse { .. } => ErrorClass::Transient,
             Self::Credential { .. }
             | Self::Expired { .. }
             | Self::Field(_)

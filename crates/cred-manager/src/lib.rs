@@ -80,6 +80,7 @@
 //! | store_if | [`CredentialManager::store_if`] | `update::only_the_stored_revision_is_stored_over` |
 //! | update | [`CredentialManager::update`] | `update::concurrent_updates_of_two_managers_lose_none` |
 //! | rekey | [`CredentialManager::rekey`] | `rekey::a_rekey_reseals_a_tree_and_changes_nothing_inside` |
+//! | set_keys | [`CredentialManager::set_keys`] | `set_keys::under_load_a_rekey_after_an_exchange_leaves_nothing_under_the_former_keys` |
 //! | recover | [`CredentialManager::recover`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final`, `recovery::after_a_recovery_no_read_is_answered_from_before_it` |
 //! | purge | [`CredentialManager::purge`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final` |
 //! | list_deleted | [`CredentialManager::list_deleted`] | `recovery::a_handle_reaches_what_is_deleted_in_its_own_scope` |
@@ -117,6 +118,7 @@ mod conditional;
 mod error;
 mod expiry;
 mod fetch_many;
+mod keys;
 mod lists;
 mod manager;
 mod meter;

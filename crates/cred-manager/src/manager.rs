@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::cache::{CacheStats, Loaded, Miss, Refresh};
 use crate::observe::{is_watched, observe};
+use crate::sealing::Sealed;
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::windows::LastWrite;
@@ -164,11 +165,12 @@ impl CredentialManager {
                 metadata.created_at = former.created_at;
                 metadata.version = former.version.saturating_add(1);
             }
-            let data = shared.sealing.seal(path.as_ref(), &metadata, &credential).await?;
+            let sealed = shared.sealing.seal(path.as_ref(), metadata, &credential).await?;
+            let Sealed { data, metadata, token } = sealed;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
-            let last_write = shared.stores(&data);
+            let effect = shared.stores(&data, token);
             let write = async move { provider.store(&owned_id, data, metadata, &ctx).await };
-            shared.write(Writer::Store, Operation::Store, &path, turn.into(), last_write, write).await
+            shared.write(Writer::Store, Operation::Store, &path, turn.into(), effect, write).await
         })
         .await
     }

@@ -75,6 +75,8 @@ impl CredentialManager {
     /// # Limitations
     /// - Credentials that the list does not contain yet
     ///   ([`Consistency`](cred_core::Consistency), `list`) are missed.
+    /// - If the keys are exchanged meanwhile ([`set_keys`](Self::set_keys)), some credentials may be
+    ///   under the key that was active before. Run it again.
     /// - A re-key that is kept without being polled, or whose
     ///   [`on_progress`](Rekey::on_progress) blocks, holds up to `concurrency` write locks; other
     ///   writes of these credentials fail with `Busy`.

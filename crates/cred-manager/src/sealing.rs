@@ -7,6 +7,7 @@ use cred_core::{Credential, CredentialMetadata, EncryptedData, Opened, PathRef, 
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ManagerError;
+use crate::keys::{Keys, WriteToken};
 use crate::windows::later;
 
 /// A sealer derives a few keys from passphrases at once and refuses the others, which takes it a
@@ -16,26 +17,45 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Seals and opens, each within a deadline: a sealer may be a service on the network.
 pub(crate) struct Sealing {
-    sealer: Arc<dyn Sealer>,
+    pub(crate) keys: Keys,
     limit: Duration,
+}
+
+/// A sealed credential that is about to be written.
+pub(crate) struct Sealed {
+    pub(crate) data: EncryptedData,
+    pub(crate) metadata: CredentialMetadata,
+    /// Kept until the write has ended.
+    pub(crate) token: WriteToken,
 }
 
 impl Sealing {
     pub(crate) fn new(sealer: Arc<dyn Sealer>, limit: Duration) -> Self {
-        Self { sealer, limit }
+        Self { keys: Keys::new(sealer), limit }
     }
 
     /// Seals a credential with the metadata that will stand beside it.
     pub(crate) async fn seal(
         &self,
         path: PathRef<'_>,
-        metadata: &CredentialMetadata,
+        metadata: CredentialMetadata,
         credential: &Credential,
-    ) -> Result<EncryptedData, ManagerError> {
+    ) -> Result<Sealed, ManagerError> {
         let secret = credential
             .to_secret_bytes()
             .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })?;
-        Ok(self.in_time(path, self.sealer.seal(path, metadata, &secret)).await?)
+        Ok(self.seal_bytes(path, metadata, &secret).await?)
+    }
+
+    async fn seal_bytes(
+        &self,
+        path: PathRef<'_>,
+        metadata: CredentialMetadata,
+        secret: &[u8],
+    ) -> Result<Sealed, SealError> {
+        let (sealer, token) = self.keys.begin_write();
+        let data = self.in_time(path, sealer.seal(path, &metadata, secret)).await?;
+        Ok(Sealed { data, metadata, token })
     }
 
     /// Opens what was stored under `path`.
@@ -49,10 +69,11 @@ impl Sealing {
         path: PathRef<'_>,
         (data, metadata): &Stored,
     ) -> Result<Opened, SealError> {
+        let sealer = self.keys.sealer();
         let open = async {
             let busy_until = later(Instant::now(), BUSY);
             loop {
-                let opened = self.sealer.open(path, data, metadata).await;
+                let opened = sealer.open(path, data, metadata).await;
                 let is_busy = matches!(opened, Err(SealError::KdfBusy { .. }));
                 if !is_busy || busy_until < Instant::now() {
                     return opened;
@@ -65,15 +86,14 @@ impl Sealing {
 
     /// Seals what was opened once more, under the active key, with nothing inside changed. What stands beside it becomes
     /// what stands inside.
-    pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Stored) -> Result<Stored, SealError> {
+    pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Stored) -> Result<Sealed, SealError> {
         let Opened { metadata, secret, .. } = self.open_bytes(path, stored).await?;
-        let data = self.in_time(path, self.sealer.seal(path, &metadata, &secret)).await?;
-        Ok((data, metadata))
+        self.seal_bytes(path, metadata, &secret).await
     }
 
     /// Whether a re-key can leave it alone.
     pub(crate) fn is_current(&self, data: &EncryptedData) -> bool {
-        self.sealer.is_current(data)
+        self.keys.sealer().is_current(data)
     }
 
     async fn in_time<T>(

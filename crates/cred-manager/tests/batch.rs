@@ -304,6 +304,7 @@ fn every_future_can_be_spawned() {
         is_send(manager.metadata(id));
         is_send(manager.validate_tree());
         is_send(manager.rekey().into_future());
+        is_send(manager.set_keys(keys()));
         is_send(manager.shutdown());
     }
     let _ = check;

@@ -14,6 +14,7 @@ use super::Shared;
 use crate::ManagerError;
 use crate::cache::Cache;
 use crate::conditional::is_conflict;
+use crate::keys::WriteToken;
 use crate::meter::Meter;
 use crate::observe::outcome_of;
 use crate::visibility::{UnresolvedWrites, Writer};
@@ -65,10 +66,10 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
         lock: Arc<WriteLock>,
-        last_write: LastWrite,
+        effect: impl Into<Effect>,
         write: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, ManagerError> {
-        let limit = self.limit;
+        let (limit, Effect { last_write, token }) = (self.limit, effect.into());
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
         let written = Some(LastWrite::Unknown);
         let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
@@ -78,7 +79,9 @@ impl Shared {
         self.tasks.spawn(async move {
             let answer = {
                 // In this order: however the task ends, with the runtime included, the outcome is
-                // dropped first, so that the path's next writer sees it.
+                // dropped first, so that the path's next writer sees it, and a re-key after an
+                // exchange of the keys.
+                let _counted = token;
                 let _until_the_end = lock;
                 let mut outcome = outcome;
                 let answer = match timeout(limit, AssertUnwindSafe(write).catch_unwind()).await {
@@ -165,9 +168,22 @@ impl Shared {
         self.at(error, operation, path.clone()).into()
     }
 
-    /// The write of this sealed value.
-    pub(crate) fn stores(&self, data: &EncryptedData) -> LastWrite {
-        LastWrite::Stored(Seal::of(data, &self.seals))
+    /// The effect of storing this sealed value.
+    pub(crate) fn stores(&self, data: &EncryptedData, token: WriteToken) -> Effect {
+        Effect { last_write: LastWrite::Stored(Seal::of(data, &self.seals)), token: Some(token) }
+    }
+}
+
+/// What a write does if it succeeds.
+pub(crate) struct Effect {
+    last_write: LastWrite,
+    /// Counts it among the writes of the keys that sealed it; `None`: nothing was sealed.
+    token: Option<WriteToken>,
+}
+
+impl From<LastWrite> for Effect {
+    fn from(last_write: LastWrite) -> Self {
+        Self { last_write, token: None }
     }
 }
 
