@@ -157,6 +157,57 @@
 //! # async fn new_value_from_the_issuer() -> Credential { Credential::text("fresh") }
 //! ```
 //!
+//! # Keys at run time
+//! A service replaces its key without a restart. First the manager gets a ring with both keys: it seals
+//! under the new one and still opens what is under the old one. Then everything is resealed, and the
+//! old key is dropped:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use cred::{CredentialManager, KeyId, KeyRing, SealingKey};
+//!
+//! async fn replace_key(
+//!     manager: &CredentialManager,
+//!     (old_id, old_file): (KeyId, &Path),
+//!     (new_id, new_file): (KeyId, &Path),
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let new = SealingKey::create_file(new_file)?;
+//!     let old = SealingKey::from_file(old_file)?;
+//!     let both = KeyRing::builder(new_id.clone()).key(new_id.clone(), new).key(old_id, old).build()?;
+//!     manager.set_keys(both).await?;
+//!
+//!     let report = manager.rekey().await?;
+//!     if !report.is_complete() {
+//!         return Err("some credentials still need the old key; run the re-key again".into());
+//!     }
+//!     manager.set_keys(KeyRing::from_key_file(new_id, new_file)?).await?;
+//!     Ok(())
+//! }
+//! # #[cfg(feature = "memory")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! # let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+//! # let (old_id, new_id) = (KeyId::from_static("main-2026"), KeyId::from_static("main-2027"));
+//! # SealingKey::create_file(&old)?;
+//! # let manager = CredentialManager::builder()
+//! #     .storage(cred::memory::MemoryStorageProvider::default())
+//! #     .keys(KeyRing::from_key_file(old_id.clone(), &old)?)
+//! #     .build();
+//! # let id = cred::CredentialId::from_static("stripe-api-key");
+//! # manager.store(&id, cred::Credential::api_key("sk_test_example")).await?;
+//! # replace_key(&manager, (old_id, &old), (new_id, &new)).await?;
+//! # assert!(manager.retrieve(&id).await?.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Copy the new key file to a safe place before anything is sealed under it, and name both keys in the
+//! configuration until the re-key is complete, so that a restart finds them.
+//! [`set_keys`](CredentialManager::set_keys) says what several processes need, and when a re-key must
+//! be repeated before the old key is dropped.
+//!
 //! # A unit test
 //! With the features `memory` and `testing`, a test needs no server, and can take the backend down:
 //!
