@@ -51,44 +51,9 @@
 //! A provider may send a write again after an attempt without a response, and then answer `Ok`. If
 //! the network delivers the earlier attempt later still, it lands like a write of another manager.
 //!
-//! # The contract
-//! | operation | here | proven by |
-//! |---|---|---|
-//! | store | [`CredentialManager::store`] | `sealing::every_part_of_a_credential_comes_back`, `cache::a_read_after_a_write_never_joins_a_load_from_before_it` |
-//! | retrieve | [`CredentialManager::retrieve`] | `cache::a_value_is_loaded_once_and_kept_for_its_time`, `cache::absence_is_not_cached` |
-//! | delete | [`CredentialManager::delete`] | `cache::a_delete_and_a_rotation_invalidate_as_well` |
-//! | list | [`CredentialManager::list`] | `sealing::a_scope_is_another_place_and_a_handle_only_narrows` |
-//! | retrieve_scoped | [`CredentialManager::retrieve_scoped`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
-//! | list_scoped | [`CredentialManager::list_scoped`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
-//! | store_batch | [`CredentialManager::store_batch`] | `batch::so_many_are_in_flight_and_no_more`, `batch::of_a_duplicate_the_last_in_input_order_stands` |
-//! | retrieve_batch | [`CredentialManager::retrieve_batch`] | `batch::answers_are_in_input_order_and_duplicates_are_answered`, `batch::a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached` |
-//! | delete_batch | [`CredentialManager::delete_batch`] | `batch::so_many_are_in_flight_and_no_more` |
-//! | validate | [`CredentialManager::validate`] | `lifecycle::validation_tells_every_state_apart` |
-//! | validate_batch | [`CredentialManager::validate_batch`] | `lifecycle::a_failed_look_up_has_a_slot_and_stops_nothing`, `validation::a_batch_finds_what_single_validations_find`, `validation::a_thousand_validations_are_fifty_calls` |
-//! | clear_cache | [`CredentialManager::clear_cache`] | `cache::a_scoped_handle_clears_its_own_subtree_and_has_no_stats` |
-//! | clear_cache_for | [`CredentialManager::clear_cache_for`] | `cache::clearing_also_keeps_out_what_is_being_loaded` |
-//! | cache_stats | [`CredentialManager::cache_stats`] | `cache::the_statistics_add_up`, `cache::without_a_time_or_room_nothing_is_cached_and_nothing_shared` |
-//! | builder | [`CredentialManager::builder`] | the examples of [`CredentialManagerBuilder`], two of which must not compile |
-//! | storage | [`CredentialManagerBuilder::storage`] | the same |
-//! | cache_ttl, cache_max_size | [`CredentialManagerBuilder::cache_ttl`], [`CredentialManagerBuilder::cache_max_size`] | `cache::without_a_time_or_room_nothing_is_cached_and_nothing_shared` |
-//! | batch_concurrency | [`CredentialManagerBuilder::batch_concurrency`] | `batch::so_many_are_in_flight_and_no_more` |
-//! | build | [`CredentialManagerBuilder::build`] | the examples of [`CredentialManagerBuilder`] |
-//! | list_tree | [`CredentialManager::list_tree`] | `lifecycle::the_scope_operations_stay_inside_the_handle` |
-//! | rotate | [`CredentialManager::rotate`] | `lifecycle::a_rotation_carries_creation_and_version_on` |
-//! | store where nothing is | [`CredentialManager::store_if_absent`] | `lifecycle::of_managers_that_store_where_nothing_is_one_does` |
-//! | retrieve_versioned | [`CredentialManager::retrieve_versioned`] | `update::a_revision_is_never_that_of_a_cached_value_and_a_conditional_write_replaces_that` |
-//! | store_if | [`CredentialManager::store_if`] | `update::only_the_stored_revision_is_stored_over` |
-//! | update | [`CredentialManager::update`] | `update::concurrent_updates_of_two_managers_lose_none` |
-//! | rekey | [`CredentialManager::rekey`] | `rekey::a_rekey_reseals_a_tree_and_changes_nothing_inside` |
-//! | set_keys | [`CredentialManager::set_keys`] | `set_keys::under_load_a_rekey_after_an_exchange_leaves_nothing_under_the_former_keys` |
-//! | recover | [`CredentialManager::recover`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final`, `recovery::after_a_recovery_no_read_is_answered_from_before_it` |
-//! | purge | [`CredentialManager::purge`] | `recovery::what_is_deleted_comes_back_as_it_was_and_a_purge_is_final` |
-//! | list_deleted | [`CredentialManager::list_deleted`] | `recovery::a_handle_reaches_what_is_deleted_in_its_own_scope` |
-//! | refresh | [`CredentialManager::refresh`] | `cache::refresh_never_joins_a_load_and_replaces_what_was_cached` |
-//! | shutdown | [`CredentialManager::shutdown`] | `writes::shutdown_waits_for_running_writes_and_refuses_what_comes_later` |
-//!
-//! Where it departs: operations take `&CredentialId`, so that callers need not clone; keys are required besides storage;
-//! `batch_concurrency` takes a `NonZeroUsize`, since zero would hang.
+//! # The specification
+//! [`docs/spec.md`](https://github.com/cred-rs/cred/blob/main/docs/spec.md) in the repository lists
+//! each statement of the specification, where it is in the API, and what differs from it and why.
 //!
 //! # Watching it
 //! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
