@@ -1,0 +1,40 @@
+//! The background job that replaces the credentials that are due. Run it in one replica.
+
+use std::error::Error;
+use std::time::Duration;
+
+use cred::{Credential, CredentialManager, CredentialPath, ValidationResult};
+use tokio_util::sync::CancellationToken;
+
+/// Validates all credentials at the start and then every hour. After `stop`, it completes the
+/// rotation that has begun and returns.
+pub async fn run(manager: CredentialManager, stop: CancellationToken) {
+    let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
+    while stop.run_until_cancelled(hour.tick()).await.is_some() {
+        let Some(found) = stop.run_until_cancelled(manager.validate_tree()).await else { return };
+        let found = found.unwrap_or_else(|error| {
+            let error: &(dyn Error + 'static) = &error;
+            tracing::warn!(error, "the credentials could not be validated");
+            Vec::new()
+        });
+        let is_due = |result: &ValidationResult| matches!(result, ValidationResult::RotationDue { .. });
+        for due in found.iter().filter(|found| is_due(&found.result)).take_while(|_| !stop.is_cancelled()) {
+            if let Err(error) = rotate(&manager, &due.path).await {
+                tracing::error!(path = %due.path, error, "a credential could not be rotated");
+            }
+        }
+    }
+}
+
+async fn rotate(manager: &CredentialManager, path: &CredentialPath) -> Result<(), Box<dyn Error>> {
+    // Tags, expiry and policy stay, and the version goes up by one.
+    let rotated = manager.at(path)?.rotate(&path.id, issue()?).await?;
+    tracing::info!(%path, version = rotated.version, "a credential was rotated");
+    Ok(())
+}
+
+/// A new value. A real service gets it from the issuer of the credential.
+fn issue() -> Result<Credential, getrandom::Error> {
+    let [high, low] = [getrandom::u64()?, getrandom::u64()?];
+    Ok(Credential::api_key(format!("{high:016x}{low:016x}")))
+}
