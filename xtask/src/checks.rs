@@ -8,13 +8,13 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use cargo_metadata::Package;
 
-use crate::{cache, cargo, tools, workspace};
+use crate::{cache, cargo, test, tools, workspace};
 
 /// What `--allow-missing` calls the database of [`advisories`].
 pub(crate) const ADVISORY_DB: &str = "advisory-db";
 
-/// The workspace outside ours whose code the gate lints: what authors of providers copy.
-const EXAMPLE: &str = "examples/provider-redis";
+/// The workspaces outside ours whose code the gate lints: what authors of providers and services copy.
+const EXAMPLES: [&str; 2] = ["examples/provider-redis", test::EXAMPLE];
 /// Those of which the nightly run lints the code as well. Each compiles every SDK again.
 const OTHERS: [&str; 2] = ["examples/downstream", "benches/peers"];
 
@@ -31,10 +31,10 @@ pub(crate) fn clippy() -> Result<()> {
     lint(&mut cargo::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]))
 }
 
-/// The example provider, and the fuzz targets that need no SDK, each with its own lock file, which
-/// must fit.
+/// The example provider, the example service, and the fuzz targets that need no SDK, each with its own
+/// lock file, which must fit.
 pub(crate) fn clippy_outside() -> Result<()> {
-    clippy_in(EXAMPLE)?;
+    EXAMPLES.iter().try_for_each(|folder| clippy_in(folder))?;
     clippy_fuzz(&[])
 }
 

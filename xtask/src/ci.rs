@@ -28,6 +28,12 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
         })?;
         Ok(())
     });
+    gate.step("build example", || {
+        programs.extend(test::example_programs().inspect_err(|error| {
+            report.add(Suite::failure("service", "tests", &format!("{error:#}")));
+        })?);
+        Ok(())
+    });
     gate.step("tests", || add(&mut report, test::run_all(&programs)));
     gate.step("doc tests", || add(&mut report, test::doc_tests(&[])?));
     gate.step("strace", || long::strace_catch_up(may_miss(long::STRACE), &programs, &mut report));

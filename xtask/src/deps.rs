@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, Package, semver::Version};
 
-use crate::{cargo, table, workspace};
+use crate::{cargo, table, test, workspace};
 
-/// Downstream programs, one for each backend, in a workspace of their own.
-const SAMPLES: &str = "examples/downstream";
+/// Workspaces of their own: downstream programs, one for each backend, and the example service.
+const SAMPLES: [&str; 2] = ["examples/downstream", test::EXAMPLE];
 
 /// Budgets are counted for one platform, so that they are the same on every machine.
 const LINUX: [&str; 3] = ["--all-features", "--target", "x86_64-unknown-linux-gnu"];
@@ -26,7 +26,7 @@ const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
 type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
-const RULES: [Rule; 21] = [
+const RULES: [Rule; 22] = [
     ("cred-core", 22, "", NO_RUNTIME),
     ("cred-provider-kit", 54, "cred-core", ""),
     ("cred-crypto", 44, "cred-core", NO_CLOUD),
@@ -52,6 +52,8 @@ const RULES: [Rule; 21] = [
     ("k8s", 150, "cred-core cred-manager cred-store-k8s", ""),
     // It reads a cred.toml, and is built with Vault alone.
     ("configured", 170, "cred-config cred-core cred-manager", NOT_VAULT),
+    // One dependency on cred, whichever store it names; here files, memory and Vault.
+    ("service", 210, "cred-rs", "aws-config aws-sdk azure kube"),
 ];
 
 const CONFIG: &str = "cred-core cred-crypto cred-provider-kit cred-store-local? cred-store-aws? \
@@ -99,7 +101,10 @@ fn read() -> Result<Vec<Crate>> {
     let key = |package: &Package| (package.name.to_string(), package.version.to_string());
     let needed: HashMap<_, _> =
         metadata.packages.iter().map(|package| (key(package), &package.rust_version)).collect();
-    let mut samples = workspace::members_of(SAMPLES)?;
+    let mut samples = Vec::new();
+    for folder in SAMPLES {
+        samples.extend(workspace::members_of(folder)?);
+    }
     samples.retain(|sample| rule(&sample.name).is_some());
     let mut crates = Vec::new();
     for package in metadata.workspace_packages().into_iter().chain(&samples) {

@@ -20,7 +20,8 @@ pub(crate) struct Options {
 /// Runs all unit and integration tests that need no server, beside one busy process for each core.
 /// Fails if a test failed in any round, and names it with the number of its failures.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let programs = test::programs(&[])?;
+    let mut programs = test::programs(&[])?;
+    programs.extend(test::example_programs()?);
     let _load = Load::start()?;
     let (mut failures, mut ran) = (BTreeMap::<[String; 3], usize>::new(), 0);
     for round in 1..=options.times {

@@ -44,7 +44,7 @@ enum Chore {
     },
     /// Run unit, integration and doc tests; ends with a table that names every skipped test
     Test {
-        /// The crates to test; all if none is named
+        /// The crates to test; all, and the example service, if none is named
         crates: Vec<String>,
     },
     /// Test the backends against real servers, which it finds, installs or builds

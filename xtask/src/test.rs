@@ -15,12 +15,19 @@ pub(crate) use self::program::{Program, build};
 pub(crate) use self::report::{Report, Suite};
 use crate::{cargo, workspace};
 
-/// `cargo xtask test`: the tests of these crates, of all where none is named.
+/// The example service: a workspace of its own, whose tests need no server.
+pub(crate) const EXAMPLE: &str = "examples/service";
+
+/// `cargo xtask test`: the tests of these crates; of all crates and the example service if none is named.
 pub(crate) fn run(crates: &[String]) -> Result<ExitCode> {
-    let mut report = match programs(crates) {
+    let run = |name, programs: Result<Vec<Program>>| match programs {
         Ok(programs) => run_all(&programs),
-        Err(error) => Report::of(Suite::failure("(all)", "tests", &format!("{error:#}"))),
+        Err(error) => Report::of(Suite::failure(name, "tests", &format!("{error:#}"))),
     };
+    let mut report = run("(all)", programs(crates));
+    if crates.is_empty() {
+        report.extend(run("service", example_programs()));
+    }
     report.extend(doc_tests(crates)?);
     Ok(report.conclude())
 }
@@ -30,6 +37,12 @@ pub(crate) fn programs(crates: &[String]) -> Result<Vec<Program>> {
     let mut words = vec!["--tests".to_owned(), "--all-features".to_owned()];
     words.extend(selection(crates));
     build(&words, &workspace::members()?)
+}
+
+/// Builds the tests of the example service, by its own lock file.
+pub(crate) fn example_programs() -> Result<Vec<Program>> {
+    let manifest = workspace::root().join(EXAMPLE).join("Cargo.toml").display().to_string();
+    build(&["--locked".to_owned(), "--manifest-path".to_owned(), manifest], &workspace::members_of(EXAMPLE)?)
 }
 
 /// Runs the programs, as many at once as the machine has cores: most tests wait more than they compute.
