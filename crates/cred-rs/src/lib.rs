@@ -79,13 +79,14 @@
 //!
 //! impl IntoResponse for Failed {
 //!     fn into_response(self) -> Response {
-//!         tracing::error!(error = %self.0, "a credential could not be used");
-//!         let status = StatusCode::from_u16(self.0.http_status_hint());
-//!         let mut answer = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response();
-//!         if let Some(pause) = self.0.retry_after() {
-//!             answer.headers_mut().insert("retry-after", pause.as_secs().into());
-//!         }
-//!         answer
+//!         // The cause of an error is its source: as this type, tracing records both.
+//!         let error: &(dyn std::error::Error + 'static) = &self.0;
+//!         tracing::error!(error, "a credential could not be used");
+//!         let hint = StatusCode::from_u16(self.0.http_status_hint());
+//!         let status = hint.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+//!         // Rounded up: a pause of 200 ms is not "at once".
+//!         let pause = self.0.retry_after().map(|pause| pause.as_secs_f64().ceil().to_string());
+//!         (status, pause.map(|seconds| [("retry-after", seconds)]), ()).into_response()
 //!     }
 //! }
 //!
@@ -112,33 +113,41 @@
 //! | somebody else has changed it first, or it was not its turn | `Conflict`, `Transient` | 409 |
 //! | the request is wrong: a name, a tag, a size | `InvalidRequest` | 400, 413 |
 //! | outside the scope of the handle | `InvalidRequest` | 403 |
+//! | the backend cannot do it, as `store_if` on AWS and Azure | `InvalidRequest` | 501 |
 //! | the backend refuses this service | `Denied` | 502 |
 //! | the backend is down, slow or throttles | `Transient` | 503 |
 //! | a write may or may not have happened | `UnknownOutcome` | 504 |
 //! | damaged data, a missing key, an expired credential, a full disk | `Broken` | 500 |
+//! | the manager was shut down | `Broken` | 503 |
+//!
+//! A [`Revision`] in double quotes is an `ETag`: [`retrieve_versioned`](CredentialManager::retrieve_versioned)
+//! returns it for a GET, and [`store_if`](CredentialManager::store_if) takes it, without the quotes, for a PUT with
+//! `If-Match`. A `Conflict` is then 412, which the hint cannot know.
 //!
 //! # A background job
 //! A credential says itself when it is to be replaced, by its [`RotationPolicy`]; nothing rotates
-//! alone. This job looks once an hour, and ends with the service:
+//! alone. This job runs every hour until `stop` is cancelled, and completes the rotation that has begun:
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use cred::{Credential, CredentialManager, ValidationResult};
+//! use tokio_util::sync::CancellationToken;
 //!
-//! async fn rotate_what_is_due(manager: CredentialManager) {
+//! async fn rotate_what_is_due(manager: CredentialManager, stop: CancellationToken) {
 //!     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
-//!     loop {
-//!         hour.tick().await;
+//!     while stop.run_until_cancelled(hour.tick()).await.is_some() {
 //!         let found = match manager.validate_tree().await {
 //!             Ok(found) => found,
-//!             Err(cred::Error::ShutDown) => return,
 //!             Err(error) => {
 //!                 tracing::warn!(%error, "the credentials could not be looked at");
 //!                 continue;
 //!             }
 //!         };
 //!         for found in found {
+//!             if stop.is_cancelled() {
+//!                 return;
+//!             }
 //!             if let ValidationResult::RotationDue { .. } = found.result {
 //!                 if let Err(error) = rotate(&manager, &found.path).await {
 //!                     tracing::error!(%error, path = %found.path, "could not be rotated");
@@ -208,6 +217,33 @@
 //! [`set_keys`](CredentialManager::set_keys) says what several processes need, and when a re-key must
 //! be repeated before the old key is dropped.
 //!
+//! # Shutdown
+//! Stop in this order: the server, the jobs, then [`shutdown`](CredentialManager::shutdown), which
+//! completes the writes that have begun and refuses all further operations.
+//! `examples/service` in the repository is a whole service on axum: tenants, conditional writes, this job,
+//! metrics and a graceful shutdown.
+//!
+//! # Several fields
+//! A type of your own is one credential. Its secret fields serialize only while it is sealed:
+//!
+//! ```
+//! use cred::{Credential, ExposeSecret, KindName, SecretString};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Database {
+//!     host: String,
+//!     #[serde(with = "cred::sealed")]
+//!     password: SecretString,
+//! }
+//!
+//! let database = Database { host: "db.example.com".into(), password: "hunter2".into() };
+//! let credential = Credential::typed(KindName::from_static("database"), &database)?;
+//! let back: Database = credential.to_typed()?;
+//! assert_eq!(back.password.expose_secret(), "hunter2");
+//! # Ok::<(), cred::Error>(())
+//! ```
+//!
 //! # A unit test
 //! With the features `memory` and `testing`, a test needs no server, and can take the backend down:
 //!
@@ -250,7 +286,7 @@ pub use cred_core::{
     CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, KeyId, KindName, Lifecycle,
     Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId, SealError,
     Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Tags,
-    Target, Timestamp, field,
+    Target, Timestamp, field, sealed,
 };
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
