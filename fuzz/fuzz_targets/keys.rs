@@ -34,9 +34,9 @@ fn key(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         same(expected(bytes), SealingKey::from_base64(text));
         let variable = |_: &str| Some(text.to_owned());
-        same(expected(bytes), SealingKey::from_env("CRED_KEY", variable));
+        same(expected(bytes), SealingKey::from_env_with("CRED_KEY", variable));
         // Whoever gives the key where its name belongs.
-        match SealingKey::from_env(text, |_| None) {
+        match SealingKey::from_env_with(text, |_| None) {
             Err(KeyRingError::VariableName) => {}
             Err(KeyRingError::MissingVariable { variable }) => {
                 assert!(expected(variable.as_bytes()).is_none(), "a key is taken for a name, and repeated");

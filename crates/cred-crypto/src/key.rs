@@ -1,5 +1,6 @@
 //! One key of the ring, and where it comes from.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
@@ -52,23 +53,35 @@ impl SealingKey {
         Self::decode(text.as_bytes(), || KeyOrigin::Text)
     }
 
-    /// Reads the text form from an environment variable, through `env`: in a program `|name| std::env::var(name).ok()`,
-    /// in a test whatever it says.
+    /// Reads the text form from a variable of this process's environment.
     ///
     /// The process keeps its own copy of its environment, which nobody wipes, and children inherit it. A file is the
     /// better place.
     ///
     /// # Errors
     /// [`KeyRingError::VariableName`], [`KeyRingError::MissingVariable`], [`KeyRingError::Malformed`].
-    pub fn from_env(variable: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, KeyRingError> {
+    pub fn from_env(variable: &str) -> Result<Self, KeyRingError> {
+        // As bytes: a text that is not UTF-8 is malformed, not missing.
+        Self::from_variable(variable, |name| std::env::var_os(name).map(OsString::into_encoded_bytes))
+    }
+
+    /// Reads the text form from a variable that `env` looks up, such as one of a map in a test.
+    ///
+    /// # Errors
+    /// Those of [`from_env`](Self::from_env).
+    pub fn from_env_with(variable: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, KeyRingError> {
+        Self::from_variable(variable, |name| env(name).map(String::into_bytes))
+    }
+
+    fn from_variable(variable: &str, lookup: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, KeyRingError> {
         // The text of a key always has a `=`, so a key that is given for the name never gets into a message.
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !(1..=128).contains(&variable.len()) || !variable.bytes().all(is_name) {
             return Err(KeyRingError::VariableName);
         }
-        let text = env(variable).map(Zeroizing::new);
+        let text = lookup(variable).map(Zeroizing::new);
         let text = text.ok_or_else(|| KeyRingError::MissingVariable { variable: variable.to_owned() })?;
-        Self::decode(text.as_bytes(), || KeyOrigin::Variable(variable.to_owned()))
+        Self::decode(&text, || KeyOrigin::Variable(variable.to_owned()))
     }
 
     /// Reads the text form, with or without a line end, from a file.

@@ -61,16 +61,26 @@ impl KeyRing {
         Self::of_one(key_id, SealingKey::from_file(path)?)
     }
 
-    /// A ring of one key from an environment variable: [`SealingKey::from_env`].
+    /// Returns a ring of one key from a variable of this process's environment:
+    /// [`SealingKey::from_env`].
     ///
     /// # Errors
     /// Those of [`SealingKey::from_env`].
-    pub fn from_env(
+    pub fn from_env(key_id: KeyId, variable: &str) -> Result<Self, KeyRingError> {
+        Self::of_one(key_id, SealingKey::from_env(variable)?)
+    }
+
+    /// Returns a ring of one key from a variable that `env` looks up:
+    /// [`SealingKey::from_env_with`].
+    ///
+    /// # Errors
+    /// Those of [`SealingKey::from_env_with`].
+    pub fn from_env_with(
         key_id: KeyId,
         variable: &str,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, SealingKey::from_env(variable, env)?)
+        Self::of_one(key_id, SealingKey::from_env_with(variable, env)?)
     }
 
     /// A ring of one passphrase with the default [`Argon2Params`](crate::Argon2Params) and no salt given: see

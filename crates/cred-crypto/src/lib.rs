@@ -33,13 +33,12 @@
 //! To replace a key, make a ring that holds both, with the new one active, let the manager re-seal (`rekey`), and then
 //! drop the old one:
 //!
-//! ```
+//! ```no_run
 //! use cred_crypto::{KeyRing, SealingKey};
 //!
-//! # let environment = |_: &str| Some("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned());
 //! let keys = KeyRing::builder("k-2027".parse()?)
 //!     .key("k-2027".parse()?, SealingKey::generate()?)
-//!     .key("k-2026".parse()?, SealingKey::from_env("CRED_KEY_2026", environment)?)
+//!     .key("k-2026".parse()?, SealingKey::from_env("CRED_KEY_2026")?)
 //!     .build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

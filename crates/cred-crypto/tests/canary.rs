@@ -62,7 +62,7 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         [KEY_TEXT.to_owned() + "=", KEY_TEXT[1..].to_owned(), PASSPHRASE.to_owned(), SECRET.to_owned()]
     {
         printed.error(&SealingKey::from_base64(&text).unwrap_err());
-        printed.error(&SealingKey::from_env("KEY", |_| Some(text.clone())).unwrap_err());
+        printed.error(&SealingKey::from_env_with("KEY", |_| Some(text.clone())).unwrap_err());
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         SealingKey::create_file(&path).unwrap();
@@ -70,7 +70,7 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         printed.error(&SealingKey::from_file(&path).unwrap_err());
         printed.text(panicked(move || drop(SealingKey::from_base64(&text).unwrap())));
     }
-    printed.error(&SealingKey::from_env(KEY_TEXT, |_| None).unwrap_err());
+    printed.error(&SealingKey::from_env_with(KEY_TEXT, |_| None).unwrap_err());
 
     let path: CredentialPath = "org:a/id".parse().unwrap();
     let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1));

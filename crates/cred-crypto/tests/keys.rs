@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cred_core::{CredentialMetadata, CredentialPath, KeyId, Sealer, Timestamp, Zeroizing};
 use cred_crypto::{KeyOrigin, KeyRing, KeyRingError, SealingKey};
+use cred_testing::process::has_env;
 
 /// The bytes 00 01 .. 1f.
 const TEXT: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -70,26 +71,40 @@ fn other_texts_are_no_keys_and_are_not_repeated() {
 #[tokio::test]
 async fn a_variable_holds_a_key() {
     let env = |name: &str| (name == "CRED_KEY").then(|| TEXT.to_owned());
-    let key = KeyRing::from_env(id(), "CRED_KEY", env).unwrap();
+    let key = KeyRing::from_env_with(id(), "CRED_KEY", env).unwrap();
     assert!(are_the_same(&key, &ring(SealingKey::from_bytes(bytes()))).await);
 
-    let missing = KeyRing::from_env(id(), "OTHER", env).unwrap_err();
+    let missing = KeyRing::from_env_with(id(), "OTHER", env).unwrap_err();
     assert!(
         matches!(&missing, KeyRingError::MissingVariable { variable } if variable == "OTHER"),
         "{missing}"
     );
     for text in not_keys().into_iter().chain([format!("{TEXT}\n")]) {
-        let error = SealingKey::from_env("CRED_KEY", |_| Some(text.clone())).unwrap_err();
+        let error = SealingKey::from_env_with("CRED_KEY", |_| Some(text.clone())).unwrap_err();
         assert!(matches!(error, KeyRingError::Malformed { .. }), "{text:?}");
         assert!(error.to_string().contains("`CRED_KEY`"), "{error}");
         assert!(text.len() < 5 || !format!("{error:?}").contains(&text));
     }
 }
 
+#[tokio::test]
+async fn a_variable_of_the_process_holds_a_key() {
+    let test = "a_variable_of_the_process_holds_a_key";
+    if !has_env(test, &[("CRED_TEST_KEY", TEXT), ("CRED_TEST_EMPTY", "")]) {
+        return;
+    }
+    let key = KeyRing::from_env(id(), "CRED_TEST_KEY").unwrap();
+    assert!(are_the_same(&key, &ring(SealingKey::from_bytes(bytes()))).await);
+    let error = |variable| KeyRing::from_env(id(), variable).unwrap_err();
+    assert!(matches!(error("CRED_TEST_UNSET"), KeyRingError::MissingVariable { .. }));
+    assert!(matches!(error("CRED_TEST_EMPTY"), KeyRingError::Malformed { .. }));
+    assert!(matches!(error(TEXT), KeyRingError::VariableName));
+}
+
 #[test]
 fn a_key_in_the_place_of_a_variables_name_is_not_repeated() {
     for name in [TEXT, "", "A B", &"A".repeat(129)] {
-        let error = SealingKey::from_env(name, |_| Some(TEXT.to_owned())).unwrap_err();
+        let error = SealingKey::from_env_with(name, |_| Some(TEXT.to_owned())).unwrap_err();
         assert!(matches!(error, KeyRingError::VariableName), "{name:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, Consistency, Limits, ProviderConfig, RetryPolicy, Tags};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, setters, tags};
+use cred_provider_kit::{Env, ProcessEnv, setters, tags};
 use serde::Deserialize;
 
 use crate::client;
@@ -118,10 +118,21 @@ impl AwsSecretsManagerConfig {
     /// ([quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
     const MAX_PAYLOAD_LEN: usize = 65_536;
 
-    /// The defaults with `AWS_REGION` (else `AWS_DEFAULT_REGION`), `AWS_PROFILE` and `AWS_ENDPOINT_URL_SECRETS_MANAGER` (else
-    /// `AWS_ENDPOINT_URL`) where these are set. What is not, AWS's own chain still looks for at the first use.
+    /// Returns the defaults with the settings of this process's environment: `AWS_REGION` (or else
+    /// `AWS_DEFAULT_REGION`), `AWS_PROFILE`, and `AWS_ENDPOINT_URL_SECRETS_MANAGER` (or else
+    /// `AWS_ENDPOINT_URL`). AWS's own chain finds the rest at the first use.
+    ///
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// source of variables.
     #[must_use]
-    pub fn from_env(env: &dyn Env) -> Self {
+    pub fn from_env() -> Self {
+        Self::from_env_with(&ProcessEnv)
+    }
+
+    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    #[must_use]
+    pub fn from_env_with(env: &dyn Env) -> Self {
         Self {
             region: env.get("AWS_REGION").or_else(|| env.get("AWS_DEFAULT_REGION")),
             profile: env.get("AWS_PROFILE"),

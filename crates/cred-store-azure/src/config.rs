@@ -11,7 +11,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString, Tags};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, setters};
+use cred_provider_kit::{Env, ProcessEnv, setters};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -177,10 +177,22 @@ impl AzureKeyVaultConfig {
     /// Azure takes 15; three are kept for the path of a name that is too long, and one for the caller.
     const MAX_DEFAULT_TAGS: usize = 11;
 
-    /// The defaults with `AZURE_KEYVAULT_URL`, `AZURE_AUTHORITY_HOST`, and who asks: with `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
-    /// `AZURE_CLIENT_SECRET` a service principal, with `AZURE_CLIENT_ID` alone the managed identity of that name.
+    /// Returns the defaults with the settings of this process's environment: `AZURE_KEYVAULT_URL`,
+    /// `AZURE_AUTHORITY_HOST`, and the identity. `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    /// `AZURE_CLIENT_SECRET` together are a service principal; without all three, `AZURE_CLIENT_ID` is
+    /// the client id of a managed identity.
+    ///
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// source of variables.
     #[must_use]
-    pub fn from_env(env: &dyn Env) -> Self {
+    pub fn from_env() -> Self {
+        Self::from_env_with(&ProcessEnv)
+    }
+
+    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    #[must_use]
+    pub fn from_env_with(env: &dyn Env) -> Self {
         let mut config = Self::default();
         if let Some(url) = env.get("AZURE_KEYVAULT_URL") {
             config.vault_url = url;

@@ -81,9 +81,19 @@ impl KubernetesSecretsConfig {
     /// Of the 256 KiB that Kubernetes allows; the rest is for ours and for those that others add.
     const MOST_ANNOTATION_BYTES: usize = 64 * 1_024;
 
-    /// The defaults with `KUBERNETES_NAMESPACE` where it is set.
+    /// Returns the defaults with the namespace in `KUBERNETES_NAMESPACE` of this process's environment.
+    ///
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// source of variables.
     #[must_use]
-    pub fn from_env(env: &dyn Env) -> Self {
+    pub fn from_env() -> Self {
+        Self::from_env_with(&ProcessEnv)
+    }
+
+    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    #[must_use]
+    pub fn from_env_with(env: &dyn Env) -> Self {
         let mut config = Self::default();
         if let Some(namespace) = env.get("KUBERNETES_NAMESPACE") {
             config.namespace = namespace;

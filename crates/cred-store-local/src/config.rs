@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig};
 use cred_provider_kit::naming::FileNames;
-use cred_provider_kit::{Env, setters};
+use cred_provider_kit::{Env, ProcessEnv, setters};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Deserialize;
 
@@ -63,10 +63,21 @@ impl LocalStorageConfig {
     const DEFAULT_MAX_PAYLOAD_LEN: usize = 16 * 1_024 * 1_024;
     const MOST_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
 
-    /// The defaults below the user's data directory: `nebula/credentials` in `XDG_DATA_HOME`, or in `.local/share` of
-    /// `HOME`. Where neither is an absolute path, the base path is empty and refused.
+    /// Returns the defaults with a base path below the user's data directory: `nebula/credentials` in
+    /// `XDG_DATA_HOME`, or in `.local/share` of `HOME`. If neither is an absolute path, the base path is
+    /// empty, and [`validate`](ProviderConfig::validate) refuses it.
+    ///
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// source of variables.
     #[must_use]
-    pub fn from_env(env: &dyn Env) -> Self {
+    pub fn from_env() -> Self {
+        Self::from_env_with(&ProcessEnv)
+    }
+
+    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    #[must_use]
+    pub fn from_env_with(env: &dyn Env) -> Self {
         let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let data =
             absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
@@ -197,7 +208,7 @@ mod tests {
     #[test]
     fn the_environment_gives_the_users_data_directory() {
         let base = |variables: &[(&str, &str)]| {
-            LocalStorageConfig::from_env(&variables.iter().copied().collect::<MapEnv>()).base_path
+            LocalStorageConfig::from_env_with(&variables.iter().copied().collect::<MapEnv>()).base_path
         };
         assert_eq!(base(&[("HOME", "/h")]), Path::new("/h/.local/share/nebula/credentials"));
         assert_eq!(base(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d")]), Path::new("/d/nebula/credentials"));
@@ -206,5 +217,6 @@ mod tests {
             Path::new("/h/.local/share/nebula/credentials")
         );
         assert_eq!(base(&[]), Path::new(""));
+        assert_eq!(LocalStorageConfig::from_env(), LocalStorageConfig::from_env_with(&ProcessEnv));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, setters};
+use cred_provider_kit::{Env, ProcessEnv, setters};
 use serde::Deserialize;
 
 use crate::client;
@@ -157,10 +157,20 @@ impl Default for VaultConfig {
 impl VaultConfig {
     const PAYLOAD_LEN: std::ops::RangeInclusive<usize> = 4 * 1_024..=32 * 1_024 * 1_024;
 
-    /// The defaults with `VAULT_ADDR`, `VAULT_TOKEN`, `VAULT_NAMESPACE` and `VAULT_CACERT` where these are set.
-    /// `VAULT_SKIP_VERIFY` is not read.
+    /// Returns the defaults with the settings of this process's environment: `VAULT_ADDR`,
+    /// `VAULT_TOKEN`, `VAULT_NAMESPACE` and `VAULT_CACERT`. `VAULT_SKIP_VERIFY` is not read.
+    ///
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// source of variables.
     #[must_use]
-    pub fn from_env(env: &dyn Env) -> Self {
+    pub fn from_env() -> Self {
+        Self::from_env_with(&ProcessEnv)
+    }
+
+    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    #[must_use]
+    pub fn from_env_with(env: &dyn Env) -> Self {
         let mut config = Self::default();
         if let Some(address) = env.get("VAULT_ADDR") {
             config.address = address;

@@ -1,4 +1,5 @@
 use cred_provider_kit::MapEnv;
+use cred_testing::process::has_env;
 
 use super::*;
 
@@ -126,7 +127,7 @@ fn the_environment_gives_what_it_has() {
         ("AWS_PROFILE", "app"),
         ("AWS_ENDPOINT_URL", "http://localhost:5000"),
     ]);
-    let config = AwsSecretsManagerConfig::from_env(&env);
+    let config = AwsSecretsManagerConfig::from_env_with(&env);
     assert_eq!(config.region.as_deref(), Some("eu-west-1"));
     assert_eq!(config.profile.as_deref(), Some("app"));
     assert_eq!(config.endpoint_url.as_deref(), Some("http://localhost:5000"));
@@ -134,7 +135,17 @@ fn the_environment_gives_what_it_has() {
         ("AWS_ENDPOINT_URL", "http://localhost:5000"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "https://vpce.example.com"),
     ]);
-    let config = AwsSecretsManagerConfig::from_env(&env);
+    let config = AwsSecretsManagerConfig::from_env_with(&env);
     assert_eq!(config.endpoint_url.as_deref(), Some("https://vpce.example.com"));
-    assert_eq!(AwsSecretsManagerConfig::from_env(&MapEnv::default()), good());
+    assert_eq!(AwsSecretsManagerConfig::from_env_with(&MapEnv::default()), good());
+}
+
+#[test]
+fn the_environment_of_the_process_is_read() {
+    let variables = [("AWS_REGION", "eu-west-1"), ("AWS_PROFILE", "app")];
+    if !has_env("config::tests::the_environment_of_the_process_is_read", &variables) {
+        return;
+    }
+    let config = AwsSecretsManagerConfig::from_env();
+    assert_eq!((config.region.as_deref(), config.profile.as_deref()), (Some("eu-west-1"), Some("app")));
 }

@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use cred_core::StorageProvider;
-use cred_provider_kit::ProcessEnv;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
 use cred_testing::http::{Answer, Request, Server};
 use cred_testing::value::{id, kind, unscoped};
@@ -118,7 +117,7 @@ fn link(request: &Request) -> Answer {
 
 /// What the other process does: one read, with the credentials that the chain finds.
 async fn read() {
-    let config = AwsSecretsManagerConfig::from_env(&ProcessEnv);
+    let config = AwsSecretsManagerConfig::from_env();
     let provider = AwsSecretsManagerProvider::new(config).unwrap();
     let answer = provider.retrieve(&id("key"), &unscoped()).await;
     // A line of its own, behind whatever the test runner has begun.

@@ -1,4 +1,5 @@
 use cred_provider_kit::MapEnv;
+use cred_testing::process::has_env;
 
 use super::*;
 
@@ -96,11 +97,11 @@ fn the_environment_gives_what_it_has() {
         ("AZURE_CLIENT_SECRET", "s"),
         ("AZURE_AUTHORITY_HOST", ""),
     ]);
-    let config = AzureKeyVaultConfig::from_env(&env);
+    let config = AzureKeyVaultConfig::from_env_with(&env);
     assert_eq!(config.vault_url, "https://v.vault.azure.net");
     assert_eq!(config.authority_host, None);
     assert_eq!(config.credential_type, principal(TENANT, CLIENT, "s"));
-    let config = AzureKeyVaultConfig::from_env(&MapEnv::from([("AZURE_CLIENT_ID", CLIENT)]));
+    let config = AzureKeyVaultConfig::from_env_with(&MapEnv::from([("AZURE_CLIENT_ID", CLIENT)]));
     let identity = AzureCredentialType::ManagedIdentity { client_id: Some(CLIENT.to_owned()) };
     assert_eq!(config.credential_type, identity);
 }
@@ -125,4 +126,16 @@ fn no_secret_is_printed() {
     let method = principal(TENANT, CLIENT, "hunter2");
     let printed = format!("{:?} {:#?}", good().with_credential_type(method.clone()), method);
     assert!(!printed.contains("hunter2") && printed.contains(CLIENT), "{printed}");
+}
+
+#[test]
+fn the_environment_of_the_process_is_read() {
+    let variables = [("AZURE_KEYVAULT_URL", "https://v.vault.azure.net"), ("AZURE_CLIENT_ID", CLIENT)];
+    if !has_env("config::tests::the_environment_of_the_process_is_read", &variables) {
+        return;
+    }
+    let config = AzureKeyVaultConfig::from_env();
+    assert_eq!(config.vault_url, "https://v.vault.azure.net");
+    let identity = AzureCredentialType::ManagedIdentity { client_id: Some(CLIENT.to_owned()) };
+    assert_eq!(config.credential_type, identity);
 }

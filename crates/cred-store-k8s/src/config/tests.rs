@@ -1,4 +1,5 @@
 use cred_provider_kit::MapEnv;
+use cred_testing::process::has_env;
 
 use super::*;
 
@@ -77,6 +78,15 @@ fn a_file_names_everything_and_misspells_nothing() {
 #[test]
 fn the_environment_gives_the_namespace_and_nothing_else_does() {
     let env = MapEnv::from([("KUBERNETES_NAMESPACE", "payments")]);
-    assert_eq!(KubernetesSecretsConfig::from_env(&env).namespace, "payments");
-    assert_eq!(KubernetesSecretsConfig::from_env(&MapEnv::default()).namespace, "default");
+    assert_eq!(KubernetesSecretsConfig::from_env_with(&env).namespace, "payments");
+    assert_eq!(KubernetesSecretsConfig::from_env_with(&MapEnv::default()).namespace, "default");
+}
+
+#[test]
+fn the_environment_of_the_process_is_read() {
+    let variables = [("KUBERNETES_NAMESPACE", "payments")];
+    if !has_env("config::tests::the_environment_of_the_process_is_read", &variables) {
+        return;
+    }
+    assert_eq!(KubernetesSecretsConfig::from_env().namespace, "payments");
 }

@@ -1,4 +1,5 @@
 use cred_provider_kit::MapEnv;
+use cred_testing::process::has_env;
 
 use super::*;
 
@@ -93,7 +94,7 @@ fn the_environment_gives_what_it_has() {
         ("VAULT_CACERT", "/ca.pem"),
         ("VAULT_SKIP_VERIFY", ""),
     ]);
-    let config = VaultConfig::from_env(&env);
+    let config = VaultConfig::from_env_with(&env);
     assert_eq!(config.address, "https://v");
     assert_eq!((config.namespace, config.tls_verify), (None, true));
     assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
@@ -110,4 +111,20 @@ fn no_secret_is_printed() {
         let printed = format!("{:?} {:#?}", good().with_auth_method(method.clone()), method);
         assert!(!printed.contains("hunter2"), "{printed}");
     }
+}
+
+#[test]
+fn the_environment_of_the_process_is_read() {
+    let variables = [
+        ("VAULT_ADDR", "https://v"),
+        ("VAULT_TOKEN", "t0ken"),
+        ("VAULT_NAMESPACE", "team"),
+        ("VAULT_CACERT", "/ca.pem"),
+    ];
+    if !has_env("config::tests::the_environment_of_the_process_is_read", &variables) {
+        return;
+    }
+    let config = VaultConfig::from_env();
+    assert_eq!((config.address.as_str(), config.namespace.as_deref()), ("https://v", Some("team")));
+    assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
 }

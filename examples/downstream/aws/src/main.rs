@@ -7,15 +7,11 @@ use cred_manager::CredentialManager;
 use cred_manager::crypto::KeyRing;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = AwsSecretsManagerConfig::default().with_secret_prefix("downstream/");
     let storage = AwsSecretsManagerProvider::new(config)?;
-    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
+    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY")?;
     let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;

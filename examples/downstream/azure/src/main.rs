@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_credential_type(who)
         .with_secret_prefix("downstream-");
     let storage = AzureKeyVaultProvider::new(config)?;
-    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
+    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY")?;
     let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;

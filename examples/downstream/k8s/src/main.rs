@@ -7,15 +7,11 @@ use cred_manager::CredentialManager;
 use cred_manager::crypto::KeyRing;
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = KubernetesSecretsConfig::default().with_secret_prefix("downstream-");
     let storage = KubernetesSecretsProvider::new(config)?;
-    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
+    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY")?;
     let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;

@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_auth_method(VaultAuthMethod::token(token.into()))
         .with_path_prefix("downstream");
     let storage = HashiCorpVaultProvider::new(config)?;
-    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY", variable)?;
+    let keys = KeyRing::from_env("main".parse()?, "CRED_KEY")?;
     let manager = CredentialManager::builder().storage(storage).keys(keys).build();
 
     let id = "stripe-api-key".parse()?;

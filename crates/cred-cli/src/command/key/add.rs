@@ -145,7 +145,7 @@ fn key_in_variable(name: &str) -> Result<(), Failure> {
     if name.starts_with(|first: char| first.is_ascii_digit()) {
         return Err(no_name());
     }
-    match SealingKey::from_env(name, |name| ProcessEnv.get(name)) {
+    match SealingKey::from_env_with(name, |name| ProcessEnv.get(name)) {
         Ok(_) => Ok(()),
         Err(KeyRingError::VariableName) => Err(no_name()),
         Err(KeyRingError::Malformed { problem, .. }) => Err(Failure::new(
