@@ -11,7 +11,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString, Tags};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, ProcessEnv, setters};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -26,13 +26,18 @@ use crate::provider::PATH_TAG;
 ///     .with_vault_url("https://my-vault.vault.azure.net/")
 ///     .with_credential_type(AzureCredentialType::ManagedIdentity { client_id: None });
 /// ```
+///
+/// `Default` reads `AZURE_KEYVAULT_URL` from the environment of the process, so a default can differ
+/// between two processes; set [`vault_url`](Self::vault_url) where it must not. A configuration that is
+/// read from a file does not take it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AzureKeyVaultConfig {
     /// The vault, as `https://my-vault.vault.azure.net/`, without a path. The host is one of `vault.azure.net`,
     /// `vault.azure.cn`, `vault.usgovcloudapi.net` or `vault.microsoftazure.de`, or [`allowed_host`](Self::allowed_host).
-    /// Default `https://example.vault.azure.net/`, which is nobody's.
+    /// Default `AZURE_KEYVAULT_URL`, or else `https://example.vault.azure.net/`, a placeholder that
+    /// [`validate`](ProviderConfig::validate) refuses.
     pub vault_url: String,
     /// Who asks. Default: the managed identity that the system assigned.
     pub credential_type: AzureCredentialType,
@@ -155,10 +160,28 @@ impl fmt::Debug for AzureCredentialType {
     }
 }
 
+/// The vault of the default, for the name of one's own.
+const PLACEHOLDER: &str = "https://example.vault.azure.net/";
+
+/// The defaults of a configuration that is read from a file, where no variable counts.
+fn defaults() -> AzureKeyVaultConfig {
+    AzureKeyVaultConfig::default_in(&MapEnv::default())
+}
+
 impl Default for AzureKeyVaultConfig {
     fn default() -> Self {
+        Self::default_in(&ProcessEnv)
+    }
+}
+
+impl AzureKeyVaultConfig {
+    /// Azure takes 15; three are kept for the path of a name that is too long, and one for the caller.
+    const MAX_DEFAULT_TAGS: usize = 11;
+
+    /// The default of a process with these variables.
+    fn default_in(env: &dyn Env) -> Self {
         Self {
-            vault_url: "https://example.vault.azure.net/".to_owned(),
+            vault_url: env.get("AZURE_KEYVAULT_URL").unwrap_or_else(|| PLACEHOLDER.to_owned()),
             credential_type: AzureCredentialType::ManagedIdentity { client_id: None },
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
@@ -171,11 +194,6 @@ impl Default for AzureKeyVaultConfig {
             ca_cert: None,
         }
     }
-}
-
-impl AzureKeyVaultConfig {
-    /// Azure takes 15; three are kept for the path of a name that is too long, and one for the caller.
-    const MAX_DEFAULT_TAGS: usize = 11;
 
     /// Returns the defaults with the settings of this process's environment: `AZURE_KEYVAULT_URL`,
     /// `AZURE_AUTHORITY_HOST`, and the identity. `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
@@ -193,10 +211,7 @@ impl AzureKeyVaultConfig {
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
-        let mut config = Self::default();
-        if let Some(url) = env.get("AZURE_KEYVAULT_URL") {
-            config.vault_url = url;
-        }
+        let mut config = Self::default_in(env);
         config.authority_host = env.get("AZURE_AUTHORITY_HOST");
         let client_id = env.get("AZURE_CLIENT_ID");
         config.credential_type =

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, ProviderConfig, RetryPolicy, Tags};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, ProcessEnv, setters, tags};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters, tags};
 use serde::Deserialize;
 
 use crate::client::Access;
@@ -22,11 +22,17 @@ use crate::marks;
 /// use cred_store_k8s::KubernetesSecretsConfig;
 /// let config = KubernetesSecretsConfig::default().with_namespace("payments").with_secret_prefix("payments-cred-");
 /// ```
+///
+/// `Default` reads `KUBERNETES_NAMESPACE` from the environment of the process, as
+/// [`from_env`](Self::from_env) does, so a default can differ between two processes; set
+/// [`namespace`](Self::namespace) where it must not. A configuration that is read from a file does not
+/// take it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KubernetesSecretsConfig {
-    /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, a letter or digit at either end; default `default`.
+    /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, a letter or digit at either end;
+    /// default `KUBERNETES_NAMESPACE`, or else `default`.
     pub namespace: String,
     /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: found as `kubectl` finds it, by
     /// `KUBECONFIG` and then `~/.kube/config`, and where there is neither, the service account of the pod.
@@ -54,24 +60,14 @@ pub struct KubernetesSecretsConfig {
     pub replace_immutable: bool,
 }
 
+/// The defaults of a configuration that is read from a file, where no variable counts.
+fn defaults() -> KubernetesSecretsConfig {
+    KubernetesSecretsConfig::from_env_with(&MapEnv::default())
+}
+
 impl Default for KubernetesSecretsConfig {
     fn default() -> Self {
-        let labels = [
-            ("app.kubernetes.io/name", "nebula-credential"),
-            ("app.kubernetes.io/component", "credential-storage"),
-        ];
-        Self {
-            namespace: "default".to_owned(),
-            kubeconfig_path: None,
-            context: None,
-            secret_prefix: "nebula-cred-".to_owned(),
-            timeout: Duration::from_secs(5),
-            operation_timeout: Duration::from_secs(60),
-            retry_policy: RetryPolicy::default(),
-            default_labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            default_annotations: BTreeMap::new(),
-            replace_immutable: false,
-        }
+        Self::from_env()
     }
 }
 
@@ -94,11 +90,22 @@ impl KubernetesSecretsConfig {
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
-        let mut config = Self::default();
-        if let Some(namespace) = env.get("KUBERNETES_NAMESPACE") {
-            config.namespace = namespace;
+        let labels = [
+            ("app.kubernetes.io/name", "nebula-credential"),
+            ("app.kubernetes.io/component", "credential-storage"),
+        ];
+        Self {
+            namespace: env.get("KUBERNETES_NAMESPACE").unwrap_or_else(|| "default".to_owned()),
+            kubeconfig_path: None,
+            context: None,
+            secret_prefix: "nebula-cred-".to_owned(),
+            timeout: Duration::from_secs(5),
+            operation_timeout: Duration::from_secs(60),
+            retry_policy: RetryPolicy::default(),
+            default_labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            default_annotations: BTreeMap::new(),
+            replace_immutable: false,
         }
-        config
     }
 
     setters! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig};
 use cred_provider_kit::naming::FileNames;
-use cred_provider_kit::{Env, ProcessEnv, setters};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Deserialize;
 
@@ -15,12 +15,17 @@ use serde::Deserialize;
 /// use cred_store_local::LocalStorageConfig;
 /// let config = LocalStorageConfig::default().with_base_path("/var/lib/app/credentials").with_create_dir(false);
 /// ```
+///
+/// `Default` reads `XDG_DATA_HOME` and `HOME` from the environment of the process, as
+/// [`from_env`](Self::from_env) does, so a default differs between two users; set
+/// [`base_path`](Self::base_path) where it must not. A configuration that is read from a file does not
+/// take them and must name its base path.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LocalStorageConfig {
-    /// The directory that holds everything; absolute. Default: empty, which [`validate`](ProviderConfig::validate)
-    /// refuses.
+    /// The directory that holds everything; absolute. Default: `nebula/credentials` in the
+    /// user's data directory, as [`from_env`](Self::from_env) finds it; in files there is no default.
     pub base_path: PathBuf,
     /// Whether the directory is created at the first store, with 0700, and the ones above it; default true.
     pub create_dir: bool,
@@ -42,17 +47,14 @@ pub struct LocalStorageConfig {
     pub max_payload_len: usize,
 }
 
+/// The defaults of a configuration that is read from a file, where no variable counts.
+fn defaults() -> LocalStorageConfig {
+    LocalStorageConfig::from_env_with(&MapEnv::default())
+}
+
 impl Default for LocalStorageConfig {
     fn default() -> Self {
-        Self {
-            base_path: PathBuf::new(),
-            create_dir: true,
-            file_extension: "enc.json".to_owned(),
-            enable_locking: true,
-            allow_open_dirs: false,
-            operation_timeout: Duration::from_secs(30),
-            max_payload_len: Self::DEFAULT_MAX_PAYLOAD_LEN,
-        }
+        Self::from_env()
     }
 }
 
@@ -81,8 +83,15 @@ impl LocalStorageConfig {
         let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let data =
             absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-        let base_path = data.map(|data| data.join("nebula/credentials")).unwrap_or_default();
-        Self { base_path, ..Self::default() }
+        Self {
+            base_path: data.map(|data| data.join("nebula/credentials")).unwrap_or_default(),
+            create_dir: true,
+            file_extension: "enc.json".to_owned(),
+            enable_locking: true,
+            allow_open_dirs: false,
+            operation_timeout: Duration::from_secs(30),
+            max_payload_len: Self::DEFAULT_MAX_PAYLOAD_LEN,
+        }
     }
 
     setters! {
@@ -157,8 +166,6 @@ impl ProviderConfig for LocalStorageConfig {
 
 #[cfg(test)]
 mod tests {
-    use cred_provider_kit::MapEnv;
-
     use super::*;
 
     fn problem(config: &LocalStorageConfig) -> String {
@@ -170,7 +177,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let good = LocalStorageConfig::default().with_base_path(base.path());
         assert!(good.validate().is_ok());
-        assert!(problem(&LocalStorageConfig::default()).contains("`base_path` is empty"));
+        assert!(problem(&defaults()).contains("`base_path` is empty"));
         assert!(problem(&good.clone().with_base_path("a/b")).contains("`base_path` is relative"));
         let missing = good.clone().with_base_path(base.path().join("missing"));
         assert!(missing.validate().is_ok(), "it is created at the first use");
@@ -218,5 +225,7 @@ mod tests {
         );
         assert_eq!(base(&[]), Path::new(""));
         assert_eq!(LocalStorageConfig::from_env(), LocalStorageConfig::from_env_with(&ProcessEnv));
+        assert_eq!(LocalStorageConfig::default(), LocalStorageConfig::from_env());
+        assert_eq!(serde_json::from_str::<LocalStorageConfig>("{}").unwrap().base_path, Path::new(""));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString};
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, ProcessEnv, setters};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
 use serde::Deserialize;
 
 use crate::client;
@@ -23,21 +23,27 @@ use crate::client;
 ///     .with_address("https://vault.example.com:8200")
 ///     .with_auth_method(VaultAuthMethod::app_role("payments", "secret-id".into()));
 /// ```
+///
+/// `Default` reads the environment of the process: `VAULT_ADDR`, `VAULT_TOKEN` and
+/// `VAULT_NAMESPACE`. So a default can hold a token and differ between two processes; set every
+/// field that must not. A configuration that is read from a file takes none of them.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct VaultConfig {
-    /// The server, as `https://host:port`, without a path. Default `http://127.0.0.1:8200`. Plain http is for the host
+    /// The server, as `https://host:port`, without a path. Default `VAULT_ADDR`, or else
+    /// `http://127.0.0.1:8200`. Plain http is for the host
     /// itself alone, unless [`allow_http`](Self::allow_http).
     pub address: String,
-    /// Who asks. Default: an empty token, which [`validate`](ProviderConfig::validate) refuses.
+    /// How this process authenticates. Default: the token in `VAULT_TOKEN`, or else an empty one, which
+    /// [`validate`](ProviderConfig::validate) refuses.
     pub auth_method: VaultAuthMethod,
     /// Where the KV version 2 engine is mounted, without a slash at either end; default `secret`.
     pub mount_path: String,
     /// Goes before every name: segments with `/` between, no slash before, no `:`, which only scopes have; default
     /// `nebula/credentials`. Empty: names begin at the mount's root. Two providers share credentials exactly if mount, namespace and this are equal.
     pub path_prefix: String,
-    /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default none. Logins are made in it as well.
+    /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default `VAULT_NAMESPACE`, or else none. Logins are made in it as well.
     pub namespace: Option<String>,
     /// The longest that one call to Vault takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
     #[serde(with = "cred_provider_kit::duration")]
@@ -133,14 +139,28 @@ impl fmt::Debug for VaultAuthMethod {
     }
 }
 
+/// The defaults of a configuration that is read from a file, where no variable counts.
+fn defaults() -> VaultConfig {
+    VaultConfig::default_in(&MapEnv::default())
+}
+
 impl Default for VaultConfig {
     fn default() -> Self {
+        Self::default_in(&ProcessEnv)
+    }
+}
+
+impl VaultConfig {
+    const PAYLOAD_LEN: std::ops::RangeInclusive<usize> = 4 * 1_024..=32 * 1_024 * 1_024;
+
+    /// The default of a process with these variables.
+    fn default_in(env: &dyn Env) -> Self {
         Self {
-            address: "http://127.0.0.1:8200".to_owned(),
-            auth_method: VaultAuthMethod::token("".into()),
+            address: env.get("VAULT_ADDR").unwrap_or_else(|| "http://127.0.0.1:8200".to_owned()),
+            auth_method: VaultAuthMethod::token(env.secret("VAULT_TOKEN").unwrap_or_else(|| "".into())),
             mount_path: "secret".to_owned(),
             path_prefix: "nebula/credentials".to_owned(),
-            namespace: None,
+            namespace: env.get("VAULT_NAMESPACE"),
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
@@ -152,10 +172,6 @@ impl Default for VaultConfig {
             max_payload_len: 1_024 * 1_024 - 1_024,
         }
     }
-}
-
-impl VaultConfig {
-    const PAYLOAD_LEN: std::ops::RangeInclusive<usize> = 4 * 1_024..=32 * 1_024 * 1_024;
 
     /// Returns the defaults with the settings of this process's environment: `VAULT_ADDR`,
     /// `VAULT_TOKEN`, `VAULT_NAMESPACE` and `VAULT_CACERT`. `VAULT_SKIP_VERIFY` is not read.
@@ -171,16 +187,7 @@ impl VaultConfig {
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
-        let mut config = Self::default();
-        if let Some(address) = env.get("VAULT_ADDR") {
-            config.address = address;
-        }
-        if let Some(token) = env.secret("VAULT_TOKEN") {
-            config.auth_method = VaultAuthMethod::token(token);
-        }
-        config.namespace = env.get("VAULT_NAMESPACE");
-        config.ca_cert = env.get("VAULT_CACERT").map(PathBuf::from);
-        config
+        Self { ca_cert: env.get("VAULT_CACERT").map(PathBuf::from), ..Self::default_in(env) }
     }
 
     setters! {

@@ -1,4 +1,3 @@
-use cred_provider_kit::MapEnv;
 use cred_testing::process::has_env;
 
 use super::*;
@@ -138,4 +137,10 @@ fn the_environment_of_the_process_is_read() {
     assert_eq!(config.vault_url, "https://v.vault.azure.net");
     let identity = AzureCredentialType::ManagedIdentity { client_id: Some(CLIENT.to_owned()) };
     assert_eq!(config.credential_type, identity);
+
+    let config = AzureKeyVaultConfig::default();
+    assert_eq!(config.vault_url, "https://v.vault.azure.net");
+    assert_eq!(config.credential_type, AzureCredentialType::ManagedIdentity { client_id: None });
+    let config: AzureKeyVaultConfig = serde_json::from_str("{}").unwrap();
+    assert_eq!(config.vault_url, PLACEHOLDER);
 }

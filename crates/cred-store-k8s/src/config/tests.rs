@@ -1,4 +1,3 @@
-use cred_provider_kit::MapEnv;
 use cred_testing::process::has_env;
 
 use super::*;
@@ -89,4 +88,7 @@ fn the_environment_of_the_process_is_read() {
         return;
     }
     assert_eq!(KubernetesSecretsConfig::from_env().namespace, "payments");
+    assert_eq!(KubernetesSecretsConfig::default().namespace, "payments");
+    let config: KubernetesSecretsConfig = serde_json::from_str("{}").unwrap();
+    assert_eq!(config.namespace, "default");
 }

@@ -1,4 +1,3 @@
-use cred_provider_kit::MapEnv;
 use cred_testing::process::has_env;
 
 use super::*;
@@ -15,7 +14,7 @@ fn problem(config: &VaultConfig) -> String {
 fn each_wrong_field_is_named() {
     assert!(good().validate().is_ok());
     for (wrong, field) in [
-        (VaultConfig::default(), "auth_method.token"),
+        (VaultConfig::from_env_with(&MapEnv::default()), "auth_method.token"),
         (good().with_auth_method(VaultAuthMethod::token("t0ken\n".into())), "auth_method.token"),
         (good().with_auth_method(VaultAuthMethod::app_role("", "s".into())), "auth_method.role_id"),
         (good().with_address("vault:8200"), "address"),
@@ -127,4 +126,17 @@ fn the_environment_of_the_process_is_read() {
     let config = VaultConfig::from_env();
     assert_eq!((config.address.as_str(), config.namespace.as_deref()), ("https://v", Some("team")));
     assert_eq!(config.ca_cert, Some(PathBuf::from("/ca.pem")));
+
+    let config = VaultConfig::default();
+    assert_eq!((config.address.as_str(), config.namespace.as_deref()), ("https://v", Some("team")));
+    assert!(
+        matches!(config.auth_method, VaultAuthMethod::Token { token } if token.expose_secret() == "t0ken")
+    );
+    assert_eq!(config.ca_cert, None);
+
+    let config: VaultConfig = serde_json::from_str("{}").unwrap();
+    assert_eq!((config.address.as_str(), config.namespace), ("http://127.0.0.1:8200", None));
+    assert!(
+        matches!(config.auth_method, VaultAuthMethod::Token { token } if token.expose_secret().is_empty())
+    );
 }
