@@ -160,8 +160,9 @@ impl fmt::Debug for AzureCredentialType {
     }
 }
 
-/// The vault of the default, for the name of one's own.
+/// The default, which stands for the address of the user's own vault.
 const PLACEHOLDER: &str = "https://example.vault.azure.net/";
+const PLACEHOLDER_HOST: &str = "example.vault.azure.net";
 
 /// The defaults of a configuration that is read from a file, where no variable counts.
 fn defaults() -> AzureKeyVaultConfig {
@@ -243,6 +244,26 @@ impl AzureKeyVaultConfig {
         Names::new(naming::AZURE, "secret_prefix", self.secret_prefix.as_str())
     }
 
+    /// Checks all but the vault's address, which a client of the caller's own brings along.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
+        if let Some(Err(problem)) = self.authority_host.as_deref().map(client::check_origin) {
+            return invalid("authority_host", problem);
+        }
+        if let Err((field, problem)) = self.check_identity() {
+            return invalid(field, problem);
+        }
+        self.names()?;
+        if let Err(problem) = self.check_tags() {
+            return invalid("default_tags", problem);
+        }
+        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
+        if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
+            return invalid("ca_cert", problem);
+        }
+        self.retry_policy.validate()
+    }
+
     fn check_identity(&self) -> Result<(), (&'static str, &'static str)> {
         match &self.credential_type {
             AzureCredentialType::ServicePrincipal { tenant_id, .. } if !is_guid(tenant_id) => {
@@ -294,24 +315,18 @@ impl ProviderConfig for AzureKeyVaultConfig {
     /// Reads the file of [`ca_cert`](Self::ca_cert) where one is given, and touches no network.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
-        if let Err(problem) = client::check_vault(&self.vault_url, self.allowed_host.as_deref()) {
-            return invalid("vault_url", problem);
+        match client::check_vault(&self.vault_url, self.allowed_host.as_deref()) {
+            Ok(vault) if vault.url.host_str() == Some(PLACEHOLDER_HOST) => {
+                return invalid(
+                    "vault_url",
+                    "is the placeholder of the default; give the address of your vault, as \
+                     `https://my-vault.vault.azure.net/`",
+                );
+            }
+            Ok(_) => {}
+            Err(problem) => return invalid("vault_url", problem),
         }
-        if let Some(Err(problem)) = self.authority_host.as_deref().map(client::check_origin) {
-            return invalid("authority_host", problem);
-        }
-        if let Err((field, problem)) = self.check_identity() {
-            return invalid(field, problem);
-        }
-        self.names()?;
-        if let Err(problem) = self.check_tags() {
-            return invalid("default_tags", problem);
-        }
-        check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
-        if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
-            return invalid("ca_cert", problem);
-        }
-        self.retry_policy.validate()
+        self.check()
     }
 
     fn provider_name(&self) -> &'static str {

@@ -74,7 +74,7 @@ impl AzureKeyVaultProvider {
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn with_client(config: AzureKeyVaultConfig, client: SecretClient) -> Result<Self, ConfigError> {
-        config.validate()?;
+        config.check()?;
         Self::over(config, Client::of_sdk(client))
     }
 

@@ -19,6 +19,8 @@ fn each_wrong_field_is_named() {
     let tag = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     for (wrong, field) in [
         (good().with_vault_url("http://my-vault.vault.azure.net"), "vault_url"),
+        (AzureKeyVaultConfig::from_env_with(&MapEnv::default()), "vault_url"),
+        (good().with_vault_url("https://EXAMPLE.vault.azure.net"), "vault_url"),
         (good().with_vault_url("https://evil/.vault.azure.net"), "vault_url"),
         (good().with_vault_url("https://localhost:8443"), "vault_url"),
         (good().with_vault_url("https://user:hunter2@my-vault.vault.azure.net"), "vault_url"),
@@ -52,9 +54,15 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
+fn the_placeholder_is_refused_as_one() {
+    let error = AzureKeyVaultConfig::from_env_with(&MapEnv::default()).validate().unwrap_err();
+    assert!(error.to_string().contains("give the address of your vault"), "{error}");
+    assert!(AzureKeyVaultConfig::default().check().is_ok(), "a client has an address of its own");
+}
+
+#[test]
 fn what_is_meant_is_taken() {
     for right in [
-        AzureKeyVaultConfig::default(),
         good(),
         good().with_vault_url("https://my-vault.vault.azure.cn"),
         good().with_vault_url("https://localhost:8443").with_allowed_host("LOCALHOST"),
