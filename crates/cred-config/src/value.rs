@@ -192,6 +192,23 @@ impl<'a> Node<'a> {
         self.field.get(self.special.from..).is_some_and(|name| names.contains(&name))
     }
 
+    /// What is wrong with the name of this value, as the table has it. Between the tables of a secret
+    /// that name may be the secret itself, so there the error is about the table.
+    fn misnamed(&self, name: &str, misfit: Misfit) -> Misfit {
+        let table = self.field.strip_suffix(name).and_then(|table| table.strip_suffix('.'));
+        let inner = table.and_then(|table| table.get(self.special.from..)).unwrap_or_default();
+        let leads_to = |secret: &&str| secret.strip_prefix(inner).is_some_and(|rest| rest.starts_with('.'));
+        let is_hidden = !inner.is_empty() && self.special.secrets.iter().any(leads_to);
+        let line = self.file.line(self.offset);
+        match table.filter(|_| is_hidden) {
+            Some(table) => {
+                let problem = format!("has a name that {}", misfit.problem);
+                Misfit { at: Some((table.to_owned(), line)), problem }
+            }
+            None => Misfit { at: Some((self.field.clone(), line)), ..misfit },
+        }
+    }
+
     fn is_secret(&self) -> bool {
         self.is_one_of(self.special.secrets)
     }

@@ -1,4 +1,5 @@
-//! What the configurations of providers have in common: setters, and the bounds of their deadlines.
+//! What the configurations of providers have in common: setters, the bounds of their deadlines, and
+//! errors that repeat no secret.
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,10 +44,14 @@
 //! }
 //! ```
 
+mod unquoted;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cred_core::ConfigError;
+
+pub use self::unquoted::unquoted;
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);

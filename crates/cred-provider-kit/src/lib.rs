@@ -9,7 +9,7 @@
 //! | refuse what is too large before it is sent | [`limits`] |
 //! | show its tags to the backend | [`tags`] |
 //! | read a configuration from the environment | [`Env`], [`duration`] |
-//! | give it setters, and check its deadlines | [`setters!`], [`config`] |
+//! | give it setters, check its deadlines, and read it without secrets in errors | [`setters!`], [`config`] |
 //! | quote the backend in an error, without secrets | [`said`] |
 //! | take a secret out of a text, however it is spelled there | [`redact`] |
 //! | report an answer that is not the backend's, such as a page of a proxy | [`Foreign`] |

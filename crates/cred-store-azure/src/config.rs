@@ -1,5 +1,6 @@
 //! What can be chosen, and what is refused.
 
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +31,10 @@ use crate::provider::PATH_TAG;
 /// `Default` reads `AZURE_KEYVAULT_URL` from the environment of the process, so a default can differ
 /// between two processes; set [`vault_url`](Self::vault_url) where it must not. A configuration that is
 /// read from a file does not take it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default = "defaults", deny_unknown_fields)]
+///
+/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate shows
+/// the line of the file beside it: log the `message()` of its error.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AzureKeyVaultConfig {
     /// The vault, as `https://my-vault.vault.azure.net/`, without a path. The host is one of `vault.azure.net`,
@@ -43,11 +46,9 @@ pub struct AzureKeyVaultConfig {
     pub credential_type: AzureCredentialType,
     /// The longest that one call takes, doubled for writes, and the longest wait for a token; 1 to 60 s, default 5 s. Written
     /// `"5s"` in files.
-    #[serde(with = "cred_provider_kit::duration")]
     pub timeout: Duration,
     /// The longest that one operation takes, all its calls, retries, waits and logins together; 1 s to 10 minutes, default
     /// 60 s. Deletions and recoveries take Azure some seconds each, which a store over a deleted name waits for.
-    #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
@@ -72,8 +73,7 @@ pub struct AzureKeyVaultConfig {
 }
 
 /// Who asks. Two are equal if their fields are; secrets are compared in constant time.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum AzureCredentialType {
     /// The identity of the virtual machine, container or App Service that this runs in.

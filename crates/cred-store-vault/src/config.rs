@@ -1,5 +1,6 @@
 //! What can be chosen, and what is refused.
 
+mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -27,8 +28,10 @@ use crate::client;
 /// `Default` reads the environment of the process: `VAULT_ADDR`, `VAULT_TOKEN` and
 /// `VAULT_NAMESPACE`. So a default can hold a token and differ between two processes; set every
 /// field that must not. A configuration that is read from a file takes none of them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default = "defaults", deny_unknown_fields)]
+///
+/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate shows
+/// the line of the file beside it: log the `message()` of its error.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VaultConfig {
     /// The server, as `https://host:port`, without a path. Default `VAULT_ADDR`, or else
@@ -46,11 +49,9 @@ pub struct VaultConfig {
     /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default `VAULT_NAMESPACE`, or else none. Logins are made in it as well.
     pub namespace: Option<String>,
     /// The longest that one call to Vault takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
-    #[serde(with = "cred_provider_kit::duration")]
     pub timeout: Duration,
     /// The longest that one operation takes, all its calls, retries, waits and a login together; 1 s to 10 minutes, default
     /// 60 s.
-    #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
@@ -63,7 +64,6 @@ pub struct VaultConfig {
     pub allow_http: bool,
     /// How long before its end a token is renewed at the latest; 1 s to 768 h, default 1 h. Where a third of the lease that
     /// Vault really gave is shorter, that counts: tokens of seconds are renewed within seconds.
-    #[serde(with = "cred_provider_kit::duration")]
     pub token_renewal_threshold: Duration,
     /// What [`delete`](cred_core::StorageProvider::delete) leaves behind; default nothing.
     pub delete_mode: VaultDeleteMode,
@@ -73,8 +73,7 @@ pub struct VaultConfig {
 }
 
 /// Who asks Vault.
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum VaultAuthMethod {
     /// A token that somebody else got. It is renewed as long as Vault lets it be, and never revoked.
@@ -90,7 +89,6 @@ pub enum VaultAuthMethod {
         /// Its secret; empty where the role needs none.
         secret_id: SecretString,
         /// Where the method is mounted, without `auth/`; default `approle`.
-        #[serde(default = "approle")]
         mount_path: String,
     },
 }

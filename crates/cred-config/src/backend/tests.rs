@@ -1,3 +1,6 @@
+#[cfg(all(feature = "azure", feature = "vault"))]
+mod misplaced;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -172,10 +172,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
         let Some((name, node)) = self.entries.next() else { return Ok(None) };
-        let key = seed.deserialize(StrDeserializer::<Misfit>::new(name)).map_err(|misfit| {
-            let at = Some((node.field.clone(), node.file.line(node.offset)));
-            Misfit { at, ..misfit }
-        })?;
+        let key = seed
+            .deserialize(StrDeserializer::<Misfit>::new(name))
+            .map_err(|misfit| node.misnamed(name, misfit))?;
         self.value = Some(node);
         Ok(Some(key))
     }
@@ -208,7 +207,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Reader<'de>), Misfit> {
         let variant = seed.deserialize(StrDeserializer::<Misfit>::new(self.name));
-        Ok((variant.map_err(|misfit| self.content.located(misfit))?, Reader(self.content)))
+        Ok((variant.map_err(|misfit| self.content.misnamed(self.name, misfit))?, Reader(self.content)))
     }
 }
 

@@ -1,0 +1,67 @@
+//! Reading the configuration from a file, without a secret in an error. The types here name the fields
+//! of the public ones again, since serde derives only errors that quote; the compiler compares them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cred_core::{RetryPolicy, SecretString};
+use cred_provider_kit::config::unquoted;
+use serde::{Deserialize, Deserializer};
+
+use super::{VaultAuthMethod, VaultConfig, VaultDeleteMode, approle, defaults};
+
+#[derive(Deserialize)]
+#[serde(remote = "VaultConfig", default = "defaults", deny_unknown_fields)]
+struct Config {
+    address: String,
+    auth_method: VaultAuthMethod,
+    mount_path: String,
+    path_prefix: String,
+    namespace: Option<String>,
+    #[serde(with = "cred_provider_kit::duration")]
+    timeout: Duration,
+    #[serde(with = "cred_provider_kit::duration")]
+    operation_timeout: Duration,
+    retry_policy: RetryPolicy,
+    tls_verify: bool,
+    ca_cert: Option<PathBuf>,
+    allow_http: bool,
+    #[serde(with = "cred_provider_kit::duration")]
+    token_renewal_threshold: Duration,
+    delete_mode: VaultDeleteMode,
+    max_payload_len: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "VaultAuthMethod", rename_all = "snake_case", deny_unknown_fields)]
+enum AuthMethod {
+    Token {
+        token: SecretString,
+    },
+    AppRole {
+        role_id: String,
+        secret_id: SecretString,
+        #[serde(default = "approle")]
+        mount_path: String,
+    },
+}
+
+impl<'de> Deserialize<'de> for VaultConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(transparent)]
+        struct Read(#[serde(with = "Config")] VaultConfig);
+
+        unquoted(deserializer).map(|Read(config)| config)
+    }
+}
+
+impl<'de> Deserialize<'de> for VaultAuthMethod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(transparent)]
+        struct Read(#[serde(with = "AuthMethod")] VaultAuthMethod);
+
+        unquoted(deserializer).map(|Read(method)| method)
+    }
+}
