@@ -10,7 +10,7 @@ use cred_core::{ConfigError, Consistency, Limits, ProviderConfig, RetryPolicy, T
 use cred_provider_kit::config::check_deadlines;
 use cred_provider_kit::naming::{self, Names};
 use cred_provider_kit::{Env, ProcessEnv, setters, tags};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::client;
 
@@ -61,8 +61,9 @@ pub struct AwsSecretsManagerConfig {
     /// Whether a store over an existing secret sets its tags too, by one more call; default false: tags are set when a
     /// secret is created. Tags that a credential has no more are not removed. Filters never look at them.
     pub update_tags: bool,
-    /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30, default 30. None (`null`
-    /// in files): deletions are for good.
+    /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30,
+    /// default 30. `None`, in files `0`: deletions are permanent.
+    #[serde(deserialize_with = "days")]
     pub recovery_window_days: Option<u8>,
     /// What a store does where a secret that is scheduled for deletion still holds the name; default: it is restored and written.
     pub over_deleted: AwsOverDeleted,
@@ -88,6 +89,11 @@ pub enum AwsOverDeleted {
     Recover,
     /// Refuses with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
     Refuse,
+}
+
+/// Days, or none for 0: TOML has no `null`.
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|days| *days != 0))
 }
 
 impl Default for AwsSecretsManagerConfig {
@@ -254,7 +260,10 @@ impl ProviderConfig for AwsSecretsManagerConfig {
             return Err(ConfigError::invalid(self.provider_name(), "default_tags", problem));
         }
         if self.recovery_window_days.is_some_and(|days| !(7..=30).contains(&days)) {
-            return invalid("recovery_window_days", "must be 7 to 30, or none to delete for good");
+            return invalid(
+                "recovery_window_days",
+                "must be 7 to 30; to delete permanently, use 0 in a file and `None` in code",
+            );
         }
         if self.read_lag > HOUR {
             return invalid("read_lag", "must be at most 1 h");

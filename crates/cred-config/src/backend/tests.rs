@@ -287,3 +287,17 @@ fn every_secret_field_and_every_path_of_a_backend_is_known_as_one() {
         assert!(backend.paths.iter().all(|path| Backend::is_path(path)), "{}", backend.name);
     }
 }
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_profile_can_delete_permanently_on_aws() {
+    for (sample, expected) in
+        [("", Some(30)), ("recovery_window_days = 7", Some(7)), ("recovery_window_days = 0", None)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), "aws", sample);
+        let profiles = config.files()[0].root().get("profiles").unwrap();
+        let read: cred_store_aws::AwsSecretsManagerConfig = profiles.get("p").unwrap().read(&OWN).unwrap();
+        assert_eq!(read.recovery_window_days, expected, "{sample}");
+    }
+}

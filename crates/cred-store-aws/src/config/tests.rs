@@ -114,6 +114,11 @@ fn a_file_names_everything_and_misspells_nothing() {
         .with_default_tags(tags(&[("team", "payments")]))
         .with_read_lag(Duration::from_secs(10));
     assert_eq!(config, expected);
+    for none in ["0", "null"] {
+        let config = read(&format!(r#"{{"recovery_window_days":{none}}}"#)).unwrap();
+        assert_eq!(config.recovery_window_days, None, "{none}");
+    }
+    assert_eq!(read("{}").unwrap().recovery_window_days, Some(30));
     for wrong in [r#"{"regoin":"x"}"#, r#"{"timeout":5}"#, r#"{"over_deleted":"purge"}"#] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
