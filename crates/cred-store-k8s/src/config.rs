@@ -176,10 +176,15 @@ fn is_label((key, value): (&String, &String)) -> bool {
 }
 
 impl ProviderConfig for KubernetesSecretsConfig {
-    /// Reads the kubeconfig, or the files of the pod's service account, and touches no network.
+    /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) names one, and touches no
+    /// network. Where none is named, the provider's constructor looks for the cluster: a configuration
+    /// can be validated on another machine than the one that uses it.
     fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
-        self.access(&ProcessEnv).map(drop)
+        match self.kubeconfig_path {
+            Some(_) => self.access(&ProcessEnv).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn provider_name(&self) -> &'static str {

@@ -49,6 +49,19 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
+fn a_kubeconfig_is_needed_only_where_one_is_named() {
+    let test = "config::tests::a_kubeconfig_is_needed_only_where_one_is_named";
+    if !has_env(test, &[("HOME", "/does/not/exist"), ("KUBECONFIG", ""), ("KUBERNETES_SERVICE_HOST", "")]) {
+        return;
+    }
+    assert!(good().access(&ProcessEnv).is_err(), "there is none");
+    assert!(good().validate().is_ok());
+    assert!(good().with_context("production").validate().is_ok());
+    assert!(good().with_kubeconfig_path("/does/not/exist").validate().is_err());
+    assert_eq!(good().with_namespace("A").validate().unwrap_err().field(), "namespace");
+}
+
+#[test]
 fn what_is_meant_is_taken() {
     for right in [
         good().with_namespace("n".repeat(63)),
