@@ -52,6 +52,7 @@ use std::time::Duration;
 use cred_core::ConfigError;
 
 pub use self::unquoted::unquoted;
+use crate::RetryBudget;
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
@@ -71,6 +72,20 @@ pub fn check_deadlines(
     }
     if !OPERATION_TIMEOUT.contains(&operation_timeout) {
         return Err(ConfigError::invalid(provider, "operation_timeout", "must be 1 s to 10 minutes"));
+    }
+    Ok(())
+}
+
+/// Checks the field `retry_budget`, the capacity of a [`RetryBudget`]: 10 to 1,000,000 tokens. Fewer
+/// would not pay for a retry after a timeout.
+///
+/// # Errors
+/// [`ConfigError`] names the field.
+pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), ConfigError> {
+    if !(RetryBudget::TIMEOUT_RETRY_COST..=1_000_000).contains(&tokens) {
+        let problem =
+            "must be 10 to 1,000,000 tokens; to turn retries off, set `max_retries` of `retry_policy` to 0";
+        return Err(ConfigError::invalid(provider, "retry_budget", problem));
     }
     Ok(())
 }
@@ -124,6 +139,16 @@ macro_rules! setters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_retry_budget_out_of_bounds_is_named() {
+        for right in [10, RetryBudget::CAPACITY, 1_000_000] {
+            assert!(check_retry_budget("p", right).is_ok());
+        }
+        for wrong in [0, 9, 1_000_001, u32::MAX] {
+            assert_eq!(check_retry_budget("p", wrong).unwrap_err().field(), "retry_budget");
+        }
+    }
 
     #[test]
     fn a_deadline_out_of_bounds_is_named() {

@@ -331,7 +331,10 @@ impl<B> Clone for Provider<B> {
 /// Its backend, which prints no secret.
 impl<B: Backend> fmt::Debug for Provider<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider").field("backend", &self.0.backend).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("executor", &self.0.executor)
+            .field("backend", &self.0.backend)
+            .finish_non_exhaustive()
     }
 }
 

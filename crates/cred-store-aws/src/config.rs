@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cred_core::{ConfigError, Consistency, Limits, ProviderConfig, RetryPolicy, Tags};
-use cred_provider_kit::config::check_deadlines;
+use cred_provider_kit::config::{check_deadlines, check_retry_budget};
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, ProcessEnv, setters, tags};
+use cred_provider_kit::{Env, ProcessEnv, RetryBudget, setters, tags};
 use serde::{Deserialize, Deserializer};
 
 use crate::client;
@@ -52,6 +52,10 @@ pub struct AwsSecretsManagerConfig {
     pub operation_timeout: Duration,
     /// How transient failures are tried again. The SDK's own retries are off.
     pub retry_policy: RetryPolicy,
+    /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
+    /// all, set `max_retries` of the policy to 0.
+    pub retry_budget: u32,
     /// The KMS key that AWS encrypts the secrets with, as its ARN or as `alias/name`. Default none: AWS's own
     /// `aws/secretsmanager` for what is new; what is stored keeps the key that it has.
     pub kms_key_id: Option<String>,
@@ -108,6 +112,7 @@ impl Default for AwsSecretsManagerConfig {
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
+            retry_budget: RetryBudget::CAPACITY,
             kms_key_id: None,
             default_tags: BTreeMap::new(),
             update_tags: false,
@@ -156,6 +161,7 @@ impl AwsSecretsManagerConfig {
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
+        const with_retry_budget(retry_budget: u32);
         some with_kms_key_id(kms_key_id: String);
         with_default_tags(default_tags: BTreeMap<String, String>);
         const with_update_tags(update_tags: bool);
@@ -250,6 +256,7 @@ impl ProviderConfig for AwsSecretsManagerConfig {
         }
         self.names()?;
         check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
+        check_retry_budget(self.provider_name(), self.retry_budget)?;
         if self.kms_key_id.as_deref().is_some_and(|key| !is_kms_key(key)) {
             return invalid(
                 "kms_key_id",

@@ -16,7 +16,7 @@ use cred_core::{
     StorageErrorKind, StorageResult,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
+use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, RetryBudget, Wire};
 
 use self::listing::Which;
 use crate::AwsSecretsManagerConfig;
@@ -86,8 +86,9 @@ impl AwsSecretsManagerProvider {
             .with_consistency(config.consistency())
             .with_batch(Client::BATCH)
             .with_in_doubt(SIGNED_FOR);
-        let executor =
-            Executor::new(description, config.timeout).with_retry_policy(config.retry_policy.clone());
+        let executor = Executor::new(description, config.timeout)
+            .with_retry_policy(config.retry_policy.clone())
+            .with_budget(RetryBudget::new(config.retry_budget));
         let names = config.names()?;
         let backend = SecretsManager { config, client, names, single: AtomicBool::new(false) };
         Ok(Self(Provider::new(executor, backend)))

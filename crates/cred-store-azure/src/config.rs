@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString, Tags};
-use cred_provider_kit::config::check_deadlines;
+use cred_provider_kit::config::{check_deadlines, check_retry_budget};
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, RetryBudget, setters};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
@@ -52,6 +52,10 @@ pub struct AzureKeyVaultConfig {
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
+    /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
+    /// all, set `max_retries` of the policy to 0.
+    pub retry_budget: u32,
     /// Goes before every name: at most 73 of `A-Z a-z 0-9 -`, without case; default `nebula-credentials-`. Two providers with
     /// one vault and one prefix share credentials. Let no prefix in a vault begin another one of it (`app-` and `app-prod-`): the names
     /// of the longer one can be those of the shorter one too, which then lists, overwrites and deletes them. Empty is allowed, but
@@ -187,6 +191,7 @@ impl AzureKeyVaultConfig {
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
+            retry_budget: RetryBudget::CAPACITY,
             secret_prefix: "nebula-credentials-".to_owned(),
             default_tags: BTreeMap::new(),
             over_deleted: AzureOverDeleted::Recover,
@@ -231,6 +236,7 @@ impl AzureKeyVaultConfig {
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
+        const with_retry_budget(retry_budget: u32);
         into with_secret_prefix(secret_prefix: String);
         with_default_tags(default_tags: BTreeMap<String, String>);
         const with_over_deleted(over_deleted: AzureOverDeleted);
@@ -258,6 +264,7 @@ impl AzureKeyVaultConfig {
             return invalid("default_tags", problem);
         }
         check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
+        check_retry_budget(self.provider_name(), self.retry_budget)?;
         if let Err(problem) = client::check_authorities(self.ca_cert.as_deref()) {
             return invalid("ca_cert", problem);
         }

@@ -14,7 +14,7 @@ use cred_core::{
     ConfigError, Consistency, CredentialFilter, CredentialPath, Description, Limits, PathRef, ProviderConfig,
     SoftDelete, StorageResult,
 };
-use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire, tags};
+use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, RetryBudget, Wire, tags};
 
 use self::naming::Naming;
 pub(crate) use self::naming::PATH_TAG;
@@ -91,7 +91,9 @@ impl AzureKeyVaultProvider {
             over_deleted: config.over_deleted,
             write_timeout: config.timeout.saturating_mul(2),
         };
-        let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
+        let executor = Executor::new(description, config.timeout)
+            .with_retry_policy(config.retry_policy)
+            .with_budget(RetryBudget::new(config.retry_budget));
         Ok(Self(Provider::new(executor, vault)))
     }
 }

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig, RetryPolicy, Tags};
-use cred_provider_kit::config::check_deadlines;
+use cred_provider_kit::config::{check_deadlines, check_retry_budget};
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters, tags};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, RetryBudget, setters, tags};
 use serde::Deserialize;
 
 use crate::client::Access;
@@ -50,6 +50,10 @@ pub struct KubernetesSecretsConfig {
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
+    /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
+    /// all, set `max_retries` of the policy to 0.
+    pub retry_budget: u32,
     /// Labels of every secret, besides those of its tags: at most 64, keys and values of up to 63 characters. Default:
     /// `app.kubernetes.io/name` and `app.kubernetes.io/component`.
     pub default_labels: BTreeMap<String, String>,
@@ -102,6 +106,7 @@ impl KubernetesSecretsConfig {
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
+            retry_budget: RetryBudget::CAPACITY,
             default_labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             default_annotations: BTreeMap::new(),
             replace_immutable: false,
@@ -116,6 +121,7 @@ impl KubernetesSecretsConfig {
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
+        const with_retry_budget(retry_budget: u32);
         with_default_labels(default_labels: BTreeMap<String, String>);
         with_default_annotations(default_annotations: BTreeMap<String, String>);
         const with_replace_immutable(replace_immutable: bool);
@@ -146,6 +152,7 @@ impl KubernetesSecretsConfig {
         }
         self.names()?;
         check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
+        check_retry_budget(self.provider_name(), self.retry_budget)?;
         const LABELS: &str = "must have keys and values that Kubernetes takes as labels, of up to 63 characters, none of \
                               them beginning with this library's own `cred-rs.github.io/`, and at most 64";
         if self.default_labels.len() > Self::MOST_LABELS || !self.default_labels.iter().all(is_label) {

@@ -13,7 +13,7 @@ use cred_core::{
     ProviderConfig, Revision, StorageError, StorageResult,
 };
 use cred_provider_kit::{
-    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, Wire, tags,
+    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, RetryBudget, Wire, tags,
 };
 
 use crate::KubernetesSecretsConfig;
@@ -89,8 +89,9 @@ impl KubernetesSecretsProvider {
             marks: Marks::new(config.names()?, &config.default_labels, &config.default_annotations),
             replace_immutable: config.replace_immutable,
         };
-        let executor =
-            Executor::new(description, config.timeout).with_retry_policy(config.retry_policy.clone());
+        let executor = Executor::new(description, config.timeout)
+            .with_retry_policy(config.retry_policy.clone())
+            .with_budget(RetryBudget::new(config.retry_budget));
         Ok(Self(Provider::new(executor, kubernetes)))
     }
 }

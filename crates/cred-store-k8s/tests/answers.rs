@@ -458,8 +458,10 @@ async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
     sdk.default_retry = false;
     let client = kube::Client::try_from(sdk).unwrap();
     let config = KubernetesSecretsConfig::default()
+        .with_retry_budget(77)
         .with_retry_policy(RetryPolicy::default().with_max_retries(1).with_base_delay_ms(10));
     let provider = KubernetesSecretsProvider::with_client(config, client).unwrap();
+    assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
     let error = provider.retrieve(&id("key"), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
 }

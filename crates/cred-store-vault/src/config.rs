@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig, RetryPolicy, SecretString};
-use cred_provider_kit::config::check_deadlines;
+use cred_provider_kit::config::{check_deadlines, check_retry_budget};
 use cred_provider_kit::naming::{self, Names};
-use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
+use cred_provider_kit::{Env, MapEnv, ProcessEnv, RetryBudget, setters};
 use serde::Deserialize;
 
 use crate::client;
@@ -55,6 +55,10 @@ pub struct VaultConfig {
     pub operation_timeout: Duration,
     /// How transient failures are tried again.
     pub retry_policy: RetryPolicy,
+    /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
+    /// all, set `max_retries` of the policy to 0.
+    pub retry_budget: u32,
     /// Whether the server's certificate is checked; default true, and never false on https.
     pub tls_verify: bool,
     /// A PEM file of the authorities that may sign the server's certificate, instead of those that the system trusts;
@@ -162,6 +166,7 @@ impl VaultConfig {
             timeout: Duration::from_secs(5),
             operation_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
+            retry_budget: RetryBudget::CAPACITY,
             tls_verify: true,
             ca_cert: None,
             allow_http: false,
@@ -197,6 +202,7 @@ impl VaultConfig {
         const with_timeout(timeout: Duration);
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
+        const with_retry_budget(retry_budget: u32);
         const with_tls_verify(tls_verify: bool);
         some with_ca_cert(ca_cert: PathBuf);
         const with_allow_http(allow_http: bool);
@@ -280,6 +286,7 @@ impl ProviderConfig for VaultConfig {
         }
         self.names()?;
         check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
+        check_retry_budget(self.provider_name(), self.retry_budget)?;
         let seconds = Duration::from_secs;
         if !(seconds(1)..=seconds(768 * 3_600)).contains(&self.token_renewal_threshold) {
             return invalid(

@@ -16,7 +16,9 @@ use cred_core::{
     ProviderConfig, Revision, SoftDelete, StorageError, StorageResult,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
+use cred_provider_kit::{
+    Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, RetryBudget, Wire,
+};
 
 use crate::auth::Auth;
 use crate::client::{Client, Current, Found, Secret, VaultClient, Version};
@@ -94,7 +96,9 @@ impl HashiCorpVaultProvider {
             mount_checked: AtomicBool::new(false),
             needs_cas: AtomicBool::new(false),
         };
-        let executor = Executor::new(description, config.timeout).with_retry_policy(config.retry_policy);
+        let executor = Executor::new(description, config.timeout)
+            .with_retry_policy(config.retry_policy)
+            .with_budget(RetryBudget::new(config.retry_budget));
         Ok(Self(Provider::new(executor, vault)))
     }
 }

@@ -30,6 +30,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
                 profile = "payments"
                 endpoint_url = "http://127.0.0.1:4566"
                 allow_http = true
+                retry_budget = 50
                 secret_prefix = "x/"
                 timeout = "2s"
                 operation_timeout = "9s"
@@ -57,6 +58,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
                 vault_url = "https://localhost:8443"
                 timeout = "2s"
                 operation_timeout = "9s"
+                retry_budget = 50
                 retry_policy = { max_retries = 2, base_delay_ms = 20, max_delay_ms = 200, multiplier = 1.5, jitter = false }
                 secret_prefix = "x-"
                 default_tags = { team = "payments" }
@@ -82,6 +84,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
             secret_prefix = "x-"
             timeout = "2s"
             operation_timeout = "9s"
+            retry_budget = 50
             retry_policy = { max_retries = 2, base_delay_ms = 20, max_delay_ms = 200, multiplier = 1.5, jitter = false }
             default_labels = { team = "payments" }
             default_annotations = { team = "payments" }
@@ -99,6 +102,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
                 namespace = "payments"
                 timeout = "2s"
                 operation_timeout = "9s"
+                retry_budget = 50
                 retry_policy = { max_retries = 2, base_delay_ms = 20, max_delay_ms = 200, multiplier = 1.5, jitter = false }
                 tls_verify = false
                 ca_cert = "ca.pem"

@@ -51,6 +51,8 @@ fn each_wrong_field_is_named() {
         (good().with_recovery_window_days(31), "recovery_window_days"),
         (good().with_read_lag(Duration::from_secs(3_601)), "read_lag"),
         (good().with_list_lag(Duration::from_secs(3_601)), "list_lag"),
+        (good().with_retry_budget(9), "retry_budget"),
+        (good().with_retry_budget(1_000_001), "retry_budget"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
@@ -153,4 +155,10 @@ fn the_environment_of_the_process_is_read() {
     }
     let config = AwsSecretsManagerConfig::from_env();
     assert_eq!((config.region.as_deref(), config.profile.as_deref()), (Some("eu-west-1"), Some("app")));
+}
+
+#[tokio::test]
+async fn the_retry_budget_is_that_of_the_executor() {
+    let provider = crate::AwsSecretsManagerProvider::new(good().with_retry_budget(77)).unwrap();
+    assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }

@@ -21,6 +21,7 @@ struct Config {
     #[serde(with = "cred_provider_kit::duration")]
     operation_timeout: Duration,
     retry_policy: RetryPolicy,
+    retry_budget: u32,
     secret_prefix: String,
     default_tags: BTreeMap<String, String>,
     over_deleted: AzureOverDeleted,

@@ -45,6 +45,8 @@ fn each_wrong_field_is_named() {
         (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
         (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
         (good().with_ca_cert("/does/not/exist.pem"), "ca_cert"),
+        (good().with_retry_budget(9), "retry_budget"),
+        (good().with_retry_budget(1_000_001), "retry_budget"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         let error = wrong.validate().unwrap_err();
@@ -151,4 +153,10 @@ fn the_environment_of_the_process_is_read() {
     assert_eq!(config.credential_type, AzureCredentialType::ManagedIdentity { client_id: None });
     let config: AzureKeyVaultConfig = serde_json::from_str("{}").unwrap();
     assert_eq!(config.vault_url, PLACEHOLDER);
+}
+
+#[tokio::test]
+async fn the_retry_budget_is_that_of_the_executor() {
+    let provider = crate::AzureKeyVaultProvider::new(good().with_retry_budget(77)).unwrap();
+    assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }

@@ -40,6 +40,8 @@ fn each_wrong_field_is_named() {
         (good().with_default_annotations(map("a b", "c")), "default_annotations"),
         (good().with_default_annotations(map("cred-rs.github.io/path", "c")), "default_annotations"),
         (good().with_default_annotations(map("a", &"v".repeat(65_536))), "default_annotations"),
+        (good().with_retry_budget(9), "retry_budget"),
+        (good().with_retry_budget(1_000_001), "retry_budget"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         assert_eq!(wrong.check().unwrap_err().field(), field, "{wrong:?}");

@@ -23,6 +23,7 @@ struct Config {
     #[serde(with = "cred_provider_kit::duration")]
     operation_timeout: Duration,
     retry_policy: RetryPolicy,
+    retry_budget: u32,
     tls_verify: bool,
     ca_cert: Option<PathBuf>,
     allow_http: bool,

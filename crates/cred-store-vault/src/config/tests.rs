@@ -41,6 +41,8 @@ fn each_wrong_field_is_named() {
         (good().with_max_payload_len(4_095), "max_payload_len"),
         (good().with_max_payload_len((32 << 20) + 1), "max_payload_len"),
         (good().with_ca_cert("/does/not/exist.pem"), "ca_cert"),
+        (good().with_retry_budget(9), "retry_budget"),
+        (good().with_retry_budget(1_000_001), "retry_budget"),
         (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
@@ -139,4 +141,10 @@ fn the_environment_of_the_process_is_read() {
     assert!(
         matches!(config.auth_method, VaultAuthMethod::Token { token } if token.expose_secret().is_empty())
     );
+}
+
+#[tokio::test]
+async fn the_retry_budget_is_that_of_the_executor() {
+    let provider = crate::HashiCorpVaultProvider::new(good().with_retry_budget(77)).unwrap();
+    assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }
