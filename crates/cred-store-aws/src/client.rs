@@ -45,19 +45,14 @@ pub(crate) struct Write {
 }
 
 /// What is known of a secret without its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Described {
     /// It is to be deleted, and can be restored until then.
     pub(crate) scheduled: bool,
     /// The version that is current.
-    current: Option<String>,
-}
-
-impl Described {
-    /// The same after it was restored, and nothing else.
-    pub(crate) fn restored(&self) -> Self {
-        Self { scheduled: false, ..self.clone() }
-    }
+    pub(crate) current: Option<String>,
+    /// Other users' tags are among them.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// What a listing says of one secret.
@@ -143,13 +138,17 @@ impl Client {
     }
 
     /// Sets tags, and leaves others as they are.
-    pub(crate) async fn tag(&self, write: &Write) -> StorageResult<()> {
-        let call = self.sdk().await?.tag_resource();
-        let call = call.secret_id(&write.name).set_tags(Some(tags(&write.tags)));
-        sent(call.send())
-            .await
-            .map(drop)
-            .map_err(|error| self.failure(&place("TagResource", &write.name), error))
+    pub(crate) async fn tag(&self, name: &str, set: &BTreeMap<String, String>) -> StorageResult<()> {
+        let call = self.sdk().await?.tag_resource().secret_id(name).set_tags(Some(tags(set)));
+        let done = sent(call.send()).await;
+        done.map(drop).map_err(|error| self.failure(&place("TagResource", name), error))
+    }
+
+    /// Removes the tags with these keys, and leaves others as they are. Idempotent.
+    pub(crate) async fn untag(&self, name: &str, keys: &[String]) -> StorageResult<()> {
+        let call = self.sdk().await?.untag_resource().secret_id(name).set_tag_keys(Some(keys.to_vec()));
+        let done = sent(call.send()).await;
+        done.map(drop).map_err(|error| self.failure(&place("UntagResource", name), error))
     }
 
     /// The current version's value.
@@ -197,7 +196,9 @@ impl Client {
                 let mut current =
                     versions.filter(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"));
                 let current = current.next().map(|(version, _)| version);
-                Ok(Some(Described { scheduled: secret.deleted_date.is_some(), current }))
+                let tags = secret.tags.unwrap_or_default().into_iter();
+                let tags = tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
+                Ok(Some(Described { scheduled: secret.deleted_date.is_some(), current, tags }))
             }
             Err(error) => match self.failure(&place("DescribeSecret", name), error) {
                 error if error.is_not_found() => Ok(None),

@@ -62,8 +62,11 @@ pub struct AwsSecretsManagerConfig {
     /// Tags on every secret, besides those of the credential; default none. Together they are 50 at most, and a credential
     /// that has one of these keys itself is refused.
     pub default_tags: BTreeMap<String, String>,
-    /// Whether a store over an existing secret sets its tags too, by one more call; default false: tags are set when a
-    /// secret is created. Tags that a credential has no more are not removed. Filters never look at them.
+    /// Whether a store over an existing secret makes its tags follow the metadata; default true. New and
+    /// changed tags are set, and tags that the stored credential has and the new one lacks are removed;
+    /// tags that other users have set stay. Costs one call more for each store, and up to three more
+    /// where tags differ. False: tags are set when a secret is created, and stay as they are.
+    /// Filters do not depend on it.
     pub update_tags: bool,
     /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30,
     /// default 30. `None`, in files `0`: deletions are permanent.
@@ -115,7 +118,7 @@ impl Default for AwsSecretsManagerConfig {
             retry_budget: RetryBudget::CAPACITY,
             kms_key_id: None,
             default_tags: BTreeMap::new(),
-            update_tags: false,
+            update_tags: true,
             recovery_window_days: Some(30),
             over_deleted: AwsOverDeleted::Recover,
             read_lag: DOCUMENTED_LAG,

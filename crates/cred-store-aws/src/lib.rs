@@ -24,13 +24,13 @@
 //! [`AwsSecretsManagerProvider::with_client`].
 //!
 //! The least that a policy must allow, for the default prefix; `RestoreSecret` for recovery and for stores over what is
-//! scheduled for deletion, `TagResource` for tags:
+//! scheduled for deletion, `TagResource` and `UntagResource` for tags:
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
 //!   { "Effect": "Allow",
 //!     "Action": ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret", "secretsmanager:CreateSecret",
 //!                "secretsmanager:UpdateSecret", "secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret",
-//!                "secretsmanager:TagResource"],
+//!                "secretsmanager:TagResource", "secretsmanager:UntagResource"],
 //!     "Resource": "arn:aws:secretsmanager:REGION:ACCOUNT:secret:nebula/credentials/*" },
 //!   { "Effect": "Allow",
 //!     "Action": ["secretsmanager:ListSecrets", "secretsmanager:BatchGetSecretValue"],
@@ -47,16 +47,37 @@
 //! in the value. A secret whose value is something else is somebody else's: its name is listed, and reading it is
 //! [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 //!
-//! Tags are set when a secret is created, and later only with [`update_tags`](AwsSecretsManagerConfig::update_tags). Filters
-//! are decided on the value, never on tags.
+//! # Tags
+//! The tags of a secret follow the metadata of its credential, with
+//! [`default_tags`](AwsSecretsManagerConfig::default_tags), at every store. New and changed tags are
+//! set. A tag is removed if the stored credential has it, with the value that the secret has, and the
+//! new one lacks it. All other tags of the secret stay, those of other users and former
+//! `default_tags` among them. A credential's own tag replaces one of the same key that another user
+//! has set.
+//!
+//! - Tags are changed before the value is written. If AWS refuses them, the error names the call
+//!   (`TagResource`, `UntagResource`), and the value is still the old one.
+//! - If the write of the value fails after that, the error is that of the write. The tags are those
+//!   of the new version until the next store changes them. A tag that only such a store had is not
+//!   removed any more.
+//! - Two stores of a credential at the same time may leave tags of either.
+//! - A removal needs `GetSecretValue`, to learn which tags are the credential's. So does a store
+//!   over a secret with tags of other users.
+//! - Filters are decided on the value, never on tags.
+//!
+//! With [`update_tags`](AwsSecretsManagerConfig::update_tags) set to false, tags are set when a secret
+//! is created, and stay as they are.
 //!
 //! # Calls to AWS
 //! | operation | calls |
 //! |---|---|
 //! | retrieve, exists | 1; 1 more to retrieve what is scheduled for deletion |
-//! | store over a secret | 1; 1 more with `update_tags` |
-//! | store something new | 2: an update, and where nothing is there a creation |
-//! | store over what is scheduled | 4 |
+//! | store something new | 2 |
+//! | store over a secret | 2: a look at the tags and the write |
+//! | ... with tags to set | 1 more |
+//! | ... with tags that the new version lacks, or that other users have set | 1 more, which reads the value; 1 more to remove tags |
+//! | store over what is scheduled | 3, and those for tags |
+//! | store with `update_tags` set to false | 1 over a secret, 2 for something new, 4 over what is scheduled |
 //! | delete | 1; 1 more for what is scheduled already |
 //! | retrieve_many | 1 for each 20 different ids, 5 at once; 1 more for each that was left out or failed for a moment |
 //! | list, list_tree of everything | 1 for each 100 secrets below the prefix |

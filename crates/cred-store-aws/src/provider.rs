@@ -4,6 +4,7 @@ mod batch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod listing;
+mod tagging;
 mod writing;
 
 use std::fmt;

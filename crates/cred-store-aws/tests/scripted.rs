@@ -17,3 +17,5 @@ mod chain;
 mod server;
 #[path = "scripted/stores.rs"]
 mod stores;
+#[path = "scripted/tags.rs"]
+mod tags;

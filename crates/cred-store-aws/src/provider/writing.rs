@@ -43,36 +43,35 @@ impl SecretsManager {
         })
     }
 
-    /// Writes whatever is there: over it, or as something new, without a look before. Goes on while others create and delete
-    /// the secret, and while AWS still removes one of its name.
+    /// Writes over the secret that exists, or creates it. Continues while other writers create and
+    /// delete the secret, and while AWS still removes one of its name. Looks at the secret first
+    /// only if its tags follow the metadata.
     pub(super) async fn store(&self, wire: &mut Wire<'_>, write: &Write) -> StorageResult<()> {
         let (mut looks, mut pause) = (0, FIRST_PAUSE);
+        let mut refused = None;
         loop {
-            let refused = match wire.write(|_| self.client.update(write)).await {
-                Err(error) if error.is_not_found() => match wire.write(|_| self.client.create(write)).await {
-                    Err(error) if is_conflict(&error) => None,
-                    Err(error) if is_about_state(&error) => Some(error),
+            let found = match self.config.update_tags || refused.is_some() {
+                true => self.describe(wire, &write.name).await?,
+                false => None,
+            };
+            match (&found, refused.take()) {
+                (Some(secret), _) if secret.scheduled => {
+                    if let Some(answer) = self.store_over_scheduled(wire, write, secret).await {
+                        return answer;
+                    }
+                }
+                (Some(_), Some(error)) if looks == LOOKS => return Err(error),
+                (Some(_), Some(_)) => looks += 1,
+                // Removed, and AWS has not finished yet.
+                (None, Some(_)) => {}
+                (found, None) => match self.overwrite_or_create(wire, write, found.as_ref()).await {
+                    Err(error) if is_about_state(&error) => {
+                        refused = Some(error);
+                        continue;
+                    }
+                    Err(error) if is_conflict(&error) => {}
                     answer => return answer,
                 },
-                Err(error) if is_about_state(&error) => Some(error),
-                answer => {
-                    answer?;
-                    return self.tag(wire, write).await;
-                }
-            };
-            if let Some(refused) = refused {
-                match self.describe(wire, &write.name).await? {
-                    Some(secret) if secret.scheduled => {
-                        if let Some(answer) = self.store_over_scheduled(wire, write, &secret).await {
-                            answer?;
-                            return self.tag(wire, write).await;
-                        }
-                    }
-                    Some(_) if looks == LOOKS => return Err(refused),
-                    Some(_) => looks += 1,
-                    // Removed, and AWS has not done with it yet.
-                    None => {}
-                }
             }
             if wire.pause(pause).await.is_err() {
                 return Err(StorageError::busy(
@@ -81,6 +80,35 @@ impl SecretsManager {
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+    }
+
+    async fn overwrite_or_create(
+        &self,
+        wire: &mut Wire<'_>,
+        write: &Write,
+        found: Option<&Described>,
+    ) -> StorageResult<()> {
+        // A look that found nothing saves the update, which would find nothing either.
+        if found.is_some() || !self.config.update_tags {
+            match self.overwrite(wire, write, found).await {
+                Err(error) if error.is_not_found() => {}
+                answer => return answer,
+            }
+        }
+        wire.write(|_| self.client.create(write)).await
+    }
+
+    /// Writes over a secret. Its tags come first: if AWS refuses them, the value is still the old one.
+    async fn overwrite(
+        &self,
+        wire: &mut Wire<'_>,
+        write: &Write,
+        found: Option<&Described>,
+    ) -> StorageResult<()> {
+        if let Some(found) = found.filter(|_| self.config.update_tags) {
+            self.tag(wire, write, found).await?;
+        }
+        wire.write(|_| self.client.update(write)).await
     }
 
     /// Restores a secret that is scheduled for deletion and writes over it, where that is configured. `None`: it can no
@@ -98,7 +126,7 @@ impl SecretsManager {
         }
         wire.hold_back(self.config.timeout.saturating_mul(3));
         let answer = match wire.write(|_| self.client.restore(&write.name)).await {
-            Ok(()) => match wire.write(|_| self.client.update(write)).await {
+            Ok(()) => match self.overwrite(wire, write, Some(found)).await {
                 Err(error) if !wire.in_doubt() => {
                     wire.hold_back(Duration::ZERO);
                     Some(Err(self.schedule_again(wire, &write.name, found, &error).await))
@@ -121,8 +149,8 @@ impl SecretsManager {
         failed: &StorageError,
     ) -> StorageError {
         let again = match self.describe(wire, name).await {
-            // A look may lag behind the restoration.
-            Ok(Some(now)) if now == found.restored() || now == *found => {
+            // Whether it looks scheduled does not matter: a look may lag behind the restoration.
+            Ok(Some(now)) if now.current == found.current => {
                 let days = self.config.recovery_window_days.unwrap_or(WINDOW_DAYS);
                 match wire.write(|_| self.client.delete(name, Some(days))).await {
                     Err(error) if !is_about_state(&error) => Err(error.to_string()),
@@ -138,14 +166,6 @@ impl SecretsManager {
             Err(error) => format!("{}; nor was it deleted again: {error}", failed.kind()),
         };
         StorageErrorKind::RecoveredNotWritten { reason: reason.into() }.into()
-    }
-
-    /// Sets the tags of a secret that was there before, where that is configured.
-    async fn tag(&self, wire: &mut Wire<'_>, write: &Write) -> StorageResult<()> {
-        match self.config.update_tags && !write.tags.is_empty() {
-            true => wire.write(|_| self.client.tag(write)).await,
-            false => Ok(()),
-        }
     }
 
     /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.

@@ -34,6 +34,14 @@ impl Counted {
         (requests() - before, answer)
     }
 
+    async fn tagged(&self, name: &str, tags: &[&str]) -> usize {
+        let (data, mut metadata) = value(1);
+        tags.iter().for_each(|key| drop(metadata.tags.insert(*key, "x").unwrap()));
+        let (requests, answer) = self.of(self.provider.store(&id(name), data, metadata, &self.ctx)).await;
+        answer.unwrap();
+        requests
+    }
+
     async fn store(&self, name: &str) -> usize {
         let (requests, answer) = self.of(store(&self.provider, name, 1)).await;
         answer.unwrap();
@@ -46,7 +54,7 @@ impl Counted {
 async fn operations_of_one_credential_make_as_many_requests_as_documented() {
     let c = Counted::new(config()).await;
     assert_eq!(c.store("key").await, 2, "something new");
-    assert_eq!(c.store("key").await, 1, "over it");
+    assert_eq!(c.store("key").await, 2, "over it");
     let (requests, stored) = c.of(c.provider.retrieve(&id("key"), &c.ctx)).await;
     assert_eq!((requests, stored.unwrap()), (1, value(1)));
     let (requests, exists) = c.of(c.provider.exists(&id("key"), &c.ctx)).await;
@@ -60,7 +68,7 @@ async fn operations_of_one_credential_make_as_many_requests_as_documented() {
     let (requests, stored) = c.of(c.provider.retrieve(&id("key"), &c.ctx)).await;
     assert!(stored.unwrap_err().is_not_found());
     assert_eq!(requests, 2, "what is scheduled is looked at");
-    assert_eq!(c.store("key").await, 4, "refused, looked at, restored, written");
+    assert_eq!(c.store("key").await, 3, "looked at, restored, written");
     let soft = c.provider.soft_delete().unwrap();
     c.provider.delete(&id("key"), &c.ctx).await.unwrap();
     let (requests, recovered) = c.of(soft.recover(&id("key"), &c.ctx)).await;
@@ -72,11 +80,24 @@ async fn operations_of_one_credential_make_as_many_requests_as_documented() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn tags_that_follow_cost_one_more_request() {
-    let tags = [("team".to_owned(), "payments".to_owned())].into_iter().collect();
-    let c = Counted::new(config().with_default_tags(tags).with_update_tags(true)).await;
-    assert_eq!(c.store("key").await, 2);
-    assert_eq!(c.store("key").await, 2);
+async fn tags_that_changed_cost_up_to_three_more_requests() {
+    let tags = |team: &str| [("team".to_owned(), team.to_owned())].into();
+    let c = Counted::new(config().with_default_tags(tags("payments"))).await;
+    assert_eq!(c.tagged("key", &["a"]).await, 2, "something new");
+    assert_eq!(c.tagged("key", &["a"]).await, 2, "the same tags");
+    assert_eq!(c.tagged("key", &["a", "b"]).await, 3, "another tag");
+    assert_eq!(c.tagged("key", &["a"]).await, 4, "a tag less");
+    assert_eq!(c.tagged("key", &["c"]).await, 5, "another one instead");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+async fn tags_that_do_not_follow_cost_nothing() {
+    let c = Counted::new(config().with_update_tags(false)).await;
+    assert_eq!(c.tagged("key", &["a"]).await, 2, "something new");
+    assert_eq!(c.tagged("key", &["b"]).await, 1, "over it");
+    c.provider.delete(&id("key"), &c.ctx).await.unwrap();
+    assert_eq!(c.tagged("key", &["b"]).await, 4, "refused, looked at, restored, written");
 }
 
 #[tokio::test]

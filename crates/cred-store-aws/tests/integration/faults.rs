@@ -32,6 +32,11 @@ impl Remote for Aws {
         Arc::new(provider(self.config.clone(), through))
     }
 
+    /// At the tags.
+    fn looks(&self) -> usize {
+        1
+    }
+
     fn refusal(&self) -> String {
         r#"{"message":"not now"}"#.to_owned()
     }

@@ -1,5 +1,8 @@
 //! Secrets between their deletion and their end, and what others do to them.
 
+use std::collections::BTreeMap;
+
+use aws_sdk_secretsmanager::types::Tag;
 use cred_core::{CredentialContext, ScopeId, StorageErrorKind, StorageProvider};
 use cred_store_aws::AwsOverDeleted;
 use cred_testing::value::{fresh, id, store, value};
@@ -53,6 +56,36 @@ async fn tags_key_and_description_are_those_that_were_asked_for() {
     assert_eq!(tags, [("env", "prod"), ("team", "payments")]);
     assert_eq!(secret.kms_key_id(), Some("alias/credentials"));
     assert_eq!(secret.description(), None);
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration aws"]
+async fn tags_follow_the_metadata_and_those_of_others_stay() {
+    let config = config();
+    let name = format!("{}key", config.secret_prefix);
+    let (provider, sdk, ctx) = (provider(config, server()), sdk(server()), CredentialContext::unscoped());
+    let store = async |tags: &[(&str, &str)]| {
+        let (data, mut metadata) = value(1);
+        tags.iter().for_each(|(key, value)| drop(metadata.tags.insert(*key, *value).unwrap()));
+        provider.store(&id("key"), data, metadata, &ctx).await.unwrap();
+    };
+    let tags = async || {
+        let secret = sdk.describe_secret().secret_id(&name).send().await.unwrap();
+        let pair = |tag: &Tag| (tag.key().unwrap().to_owned(), tag.value().unwrap().to_owned());
+        secret.tags().iter().map(pair).collect::<BTreeMap<_, _>>()
+    };
+    let expected = |all: &[(&str, &str)]| {
+        all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    store(&[("env", "dev"), ("owner", "alice@example.com")]).await;
+    let other = Tag::builder().key("cost-centre").value("7").build();
+    sdk.tag_resource().secret_id(&name).tags(other).send().await.unwrap();
+    store(&[("env", "prod"), ("tier", "1")]).await;
+    assert_eq!(tags().await, expected(&[("cost-centre", "7"), ("env", "prod"), ("tier", "1")]));
+    // Restored with the tags that it had, and then tagged.
+    provider.delete(&id("key"), &ctx).await.unwrap();
+    store(&[]).await;
+    assert_eq!(tags().await, expected(&[("cost-centre", "7")]));
 }
 
 #[tokio::test]

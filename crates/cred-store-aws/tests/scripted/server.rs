@@ -88,14 +88,19 @@ impl Aws {
     }
 }
 
+/// Without a look at the tags before each store, so that a script is about the store alone.
 pub(crate) fn config() -> AwsSecretsManagerConfig {
     AwsSecretsManagerConfig::default()
+        .with_update_tags(false)
         .with_operation_timeout(Duration::from_secs(10))
         .with_retry_policy(hasty())
 }
 
-fn envelope() -> String {
-    let (data, metadata) = value(1);
+fn envelope(tags: &[(&str, &str)]) -> String {
+    let (data, mut metadata) = value(1);
+    for (key, value) in tags {
+        metadata.tags.insert(*key, *value).unwrap();
+    }
     String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap()
 }
 
@@ -134,17 +139,28 @@ pub(crate) fn done() -> Answer {
 }
 
 pub(crate) fn stored(name: &str) -> Value {
+    stored_with(name, &[])
+}
+
+/// A value whose credential has these tags.
+pub(crate) fn stored_with(name: &str, tags: &[(&str, &str)]) -> Value {
     let version = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1";
     let more = json!({
-        "CreatedDate": 1_700_000_000.25, "SecretString": envelope(), "VersionId": version,
+        "CreatedDate": 1_700_000_000.25, "SecretString": envelope(tags), "VersionId": version,
         "VersionStages": ["AWSCURRENT"],
     });
     secret(name, more)
 }
 
 pub(crate) fn described(version: &str, deleted: bool) -> Answer {
+    described_with(version, deleted, &[])
+}
+
+pub(crate) fn described_with(version: &str, deleted: bool, tags: &[(&str, &str)]) -> Answer {
+    let tags: Vec<_> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
     let mut more = json!({
         "CreatedDate": 1_700_000_000.25, "VersionIdsToStages": {"old": ["AWSPREVIOUS"], version: ["AWSCURRENT"]},
+        "Tags": tags,
     });
     if deleted {
         more["DeletedDate"] = json!(1_700_000_100.5);
