@@ -116,6 +116,27 @@ impl TagRules {
         limits.with_max_tags(count, key_len, self.max_value_len.min(Tags::MAX_VALUE_LEN))
     }
 
+    /// Whether the backend takes a tag with this key and this value.
+    ///
+    /// ```
+    /// use cred_provider_kit::tags;
+    ///
+    /// assert!(tags::KUBERNETES.takes("owner", "alice"));
+    /// assert!(!tags::KUBERNETES.takes("owner", "alice@example.com"));
+    /// ```
+    #[must_use]
+    pub fn takes(&self, key: &str, value: &str) -> bool {
+        self.takes_key(key) && self.takes_value(value)
+    }
+
+    fn takes_key(&self, key: &str) -> bool {
+        key.len() <= self.max_key_len && (self.key)(key)
+    }
+
+    fn takes_value(&self, value: &str) -> bool {
+        value.len() <= self.max_value_len && (self.value)(value)
+    }
+
     /// The tags of a credential together with the provider's own. All of them or an error: none is dropped or cut.
     ///
     /// # Errors
@@ -133,13 +154,13 @@ impl TagRules {
             if own.contains_key(key) {
                 return refuse(format!("tag `{key}` is one that the provider sets itself; use another key"));
             }
-            if key.len() > self.max_key_len || !(self.key)(key) {
+            if !self.takes_key(key) {
                 let limit = self.max_key_len;
                 return refuse(format!(
                     "the key of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"
                 ));
             }
-            if value.len() > self.max_value_len || !(self.value)(value) {
+            if !self.takes_value(value) {
                 let limit = self.max_value_len;
                 return refuse(format!(
                     "the value of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"

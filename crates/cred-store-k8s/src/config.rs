@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cred_core::{ConfigError, ProviderConfig, RetryPolicy, Tags};
+use cred_core::{ConfigError, ProviderConfig, RetryPolicy};
 use cred_provider_kit::config::{check_deadlines, check_retry_budget};
 use cred_provider_kit::naming::{self, Names};
 use cred_provider_kit::{Env, MapEnv, ProcessEnv, RetryBudget, setters, tags};
@@ -178,8 +178,7 @@ fn is_namespace(text: &str) -> bool {
 }
 
 fn is_label((key, value): (&String, &String)) -> bool {
-    let one = Tags::try_from(BTreeMap::from([(key.clone(), value.clone())]));
-    !marks::is_own(key) && one.is_ok_and(|one| tags::KUBERNETES.project(&one, &BTreeMap::new()).is_ok())
+    !marks::is_own(key) && tags::KUBERNETES.takes(key, value)
 }
 
 impl ProviderConfig for KubernetesSecretsConfig {

@@ -22,13 +22,17 @@
 //! |---|---|
 //! | label `cred-rs.github.io/store` | the digest of the prefix: which store it belongs to |
 //! | labels `cred-rs.github.io/scope-1`, `-2`, .. | the digest of the scope and of each above it, from the top: what lists select by |
-//! | one label for each tag | the tag: what filters select by, before they look into the envelope |
+//! | one label for each tag that can be one | the tag: what filters select by, before they look into the envelope |
 //! | annotation `cred-rs.github.io/path` | the path, exactly |
-//! | annotation `cred-rs.github.io/metadata` | times and version, for who looks at it; nothing is decided by it |
+//! | annotation `cred-rs.github.io/metadata` | times, version and, as `tags`, all other tags; nothing is decided by it |
 //! | annotation `cred-rs.github.io/write` | another random number with each write, so that each makes a new version |
 //!
-//! So a tag must be what Kubernetes takes as a label: up to 63 of `A-Z a-z 0-9 - _ .`, a letter or digit at either end. Another one is
-//! refused, never dropped. Tags can be read by everybody who may list secrets.
+//! **Tags.** A tag can be a label if Kubernetes takes it as one: up to 63 of `A-Z a-z 0-9 - _ .`, a letter
+//! or digit at either end. Any other tag, such as `owner=alice@example.com`, is a part of the metadata
+//! annotation. Filters find both: labels only select the secrets that are read, and the envelope
+//! decides. A filter by tags of the second kind alone reads all contents. A tag with the key of a
+//! [default label](KubernetesSecretsConfig::default_labels) or of a mark above is refused. Every
+//! identity that can list secrets can read tags.
 //!
 //! **Whose a secret is.** A secret belongs to this store exactly if it has the store's label and its own path in the annotation, under
 //! the name of that path. Any other is somebody else's, whatever its name: it is not listed, reads say that nothing is there, a
@@ -85,6 +89,10 @@
 //! # Limits
 //! - A value has 1 MiB, counted as Kubernetes does, before base64
 //!   ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)).
+//! - Kubernetes takes 256 KiB of annotations. This library's own need at most 64 KiB, with 50 tags of 128
+//!   bytes in the key and 256 in the value, and
+//!   [`default_annotations`](KubernetesSecretsConfig::default_annotations) as many; the rest is left to
+//!   other users of the secret.
 //! - A request goes on for 60 s in the API server after its client has gone
 //!   ([`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/)): so long a write in
 //!   doubt may still land.

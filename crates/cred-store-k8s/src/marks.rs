@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use cred_core::{
-    CredentialFilter, CredentialMetadata, CredentialPath, PathRef, ScopeId, StorageError, StorageResult, Tags,
+    CredentialFilter, CredentialMetadata, CredentialPath, PathRef, ScopeId, StorageError, StorageResult,
 };
 use cred_provider_kit::naming::{Names, digest};
 use cred_provider_kit::tags;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::client::Identity;
 
@@ -17,7 +17,8 @@ const DOMAIN: &str = "cred-rs.github.io/";
 pub(crate) const STORE: &str = "cred-rs.github.io/store";
 /// The annotation with the exact path.
 pub(crate) const PATH: &str = "cred-rs.github.io/path";
-/// The annotation with what the envelope says of the credential, for who looks at the secret. Nothing is decided by it.
+/// The annotation with what the envelope says of the credential, for whoever looks at the secret: times, version,
+/// and the tags that cannot be labels. Nothing is decided by it.
 const METADATA: &str = "cred-rs.github.io/metadata";
 
 /// The annotation that no two writes have in common: Kubernetes takes a write that changes nothing for none, and its secret would keep
@@ -63,23 +64,35 @@ impl Marks {
         self.names.prefix()
     }
 
-    /// The labels and annotations of a credential. Tags become labels, all of them or none.
+    /// The labels and annotations of a credential. A tag becomes a label, or a part of the
+    /// [metadata](METADATA) annotation if Kubernetes does not take it as a label.
     pub(crate) fn of(&self, path: PathRef<'_>, metadata: &CredentialMetadata) -> StorageResult<Marked> {
-        // One beside those that this credential has would make it another scope's for a selector.
-        if let Some(key) = metadata.tags.keys().find(|key| is_own(key)) {
-            return Err(StorageError::invalid_request(format!(
-                "tag `{key}` begins with `{DOMAIN}`, which is this library's own; use another key"
-            )));
-        }
-        let mut own = self.labels.clone();
-        own.insert(STORE.to_owned(), self.store.clone());
+        let mut labels = self.labels.clone();
+        labels.insert(STORE.to_owned(), self.store.clone());
         if let Some(scope) = path.scope {
-            own.extend(levels(scope).map(|(level, scope)| (level_key(level), digest(scope))));
+            labels.extend(levels(scope).map(|(level, scope)| (level_key(level), digest(scope))));
         }
-        let labels = tags::KUBERNETES.project(&metadata.tags, &own)?;
+        let mut others = Map::new();
+        for (key, value) in metadata.tags.iter() {
+            // A scope's label beside those of this credential would make it another scope's for a selector.
+            if is_own(key) {
+                return Err(StorageError::invalid_request(format!(
+                    "tag `{key}` begins with `{DOMAIN}`, which is this library's own; use another key"
+                )));
+            }
+            if self.labels.contains_key(key) {
+                return Err(StorageError::invalid_request(format!(
+                    "tag `{key}` has the key of a default label of this store; use another key"
+                )));
+            }
+            match tags::KUBERNETES.takes(key, value) {
+                true => drop(labels.insert(key.clone(), value.clone())),
+                false => drop(others.insert(key.clone(), value.as_str().into())),
+            }
+        }
         let mut annotations = self.annotations.clone();
         annotations.insert(PATH.to_owned(), path.to_string());
-        annotations.insert(METADATA.to_owned(), summary(metadata));
+        annotations.insert(METADATA.to_owned(), summary(metadata, others));
         annotations.insert(WRITE.to_owned(), format!("{:016x}", fastrand::u64(..)));
         Ok(Marked { labels, annotations })
     }
@@ -119,8 +132,7 @@ impl Marks {
 /// Narrows a selector by the tags that a filter asks for, those that can be labels. What it lets through is still to be looked at.
 pub(crate) fn narrowed(mut selector: String, filter: &CredentialFilter) -> String {
     for (key, value) in &filter.tags {
-        let one = Tags::try_from(BTreeMap::from([(key.clone(), value.clone())]));
-        if !is_own(key) && one.is_ok_and(|one| tags::KUBERNETES.project(&one, &BTreeMap::new()).is_ok()) {
+        if !is_own(key) && tags::KUBERNETES.takes(key, value) {
             selector.push_str(&format!(",{key}={value}"));
         }
     }
@@ -138,21 +150,23 @@ fn level_key(level: usize) -> String {
     format!("{DOMAIN}scope-{level}")
 }
 
-fn summary(metadata: &CredentialMetadata) -> String {
+/// `tags` are those that are not labels.
+fn summary(metadata: &CredentialMetadata, tags: Map<String, Value>) -> String {
     let mut summary = json!({
         "created_at": metadata.created_at.as_unix_millis(),
         "last_modified": metadata.last_modified.as_unix_millis(),
         "version": metadata.version,
     });
-    if let (Some(expires_at), Some(fields)) = (metadata.expires_at, summary.as_object_mut()) {
-        fields.insert("expires_at".to_owned(), expires_at.as_unix_millis().into());
+    if let Some(fields) = summary.as_object_mut() {
+        fields.extend(metadata.expires_at.map(|at| ("expires_at".to_owned(), at.as_unix_millis().into())));
+        fields.extend((!tags.is_empty()).then(|| ("tags".to_owned(), tags.into())));
     }
     summary.to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use cred_core::Timestamp;
+    use cred_core::{Tags, Timestamp};
     use cred_provider_kit::naming::KUBERNETES;
 
     use super::*;
@@ -210,6 +224,47 @@ mod tests {
             let error = marks().of(path.as_ref(), &tagged(key, "x")).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_tag_that_cannot_be_a_label_is_in_the_annotation_and_others_are_not() {
+        let path: CredentialPath = "org:a/key".parse().unwrap();
+        for (key, value) in [("owner", "alice@example.com"), ("cost centre", "7"), ("url", &"u".repeat(64))] {
+            let Marked { labels, annotations } = marks().of(path.as_ref(), &tagged(key, value)).unwrap();
+            assert!(!labels.contains_key(key), "{labels:?}");
+            let summary: Value = serde_json::from_str(&annotations[METADATA]).unwrap();
+            assert_eq!(summary["tags"], json!({key: value}));
+        }
+        let Marked { labels, annotations } = marks().of(path.as_ref(), &tagged("env", "prod")).unwrap();
+        assert_eq!(labels["env"], "prod");
+        let summary: Value = serde_json::from_str(&annotations[METADATA]).unwrap();
+        assert_eq!(summary.get("tags"), None);
+    }
+
+    #[test]
+    fn a_tag_with_the_key_of_a_mark_or_a_default_label_is_refused_whatever_its_value() {
+        let path: CredentialPath = "org:a/key".parse().unwrap();
+        for key in ["cred-rs.github.io/scope-2", "cred-rs.github.io/any thing", "team"] {
+            let error = marks().of(path.as_ref(), &tagged(key, "not a label")).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+            assert!(!error.to_string().contains("not a label"), "{error}");
+        }
+    }
+
+    /// Half of Kubernetes' 256 KiB is left to other users of the secret.
+    #[test]
+    fn the_most_tags_and_annotations_need_half_of_what_kubernetes_takes() {
+        let tag = |n: usize| (format!("{n:02}{}", "\"".repeat(126)), "\\".repeat(Tags::MAX_VALUE_LEN));
+        let tags: BTreeMap<_, _> = (0..Tags::MAX_COUNT).map(tag).collect();
+        let metadata = tagged("env", "prod").with_tags(Tags::try_from(tags).unwrap());
+        let defaults = BTreeMap::from([("a".to_owned(), "x".repeat(64 * 1_024 - 1))]);
+        let names = Names::new(KUBERNETES, "secret_prefix", "app-").unwrap();
+        let scope = vec!["a:b"; 128].join("/");
+        let path: CredentialPath = format!("{scope}/{}", "k".repeat(255)).parse().unwrap();
+        let marks = Marks::new(names, &BTreeMap::new(), &defaults);
+        let annotations = marks.of(path.as_ref(), &metadata).unwrap().annotations;
+        let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!((100_000..128 * 1_024).contains(&bytes), "{bytes}");
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageResult,
+    ProviderConfig, Revision, StorageError, StorageResult, Tags,
 };
 use cred_provider_kit::{
-    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, RetryBudget, Wire, tags,
+    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, RetryBudget, Wire,
 };
 
 use crate::KubernetesSecretsConfig;
@@ -80,7 +80,10 @@ impl KubernetesSecretsProvider {
     }
 
     fn over(config: &KubernetesSecretsConfig, client: Client) -> Result<Self, ConfigError> {
-        let limits = tags::KUBERNETES.bound(Limits::none(), 0).with_max_payload_len(MAX_PAYLOAD_LEN);
+        // Tags that cannot be labels are in an annotation, which takes all that a credential can have.
+        let limits = Limits::none()
+            .with_max_tags(Tags::MAX_COUNT, Tags::MAX_KEY_LEN, Tags::MAX_VALUE_LEN)
+            .with_max_payload_len(MAX_PAYLOAD_LEN);
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(limits)
             .with_in_doubt(WORKS_ON);

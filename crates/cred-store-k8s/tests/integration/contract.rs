@@ -88,5 +88,5 @@ impl Harness for Kubernetes {
 cred_conformance::suite!(
     #[ignore = "needs a real server: cargo xtask test-integration k8s"]
     Kubernetes::start().await,
-    offers: [compare_and_set, metrics, payload_limit, tag_limits, reopen, raw_edit, outage, backend_secrets]
+    offers: [compare_and_set, metrics, payload_limit, reopen, raw_edit, outage, backend_secrets]
 );

@@ -10,7 +10,7 @@ use cred_fault_proxy::{Fault, Proxy};
 use cred_store_k8s::KubernetesSecretsProvider;
 use cred_testing::value::{id, store, unscoped, value, variable};
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admin::{Admin, kubeconfig};
 use crate::relay::{Relay, plain};
@@ -77,6 +77,50 @@ async fn labels_keep_what_a_filter_or_a_scope_does_not_ask_for_from_the_wire() {
     assert!(one_tenant < names / 100, "one tenant's name took {one_tenant} bytes, all names {names}");
     assert!(names < usual, "names took {names} bytes, contents {usual}");
     assert!(exists + 1_024 < retrieve, "exists took {exists} bytes, retrieve {retrieve}");
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: cargo xtask test-integration k8s"]
+async fn tags_that_cannot_be_labels_are_annotated_and_found() {
+    let admin = Admin::new().await;
+    let config = admin.config().await;
+    let path = format!("/api/v1/namespaces/{}/secrets/nebula-cred-key", config.namespace);
+    let provider = KubernetesSecretsProvider::new(config).unwrap();
+    let tagged = async |name: &str, tags: &[(&str, &str)]| {
+        let (data, mut metadata) = value(1);
+        tags.iter().for_each(|(key, value)| drop(metadata.tags.insert(*key, *value).unwrap()));
+        provider.store(&id(name), data, metadata, &unscoped()).await.unwrap();
+    };
+    tagged("key", &[("env", "prod"), ("owner", "alice@example.com"), ("cost centre", "7")]).await;
+    tagged("other", &[("env", "prod"), ("owner", "bob")]).await;
+    let (_, secret) = admin.ask("GET", &path, None).await;
+    let labels = &secret["metadata"]["labels"];
+    assert_eq!((&labels["env"], labels.get("owner")), (&json!("prod"), None));
+    let noted = |secret: &Value| -> Value {
+        let text = secret["metadata"]["annotations"]["cred-rs.github.io/metadata"].as_str().unwrap();
+        serde_json::from_str(text).unwrap()
+    };
+    assert_eq!(noted(&secret)["tags"], json!({"owner": "alice@example.com", "cost centre": "7"}));
+
+    let found = async |tags: &[(&str, &str)]| {
+        let filter = tags.iter().fold(CredentialFilter::new(), |filter, (k, v)| filter.with_tag(*k, *v));
+        let mut found = provider.list(Some(&filter), &unscoped()).await.unwrap();
+        found.sort();
+        found
+    };
+    assert_eq!(found(&[("owner", "alice@example.com")]).await, [id("key")]);
+    assert_eq!(found(&[("owner", "alice@example.com"), ("env", "prod")]).await, [id("key")]);
+    assert_eq!(found(&[("cost centre", "7"), ("env", "dev")]).await, []);
+    assert_eq!(found(&[("owner", "bob")]).await, [id("other")]);
+    assert_eq!(found(&[("env", "prod")]).await, [id("key"), id("other")]);
+
+    // From the annotation to a label, and away.
+    tagged("key", &[("owner", "alice")]).await;
+    let (_, secret) = admin.ask("GET", &path, None).await;
+    assert_eq!(secret["metadata"]["labels"]["owner"], "alice");
+    assert_eq!(noted(&secret).get("tags"), None);
+    assert_eq!(found(&[("owner", "alice@example.com")]).await, []);
+    assert_eq!(found(&[("owner", "alice")]).await, [id("key")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
