@@ -30,6 +30,8 @@ pub enum Operation {
     Purge,
     /// [`SoftDelete::list_deleted`](crate::SoftDelete::list_deleted).
     ListDeleted,
+    /// Reading which versions of a credential a backend keeps, where its provider offers that.
+    Versions,
     /// Reaching the backend before the first use.
     Connect,
     /// [`StorageProvider::shutdown`](crate::StorageProvider::shutdown).
@@ -53,6 +55,7 @@ impl Operation {
             Self::Recover => "recover",
             Self::Purge => "purge",
             Self::ListDeleted => "list_deleted",
+            Self::Versions => "versions",
             Self::Connect => "connect",
             Self::Shutdown => "shutdown",
         }
@@ -77,6 +80,7 @@ impl Operation {
             Self::Recover => "recover",
             Self::Purge => "purge",
             Self::ListDeleted => "list the deleted credentials of",
+            Self::Versions => "read the versions of",
             Self::Connect => "connect to",
             Self::Shutdown => "shut down",
         }

@@ -117,7 +117,13 @@ impl<B: Backend> Provider<B> {
             .await
     }
 
-    async fn perform<'t, T>(
+    /// Runs an operation that the backend offers beyond the traits, as [`Executor::sequence`] does. After
+    /// [`shutdown`](StorageProvider::shutdown) it is refused. Nothing is checked against the limits.
+    ///
+    /// # Errors
+    /// Those of the backend and of [`Executor::sequence`];
+    /// [`ShutDown`](StorageErrorKind::ShutDown) after a shutdown.
+    pub async fn perform<'t, T>(
         &self,
         operation: Operation,
         target: impl Into<TargetRef<'t>>,

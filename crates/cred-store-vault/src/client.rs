@@ -6,6 +6,7 @@
 mod answer;
 mod connection;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use vaultrs::api::EndpointMiddleware;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::kv2::requests::{
     DeleteLatestSecretVersionRequest, DeleteSecretMetadataRequest, DestroySecretVersionsRequest,
-    ListSecretsRequest, ReadSecretMetadataRequest, ReadSecretRequest, SetSecretRequest,
-    SetSecretRequestOptions, UndeleteSecretVersionsRequest,
+    ListSecretsRequest, ReadSecretMetadataRequest, ReadSecretRequest, SetSecretMetadataRequest,
+    SetSecretRequest, SetSecretRequestOptions, UndeleteSecretVersionsRequest,
 };
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 pub(crate) use vaultrs::client::VaultClient;
 
-pub(crate) use self::answer::{Answer, Current, Found, Secret, Version};
+pub(crate) use self::answer::{Answer, Found, Secret, Version};
 pub(crate) use self::connection::{check_address, check_authorities};
-use crate::VaultConfig;
 use crate::error::{Failure, Meaning, Place, kv1};
+use crate::{VaultConfig, VaultVersions};
 
 /// The field of a secret that holds the envelope, as text: Vault writes JSON anew, and the envelope's bytes are canonical.
 const FIELD: &str = "envelope";
@@ -127,8 +128,8 @@ impl Client {
         }
     }
 
-    /// The numbers of the versions that are kept, without their values. Empty where there is none.
-    pub(crate) async fn versions(&self, token: &Token, name: &str) -> Result<answer::Versions, Failure> {
+    /// The versions that are kept, without their values. None where there is no such secret.
+    pub(crate) async fn versions(&self, token: &Token, name: &str) -> Result<VaultVersions, Failure> {
         let place = self.place("read", "metadata", name);
         let endpoint = ReadSecretMetadataRequest { mount: self.mount.clone(), path: name.to_owned() };
         let answer = self.call(token, &place, endpoint).await?;
@@ -136,6 +137,23 @@ impl Client {
             200 => answer.versions().ok_or_else(|| answer.unreadable(&place)),
             _ => answer.unless_absent(&place, token),
         }
+    }
+
+    /// Replaces the custom metadata of a secret. Idempotent.
+    pub(crate) async fn set_custom_metadata(
+        &self,
+        token: &Token,
+        name: &str,
+        custom_metadata: HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        let place = self.place("update", "metadata", name);
+        let endpoint = SetSecretMetadataRequest {
+            mount: self.mount.clone(),
+            path: name.to_owned(),
+            custom_metadata: Some(custom_metadata),
+            ..SetSecretMetadataRequest::default()
+        };
+        self.call(token, &place, endpoint).await?.done(&place, token)
     }
 
     /// What is directly in a folder: names, and folders with a slash at their end.

@@ -71,6 +71,10 @@ pub struct VaultConfig {
     pub token_renewal_threshold: Duration,
     /// What [`delete`](cred_core::StorageProvider::delete) leaves behind; default nothing.
     pub delete_mode: VaultDeleteMode,
+    /// Whether a store also writes the metadata of the credential as the custom metadata of its secret, by
+    /// one more call; default false. They replace the secret's custom metadata, those of other users
+    /// included. A failure is logged and does not fail the store.
+    pub custom_metadata: bool,
     /// Bytes of the longest value, as Vault's storage counts them: 4 KiB to 32 MiB. Default 1 MiB less 1 KiB, which fits
     /// the default of Vault's integrated storage.
     pub max_payload_len: usize,
@@ -172,6 +176,7 @@ impl VaultConfig {
             allow_http: false,
             token_renewal_threshold: Duration::from_secs(3_600),
             delete_mode: VaultDeleteMode::Metadata,
+            custom_metadata: false,
             max_payload_len: 1_024 * 1_024 - 1_024,
         }
     }
@@ -208,6 +213,7 @@ impl VaultConfig {
         const with_allow_http(allow_http: bool);
         const with_token_renewal_threshold(token_renewal_threshold: Duration);
         const with_delete_mode(delete_mode: VaultDeleteMode);
+        const with_custom_metadata(custom_metadata: bool);
         const with_max_payload_len(max_payload_len: usize);
     }
 

@@ -19,8 +19,7 @@
 //! # In Vault
 //! The credential `db-password` of the scope `org:acme/team:payments` is the secret
 //! `<mount>/<prefix>/org:acme/team:payments/db-password`. It has one field, `envelope`: the sealed credential as text, since
-//! Vault writes JSON anew and the envelope's bytes must stay. Custom metadata are not used: they cannot be written together
-//! with the value, so a filter could not rely on them. A secret with another field is somebody else's: its name is listed, and
+//! Vault writes JSON anew and the envelope's bytes must stay. A secret with another field is somebody else's: its name is listed, and
 //! reading it is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 //!
 //! What Vault marks as deleted by other ways than this provider's (`vault kv delete`, a mount's `delete_version_after`, a
@@ -30,6 +29,20 @@
 //! Vault keeps earlier versions of a secret, ten by default. After a change of keys they are still sealed under the old one:
 //! set the mount's `max_versions` to 1 where that matters.
 //!
+//! **Custom metadata.** With [`custom_metadata`](VaultConfig::custom_metadata) a store also writes the
+//! metadata of the credential as custom metadata of its secret, so that `vault kv metadata get` shows
+//! them: each tag under its key, and times and version under `cred-rs.github.io/created_at`,
+//! `last_modified`, `version` and `expires_at`. Vault cannot write them together with the value:
+//!
+//! - Filters and reads never use them.
+//! - If they cannot be written, the store succeeds, and a warning with the target `cred::storage` is
+//!   logged. The custom metadata are then those of an earlier version until the next store.
+//! - Vault takes no empty values, so a tag without a value is left out. A tag with unprintable
+//!   characters makes Vault refuse all of them.
+//! - They replace all custom metadata of the secret, also those that other users have set.
+//! - If another process deletes the credential permanently between the two calls, its name stays in
+//!   lists, without a version, until it is deleted again.
+//!
 //! # What a role needs
 //! ```text
 //! path "secret/data/nebula/credentials/*"     { capabilities = ["create", "read", "update"] }  # "delete" for soft deletion
@@ -37,6 +50,7 @@
 //! path "secret/undelete/nebula/credentials/*" { capabilities = ["update"] }                    # for soft deletion
 //! path "secret/destroy/nebula/credentials/*"  { capabilities = ["update"] }                    # for soft deletion
 //! ```
+//! Custom metadata need `"create"` and `"update"` on `secret/metadata/..` as well.
 //! To list what has no scope, the folder itself is named too: `path "secret/metadata/nebula/credentials"`.
 //!
 //! # Calls to Vault
@@ -45,6 +59,8 @@
 //! | retrieve | 1 |
 //! | exists | 1; 1 more where the version has a time of deletion, since only the server's clock counts |
 //! | store | 1; a look and a write on a mount with `cas_required`, again where another writer comes between |
+//! | store or store_if with `custom_metadata` | 1 more |
+//! | versions | 1 |
 //! | store_if over a revision | 2: numbers begin anew after a deletion for good, so the version's time is compared first |
 //! | store_if where nothing is | 1; 3 over a deleted name |
 //! | delete | 1 |
@@ -123,12 +139,14 @@ mod client;
 mod config;
 mod error;
 mod provider;
+mod versions;
 
 pub use config::{VaultAuthMethod, VaultConfig, VaultDeleteMode};
 pub use provider::HashiCorpVaultProvider;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use provider::fuzzing;
+pub use versions::{VaultVersion, VaultVersions};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,6 +4,7 @@ mod calls;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod listing;
+mod noting;
 mod writing;
 
 use std::fmt;
@@ -12,8 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cred_core::{
-    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, SoftDelete, StorageError, StorageResult,
+    CompareAndSet, ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialPath,
+    Description, Limits, Operation, PathRef, ProviderConfig, Revision, SoftDelete, StorageError,
+    StorageErrorKind, StorageResult,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{
@@ -21,9 +23,10 @@ use cred_provider_kit::{
 };
 
 use crate::auth::Auth;
-use crate::client::{Client, Current, Found, Secret, VaultClient, Version};
+use crate::client::{Client, Found, Secret, VaultClient, Version};
 use crate::error::Failure;
-use crate::{VaultConfig, VaultDeleteMode};
+use crate::versions::Current;
+use crate::{VaultConfig, VaultDeleteMode, VaultVersions};
 
 /// For how long Vault works on a request whose client has gone: its `default_max_request_duration`
 /// ([listener](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)).
@@ -53,6 +56,8 @@ struct Vault {
     auth: Auth,
     names: Names,
     soft: bool,
+    /// Whether the metadata are custom metadata of the secret too.
+    custom_metadata: bool,
     /// The mount is KV version 2, or nobody may know.
     mount_checked: AtomicBool,
     /// The mount takes conditional writes alone, as far as was seen.
@@ -93,6 +98,7 @@ impl HashiCorpVaultProvider {
             client,
             names: config.names()?,
             soft: config.delete_mode == VaultDeleteMode::Soft,
+            custom_metadata: config.custom_metadata,
             mount_checked: AtomicBool::new(false),
             needs_cas: AtomicBool::new(false),
         };
@@ -100,6 +106,39 @@ impl HashiCorpVaultProvider {
             .with_retry_policy(config.retry_policy)
             .with_budget(RetryBudget::new(config.retry_budget));
         Ok(Self(Provider::new(executor, vault)))
+    }
+
+    /// The versions of a credential that Vault keeps, deleted and destroyed ones included. Makes one
+    /// call and reads no value.
+    ///
+    /// ```no_run
+    /// # use cred_core::{CredentialContext, StorageResult};
+    /// # use cred_store_vault::HashiCorpVaultProvider;
+    /// # async fn show(provider: &HashiCorpVaultProvider) -> StorageResult<()> {
+    /// let id = "db-password".parse().expect("an id");
+    /// let kept = provider.versions(&id, &CredentialContext::unscoped()).await?;
+    /// for (number, version) in &kept.versions {
+    ///     println!("{number} of {}: {}", version.created_time, kept.current_version);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](StorageErrorKind::NotFound) if Vault keeps no version under the credential's name;
+    /// what Vault refuses.
+    pub async fn versions(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<VaultVersions> {
+        let path = ctx.path(id);
+        let vault = self.0.backend();
+        self.0
+            .perform(Operation::Versions, path, async |wire| {
+                let kept = vault.kept(wire, &vault.name(path)).await?;
+                match kept.versions.is_empty() {
+                    true => Err(StorageErrorKind::NotFound.into()),
+                    false => Ok(kept),
+                }
+            })
+            .await
     }
 }
 
@@ -114,8 +153,10 @@ impl Backend for Vault {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let envelope = writing::encode(&file, wire.limits())?;
-        Ok(self.store(wire, &self.name(path), &envelope).await?)
+        let (name, envelope) = (self.name(path), writing::encode(&file, wire.limits())?);
+        self.store(wire, &name, &envelope).await?;
+        self.note(wire, &name, &file.metadata).await;
+        Ok(())
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
@@ -201,6 +242,7 @@ impl Conditional for Vault {
             Some(expected) => self.replace(wire, &name, &envelope, expected).await?,
             None => self.create(wire, &name, &envelope).await?,
         };
+        self.note(wire, &name, &file.metadata).await;
         Ok(revision(&version))
     }
 }
@@ -229,12 +271,14 @@ impl Vault {
         self.read(wire, |session| async move { self.client.read(session.token(), name).await }).await
     }
 
+    /// The versions of a secret; none if there is no such secret.
+    async fn kept(&self, wire: &mut Wire<'_>, name: &str) -> Result<VaultVersions, Failure> {
+        self.read(wire, |session| async move { self.client.versions(session.token(), name).await }).await
+    }
+
     /// Whether something is there, from the names of versions where these can tell.
     async fn is_live(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, Failure> {
-        let versions = self
-            .read(wire, |session| async move { self.client.versions(session.token(), name).await })
-            .await?;
-        match versions.current {
+        match self.kept(wire, name).await?.current() {
             Current::Live => Ok(true),
             Current::Absent | Current::Destroyed => Ok(false),
             Current::Dated => Ok(matches!(self.found(wire, name).await?, Found::Live(_))),

@@ -5,6 +5,8 @@
 mod doubt;
 #[path = "answers/lists.rs"]
 mod lists;
+#[path = "answers/noting.rs"]
+mod noting;
 #[path = "answers/rare.rs"]
 mod rare;
 #[path = "answers/script.rs"]

@@ -9,6 +9,8 @@ mod contract;
 mod faults;
 #[path = "integration/lifecycle.rs"]
 mod lifecycle;
+#[path = "integration/metadata.rs"]
+mod metadata;
 #[path = "integration/refusals.rs"]
 mod refusals;
 #[path = "integration/secured.rs"]

@@ -109,6 +109,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
                 allow_http = true
                 token_renewal_threshold = "1m"
                 delete_mode = "soft"
+                custom_metadata = true
                 max_payload_len = 8192
             "#,
             "delete_mode = \"metadata\"\nauth_method = { token = { token = { file = \"secret\" } } }",

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Grant, Token};
+use crate::VaultVersions;
 use crate::error::{Broken, Failure, Place, Refusal, wrapped};
 
 /// The longest answer that is read: a list of some 500,000 names, or the longest value twice.
@@ -55,24 +56,6 @@ pub(crate) struct Version {
     /// Numbers begin anew after a deletion for good; the time tells the generations apart.
     #[serde(rename = "created_time")]
     pub(crate) created: String,
-}
-
-/// The versions of a secret, without values.
-#[derive(Debug, Default)]
-pub(crate) struct Versions {
-    pub(crate) numbers: Vec<u64>,
-    pub(crate) current: Current,
-}
-
-/// What a secret's metadata say of its latest version.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Current {
-    #[default]
-    Absent,
-    Live,
-    /// It has a time of deletion, which may be to come: only the server's clock can tell.
-    Dated,
-    Destroyed,
 }
 
 /// What kind of engine a mount is.
@@ -213,26 +196,8 @@ impl Answer {
         self.data()
     }
 
-    pub(super) fn versions(&self) -> Option<Versions> {
-        #[derive(Deserialize)]
-        struct Data {
-            current_version: u64,
-            versions: HashMap<String, One>,
-        }
-        #[derive(Deserialize)]
-        struct One {
-            deletion_time: String,
-            destroyed: bool,
-        }
-        let data: Data = self.data()?;
-        let current = match data.versions.get(&data.current_version.to_string()) {
-            None => Current::Absent,
-            Some(One { destroyed: true, .. }) => Current::Destroyed,
-            Some(One { deletion_time, .. }) if deletion_time.is_empty() => Current::Live,
-            Some(_) => Current::Dated,
-        };
-        let numbers = data.versions.keys().map(|number| number.parse().ok()).collect::<Option<Vec<_>>>()?;
-        Some(Versions { numbers, current })
+    pub(super) fn versions(&self) -> Option<VaultVersions> {
+        self.data()
     }
 
     pub(crate) fn keys(&self) -> Option<Vec<String>> {

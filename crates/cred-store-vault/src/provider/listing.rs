@@ -5,8 +5,9 @@ use cred_provider_kit::naming::{Decoded, Names};
 use cred_provider_kit::{Reach, Wire};
 
 use super::Vault;
-use crate::client::{Current, Found};
+use crate::client::Found;
 use crate::error::Failure;
+use crate::versions::Current;
 
 /// What is directly in a scope's folder.
 pub(super) struct Folder {
@@ -82,7 +83,7 @@ impl Vault {
         let mut sorted = Sorted::default();
         let mut dated = Vec::new();
         for (path, versions) in paths.into_iter().zip(versions) {
-            match versions.current {
+            match versions.current() {
                 Current::Live => sorted.live.push(path),
                 Current::Dated => dated.push(path),
                 Current::Absent | Current::Destroyed => {}

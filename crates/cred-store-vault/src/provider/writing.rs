@@ -7,8 +7,9 @@ use cred_core::{Limits, Revision, StorageError, StorageErrorKind, StorageResult}
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::{Vault, revision};
-use crate::client::{Current, Found, Version};
+use crate::client::{Found, Version};
 use crate::error::{Failure, Meaning};
+use crate::versions::Current;
 
 /// How often a conditional creation looks anew at what changes under it.
 const LOOKS: u32 = 8;
@@ -149,14 +150,12 @@ impl Vault {
     /// would go.
     pub(super) async fn destroy(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
         let Found::Deleted { version } = self.found(wire, name).await? else { return Ok(()) };
-        let kept = self
-            .read(wire, |session| async move { self.client.versions(session.token(), name).await })
-            .await?;
+        let kept = self.kept(wire, name).await?;
         // Somebody has recovered it meanwhile, or stored anew.
-        if kept.current == Current::Live {
+        if kept.current() == Current::Live {
             return Ok(());
         }
-        let numbers: Vec<_> = kept.numbers.into_iter().filter(|number| *number <= version).collect();
+        let numbers: Vec<_> = kept.versions.into_keys().filter(|number| *number <= version).collect();
         let numbers = &numbers;
         self.write(wire, |session| async move {
             self.client.destroy(session.token(), name, numbers.clone()).await

@@ -1,0 +1,55 @@
+//! The metadata of a credential as custom metadata of its secret, for whoever looks at the secret in Vault.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cred_core::CredentialMetadata;
+use cred_provider_kit::Wire;
+
+use super::Vault;
+
+/// What the keys begin with that are not those of tags.
+const DOMAIN: &str = "cred-rs.github.io/";
+
+/// The time that a store keeps to return its own result, whatever becomes of the custom metadata.
+const RESERVE: Duration = Duration::from_secs(1);
+
+impl Vault {
+    /// Writes the custom metadata of a secret whose value was just written, where that is configured. A
+    /// failure is logged, and is not one of the store: nothing depends on custom metadata.
+    pub(super) async fn note(&self, wire: &mut Wire<'_>, name: &str, metadata: &CredentialMetadata) {
+        if !self.custom_metadata {
+            return;
+        }
+        let noted = &custom_metadata(metadata);
+        wire.hold_back(RESERVE);
+        let written = self.write(wire, |session| async move {
+            self.client.set_custom_metadata(session.token(), name, noted.clone()).await
+        });
+        if let Err(failure) = written.await {
+            let error = failure.error;
+            tracing::warn!(
+                target: "cred::storage",
+                secret = name,
+                %error,
+                "the credential was stored, but the custom metadata of its secret were not updated"
+            );
+        }
+        wire.hold_back(Duration::ZERO);
+    }
+}
+
+/// The tags, and the times and the version under keys of this library's own. Vault refuses all of them if
+/// one has an empty value, so tags without a value are left out.
+fn custom_metadata(metadata: &CredentialMetadata) -> HashMap<String, String> {
+    let tags = metadata.tags.iter().filter(|(_, value)| !value.is_empty());
+    let tags = tags.map(|(key, value)| (key.clone(), value.clone()));
+    let own = [
+        ("created_at", Some(metadata.created_at.to_string())),
+        ("last_modified", Some(metadata.last_modified.to_string())),
+        ("version", Some(metadata.version.to_string())),
+        ("expires_at", metadata.expires_at.map(|at| at.to_string())),
+    ];
+    let own = own.into_iter().filter_map(|(key, value)| Some((format!("{DOMAIN}{key}"), value?)));
+    tags.chain(own).collect()
+}
