@@ -30,6 +30,7 @@ struct Config {
     #[serde(with = "cred_provider_kit::duration")]
     token_renewal_threshold: Duration,
     delete_mode: VaultDeleteMode,
+    custom_metadata: bool,
     max_payload_len: usize,
 }
 
