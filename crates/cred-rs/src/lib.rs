@@ -318,7 +318,7 @@ pub mod testing {
     pub use cred_conformance::doubles::{Alter, Call, FailingSealer, Fault, Faulty, Lagging, Recording};
 }
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "config"))]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
