@@ -78,8 +78,9 @@ impl From<Timestamp> for SystemTime {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `humantime` prints no later moment: 9999-12-31T23:59:59.999Z.
-        let moment = SystemTime::from(Self(self.0.min(253_402_300_799_999)));
-        match self.0 % 1_000 {
+        let millis = self.0.min(253_402_300_799_999);
+        let moment = SystemTime::from(Self(millis));
+        match millis % 1_000 {
             0 => humantime::format_rfc3339_seconds(moment).fmt(f),
             _ => humantime::format_rfc3339_millis(moment).fmt(f),
         }
@@ -96,12 +97,17 @@ impl FromStr for Timestamp {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = "write it as 2027-01-31 or 2027-01-31T12:00:00Z";
+        let malformed = ParseError::Malformed { what: "the moment", problem };
+        // `humantime` takes no other offset, but overlooks one that follows a fraction.
+        if text.contains('+') && !text.ends_with("+00:00") {
+            return Err(malformed);
+        }
         let moment = match text.len() {
             10 => humantime::parse_rfc3339_weak(&format!("{text}T00:00:00Z")),
             _ => humantime::parse_rfc3339_weak(text),
         };
-        let problem = "write it as 2027-01-31 or 2027-01-31T12:00:00Z";
-        moment.map(Self::from).map_err(|_| ParseError::Malformed { what: "the moment", problem })
+        moment.map(Self::from).map_err(|_| malformed)
     }
 }
 
@@ -125,7 +131,9 @@ mod tests {
         }
         assert_eq!(Timestamp(u64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(format!("{:?}", Timestamp(0)), "Timestamp(1970-01-01T00:00:00Z)");
-        for wrong in ["", "soon", "2027-13-01", "1969-12-31"] {
+        assert_eq!(Timestamp(253_402_300_800_000).to_string(), "9999-12-31T23:59:59.999Z");
+        let offset = "2027-01-31T12:00:00.5+02:00";
+        for wrong in ["", "soon", "2027-13-01", "1969-12-31", "2027-01-31T12:00:00+02:00", offset] {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
         }
     }

@@ -53,6 +53,7 @@ pub(crate) struct Cache {
     rules: Rules,
     counters: Counters,
     meter: Meter,
+    size_reports: Mutex<()>,
     /// Held by a clear, so that it returns only when earlier ones have ended as well.
     clearing: Mutex<()>,
     jitter: RandomState,
@@ -115,6 +116,7 @@ impl Cache {
             rules,
             counters: Counters::default(),
             meter,
+            size_reports: Mutex::default(),
             clearing: Mutex::default(),
             jitter: RandomState::new(),
         })
@@ -269,6 +271,8 @@ impl Cache {
 
     /// Outside of the lock: it looks at every shard.
     fn size_changed(&self) {
+        // Read and reported under one lock, so that the last report is not of an earlier size.
+        let _reports = self.size_reports.lock().unwrap_or_else(PoisonError::into_inner);
         self.meter.cache_size(|| self.map.len());
     }
 

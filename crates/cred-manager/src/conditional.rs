@@ -53,9 +53,11 @@ impl CredentialManager {
             }
             let metadata = credential.to_metadata(Timestamp::now());
             let sealed = shared.sealing.seal(path.as_ref(), metadata, &credential).await?;
+            let is_conditional = shared.provider.compare_and_set().is_some();
             match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, sealed).await {
                 Ok(_) => Ok(true),
-                Err(error) if is_conflict(&error) => Ok(false),
+                // Without compare-and-set a plain store was refused, which does not show that one exists.
+                Err(error) if is_conditional && is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
             }
         })

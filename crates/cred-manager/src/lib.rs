@@ -57,7 +57,7 @@
 //!
 //! # Watching it
 //! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
-//! `error`, never a value. The outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation; of many at once also
+//! `error`, never a value. The outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation, an update or a recovery; of many at once also
 //! `partial`, with the first failure as the error. A cache hit makes a span only where a subscriber listens at DEBUG.
 //!
 //! Events at WARN with the target `cred` report an expired credential that was loaded

@@ -17,6 +17,11 @@ use crate::{CredentialManager, ManagerError};
 impl CredentialManager {
     /// Brings a deleted credential back as it was. One call of the provider.
     ///
+    /// It first waits until this manager's earlier writes of the credential are visible
+    /// ([`Consistency::point`](cred_core::Consistency)), and after a write whose outcome is unknown
+    /// until that write can no longer take effect. It waits only if that takes no longer than an answer
+    /// of the provider may take. Writes of other processes within that time are not waited for.
+    ///
     /// A recovery whose outcome is unknown ([`ManagerError::may_have_written`]) may still take
     /// effect for [`Description::in_doubt`](cred_core::Description::in_doubt), and then bring a
     /// credential back that was deleted later. Wait for that time before you write the credential
@@ -26,7 +31,9 @@ impl CredentialManager {
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing deleted can be recovered under that id: it
     /// was never stored, is not deleted, or is deleted permanently. Nothing was changed.
     /// [`Unsupported`](StorageErrorKind::Unsupported) where the backend keeps nothing that is
-    /// deleted. Else as [`delete`](Self::delete).
+    /// deleted. [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes
+    /// after a write by default: [`ManagerError::retry_after`] is the time. Else as
+    /// [`delete`](Self::delete).
     ///
     /// # Cancellation
     /// Dropped before its turn has come, nothing is recovered. Dropped later, the recovery goes on
@@ -37,7 +44,9 @@ impl CredentialManager {
 
     /// Removes a deleted credential permanently: afterwards it can be neither recovered nor listed as
     /// deleted. It is `Ok` where nothing is deleted, and never touches a credential that is not
-    /// deleted. One call of the provider.
+    /// deleted. One call of the provider, after the waits of [`recover`](Self::recover). Over an
+    /// eventually consistent provider, a credential that another process stored within
+    /// [`Consistency::point`](cred_core::Consistency) may be taken for the deleted one and removed.
     ///
     /// A purge whose outcome is unknown may still take effect for
     /// [`Description::in_doubt`](cred_core::Description::in_doubt), also on a credential that is
@@ -46,7 +55,8 @@ impl CredentialManager {
     /// # Errors
     /// [`PermissionDenied`](StorageErrorKind::PermissionDenied) where the backend protects from
     /// purging. [`Unsupported`](StorageErrorKind::Unsupported) where it keeps nothing that is
-    /// deleted. Else as [`delete`](Self::delete).
+    /// deleted. Else as [`recover`](Self::recover), but never
+    /// [`NotFound`](StorageErrorKind::NotFound).
     ///
     /// # Cancellation
     /// Dropped before its turn has come, nothing is purged. Dropped later, the purge goes on to its
@@ -86,7 +96,10 @@ impl CredentialManager {
         if let Err(unsupported) = soft_delete(&*shared.provider) {
             return Err(shared.at(unsupported, operation, path).into());
         }
-        let turn = shared.lock_for_caller(operation, &path).await?;
+        let lock = shared.write_lock(operation, &path).await?;
+        // The provider looks before it writes. A look that lags behind an earlier write could find
+        // deleted what was stored since, and purge that.
+        shared.settled(operation, &path).await?;
         let (provider, ctx, id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
         let (writer, last_write) = match operation {
             Operation::Recover => (Writer::Recover, LastWrite::Recovered),
@@ -99,7 +112,7 @@ impl CredentialManager {
                 _ => deleted.purge(&id, &ctx).await,
             }
         };
-        shared.write(writer, operation, &path, turn.into(), last_write, write).await
+        shared.write(writer, operation, &path, lock.into(), last_write, write).await
     }
 }
 

@@ -75,6 +75,8 @@ impl CredentialManager {
     /// # Limitations
     /// - Credentials that the list does not contain yet
     ///   ([`Consistency`](cred_core::Consistency), `list`) are missed.
+    /// - Deleted credentials that can still be recovered ([`recover`](Self::recover)) stay under the key
+    ///   of their time.
     /// - If the keys are exchanged meanwhile ([`set_keys`](Self::set_keys)), some credentials may be
     ///   under the key that was active before. Run it again.
     /// - A re-key that is kept without being polled, or whose

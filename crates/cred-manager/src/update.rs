@@ -28,7 +28,9 @@ impl CredentialManager {
     /// Reads a credential with its revision; `None`: nothing is stored under that id. One call of
     /// the provider, never from the cache.
     ///
-    /// Every store makes another revision, and so does a delete with a store after it.
+    /// Every store makes another revision, and so does a delete with a store after it. An expired
+    /// credential is logged or refused as by [`retrieve`](Self::retrieve); [`update`](Self::update) and
+    /// [`rotate`](Self::rotate) replace one.
     ///
     /// # Errors
     /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set. Else
@@ -44,6 +46,7 @@ impl CredentialManager {
             shared.require_compare_and_set(Operation::RetrieveWithRevision, &path)?;
             let Some((stored, Some(revision))) = shared.look(&path).await? else { return Ok(None) };
             let credential = shared.sealing.open(path.as_ref(), &stored).await?;
+            shared.check_expiry(path.as_ref(), &credential)?;
             Ok(Some(Versioned { credential, revision }))
         })
         .await

@@ -238,6 +238,31 @@ async fn what_is_read_before_a_recovery_must_be_visible_is_not_cached() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_purge_and_a_recovery_wait_until_earlier_writes_are_visible() {
+    for purge in [false, true] {
+        let (_, manager) = deleted(Consistency::Eventual { point: LAG, list: LAG }).await;
+        let a = id("a");
+        manager.store(&a, Credential::text("2")).await.unwrap();
+        manager.delete(&a).await.unwrap();
+        let started = Instant::now();
+        match purge {
+            true => manager.purge(&a).await.unwrap(),
+            false => manager.recover(&a).await.unwrap(),
+        }
+        assert!(started.elapsed() + SECOND > LAG, "a lagging look decided: {:?}", started.elapsed());
+    }
+
+    // As AWS: longer than any answer may take.
+    let point = Duration::from_secs(300);
+    let (_, manager) = deleted(Consistency::Eventual { point, list: point }).await;
+    let a = id("a");
+    for error in [manager.purge(&a).await.unwrap_err(), manager.recover(&a).await.unwrap_err()] {
+        assert!(matches!(kind(&error), StorageErrorKind::Busy { .. }), "{error}");
+        assert!(error.retry_after().is_some_and(|pause| pause > 200 * SECOND), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_recovery_and_a_purge_without_an_answer_are_uncertain_writes() {
     for purge in [false, true] {
         let (soft, manager) = deleted(Consistency::Strong).await;

@@ -146,7 +146,12 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
             reach.clean(&mut paths);
             let mut admitted = Vec::new();
             for paths in paths.chunks(AT_ONCE) {
-                for (path, file) in paths.iter().zip(self.get_each(wire, paths).await?) {
+                let files = self.get_each(wire, paths).await?;
+                if files.len() != paths.len() {
+                    let (files, paths) = (files.len(), paths.len());
+                    return Err(StorageError::other(format!("{files} answers came for {paths} paths")));
+                }
+                for (path, file) in paths.iter().zip(files) {
                     match file {
                         Ok(Some(file)) if filter.matches(&file.metadata) => admitted.push(path.clone()),
                         // Not admitted, or deleted since the names were read.
@@ -159,8 +164,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         }
     }
 
-    /// Ends background tasks, and gives back what the backend took (a login, a lease). Called again if
-    /// it failed or its future was dropped, so it must bear that. Default: nothing.
+    /// Ends background tasks, and gives back what the backend took (a login, a lease). Called at each
+    /// shutdown of the provider, also after one that succeeded. Default: nothing.
     ///
     /// # Errors
     /// What could not be given back. It is logged.

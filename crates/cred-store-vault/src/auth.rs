@@ -125,15 +125,15 @@ impl Auth {
 
     /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that we created, until it was.
     ///
-    /// Dropped, it leaves everything to the next one: the task ends by itself, and the session waits to be revoked.
-    pub(crate) async fn close(&self) -> Option<Arc<Session>> {
+    /// It waits for `patience` at most. Dropped, it leaves everything to the next one: the task ends by itself, and the session waits to be revoked.
+    pub(crate) async fn close(&self, patience: Duration) -> Option<Arc<Session>> {
         self.keeper.state().closed = true;
         self.keeper.wake.notify_one();
         self.keeper.end_login();
         let running = self.task().as_ref().map(|task| task.running.clone());
         if let Some(mut running) = running {
             // A login that is under way gives a token that must be revoked, so it may end; it has a timeout itself.
-            let limit = self.keeper.timeout.saturating_add(MARGIN);
+            let limit = self.keeper.timeout.saturating_add(MARGIN).min(patience);
             if timeout(limit, running.changed()).await.is_err() {
                 self.abort();
             }

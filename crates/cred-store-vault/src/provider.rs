@@ -187,7 +187,8 @@ impl Backend for Vault {
         let paths = self.names(wire, reach).await?;
         match hint {
             // Where each is looked into, what is deleted shows then.
-            None if self.soft => Ok(self.sort(wire, paths).await?.live),
+            // Custom metadata that arrived after a permanent deletion leave a name without versions.
+            None if self.soft || self.custom_metadata => Ok(self.sort(wire, paths).await?.live),
             _ => Ok(paths),
         }
     }
@@ -203,7 +204,9 @@ impl Backend for Vault {
 
     /// Gives a token back that a login of ours created.
     async fn shutdown(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
-        if let Some(session) = self.auth.close().await {
+        // The rest is for the revocation.
+        let patience = wire.remaining() / 2;
+        if let Some(session) = self.auth.close(patience).await {
             wire.write(|_| self.client.revoke(session.token())).await?;
             self.auth.revoked();
         }

@@ -42,8 +42,6 @@ impl RedisProvider {
     }
 }
 
-/// The provider inside is the whole of it.
-
 impl Backend for Redis {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let (key, envelope, revision) =

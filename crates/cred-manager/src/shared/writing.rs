@@ -75,6 +75,7 @@ impl Shared {
         let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
         let (name, place) = (self.provider.describe().name.clone(), path.clone());
         let meter = self.meter.clone();
+        let is_conditional = self.provider.compare_and_set().is_some();
         let (sender, answer) = oneshot::channel();
         self.tasks.spawn(async move {
             let answer = {
@@ -111,7 +112,7 @@ impl Shared {
                 error.at(name, operation, place.clone()).into()
             });
             // If the caller has left, it comes back and is dropped here, before a shutdown ends.
-            drop(sender.send(Answer { unread: Some(answer), writer, path: place, meter }));
+            drop(sender.send(Answer { unread: Some(answer), writer, path: place, is_conditional, meter }));
         })?;
         answer.await.ok().and_then(Answer::read).unwrap_or_else(|| {
             let ended = StorageError::in_doubt("the runtime ended it");
@@ -214,6 +215,8 @@ struct Answer<T> {
     unread: Option<Result<T, ManagerError>>,
     writer: Writer,
     path: CredentialPath,
+    /// Whether a conflict shows that a credential exists: with compare-and-set.
+    is_conditional: bool,
     meter: Meter,
 }
 
@@ -227,7 +230,7 @@ impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         let Some(Err(error)) = &self.unread else { return };
         // It found that a credential exists, which is no failure.
-        if self.writer == Writer::StoreIfAbsent && is_conflict(error) {
+        if self.writer == Writer::StoreIfAbsent && self.is_conditional && is_conflict(error) {
             return;
         }
         let operation = self.writer.as_str();

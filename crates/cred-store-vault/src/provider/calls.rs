@@ -60,14 +60,21 @@ impl Vault {
         F: Fn(Arc<Session>, &'i I) -> Fut + Sync,
         Fut: Future<Output = Result<T, Failure>> + Send,
     {
-        let session = self.session(wire).await?;
-        match wire.read_all(items, AT_ONCE, |item| ask(Arc::clone(&session), item)).await {
-            Err(failure) if self.replaces_token(&failure, &session) => {
-                let session = self.session(wire).await?;
-                wire.read_all(items, AT_ONCE, |item| ask(Arc::clone(&session), item)).await
-            }
-            answer => answer,
+        let mut answers = Vec::with_capacity(items.len());
+        // A long list may take longer than a token lives: each group has the current one.
+        for group in items.chunks(AT_ONCE.get()) {
+            let session = self.session(wire).await?;
+            answers.extend(
+                match wire.read_all(group, AT_ONCE, |item| ask(Arc::clone(&session), item)).await {
+                    Err(failure) if self.replaces_token(&failure, &session) => {
+                        let session = self.session(wire).await?;
+                        wire.read_all(group, AT_ONCE, |item| ask(Arc::clone(&session), item)).await?
+                    }
+                    answer => answer?,
+                },
+            );
         }
+        Ok(answers)
     }
 
     /// A token. A login is a wire call of its own: where it fails, no write was sent that could be in doubt.

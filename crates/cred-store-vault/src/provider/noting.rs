@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cred_core::CredentialMetadata;
+use cred_core::{CredentialMetadata, StorageErrorKind};
 use cred_provider_kit::Wire;
 
 use super::Vault;
@@ -11,8 +11,8 @@ use super::Vault;
 /// What the keys begin with that are not those of tags.
 const DOMAIN: &str = "cred-rs.github.io/";
 
-/// The time that a store keeps to return its own result, whatever becomes of the custom metadata.
-const RESERVE: Duration = Duration::from_secs(1);
+/// How long a store waits for its custom metadata at most: the value is stored already.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Vault {
     /// Writes the custom metadata of a secret whose value was just written, where that is configured. A
@@ -22,12 +22,18 @@ impl Vault {
             return;
         }
         let noted = &custom_metadata(metadata);
-        wire.hold_back(RESERVE);
+        // What remains is for the result of the store.
+        let patience = PATIENCE.min(wire.remaining() / 2);
         let written = self.write(wire, |session| async move {
             self.client.set_custom_metadata(session.token(), name, noted.clone()).await
         });
-        if let Err(failure) = written.await {
-            let error = failure.error;
+        let written = tokio::time::timeout(patience, written).await;
+        let error = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(failure.error),
+            Err(_) => Some(StorageErrorKind::Timeout { limit: patience }.into()),
+        };
+        if let Some(error) = error {
             tracing::warn!(
                 target: "cred::storage",
                 secret = name,
@@ -35,7 +41,6 @@ impl Vault {
                 "the credential was stored, but the custom metadata of its secret were not updated"
             );
         }
-        wire.hold_back(Duration::ZERO);
     }
 }
 
