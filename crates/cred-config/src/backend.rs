@@ -59,10 +59,13 @@ pub(crate) const OWN: [&str; 2] = ["backend", "ring"];
 
 /// A driver, where the feature of its backend is on.
 macro_rules! driver {
-    ($feature:literal, $open:expr, $place:expr) => {{
-        #[cfg(feature = $feature)]
+    ($feature:literal, $open:expr, $place:expr) => {
+        driver!(cfg(feature = $feature), $open, $place)
+    };
+    (cfg($built_in:meta), $open:expr, $place:expr) => {{
+        #[cfg($built_in)]
         let driver = Some(Driver { open: $open, place: $place });
-        #[cfg(not(feature = $feature))]
+        #[cfg(not($built_in))]
         let driver = None;
         driver
     }};
@@ -76,7 +79,8 @@ static BACKENDS: &[Backend] = &[
         programs: None,
         template: "base_path = {store}\n",
         driver: driver!(
-            "local",
+            // The store is empty on other systems.
+            cfg(all(feature = "local", unix)),
             |profile| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(profile.read(&OWN)?)?)),
             |profile| {
                 let config: cred_store_local::LocalStorageConfig = profile.read(&OWN)?;
@@ -96,7 +100,8 @@ static BACKENDS: &[Backend] = &[
             |profile| {
                 let config: cred_store_aws::AwsSecretsManagerConfig = profile.read(&OWN)?;
                 let endpoint = config.endpoint_url.as_deref().and_then(url);
-                Ok(vec![config.region, config.profile, endpoint, Some(config.secret_prefix)])
+                let prefix = config.secret_prefix.trim_end_matches('/').to_owned();
+                Ok(vec![config.region, config.profile, endpoint, Some(prefix)])
             }
         ),
     },
@@ -111,7 +116,7 @@ static BACKENDS: &[Backend] = &[
             |profile| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(profile.read(&OWN)?)?)),
             |profile| {
                 let config: cred_store_azure::AzureKeyVaultConfig = profile.read(&OWN)?;
-                Ok(vec![url(&config.vault_url), Some(config.secret_prefix)])
+                Ok(vec![url(&config.vault_url), Some(config.secret_prefix.to_ascii_lowercase())])
             }
         ),
     },
@@ -144,7 +149,8 @@ static BACKENDS: &[Backend] = &[
                 let config: cred_store_vault::VaultConfig = profile.read(&OWN)?;
                 let mount = Some(config.mount_path.trim_matches('/').to_owned());
                 let prefix = Some(config.path_prefix.trim_matches('/').to_owned());
-                Ok(vec![url(&config.address), config.namespace, mount, prefix])
+                let namespace = config.namespace.as_deref().and_then(url);
+                Ok(vec![url(&config.address), namespace, mount, prefix])
             }
         ),
     },
@@ -169,7 +175,7 @@ static BACKENDS: &[Backend] = &[
 ];
 
 /// A file or folder, without links and detours if it exists.
-#[cfg(any(feature = "local", feature = "k8s"))]
+#[cfg(any(all(feature = "local", unix), feature = "k8s"))]
 fn file(path: &std::path::Path) -> Option<String> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     Some(path.to_string_lossy().into_owned())

@@ -300,7 +300,10 @@ impl Profile<'_> {
             ConfigError::Invalid { field, problem, .. } => (field.to_string(), problem.to_string()),
             error => (error.field().to_owned(), error.to_string()),
         };
-        Error::Settings { at: self.node.nearest(&field).place(), profile: self.name.clone(), field, problem }
+        // A retry policy names the field in it alone.
+        let policy = self.node.get("retry_policy").filter(|_| self.node.get(&field).is_none());
+        let at = policy.and_then(|policy| policy.get(&field)).unwrap_or_else(|| self.node.nearest(&field));
+        Error::Settings { at: at.place(), profile: self.name.clone(), field, problem }
     }
 }
 

@@ -97,7 +97,9 @@ impl ConfigFile {
         // The parser's own message quotes the line.
         let document = Document::parse(text.trim_start_matches(BOM).to_owned()).map_err(|error| {
             let offset = error.span().map_or(0, |span| span.start);
-            Error::Syntax { at: Place { path: path.clone(), line: line(text, offset) } }
+            Error::Syntax {
+                at: Place { path: path.clone(), line: line(text.trim_start_matches(BOM), offset) },
+            }
         })?;
         Ok(Self { path, origin, exceptions, text: text.to_owned(), document })
     }

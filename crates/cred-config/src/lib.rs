@@ -39,7 +39,8 @@
 //! - A field that is secret takes `{ env = "NAME" }` or `{ file = "PATH" }` and nothing else.
 //!   [`SecretSource`] has the rules, and is for the configuration of the service too.
 //! - Any other text, number or truth value can come from a variable: `address = { env = "VAULT_ADDR" }`.
-//!   No variable is read unless the file names it.
+//!   No default of a field comes from a variable. Where `aws` has no `region`, `profile` or
+//!   `endpoint_url`, and `k8s` no `kubeconfig_path`, the chain of their SDK does read the environment.
 //! - A relative path counts from the folder of the file, and `~/` is the home folder.
 //! - A key is `{ file = "PATH" }` or `{ env = "NAME" }`: the base64 of 32 random bytes. Or it is a
 //!   passphrase: `{ passphrase = { file = "PATH" }, kdf_salt = "..", check = ".." }`.

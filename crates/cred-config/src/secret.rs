@@ -18,7 +18,8 @@ const MAX_LEN: usize = 64 * 1_024;
 /// Where a secret is: `{ env = "NAME" }` or `{ file = "PATH" }`.
 ///
 /// For the configuration of a service that needs secrets of its own. The secret itself is refused
-/// in its place, and no error and no `Debug` repeats what the configuration has there.
+/// in its place, and no error and no `Debug` repeats what the configuration has there. A format's own
+/// error may: that of the `toml` crate shows the line of the file, so log its `message()`.
 ///
 /// ```
 /// use cred_config::SecretSource;
@@ -65,7 +66,11 @@ impl SecretSource {
         let source = match self {
             Self::Env(name) => Self::Env(name.clone()),
             Self::File(path) => {
-                Self::File(file::resolve(path, folder).map_err(|problem| Error::Secret { problem })?)
+                // A `folder` that is empty or relative counts from the working directory.
+                let path = file::resolve(path, folder).and_then(|path| {
+                    std::path::absolute(path).map_err(|error| format!("cannot be found ({})", error.kind()))
+                });
+                Self::File(path.map_err(|problem| Error::Secret { problem })?)
             }
         };
         let text = source.fetch(None).map_err(|problem| Error::Secret { problem })?;

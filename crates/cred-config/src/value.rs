@@ -220,7 +220,8 @@ impl<'a> Node<'a> {
         let text = match (&self.data, self.entries().as_slice()) {
             (Data::Scalar(Value::String(text)), _) => Cow::Borrowed(text.value().as_str()),
             (Data::Table(_), [("env", name)]) if name.text().is_some() => {
-                let text = self.secret()?;
+                let text =
+                    self.secret().map_err(|_| self.misfit("names a variable that is not set; set it"))?;
                 let is_relative =
                     !text.starts_with("~/") && !std::path::Path::new(text.as_str()).is_absolute();
                 if is_path && is_relative && self.file.origin() == Origin::Project {

@@ -8,7 +8,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use cred::{Credential, CredentialId, CredentialManager, ErrorClass, Revision, RotationPolicy, ScopeId};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::failure::Failure;
@@ -69,13 +70,6 @@ async fn store(
     }
 }
 
-#[derive(Serialize)]
-struct Facts {
-    characters: usize,
-    version: Option<u64>,
-    rotation: Option<RotationPolicy>,
-}
-
 /// Returns facts about a credential, and its ETag. Never the secret: a value that can be read back
 /// over HTTP ends up in browsers, proxies and logs.
 async fn show(Slot { tenant, id }: Slot) -> Result<Response, Failure> {
@@ -85,11 +79,11 @@ async fn show(Slot { tenant, id }: Slot) -> Result<Response, Failure> {
         found => found?.map(|found| (found.credential, Some(etag(&found.revision)))),
     };
     let Some((credential, etag)) = found else { return Ok(StatusCode::NOT_FOUND.into_response()) };
-    let facts = Facts {
-        characters: credential.expose_secret()?.chars().count(),
-        version: credential.lifecycle().map(|stored| stored.version),
-        rotation: credential.rotation(),
-    };
+    let facts = json!({
+        "characters": credential.expose_secret()?.chars().count(),
+        "version": credential.lifecycle().map(|stored| stored.version),
+        "rotation": credential.rotation(),
+    });
     Ok((etag, Json(facts)).into_response())
 }
 

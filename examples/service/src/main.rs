@@ -8,7 +8,7 @@ mod rotation;
 use std::env;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -16,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a value that another process has replaced may still be used.
 const CACHE_TTL: Duration = Duration::from_secs(60);
-/// How long requests may run on after a signal. Kubernetes kills a process after 30 s.
-const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -34,13 +32,14 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(rotation::run(manager.clone(), stop.clone()));
-    tasks.spawn(stop_on(signals, stop.clone()));
+    tasks.spawn(watch(signals, metrics.clone(), stop.clone()));
 
     let server = axum::serve(listener, api::router(manager.clone(), metrics))
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         ended = server.into_future() => ended?,
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
+        // Kubernetes kills a process 30 s after the signal.
+        () = async { stop.cancelled().await; tokio::time::sleep(Duration::from_secs(10)).await } => {
             tracing::warn!("some requests did not end in time");
         }
     }
@@ -51,10 +50,19 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn stop_on([mut terminate, mut interrupt]: [Signal; 2], stop: CancellationToken) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Waits for a signal. Meanwhile it drains samples, which pile up if nobody asks for the metrics.
+async fn watch(
+    [mut terminate, mut interrupt]: [Signal; 2],
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+) {
+    let mut upkeep = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = upkeep.tick() => metrics.run_upkeep(),
+        }
     }
     tracing::info!("stopping");
     stop.cancel();

@@ -68,7 +68,9 @@ fn of_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, Problem> {
     };
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|path| !path.as_os_str().is_empty() && path.exists()) {
-        let next = read(path)?;
+        let named =
+            |Problem { field, text }| Problem { field, text: format!("(`{}`) {text}", path.display()) };
+        let next = read(path).map_err(named)?;
         merged = Some(match merged {
             Some(first) => first.merge(next).map_err(|error| explain(&error))?,
             None => next,
@@ -77,11 +79,9 @@ fn of_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, Problem> {
     Ok(merged)
 }
 
+/// The error does not repeat a path: what a configuration names may be a secret in the wrong line.
 fn read(path: &Path) -> Result<Kubeconfig, Problem> {
-    Kubeconfig::read_from(path).map_err(|error| {
-        let Problem { field, text } = explain(&error);
-        Problem { field, text: format!("(`{}`) {text}", path.display()) }
-    })
+    Kubeconfig::read_from(path).map_err(|error| explain(&error))
 }
 
 fn of_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, Problem> {
@@ -172,10 +172,12 @@ fn explain(error: &KubeconfigError) -> Problem {
         }
         KubeconfigError::Parse(_) => "is no kubeconfig; give one that `kubectl` takes".to_owned(),
         KubeconfigError::CurrentContextNotSet => "has no current context; give one as `context`".to_owned(),
-        KubeconfigError::LoadContext(name) => {
+        // Not by its name, which the configuration may have given.
+        KubeconfigError::LoadContext(_) => {
             return Problem {
                 field: "context",
-                text: format!("`{name}` is not in the kubeconfig; give one that is"),
+                text: "is not in the kubeconfig; give one that `kubectl config get-contexts` shows"
+                    .to_owned(),
             };
         }
         KubeconfigError::LoadClusterOfContext(name) => {
