@@ -36,7 +36,7 @@ fn a_credential_is_stored_described_used_and_deleted_over_http() {
     assert_eq!(service.status("GET", "/tenants/other/credentials/stripe", "", ""), 404);
 
     let shown = service.send("GET", KEY, "", "");
-    assert!(shown.contains("\"characters\":19,\"version\":1,"), "{shown}");
+    assert!(shown.contains("\"characters\":19,") && shown.contains("\"version\":1}"), "{shown}");
     let etag = shown.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let seen = format!("If-Match: {etag}\r\n");
     assert_eq!(service.status("PUT", KEY, &seen, "sk_live_changed"), 204);
@@ -126,7 +126,7 @@ fn a_due_credential_is_rotated_and_keeps_its_policy() {
     service.wait_for("rotated");
     assert_eq!(service.status("POST", &format!("{KEY}/verify"), "", SECRET), 403);
     let shown = service.send("GET", KEY, "", "");
-    assert!(shown.contains("\"version\":2,") && shown.contains("\"rotation\":\"every:1ms\""), "{shown}");
+    assert!(shown.contains("\"version\":2}") && shown.contains("\"rotation\":\"every:1ms\""), "{shown}");
     service.stop();
 }
 
