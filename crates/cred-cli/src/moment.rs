@@ -6,7 +6,9 @@ use cred_core::Timestamp;
 
 /// A moment in UTC, to the second.
 pub(crate) fn shown(moment: Timestamp) -> String {
-    Timestamp::from_unix_millis(moment.as_unix_millis() / 1_000 * 1_000).to_string()
+    /// The last second of the year 9999: a later moment is shown as it.
+    const LAST: u64 = 253_402_300_799_000;
+    Timestamp::from_unix_millis((moment.as_unix_millis() / 1_000 * 1_000).min(LAST)).to_string()
 }
 
 /// `2027-01-31`, `2027-01-31T12:00:00Z`, or `30d` from now.

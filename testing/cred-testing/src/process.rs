@@ -10,15 +10,12 @@ use std::process::Command;
 /// ```no_run
 /// use cred_testing::process::has_env;
 ///
-/// # mod config { mod tests {
-/// # use super::super::has_env;
 /// fn the_address_is_read() {
 ///     if !has_env("config::tests::the_address_is_read", &[("ADDRESS", "https://a")]) {
 ///         return;
 ///     }
 ///     assert_eq!(std::env::var("ADDRESS").unwrap(), "https://a");
 /// }
-/// # } }
 /// ```
 ///
 /// # Panics
