@@ -39,7 +39,7 @@ impl PassphraseCheck {
     /// key once, and has it then.
     pub(super) fn is_of(&self, ring: &KeyRing, id: &KeyId, kdf_salt: [u8; 16]) -> Result<bool, Error> {
         let path = path()?;
-        // There is no message: the commitment is compared before anything is decrypted.
+        // The message is empty: the commitment is compared before anything is decrypted.
         let data = EncryptedData::new(id.clone(), self.salt, self.commitment, [0; 12], Vec::new(), [0; 16])
             .with_kdf_salt(Some(kdf_salt));
         match waited(ring.open(path.as_ref(), &data, &metadata()))? {

@@ -69,7 +69,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A value, as serde reads it: how it is read is no part of what a [`Node`] offers.
+/// A value as a serde deserializer. A type of its own, so that [`Node`] does not offer one.
 pub(super) struct Reader<'a>(pub(super) Node<'a>);
 
 impl<'de> Deserializer<'de> for Reader<'de> {

@@ -137,7 +137,7 @@ fn a_secret_in_the_place_of_any_value_is_not_repeated() {
             }
         }
     }
-    // What is no TOML, too.
+    // Text that is not TOML, too.
     folder.write("cred.toml", format!("[profiles.p]\nbackend = {CANARY}\n"));
     print(&folder, &mut printed);
     assert!(planted > 70 && printed.count() > planted, "{planted} {}", printed.count());

@@ -69,7 +69,7 @@ impl Backend for MyBackend {
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let names = wire.read(|_| self.client.list()).await?;
-        // What is no path of ours is somebody else's.
+        // A name that is not a path belongs to other software.
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 }
