@@ -73,7 +73,7 @@ struct Ours {
 }
 
 impl Ours {
-    async fn read(&self) -> cred_core::Stored {
+    async fn read(&self) -> cred_core::Sealed {
         self.provider.retrieve(&self.id, &self.ctx).await.unwrap()
     }
 }

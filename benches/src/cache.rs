@@ -67,7 +67,7 @@ impl World {
     pub fn raw_hits(&self, hits: u64) {
         self.runtime.block_on(async {
             for path in hot(&self.paths, hits) {
-                let entry = self.raw.get(&path.as_ref()).unwrap();
+                let entry = self.raw.get(&path.as_path_ref()).unwrap();
                 black_box((Instant::now() < entry.deadline).then_some(entry.credential));
             }
         });

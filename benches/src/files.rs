@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, PathRef, Sealer as _,
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, PathRef, Sealed, Sealer as _,
     StorageProvider as _, Timestamp,
 };
 use cred_crypto::KeyRing;
@@ -78,7 +78,7 @@ impl Files {
     pub fn read(&self) {
         let Self { provider, id, ctx, .. } = self;
         self.runtime.block_on(async {
-            let (data, metadata) = provider.retrieve(id, ctx).await.unwrap();
+            let Sealed { data, metadata } = provider.retrieve(id, ctx).await.unwrap();
             black_box(self.keys.open(PathRef::new(None, id), &data, &metadata).await.unwrap());
         });
     }
@@ -88,7 +88,7 @@ impl Files {
         let file = self.bare.join("stripe-api-key");
         self.runtime.block_on(async {
             let bytes = tokio::fs::read(file).await.unwrap();
-            let (data, metadata) = CredentialFile::decode(&bytes).unwrap().into_stored();
+            let Sealed { data, metadata } = CredentialFile::decode(&bytes).unwrap().into_sealed();
             black_box(self.keys.open(PathRef::new(None, &self.id), &data, &metadata).await.unwrap());
         });
     }

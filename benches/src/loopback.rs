@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, StorageProvider, Stored,
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, Sealed, StorageProvider,
     Timestamp,
 };
 use cred_provider_kit::CredentialFile;
@@ -97,7 +97,7 @@ pub fn runtime() -> Runtime {
 /// Measures reads of the credential `key` on both sides and prints their ratio.
 pub fn beside(name: &str, runtime: &Runtime, provider: &impl StorageProvider, bare: impl AsyncFn()) {
     let (id, ctx): (CredentialId, _) = ("key".parse().unwrap(), CredentialContext::unscoped());
-    let ours = async || -> Stored { provider.retrieve(&id, &ctx).await.unwrap() };
+    let ours = async || -> Sealed { provider.retrieve(&id, &ctx).await.unwrap() };
     ratio::head();
     ratio::compare(
         name,

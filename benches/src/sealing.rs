@@ -36,7 +36,7 @@ impl Secret {
     }
 
     pub fn by_cred_crypto(&self) {
-        let (path, bytes) = (self.path.as_ref(), black_box(&self.bytes));
+        let (path, bytes) = (self.path.as_path_ref(), black_box(&self.bytes));
         let sealed = self.ring.seal(path, &self.metadata, bytes).now_or_never().unwrap().unwrap();
         black_box(self.ring.open(path, &sealed, &self.metadata).now_or_never().unwrap().unwrap());
     }

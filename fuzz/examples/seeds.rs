@@ -106,7 +106,7 @@ fn names() -> Seeds {
             ("vault", VAULT, "app/"),
         ] {
             let names = Names::new(rules, "prefix", prefix).expect("a prefix");
-            let written = |text: &str| names.encode(path(text).as_ref()).text;
+            let written = |text: &str| names.encode(path(text).as_path_ref()).text;
             seeds.push(seed(
                 &format!("{name}-{backend}"),
                 format!("{prefix}\n{}\n{}", written(one), written(other)),
@@ -184,22 +184,25 @@ fn files() -> Seeds {
     };
     let mut seeds = Vec::new();
     for known in short().take(6) {
-        let hashed = names.is_hashed(known.path.as_ref()).then(|| known.path.clone());
+        let hashed = names.is_hashed(known.path.as_path_ref()).then(|| known.path.clone());
         let file = CredentialFile::new(known.data.clone(), known.metadata.clone()).with_path(hashed);
         let bytes = file.with_mark(Some([7; 16])).encode().expect("a vector");
-        seeds.push(seed(&known.name, [place(known.path.as_ref()).as_bytes(), b"\n", &bytes].concat()));
+        seeds.push(seed(&known.name, [place(known.path.as_path_ref()).as_bytes(), b"\n", &bytes].concat()));
     }
     let scope = ["a:b"; 4].join("/");
     for text in
         ["STRIPE_API_KEY", "org:acme/Key", &"I".repeat(255), &format!("{scope}/key"), "org:acme.de./key"]
     {
         let path = path(text);
-        let hashed = names.is_hashed(path.as_ref()).then(|| path.clone());
+        let hashed = names.is_hashed(path.as_path_ref()).then(|| path.clone());
         let known = &known()[0];
         let bytes =
             CredentialFile::new(known.data.clone(), known.metadata.clone()).with_path(hashed).encode();
         let name = format!("place-{}", seeds.len());
-        seeds.push(seed(&name, [place(path.as_ref()).as_bytes(), b"\n", &bytes.expect("a vector")].concat()));
+        seeds.push(seed(
+            &name,
+            [place(path.as_path_ref()).as_bytes(), b"\n", &bytes.expect("a vector")].concat(),
+        ));
     }
     seeds.push(seed("tagged", format!("stripe.enc.json\n{}", tagged())));
     seeds.push(seed("foreign", "notes.txt\nhunter2"));
@@ -279,7 +282,7 @@ fn answer(name: &str, head: &str, body: &Value) -> (String, Vec<u8>) {
 
 fn aws() -> Seeds {
     let names = Names::new(AWS, "secret_prefix", "nebula/credentials/").expect("a prefix");
-    let name = |text: &str| names.encode(path(text).as_ref()).text;
+    let name = |text: &str| names.encode(path(text).as_path_ref()).text;
     let long = format!("{}:{}/key", "l".repeat(250), "v".repeat(250));
     let list = json!([{"Name": name("stripe-api-key")}, {"Name": name("org:acme/db")}, {"Name": name(&long), "Description": long}]);
     let refused = |code: &str| json!({"__type": code, "Message": "Secrets Manager can't."});
@@ -300,7 +303,7 @@ fn aws() -> Seeds {
 fn azure() -> Seeds {
     let names = Names::new(AZURE, "secret_prefix", "nebula-").expect("a prefix");
     let id = |text: &str| {
-        format!("https://my-vault.vault.azure.net/secrets/{}", names.encode(path(text).as_ref()).text)
+        format!("https://my-vault.vault.azure.net/secrets/{}", names.encode(path(text).as_path_ref()).text)
     };
     let long = format!("{}:{}/key", "l".repeat(100), "v".repeat(100));
     let list = json!([{"id": id("stripe-api-key")}, {"id": id("org:acme/db")}, {"id": id(&long), "tags": {"cred-path-0": long}}]);
@@ -326,7 +329,7 @@ fn kubernetes() -> Seeds {
     let secret = |text: &str| {
         json!({
             "metadata": {
-                "name": names.encode(path(text).as_ref()).text, "uid": "u-1", "resourceVersion": "41",
+                "name": names.encode(path(text).as_path_ref()).text, "uid": "u-1", "resourceVersion": "41",
                 "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
                 "annotations": {"cred-rs.github.io/path": text},
             },

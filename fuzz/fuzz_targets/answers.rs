@@ -62,7 +62,7 @@ fn aws(status: u16, body: &[u8]) {
         .filter_map(|secret| Some((secret["Name"].as_str()?, secret["Description"].as_str())))
         .collect();
     for path in cred_store_aws::fuzzing::list(&AWS_NAMES, secrets.iter().copied()) {
-        let name = AWS_NAMES.encode(path.as_ref()).text;
+        let name = AWS_NAMES.encode(path.as_path_ref()).text;
         assert!(secrets.iter().any(|secret| secret.0 == name), "{path} is not in the answer");
     }
     let (code, message) = (answer["__type"].as_str(), answer["Message"].as_str());
@@ -80,7 +80,7 @@ fn azure(status: u16, body: &[u8]) {
         let tags = secret["tags"].as_object().into_iter().flatten();
         let tags = tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         if let Ok(Some(path)) = cred_store_azure::fuzzing::list(&AZURE_NAMES, id, tags) {
-            let name = AZURE_NAMES.encode(path.as_ref()).text.to_ascii_lowercase();
+            let name = AZURE_NAMES.encode(path.as_path_ref()).text.to_ascii_lowercase();
             // A parser of URLs skips these characters.
             let id = id.replace(['\t', '\r', '\n'], "").to_ascii_lowercase();
             assert!(id.contains(&name), "{path} is not in the answer");
@@ -99,7 +99,7 @@ fn kubernetes(status: u16, body: &[u8]) {
     canonical(read(body), CANARY, |written| sent(&STANDARD.encode(written)));
     let found = list(&KUBERNETES_NAMES, body).unwrap_or_default();
     for path in &found {
-        assert!(sent(&KUBERNETES_NAMES.encode(path.as_ref()).text), "{path} is not in the answer");
+        assert!(sent(&KUBERNETES_NAMES.encode(path.as_path_ref()).text), "{path} is not in the answer");
     }
     if let Some(contents) = list_contents(&KUBERNETES_NAMES, body) {
         let (paths, files): (Vec<_>, Vec<_>) = contents.into_iter().unzip();

@@ -52,6 +52,6 @@ fn secret(bytes: &[u8], metadata: &CredentialMetadata) {
 fn beside(metadata: CredentialMetadata) {
     let data = cred_fuzz::known()[0].data.clone();
     let bytes = CredentialFile::new(data, metadata.clone()).encode().expect("metadata of this version");
-    let (_, back) = CredentialFile::decode(&bytes).expect("what was encoded").into_stored();
+    let back = CredentialFile::decode(&bytes).expect("what was encoded").into_sealed().metadata;
     assert_eq!(back, metadata);
 }

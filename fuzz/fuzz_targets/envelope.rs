@@ -1,7 +1,7 @@
 //! The envelope: only canonical bytes are read, and what is refused is not repeated.
 #![no_main]
 
-use cred_core::StorageErrorKind;
+use cred_core::{Sealed, StorageErrorKind};
 use cred_fuzz::{planted, silent};
 use cred_provider_kit::CredentialFile;
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,7 @@ fn read(bytes: &[u8]) {
                 "there is one way to write a credential"
             );
             let (path, mark) = (file.path.clone(), file.mark);
-            let (data, metadata) = file.clone().into_stored();
+            let Sealed { data, metadata } = file.clone().into_sealed();
             assert_eq!(CredentialFile::new(data, metadata).with_path(path).with_mark(mark), file);
             assert!(!file.needs_migration());
         }

@@ -59,9 +59,11 @@ fn same(expected: Option<[u8; 32]>, key: Result<SealingKey, KeyRingError>) {
             let metadata = CredentialMetadata::default();
             let of = |key| KeyRing::builder(id("k")).key(id("k"), key).build().expect("a ring of one key");
             let (one, other) = (of(key), of(SealingKey::from_bytes(Zeroizing::new(bytes))));
-            let sealed = one.seal(path.as_ref(), &metadata, b"secret").now_or_never().expect("no waiting");
+            let sealed =
+                one.seal(path.as_path_ref(), &metadata, b"secret").now_or_never().expect("no waiting");
             let sealed = sealed.expect("a sealed secret");
-            let opened = other.open(path.as_ref(), &sealed, &metadata).now_or_never().expect("no waiting");
+            let opened =
+                other.open(path.as_path_ref(), &sealed, &metadata).now_or_never().expect("no waiting");
             assert_eq!(*opened.expect("the same key").secret, b"secret");
         }
         (None, Err(error)) => silent(&error),

@@ -72,8 +72,8 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
         assert_eq!(provider.list(None, &ctx).await.expect("a list"), std::slice::from_ref(&path.id));
         match provider.retrieve(&path.id, &ctx).await {
             Ok(stored) => {
-                assert_eq!(CredentialFile::decode(bytes).expect("what was read").into_stored(), stored);
-                let admitted = filter.matches(&stored.1).then(|| path.clone());
+                assert_eq!(CredentialFile::decode(bytes).expect("what was read").into_sealed(), stored);
+                let admitted = filter.matches(&stored.metadata).then(|| path.clone());
                 assert_eq!(filtered.as_ref().expect("a readable file"), &Vec::from_iter(admitted));
             }
             Err(error) => {

@@ -64,7 +64,7 @@ fuzz_target!(|input: &[u8]| {
             texts.iter().for_each(|text| any_name(backend, &names, text));
             paths.iter().for_each(|path| any_path(backend, &names, path));
             if let [one, other] = paths.as_slice() {
-                let name = |path: &CredentialPath| fold(backend, &names.encode(path.as_ref()).text);
+                let name = |path: &CredentialPath| fold(backend, &names.encode(path.as_path_ref()).text);
                 assert_eq!(name(one) == name(other), one == other, "two paths share a name");
             }
         }
@@ -88,7 +88,7 @@ fn any_name(backend: &Backend, names: &Names, text: &str) {
     for name in [text.to_owned(), format!("{}{text}", names.prefix())] {
         match names.decode(&name) {
             Decoded::Exact(path) => {
-                let again = names.encode(path.as_ref());
+                let again = names.encode(path.as_path_ref());
                 assert!(!again.hashed);
                 assert_eq!(fold(backend, &again.text), fold(backend, &name), "it is another path's name");
             }
@@ -102,7 +102,7 @@ fn any_name(backend: &Backend, names: &Names, text: &str) {
 }
 
 fn any_path(backend: &Backend, names: &Names, path: &CredentialPath) {
-    let name = names.encode(path.as_ref());
+    let name = names.encode(path.as_path_ref());
     assert!(name.text.len() <= backend.longest && name.text.bytes().all(backend.takes), "{}", name.text);
     let expected = if name.hashed { Decoded::Hashed } else { Decoded::Exact(path.clone()) };
     assert_eq!(names.decode(&name.text), expected);
@@ -147,7 +147,7 @@ fn any_place(files: &FileNames, path: &CredentialPath) {
         assert_eq!(files.decode_file(&directory.text), Decoded::Foreign);
         hashed |= directory.hashed;
     }
-    assert_eq!(files.is_hashed(path.as_ref()), hashed);
+    assert_eq!(files.is_hashed(path.as_path_ref()), hashed);
 }
 
 fn place(files: &FileNames, path: &CredentialPath) -> Vec<String> {

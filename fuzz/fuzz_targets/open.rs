@@ -5,7 +5,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use cred_core::{
-    CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealer as _, Timestamp,
+    CredentialMetadata, CredentialPath, EncryptedData, KeyId, SealError, Sealed, Sealer as _, Timestamp,
 };
 use cred_fuzz::{Known, known, ring, silent};
 use cred_provider_kit::CredentialFile;
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     match CredentialFile::decode(input) {
         Ok(file) => {
             let path = file.path.clone().unwrap_or_else(|| known()[0].path.clone());
-            let (data, metadata) = file.into_stored();
+            let Sealed { data, metadata } = file.into_sealed();
             open(&path, &data, &metadata);
         }
         Err(_) => drop(edited(input)),
@@ -108,7 +108,7 @@ fn open(path: &CredentialPath, data: &EncryptedData, metadata: &CredentialMetada
     let sealed = known()
         .iter()
         .find(|known| known.path == *path && known.data == *data && bare(&known.metadata) == bare(metadata));
-    match (ring().open(path.as_ref(), data, metadata).now_or_never().expect("no waiting"), sealed) {
+    match (ring().open(path.as_path_ref(), data, metadata).now_or_never().expect("no waiting"), sealed) {
         (Ok(opened), Some(known)) => assert_eq!(*opened.secret, known.secret, "{}", known.name),
         (Ok(_), None) => panic!("it opens, and nobody has sealed it"),
         (Err(error), Some(known)) => panic!("{} does not open: {error}", known.name),

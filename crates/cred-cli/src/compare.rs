@@ -1,8 +1,8 @@
 //! Whether two profiles hold the same under one path.
 
 use cred_core::{
-    CredentialContext, CredentialMetadata, CredentialPath, Opened, Sealer as _, StorageError,
-    StorageProvider, Stored,
+    CredentialContext, CredentialMetadata, CredentialPath, Opened, Sealed, Sealer as _, StorageError,
+    StorageProvider,
 };
 use cred_crypto::KeyRing;
 
@@ -21,7 +21,7 @@ pub(crate) struct Rings {
 pub(crate) async fn stored(
     provider: &dyn StorageProvider,
     path: &CredentialPath,
-) -> Result<Option<Stored>, StorageError> {
+) -> Result<Option<Sealed>, StorageError> {
     let ctx: CredentialContext = path.scope.clone().into();
     match provider.retrieve(&path.id, &ctx).await {
         Ok(stored) => Ok(Some(stored)),
@@ -33,22 +33,22 @@ pub(crate) async fn stored(
 /// In what two credentials differ; nothing: they are the same, and open where that was asked for.
 pub(crate) async fn differences(
     path: &CredentialPath,
-    from: &Stored,
-    to: &Stored,
+    from: &Sealed,
+    to: &Sealed,
     rings: Option<&Rings>,
 ) -> Result<Vec<&'static str>, Failure> {
     let Some(rings) = rings else {
-        let mut parts = of_metadata(&from.1, &to.1);
-        if from.0.key_id != to.0.key_id {
+        let mut parts = of_metadata(&from.metadata, &to.metadata);
+        if from.data.key_id != to.data.key_id {
             parts.push("key");
         }
-        if from.0 != to.0 {
+        if from.data != to.data {
             parts.push("sealed bytes");
         }
         return Ok(parts);
     };
     // Be they the same bytes or not, they are of no use to who cannot open them.
-    let there = match rings.to.open(path.as_ref(), &to.0, &to.1).await {
+    let there = match rings.to.open(path.as_path_ref(), &to.data, &to.metadata).await {
         Ok(there) => there,
         Err(error) if error.is_transient() => return Err(error.into()),
         Err(_) => return Ok(vec!["does not open there"]),
@@ -65,8 +65,8 @@ pub(crate) async fn differences(
 }
 
 /// Opens what is stored under a path.
-pub(crate) async fn open(ring: &KeyRing, path: &CredentialPath, stored: &Stored) -> Result<Opened, Failure> {
-    Ok(ring.open(path.as_ref(), &stored.0, &stored.1).await?)
+pub(crate) async fn open(ring: &KeyRing, path: &CredentialPath, stored: &Sealed) -> Result<Opened, Failure> {
+    Ok(ring.open(path.as_path_ref(), &stored.data, &stored.metadata).await?)
 }
 
 fn of_metadata(from: &CredentialMetadata, to: &CredentialMetadata) -> Vec<&'static str> {

@@ -81,7 +81,7 @@ pub(crate) fn place(rule: &str) -> Option<&'static str> {
         ("many", _) => "cred_core::StorageProvider::retrieve_many",
         ("shutdown", _) => "cred_core::StorageProvider::shutdown",
         ("ability", _) => "cred_core::StorageProvider::compare_and_set",
-        ("cas", "1" | "2") => "cred_core::CompareAndSet::retrieve_with_revision",
+        ("cas", "1" | "2") => "cred_core::CompareAndSet::retrieve_versioned",
         ("cas", _) => "cred_core::CompareAndSet::store_if",
         ("soft", "1" | "2") => "cred_core::SoftDelete::recover",
         ("soft", "3" | "4") => "cred_core::SoftDelete::purge",

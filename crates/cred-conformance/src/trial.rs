@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialPath, Description, Operation,
-    Revision, ScopeId, SoftDelete, StorageError, Stored,
+    Revision, ScopeId, Sealed, SoftDelete, StorageError, Versioned,
 };
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -66,13 +66,13 @@ impl Trial {
 
 /// The operations, each with its deadline.
 impl Trial {
-    pub(crate) async fn store(&self, path: &CredentialPath, value: &Stored) -> Result<(), StorageError> {
-        let (data, metadata) = value.clone();
+    pub(crate) async fn store(&self, path: &CredentialPath, value: &Sealed) -> Result<(), StorageError> {
+        let Sealed { data, metadata } = value.clone();
         let ctx = context(path);
         self.in_time(Operation::Store, of(path), self.provider.store(&path.id, data, metadata, &ctx)).await
     }
 
-    pub(crate) async fn retrieve(&self, path: &CredentialPath) -> Result<Stored, StorageError> {
+    pub(crate) async fn retrieve(&self, path: &CredentialPath) -> Result<Sealed, StorageError> {
         let ctx = context(path);
         self.in_time(Operation::Retrieve, of(path), self.provider.retrieve(&path.id, &ctx)).await
     }
@@ -110,7 +110,7 @@ impl Trial {
         &self,
         scope: Option<&ScopeId>,
         ids: &[CredentialId],
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let ctx = CredentialContext::from(scope.cloned());
         let calls = u32::try_from(ids.len().max(1)).unwrap_or(u32::MAX);
         let limit = self.description.operation_timeout.saturating_mul(calls);
@@ -122,24 +122,22 @@ impl Trial {
         within(self.description.operation_timeout, "shutdown", "", self.provider.shutdown()).await;
     }
 
-    pub(crate) async fn retrieve_with_revision(
+    pub(crate) async fn retrieve_versioned(
         &self,
         path: &CredentialPath,
-    ) -> Result<(Stored, Revision), StorageError> {
+    ) -> Result<Versioned<Sealed>, StorageError> {
         let ctx = context(path);
-        let read = self.compare_and_set().retrieve_with_revision(&path.id, &ctx);
-        let (data, metadata, revision) =
-            self.in_time(Operation::RetrieveWithRevision, of(path), read).await?;
-        Ok(((data, metadata), revision))
+        let read = self.compare_and_set().retrieve_versioned(&path.id, &ctx);
+        self.in_time(Operation::RetrieveVersioned, of(path), read).await
     }
 
     pub(crate) async fn store_if(
         &self,
         path: &CredentialPath,
-        value: &Stored,
+        value: &Sealed,
         expected: Option<&Revision>,
     ) -> Result<Revision, StorageError> {
-        let (data, metadata) = value.clone();
+        let Sealed { data, metadata } = value.clone();
         let ctx = context(path);
         let write = self.compare_and_set().store_if(&path.id, data, metadata, expected, &ctx);
         self.in_time(Operation::StoreIf, of(path), write).await
@@ -193,7 +191,7 @@ impl Trial {
 
 /// What most clauses ask. Each question is repeated until the bound that the provider declares has passed.
 impl Trial {
-    pub(crate) async fn put(&self, path: &CredentialPath, value: &Stored) {
+    pub(crate) async fn put(&self, path: &CredentialPath, value: &Sealed) {
         let what = "a plain store, which the clause needs, failed";
         good(
             self.store(path, value).await,
@@ -213,13 +211,13 @@ impl Trial {
     }
 
     /// Stores a value and reads it back.
-    pub(crate) async fn keeps(&self, path: &CredentialPath, value: &Stored) {
+    pub(crate) async fn keeps(&self, path: &CredentialPath, value: &Sealed) {
         self.put(path, value).await;
         self.holds(path, value, "give back what was stored").await;
     }
 
     /// Stores many, some at a time.
-    pub(crate) async fn put_all(&self, entries: Vec<(CredentialPath, Stored)>) {
+    pub(crate) async fn put_all(&self, entries: Vec<(CredentialPath, Sealed)>) {
         let mut tasks = JoinSet::new();
         for (path, value) in entries {
             if tasks.len() >= IN_FLIGHT {
@@ -232,7 +230,7 @@ impl Trial {
     }
 
     /// The path gives this value.
-    pub(crate) async fn holds(&self, path: &CredentialPath, expected: &Stored, advice: &str) {
+    pub(crate) async fn holds(&self, path: &CredentialPath, expected: &Sealed, advice: &str) {
         let mut patience = self.patience_for_point();
         loop {
             let problem = match self.retrieve(path).await {
@@ -247,7 +245,7 @@ impl Trial {
     }
 
     /// Each path gives its own value; where two paths share a place, both are named.
-    pub(crate) async fn all_hold(&self, entries: &[(CredentialPath, Stored)], advice: &str) {
+    pub(crate) async fn all_hold(&self, entries: &[(CredentialPath, Sealed)], advice: &str) {
         for (path, expected) in entries {
             let mut patience = self.patience_for_point();
             loop {
@@ -274,7 +272,7 @@ impl Trial {
     }
 
     /// What is stored at the path, asked once; absence is an answer. `when` is part of the message.
-    pub(crate) async fn found(&self, path: &CredentialPath, when: &str, advice: &str) -> Option<Stored> {
+    pub(crate) async fn found(&self, path: &CredentialPath, when: &str, advice: &str) -> Option<Sealed> {
         match self.retrieve(path).await {
             Err(error) if error.is_not_found() => None,
             read => Some(good(read, format_args!("{when}, `{path}` cannot be read"), advice)),

@@ -2,19 +2,19 @@
 
 use cred_core::{
     CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
-    RotationPolicy, ScopeId, Stored, Tags, Timestamp, WrappedKey,
+    RotationPolicy, ScopeId, Sealed, Tags, Timestamp, WrappedKey,
 };
 
 /// The moment of value 0.
 pub(crate) const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// The `number`-th value: no field of it is like that of another number.
-pub(crate) fn value(number: u64) -> Stored {
+pub(crate) fn value(number: u64) -> Sealed {
     sized(number, 40 + remainder(number, 7))
 }
 
 /// As [`value`], with a ciphertext of `len` bytes.
-pub(crate) fn sized(number: u64, len: usize) -> Stored {
+pub(crate) fn sized(number: u64, len: usize) -> Sealed {
     let data = EncryptedData::new(
         key_id(&format!("key-{number}")),
         bytes(number, 1),
@@ -31,25 +31,26 @@ pub(crate) fn sized(number: u64, len: usize) -> Stored {
         .with_rotation((number % 3 == 0).then_some(RotationPolicy::Periodic { interval_ms: number + 1 }));
     metadata.last_modified = Timestamp::from_unix_millis(EPOCH_MS + 7 * number);
     metadata.version = number + 1;
-    (data, metadata)
+    Sealed { data, metadata }
 }
 
 /// As [`value`], with these tags alone.
-pub(crate) fn tagged(number: u64, wanted: &[(&str, &str)]) -> Stored {
-    let (data, metadata) = value(number);
-    (data, metadata.with_tags(tags(wanted)))
+pub(crate) fn tagged(number: u64, wanted: &[(&str, &str)]) -> Sealed {
+    let Sealed { data, metadata } = value(number);
+    Sealed::new(data, metadata.with_tags(tags(wanted)))
 }
 
 /// As [`value`], created at this moment.
-pub(crate) fn created_at(number: u64, millis: u64) -> Stored {
-    let (data, mut metadata) = value(number);
+pub(crate) fn created_at(number: u64, millis: u64) -> Sealed {
+    let Sealed { data, mut metadata } = value(number);
     metadata.created_at = Timestamp::from_unix_millis(millis);
-    (data, metadata)
+    Sealed { data, metadata }
 }
 
 /// Which fields differ, by name alone: a page of bytes helps nobody.
-pub(crate) fn difference(expected: &Stored, actual: &Stored) -> String {
-    let ((data, metadata), (data2, metadata2)) = (expected, actual);
+pub(crate) fn difference(expected: &Sealed, actual: &Sealed) -> String {
+    let Sealed { data, metadata } = expected;
+    let Sealed { data: data2, metadata: metadata2 } = actual;
     let fields = [
         ("version", data.version == data2.version),
         ("key_id", data.key_id == data2.key_id),

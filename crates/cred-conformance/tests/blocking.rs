@@ -10,7 +10,7 @@ use cred_conformance::doubles::Reference;
 use cred_conformance::{Clause, Harness, Offers, Subject};
 use cred_core::{
     CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath, Description,
-    EncryptedData, Operation, StorageError, StorageProvider, Stored, async_trait,
+    EncryptedData, Operation, Sealed, StorageError, StorageProvider, async_trait,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
@@ -106,17 +106,17 @@ impl StorageProvider for Blocking {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        let (path, id, ctx) = (ctx.path(id).to_owned(), id.clone(), ctx.clone());
+        let (path, id, ctx) = (ctx.path(id).to_path(), id.clone(), ctx.clone());
         let commit = move |store: Reference| async move { store.store(&id, data, metadata, &ctx).await };
         self.write(Operation::Store, path, commit).await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         self.store.retrieve(id, ctx).await
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let (path, id, ctx) = (ctx.path(id).to_owned(), id.clone(), ctx.clone());
+        let (path, id, ctx) = (ctx.path(id).to_path(), id.clone(), ctx.clone());
         let commit = move |store: Reference| async move { store.delete(&id, &ctx).await };
         self.write(Operation::Delete, path, commit).await
     }

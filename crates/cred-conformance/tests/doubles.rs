@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cred_conformance::doubles::{Fault, Faulty, Recording, Reference};
 use cred_conformance::{Clause, Effort, Harness, Offers, Subject};
-use cred_core::{CredentialContext, Operation, StorageErrorKind, StorageProvider, async_trait};
+use cred_core::{CredentialContext, Operation, Sealed, StorageErrorKind, StorageProvider, async_trait};
 use cred_testing::value::{id, unscoped, value};
 use tokio::time::timeout;
 
@@ -70,7 +70,7 @@ async fn a_harness_that_cannot_open_is_told_so_and_closed() {
 
 async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
     let (provider, here) = (Faulty::new(Reference::new()), unscoped());
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     provider.store(&id("key"), data, metadata, &here).await.unwrap();
     (provider, here)
 }
@@ -105,6 +105,6 @@ async fn a_delay_delays_and_a_hang_never_ends() {
 async fn an_altered_read_leaves_what_is_stored() {
     let (provider, here) = holding_a_value().await;
     provider.once(Operation::Retrieve, Fault::alter(|data, _| data.ciphertext = vec![9]));
-    assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap().0.ciphertext, [9]);
+    assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap().data.ciphertext, [9]);
     assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap(), value(1));
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use cred_conformance::{Harness, Offers, Subject};
 use cred_core::{
     CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath, Description,
-    EncryptedData, StorageError, StorageErrorKind, StorageProvider, Stored, async_trait,
+    EncryptedData, Sealed, StorageError, StorageErrorKind, StorageProvider, async_trait,
 };
 use red::red;
 
 #[derive(Debug)]
 struct Naive {
     description: Description,
-    map: Mutex<HashMap<CredentialId, Stored>>,
+    map: Mutex<HashMap<CredentialId, Sealed>>,
 }
 
 impl Naive {
@@ -40,11 +40,11 @@ impl StorageProvider for Naive {
         metadata: CredentialMetadata,
         _: &CredentialContext,
     ) -> Result<(), StorageError> {
-        self.map.lock().unwrap().insert(id.clone(), (data, metadata));
+        self.map.lock().unwrap().insert(id.clone(), Sealed { data, metadata });
         Ok(())
     }
 
-    async fn retrieve(&self, id: &CredentialId, _: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, _: &CredentialContext) -> Result<Sealed, StorageError> {
         self.map.lock().unwrap().get(id).cloned().ok_or(StorageErrorKind::NotFound.into())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{CredentialContext, CredentialId, CredentialMetadata, EncryptedData, StorageError};
+use crate::{CredentialContext, CredentialId, CredentialMetadata, EncryptedData, Sealed, StorageError};
 
 /// Writing only where nobody else has written since.
 ///
@@ -20,11 +20,11 @@ pub trait CompareAndSet: Send + Sync {
     ///
     /// # Errors
     /// As [`retrieve`](crate::StorageProvider::retrieve).
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError>;
+    ) -> Result<Versioned<Sealed>, StorageError>;
 
     /// Stores only if the stored revision is `expected`; with `None`, only if nothing is stored. Gives the new revision.
     ///
@@ -73,6 +73,29 @@ impl Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A value and the revision under which it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The value.
+    pub value: T,
+    /// Which write of the path it comes from.
+    pub revision: Revision,
+}
+
+impl<T> Versioned<T> {
+    /// Joins both parts.
+    #[must_use]
+    pub const fn new(value: T, revision: Revision) -> Self {
+        Self { value, revision }
+    }
+
+    /// Replaces the value and keeps the revision.
+    #[must_use]
+    pub fn map<U>(self, replace: impl FnOnce(T) -> U) -> Versioned<U> {
+        Versioned { value: replace(self.value), revision: self.revision }
     }
 }
 

@@ -55,7 +55,7 @@ mod tags;
 mod timestamp;
 mod wrapper;
 
-pub use abilities::{CompareAndSet, Revision, SoftDelete};
+pub use abilities::{CompareAndSet, Revision, SoftDelete, Versioned};
 pub use config::{ConfigError, ProviderConfig};
 pub use context::CredentialContext;
 pub use credential::{
@@ -72,7 +72,7 @@ pub use metrics::StorageMetrics;
 pub use operation::Operation;
 pub use parse_error::ParseError;
 pub use path::{CredentialPath, PathRef};
-pub use provider::{StorageProvider, Stored};
+pub use provider::{Sealed, StorageProvider};
 pub use retry::RetryPolicy;
 pub use rotation::RotationPolicy;
 pub use scope::ScopeId;

@@ -38,9 +38,7 @@ impl StorageMetrics {
         let latency_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (count, latency_sum) = match operation {
             "store" | "store_if" => (&self.store_count, Some(&self.store_latency_sum_ms)),
-            "retrieve" | "retrieve_with_revision" => {
-                (&self.retrieve_count, Some(&self.retrieve_latency_sum_ms))
-            }
+            "retrieve" | "retrieve_versioned" => (&self.retrieve_count, Some(&self.retrieve_latency_sum_ms)),
             "delete" => (&self.delete_count, None),
             "list" | "list_tree" | "list_deleted" => (&self.list_count, None),
             "exists" => (&self.exists_count, None),

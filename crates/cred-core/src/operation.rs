@@ -20,8 +20,8 @@ pub enum Operation {
     ListTree,
     /// [`StorageProvider::retrieve_many`](crate::StorageProvider::retrieve_many).
     RetrieveMany,
-    /// [`CompareAndSet::retrieve_with_revision`](crate::CompareAndSet::retrieve_with_revision).
-    RetrieveWithRevision,
+    /// [`CompareAndSet::retrieve_versioned`](crate::CompareAndSet::retrieve_versioned).
+    RetrieveVersioned,
     /// [`CompareAndSet::store_if`](crate::CompareAndSet::store_if).
     StoreIf,
     /// [`SoftDelete::recover`](crate::SoftDelete::recover).
@@ -50,7 +50,7 @@ impl Operation {
             Self::List => "list",
             Self::ListTree => "list_tree",
             Self::RetrieveMany => "retrieve_many",
-            Self::RetrieveWithRevision => "retrieve_with_revision",
+            Self::RetrieveVersioned => "retrieve_versioned",
             Self::StoreIf => "store_if",
             Self::Recover => "recover",
             Self::Purge => "purge",
@@ -71,7 +71,7 @@ impl Operation {
     pub(crate) const fn phrase(self) -> &'static str {
         match self {
             Self::Store => "store",
-            Self::Retrieve | Self::RetrieveMany | Self::RetrieveWithRevision => "retrieve",
+            Self::Retrieve | Self::RetrieveMany | Self::RetrieveVersioned => "retrieve",
             Self::Delete => "delete",
             Self::Exists => "look up",
             Self::List => "list the credentials of",

@@ -28,7 +28,7 @@ impl CredentialPath {
 
     /// Borrows both parts.
     #[must_use]
-    pub const fn as_ref(&self) -> PathRef<'_> {
+    pub const fn as_path_ref(&self) -> PathRef<'_> {
         PathRef { scope: self.scope.as_ref(), id: &self.id }
     }
 
@@ -42,7 +42,7 @@ impl CredentialPath {
 
 impl fmt::Display for CredentialPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().fmt(f)
+        self.as_path_ref().fmt(f)
     }
 }
 
@@ -74,22 +74,22 @@ impl<'a> PathRef<'a> {
         Self { scope, id }
     }
 
-    /// An owned copy (two reference counts, no text is copied).
+    /// Returns an owned copy. It increments two reference counts and copies no text.
     #[must_use]
-    pub fn to_owned(&self) -> CredentialPath {
+    pub fn to_path(&self) -> CredentialPath {
         CredentialPath { scope: self.scope.cloned(), id: self.id.clone() }
     }
 }
 
 impl Equivalent<CredentialPath> for PathRef<'_> {
     fn equivalent(&self, path: &CredentialPath) -> bool {
-        *self == path.as_ref()
+        *self == path.as_path_ref()
     }
 }
 
 impl From<PathRef<'_>> for CredentialPath {
     fn from(path: PathRef<'_>) -> Self {
-        path.to_owned()
+        path.to_path()
     }
 }
 
@@ -113,11 +113,11 @@ mod tests {
         let state = RandomState::new();
         for text in ["id", "org:a/id", "org:a/team:b/id"] {
             let path: CredentialPath = text.parse().unwrap();
-            assert_eq!(state.hash_one(&path), state.hash_one(path.as_ref()), "{text}");
-            assert!(path.as_ref().equivalent(&path));
+            assert_eq!(state.hash_one(&path), state.hash_one(path.as_path_ref()), "{text}");
+            assert!(path.as_path_ref().equivalent(&path));
         }
         let other: CredentialPath = "org:b/id".parse().unwrap();
-        assert!(!"id".parse::<CredentialPath>().unwrap().as_ref().equivalent(&other));
+        assert!(!"id".parse::<CredentialPath>().unwrap().as_path_ref().equivalent(&other));
     }
 
     #[test]

@@ -10,8 +10,22 @@ use crate::{
     Description, EncryptedData, SoftDelete, StorageError, StorageMetrics, Wrapper,
 };
 
-/// A stored credential: what was given to [`StorageProvider::store`], exactly.
-pub type Stored = (EncryptedData, CredentialMetadata);
+/// A credential as a provider stores it: exactly what was given to [`StorageProvider::store`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The sealed value.
+    pub data: EncryptedData,
+    /// What is known of the credential without its key.
+    pub metadata: CredentialMetadata,
+}
+
+impl Sealed {
+    /// Joins both parts.
+    #[must_use]
+    pub const fn new(data: EncryptedData, metadata: CredentialMetadata) -> Self {
+        Self { data, metadata }
+    }
+}
 
 /// A backend that keeps sealed credentials.
 ///
@@ -78,7 +92,7 @@ pub trait StorageProvider: Send + Sync {
     /// # Errors
     /// [`NotFound`](crate::StorageErrorKind::NotFound), [`Corrupted`](crate::StorageErrorKind::Corrupted), or what the
     /// backend refuses.
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError>;
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError>;
 
     /// Deletes a credential. Whether it can be recovered is the backend's [`SoftDelete`].
     ///
@@ -147,7 +161,7 @@ pub trait StorageProvider: Send + Sync {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
             answers.push(self.retrieve(id, ctx).await);

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Operation, PathRef, Revision, SoftDelete, StorageError, StorageErrorKind,
-    StorageMetrics, StorageProvider, Stored, Target,
+    Description, EncryptedData, Operation, PathRef, Revision, Sealed, SoftDelete, StorageError,
+    StorageErrorKind, StorageMetrics, StorageProvider, Target, Versioned,
 };
 
 /// A provider that does something around the calls of another one: counts them, delays or refuses
@@ -136,7 +136,7 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn locate(self, provider: &Description, error: StorageError) -> StorageError {
         let target = match self.path() {
-            Some(path) => Target::Credential(path.to_owned()),
+            Some(path) => Target::Credential(path.to_path()),
             None if self.operation == Operation::RetrieveMany => return error,
             None => Target::Scope(self.ctx.scope_id.clone()),
         };
@@ -163,7 +163,7 @@ impl<W: Wrapper> StorageProvider for W {
         self.around(Call::one(Operation::Store, id, ctx), inner.store(id, data, metadata, ctx)).await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         let inner = self.inner();
         self.around(Call::one(Operation::Retrieve, id, ctx), inner.retrieve(id, ctx)).await
     }
@@ -200,7 +200,7 @@ impl<W: Wrapper> StorageProvider for W {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let (inner, operation) = (self.inner(), Operation::RetrieveMany);
         if self.splits_many() {
             let mut answers = Vec::with_capacity(ids.len());
@@ -237,14 +237,14 @@ impl<W: Wrapper> StorageProvider for W {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<W: Wrapper> CompareAndSet for W {
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
+    ) -> Result<Versioned<Sealed>, StorageError> {
         let inner = self.inner();
-        let answer = async { compare_and_set(&*inner)?.retrieve_with_revision(id, ctx).await };
-        self.around(Call::one(Operation::RetrieveWithRevision, id, ctx), answer).await
+        let answer = async { compare_and_set(&*inner)?.retrieve_versioned(id, ctx).await };
+        self.around(Call::one(Operation::RetrieveVersioned, id, ctx), answer).await
     }
 
     async fn store_if(

@@ -282,7 +282,7 @@ impl Inner {
     fn key(&self, path: PathRef<'_>, key_id: &KeyId) -> Result<&Key, SealError> {
         self.keys
             .get(key_id)
-            .ok_or_else(|| SealError::UnknownKey { path: path.to_owned(), key_id: key_id.clone() })
+            .ok_or_else(|| SealError::UnknownKey { path: path.to_path(), key_id: key_id.clone() })
     }
 
     fn kdf(&self, path: PathRef<'_>) -> Result<&Kdf, SealError> {
@@ -311,9 +311,9 @@ impl Inner {
 }
 
 fn no_key(path: PathRef<'_>, error: KdfError) -> SealError {
-    let failed = |what, transient| SealError::Failed { path: path.to_owned(), what, transient, source: None };
+    let failed = |what, transient| SealError::Failed { path: path.to_path(), what, transient, source: None };
     match error {
-        KdfError::Busy => SealError::KdfBusy { path: path.to_owned() },
+        KdfError::Busy => SealError::KdfBusy { path: path.to_path() },
         KdfError::OutOfMemory => failed(
             "there was no memory for a passphrase derivation; give the process more, or try again later",
             true,

@@ -32,7 +32,7 @@ pub(crate) fn seal(
     metadata: &CredentialMetadata,
     secret: &[u8],
 ) -> Result<EncryptedData, SealError> {
-    let unsealable = |what| SealError::Unsealable { path: path.to_owned(), what };
+    let unsealable = |what| SealError::Unsealable { path: path.to_path(), what };
     let (salt, nonce) = split_draw(draw);
     let (key, commitment) = message_key(under.master, &salt).map_err(|_| failed(path))?;
     let mut data = EncryptedData::new(under.key_id.clone(), salt, commitment, nonce, Vec::new(), [0; 16])
@@ -62,7 +62,7 @@ impl ProvenKey {
         let (key, commitment) = message_key(master, &data.salt).map_err(|_| failed(path))?;
         match bool::from(commitment.ct_eq(&data.commitment)) {
             true => Ok(Self(key)),
-            false => Err(SealError::WrongKey { path: path.to_owned(), key_id: data.key_id.clone() }),
+            false => Err(SealError::WrongKey { path: path.to_path(), key_id: data.key_id.clone() }),
         }
     }
 
@@ -103,7 +103,7 @@ impl ProvenKey {
 }
 
 pub(crate) fn tampered(path: PathRef<'_>, what: &'static str) -> SealError {
-    SealError::Tampered { path: path.to_owned(), what }
+    SealError::Tampered { path: path.to_path(), what }
 }
 
 fn split_draw(draw: &[u8; DRAW_LEN]) -> ([u8; 32], [u8; 12]) {

@@ -40,9 +40,13 @@ impl Vector {
         let (path, outer) = (self.path.parse(), self.outer_metadata.parse());
         if self.key.kms {
             let master = master(self.key.raw.as_ref().unwrap());
-            return ProvenKey::prove(&master, path.as_ref(), data)?.open(path.as_ref(), data, &outer);
+            return ProvenKey::prove(&master, path.as_path_ref(), data)?.open(
+                path.as_path_ref(),
+                data,
+                &outer,
+            );
         }
-        self.key_ring().open(path.as_ref(), data, &outer).await
+        self.key_ring().open(path.as_path_ref(), data, &outer).await
     }
 
     fn key_ring(&self) -> KeyRing {
@@ -105,7 +109,8 @@ fn sealing_with_a_vectors_draw_gives_its_bytes() {
             wrapped_key: expected.wrapped_key.clone(),
         };
         let sealed =
-            message::seal(under, &draw, path.as_ref(), &vector.metadata.parse(), &vector.secret.0).unwrap();
+            message::seal(under, &draw, path.as_path_ref(), &vector.metadata.parse(), &vector.secret.0)
+                .unwrap();
         assert!(sealed == expected, "{name}");
     }
 }
@@ -118,7 +123,7 @@ fn every_step_gives_a_vectors_intermediate_value() {
         let content = inner::encode(&vector.metadata.parse(), &vector.secret.0).unwrap();
         assert_eq!(*content, vector.inner.0, "{name}: inner");
         assert_eq!(content.capacity(), content.len(), "{name}: a grown buffer leaves copies behind");
-        let associated = message::associated_data(vector.common.path.parse().as_ref(), &data);
+        let associated = message::associated_data(vector.common.path.parse().as_path_ref(), &data);
         assert_eq!(associated, vector.aad.0, "{name}: aad");
         let material = message::key_material(&master(&vector.master), &data.salt).unwrap();
         assert_eq!(material.as_slice(), vector.okm.0, "{name}: okm");

@@ -76,8 +76,8 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
     let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1));
     let pass_ring = KeyRing::builder(id("pass")).key(id("pass"), passphrase()).build().unwrap();
     for sealer in [&ring, &pass_ring] {
-        let data = sealer.seal(path.as_ref(), &metadata, SECRET.as_bytes()).await.unwrap();
-        let opened = ring.open(path.as_ref(), &data, &metadata).await.unwrap();
+        let data = sealer.seal(path.as_path_ref(), &metadata, SECRET.as_bytes()).await.unwrap();
+        let opened = ring.open(path.as_path_ref(), &data, &metadata).await.unwrap();
         assert_eq!(&**opened.secret, SECRET.as_bytes());
         printed.value(&data);
         printed.value(&opened);
@@ -92,7 +92,7 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         for (data, outer) in
             [(wrong, &metadata), (tampered, &metadata), (unknown, &metadata), (data, &stripped)]
         {
-            let refused = ring.open(path.as_ref(), &data, outer).await;
+            let refused = ring.open(path.as_path_ref(), &data, outer).await;
             printed.error(refused.as_ref().unwrap_err());
             printed.text(panicked(move || drop(refused.unwrap())));
         }

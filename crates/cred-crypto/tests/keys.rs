@@ -27,8 +27,8 @@ fn ring(key: SealingKey) -> KeyRing {
 async fn are_the_same(a: &KeyRing, b: &KeyRing) -> bool {
     let path: CredentialPath = "org:a/id".parse().unwrap();
     let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1));
-    let data = a.seal(path.as_ref(), &metadata, b"secret").await.unwrap();
-    b.open(path.as_ref(), &data, &metadata).await.is_ok()
+    let data = a.seal(path.as_path_ref(), &metadata, b"secret").await.unwrap();
+    b.open(path.as_path_ref(), &data, &metadata).await.is_ok()
 }
 
 fn not_keys() -> Vec<String> {

@@ -28,11 +28,11 @@ fn metadata() -> CredentialMetadata {
 }
 
 async fn seal(ring: &KeyRing) -> EncryptedData {
-    ring.seal(path().as_ref(), &metadata(), b"secret").await.unwrap()
+    ring.seal(path().as_path_ref(), &metadata(), b"secret").await.unwrap()
 }
 
 async fn open(ring: &KeyRing, data: &EncryptedData) -> Result<Vec<u8>, SealError> {
-    ring.open(path().as_ref(), data, &metadata()).await.map(|opened| opened.secret.to_vec())
+    ring.open(path().as_path_ref(), data, &metadata()).await.map(|opened| opened.secret.to_vec())
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_future_that_is_dropped_while_it_waits_harms_nothing() {
         // Polled once, then dropped: `biased` looks at the second branch only if the first one waits.
         tokio::select! {
             biased;
-            _ = reader.open(path.as_ref(), &data, &metadata) => {}
+            _ = reader.open(path.as_path_ref(), &data, &metadata) => {}
             () = std::future::ready(()) => {}
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, StorageError,
-    StorageErrorKind, StorageProvider, Stored, Timestamp,
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, Sealed, StorageError,
+    StorageErrorKind, StorageProvider, Timestamp,
 };
 use tokio::time::{Instant, timeout};
 
@@ -131,11 +131,11 @@ impl Trial {
     }
 
     async fn store(&self, number: u8) -> Result<(), StorageError> {
-        let (data, metadata) = value(number);
+        let Sealed { data, metadata } = value(number);
         self.in_time(self.provider.store(&self.id, data, metadata, &self.ctx)).await
     }
 
-    async fn retrieve(&self) -> Result<Stored, StorageError> {
+    async fn retrieve(&self) -> Result<Sealed, StorageError> {
         self.in_time(self.provider.retrieve(&self.id, &self.ctx)).await
     }
 
@@ -328,13 +328,13 @@ async fn a_conditional_store_whose_answer_is_lost_is_found_to_be_done(t: Trial) 
     let Some(cas) = t.provider.compare_and_set() else { fail("the provider has no compare-and-set") };
     // A provider may look before it writes: once the answer to its first request is lost, once that to its second.
     for (skipped, number) in [(0, 1), (1, 2)] {
-        let (_, _, revision) = must(cas.retrieve_with_revision(&t.id, &t.ctx).await, "a read");
-        let (data, metadata) = value(number);
+        let revision = must(cas.retrieve_versioned(&t.id, &t.ctx).await, "a read").revision;
+        let Sealed { data, metadata } = value(number);
         t.proxy.fail_after(skipped, Fault::LoseAnswer);
         let stored = t.in_time(cas.store_if(&t.id, data, metadata, Some(&revision), &t.ctx)).await;
         let revision = must(stored, "a conditional store whose answer is lost");
         t.holds(number).await;
-        let (_, _, now) = must(cas.retrieve_with_revision(&t.id, &t.ctx).await, "a read");
+        let now = must(cas.retrieve_versioned(&t.id, &t.ctx).await, "a read").revision;
         assert!(now == revision, "the revision that was given is not the stored one");
     }
 }
@@ -347,10 +347,10 @@ async fn a_delete_whose_answer_is_lost_is_done(t: Trial) {
     is(&error, error.is_not_found(), "NotFound");
 }
 
-fn value(number: u8) -> Stored {
+fn value(number: u8) -> Sealed {
     let key_id: KeyId = must("key".parse(), "a key id");
     let data = EncryptedData::new(key_id, [number; 32], [2; 32], [3; 12], vec![number; 1_024], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+    Sealed::new(data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
 }
 
 #[expect(clippy::panic, reason = "this is how a test reports")]

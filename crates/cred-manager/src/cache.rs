@@ -202,7 +202,7 @@ impl Cache {
         let (result, sender, right) = table.add(path, now, ends);
         self.counters.load();
         let cache = Arc::clone(self);
-        let load = Load::new(cache, path.to_owned(), result.number, sender, right, now, last_write);
+        let load = Load::new(cache, path.to_path(), result.number, sender, right, now, last_write);
         (load, result)
     }
 
@@ -349,10 +349,10 @@ mod tests {
     }
 
     fn load(cache: &Arc<Cache>, path: &CredentialPath) -> bool {
-        if cache.get(path.as_ref()).is_some() {
+        if cache.get(path.as_path_ref()).is_some() {
             return false;
         }
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
+        let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
             panic!("not the only reader")
         };
         load.complete(Ok(Some(Found { credential: Credential::text("x"), seal: seal() })));
@@ -403,7 +403,7 @@ mod tests {
             let path: CredentialPath = format!("org:a/id{number}").parse().unwrap();
             load(&cache, &path);
             if number % 3 == 0 {
-                cache.clear_path(path.as_ref());
+                cache.clear_path(path.as_path_ref());
             }
         }
         let (cached, size) = (cache.table().cached.take_within(None), cache.stats().size);
@@ -419,7 +419,7 @@ mod tests {
         cache.clear(path.scope.as_ref());
         assert!(load(&cache, &path), "it was not cleared");
         // As at the end of a clear that takes long: only what is older goes.
-        assert!(cache.map.remove_if(&path.as_ref(), |entry| entry.number <= before).is_none());
+        assert!(cache.map.remove_if(&path.as_path_ref(), |entry| entry.number <= before).is_none());
         assert!(!load(&cache, &path));
     }
 
@@ -445,9 +445,9 @@ mod tests {
     fn a_value_that_is_loaded_between_the_miss_and_the_lock_is_found() {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        assert!(cache.get(path.as_ref()).is_none());
+        assert!(cache.get(path.as_path_ref()).is_none());
         assert!(load(&cache, &path));
-        assert!(matches!(cache.share_or_start(path.as_ref(), None), Miss::Hit(_)), "loaded twice");
+        assert!(matches!(cache.share_or_start(path.as_path_ref(), None), Miss::Hit(_)), "loaded twice");
         let stats = cache.stats();
         assert_eq!(
             (stats.hits, stats.misses, stats.loads),
@@ -460,12 +460,12 @@ mod tests {
     fn a_load_that_ends_without_an_answer_has_failed() {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
+        let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
             panic!("no other load is in flight")
         };
         drop(load);
         assert_eq!(cache.stats().failures, 1);
-        let Miss::Start(load, _) = cache.share_or_start(path.as_ref(), None) else {
+        let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
             panic!("the load has ended")
         };
         load.complete(Ok(None));

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use cred_core::{
-    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, StorageError,
-    StorageErrorKind, StorageProvider as _, Stored, Timestamp,
+    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, Sealed, StorageError,
+    StorageErrorKind, StorageProvider as _, Timestamp, Versioned,
 };
 
 use crate::observe::observe;
-use crate::sealing::Sealed;
+use crate::sealing::SealedWrite;
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::write_lock::WriteLock;
@@ -46,13 +46,13 @@ impl CredentialManager {
         observe("store_if_absent", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
+            let path = self.path(id).to_path();
             let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }
             let metadata = credential.to_metadata(Timestamp::now());
-            let sealed = shared.sealing.seal(path.as_ref(), metadata, &credential).await?;
+            let sealed = shared.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
             let is_conditional = shared.provider.compare_and_set().is_some();
             match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, sealed).await {
                 Ok(_) => Ok(true),
@@ -71,8 +71,8 @@ impl Shared {
     pub(crate) async fn fetch_with_revision(
         &self,
         path: &CredentialPath,
-    ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
-        self.settled(Operation::RetrieveWithRevision, path).await?;
+    ) -> Result<Option<(Sealed, Option<Revision>)>, ManagerError> {
+        self.settled(Operation::RetrieveVersioned, path).await?;
         self.look(path).await
     }
 
@@ -80,14 +80,14 @@ impl Shared {
     pub(crate) async fn look(
         &self,
         path: &CredentialPath,
-    ) -> Result<Option<(Stored, Option<Revision>)>, ManagerError> {
+    ) -> Result<Option<(Sealed, Option<Revision>)>, ManagerError> {
         let ctx = path.scope.clone().into();
         let Some(conditional) = self.provider.compare_and_set() else {
             return Ok(self.fetch_sealed(&path.id, &ctx).await?.map(|stored| (stored, None)));
         };
-        let read = conditional.retrieve_with_revision(&path.id, &ctx);
-        match self.read(Operation::RetrieveWithRevision, || path.clone().into(), read).await {
-            Ok((data, metadata, revision)) => Ok(Some(((data, metadata), Some(revision)))),
+        let read = conditional.retrieve_versioned(&path.id, &ctx);
+        match self.read(Operation::RetrieveVersioned, || path.clone().into(), read).await {
+            Ok(Versioned { value, revision }) => Ok(Some((value, Some(revision)))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -130,11 +130,11 @@ impl Shared {
         writer: Writer,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
-        (stored, revision): (Stored, Option<Revision>),
+        (stored, revision): (Sealed, Option<Revision>),
         make: impl FnOnce(&Opened) -> Result<Credential, ManagerError>,
     ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
         let (credential, former) = {
-            let opened = self.sealing.open_bytes(path.as_ref(), &stored).await?;
+            let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await?;
             (make(&opened)?, opened.metadata)
         };
         // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
@@ -143,7 +143,7 @@ impl Shared {
         metadata.version = former.version.saturating_add(1);
         metadata.unknown = former.unknown;
         let lifecycle = Lifecycle::of(&metadata);
-        let sealed = self.sealing.seal(path.as_ref(), metadata, &credential).await?;
+        let sealed = self.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
         let revision = self.replace(writer, path, lock, revision, sealed).await?;
         Ok((lifecycle, revision))
     }
@@ -156,7 +156,7 @@ impl Shared {
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
         expected: Option<Revision>,
-        Sealed { data, metadata, token }: Sealed,
+        SealedWrite { sealed: Sealed { data, metadata }, token }: SealedWrite,
     ) -> Result<Option<Revision>, ManagerError> {
         let (provider, id, ctx) = (Arc::clone(&self.provider), path.id.clone(), path.scope.clone().into());
         let operation = match provider.compare_and_set() {

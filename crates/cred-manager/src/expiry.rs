@@ -45,7 +45,7 @@ impl Shared {
                 warn!(target: "cred", scope, id, %since, "an expired credential was read");
                 Ok(())
             }
-            OnExpired::Refuse => Err(ManagerError::Expired { path: path.to_owned(), since }),
+            OnExpired::Refuse => Err(ManagerError::Expired { path: path.to_path(), since }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Many credentials by one call of the provider: read together, then opened together.
 
 use cred_core::{
-    Credential, CredentialContext, CredentialId, Operation, PathRef, StorageError, Stored, Target,
+    Credential, CredentialContext, CredentialId, Operation, PathRef, Sealed, StorageError, Target,
 };
 use futures_util::future::join_all;
 
@@ -10,12 +10,12 @@ use crate::shared::Shared;
 
 /// A stored credential and the result of opening it.
 pub(crate) struct Fetched {
-    pub(crate) stored: Stored,
+    pub(crate) stored: Sealed,
     pub(crate) opened: Result<Credential, ManagerError>,
 }
 
 /// As [`Fetch`], before it is opened.
-pub(crate) type FetchSealed = Result<Option<Stored>, ManagerError>;
+pub(crate) type FetchSealed = Result<Option<Sealed>, ManagerError>;
 
 /// The result of one read. `None`: nothing is stored. An error: the read failed.
 pub(crate) type Fetch = Result<Option<Fetched>, ManagerError>;
@@ -54,10 +54,10 @@ impl Shared {
             }
             Err(error) => return ids.iter().map(|_| Err(error.clone().into())).collect(),
         };
-        let located = |(id, answer): (&CredentialId, Result<Stored, StorageError>)| match answer {
+        let located = |(id, answer): (&CredentialId, Result<Sealed, StorageError>)| match answer {
             Ok(stored) => Ok(Some(stored)),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(self.at(error, Operation::RetrieveMany, ctx.path(id).to_owned()).into()),
+            Err(error) => Err(self.at(error, Operation::RetrieveMany, ctx.path(id).to_path()).into()),
         };
         ids.iter().zip(answers).map(located).collect()
     }

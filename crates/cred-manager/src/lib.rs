@@ -108,7 +108,6 @@ pub use expiry::OnExpired;
 pub use lists::ListOptions;
 pub use manager::CredentialManager;
 pub use rekey::{Rekey, RekeyReport};
-pub use update::Versioned;
 pub use validation::{ValidatedPath, ValidationResult};
 
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.

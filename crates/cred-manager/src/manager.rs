@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use cred_core::{
     Credential, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, Operation, PathRef,
-    ScopeId, StorageError, StorageErrorKind, StorageProvider as _, Target, Timestamp,
+    ScopeId, Sealed, StorageError, StorageErrorKind, StorageProvider as _, Target, Timestamp,
 };
 use tokio::time::timeout;
 
 use crate::cache::{CacheStats, Loaded, Miss, Refresh};
 use crate::observe::{is_watched, observe};
-use crate::sealing::Sealed;
+use crate::sealing::SealedWrite;
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::windows::LastWrite;
@@ -157,16 +157,17 @@ impl CredentialManager {
         observe("store", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
+            let path = self.path(id).to_path();
             let turn = shared.lock_for_caller(Operation::Store, &path).await?;
             let mut metadata = credential.to_metadata(Timestamp::now());
             // Under the lock, so that no write of this manager comes between.
-            if let Some(former) = shared.cache.as_ref().and_then(|cache| cache.lifecycle(path.as_ref())) {
+            if let Some(former) = shared.cache.as_ref().and_then(|cache| cache.lifecycle(path.as_path_ref()))
+            {
                 metadata.created_at = former.created_at;
                 metadata.version = former.version.saturating_add(1);
             }
-            let sealed = shared.sealing.seal(path.as_ref(), metadata, &credential).await?;
-            let Sealed { data, metadata, token } = sealed;
+            let sealed = shared.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
+            let SealedWrite { sealed: Sealed { data, metadata }, token } = sealed;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let effect = shared.stores(&data, token);
             let write = async move { provider.store(&owned_id, data, metadata, &ctx).await };
@@ -290,7 +291,7 @@ impl CredentialManager {
         observe("exists", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let target = || self.path(id).to_owned().into();
+            let target = || self.path(id).to_path().into();
             let look = shared.provider.exists(id, &self.context);
             Ok(shared.read(Operation::Exists, target, look).await?)
         })
@@ -313,7 +314,7 @@ impl CredentialManager {
         observe("metadata", self, Some(id), async {
             self.shared.tasks.refuse_when_closed()?;
             let stored = self.shared.fetch_sealed(id, &self.context).await?;
-            Ok(stored.map(|(_, metadata)| metadata))
+            Ok(stored.map(|sealed| sealed.metadata))
         })
         .await
     }
@@ -336,7 +337,7 @@ impl CredentialManager {
         observe("delete", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
+            let path = self.path(id).to_path();
             let turn = shared.lock_for_caller(Operation::Delete, &path).await?;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());
             let write = async move { provider.delete(&owned_id, &ctx).await };

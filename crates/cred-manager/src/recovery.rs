@@ -91,7 +91,7 @@ impl CredentialManager {
     async fn write_deleted(&self, id: &CredentialId, operation: Operation) -> Result<(), ManagerError> {
         let shared = &self.shared;
         shared.tasks.refuse_when_closed()?;
-        let path = self.path(id).to_owned();
+        let path = self.path(id).to_path();
         // Before it waits for the lock.
         if let Err(unsupported) = soft_delete(&*shared.provider) {
             return Err(shared.at(unsupported, operation, path).into());

@@ -70,7 +70,7 @@ impl CredentialManager {
     ) -> Result<Lifecycle, ManagerError> {
         observe(writer.as_str(), self, Some(id), async {
             self.shared.tasks.refuse_when_closed()?;
-            self.shared.replace_stored(writer, &self.path(id).to_owned(), renew).await
+            self.shared.replace_stored(writer, &self.path(id).to_path(), renew).await
         })
         .await
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{Credential, CredentialMetadata, EncryptedData, Opened, PathRef, SealError, Sealer, Stored};
+use cred_core::{Credential, CredentialMetadata, EncryptedData, Opened, PathRef, SealError, Sealed, Sealer};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::ManagerError;
@@ -22,9 +22,8 @@ pub(crate) struct Sealing {
 }
 
 /// A sealed credential that is about to be written.
-pub(crate) struct Sealed {
-    pub(crate) data: EncryptedData,
-    pub(crate) metadata: CredentialMetadata,
+pub(crate) struct SealedWrite {
+    pub(crate) sealed: Sealed,
     /// Kept until the write has ended.
     pub(crate) token: WriteToken,
 }
@@ -40,10 +39,10 @@ impl Sealing {
         path: PathRef<'_>,
         metadata: CredentialMetadata,
         credential: &Credential,
-    ) -> Result<Sealed, ManagerError> {
+    ) -> Result<SealedWrite, ManagerError> {
         let secret = credential
             .to_secret_bytes()
-            .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })?;
+            .map_err(|source| ManagerError::Credential { path: path.to_path(), source })?;
         Ok(self.seal_bytes(path, metadata, &secret).await?)
     }
 
@@ -52,14 +51,14 @@ impl Sealing {
         path: PathRef<'_>,
         metadata: CredentialMetadata,
         secret: &[u8],
-    ) -> Result<Sealed, SealError> {
+    ) -> Result<SealedWrite, SealError> {
         let (sealer, token) = self.keys.begin_write();
         let data = self.in_time(path, sealer.seal(path, &metadata, secret)).await?;
-        Ok(Sealed { data, metadata, token })
+        Ok(SealedWrite { sealed: Sealed { data, metadata }, token })
     }
 
     /// Opens what was stored under `path`.
-    pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Stored) -> Result<Credential, ManagerError> {
+    pub(crate) async fn open(&self, path: PathRef<'_>, stored: &Sealed) -> Result<Credential, ManagerError> {
         decode(path, &self.open_bytes(path, stored).await?)
     }
 
@@ -67,7 +66,7 @@ impl Sealing {
     pub(crate) async fn open_bytes(
         &self,
         path: PathRef<'_>,
-        (data, metadata): &Stored,
+        Sealed { data, metadata }: &Sealed,
     ) -> Result<Opened, SealError> {
         let sealer = self.keys.sealer();
         let open = async {
@@ -86,7 +85,7 @@ impl Sealing {
 
     /// Seals what was opened once more, under the active key, with nothing inside changed. What stands beside it becomes
     /// what stands inside.
-    pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Stored) -> Result<Sealed, SealError> {
+    pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Sealed) -> Result<SealedWrite, SealError> {
         let Opened { metadata, secret, .. } = self.open_bytes(path, stored).await?;
         self.seal_bytes(path, metadata, &secret).await
     }
@@ -103,7 +102,7 @@ impl Sealing {
     ) -> Result<T, SealError> {
         timeout(self.limit, work).await.unwrap_or_else(|_| {
             Err(SealError::Failed {
-                path: path.to_owned(),
+                path: path.to_path(),
                 what: "the sealer gave no answer in time; try again, and check its health if this lasts",
                 transient: true,
                 source: None,
@@ -115,5 +114,5 @@ impl Sealing {
 /// The credential in what was opened.
 pub(crate) fn decode(path: PathRef<'_>, opened: &Opened) -> Result<Credential, ManagerError> {
     Credential::from_secret_bytes(&opened.secret, &opened.metadata)
-        .map_err(|source| ManagerError::Credential { path: path.to_owned(), source })
+        .map_err(|source| ManagerError::Credential { path: path.to_path(), source })
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, Operation, PathRef, ScopeId, Sealer, StorageError, StorageErrorKind,
-    StorageProvider, Stored, Target,
+    CredentialContext, CredentialId, Operation, PathRef, ScopeId, Sealed, Sealer, StorageError,
+    StorageErrorKind, StorageProvider, Target,
 };
 use tokio::time::timeout;
 use tracing::Span;
@@ -132,7 +132,7 @@ impl Shared {
         let Some(Fetched { stored, opened }) = fetch? else { return Ok(None) };
         let credential = opened?;
         self.check_expiry(path, &credential)?;
-        Ok(Some(Found { credential, seal: Seal::of(&stored.0, &self.seals) }))
+        Ok(Some(Found { credential, seal: Seal::of(&stored.data, &self.seals) }))
     }
 
     /// Reads a credential from the provider as it is stored.
@@ -140,9 +140,9 @@ impl Shared {
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<Option<Stored>, ManagerError> {
+    ) -> Result<Option<Sealed>, ManagerError> {
         self.unresolved.forget_closed();
-        let target = || ctx.path(id).to_owned().into();
+        let target = || ctx.path(id).to_path().into();
         match self.read(Operation::Retrieve, target, self.provider.retrieve(id, ctx)).await {
             Ok(stored) => Ok(Some(stored)),
             Err(error) if error.is_not_found() => Ok(None),

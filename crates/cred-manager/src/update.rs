@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cred_core::{
     Credential, CredentialId, CredentialPath, Lifecycle, Operation, Revision, StorageError, StorageErrorKind,
-    StorageProvider as _,
+    StorageProvider as _, Versioned,
 };
 
 use crate::observe::observe;
@@ -12,17 +12,6 @@ use crate::sealing;
 use crate::shared::Shared;
 use crate::visibility::Writer;
 use crate::{CredentialManager, ManagerError};
-
-/// A credential and the revision under which it is stored.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Versioned {
-    /// The credential.
-    pub credential: Credential,
-    /// What [`store_if`](CredentialManager::store_if) expects. As an HTTP entity tag it is
-    /// [`Revision::as_str`], and [`Revision::new`] makes it of an `If-Match`.
-    pub revision: Revision,
-}
 
 impl CredentialManager {
     /// Reads a credential with its revision; `None`: nothing is stored under that id. One call of
@@ -38,16 +27,19 @@ impl CredentialManager {
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
-    pub async fn retrieve_versioned(&self, id: &CredentialId) -> Result<Option<Versioned>, ManagerError> {
+    pub async fn retrieve_versioned(
+        &self,
+        id: &CredentialId,
+    ) -> Result<Option<Versioned<Credential>>, ManagerError> {
         observe("retrieve_versioned", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
-            shared.require_compare_and_set(Operation::RetrieveWithRevision, &path)?;
+            let path = self.path(id).to_path();
+            shared.require_compare_and_set(Operation::RetrieveVersioned, &path)?;
             let Some((stored, Some(revision))) = shared.look(&path).await? else { return Ok(None) };
-            let credential = shared.sealing.open(path.as_ref(), &stored).await?;
-            shared.check_expiry(path.as_ref(), &credential)?;
-            Ok(Some(Versioned { credential, revision }))
+            let credential = shared.sealing.open(path.as_path_ref(), &stored).await?;
+            shared.check_expiry(path.as_path_ref(), &credential)?;
+            Ok(Some(Versioned::new(credential, revision)))
         })
         .await
     }
@@ -79,7 +71,7 @@ impl CredentialManager {
         observe("store_if", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
+            let path = self.path(id).to_path();
             shared.require_compare_and_set(Operation::StoreIf, &path)?;
             let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
             let conflict = |why| shared.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
@@ -129,9 +121,9 @@ impl CredentialManager {
         observe("update", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
-            let path = self.path(id).to_owned();
+            let path = self.path(id).to_path();
             shared.require_compare_and_set(Operation::StoreIf, &path)?;
-            let make = |opened: &_| Ok(change(&sealing::decode(path.as_ref(), opened)?));
+            let make = |opened: &_| Ok(change(&sealing::decode(path.as_path_ref(), opened)?));
             shared.replace_stored(Writer::Update, &path, make).await
         })
         .await

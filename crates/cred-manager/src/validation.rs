@@ -1,6 +1,8 @@
 //! Whether credentials are fit for use.
 
-use cred_core::{CredentialId, CredentialMetadata, CredentialPath, SealError, StorageErrorKind, Timestamp};
+use cred_core::{
+    CredentialId, CredentialMetadata, CredentialPath, SealError, Sealed, StorageErrorKind, Timestamp,
+};
 
 use crate::batch::{BatchItem, answer_chunk, chunks, group_ids, in_order};
 use crate::fetch_many::{Fetch, Fetched};
@@ -156,7 +158,7 @@ impl CredentialManager {
     }
 
     fn verdict(&self, fetch: Fetch) -> Result<ValidationResult, ManagerError> {
-        let Fetched { stored: (_, metadata), opened } = match fetch {
+        let Fetched { stored: Sealed { metadata, .. }, opened } = match fetch {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(ValidationResult::NotFound),
             Err(error) if is_corrupted(&error) => return Ok(ValidationResult::Unreadable { error }),

@@ -157,34 +157,34 @@ mod tests {
     #[test]
     fn an_uncertain_write_is_resolved_when_it_can_no_longer_take_effect() {
         let lagging = unresolved(Consistency::Eventual { point: LAG, list: LAG }, false);
-        lagging.written(path().as_ref(), false, Writer::Store);
-        assert!(lagging.left(path().as_ref()) <= LAG);
-        lagging.written(path().as_ref(), true, Writer::Store);
-        assert!(lagging.left(path().as_ref()) > IN_DOUBT);
+        lagging.written(path().as_path_ref(), false, Writer::Store);
+        assert!(lagging.left(path().as_path_ref()) <= LAG);
+        lagging.written(path().as_path_ref(), true, Writer::Store);
+        assert!(lagging.left(path().as_path_ref()) > IN_DOUBT);
 
         let strong = unresolved(Consistency::Strong, false);
-        strong.written(path().as_ref(), false, Writer::Store);
-        assert!(strong.left(path().as_ref()).is_zero());
-        strong.written(path().as_ref(), true, Writer::Store);
-        assert!(strong.left(path().as_ref()) > LAG);
+        strong.written(path().as_path_ref(), false, Writer::Store);
+        assert!(strong.left(path().as_path_ref()).is_zero());
+        strong.written(path().as_path_ref(), true, Writer::Store);
+        assert!(strong.left(path().as_path_ref()) > LAG);
     }
 
     #[test]
     fn only_uncertain_writes_of_a_rekey_hold_up_every_later_write() {
         let strong = unresolved(Consistency::Strong, false);
-        strong.written(path().as_ref(), true, Writer::Store);
-        strong.written(path().as_ref(), false, Writer::Rekey);
-        assert!(strong.rekey_left(path().as_ref()).is_zero());
-        strong.written(path().as_ref(), true, Writer::Rekey);
-        assert!(strong.rekey_left(path().as_ref()) > LAG);
+        strong.written(path().as_path_ref(), true, Writer::Store);
+        strong.written(path().as_path_ref(), false, Writer::Rekey);
+        assert!(strong.rekey_left(path().as_path_ref()).is_zero());
+        strong.written(path().as_path_ref(), true, Writer::Rekey);
+        assert!(strong.rekey_left(path().as_path_ref()) > LAG);
     }
 
     #[test]
     fn a_write_waits_for_an_uncertain_rekey_only_while_that_can_take_effect() {
         let lagging = unresolved(Consistency::Eventual { point: LAG, list: LAG }, false);
-        lagging.written(path().as_ref(), true, Writer::Rekey);
-        assert!(lagging.left(path().as_ref()) > IN_DOUBT);
-        assert!(lagging.rekey_left(path().as_ref()) <= IN_DOUBT);
+        lagging.written(path().as_path_ref(), true, Writer::Rekey);
+        assert!(lagging.left(path().as_path_ref()) > IN_DOUBT);
+        assert!(lagging.rekey_left(path().as_path_ref()) <= IN_DOUBT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,23 +197,23 @@ mod tests {
         ];
         for look in looks {
             let strong = unresolved(Consistency::Strong, false);
-            strong.written(path().as_ref(), true, Writer::Rekey);
-            look(&strong, other.as_ref());
-            assert!(strong.windows().all.until(path().as_ref()).is_some(), "it is open");
+            strong.written(path().as_path_ref(), true, Writer::Rekey);
+            look(&strong, other.as_path_ref());
+            assert!(strong.windows().all.until(path().as_path_ref()).is_some(), "it is open");
             sleep(2 * IN_DOUBT).await;
-            assert!(strong.windows().rekeys.until(path().as_ref()).is_some(), "it is kept");
-            look(&strong, other.as_ref());
+            assert!(strong.windows().rekeys.until(path().as_path_ref()).is_some(), "it is kept");
+            look(&strong, other.as_path_ref());
             let windows = strong.windows();
-            assert_eq!(windows.all.until(path().as_ref()), None);
-            assert_eq!(windows.rekeys.until(path().as_ref()), None);
+            assert_eq!(windows.all.until(path().as_path_ref()), None);
+            assert_eq!(windows.rekeys.until(path().as_path_ref()), None);
         }
     }
 
     #[test]
     fn with_compare_and_set_no_write_is_unresolved() {
         let conditional = unresolved(Consistency::Eventual { point: LAG, list: LAG }, true);
-        conditional.written(path().as_ref(), true, Writer::Rekey);
-        assert!(conditional.left(path().as_ref()).is_zero());
-        assert!(conditional.rekey_left(path().as_ref()).is_zero());
+        conditional.written(path().as_path_ref(), true, Writer::Rekey);
+        assert!(conditional.left(path().as_path_ref()).is_zero());
+        assert!(conditional.rekey_left(path().as_path_ref()).is_zero());
     }
 }

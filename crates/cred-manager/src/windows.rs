@@ -103,7 +103,7 @@ impl NoCacheWindows {
         let closes = later(now, length);
         if let Some(newest) = self.generations.back_mut() {
             newest.closes = newest.closes.max(closes);
-            let window = newest.windows.entry(path.to_owned()).or_insert(Window { closes, last_write });
+            let window = newest.windows.entry(path.to_path()).or_insert(Window { closes, last_write });
             if window.last_write != LastWrite::Unknown || window.closes < now {
                 window.last_write = last_write;
             }
@@ -123,7 +123,7 @@ impl NoCacheWindows {
     }
 
     fn of(&self, path: PathRef<'_>) -> impl Iterator<Item = Window> {
-        let path = (!self.generations.is_empty()).then(|| path.to_owned());
+        let path = (!self.generations.is_empty()).then(|| path.to_path());
         path.into_iter().flat_map(|path| {
             self.generations.iter().filter_map(move |generation| generation.windows.get(&path).copied())
         })
@@ -151,45 +151,45 @@ mod tests {
     fn a_window_only_lengthens() {
         let mut windows = NoCacheWindows::default();
         let (path, now) = (path("org:a/id"), Instant::now());
-        assert!(windows.open(path.as_ref(), now, 60 * SECOND, STORED).is_empty());
-        assert!(windows.open(path.as_ref(), now, SECOND, STORED).is_empty());
-        assert_eq!(windows.until(path.as_ref()), Some(now + 60 * SECOND));
-        assert_eq!(windows.last_write(path.as_ref(), now + 60 * SECOND), Some(STORED));
-        assert_eq!(windows.last_write(path.as_ref(), now + 61 * SECOND), None);
+        assert!(windows.open(path.as_path_ref(), now, 60 * SECOND, STORED).is_empty());
+        assert!(windows.open(path.as_path_ref(), now, SECOND, STORED).is_empty());
+        assert_eq!(windows.until(path.as_path_ref()), Some(now + 60 * SECOND));
+        assert_eq!(windows.last_write(path.as_path_ref(), now + 60 * SECOND), Some(STORED));
+        assert_eq!(windows.last_write(path.as_path_ref(), now + 61 * SECOND), None);
     }
 
     #[test]
     fn a_later_generation_does_not_hide_the_window_of_an_earlier_one() {
         let mut windows = NoCacheWindows::default();
         let (path, now) = (path("org:a/id"), Instant::now());
-        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Unknown));
+        drop(windows.open(path.as_path_ref(), now, 60 * SECOND, LastWrite::Unknown));
         let then = now + 30 * SECOND;
-        drop(windows.open(path.as_ref(), then, SECOND, STORED));
+        drop(windows.open(path.as_path_ref(), then, SECOND, STORED));
         assert_eq!(windows.generations.len(), 2);
-        assert_eq!(windows.last_write(path.as_ref(), then), Some(LastWrite::Unknown));
-        assert_eq!(windows.last_write(path.as_ref(), then + 10 * SECOND), Some(LastWrite::Unknown));
-        assert_eq!(windows.until(path.as_ref()), Some(now + 60 * SECOND));
+        assert_eq!(windows.last_write(path.as_path_ref(), then), Some(LastWrite::Unknown));
+        assert_eq!(windows.last_write(path.as_path_ref(), then + 10 * SECOND), Some(LastWrite::Unknown));
+        assert_eq!(windows.until(path.as_path_ref()), Some(now + 60 * SECOND));
     }
 
     #[test]
     fn an_acknowledged_write_does_not_end_an_unknown_outcome_within_a_generation() {
         let mut windows = NoCacheWindows::default();
         let (path, now) = (path("org:a/id"), Instant::now());
-        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Unknown));
-        drop(windows.open(path.as_ref(), now + SECOND, 60 * SECOND, STORED));
-        assert_eq!(windows.last_write(path.as_ref(), now + 2 * SECOND), Some(LastWrite::Unknown));
+        drop(windows.open(path.as_path_ref(), now, 60 * SECOND, LastWrite::Unknown));
+        drop(windows.open(path.as_path_ref(), now + SECOND, 60 * SECOND, STORED));
+        assert_eq!(windows.last_write(path.as_path_ref(), now + 2 * SECOND), Some(LastWrite::Unknown));
     }
 
     #[test]
     fn the_last_of_several_acknowledged_writes_counts() {
         let mut windows = NoCacheWindows::default();
         let (path, now) = (path("org:a/id"), Instant::now());
-        drop(windows.open(path.as_ref(), now, 60 * SECOND, STORED));
-        drop(windows.open(path.as_ref(), now, 60 * SECOND, LastWrite::Deleted));
-        assert_eq!(windows.last_write(path.as_ref(), now), Some(LastWrite::Deleted));
+        drop(windows.open(path.as_path_ref(), now, 60 * SECOND, STORED));
+        drop(windows.open(path.as_path_ref(), now, 60 * SECOND, LastWrite::Deleted));
+        assert_eq!(windows.last_write(path.as_path_ref(), now), Some(LastWrite::Deleted));
         let then = now + 30 * SECOND;
-        drop(windows.open(path.as_ref(), then, 60 * SECOND, LastWrite::Stored(Seal(2))));
-        assert_eq!(windows.last_write(path.as_ref(), then), Some(LastWrite::Stored(Seal(2))));
+        drop(windows.open(path.as_path_ref(), then, 60 * SECOND, LastWrite::Stored(Seal(2))));
+        assert_eq!(windows.last_write(path.as_path_ref(), then), Some(LastWrite::Stored(Seal(2))));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         };
         for number in 0..10_000_u64 {
             let path = path(&format!("id{number}"));
-            drop(windows.open(path.as_ref(), start, 5 * SECOND, STORED));
+            drop(windows.open(path.as_path_ref(), start, 5 * SECOND, STORED));
         }
         assert!(most(&windows) >= 10_000);
         assert_eq!(windows.remove_closed(start + 5 * SECOND).len(), 0);
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(most(&windows), 0);
         for second in 0..10_000 {
             let (path, now) = (path(&format!("id{second}")), start + Duration::from_secs(second));
-            drop(windows.open(path.as_ref(), now, 5 * SECOND, STORED));
+            drop(windows.open(path.as_path_ref(), now, 5 * SECOND, STORED));
             assert!(windows.generations.len() <= 8 && most(&windows) <= 64);
         }
     }

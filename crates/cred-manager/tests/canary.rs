@@ -6,7 +6,7 @@ mod doubles;
 use std::sync::Arc;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, ExposeSecret as _, Opened, PathRef, SecretString,
+    Consistency, Credential, CredentialContext, ExposeSecret as _, Opened, PathRef, Sealed, SecretString,
     StorageProvider as _, Tags, Timestamp, field,
 };
 use cred_manager::crypto::{KeyRing, SealingKey};
@@ -87,7 +87,7 @@ async fn a_secret_comes_out_of_nothing() {
     });
     printed.error(&manager.retrieve(&id("b")).await.unwrap_err());
     let root = CredentialContext::unscoped();
-    let (data, metadata) = provider.retrieve(&id("a"), &root).await.unwrap();
+    let Sealed { data, metadata } = provider.retrieve(&id("a"), &root).await.unwrap();
     provider.store(&id("c"), data.clone(), metadata.clone(), &root).await.unwrap();
     printed.error(&manager.retrieve(&id("c")).await.unwrap_err());
     provider

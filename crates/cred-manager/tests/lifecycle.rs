@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cred_core::{
     Consistency, Credential, CredentialContext, CredentialFilter, CredentialPath, ErrorClass, PathRef,
-    RotationPolicy, Sealer, StorageErrorKind, StorageProvider, Timestamp,
+    RotationPolicy, Sealed, Sealer, StorageErrorKind, StorageProvider, Timestamp,
 };
 use cred_manager::{CredentialManager, ListOptions, ManagerError, ValidationResult};
 use doubles::backend::Backend;
@@ -66,7 +66,7 @@ async fn a_rotation_is_of_its_own_clock() {
     let manager = over(provider.clone(), &keys);
     let (a, root) = (id("a"), CredentialContext::unscoped());
     manager.store(&a, Credential::text("1")).await.unwrap();
-    let (data, mut metadata) = provider.retrieve(&a, &root).await.unwrap();
+    let Sealed { data, mut metadata } = provider.retrieve(&a, &root).await.unwrap();
     let opened = keys.open(PathRef::new(None, &a), &data, &metadata).await.unwrap();
     metadata.last_modified = Timestamp::now().saturating_add(Duration::from_secs(80 * 365 * 86_400));
     let data = keys.seal(PathRef::new(None, &a), &metadata, &opened.secret).await.unwrap();
@@ -219,7 +219,7 @@ async fn validation_tells_every_state_apart() {
     }
     provider.edit_payload(PathRef::new(None, &id("broken")), |payload| payload.truncate(9));
     let root = CredentialContext::unscoped();
-    let (data, metadata) = provider.retrieve(&id("valid"), &root).await.unwrap();
+    let Sealed { data, metadata } = provider.retrieve(&id("valid"), &root).await.unwrap();
     provider.store(&id("moved"), data, metadata, &root).await.unwrap();
 
     let names = ["valid", "soon", "later", "expired", "due", "broken", "moved", "absent", "valid"];

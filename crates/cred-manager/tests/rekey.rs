@@ -48,9 +48,9 @@ async fn a_rekey_reseals_a_tree_and_changes_nothing_inside() {
         let read = tenant.retrieve(&id("x")).await.unwrap().unwrap();
         assert_eq!((&read, read.lifecycle()), (&stored, lifecycle));
         let ctx = CredentialContext::scoped("org:a".parse().unwrap());
-        assert_eq!(storage.retrieve(&id("x"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+        assert_eq!(storage.retrieve(&id("x"), &ctx).await.unwrap().data.key_id.as_str(), "new");
         let outside = storage.retrieve(&id("outside"), &CredentialContext::unscoped()).await.unwrap();
-        assert_eq!(outside.0.key_id.as_str(), "old", "beyond the handle's scope");
+        assert_eq!(outside.data.key_id.as_str(), "old", "beyond the handle's scope");
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_rekey_over_a_lagging_provider_undoes_no_write_of_its_manager() {
         assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "new");
         assert_eq!(text(&manager.retrieve(&id("b")).await.unwrap().unwrap()), "old");
         let ctx = CredentialContext::unscoped();
-        assert_eq!(backend.retrieve(&id("b"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+        assert_eq!(backend.retrieve(&id("b"), &ctx).await.unwrap().data.key_id.as_str(), "new");
     }
 }
 
@@ -159,7 +159,7 @@ async fn a_credential_that_another_process_writes_behind_a_rekey_is_resealed_too
     let report = report.unwrap();
     assert_eq!((report.resealed, report.is_complete()), (2, true), "{report:?}");
     let ctx = CredentialContext::unscoped();
-    assert_eq!(backend.retrieve(&id("a"), &ctx).await.unwrap().0.key_id.as_str(), "new");
+    assert_eq!(backend.retrieve(&id("a"), &ctx).await.unwrap().data.key_id.as_str(), "new");
     assert_eq!(text(&manager.retrieve(&id("a")).await.unwrap().unwrap()), "theirs");
 }
 
@@ -178,7 +178,7 @@ async fn a_rekey_that_others_keep_overwriting_reports_that_it_may_have_written()
     let others = join_all(names.map(async |name| {
         loop {
             let ctx = CredentialContext::unscoped();
-            if backend.retrieve(&id(name), &ctx).await.unwrap().0.key_id.as_str() == "new" {
+            if backend.retrieve(&id(name), &ctx).await.unwrap().data.key_id.as_str() == "new" {
                 other.store(&id(name), Credential::text("theirs")).await.unwrap();
             }
             sleep(Duration::from_millis(1)).await;

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, Description, Operation, PathRef, StorageErrorKind,
+    Consistency, Credential, CredentialContext, Description, Operation, PathRef, Sealed, StorageErrorKind,
     StorageProvider,
 };
 use cred_manager::{ManagerError, RekeyReport};
@@ -147,7 +147,7 @@ fn denied() -> StorageErrorKind {
 async fn a_dead_backend_costs_a_bounded_number_of_calls() {
     let (provider, new) = filled(true, Duration::ZERO, 1).await;
     let (root, store) = (CredentialContext::unscoped(), provider.inner());
-    let (data, metadata) = store.retrieve(&id("0000"), &root).await.unwrap();
+    let Sealed { data, metadata } = store.retrieve(&id("0000"), &root).await.unwrap();
     for name in 1..100_000 {
         store.store(&id(&format!("{name:05}")), data.clone(), metadata.clone(), &root).await.unwrap();
     }

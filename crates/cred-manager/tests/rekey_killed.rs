@@ -108,7 +108,7 @@ async fn how_many_under(folder: &Path, key: &str) -> usize {
     let key: KeyId = key.parse().unwrap();
     let mut count = 0;
     for number in 0..CREDENTIALS {
-        count += usize::from(provider.retrieve(&id(number), &ctx).await.unwrap().0.key_id == key);
+        count += usize::from(provider.retrieve(&id(number), &ctx).await.unwrap().data.key_id == key);
     }
     count
 }

@@ -6,7 +6,7 @@ mod doubles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, CredentialContext, Description, StorageProvider as _};
+use cred_core::{Consistency, Credential, CredentialContext, Description, Sealed, StorageProvider as _};
 use cred_manager::ManagerError;
 use doubles::backend::{Backend, Ending};
 use doubles::sealer::{Fault, Faulty};
@@ -26,7 +26,7 @@ fn aws() -> Arc<Backend> {
 }
 
 async fn key_of(backend: &Backend, name: &str) -> String {
-    let (data, _) = backend.retrieve(&id(name), &CredentialContext::unscoped()).await.unwrap();
+    let Sealed { data, .. } = backend.retrieve(&id(name), &CredentialContext::unscoped()).await.unwrap();
     data.key_id.as_str().to_owned()
 }
 

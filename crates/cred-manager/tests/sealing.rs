@@ -4,8 +4,8 @@
 mod doubles;
 
 use cred_core::{
-    Credential, CredentialContext, CredentialFilter, PathRef, RotationPolicy, SealError, StorageErrorKind,
-    StorageProvider as _, Timestamp, field,
+    Credential, CredentialContext, CredentialFilter, PathRef, RotationPolicy, SealError, Sealed,
+    StorageErrorKind, StorageProvider as _, Timestamp, field,
 };
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::{id, keys, manager, memory};
@@ -49,7 +49,7 @@ async fn what_was_moved_to_another_id_or_tenant_does_not_open() {
     let manager = manager(provider.clone());
     let a = manager.scoped("org:a".parse().unwrap()).unwrap();
     a.store(&id("key"), Credential::text("of a")).await.unwrap();
-    let (data, metadata) = provider.retrieve(&id("key"), &scoped("org:a")).await.unwrap();
+    let Sealed { data, metadata } = provider.retrieve(&id("key"), &scoped("org:a")).await.unwrap();
     for (to, ctx) in [
         (id("other"), scoped("org:a")),
         (id("key"), scoped("org:b")),
@@ -78,7 +78,7 @@ async fn an_edited_tag_or_expiry_does_not_open() {
         .with_expires_at(Timestamp::from_unix_millis(5));
     manager.store(&id("a"), credential).await.unwrap();
     let root = CredentialContext::unscoped();
-    let (data, metadata) = provider.retrieve(&id("a"), &root).await.unwrap();
+    let Sealed { data, metadata } = provider.retrieve(&id("a"), &root).await.unwrap();
     let mut tags = metadata.tags.clone();
     tags.insert("env", "test").unwrap();
     for edited in [

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cred_core::{
     Call, Consistency, Credential, CredentialContext, CredentialPath, Description, ErrorClass, KeyId,
-    SealError, StorageError, StorageProvider, Wrapper, Zeroizing,
+    SealError, Sealed, StorageError, StorageProvider, Wrapper, Zeroizing,
 };
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError};
@@ -41,7 +41,7 @@ fn key_id(number: u8) -> KeyId {
 /// The key under which a credential is stored.
 async fn key_of(provider: &dyn StorageProvider, path: &str) -> String {
     let path: CredentialPath = path.parse().unwrap();
-    let (data, _) = provider.retrieve(&path.id, &path.scope.into()).await.unwrap();
+    let Sealed { data, .. } = provider.retrieve(&path.id, &path.scope.into()).await.unwrap();
     data.key_id.as_str().to_owned()
 }
 
@@ -133,7 +133,7 @@ async fn under_load_a_rekey_after_an_exchange_leaves_nothing_under_the_former_ke
             for path in memory.list_tree(None, &CredentialContext::unscoped()).await.unwrap() {
                 let ctx = path.scope.clone().into();
                 // It may be deleted by now.
-                let Ok((data, _)) = memory.retrieve(&path.id, &ctx).await else { continue };
+                let Ok(Sealed { data, .. }) = memory.retrieve(&path.id, &ctx).await else { continue };
                 assert_eq!(data.key_id, key_id(active), "{path}, after {report:?}");
             }
         }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, Operation, Revision, StorageErrorKind};
-use cred_manager::{CredentialManager, ManagerError, Versioned};
+use cred_core::{Consistency, Credential, Operation, Revision, StorageErrorKind, Versioned};
+use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
 use doubles::{cached, id, keys, manager, memory, over, text};
 use futures_util::future::join_all;
 
-async fn read(manager: &CredentialManager, name: &str) -> Versioned {
+async fn read(manager: &CredentialManager, name: &str) -> Versioned<Credential> {
     manager.retrieve_versioned(&id(name)).await.unwrap().unwrap()
 }
 
@@ -50,7 +50,7 @@ async fn concurrent_updates_of_two_managers_lose_none() {
         })
     });
     join_all(tasks).await.into_iter().for_each(Result::unwrap);
-    let counter = read(&managers[1], "counter").await.credential;
+    let counter = read(&managers[1], "counter").await.value;
     assert_eq!(text(&counter), (8 * EACH).to_string());
     assert_eq!(counter.lifecycle().unwrap().version, 1 + 8 * EACH);
 }
@@ -60,11 +60,11 @@ async fn an_update_keeps_what_it_does_not_change() {
     let manager = manager(memory());
     let first = Credential::text("1").with_tag("env", "prod").unwrap();
     manager.store(&id("a"), first).await.unwrap();
-    let stored = read(&manager, "a").await.credential;
+    let stored = read(&manager, "a").await.value;
     let add = |old: &Credential| old.clone().with_tag("team", "x").unwrap();
     let updated = manager.update(&id("a"), add).await.unwrap();
     assert_eq!((updated.version, updated.created_at), (2, stored.lifecycle().unwrap().created_at));
-    let read = read(&manager, "a").await.credential;
+    let read = read(&manager, "a").await.value;
     assert_eq!((&read, read.lifecycle()), (&stored.with_tag("team", "x").unwrap(), Some(updated)));
 }
 
@@ -113,8 +113,8 @@ async fn only_the_stored_revision_is_stored_over() {
     let second = manager.store_if(&a, &first.revision, Credential::text("2")).await.unwrap();
     assert_eq!(provider.calls() - before, 2);
     let stored = read(&manager, "a").await;
-    assert_eq!((text(&stored.credential), &stored.revision), ("2", &second));
-    let (old, new) = (first.credential.lifecycle().unwrap(), stored.credential.lifecycle().unwrap());
+    assert_eq!((text(&stored.value), &stored.revision), ("2", &second));
+    let (old, new) = (first.value.lifecycle().unwrap(), stored.value.lifecycle().unwrap());
     assert_eq!((new.version, new.created_at), (2, old.created_at));
 
     manager.delete(&a).await.unwrap();
@@ -134,7 +134,7 @@ async fn only_the_stored_revision_is_stored_over() {
         assert!(is_conflict(&error), "{error}");
         assert!(error.to_string().starts_with("could not store, if unchanged, credential `a` in"), "{error}");
     }
-    assert_eq!(text(&read(&manager, "a").await.credential), "2");
+    assert_eq!(text(&read(&manager, "a").await.value), "2");
 }
 
 /// Between the read of the manager and its write, too.
@@ -151,7 +151,7 @@ async fn of_several_that_store_over_one_revision_one_does() {
     let won: Vec<_> = answers.iter().enumerate().filter(|(_, answer)| answer.is_ok()).collect();
     let [(number, Ok(revision))] = won[..] else { panic!("{won:?}") };
     let stored = read(&managers[1], "a").await;
-    assert_eq!((text(&stored.credential), &stored.revision), (number.to_string().as_str(), revision));
+    assert_eq!((text(&stored.value), &stored.revision), (number.to_string().as_str(), revision));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cred_core::{
     Call, Consistency, Credential, CredentialContext, CredentialId, Description, Operation, RotationPolicy,
-    Sealer, StorageError, StorageErrorKind, StorageProvider, Timestamp, Wrapper,
+    Sealed, Sealer, StorageError, StorageErrorKind, StorageProvider, Timestamp, Wrapper,
 };
 use cred_manager::{CredentialManager, ManagerError, ValidationResult};
 use cred_store_memory::MemoryStorageProvider;
@@ -223,7 +223,7 @@ async fn a_batch_finds_what_single_validations_find() {
     }
     // An envelope that was moved does not open.
     let root = CredentialContext::unscoped();
-    let (data, metadata) = inner.retrieve(&id("valid"), &root).await.unwrap();
+    let Sealed { data, metadata } = inner.retrieve(&id("valid"), &root).await.unwrap();
     inner.store(&id("moved"), data, metadata, &root).await.unwrap();
 
     let names = ["valid", "soon", "expired", "due", "moved", "corrupted", "down", "absent", "valid"];

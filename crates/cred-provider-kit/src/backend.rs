@@ -4,7 +4,7 @@ use std::fmt;
 
 use cred_core::{
     CompareAndSet, CredentialFilter, CredentialPath, PathRef, Revision, ScopeId, SoftDelete, StorageError,
-    StorageErrorKind, StorageResult,
+    StorageErrorKind, StorageResult, Versioned,
 };
 
 use crate::{CredentialFile, Provider, Wire};
@@ -119,7 +119,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         async move {
             let mut answers = Vec::with_capacity(paths.len());
             for path in paths {
-                answers.push(match self.get(wire, path.as_ref()).await {
+                answers.push(match self.get(wire, path.as_path_ref()).await {
                     Err(error) if !is_corrupted(&error) => return Err(error),
                     answer => answer,
                 });
@@ -195,11 +195,11 @@ pub trait Conditional: Backend {
     ///
     /// # Errors
     /// As [`Backend::get`].
-    fn get_with_revision(
+    fn get_versioned(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> impl Future<Output = StorageResult<Option<(CredentialFile, Revision)>>> + Send;
+    ) -> impl Future<Output = StorageResult<Option<Versioned<CredentialFile>>>> + Send;
 
     /// Stores only where the stored revision is `expected`; with `None`, only where nothing is stored.
     /// Gives the new revision.

@@ -23,7 +23,7 @@ mod wire;
 mod tests;
 
 use cred_core::{
-    CredentialMetadata, CredentialPath, EncryptedData, Limits, StorageError, StorageResult, Stored,
+    CredentialMetadata, CredentialPath, EncryptedData, Limits, Sealed, StorageError, StorageResult,
 };
 
 use self::wire::{Agrees, Envelope};
@@ -81,10 +81,10 @@ impl CredentialFile {
 
     /// What was given to [`CredentialFile::new`].
     #[must_use]
-    pub fn into_stored(self) -> Stored {
+    pub fn into_sealed(self) -> Sealed {
         let Self { encrypted_data, metadata, salt, .. } = self;
         let kdf_salt = salt.or(encrypted_data.kdf_salt);
-        (encrypted_data.with_kdf_salt(kdf_salt), metadata)
+        Sealed::new(encrypted_data.with_kdf_salt(kdf_salt), metadata)
     }
 
     /// Its canonical bytes: about 4/3 of the ciphertext and 400 bytes more. One allocation as a rule.

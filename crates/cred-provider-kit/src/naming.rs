@@ -122,7 +122,7 @@ impl Names {
         }
         let path = self.rules.alphabet.decode(rest).and_then(|text| text.parse::<CredentialPath>().ok());
         match path {
-            Some(path) if self.same(&self.encode(path.as_ref()).text, name) => Decoded::Exact(path),
+            Some(path) if self.same(&self.encode(path.as_path_ref()).text, name) => Decoded::Exact(path),
             _ => Decoded::Foreign,
         }
     }

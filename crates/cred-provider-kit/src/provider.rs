@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Operation, Revision, SoftDelete, StorageErrorKind, StorageMetrics,
-    StorageProvider, StorageResult, Stored, async_trait,
+    Description, EncryptedData, Operation, Revision, Sealed, SoftDelete, StorageErrorKind, StorageMetrics,
+    StorageProvider, StorageResult, Versioned, async_trait,
 };
 
 use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, TargetRef, Wire, limits};
@@ -187,7 +187,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         .await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Stored> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Sealed> {
         let path = ctx.path(id);
         self.perform(Operation::Retrieve, path, async |wire| stored(self.0.backend.get(wire, path).await?))
             .await
@@ -224,7 +224,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<StorageResult<Stored>> {
+    ) -> Vec<StorageResult<Sealed>> {
         if self.describe().batch.get() == 1 {
             let mut answers = Vec::with_capacity(ids.len());
             for id in ids {
@@ -232,7 +232,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
             }
             return answers;
         }
-        let paths: Vec<_> = ids.iter().map(|id| ctx.path(id).to_owned()).collect();
+        let paths: Vec<_> = ids.iter().map(|id| ctx.path(id).to_path()).collect();
         self.0
             .executor
             .run_many(ids, ctx, async |wire| {
@@ -266,17 +266,15 @@ impl<B: Backend> StorageProvider for Provider<B> {
 
 #[async_trait]
 impl<B: Conditional> CompareAndSet for Provider<B> {
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> StorageResult<(EncryptedData, CredentialMetadata, Revision)> {
+    ) -> StorageResult<Versioned<Sealed>> {
         let path = ctx.path(id);
-        self.perform(Operation::RetrieveWithRevision, path, async |wire| {
-            let found = self.0.backend.get_with_revision(wire, path).await?;
-            let (file, revision) = found.ok_or(StorageErrorKind::NotFound)?;
-            let (data, metadata) = file.into_stored();
-            Ok((data, metadata, revision))
+        self.perform(Operation::RetrieveVersioned, path, async |wire| {
+            let found = self.0.backend.get_versioned(wire, path).await?;
+            Ok(found.ok_or(StorageErrorKind::NotFound)?.map(CredentialFile::into_sealed))
         })
         .await
     }
@@ -320,8 +318,8 @@ impl<B: Recoverable> SoftDelete for Provider<B> {
     }
 }
 
-fn stored(file: Option<CredentialFile>) -> StorageResult<Stored> {
-    Ok(file.ok_or(StorageErrorKind::NotFound)?.into_stored())
+fn stored(file: Option<CredentialFile>) -> StorageResult<Sealed> {
+    Ok(file.ok_or(StorageErrorKind::NotFound)?.into_sealed())
 }
 
 fn ids(paths: Vec<CredentialPath>) -> Vec<CredentialId> {

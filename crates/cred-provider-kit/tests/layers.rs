@@ -9,8 +9,8 @@ use std::time::Duration;
 use cred_conformance::doubles::{Fault, Faulty};
 use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{
-    CredentialContext, CredentialPath, Description, Operation, StorageErrorKind, StorageProvider, Wrapper,
-    async_trait,
+    CredentialContext, CredentialPath, Description, Operation, Sealed, StorageErrorKind, StorageProvider,
+    Wrapper, async_trait,
 };
 use cred_provider_kit::layers::{ConcurrencyLimit, HotSwap, Layered, ReadOnly, ScopeJail, Timeout};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
@@ -60,7 +60,7 @@ impl Harness for Wrapped {
     }
 
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
-        self.0.edit_payload(path.as_ref(), |payload| *payload = edit(std::mem::take(payload)))
+        self.0.edit_payload(path.as_path_ref(), |payload| *payload = edit(std::mem::take(payload)))
     }
 }
 
@@ -70,7 +70,7 @@ cred_conformance::suite!(
 );
 
 async fn store(provider: &dyn StorageProvider, number: u8, ctx: &CredentialContext) {
-    let (data, metadata) = value(number);
+    let Sealed { data, metadata } = value(number);
     provider.store(&id("a"), data, metadata, ctx).await.unwrap();
 }
 
@@ -111,11 +111,11 @@ async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
     assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
     assert_eq!(provider.list(None, &here).await.unwrap(), [id("a")]);
     let swap = provider.compare_and_set().unwrap();
-    let (.., revision) = swap.retrieve_with_revision(&id("a"), &here).await.unwrap();
+    let revision = swap.retrieve_versioned(&id("a"), &here).await.unwrap().revision;
     let soft = provider.soft_delete().unwrap();
     assert!(soft.list_deleted(&here).await.unwrap().is_empty());
 
-    let (data, metadata) = value(3);
+    let Sealed { data, metadata } = value(3);
     let refusals = [
         provider.store(&id("a"), data.clone(), metadata.clone(), &here).await.unwrap_err(),
         provider.delete(&id("a"), &here).await.unwrap_err(),
@@ -129,7 +129,7 @@ async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
         assert!(matches!(error.kind(), StorageErrorKind::ReadOnly { .. }), "{error}");
         assert!(!error.may_have_written());
         assert_eq!((error.operation(), error.provider()), (Some(operation), Some("memory")));
-        assert_eq!(error.path(), Some(&here.path(&id("a")).to_owned()));
+        assert_eq!(error.path(), Some(&here.path(&id("a")).to_path()));
     }
     assert_eq!(inside.retrieve(&id("a"), &here).await.unwrap(), value(2));
 }
@@ -150,7 +150,7 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
 
     let ids = [id("a"), id("b")];
     for outside in [scoped("org:ab"), scoped("org:b"), scoped("org:never-used"), unscoped()] {
-        let (data, metadata) = value(7);
+        let Sealed { data, metadata } = value(7);
         let refusals = [
             provider.store(&id("a"), data, metadata, &outside).await.unwrap_err(),
             provider.retrieve(&id("a"), &outside).await.unwrap_err(),
@@ -166,7 +166,7 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
         let answers = provider.retrieve_many(&ids, &outside).await;
         assert_eq!(answers.len(), ids.len());
         for (answer, id) in answers.iter().zip(&ids) {
-            assert_eq!(answer.as_ref().unwrap_err().path(), Some(&outside.path(id).to_owned()));
+            assert_eq!(answer.as_ref().unwrap_err().path(), Some(&outside.path(id).to_path()));
         }
     }
     assert_eq!(inside.list_tree(None, &unscoped()).await.unwrap().len(), 5);
@@ -186,7 +186,7 @@ async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes(
     let started = tokio::time::Instant::now();
     let error = provider.retrieve(&id("a"), &here).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Timeout { .. }) && !error.may_have_written(), "{error}");
-    let (data, metadata) = value(2);
+    let Sealed { data, metadata } = value(2);
     for error in [
         provider.store(&id("a"), data, metadata, &here).await.unwrap_err(),
         provider.delete(&id("a"), &here).await.unwrap_err(),

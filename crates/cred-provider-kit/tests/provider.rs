@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialFilter, CredentialPath, Description, Operation, PathRef, StorageError,
-    StorageErrorKind, StorageProvider, Target, Timestamp,
+    CredentialContext, CredentialFilter, CredentialPath, Description, Operation, PathRef, Sealed,
+    StorageError, StorageErrorKind, StorageProvider, Target, Timestamp,
 };
 use cred_provider_kit::{AttemptError, Backend, CredentialFile, Executor, Provider, Reach, Wire, Wrote};
 use cred_testing::value::{id, unscoped, value};
@@ -60,7 +60,7 @@ impl Backend for Map {
         let answer = wire.write(async |_| match self.refuses {
             true => Err(Standby(StorageError::unavailable("a standby"))),
             false => {
-                self.files().insert(path.to_owned(), file.clone());
+                self.files().insert(path.to_path(), file.clone());
                 Ok(())
             }
         });
@@ -72,16 +72,16 @@ impl Backend for Map {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> Result<Option<CredentialFile>, StorageError> {
-        wire.read(async |_| match self.broken.as_ref().map(CredentialPath::as_ref) == Some(path) {
+        wire.read(async |_| match self.broken.as_ref().map(CredentialPath::as_path_ref) == Some(path) {
             true => Err(StorageError::corrupted("broken")),
-            false => Ok(self.files().get(&path.to_owned()).cloned()),
+            false => Ok(self.files().get(&path.to_path()).cloned()),
         })
         .await
     }
 
     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> Result<(), StorageError> {
         wire.write(async |_| {
-            self.files().remove(&path.to_owned());
+            self.files().remove(&path.to_path());
             Ok(())
         })
         .await
@@ -128,7 +128,7 @@ fn over(map: Map) -> Provider<Map> {
 async fn holding(count: u32, map: Map) -> Provider<Map> {
     let provider = over(map);
     for number in 0..count {
-        let (data, metadata) = value(1);
+        let Sealed { data, metadata } = value(1);
         provider.store(&id(&format!("key-{number}")), data, metadata, &unscoped()).await.unwrap();
     }
     provider
@@ -171,7 +171,7 @@ async fn a_filtered_list_holds_so_many_credentials_at_once_and_names_the_broken_
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_knows_that_it_wrote_nothing_leaves_no_doubt() {
     let provider = over(Map { refuses: true, ..Map::default() });
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let error = provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error}");
 }

@@ -286,12 +286,12 @@ pub use cred_core::{
     CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, KeyId, KindName, Lifecycle,
     Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId, SealError,
     Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Tags,
-    Target, Timestamp, field, sealed,
+    Target, Timestamp, Versioned, field, sealed,
 };
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
     BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, ListOptions, ManagerError as Error,
-    OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult, Versioned,
+    OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult,
 };
 
 #[cfg(feature = "config")]

@@ -141,7 +141,7 @@ impl Backend for SecretsManager {
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
     ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
-        let names: Vec<_> = paths.iter().map(|path| self.name(path.as_ref())).collect();
+        let names: Vec<_> = paths.iter().map(|path| self.name(path.as_path_ref())).collect();
         Ok(self.values(wire, &names).await.into_iter().map(decode).collect())
     }
 

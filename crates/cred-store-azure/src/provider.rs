@@ -135,7 +135,7 @@ impl Backend for KeyVault {
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
     ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
-        let names: Vec<_> = paths.iter().map(|path| self.naming.name(path.as_ref())).collect();
+        let names: Vec<_> = paths.iter().map(|path| self.naming.name(path.as_path_ref())).collect();
         let values = wire.read_all(&names, AT_ONCE, |name| self.value(name)).await?;
         Ok(values.into_iter().map(decode).collect())
     }

@@ -12,7 +12,7 @@ use azure_core::http::{
 };
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
-use cred_core::{StorageError, StorageErrorKind, StorageProvider, async_trait};
+use cred_core::{Sealed, StorageError, StorageErrorKind, StorageProvider, async_trait};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::{AZURE, Names};
 use cred_store_azure::{AzureKeyVaultConfig, AzureKeyVaultProvider, AzureOverDeleted};
@@ -64,7 +64,7 @@ fn secret(number: u8) -> Answer {
 }
 
 fn version(number: u8, version: u8) -> Answer {
-    let (data, metadata) = value(number);
+    let Sealed { data, metadata } = value(number);
     let value = String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap();
     answer(
         200,
@@ -146,7 +146,7 @@ impl Scripted {
         store(&self.provider, "key", 1).await
     }
 
-    async fn retrieve(&self) -> Result<cred_core::Stored, StorageError> {
+    async fn retrieve(&self) -> Result<cred_core::Sealed, StorageError> {
         self.provider.retrieve(&id("key"), &unscoped()).await
     }
 
@@ -439,7 +439,7 @@ async fn a_filter_of_tags_reads_only_the_values_of_secrets_with_these_tags() {
 #[tokio::test]
 async fn a_hashed_name_that_has_lost_its_tags_fails_every_list() {
     let path = cred_core::CredentialPath { scope: None, id: id(&"i".repeat(255)) };
-    let name = Names::new(AZURE, "secret_prefix", "").unwrap().encode(path.as_ref()).text;
+    let name = Names::new(AZURE, "secret_prefix", "").unwrap().encode(path.as_path_ref()).text;
     let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
     for filter in [None, Some(&filter)] {
         let vault = Scripted::answering([page(&["a", &name], None)]);
@@ -486,7 +486,7 @@ async fn a_list_never_ends_early_without_an_error() {
 #[tokio::test]
 async fn nothing_that_is_too_long_is_sent() {
     let vault = Scripted::answering([secret(1)]);
-    let (mut data, metadata) = value(1);
+    let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0; 25 * 1_024];
     let error = vault.provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::TooLarge { limit: 25_600, .. }), "{error:?}");

@@ -109,7 +109,7 @@ impl Marks {
         let path: CredentialPath = secret.path()?.parse().ok()?;
         let ours = !secret.is_terminating()
             && secret.store() == Some(self.store.as_str())
-            && self.name(path.as_ref()) == secret.name();
+            && self.name(path.as_path_ref()) == secret.name();
         ours.then_some(path)
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let paths = ["key", "org:a/key", "org:a/team:x/key", "org:a/team:x/role:r/key", "org:ab/key"];
         let labels = paths.map(|path| {
             let path: CredentialPath = path.parse().unwrap();
-            marks.of(path.as_ref(), &tagged("env", "prod")).unwrap().labels
+            marks.of(path.as_path_ref(), &tagged("env", "prod")).unwrap().labels
         });
         let found =
             |selector: String| labels.iter().map(|labels| selects(&selector, labels)).collect::<Vec<_>>();
@@ -221,7 +221,7 @@ mod tests {
     fn a_tag_that_is_a_mark_or_a_default_label_is_refused() {
         let path: CredentialPath = "org:a/key".parse().unwrap();
         for key in ["cred-rs.github.io/scope-2", "cred-rs.github.io/store", "team"] {
-            let error = marks().of(path.as_ref(), &tagged(key, "x")).unwrap_err();
+            let error = marks().of(path.as_path_ref(), &tagged(key, "x")).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
     }
@@ -230,12 +230,12 @@ mod tests {
     fn a_tag_that_cannot_be_a_label_is_in_the_annotation_and_others_are_not() {
         let path: CredentialPath = "org:a/key".parse().unwrap();
         for (key, value) in [("owner", "alice@example.com"), ("cost centre", "7"), ("url", &"u".repeat(64))] {
-            let Marked { labels, annotations } = marks().of(path.as_ref(), &tagged(key, value)).unwrap();
+            let Marked { labels, annotations } = marks().of(path.as_path_ref(), &tagged(key, value)).unwrap();
             assert!(!labels.contains_key(key), "{labels:?}");
             let summary: Value = serde_json::from_str(&annotations[METADATA]).unwrap();
             assert_eq!(summary["tags"], json!({key: value}));
         }
-        let Marked { labels, annotations } = marks().of(path.as_ref(), &tagged("env", "prod")).unwrap();
+        let Marked { labels, annotations } = marks().of(path.as_path_ref(), &tagged("env", "prod")).unwrap();
         assert_eq!(labels["env"], "prod");
         let summary: Value = serde_json::from_str(&annotations[METADATA]).unwrap();
         assert_eq!(summary.get("tags"), None);
@@ -245,7 +245,7 @@ mod tests {
     fn a_tag_with_the_key_of_a_mark_or_a_default_label_is_refused_whatever_its_value() {
         let path: CredentialPath = "org:a/key".parse().unwrap();
         for key in ["cred-rs.github.io/scope-2", "cred-rs.github.io/any thing", "team"] {
-            let error = marks().of(path.as_ref(), &tagged(key, "not a label")).unwrap_err();
+            let error = marks().of(path.as_path_ref(), &tagged(key, "not a label")).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
             assert!(!error.to_string().contains("not a label"), "{error}");
         }
@@ -262,7 +262,7 @@ mod tests {
         let scope = vec!["a:b"; 128].join("/");
         let path: CredentialPath = format!("{scope}/{}", "k".repeat(255)).parse().unwrap();
         let marks = Marks::new(names, &BTreeMap::new(), &defaults);
-        let annotations = marks.of(path.as_ref(), &metadata).unwrap().annotations;
+        let annotations = marks.of(path.as_path_ref(), &metadata).unwrap().annotations;
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         assert!((100_000..128 * 1_024).contains(&bytes), "{bytes}");
     }
@@ -271,7 +271,7 @@ mod tests {
     fn the_deepest_scope_has_labels_that_kubernetes_takes() {
         let scope = vec!["a:b"; 128].join("/");
         let path: CredentialPath = format!("{scope}/key").parse().unwrap();
-        let labels = marks().of(path.as_ref(), &tagged("env", "prod")).unwrap().labels;
+        let labels = marks().of(path.as_path_ref(), &tagged("env", "prod")).unwrap().labels;
         assert_eq!(labels.len(), 128 + 3);
         let name_len = |key: &str| key.split_once('/').map_or(key.len(), |(_, name)| name.len());
         assert!(labels.iter().all(|(key, value)| name_len(key) <= 63 && value.len() <= 63));

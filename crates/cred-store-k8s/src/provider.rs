@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageResult, Tags,
+    ProviderConfig, Revision, StorageError, StorageResult, Tags, Versioned,
 };
 use cred_provider_kit::{
     Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, RetryBudget, Wire,
@@ -149,13 +149,13 @@ impl Backend for Kubernetes {
 }
 
 impl Conditional for Kubernetes {
-    async fn get_with_revision(
+    async fn get_versioned(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
         let Some(secret) = self.found(wire, path).await? else { return Ok(None) };
-        Ok(Some((decode(&secret)?, secret.identity.revision())))
+        Ok(Some(Versioned::new(decode(&secret)?, secret.identity.revision())))
     }
 
     async fn put_if(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cred_core::{
-    CredentialContext, CredentialId, RetryPolicy, Revision, StorageError, StorageErrorKind, StorageProvider,
-    Stored,
+    CredentialContext, CredentialId, RetryPolicy, Revision, Sealed, StorageError, StorageErrorKind,
+    StorageProvider,
 };
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::{KUBERNETES, Names, digest};
@@ -55,7 +55,7 @@ impl Scripted {
         store(&self.provider, "key", 1).await
     }
 
-    async fn retrieve(&self) -> Result<Stored, StorageError> {
+    async fn retrieve(&self) -> Result<Sealed, StorageError> {
         self.provider.retrieve(&id("key"), &unscoped()).await
     }
 
@@ -82,7 +82,7 @@ async fn store_if(
     provider: &KubernetesSecretsProvider,
     expected: Option<&str>,
 ) -> Result<Revision, StorageError> {
-    let ((data, metadata), expected) = (value(1), expected.map(Revision::new));
+    let (Sealed { data, metadata }, expected) = (value(1), expected.map(Revision::new));
     let cas = provider.compare_and_set().unwrap();
     cas.store_if(&id("key"), data, metadata, expected.as_ref(), &unscoped()).await
 }
@@ -112,7 +112,7 @@ fn provider(
 fn metadata(path: &str, version: u32) -> Value {
     let names = Names::new(KUBERNETES, "secret_prefix", "nebula-cred-").unwrap();
     json!({
-        "name": names.encode(path.parse::<cred_core::CredentialPath>().unwrap().as_ref()).text,
+        "name": names.encode(path.parse::<cred_core::CredentialPath>().unwrap().as_path_ref()).text,
         "uid": "u",
         "resourceVersion": version.to_string(),
         "labels": {"cred-rs.github.io/store": digest("nebula-cred-")},
@@ -122,7 +122,7 @@ fn metadata(path: &str, version: u32) -> Value {
 
 /// A secret as this library writes it.
 fn secret(name: &str, version: u32, number: u8) -> Answer {
-    let (data, credential) = value(number);
+    let Sealed { data, metadata: credential } = value(number);
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
     Answer::new(200, json!({"metadata": metadata(name, version), "data": {"envelope": envelope}}))
 }
@@ -414,7 +414,7 @@ async fn a_long_reason_is_cut() {
 
 #[tokio::test]
 async fn a_filter_asks_for_its_labels_and_decides_by_the_envelope() {
-    let (data, credential) = value(1);
+    let Sealed { data, metadata: credential } = value(1);
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
     // The server lets one through whose envelope has no such tag.
     let item = json!({"metadata": metadata("key", 1), "data": {"envelope": envelope}});

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     ConfigError, CredentialFilter, CredentialPath, Limits, PathRef, Revision, ScopeId, StorageError,
-    StorageErrorKind, StorageResult,
+    StorageErrorKind, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{CredentialFile, Reach};
@@ -99,12 +99,12 @@ impl Client {
         self.bytes(path)?.map(|bytes| self.decode(&bytes, path)).transpose()
     }
 
-    pub(crate) fn retrieve_with_revision(
+    pub(crate) fn retrieve_versioned(
         &self,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
         let Some(bytes) = self.bytes(path)? else { return Ok(None) };
-        Ok(Some((self.decode(&bytes, path)?, revision(&bytes))))
+        Ok(Some(Versioned::new(self.decode(&bytes, path)?, revision(&bytes))))
     }
 
     pub(crate) fn exists(&self, path: PathRef<'_>) -> StorageResult<bool> {
@@ -115,7 +115,7 @@ impl Client {
 
     /// The file of one store of a path. It tells its path exactly where the names cannot.
     pub(crate) fn address(&self, file: CredentialFile, path: PathRef<'_>) -> CredentialFile {
-        let place = self.names.is_hashed(path).then(|| path.to_owned());
+        let place = self.names.is_hashed(path).then(|| path.to_path());
         file.with_path(place).with_mark(Some(fastrand::u128(..).to_be_bytes()))
     }
 
@@ -299,7 +299,7 @@ impl Client {
     fn decode(&self, bytes: &[u8], path: PathRef<'_>) -> StorageResult<CredentialFile> {
         let file = CredentialFile::decode(bytes)?;
         // A path stands in the file exactly where the names cannot tell it.
-        let expected = self.names.is_hashed(path).then(|| path.to_owned());
+        let expected = self.names.is_hashed(path).then(|| path.to_path());
         match file.path == expected {
             true => Ok(file),
             false => Err(StorageError::corrupted("the file is that of another credential")),

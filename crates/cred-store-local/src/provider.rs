@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, RetryPolicy, Revision, StorageError, StorageResult,
+    ProviderConfig, RetryPolicy, Revision, StorageError, StorageResult, Versioned,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
@@ -64,18 +64,18 @@ impl Backend for Local {
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
-        let path = path.to_owned();
-        self.read(wire, move |client, _| client.retrieve(path.as_ref())).await
+        let path = path.to_path();
+        self.read(wire, move |client, _| client.retrieve(path.as_path_ref())).await
     }
 
     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
-        let path = path.to_owned();
-        self.write(wire, move |client, deadline| client.delete(path.as_ref(), deadline)).await
+        let path = path.to_path();
+        self.write(wire, move |client, deadline| client.delete(path.as_path_ref(), deadline)).await
     }
 
     async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
-        let path = path.to_owned();
-        self.read(wire, move |client, _| client.exists(path.as_ref())).await
+        let path = path.to_path();
+        self.read(wire, move |client, _| client.exists(path.as_path_ref())).await
     }
 
     async fn paths(
@@ -103,13 +103,13 @@ impl Backend for Local {
 }
 
 impl Conditional for Local {
-    async fn get_with_revision(
+    async fn get_versioned(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
-        let path = path.to_owned();
-        self.read(wire, move |client, _| client.retrieve_with_revision(path.as_ref())).await
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
+        let path = path.to_path();
+        self.read(wire, move |client, _| client.retrieve_versioned(path.as_path_ref())).await
     }
 
     async fn put_if(
@@ -132,11 +132,11 @@ impl Local {
         file: CredentialFile,
         condition: Condition,
     ) -> StorageResult<Revision> {
-        let (path, limits) = (path.to_owned(), *wire.limits());
-        let what = Arc::new((self.client.address(file, path.as_ref()), condition));
+        let (path, limits) = (path.to_path(), *wire.limits());
+        let what = Arc::new((self.client.address(file, path.as_path_ref()), condition));
         self.write(wire, move |client, deadline| {
             let (file, condition) = &*what;
-            client.store(path.as_ref(), file, condition, &limits, deadline)
+            client.store(path.as_path_ref(), file, condition, &limits, deadline)
         })
         .await
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig,
-    Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, StorageResult, Wrapper,
+    Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, StorageResult, Versioned, Wrapper,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
 
@@ -103,7 +103,7 @@ impl Backend for Memory {
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
-        Ok(self.get_with_revision(wire, path).await?.map(|(file, _)| file))
+        Ok(self.get_versioned(wire, path).await?.map(|found| found.value))
     }
 
     async fn delete(&self, _: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
@@ -134,14 +134,14 @@ impl Backend for Memory {
 }
 
 impl Conditional for Memory {
-    async fn get_with_revision(
+    async fn get_versioned(
         &self,
         _: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
         // Cloned, so that the lock is not held while it is decoded.
         let Some(entry) = self.state().get(path).cloned() else { return Ok(None) };
-        Ok(Some((CredentialFile::decode(&entry.payload)?, entry.revision)))
+        Ok(Some(Versioned::new(CredentialFile::decode(&entry.payload)?, entry.revision)))
     }
 
     async fn put_if(

@@ -24,7 +24,7 @@ pub(crate) struct Entry {
 
 impl State {
     pub(crate) fn get(&self, path: PathRef<'_>) -> Option<&Entry> {
-        self.live.get(&path.to_owned())
+        self.live.get(&path.to_path())
     }
 
     /// Stores a payload under a revision that was never given before, and forgets a deleted value.
@@ -32,20 +32,20 @@ impl State {
         self.writes = self.writes.saturating_add(1);
         let revision = Revision::new(self.writes.to_string());
         self.purge(path);
-        self.live.insert(path.to_owned(), Entry { payload, revision: revision.clone() });
+        self.live.insert(path.to_path(), Entry { payload, revision: revision.clone() });
         revision
     }
 
     /// Deletes the live value; keeps it recoverable if `soft`.
     pub(crate) fn delete(&mut self, path: PathRef<'_>, soft: bool) {
-        if let Some((path, entry)) = self.live.remove_entry(&path.to_owned()).filter(|_| soft) {
+        if let Some((path, entry)) = self.live.remove_entry(&path.to_path()).filter(|_| soft) {
             self.deleted.insert(path, entry.payload);
         }
     }
 
     /// Brings the deleted value back under a new revision. Returns false if none exists.
     pub(crate) fn recover(&mut self, path: PathRef<'_>) -> bool {
-        match self.deleted.remove(&path.to_owned()) {
+        match self.deleted.remove(&path.to_path()) {
             Some(payload) => {
                 self.put(path, payload);
                 true
@@ -56,7 +56,7 @@ impl State {
 
     /// Forgets the deleted value.
     pub(crate) fn purge(&mut self, path: PathRef<'_>) {
-        self.deleted.remove(&path.to_owned());
+        self.deleted.remove(&path.to_path());
     }
 
     /// The paths of the live values in reach.

@@ -28,7 +28,7 @@ impl Harness for Memory {
     }
 
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
-        self.0.edit_payload(path.as_ref(), |payload| *payload = edit(std::mem::take(payload)))
+        self.0.edit_payload(path.as_path_ref(), |payload| *payload = edit(std::mem::take(payload)))
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use cred_core::{
     CompareAndSet, ConfigError, CredentialContext, CredentialFilter, CredentialId, CredentialPath,
     Description, Limits, Operation, PathRef, ProviderConfig, Revision, SoftDelete, StorageError,
-    StorageErrorKind, StorageResult,
+    StorageErrorKind, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{
@@ -223,14 +223,14 @@ impl Backend for Vault {
 }
 
 impl Conditional for Vault {
-    async fn get_with_revision(
+    async fn get_versioned(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
         let Some(secret) = self.found(wire, &self.name(path)).await?.live() else { return Ok(None) };
         let revision = revision(&secret.version);
-        Ok(Some((decode(secret)?, revision)))
+        Ok(Some(Versioned::new(decode(secret)?, revision)))
     }
 
     async fn put_if(

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, Revision, StorageError, StorageResult,
+    ProviderConfig, Revision, StorageError, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
@@ -87,7 +87,7 @@ impl Backend for Redis {
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
     ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
-        let keys: Vec<_> = paths.iter().map(|path| self.key(path.as_ref())).collect();
+        let keys: Vec<_> = paths.iter().map(|path| self.key(path.as_path_ref())).collect();
         let mut files = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH.get()) {
             files.extend(wire.read(|_| self.client.get_each(keys)).await?.into_iter().map(decode));
@@ -106,16 +106,16 @@ impl Backend for Redis {
 }
 
 impl Conditional for Redis {
-    async fn get_with_revision(
+    async fn get_versioned(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
-    ) -> StorageResult<Option<(CredentialFile, Revision)>> {
+    ) -> StorageResult<Option<Versioned<CredentialFile>>> {
         let key = &self.key(path);
         let (envelope, revision) = wire.read(|_| self.client.get(key)).await?;
         let Some(file) = decode(envelope)? else { return Ok(None) };
         let revision = revision.ok_or_else(|| StorageError::corrupted("it has no revision"))?;
-        Ok(Some((file, Revision::new(revision))))
+        Ok(Some(Versioned::new(file, Revision::new(revision))))
     }
 
     async fn put_if(

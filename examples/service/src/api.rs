@@ -76,7 +76,7 @@ async fn show(Slot { tenant, id }: Slot) -> Result<Response, Failure> {
     let found = match tenant.retrieve_versioned(&id).await {
         // AWS and Azure have no compare-and-set, and so no ETag.
         Err(error) if error.http_status_hint() == 501 => tenant.retrieve(&id).await?.map(|key| (key, None)),
-        found => found?.map(|found| (found.credential, Some(etag(&found.revision)))),
+        found => found?.map(|found| (found.value, Some(etag(&found.revision)))),
     };
     let Some((credential, etag)) = found else { return Ok(StatusCode::NOT_FOUND.into_response()) };
     let facts = json!({

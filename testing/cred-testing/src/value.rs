@@ -3,22 +3,22 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, StorageError,
-    StorageProvider, Stored, Timestamp,
+    CredentialContext, CredentialId, CredentialMetadata, EncryptedData, KeyId, RetryPolicy, Sealed,
+    StorageError, StorageProvider, Timestamp,
 };
 
 /// A sealed value. Another number is another value.
 #[must_use]
-pub fn value(number: u8) -> Stored {
+pub fn value(number: u8) -> Sealed {
     sized(number, 256)
 }
 
 /// As [`value`], with this many bytes of ciphertext.
 #[must_use]
-pub fn sized(number: u8, len: usize) -> Stored {
+pub fn sized(number: u8, len: usize) -> Sealed {
     let key: KeyId = "key".parse().unwrap();
     let data = EncryptedData::new(key, [number; 32], [2; 32], [3; 12], vec![number; len], [5; 16]);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
+    Sealed::new(data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
 }
 
 /// An id.
@@ -48,7 +48,7 @@ pub async fn store(
     name: &str,
     number: u8,
 ) -> Result<(), StorageError> {
-    let (data, metadata) = value(number);
+    let Sealed { data, metadata } = value(number);
     provider.store(&id(name), data, metadata, &unscoped()).await
 }
 

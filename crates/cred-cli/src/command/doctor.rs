@@ -241,8 +241,8 @@ fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Opt
     let tried = app.wait(async {
         let path = CredentialPath::new(None, "doctor".parse()?);
         let metadata = CredentialMetadata::new(Timestamp::now());
-        let sealed = loaded.seal(path.as_ref(), &metadata, b"doctor").await?;
-        Ok(loaded.open(path.as_ref(), &sealed, &metadata).await?)
+        let sealed = loaded.seal(path.as_path_ref(), &metadata, b"doctor").await?;
+        Ok(loaded.open(path.as_path_ref(), &sealed, &metadata).await?)
     });
     match tried {
         Ok(_) => {

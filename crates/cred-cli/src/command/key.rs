@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use cred_config::model::Profile;
-use cred_core::{CredentialContext, CredentialPath, KeyId};
+use cred_core::{CredentialContext, CredentialPath, KeyId, Sealed};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use self::add::Add;
@@ -186,7 +186,7 @@ fn under_each(app: &App, profile: &Profile<'_>) -> Result<UnderEach, Failure> {
         let (mut counts, mut failures) = (BTreeMap::new(), Vec::new());
         for (path, found) in looked.try_collect::<Vec<_>>().await? {
             match found {
-                Ok(Some((data, _))) => *counts.entry(data.key_id).or_insert(0) += 1,
+                Ok(Some(Sealed { data, .. })) => *counts.entry(data.key_id).or_insert(0) += 1,
                 Ok(None) => {}
                 Err(failure) => failures.push((path, failure)),
             }

@@ -82,7 +82,7 @@ pub(super) fn deleted(
     ctx: &CredentialContext,
 ) -> Result<Vec<CredentialPath>, Failure> {
     let ids = app.wait(async { Ok(provider.list_deleted(ctx).await?) })?;
-    Ok(ids.iter().map(|id| ctx.path(id).to_owned()).collect())
+    Ok(ids.iter().map(|id| ctx.path(id).to_path()).collect())
 }
 
 /// Sorted paths as a tree: each part of a scope is a line, and what is below it stands further to the right.

@@ -31,7 +31,7 @@ impl PassphraseCheck {
     /// [`Error::Check`] if nothing can be sealed with the key.
     pub fn of_active(ring: &KeyRing) -> Result<Self, Error> {
         let path = path()?;
-        let sealed = waited(ring.seal(path.as_ref(), &metadata(), b"check"))?.map_err(failed)?;
+        let sealed = waited(ring.seal(path.as_path_ref(), &metadata(), b"check"))?.map_err(failed)?;
         Ok(Self { salt: sealed.salt, commitment: sealed.commitment })
     }
 
@@ -42,7 +42,7 @@ impl PassphraseCheck {
         // The message is empty: the commitment is compared before anything is decrypted.
         let data = EncryptedData::new(id.clone(), self.salt, self.commitment, [0; 12], Vec::new(), [0; 16])
             .with_kdf_salt(Some(kdf_salt));
-        match waited(ring.open(path.as_ref(), &data, &metadata()))? {
+        match waited(ring.open(path.as_path_ref(), &data, &metadata()))? {
             Err(SealError::WrongKey { .. }) => Ok(false),
             Ok(_) | Err(SealError::Tampered { .. }) => Ok(true),
             Err(error) => Err(failed(error)),

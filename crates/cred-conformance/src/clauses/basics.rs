@@ -56,7 +56,7 @@ pub(super) async fn retrieve_3_a_read_changes_nothing(t: Trial) {
     let (place, absent) = (path("org:a/key"), path("org:b/absent"));
     t.keeps(&place, &value(1)).await;
     let revision = match t.provider.compare_and_set() {
-        Some(_) => t.retrieve_with_revision(&place).await.ok().map(|(_, revision)| revision),
+        Some(_) => t.retrieve_versioned(&place).await.ok().map(|found| found.revision),
         None => None,
     };
     for _ in 0..5 {
@@ -65,8 +65,8 @@ pub(super) async fn retrieve_3_a_read_changes_nothing(t: Trial) {
         let _ = t.retrieve_many(absent.scope.as_ref(), std::slice::from_ref(&absent.id)).await;
     }
     if let Some(before) = revision {
-        match t.retrieve_with_revision(&place).await {
-            Ok((_, after)) if after == before => {}
+        match t.retrieve_versioned(&place).await {
+            Ok(found) if found.revision == before => {}
             _ => fail("a read made another revision", "a read writes nothing, not even a time of access"),
         }
     }

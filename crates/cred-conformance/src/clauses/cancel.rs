@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use cred_core::{CredentialPath, Operation, StorageError, Stored};
+use cred_core::{CredentialPath, Operation, Sealed, StorageError};
 
 use crate::rule::{fail, good};
 use crate::trial::Trial;
@@ -65,7 +65,7 @@ async fn polled<T>(
 }
 
 /// Any of these is stored at the place.
-async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>], when: &str) {
+async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Sealed>], when: &str) {
     let mut patience = t.patience_for_point();
     loop {
         let found = t.found(place, &format!("cancel-1: {when}"), WHOLE).await;
@@ -84,7 +84,7 @@ async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Stored>
 
 /// Stores to the place again, in time: a lock that the dropped future held would be in the way. The dropped write may
 /// still land after this one; `landed` is what it leaves then, whole. What was there before may not come back.
-async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Stored>]) {
+async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Sealed>]) {
     let last = sized(4, 30);
     let what = format!("cancel-1: after a dropped future, a store of `{place}` fails");
     good(t.store(place, &last).await, what, FREE);
@@ -97,7 +97,7 @@ pub(super) async fn cancel_1_a_dropped_store_leaves_the_old_or_the_new_value(t: 
     let mut points = Points::new(&t);
     while let Some((times, place)) = points.next() {
         t.keeps(&place, &old).await;
-        let (ctx, (data, metadata)) = (context(&place), new.clone());
+        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
         let store = t.provider.store(&place.id, data, metadata, &ctx);
         let ended = polled(&t, Operation::Store, &place, store, times).await;
         let when = format!("after a store dropped at poll {times}");
@@ -113,7 +113,7 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
     let mut used = Vec::new();
     while let Some((times, place)) = points.next() {
         used.push(place.clone());
-        let (ctx, (data, metadata)) = (context(&place), new.clone());
+        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
         let store = t.provider.store(&place.id, data, metadata, &ctx);
         let ended = polled(&t, Operation::Store, &place, store, times).await;
         let when = format!("after a first store dropped at poll {times}");
@@ -181,8 +181,8 @@ pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_n
         t.keeps(&place, &old).await;
         t.settle().await;
         let what = format!("the revision of `{place}` cannot be read");
-        let (_, revision) = good(t.retrieve_with_revision(&place).await, what, "give it");
-        let (ctx, (data, metadata)) = (context(&place), new.clone());
+        let revision = good(t.retrieve_versioned(&place).await, what, "give it").revision;
+        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
         let swap = t.compare_and_set().store_if(&place.id, data, metadata, Some(&revision), &ctx);
         let ended = polled(&t, Operation::StoreIf, &place, swap, times).await;
         let when = format!("after a conditional store dropped at poll {times}");

@@ -1,6 +1,6 @@
 //! cas-1 to cas-7.
 
-use cred_core::{CredentialPath, Revision, StorageError, StorageErrorKind, Stored};
+use cred_core::{CredentialPath, Revision, Sealed, StorageError, StorageErrorKind, Versioned};
 use tokio::task::{JoinSet, yield_now};
 
 use super::error::refused;
@@ -11,13 +11,13 @@ use crate::value::{path, sized, value};
 const ONE_STEP: &str = "let the backend compare and write in one step; a read followed by a write is none";
 
 /// The stored value with its revision, once every answered write shows.
-async fn current(t: &Trial, place: &CredentialPath) -> (Stored, Revision) {
+async fn current(t: &Trial, place: &CredentialPath) -> Versioned<Sealed> {
     t.settle().await;
     let what = format!("`{place}` was stored and its revision cannot be read");
-    good(t.retrieve_with_revision(place).await, what, "give it")
+    good(t.retrieve_versioned(place).await, what, "give it")
 }
 
-async fn put_if(t: &Trial, place: &CredentialPath, value: &Stored, expected: Option<&Revision>) -> Revision {
+async fn put_if(t: &Trial, place: &CredentialPath, value: &Sealed, expected: Option<&Revision>) -> Revision {
     let advice = "compare with the revision of what is stored now, and with nothing where nothing is stored";
     let what = format!("a conditional store of `{place}` that must succeed failed");
     good(t.store_if(place, value, expected).await, what, advice)
@@ -28,7 +28,7 @@ async fn conflicts(
     t: &Trial,
     place: &CredentialPath,
     expected: Option<&Revision>,
-    stored: Option<&Stored>,
+    stored: Option<&Sealed>,
     what: &str,
 ) {
     let error =
@@ -48,16 +48,16 @@ async fn conflicts(
 
 pub(super) async fn cas_1_it_reads_what_retrieve_reads(t: Trial) {
     for (place, number) in ["key", "org:a/key", "org:a/team:x/key"].map(path).iter().zip(1..) {
-        let error = refused(t.retrieve_with_revision(place).await, "a read of nothing");
+        let error = refused(t.retrieve_versioned(place).await, "a read of nothing");
         if !error.is_not_found() {
             fail(&format!("cas-1: absence is told as something else: {error}"), "answer NotFound");
         }
         t.put(place, &value(number)).await;
-        let (read, revision) = current(&t, place).await;
+        let Versioned { value: read, revision } = current(&t, place).await;
         if read != value(number) {
             fail("cas-1: a read with revision gives other data than was stored", "read as retrieve does");
         }
-        if current(&t, place).await.1 != revision {
+        if current(&t, place).await.revision != revision {
             fail("cas-1: the revision changes though nothing is written", "take the backend's own mark");
         }
     }
@@ -76,17 +76,17 @@ pub(super) async fn cas_2_every_store_makes_another_revision(t: Trial) {
         seen.push((revision, after));
     };
     t.put(&place, &value(1)).await;
-    note(current(&t, &place).await.1, "a first store");
+    note(current(&t, &place).await.revision, "a first store");
     t.put(&place, &value(1)).await;
-    note(current(&t, &place).await.1, "a store of the same value");
+    note(current(&t, &place).await.revision, "a store of the same value");
     t.put(&place, &value(2)).await;
-    let (_, revision) = current(&t, &place).await;
+    let revision = current(&t, &place).await.revision;
     note(revision.clone(), "a store of another value");
     note(put_if(&t, &place, &value(2), Some(&revision)).await, "a conditional store");
     t.remove(&place).await;
     t.lacks(&place, "delete removes").await;
     t.put(&place, &value(1)).await;
-    note(current(&t, &place).await.1, "a store after a delete");
+    note(current(&t, &place).await.revision, "a store after a delete");
     t.remove(&place).await;
     t.lacks(&place, "delete removes").await;
     note(put_if(&t, &place, &value(1), None).await, "a conditional store after a delete");
@@ -95,11 +95,11 @@ pub(super) async fn cas_2_every_store_makes_another_revision(t: Trial) {
 pub(super) async fn cas_3_with_the_stored_revision_it_writes(t: Trial) {
     let place = path("org:a/key");
     t.put(&place, &value(0)).await;
-    let (_, mut revision) = current(&t, &place).await;
+    let mut revision = current(&t, &place).await.revision;
     for number in 1..6 {
         revision = put_if(&t, &place, &value(number), Some(&revision)).await;
         t.holds(&place, &value(number), "write as store does").await;
-        if current(&t, &place).await.1 != revision {
+        if current(&t, &place).await.revision != revision {
             fail(
                 "cas-3: a conditional store gives another revision than a read after it",
                 "give the revision of what was written",
@@ -112,9 +112,9 @@ pub(super) async fn cas_3_with_the_stored_revision_it_writes(t: Trial) {
 pub(super) async fn cas_4_with_another_revision_it_conflicts_and_writes_nothing(t: Trial) {
     let place = path("org:a/key");
     t.put(&place, &value(1)).await;
-    let (_, first) = current(&t, &place).await;
+    let first = current(&t, &place).await.revision;
     t.put(&place, &value(2)).await;
-    let (_, second) = current(&t, &place).await;
+    let second = current(&t, &place).await.revision;
     conflicts(&t, &place, Some(&first), Some(&value(2)), "with an old revision").await;
     put_if(&t, &place, &value(3), Some(&second)).await;
     conflicts(&t, &place, Some(&second), Some(&value(3)), "with the revision before a conditional store")
@@ -132,7 +132,7 @@ pub(super) async fn cas_4_of_something_new_it_conflicts_where_something_is_store
 pub(super) async fn cas_5_with_a_revision_where_nothing_is_stored_it_conflicts(t: Trial) {
     let (place, never) = (path("org:a/key"), path("org:a/never"));
     t.put(&place, &value(1)).await;
-    let (_, revision) = current(&t, &place).await;
+    let revision = current(&t, &place).await.revision;
     conflicts(&t, &never, Some(&revision), None, "with a revision where nothing was ever stored").await;
     t.remove(&place).await;
     t.lacks(&place, "delete removes").await;
@@ -167,7 +167,7 @@ pub(super) async fn cas_7_of_concurrent_calls_with_one_revision_exactly_one_succ
     for round in 0..(t.effort.rounds / 10).max(2) {
         let place = path(&format!("org:a/key-{round}"));
         t.put(&place, &value(0)).await;
-        let (_, revision) = current(&t, &place).await;
+        let revision = current(&t, &place).await.revision;
         one_wins(std::slice::from_ref(&t), &place, Some(revision)).await;
     }
 }
@@ -183,7 +183,7 @@ pub(super) async fn cas_7_of_concurrent_clients_exactly_one_succeeds(t: Trial) {
     for round in 0..(t.effort.rounds / 10).max(2) {
         let place = path(&format!("org:a/key-{round}"));
         t.put(&place, &value(0)).await;
-        let (_, revision) = current(&t, &place).await;
+        let revision = current(&t, &place).await.revision;
         one_wins(&clients, &place, Some(revision)).await;
         let place = path(&format!("org:a/new-{round}"));
         one_wins(&clients, &place, None).await;
@@ -219,9 +219,9 @@ pub(super) async fn cas_7_a_counter_under_contention_loses_nothing(t: Trial) {
     let each = u64::try_from(t.effort.rounds / 10).unwrap_or(10).clamp(2, 10);
     let place = path("org:a/counter");
     let counted = |count: u64| {
-        let (data, mut metadata) = value(1);
+        let Sealed { data, mut metadata } = value(1);
         metadata.version = count;
-        (data, metadata)
+        Sealed { data, metadata }
     };
     t.put(&place, &counted(0)).await;
     t.settle().await;
@@ -238,13 +238,13 @@ pub(super) async fn cas_7_a_counter_under_contention_loses_nothing(t: Trial) {
     t.holds(&place, &counted(TASKS * each), ONE_STEP).await;
 }
 
-async fn increment(t: &Trial, place: &CredentialPath, counted: impl Fn(u64) -> Stored) {
+async fn increment(t: &Trial, place: &CredentialPath, counted: impl Fn(u64) -> Sealed) {
     // Each round somebody succeeds; whoever never does meets conflicts that are none.
     for _ in 0..500 {
-        let read = t.retrieve_with_revision(place).await;
-        let ((_, metadata), revision) =
+        let read = t.retrieve_versioned(place).await;
+        let Versioned { value, revision } =
             good(read, "cas-7: a read under contention fails", "read the old or the new");
-        match t.store_if(place, &counted(metadata.version + 1), Some(&revision)).await {
+        match t.store_if(place, &counted(value.metadata.version + 1), Some(&revision)).await {
             Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => {
                 t.settle().await;
                 yield_now().await;
@@ -267,7 +267,7 @@ pub(super) async fn scope_2_a_conditional_store_changes_no_other_scope(t: Trial)
     t.all_hold(&entries, "build the physical name from the scope and the id").await;
     let advice = "take the scope of the context in conditional stores as in any other";
     let place = path("org:b/key");
-    let error = refused(t.retrieve_with_revision(&place).await, "a read of another scope's credential");
+    let error = refused(t.retrieve_versioned(&place).await, "a read of another scope's credential");
     if !error.is_not_found() {
         fail(&format!("an absent credential is told as something else: {error}"), advice);
     }

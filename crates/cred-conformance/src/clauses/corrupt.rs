@@ -215,11 +215,9 @@ pub(super) async fn many_3_one_that_is_broken_fails_alone(t: Trial) {
 
 pub(super) async fn cas_1_a_broken_credential_is_corrupted(t: Trial) {
     let place = broken(&t, "org:a/broken").await;
-    let error = refused(t.retrieve_with_revision(&place).await, "a read of broken bytes");
+    let error = refused(t.retrieve_versioned(&place).await, "a read of broken bytes");
     match error.kind() {
-        StorageErrorKind::Corrupted { .. } => {
-            says_where(&t, &error, &[Operation::RetrieveWithRevision], &place)
-        }
+        StorageErrorKind::Corrupted { .. } => says_where(&t, &error, &[Operation::RetrieveVersioned], &place),
         _ => fail(&format!("cas-1: broken bytes are told as something else: {error}"), STRICT),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{CredentialFilter, StorageError, StorageErrorKind, StorageMetrics, Tags};
+use cred_core::{CredentialFilter, StorageError, StorageErrorKind, StorageMetrics, Tags, Versioned};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -100,7 +100,7 @@ async fn one_of_each(t: &Trial, number: u64) {
     let _ = t.list_tree(None, None).await;
     let _ = t.retrieve_many(here, &[place.id.clone(), id("absent")]).await;
     if t.provider.compare_and_set().is_some() {
-        let _ = t.retrieve_with_revision(&place).await;
+        let _ = t.retrieve_versioned(&place).await;
         let _ = t.store_if(&place, &value(number), None).await;
     }
     let _ = t.delete(&place).await;
@@ -159,7 +159,7 @@ pub(super) async fn shutdown_3_after_it_every_operation_is_refused(t: Trial) {
     refused("store", t.store(&place, &value(2)).await);
     refused("delete", t.delete(&place).await);
     if t.declared.compare_and_set {
-        refused("retrieve_with_revision", t.retrieve_with_revision(&place).await);
+        refused("retrieve_versioned", t.retrieve_versioned(&place).await);
         refused("store_if", t.store_if(&place, &value(3), None).await);
     }
     if t.declared.soft_delete {
@@ -224,7 +224,7 @@ pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
     let _ = t.list_tree(None, None).await;
     let (mut stores, mut retrieves, mut lists) = (3, 5, 2);
     if t.provider.compare_and_set().is_some() {
-        if let Ok((_, revision)) = t.retrieve_with_revision(&place).await {
+        if let Ok(Versioned { revision, .. }) = t.retrieve_versioned(&place).await {
             let _ = t.store_if(&place, &value(9), Some(&revision)).await;
             stores += 1;
         }

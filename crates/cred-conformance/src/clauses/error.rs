@@ -1,6 +1,6 @@
 //! error-1, error-2 and error-4: what an error says, and what nothing may print.
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, StorageError, StorageErrorKind, Stored, Tags};
+use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageError, StorageErrorKind, Tags};
 
 use crate::leak::leak;
 use crate::rule::fail;
@@ -57,8 +57,8 @@ pub(super) async fn error_1_a_refusal_of_size_names_provider_operation_and_path(
 
 pub(super) async fn error_1_a_conflict_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
-    let error = refused(t.retrieve_with_revision(&place).await, "a read of nothing");
-    says_where(&t, &error, &[Operation::RetrieveWithRevision], &place);
+    let error = refused(t.retrieve_versioned(&place).await, "a read of nothing");
+    says_where(&t, &error, &[Operation::RetrieveVersioned], &place);
     t.put(&place, &value(1)).await;
     t.settle().await;
     let error = refused(t.store_if(&place, &value(2), None).await, "a store of something new over something");
@@ -94,23 +94,23 @@ pub(super) async fn error_2_a_refused_store_says_truly_that_nothing_was_written(
     }
 }
 
-fn oversize(t: &Trial) -> Stored {
+fn oversize(t: &Trial) -> Sealed {
     sized(9, t.description.limits.max_payload_len.unwrap_or(0) + 64)
 }
 
 pub(super) async fn error_4_nothing_prints_what_is_kept(t: Trial) {
     const CANARY: &[u8] = b"sealed-canary-51c07e9d2b";
-    let (mut data, mut metadata) = value(3);
+    let Sealed { mut data, mut metadata } = value(3);
     data.ciphertext = CANARY.repeat(4);
     metadata.tags = Tags::new();
     let place = path("org:a/key");
-    t.put(&place, &(data.clone(), metadata.clone())).await;
+    t.put(&place, &Sealed::new(data.clone(), metadata.clone())).await;
     let mut printed = vec![format!("{:?}", t.provider), format!("{:#?}", t.provider)];
     printed.extend(errors(&t).await);
     // Where there is a limit, the refusal of a value must not print that value.
     if let Some(limit) = t.description.limits.max_payload_len {
         data.ciphertext = CANARY.repeat(limit / CANARY.len() + 3);
-        printed.extend(t.store(&path("org:a/large"), &(data, metadata)).await.err().map(texts));
+        printed.extend(t.store(&path("org:a/large"), &Sealed { data, metadata }).await.err().map(texts));
     }
     t.remove(&place).await;
     printed.push(format!("{:?}", t.provider));

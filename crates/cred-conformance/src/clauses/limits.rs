@@ -1,6 +1,6 @@
 //! store-5 and store-6: what fits is taken, what does not is refused before anything is changed.
 
-use cred_core::{CredentialPath, StorageError, StorageErrorKind, Stored, Tags};
+use cred_core::{CredentialPath, Sealed, StorageError, StorageErrorKind, Tags};
 
 use crate::rule::{fail, good};
 use crate::trial::Trial;
@@ -20,15 +20,15 @@ pub(super) fn is_invalid_request(error: &StorageError, what: &str) {
 
 /// A payload whose encoded size the clause steers: coarsely by the ciphertext, finely by the key's name, which no
 /// encoding rounds up by more than a few bytes.
-fn payload(ciphertext_len: usize, key_len: usize) -> Stored {
-    let (mut data, metadata) = value(1);
+fn payload(ciphertext_len: usize, key_len: usize) -> Sealed {
+    let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0xa5; ciphertext_len];
     data.key_id = key_id(&"k".repeat(key_len));
-    (data, metadata)
+    Sealed { data, metadata }
 }
 
 /// The encoded size and the limit, as the refusal tells them; `None`: it was taken.
-async fn refusal(t: &Trial, place: &CredentialPath, stored: &Stored) -> Option<(usize, usize)> {
+async fn refusal(t: &Trial, place: &CredentialPath, stored: &Sealed) -> Option<(usize, usize)> {
     match t.store(place, stored).await {
         Ok(()) => None,
         Err(error) => match *error.kind() {
@@ -40,9 +40,9 @@ async fn refusal(t: &Trial, place: &CredentialPath, stored: &Stored) -> Option<(
 
 /// A payload as near to the limit as the encoding allows, from below and from above.
 struct Boundary {
-    fits: Stored,
+    fits: Sealed,
     fits_len: usize,
-    too_large: Stored,
+    too_large: Sealed,
     too_large_len: usize,
     limit: usize,
 }
@@ -167,8 +167,8 @@ pub(super) async fn store_6_tags_at_the_limits_are_taken(t: Trial) {
     let Some(tags) = tags_at(&t, [0; 3]) else {
         fail("the limits on tags leave no room for a single one", advice);
     };
-    let (data, metadata) = value(1);
-    let stored = (data, metadata.with_tags(tags));
+    let Sealed { data, metadata } = value(1);
+    let stored = Sealed::new(data, metadata.with_tags(tags));
     good(t.store(&place, &stored).await, "store-6: tags at the declared limits are refused", advice);
     t.holds(&place, &stored, "keep every tag whole").await;
 }
@@ -184,8 +184,8 @@ pub(super) async fn store_6_a_tag_that_does_not_fit_is_refused(t: Trial) {
     ] {
         // Where the type itself refuses it, no provider can be given it.
         let Some(tags) = tags_at(&t, extra) else { continue };
-        let (data, metadata) = value(2);
-        match t.store(&place, &(data, metadata.with_tags(tags))).await {
+        let Sealed { data, metadata } = value(2);
+        match t.store(&place, &Sealed::new(data, metadata.with_tags(tags))).await {
             Ok(()) => fail(
                 &format!("store-6: tags with {what} were taken"),
                 "refuse as InvalidRequest what is over the declared limits; never drop or cut a tag",

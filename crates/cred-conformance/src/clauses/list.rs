@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cred_core::{CredentialFilter, CredentialId, CredentialPath, Stored, Timestamp};
+use cred_core::{CredentialFilter, CredentialId, CredentialPath, Sealed, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::rule::{fail, good};
@@ -53,7 +53,7 @@ pub(super) async fn list_2_a_scope_never_used_is_an_empty_list(t: Trial) {
     t.lists(Some(&scope("org:a/team:x")), None, &[], "a scope that was emptied lists nothing").await;
 }
 
-fn many(t: &Trial, name: &str) -> Vec<(CredentialPath, Stored)> {
+fn many(t: &Trial, name: &str) -> Vec<(CredentialPath, Sealed)> {
     let count = t.effort.list_entries;
     (0..count)
         .map(|n| {

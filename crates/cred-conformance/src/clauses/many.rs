@@ -1,6 +1,6 @@
 //! many-1 to many-3.
 
-use cred_core::{CredentialId, CredentialPath, Operation, ScopeId, StorageErrorKind, Stored};
+use cred_core::{CredentialId, CredentialPath, Operation, ScopeId, Sealed, StorageErrorKind};
 
 use super::error::says_where;
 use crate::trial::Trial;
@@ -16,7 +16,7 @@ async fn answers(
     t: &Trial,
     here: Option<&ScopeId>,
     ids: &[CredentialId],
-    expected: &[Option<Stored>],
+    expected: &[Option<Sealed>],
     advice: &str,
 ) {
     let mut patience = t.patience_for_point();
@@ -31,8 +31,8 @@ fn difference(
     t: &Trial,
     here: Option<&ScopeId>,
     ids: &[CredentialId],
-    expected: &[Option<Stored>],
-    actual: &[Result<Stored, cred_core::StorageError>],
+    expected: &[Option<Sealed>],
+    actual: &[Result<Sealed, cred_core::StorageError>],
 ) -> Option<String> {
     if actual.len() != ids.len() {
         return Some(format!("{} ids got {} answers", ids.len(), actual.len()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, StorageError, Stored};
+use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -80,7 +80,7 @@ pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
         no_absence(answer, "retrieve_many");
     }
     if t.provider.compare_and_set().is_some() {
-        no_absence(t.retrieve_with_revision(&place).await, "retrieve_with_revision");
+        no_absence(t.retrieve_versioned(&place).await, "retrieve_versioned");
     }
     ends(&t).await;
     t.holds(&place, &value(1), "work again when the backend does").await;
@@ -146,7 +146,7 @@ pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote
     }
     let [stored, deleted, swapped] = places;
     let revision = match t.provider.compare_and_set() {
-        Some(_) => t.retrieve_with_revision(&swapped).await.ok().map(|(_, revision)| revision),
+        Some(_) => t.retrieve_versioned(&swapped).await.ok().map(|found| found.revision),
         None => None,
     };
     begins(&t).await;
@@ -173,7 +173,7 @@ async fn told_truly(
     t: &Trial,
     place: &CredentialPath,
     answer: Result<(), StorageError>,
-    wanted: Option<Stored>,
+    wanted: Option<Sealed>,
 ) {
     t.settle().await;
     let found = t.found(place, "after the outage", "work again").await;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use cred_core::{CredentialPath, Description, Operation, StorageError, StorageErrorKind, Stored};
+use cred_core::{CredentialPath, Description, Operation, Sealed, StorageError, StorageErrorKind};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -104,8 +104,8 @@ async fn one_of_each(t: &Trial) -> Vec<Said> {
     ask(tasks, t, Of::Store, &stored, |t, at| async move { t.store(&at, &value(2)).await.map(|()| false) });
     ask(tasks, t, Of::Delete, &deleted, |t, at| async move { t.delete(&at).await.map(|()| false) });
     if t.provider.compare_and_set().is_some() {
-        ask(tasks, t, Of::RetrieveWithRevision, &kept, |t, at| async move {
-            Ok(t.retrieve_with_revision(&at).await?.0 == value(1))
+        ask(tasks, t, Of::RetrieveVersioned, &kept, |t, at| async move {
+            Ok(t.retrieve_versioned(&at).await?.value == value(1))
         });
         ask(tasks, t, Of::StoreIf, &path("org:a/fresh"), |t, at| async move {
             t.store_if(&at, &value(2), None).await.map(|_| false)
@@ -164,7 +164,7 @@ pub(super) async fn describe_4_in_a_stall_the_runtime_goes_on(t: Trial) {
 struct Written {
     operation: Operation,
     place: CredentialPath,
-    before: Option<Stored>,
+    before: Option<Sealed>,
     said: Result<(), StorageError>,
 }
 
@@ -198,7 +198,7 @@ async fn dropped(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Writt
     let mut tasks = JoinSet::new();
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
-        let (ctx, (data, metadata)) = (context(&stored), value(2));
+        let (ctx, Sealed { data, metadata }) = (context(&stored), value(2));
         let store = trial.provider.store(&stored.id, data, metadata, &ctx);
         let said = timeout(under_way, store).await.unwrap_or_else(|_| left());
         Written { operation: Operation::Store, place: stored, before, said }

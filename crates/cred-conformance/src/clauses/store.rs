@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cred_core::{CredentialMetadata, RotationPolicy, Stored, Tags, Timestamp};
+use cred_core::{CredentialMetadata, RotationPolicy, Sealed, Tags, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::rule::{fail, good};
@@ -15,7 +15,7 @@ const EVERY_FIELD: &str =
 const ATOMIC: &str = "replace in one step (rename, one request, one map insert): never delete and write, never write in \
                       parts that a reader can see";
 
-async fn come_back(t: &Trial, name: &str, values: impl IntoIterator<Item = Stored>) {
+async fn come_back(t: &Trial, name: &str, values: impl IntoIterator<Item = Sealed>) {
     for (index, value) in values.into_iter().enumerate() {
         let path = path(&format!("org:a/{name}-{index}"));
         t.put(&path, &value).await;
@@ -33,17 +33,17 @@ pub(super) async fn store_1_every_byte_and_length_of_a_ciphertext_is_kept(t: Tri
     let extremes =
         [vec![0; 64], vec![0xff; 64], (0..=255).collect(), b"{\"a\": null}\r\n\0 \xef\xbb\xbf".to_vec()];
     let with = |ciphertext: Vec<u8>| {
-        let (mut data, metadata) = value(1);
+        let Sealed { mut data, metadata } = value(1);
         let byte = ciphertext.first().copied().unwrap_or_default();
         (data.salt, data.commitment, data.nonce, data.tag) = ([byte; 32], [byte; 32], [byte; 12], [byte; 16]);
         data.ciphertext = ciphertext;
-        (data, metadata)
+        Sealed { data, metadata }
     };
     come_back(&t, "bytes", extremes.into_iter().map(with)).await;
 }
 
 pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
-    let (plain, metadata) = value(0);
+    let Sealed { data: plain, metadata } = value(0);
     let plain = plain.with_kdf_salt(None).with_wrapped_key(None);
     let metadata = metadata.with_expires_at(None).with_rotation(None).with_tags(Tags::new());
     let data = |salt: Option<[u8; 16]>, key: Option<Vec<u8>>| {
@@ -54,23 +54,29 @@ pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
         &t,
         "optional",
         [
-            (data(None, None), metadata.clone()),
-            (data(Some([0; 16]), None), metadata.clone()),
-            (data(None, Some(vec![0])), metadata.clone()),
-            (data(Some([0xff; 16]), Some(vec![0xff; 1_024])), metadata.clone()),
-            (plain.clone(), metadata.clone().with_expires_at(moment(0))),
-            (plain.clone(), metadata.clone().with_expires_at(moment(u64::MAX))),
-            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::Manual)),
-            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::Periodic { interval_ms: 0 })),
-            (
+            Sealed::new(data(None, None), metadata.clone()),
+            Sealed::new(data(Some([0; 16]), None), metadata.clone()),
+            Sealed::new(data(None, Some(vec![0])), metadata.clone()),
+            Sealed::new(data(Some([0xff; 16]), Some(vec![0xff; 1_024])), metadata.clone()),
+            Sealed::new(plain.clone(), metadata.clone().with_expires_at(moment(0))),
+            Sealed::new(plain.clone(), metadata.clone().with_expires_at(moment(u64::MAX))),
+            Sealed::new(plain.clone(), metadata.clone().with_rotation(RotationPolicy::Manual)),
+            Sealed::new(
+                plain.clone(),
+                metadata.clone().with_rotation(RotationPolicy::Periodic { interval_ms: 0 }),
+            ),
+            Sealed::new(
                 plain.clone(),
                 metadata.clone().with_rotation(RotationPolicy::Periodic { interval_ms: u64::MAX }),
             ),
-            (
+            Sealed::new(
                 plain.clone(),
                 metadata.clone().with_rotation(RotationPolicy::BeforeExpiry { lead_ms: u64::MAX }),
             ),
-            (plain.clone(), metadata.clone().with_rotation(RotationPolicy::At { at: moment(u64::MAX) })),
+            Sealed::new(
+                plain.clone(),
+                metadata.clone().with_rotation(RotationPolicy::At { at: moment(u64::MAX) }),
+            ),
         ],
     )
     .await;
@@ -79,25 +85,25 @@ pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
 pub(super) async fn store_1_numbers_are_kept_to_the_last_bit(t: Trial) {
     let numbers = [0, 1, u64::from(u32::MAX), (1 << 53) + 1, i64::MAX as u64 + 2, u64::MAX];
     let with = |number: u64| {
-        let (data, mut metadata) = value(2);
+        let Sealed { data, mut metadata } = value(2);
         metadata.created_at = Timestamp::from_unix_millis(number);
         metadata.last_modified = Timestamp::from_unix_millis(number);
         metadata.version = number;
         metadata.expires_at = Some(Timestamp::from_unix_millis(number));
-        (data, metadata)
+        Sealed { data, metadata }
     };
     come_back(&t, "number", numbers.map(with)).await;
 }
 
 pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
     let with = |fields: &[(u16, Vec<u8>)]| {
-        let (data, mut metadata) = value(3);
+        let Sealed { data, mut metadata } = value(3);
         for (number, bytes) in fields {
             if metadata.unknown.insert(*number, bytes.clone()).is_err() {
                 fail("the conformance kit uses a field number that is not free", "report it");
             }
         }
-        (data, metadata)
+        Sealed { data, metadata }
     };
     let values = [
         with(&[(7, vec![])]),
@@ -110,9 +116,9 @@ pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
 pub(super) async fn store_1_the_names_of_keys_are_kept(t: Trial) {
     let names = ["k", "2026.01-main_key", "-", "_", "...", "A", "a", &"k".repeat(64)].map(key_id);
     let with = |key_id| {
-        let (mut data, metadata) = value(4);
+        let Sealed { mut data, metadata } = value(4);
         data.key_id = key_id;
-        (data, metadata)
+        Sealed { data, metadata }
     };
     come_back(&t, "key", names.map(with)).await;
 }
@@ -172,7 +178,7 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
     let place = path("org:a/hot");
     let writes = u64::try_from(t.effort.rounds).unwrap_or(100);
     // Long and short in turn: what is written in place leaves a tail of the longer one.
-    let values: Arc<Vec<Stored>> =
+    let values: Arc<Vec<Sealed>> =
         Arc::new((0..=writes).map(|n| sized(n, if n % 2 == 0 { 9_000 } else { 20 })).collect());
     t.put(&place, &value_at(&values, 0)).await;
     t.holds(&place, &value_at(&values, 0), ATOMIC).await;
@@ -298,12 +304,12 @@ pub(super) async fn store_7_storing_the_same_value_twice_is_no_error(t: Trial) {
     t.holds(&place, &stored, EVERY_FIELD).await;
     t.lists_only(&place, "one path is one entry, however often it is stored").await;
 
-    let metadata: CredentialMetadata = stored.1.clone().with_tags(tags(&[("changed", "yes")]));
-    let changed = (stored.0, metadata);
+    let metadata: CredentialMetadata = stored.metadata.clone().with_tags(tags(&[("changed", "yes")]));
+    let changed = Sealed::new(stored.data, metadata);
     t.put(&place, &changed).await;
     t.holds(&place, &changed, "a store of the same data with other metadata is a change").await;
 }
 
-fn value_at(values: &[Stored], index: usize) -> Stored {
+fn value_at(values: &[Sealed], index: usize) -> Sealed {
     values.get(index).cloned().unwrap_or_else(|| value(0))
 }

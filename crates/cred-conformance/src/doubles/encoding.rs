@@ -1,9 +1,9 @@
 //! The bytes in which the reference provider keeps a credential: no two values have the same.
 
-use cred_core::{RotationPolicy, Stored, Timestamp, WrappedKey};
+use cred_core::{RotationPolicy, Sealed, Timestamp, WrappedKey};
 
 /// `None` where something cannot be kept: a policy that this version does not know.
-pub(super) fn encode((data, metadata): &Stored) -> Option<Vec<u8>> {
+pub(super) fn encode(Sealed { data, metadata }: &Sealed) -> Option<Vec<u8>> {
     let mut out = vec![data.version.as_u8()];
     block(&mut out, data.key_id.as_str().as_bytes())?;
     out.extend_from_slice(&data.salt);

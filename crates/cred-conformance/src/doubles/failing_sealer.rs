@@ -36,7 +36,7 @@ impl<S: Sealer> FailingSealer<S> {
         match self.is_down.load(Ordering::SeqCst) {
             false => Ok(()),
             true => Err(SealError::Failed {
-                path: path.to_owned(),
+                path: path.to_path(),
                 what: "an outage was asked for",
                 transient: true,
                 source: None,

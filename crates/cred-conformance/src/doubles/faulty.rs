@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{
-    Call, CredentialMetadata, Description, EncryptedData, Operation, Revision, StorageError,
-    StorageErrorKind, StorageProvider, Stored, Wrapper,
+    Call, CredentialMetadata, Description, EncryptedData, Operation, Sealed, StorageError, StorageErrorKind,
+    StorageProvider, Versioned, Wrapper,
 };
 use tokio::time::sleep;
 
@@ -32,7 +32,7 @@ use tokio::time::sleep;
 ///
 /// let error = provider.store(&id, data.clone(), metadata.clone(), &here).await.unwrap_err();
 /// assert!(error.may_have_written());
-/// assert_eq!(provider.retrieve(&id, &here).await?, (data, metadata));
+/// assert_eq!(provider.retrieve(&id, &here).await?, Sealed { data, metadata });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -179,12 +179,11 @@ impl<P: StorageProvider> Wrapper for Faulty<P> {
 
 /// Changes the contents in an answer; one without contents stays as it is.
 fn alter(answer: &mut dyn Any, change: &Alter) {
-    type WithRevision = (EncryptedData, CredentialMetadata, Revision);
-    if let Some((data, metadata)) = answer.downcast_mut::<Stored>() {
+    if let Some(Sealed { data, metadata }) = answer.downcast_mut::<Sealed>() {
         change(data, metadata);
-    } else if let Some((data, metadata, _)) = answer.downcast_mut::<WithRevision>() {
-        change(data, metadata);
-    } else if let Some(answers) = answer.downcast_mut::<Vec<Result<Stored, StorageError>>>() {
-        answers.iter_mut().flatten().for_each(|(data, metadata)| change(data, metadata));
+    } else if let Some(found) = answer.downcast_mut::<Versioned<Sealed>>() {
+        change(&mut found.value.data, &mut found.value.metadata);
+    } else if let Some(answers) = answer.downcast_mut::<Vec<Result<Sealed, StorageError>>>() {
+        answers.iter_mut().flatten().for_each(|Sealed { data, metadata }| change(data, metadata));
     }
 }

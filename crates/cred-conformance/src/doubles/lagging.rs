@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cred_core::{
     Call, CompareAndSet, Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata,
-    CredentialPath, Description, EncryptedData, SoftDelete, StorageError, StorageErrorKind, StorageMetrics,
-    StorageProvider, Stored, Wrapper, async_trait,
+    CredentialPath, Description, EncryptedData, Sealed, SoftDelete, StorageError, StorageErrorKind,
+    StorageMetrics, StorageProvider, Wrapper, async_trait,
 };
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ struct Noting<P> {
 struct Version {
     /// `None`: from before the first write that was noted.
     since: Option<Instant>,
-    read: Result<Stored, StorageError>,
+    read: Result<Sealed, StorageError>,
 }
 
 /// The wrapped provider and the times; what was written is left out.
@@ -106,7 +106,7 @@ impl<P: StorageProvider> Wrapper for Noting<P> {
         let after = self.inner.retrieve(path.id, call.ctx).await;
         let now = Instant::now();
         let mut recent = self.recent();
-        let versions = recent.entry(path.to_owned()).or_default();
+        let versions = recent.entry(path.to_path()).or_default();
         if versions.is_empty() {
             versions.push(Version { since: None, read: before });
         }
@@ -136,7 +136,7 @@ impl<P: StorageProvider> Lagging<P> {
     }
 
     /// What a lagging read gives; `None`: all writes show, the wrapped provider is to be asked.
-    fn lagging(versions: &[Version], lag: Duration, now: Instant) -> Option<&Result<Stored, StorageError>> {
+    fn lagging(versions: &[Version], lag: Duration, now: Instant) -> Option<&Result<Sealed, StorageError>> {
         match versions.last() {
             Some(last) if !shows(last, lag, now) => {
                 let visible = versions.iter().rev().find(|version| shows(version, lag, now));
@@ -146,9 +146,9 @@ impl<P: StorageProvider> Lagging<P> {
         }
     }
 
-    fn read(&self, id: &CredentialId, ctx: &CredentialContext) -> Option<Result<Stored, StorageError>> {
+    fn read(&self, id: &CredentialId, ctx: &CredentialContext) -> Option<Result<Sealed, StorageError>> {
         let recent = self.inner.recent();
-        let versions = recent.get(&ctx.path(id).to_owned())?;
+        let versions = recent.get(&ctx.path(id).to_path())?;
         Self::lagging(versions, self.point, Instant::now()).cloned()
     }
 
@@ -167,7 +167,7 @@ impl<P: StorageProvider> Lagging<P> {
             let admitted = match (read, filter.filter(|filter| !filter.is_empty())) {
                 (Err(error), _) if error.is_not_found() => false,
                 (_, None) => true,
-                (Ok((_, metadata)), Some(filter)) => filter.matches(metadata),
+                (Ok(read), Some(filter)) => filter.matches(&read.metadata),
                 (Err(error), Some(_)) => return Err(error.clone()),
             };
             if admitted {
@@ -199,7 +199,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         self.inner.store(id, data, metadata, ctx).await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         match self.read(id, ctx) {
             Some(late) => late,
             None => self.inner.retrieve(id, ctx).await,
@@ -224,7 +224,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialId>, StorageError> {
         let now = self.inner.list(filter, ctx).await?;
-        let mut names = now.iter().map(|id| ctx.path(id).to_owned()).collect();
+        let mut names = now.iter().map(|id| ctx.path(id).to_path()).collect();
         self.as_of_late(filter, |path| path.scope == ctx.scope_id, &mut names)?;
         Ok(names.into_iter().map(|path| path.id).collect())
     }
@@ -243,7 +243,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let now = self.inner.retrieve_many(ids, ctx).await;
         ids.iter().zip(now).map(|(id, now)| self.read(id, ctx).unwrap_or(now)).collect()
     }

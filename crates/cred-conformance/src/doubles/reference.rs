@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Limits, Operation, Revision, SoftDelete, StorageError, StorageErrorKind,
-    StorageMetrics, StorageProvider, Stored, Target, async_trait,
+    Description, EncryptedData, Limits, Operation, Revision, Sealed, SoftDelete, StorageError,
+    StorageErrorKind, StorageMetrics, StorageProvider, Target, Versioned, async_trait,
 };
 
 use tokio::sync::watch;
@@ -79,7 +79,7 @@ struct Places {
 
 #[derive(Clone)]
 struct Entry {
-    stored: Stored,
+    stored: Sealed,
     /// What a backend would keep of it. Edited, it is no longer what `stored` is encoded as.
     bytes: Vec<u8>,
     revision: u64,
@@ -187,7 +187,7 @@ impl Reference {
         &self,
         data: EncryptedData,
         metadata: CredentialMetadata,
-    ) -> Result<(Stored, Vec<u8>), StorageError> {
+    ) -> Result<(Sealed, Vec<u8>), StorageError> {
         let limits = self.description.limits;
         let over = |limit: Option<usize>, len: usize| limit.is_some_and(|limit| len > limit);
         let tags = &metadata.tags;
@@ -200,7 +200,7 @@ impl Reference {
                 "the tags exceed the limits of this backend; use fewer or shorter ones",
             ));
         }
-        let stored = (data, metadata);
+        let stored = Sealed { data, metadata };
         let bytes = encode(&stored).ok_or_else(|| {
             StorageError::invalid_request("the metadata is of a newer version; update this one")
         })?;
@@ -227,7 +227,7 @@ impl Reference {
                     Some(filter) => {
                         let read =
                             read(entry).map_err(|error| error.at(Self::NAME, operation, path.clone()))?;
-                        filter.matches(&read.1)
+                        filter.matches(&read.metadata)
                     }
                 };
                 if admitted {
@@ -240,7 +240,7 @@ impl Reference {
     }
 }
 
-fn read(entry: &Entry) -> Result<Stored, StorageError> {
+fn read(entry: &Entry) -> Result<Sealed, StorageError> {
     match encode(&entry.stored) {
         Some(bytes) if bytes == entry.bytes => Ok(entry.stored.clone()),
         _ => Err(StorageError::corrupted("it is not in this provider's encoding")),
@@ -252,7 +252,7 @@ fn absent() -> StorageError {
 }
 
 impl Places {
-    fn write(&mut self, path: CredentialPath, (stored, bytes): (Stored, Vec<u8>)) -> Revision {
+    fn write(&mut self, path: CredentialPath, (stored, bytes): (Sealed, Vec<u8>)) -> Revision {
         self.writes += 1;
         self.deleted.remove(&path);
         self.live.insert(path, Entry { stored, bytes, revision: self.writes });
@@ -274,7 +274,7 @@ impl StorageProvider for Reference {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::Store, path.clone(), |places| {
             places.write(path, self.checked(data, metadata)?);
             Ok(())
@@ -282,14 +282,14 @@ impl StorageProvider for Reference {
         .await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let path = ctx.path(id).to_owned();
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
+        let path = ctx.path(id).to_path();
         self.run(Operation::Retrieve, path.clone(), |places| read(places.live.get(&path).ok_or_else(absent)?))
             .await
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::Delete, path.clone(), |places| {
             if let Some(entry) = places.live.remove(&path).filter(|_| self.abilities) {
                 places.deleted.insert(path, entry);
@@ -300,7 +300,7 @@ impl StorageProvider for Reference {
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::Exists, path.clone(), |places| Ok(places.live.contains_key(&path))).await
     }
 
@@ -326,7 +326,7 @@ impl StorageProvider for Reference {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
             answers.push(self.retrieve(id, ctx).await);
@@ -354,16 +354,15 @@ impl StorageProvider for Reference {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl CompareAndSet for Reference {
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let path = ctx.path(id).to_owned();
-        self.run(Operation::RetrieveWithRevision, path.clone(), |places| {
+    ) -> Result<Versioned<Sealed>, StorageError> {
+        let path = ctx.path(id).to_path();
+        self.run(Operation::RetrieveVersioned, path.clone(), |places| {
             let entry = places.live.get(&path).ok_or_else(absent)?;
-            let (data, metadata) = read(entry)?;
-            Ok((data, metadata, Revision::new(entry.revision.to_string())))
+            Ok(Versioned::new(read(entry)?, Revision::new(entry.revision.to_string())))
         })
         .await
     }
@@ -376,7 +375,7 @@ impl CompareAndSet for Reference {
         expected: Option<&Revision>,
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::StoreIf, path.clone(), |places| {
             let value = self.checked(data, metadata)?;
             let stored = places.live.get(&path).map(|entry| entry.revision.to_string());
@@ -393,7 +392,7 @@ impl CompareAndSet for Reference {
 #[deny(clippy::missing_trait_methods)]
 impl SoftDelete for Reference {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::Recover, path.clone(), |places| {
             let entry = places.deleted.remove(&path).ok_or_else(absent)?;
             places.write(path, (entry.stored, entry.bytes));
@@ -403,7 +402,7 @@ impl SoftDelete for Reference {
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.run(Operation::Purge, path.clone(), |places| {
             places.deleted.remove(&path);
             Ok(())

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData,
-    Operation, Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, Stored, Target,
-    async_trait,
+    Operation, Revision, Sealed, SoftDelete, StorageError, StorageErrorKind, StorageProvider, Target,
+    Versioned, async_trait,
 };
 
 use crate::bench::{Flawed, context, pause};
@@ -17,28 +17,28 @@ use crate::provider::blank;
 
 #[async_trait]
 impl CompareAndSet for Flawed {
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let path = ctx.path(id).to_owned();
-        self.turn(Operation::RetrieveWithRevision, path.clone()).await?;
+    ) -> Result<Versioned<Sealed>, StorageError> {
+        let path = ctx.path(id).to_path();
+        self.turn(Operation::RetrieveVersioned, path.clone()).await?;
         let read = self.current(&place(self.flaw, &path)).await;
-        let ((data, metadata), revision) = match (read, self.flaw) {
+        let (Sealed { data, metadata }, revision) = match (read, self.flaw) {
             (Err(error), Some(Flaw::RevisionOfNothingIsAConflict)) if error.is_not_found() => self.told(
                 Err(StorageError::conflict("nothing is there")),
-                Operation::RetrieveWithRevision,
+                Operation::RetrieveVersioned,
                 &path,
             )?,
             (Err(error), Some(Flaw::RevisionReadDecodesCorrupted)) if !error.is_not_found() => {
                 (blank(), Revision::new("0"))
             }
-            (read, _) => self.told(read, Operation::RetrieveWithRevision, &path)?,
+            (read, _) => self.told(read, Operation::RetrieveVersioned, &path)?,
         };
         let metadata =
             if self.is(Flaw::RevisionReadLosesData) { CredentialMetadata::default() } else { metadata };
-        Ok((data, metadata, revision))
+        Ok(Versioned::new(Sealed { data, metadata }, revision))
     }
 
     async fn store_if(
@@ -49,23 +49,24 @@ impl CompareAndSet for Flawed {
         expected: Option<&Revision>,
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
-        let path = ctx.path(id).to_owned();
-        self.turn_to_write(Operation::StoreIf, &path, Some((data.clone(), metadata.clone()))).await?;
-        let result = self.swap(&path, (data, metadata), expected).await;
+        let path = ctx.path(id).to_path();
+        self.turn_to_write(Operation::StoreIf, &path, Some(Sealed::new(data.clone(), metadata.clone())))
+            .await?;
+        let result = self.swap(&path, Sealed { data, metadata }, expected).await;
         self.told(result, Operation::StoreIf, &path)
     }
 }
 
 impl Flawed {
     /// What is stored, with the revision that this provider gives it.
-    async fn current(&self, place: &CredentialPath) -> Result<(Stored, Revision), StorageError> {
+    async fn current(&self, place: &CredentialPath) -> Result<(Sealed, Revision), StorageError> {
         let cas = self.inner.compare_and_set().unwrap();
-        let (data, metadata, revision) = cas.retrieve_with_revision(&place.id, &context(place)).await?;
-        let stored = (data, metadata);
+        let Versioned { value: stored, revision } =
+            cas.retrieve_versioned(&place.id, &context(place)).await?;
         let revision = match self.flaw {
             Some(Flaw::RevisionIsAHashOfContents) => {
                 let mut hasher = DefaultHasher::new();
-                (&stored.0.ciphertext, &stored.0.salt, stored.1.created_at).hash(&mut hasher);
+                (&stored.data.ciphertext, &stored.data.salt, stored.metadata.created_at).hash(&mut hasher);
                 Revision::new(hasher.finish().to_string())
             }
             Some(Flaw::RevisionsStartOverAfterDelete) => {
@@ -80,7 +81,7 @@ impl Flawed {
     async fn swap(
         &self,
         path: &CredentialPath,
-        given: Stored,
+        given: Sealed,
         expected: Option<&Revision>,
     ) -> Result<Revision, StorageError> {
         let place = match self.flaw {
@@ -93,7 +94,9 @@ impl Flawed {
         let calls = self.shared.swaps.fetch_add(1, Ordering::SeqCst);
         let mut expected = expected;
         match self.flaw {
-            Some(Flaw::SwapLosesMetadata) => stored.1 = CredentialMetadata::new(stored.1.created_at),
+            Some(Flaw::SwapLosesMetadata) => {
+                stored.metadata = CredentialMetadata::new(stored.metadata.created_at)
+            }
             Some(Flaw::SwapAlwaysConflictsAtFirst) if calls == 0 => return Err(conflict()),
             Some(Flaw::SwapRefusesDeletedNames)
                 if expected.is_none() && self.notes().deleted.contains_key(path) =>
@@ -122,7 +125,7 @@ impl Flawed {
             _ => {}
         }
         let cas = self.inner.compare_and_set().unwrap();
-        let (data, metadata) = stored.clone();
+        let Sealed { data, metadata } = stored.clone();
         let result = cas.store_if(&place.id, data, metadata, expected, &context(&place)).await;
         match (result, self.flaw) {
             (Err(error), Some(Flaw::SwapConflictIsInvalid)) if is_conflict(&error) => {
@@ -142,7 +145,7 @@ impl Flawed {
         }
     }
 
-    async fn force(&self, place: &CredentialPath, stored: Stored) -> Result<Revision, StorageError> {
+    async fn force(&self, place: &CredentialPath, stored: Sealed) -> Result<Revision, StorageError> {
         *self.notes().revisions.entry(place.clone()).or_default() += 1;
         self.put(place, stored).await?;
         Ok(self.current(place).await?.1)
@@ -151,7 +154,7 @@ impl Flawed {
     async fn compare_then_write(
         &self,
         place: &CredentialPath,
-        stored: Stored,
+        stored: Sealed,
         expected: Option<&Revision>,
     ) -> Result<Revision, StorageError> {
         let current = match self.current(place).await {
@@ -182,14 +185,14 @@ fn is_conflict(error: &StorageError) -> bool {
 #[async_trait]
 impl SoftDelete for Flawed {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.turn(Operation::Recover, path.clone()).await?;
         let result = self.bring_back(&path).await;
         self.told(result, Operation::Recover, &path)
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.turn(Operation::Purge, path.clone()).await?;
         let result = self.purge_at(&path).await;
         self.told(result, Operation::Purge, &path)
@@ -251,8 +254,8 @@ impl Flawed {
         }
         match self.flaw {
             Some(Flaw::RecoversWithoutMetadata) => {
-                let (data, metadata) = self.get(&place).await?;
-                self.put(&place, (data, CredentialMetadata::new(metadata.created_at))).await
+                let Sealed { data, metadata } = self.get(&place).await?;
+                self.put(&place, Sealed::new(data, CredentialMetadata::new(metadata.created_at))).await
             }
             Some(Flaw::RecoversTheFirstVersion) => {
                 let first = self.notes().first.get(&place).cloned();

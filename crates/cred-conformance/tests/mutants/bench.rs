@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 use cred_conformance::doubles::Reference;
 use cred_conformance::{Edit, Effort, Harness, Offers, Subject};
 use cred_core::{
-    CredentialContext, CredentialPath, Description, Limits, Operation, StorageError, StorageErrorKind,
-    StorageProvider, Stored, async_trait,
+    CredentialContext, CredentialPath, Description, Limits, Operation, Sealed, StorageError,
+    StorageErrorKind, StorageProvider, async_trait,
 };
 
 use crate::flaw::Flaw;
@@ -60,8 +60,8 @@ impl Default for Shared {
 pub(crate) struct Notes {
     /// Which path was stored last at a place.
     pub(crate) spelled: BTreeMap<CredentialPath, CredentialPath>,
-    pub(crate) deleted: BTreeMap<CredentialPath, Stored>,
-    pub(crate) first: BTreeMap<CredentialPath, Stored>,
+    pub(crate) deleted: BTreeMap<CredentialPath, Sealed>,
+    pub(crate) first: BTreeMap<CredentialPath, Sealed>,
     pub(crate) absent: BTreeSet<CredentialPath>,
     pub(crate) revisions: BTreeMap<CredentialPath, u64>,
 }
@@ -180,7 +180,7 @@ pub(crate) struct Flawed {
     pub(crate) inner: Reference,
     pub(crate) shared: Arc<Shared>,
     /// What this client keeps for itself.
-    pub(crate) cache: Mutex<BTreeMap<CredentialPath, Result<Stored, StorageError>>>,
+    pub(crate) cache: Mutex<BTreeMap<CredentialPath, Result<Sealed, StorageError>>>,
     pub(crate) lock: tokio::sync::Mutex<()>,
     pub(crate) description: Description,
     pub(crate) other: Description,
@@ -191,7 +191,7 @@ impl fmt::Debug for Flawed {
         match self.flaw {
             Some(Flaw::DebugPrintsContents) => {
                 let notes = self.notes();
-                let contents: Vec<_> = notes.first.values().map(|(data, _)| &data.ciphertext).collect();
+                let contents: Vec<_> = notes.first.values().map(|stored| &stored.data.ciphertext).collect();
                 write!(f, "Flawed {contents:?}")
             }
             Some(Flaw::DebugPrintsSecrets) => write!(f, "Flawed {SECRET:?}"),
@@ -253,7 +253,7 @@ impl Flawed {
             let error = StorageError::from(kind);
             match self.flaw {
                 Some(Flaw::RefusalPrintsContents) if refused => {
-                    let given = self.notes().first.get(path).map(|(data, _)| data.ciphertext.clone());
+                    let given = self.notes().first.get(path).map(|stored| stored.data.ciphertext.clone());
                     let text = String::from_utf8_lossy(&given.unwrap_or_default()).into_owned();
                     let cause = Arc::new(std::io::Error::other(text)) as Arc<_>;
                     error.with_source(cause).at(Reference::NAME, operation, path.clone())
@@ -270,14 +270,14 @@ impl Flawed {
         })
     }
 
-    pub(crate) async fn get(&self, place: &CredentialPath) -> Result<Stored, StorageError> {
+    pub(crate) async fn get(&self, place: &CredentialPath) -> Result<Sealed, StorageError> {
         self.inner.retrieve(&place.id, &context(place)).await
     }
 
     pub(crate) async fn put(
         &self,
         place: &CredentialPath,
-        (data, metadata): Stored,
+        Sealed { data, metadata }: Sealed,
     ) -> Result<(), StorageError> {
         self.inner.store(&place.id, data, metadata, &context(place)).await
     }

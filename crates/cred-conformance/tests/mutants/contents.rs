@@ -1,7 +1,7 @@
 //! Flaws of contents: what a provider makes of a value, and which filters admit it.
 
 use cred_core::{
-    CredentialFilter, CredentialMetadata, EncryptedData, KeyId, StorageError, StorageErrorKind, Stored, Tags,
+    CredentialFilter, CredentialMetadata, EncryptedData, KeyId, Sealed, StorageError, StorageErrorKind, Tags,
     Timestamp,
 };
 
@@ -9,7 +9,10 @@ use crate::bench::{TAGS, other};
 use crate::flaw::Flaw;
 
 /// What a flawed provider keeps of a value, or how it refuses it.
-pub(crate) fn spoiled(flaw: Option<Flaw>, (mut data, mut metadata): Stored) -> Result<Stored, StorageError> {
+pub(crate) fn spoiled(
+    flaw: Option<Flaw>,
+    Sealed { mut data, mut metadata }: Sealed,
+) -> Result<Sealed, StorageError> {
     match flaw {
         Some(Flaw::DropsUnknownFields) => metadata.unknown = Default::default(),
         Some(Flaw::DropsZeroSalts) => data.kdf_salt = data.kdf_salt.filter(|salt| *salt != [0; 16]),
@@ -49,7 +52,7 @@ pub(crate) fn spoiled(flaw: Option<Flaw>, (mut data, mut metadata): Stored) -> R
         }
         _ => {}
     }
-    Ok((data, metadata))
+    Ok(Sealed { data, metadata })
 }
 
 pub(crate) fn foreign(metadata: &CredentialMetadata) -> bool {

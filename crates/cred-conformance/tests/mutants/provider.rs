@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, KeyId, Operation, SoftDelete, StorageError, StorageErrorKind, StorageMetrics,
-    StorageProvider, Stored, Target, async_trait,
+    Description, EncryptedData, KeyId, Operation, Sealed, SoftDelete, StorageError, StorageErrorKind,
+    StorageMetrics, StorageProvider, Target, async_trait,
 };
 
 use crate::bench::{Flawed, once, other, pause};
@@ -30,9 +30,9 @@ impl StorageProvider for Flawed {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.shared.stored_once.store(true, Ordering::SeqCst);
-        let stored = (data, metadata);
+        let stored = Sealed { data, metadata };
         if self.is(Flaw::StallIsOk) && self.is_stalled() {
             return Ok(());
         }
@@ -42,8 +42,8 @@ impl StorageProvider for Flawed {
         self.told(result, Operation::Store, &path)
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
-        let path = ctx.path(id).to_owned();
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
+        let path = ctx.path(id).to_path();
         self.turn(Operation::Retrieve, path.clone()).await?;
         self.load().await;
         let result = self.read(&path).await;
@@ -51,14 +51,14 @@ impl StorageProvider for Flawed {
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         self.turn_to_write(Operation::Delete, &path, None).await?;
         let result = self.erase(&path).await;
         self.told(result, Operation::Delete, &path)
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        let path = ctx.path(id).to_owned();
+        let path = ctx.path(id).to_path();
         if self.is(Flaw::StallIsEmpty) && self.is_stalled() {
             return Ok(false);
         }
@@ -144,7 +144,7 @@ impl StorageProvider for Flawed {
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         let unscoped = CredentialContext::unscoped();
         let ctx = if self.is(Flaw::ManyIgnoresTheScope) { &unscoped } else { ctx };
         let mut asked = ids.to_vec();
@@ -226,7 +226,7 @@ impl Flawed {
         }
     }
 
-    async fn write(&self, path: &CredentialPath, given: Stored) -> Result<(), StorageError> {
+    async fn write(&self, path: &CredentialPath, given: Sealed) -> Result<(), StorageError> {
         let place = place(self.flaw, path);
         if refuses(self.flaw, path) {
             return Err(StorageError::invalid_request("this name is taken by the backend"));
@@ -254,13 +254,13 @@ impl Flawed {
             Some(Flaw::StoreReadsFirst) if old.as_ref().is_err_and(|error| !error.is_not_found()) => {
                 return old.map(drop);
             }
-            Some(Flaw::WritesARefusedForeignTag) if foreign(&stored.1) => {
+            Some(Flaw::WritesARefusedForeignTag) if foreign(&stored.metadata) => {
                 self.put(&place, stored).await?;
                 return Err(StorageError::invalid_request("odd tags"));
             }
             Some(Flaw::WritesMetadataAfterData) => {
-                if let Ok((_, metadata)) = old {
-                    self.put(&place, (stored.0.clone(), metadata)).await?;
+                if let Ok(Sealed { metadata, .. }) = old {
+                    self.put(&place, Sealed::new(stored.data.clone(), metadata)).await?;
                     pause().await;
                 }
             }
@@ -281,13 +281,13 @@ impl Flawed {
                 }
             }
             Some(Flaw::InterleavesWriters) => {
-                let metadata = old.map_or(stored.1.clone(), |(_, metadata)| metadata);
-                self.put(&place, (stored.0.clone(), metadata)).await?;
-                for _ in 0..stored.0.ciphertext.len() % 5 {
+                let metadata = old.map_or(stored.metadata.clone(), |old| old.metadata);
+                self.put(&place, Sealed::new(stored.data.clone(), metadata)).await?;
+                for _ in 0..stored.data.ciphertext.len() % 5 {
                     pause().await;
                 }
-                if let Ok((data, _)) = self.get(&place).await {
-                    return self.put(&place, (data, stored.1)).await;
+                if let Ok(Sealed { data, .. }) = self.get(&place).await {
+                    return self.put(&place, Sealed::new(data, stored.metadata)).await;
                 }
             }
             Some(Flaw::RefusesDeletedNames) if self.notes().deleted.contains_key(path) => {
@@ -302,7 +302,7 @@ impl Flawed {
             Some(Flaw::RefusesTheSameValue) if old.as_ref().is_ok_and(|old| *old == stored) => {
                 return Err(StorageError::conflict("it is there already"));
             }
-            Some(Flaw::SkipsTheSameData) if old.as_ref().is_ok_and(|(data, _)| *data == stored.0) => {
+            Some(Flaw::SkipsTheSameData) if old.as_ref().is_ok_and(|old| old.data == stored.data) => {
                 return Ok(());
             }
             Some(Flaw::ListsTemporaries) => {
@@ -313,7 +313,7 @@ impl Flawed {
             }
             Some(Flaw::FirstStoreInParts) if old.is_err() => {
                 let mut half = stored.clone();
-                half.0.ciphertext.truncate(stored.0.ciphertext.len() / 2);
+                half.data.ciphertext.truncate(stored.data.ciphertext.len() / 2);
                 self.put(&place, half).await?;
                 pause().await;
             }
@@ -338,7 +338,7 @@ impl Flawed {
             }
             (Err(error), Some(Flaw::CountsTheCiphertextOnly)) => Err(match error.kind() {
                 StorageErrorKind::TooLarge { limit, .. } => {
-                    StorageErrorKind::TooLarge { size: stored.0.ciphertext.len(), limit: *limit }.into()
+                    StorageErrorKind::TooLarge { size: stored.data.ciphertext.len(), limit: *limit }.into()
                 }
                 _ => error,
             }),
@@ -359,7 +359,7 @@ impl Flawed {
         }
     }
 
-    async fn read(&self, path: &CredentialPath) -> Result<Stored, StorageError> {
+    async fn read(&self, path: &CredentialPath) -> Result<Sealed, StorageError> {
         let place = place(self.flaw, path);
         if matches!(self.flaw, Some(Flaw::CachesForEver | Flaw::CachesBesideOtherClients)) {
             if let Some(cached) = self.cache.lock().unwrap().get(path) {
@@ -396,9 +396,9 @@ impl Flawed {
                 self.put(&place, blank()).await?;
             }
             Some(Flaw::ReadsChangeMetadata) => {
-                if let Ok((data, mut metadata)) = read.clone() {
+                if let Ok(Sealed { data, mut metadata }) = read.clone() {
                     metadata.last_modified = metadata.last_modified.saturating_add(Duration::from_secs(1));
-                    self.put(&place, (data, metadata)).await?;
+                    self.put(&place, Sealed { data, metadata }).await?;
                 }
             }
             Some(Flaw::CorruptedIsDecoded) if read.is_err() && !absent => return Ok(blank()),
@@ -471,7 +471,7 @@ impl Flawed {
             Some(Flaw::DeleteDoesNothing) => return Ok(()),
             Some(Flaw::DeletesInParts) => {
                 if let Ok(mut half) = old {
-                    half.0.ciphertext.clear();
+                    half.data.ciphertext.clear();
                     self.put(&place, half).await?;
                     pause().await;
                 }
@@ -577,7 +577,7 @@ impl Flawed {
                     let told: Result<(), _> = self.told(Err(error), operation, &path);
                     told?;
                 }
-                (Ok((_, metadata)), Some(filter)) if !admits(self.flaw, filter, &metadata) => {}
+                (Ok(Sealed { metadata, .. }), Some(filter)) if !admits(self.flaw, filter, &metadata) => {}
                 (Ok(_), _) => names.push(path),
             }
         }
@@ -605,7 +605,7 @@ impl Flawed {
         names
     }
 
-    async fn uncounted_read(&self, place: &CredentialPath) -> Result<Stored, StorageError> {
+    async fn uncounted_read(&self, place: &CredentialPath) -> Result<Sealed, StorageError> {
         let read = self.get(place).await;
         if let Some(metrics) = self.inner.metrics() {
             metrics.retrieve_count.fetch_sub(1, Ordering::Relaxed);
@@ -615,7 +615,8 @@ impl Flawed {
 }
 
 /// A value that nobody stored.
-pub(crate) fn blank() -> Stored {
+pub(crate) fn blank() -> Sealed {
     let key = KeyId::new("blank").unwrap();
-    (EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![0], [0; 16]), CredentialMetadata::default())
+    let data = EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![0], [0; 16]);
+    Sealed::new(data, CredentialMetadata::default())
 }

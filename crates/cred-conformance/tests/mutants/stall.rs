@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_conformance::doubles::Reference;
-use cred_core::{CredentialPath, Operation, StorageError, StorageProvider as _, Stored, Target};
+use cred_core::{CredentialPath, Operation, Sealed, StorageError, StorageProvider as _, Target};
 use tokio::time::timeout;
 
 use crate::bench::{Flawed, Shared, context, other};
@@ -32,7 +32,7 @@ impl Flawed {
         &self,
         operation: Operation,
         path: &CredentialPath,
-        wanted: Option<Stored>,
+        wanted: Option<Sealed>,
     ) -> Result<(), StorageError> {
         let late = match self.flaw {
             _ if !self.is_stalled() => None,
@@ -82,11 +82,11 @@ async fn let_go(shared: &Shared) {
 }
 
 /// A thread that waits for the lock and writes, whoever waits for it.
-async fn lands(shared: Arc<Shared>, inner: Reference, path: CredentialPath, wanted: Option<Stored>) {
+async fn lands(shared: Arc<Shared>, inner: Reference, path: CredentialPath, wanted: Option<Sealed>) {
     let_go(&shared).await;
     let here = context(&path);
     let _ = match wanted {
-        Some((data, metadata)) => inner.store(&path.id, data, metadata, &here).await,
+        Some(Sealed { data, metadata }) => inner.store(&path.id, data, metadata, &here).await,
         None => inner.delete(&path.id, &here).await,
     };
 }

@@ -61,11 +61,11 @@ fn metadata() -> CredentialMetadata {
 }
 
 async fn sealed(ring: &KeyRing) -> EncryptedData {
-    ring.seal(path("org:a/id").as_ref(), &metadata(), SECRET).await.unwrap()
+    ring.seal(path("org:a/id").as_path_ref(), &metadata(), SECRET).await.unwrap()
 }
 
 async fn open(ring: &KeyRing, data: &EncryptedData) -> Result<Opened, SealError> {
-    ring.open(path("org:a/id").as_ref(), data, &metadata()).await
+    ring.open(path("org:a/id").as_path_ref(), data, &metadata()).await
 }
 
 /// The variant's name: all that a table of refusals needs.
@@ -172,9 +172,9 @@ async fn an_envelope_opens_at_its_own_path_alone() {
     let paths =
         ["org:a/id", "org:a/di", "org:b/id", "org:a/team:b/id", "org:A/id", "id", "org:a/ID", "org:ai/d"];
     for from in paths {
-        let data = ring.seal(path(from).as_ref(), &metadata(), SECRET).await.unwrap();
+        let data = ring.seal(path(from).as_path_ref(), &metadata(), SECRET).await.unwrap();
         for to in paths {
-            let opened = ring.open(path(to).as_ref(), &data, &metadata()).await;
+            let opened = ring.open(path(to).as_path_ref(), &data, &metadata()).await;
             assert_eq!(kind(opened), if from == to { "opened" } else { "tampered" }, "{from} at {to}");
         }
     }
@@ -235,13 +235,13 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
     for (field, edit) in edits {
         let mut outer = metadata();
         edit(&mut outer);
-        let what = what(ring.open(path("org:a/id").as_ref(), &data, &outer).await);
+        let what = what(ring.open(path("org:a/id").as_path_ref(), &data, &outer).await);
         assert!(what.contains(field), "{field}: {what}");
     }
     let plain = CredentialMetadata::new(at(1));
-    let data = ring.seal(path("id").as_ref(), &plain, SECRET).await.unwrap();
+    let data = ring.seal(path("id").as_path_ref(), &plain, SECRET).await.unwrap();
     for added in [plain.clone().with_expires_at(at(0)), plain.with_rotation(RotationPolicy::Manual)] {
-        assert_eq!(kind(ring.open(path("id").as_ref(), &data, &added).await), "tampered", "{added:?}");
+        assert_eq!(kind(ring.open(path("id").as_path_ref(), &data, &added).await), "tampered", "{added:?}");
     }
 }
 
@@ -252,15 +252,15 @@ async fn a_newer_writers_fields_are_kept_through_opening_and_sealing() {
     let mut newer = metadata();
     newer.unknown.insert(7, b"of a newer writer".to_vec()).unwrap();
     newer.unknown.insert(0x7fff, vec![]).unwrap();
-    let data = ring.seal(here.as_ref(), &newer, SECRET).await.unwrap();
+    let data = ring.seal(here.as_path_ref(), &newer, SECRET).await.unwrap();
 
     let mut foreign = metadata();
     foreign.unknown.insert(9, b"of the backend".to_vec()).unwrap();
     for outer in [newer.clone(), metadata(), foreign] {
-        let opened = ring.open(here.as_ref(), &data, &outer).await.unwrap();
+        let opened = ring.open(here.as_path_ref(), &data, &outer).await.unwrap();
         assert_eq!(opened.metadata, newer);
-        let again = ring.seal(here.as_ref(), &opened.metadata, &opened.secret).await.unwrap();
-        assert_eq!(ring.open(here.as_ref(), &again, &outer).await.unwrap().metadata, newer);
+        let again = ring.seal(here.as_path_ref(), &opened.metadata, &opened.secret).await.unwrap();
+        assert_eq!(ring.open(here.as_path_ref(), &again, &outer).await.unwrap().metadata, newer);
     }
 }
 
@@ -335,7 +335,7 @@ async fn a_failing_random_source_seals_nothing() {
     let passphrase = KeyRing::builder(key_id("k1")).key(key_id("k1"), Passphrase::new("p".into()).unwrap());
     for builder in [raw, passphrase] {
         let ring = builder.build_with(fail(), |_, _| Master::fill(|_| Ok(()))).unwrap();
-        let sealed = ring.seal(path("id").as_ref(), &metadata(), SECRET).await;
+        let sealed = ring.seal(path("id").as_path_ref(), &metadata(), SECRET).await;
         assert_eq!(kind(sealed), "failed");
     }
 }
@@ -405,8 +405,8 @@ proptest! {
     fn whatever_is_sealed_opens(metadata in any_metadata(), secret in prop::collection::vec(any::<u8>(), 0..600)) {
         let ring = raw_ring();
         let here = path("org:a/id");
-        let data = now(ring.seal(here.as_ref(), &metadata, &secret)).unwrap();
-        let opened = now(ring.open(here.as_ref(), &data, &metadata)).unwrap();
+        let data = now(ring.seal(here.as_path_ref(), &metadata, &secret)).unwrap();
+        let opened = now(ring.open(here.as_path_ref(), &data, &metadata)).unwrap();
         prop_assert_eq!(opened.metadata, metadata);
         prop_assert_eq!(&*opened.secret, &secret);
     }

@@ -88,7 +88,7 @@ mod tests {
             "org:b/id",
         ];
         for path in all {
-            cached.insert(path.parse::<CredentialPath>().unwrap().as_ref());
+            cached.insert(path.parse::<CredentialPath>().unwrap().as_path_ref());
         }
         let scope = "org:a".parse().unwrap();
         assert_eq!(paths(cached.take_within(Some(&scope))), ["org:a/id", "org:a/id2", "org:a/t:x/id"]);
@@ -101,10 +101,10 @@ mod tests {
     fn a_scope_without_cached_paths_takes_no_room() {
         let mut cached = CachedPaths::default();
         for path in ["org:a/id", "org:a/id2"] {
-            cached.insert(path.parse::<CredentialPath>().unwrap().as_ref());
+            cached.insert(path.parse::<CredentialPath>().unwrap().as_path_ref());
         }
         for path in ["org:a/id", "org:a/id2", "org:a/id2", "id"] {
-            cached.remove(path.parse::<CredentialPath>().unwrap().as_ref());
+            cached.remove(path.parse::<CredentialPath>().unwrap().as_path_ref());
         }
         assert!(cached.scoped.is_empty());
     }

@@ -91,15 +91,16 @@ impl Load {
         }
         let mut evicted = Vec::new();
         let mut table = self.cache.table();
-        let unlinked = table.end(self.path.as_ref(), self.number);
+        let unlinked = table.end(self.path.as_path_ref(), self.number);
         let is_linked = unlinked.is_some();
-        let replaced = (is_linked && replaces).then(|| self.cache.remove(&mut table, self.path.as_ref()));
+        let replaced =
+            (is_linked && replaces).then(|| self.cache.remove(&mut table, self.path.as_path_ref()));
         let unused = match entry {
             Some(entry) if is_linked => {
-                table.cached.insert(self.path.as_ref());
+                table.cached.insert(self.path.as_path_ref());
                 self.cache.map.insert_with_lifecycle(self.path.clone(), entry, &mut evicted);
                 for (path, _) in &evicted {
-                    table.cached.remove(path.as_ref());
+                    table.cached.remove(path.as_path_ref());
                 }
                 None
             }
@@ -140,7 +141,7 @@ impl Drop for Load {
     fn drop(&mut self) {
         if !self.completed {
             self.cache.counters.failure();
-            let unlinked = self.cache.table().end(self.path.as_ref(), self.number);
+            let unlinked = self.cache.table().end(self.path.as_path_ref(), self.number);
             drop(unlinked);
         }
     }

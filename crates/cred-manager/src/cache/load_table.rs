@@ -50,23 +50,23 @@ impl LoadTable {
         };
         let (sender, receiver) = watch::channel(None);
         let result = LoadResult { number, limit, deadline: later(now, limit), receiver };
-        self.loads.insert(path.to_owned(), result.clone());
+        self.loads.insert(path.to_path(), result.clone());
         (result, sender, right)
     }
 
     /// The load that readers of this path can share.
     pub(super) fn shared(&self, path: PathRef<'_>) -> Option<&LoadResult> {
-        self.loads.get(&path.to_owned())
+        self.loads.get(&path.to_path())
     }
 
     /// Stops sharing the path's load, which then caches nothing.
     pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<LoadResult> {
-        self.loads.remove(&path.to_owned())
+        self.loads.remove(&path.to_path())
     }
 
     /// As [`unlink`](Self::unlink), if the path's load still is the one with this number.
     pub(super) fn unlink_number(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
-        let path = path.to_owned();
+        let path = path.to_path();
         let is_linked = self.loads.get(&path).is_some_and(|load| load.number == number);
         is_linked.then(|| self.loads.remove(&path)).flatten()
     }

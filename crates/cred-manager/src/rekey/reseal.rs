@@ -62,7 +62,7 @@ impl CredentialManager {
         shared.tasks.refuse_when_closed()?;
         Ok(match shared.look(path).await? {
             None => Look::NotFound,
-            Some((stored, _)) if shared.sealing.is_current(&stored.0) => Look::Current,
+            Some((stored, _)) if shared.sealing.is_current(&stored.data) => Look::Current,
             Some(_) => Look::Outdated,
         })
     }
@@ -76,10 +76,10 @@ impl CredentialManager {
         let mut seen = shared.look(path).await?;
         for _ in 0..=CONFLICT_RETRIES {
             let Some((stored, revision)) = seen else { return Ok(Look::NotFound) };
-            if shared.sealing.is_current(&stored.0) {
+            if shared.sealing.is_current(&stored.data) {
                 if dry_run {
                     // It may be under another key with the same name.
-                    shared.sealing.open(path.as_ref(), &stored).await?;
+                    shared.sealing.open(path.as_path_ref(), &stored).await?;
                 }
                 return Ok(Look::Current);
             }
@@ -87,7 +87,7 @@ impl CredentialManager {
                 return Ok(Look::Deferred(why));
             }
             // Before the lock is taken: other writers wait for calls of the provider only.
-            let fresh = shared.sealing.reseal(path.as_ref(), &stored).await?;
+            let fresh = shared.sealing.reseal(path.as_path_ref(), &stored).await?;
             if dry_run {
                 return Ok(Look::Done);
             }
@@ -122,7 +122,7 @@ impl CredentialManager {
 
     /// Why a credential is not written now: an earlier write of it is unresolved.
     fn unresolved(&self, path: &CredentialPath) -> Option<ManagerError> {
-        let left = self.shared.unresolved.left(path.as_ref());
+        let left = self.shared.unresolved.left(path.as_path_ref());
         (!left.is_zero()).then(|| self.shared.unresolved_for(left, Operation::Store, path))
     }
 

@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
     }
 
     fn unresolved(&self, item: &Item) -> Duration {
-        self.manager.shared.unresolved.left(item.path.as_ref())
+        self.manager.shared.unresolved.left(item.path.as_path_ref())
     }
 
     fn point(&self) -> Duration {

@@ -61,8 +61,8 @@ impl Shared {
     }
 
     async fn open_and_complete(&self, load: Load, sealed: FetchSealed) {
-        let fetch = self.open_fetched(load.path().as_ref(), sealed).await;
-        let found = self.found(load.path().as_ref(), fetch);
+        let fetch = self.open_fetched(load.path().as_path_ref(), sealed).await;
+        let found = self.found(load.path().as_path_ref(), fetch);
         load.complete(found);
     }
 
@@ -94,7 +94,7 @@ impl Shared {
                 StorageErrorKind::Timeout { limit: result.limit }.into()
             }
         };
-        Err(self.at(error, Operation::Retrieve, path.to_owned()).into())
+        Err(self.at(error, Operation::Retrieve, path.to_path()).into())
     }
 
     /// Waits until an in-flight load has ended, whatever its result.

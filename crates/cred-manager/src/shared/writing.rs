@@ -36,7 +36,7 @@ impl Shared {
         path: &CredentialPath,
     ) -> Result<WriteLock, ManagerError> {
         let lock = self.write_lock(operation, path).await?;
-        self.wait_for(self.unresolved.rekey_left(path.as_ref()), operation, path).await?;
+        self.wait_for(self.unresolved.rekey_left(path.as_path_ref()), operation, path).await?;
         Ok(lock)
     }
 
@@ -132,7 +132,7 @@ impl Shared {
         operation: Operation,
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
-        self.wait_for(self.unresolved.left(path.as_ref()), operation, path).await
+        self.wait_for(self.unresolved.left(path.as_path_ref()), operation, path).await
     }
 
     /// Waits until earlier writes are resolved, in `left` from now.
@@ -202,9 +202,9 @@ struct Outcome {
 impl Drop for Outcome {
     fn drop(&mut self) {
         let Some(last_write) = self.written else { return };
-        self.unresolved.written(self.path.as_ref(), last_write == LastWrite::Unknown, self.writer);
+        self.unresolved.written(self.path.as_path_ref(), last_write == LastWrite::Unknown, self.writer);
         if let Some(cache) = &self.cache {
-            cache.invalidate(self.path.as_ref(), last_write);
+            cache.invalidate(self.path.as_path_ref(), last_write);
         }
     }
 }

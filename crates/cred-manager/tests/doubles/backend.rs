@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cred_core::{
     Consistency, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, StorageError, StorageErrorKind, StorageProvider, Stored, async_trait,
+    Description, EncryptedData, Sealed, StorageError, StorageErrorKind, StorageProvider, async_trait,
 };
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +47,7 @@ pub(crate) enum Ending {
 }
 
 /// When a write shows, and what was stored; `None`: a deletion.
-type Written = (Instant, Option<Stored>);
+type Written = (Instant, Option<Sealed>);
 
 pub(crate) struct Backend {
     description: Description,
@@ -98,12 +98,12 @@ impl Backend {
         *self.behaviour.lock().unwrap()
     }
 
-    fn visible(&self, path: &CredentialPath) -> Option<Stored> {
+    fn visible(&self, path: &CredentialPath) -> Option<Sealed> {
         let (now, written) = (Instant::now(), self.written.lock().unwrap());
         written.get(path)?.iter().rev().find(|(from, _)| *from <= now)?.1.clone()
     }
 
-    async fn write(&self, path: CredentialPath, value: Option<Stored>) -> Result<(), StorageError> {
+    async fn write(&self, path: CredentialPath, value: Option<Sealed>) -> Result<(), StorageError> {
         let Behaviour { write_takes, lag, writes_land_late, late_writes_end, .. } = self.behaviour();
         let written = Arc::clone(&self.written);
         let show = move |from: Instant| written.lock().unwrap().entry(path).or_default().push((from, value));
@@ -124,7 +124,7 @@ impl Backend {
         Ok(())
     }
 
-    async fn read(&self, path: &CredentialPath) -> Result<Stored, StorageError> {
+    async fn read(&self, path: &CredentialPath) -> Result<Sealed, StorageError> {
         let behaviour = self.behaviour();
         let seen = self.visible(path);
         sleep(behaviour.read_takes).await;
@@ -159,24 +159,24 @@ impl StorageProvider for Backend {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        self.counted(self.write(ctx.path(id).to_owned(), Some((data, metadata)))).await
+        self.counted(self.write(ctx.path(id).to_path(), Some(Sealed { data, metadata }))).await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        self.counted(self.read(&ctx.path(id).to_owned())).await
+        self.counted(self.read(&ctx.path(id).to_path())).await
     }
 
     async fn retrieve_many(
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
-    ) -> Vec<Result<Stored, StorageError>> {
+    ) -> Vec<Result<Sealed, StorageError>> {
         self.batches.fetch_add(1, Ordering::SeqCst);
         self.counted(async {
             let mut answers = Vec::new();
             for id in ids {
-                answers.push(self.read(&ctx.path(id).to_owned()).await);
+                answers.push(self.read(&ctx.path(id).to_path()).await);
             }
             if self.behaviour().one_answer_is_missing {
                 answers.pop();
@@ -187,11 +187,11 @@ impl StorageProvider for Backend {
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
-        self.counted(self.write(ctx.path(id).to_owned(), None)).await
+        self.counted(self.write(ctx.path(id).to_path(), None)).await
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
-        Ok(self.visible(&ctx.path(id).to_owned()).is_some())
+        Ok(self.visible(&ctx.path(id).to_path()).is_some())
     }
 
     async fn list(

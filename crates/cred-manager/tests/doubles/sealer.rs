@@ -76,7 +76,7 @@ impl Sealer for Faulty {
             Fault::PanicsAtShortIds if path.id.as_str().len() == 1 => panic!("as a defective sealer might"),
             Fault::StallsAtShortIds | Fault::PanicsAtShortIds => {}
             Fault::IsBusyUntil(moment) if Instant::now() < moment => {
-                return Err(SealError::KdfBusy { path: path.to_owned() });
+                return Err(SealError::KdfBusy { path: path.to_path() });
             }
             Fault::IsBusyUntil(_) => {}
             Fault::Takes(time) => sleep(time).await,
@@ -87,11 +87,11 @@ impl Sealer for Faulty {
                 }
                 self.opening.fetch_sub(1, Ordering::SeqCst);
                 if opening >= most {
-                    return Err(SealError::KdfBusy { path: path.to_owned() });
+                    return Err(SealError::KdfBusy { path: path.to_path() });
                 }
             }
             Fault::Refuses => {
-                let (path, what) = (path.to_owned(), "the key service refuses");
+                let (path, what) = (path.to_path(), "the key service refuses");
                 return Err(SealError::Failed { path, what, transient: false, source: None });
             }
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cred_core::{
     CompareAndSet, CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath,
-    Description, EncryptedData, Revision, StorageError, StorageErrorKind, StorageProvider, Stored,
+    Description, EncryptedData, Revision, Sealed, StorageError, StorageErrorKind, StorageProvider, Versioned,
     async_trait,
 };
 use tokio::time::{Instant, sleep};
@@ -41,7 +41,7 @@ struct Landing {
     /// From when reads show it.
     visible: Instant,
     write: u64,
-    stored: Option<Stored>,
+    stored: Option<Sealed>,
 }
 
 /// The writes of one path.
@@ -92,7 +92,7 @@ struct Write {
     call: u64,
     number: u64,
     kind: Kind,
-    stored: Option<Stored>,
+    stored: Option<Sealed>,
     /// For a conditional write: the revision that must be stored.
     expected: Option<Option<Revision>>,
 }
@@ -174,7 +174,7 @@ impl Backend {
     }
 
     /// A write of another process, which lands at once.
-    pub(crate) fn land_external(&self, place: usize, number: u64, stored: Stored) {
+    pub(crate) fn land_external(&self, place: usize, number: u64, stored: Sealed) {
         let call = self.call(place, number, Kind::External);
         let write = Write { place, call, number, kind: Kind::External, stored: Some(stored), expected: None };
         self.land(write, None).unwrap();
@@ -245,11 +245,11 @@ impl Backend {
         call: u64,
         number: u64,
         kind: Kind,
-        stored: Option<&Stored>,
+        stored: Option<&Sealed>,
     ) {
         let last = log.stored();
         let is_overtaken = log.last_plain_call > call;
-        let version = |stored: &Stored| stored.1.version;
+        let version = |stored: &Sealed| stored.metadata.version;
         let fits = match kind {
             Kind::Plain | Kind::External => true,
             Kind::Rekey => last.is_some_and(|last| last.write == number),
@@ -303,7 +303,7 @@ impl Backend {
         }
     }
 
-    async fn read(&self, place: usize) -> Result<(Stored, Option<Revision>), StorageError> {
+    async fn read(&self, place: usize) -> Result<(Sealed, Option<Revision>), StorageError> {
         let is_load = NOT_A_LOAD.try_with(|()| ()).is_err();
         let _running = is_load.then(|| self.enter(Some(place)));
         let look = || {
@@ -334,7 +334,12 @@ impl Backend {
         }
     }
 
-    fn stores(&self, place: usize, (data, metadata): Stored, expected: Option<Option<Revision>>) -> Write {
+    fn stores(
+        &self,
+        place: usize,
+        Sealed { data, metadata }: Sealed,
+        expected: Option<Option<Revision>>,
+    ) -> Write {
         let number = metadata.tags["write"].parse().unwrap();
         let kind = match metadata.tags.get("kind").map(AsRef::as_ref) {
             // A re-key stores what was sent before. (A conditional write may be sent twice as well.)
@@ -344,7 +349,7 @@ impl Backend {
             _ => Kind::Plain,
         };
         let call = self.call(place, number, kind);
-        Write { place, call, number, kind, stored: Some((data, metadata)), expected }
+        Write { place, call, number, kind, stored: Some(Sealed { data, metadata }), expected }
     }
 }
 
@@ -364,11 +369,11 @@ impl StorageProvider for Provider {
         metadata: CredentialMetadata,
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
-        let write = self.0.stores(place(id, ctx), (data, metadata), None);
+        let write = self.0.stores(place(id, ctx), Sealed { data, metadata }, None);
         self.0.write(write).await
     }
 
-    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Stored, StorageError> {
+    async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         Ok(self.0.read(place(id, ctx)).await?.0)
     }
 
@@ -406,7 +411,7 @@ impl StorageProvider for Provider {
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let first = first_place(ctx);
         let stored = (first..first + PATHS_OF_A_SCOPE).filter(|place| self.0.log(*place).stored().is_some());
-        Ok(stored.map(|place| ctx.path(&crate::id(place)).to_owned()).collect())
+        Ok(stored.map(|place| ctx.path(&crate::id(place)).to_path()).collect())
     }
 
     async fn shutdown(&self) {
@@ -424,13 +429,13 @@ impl StorageProvider for Provider {
 
 #[async_trait]
 impl CompareAndSet for Provider {
-    async fn retrieve_with_revision(
+    async fn retrieve_versioned(
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<(EncryptedData, CredentialMetadata, Revision), StorageError> {
-        let ((data, metadata), revision) = NOT_A_LOAD.scope((), self.0.read(place(id, ctx))).await?;
-        Ok((data, metadata, revision.ok_or(StorageErrorKind::NotFound)?))
+    ) -> Result<Versioned<Sealed>, StorageError> {
+        let (sealed, revision) = NOT_A_LOAD.scope((), self.0.read(place(id, ctx))).await?;
+        Ok(Versioned::new(sealed, revision.ok_or(StorageErrorKind::NotFound)?))
     }
 
     async fn store_if(
@@ -441,7 +446,7 @@ impl CompareAndSet for Provider {
         expected: Option<&Revision>,
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
-        let write = self.0.stores(place(id, ctx), (data, metadata), Some(expected.cloned()));
+        let write = self.0.stores(place(id, ctx), Sealed { data, metadata }, Some(expected.cloned()));
         self.0.write(write).await?;
         Ok(Revision::new("unused"))
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{Credential, KeyId, PathRef, Sealer as _, Tags, Timestamp, Zeroizing, field};
+use cred_core::{Credential, KeyId, PathRef, Sealed, Sealer as _, Tags, Timestamp, Zeroizing, field};
 use cred_manager::crypto::{KeyRing, SealingKey};
 use cred_manager::{CredentialManager, ManagerError};
 use futures_util::FutureExt as _;
@@ -371,7 +371,7 @@ impl World {
         let metadata = credential.to_metadata(Timestamp::now());
         let secret = credential.to_secret_bytes().unwrap();
         let data = self.old_keys.seal(path, &metadata, &secret).await.unwrap();
-        self.backend.land_external(place, number, (data, metadata));
+        self.backend.land_external(place, number, Sealed { data, metadata });
         self.counts.externals.fetch_add(1, SeqCst);
         let world = Arc::clone(self);
         tokio::spawn(async move {

@@ -1,4 +1,6 @@
-use cred_core::{KeyId, RotationPolicy, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey};
+use cred_core::{
+    KeyId, RotationPolicy, Sealed, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -78,7 +80,7 @@ fn each_part_stands_where_the_form_says() {
 fn what_was_given_comes_back_passphrase_salt_included() {
     let metadata = full().metadata;
     let bytes = CredentialFile::new(data(), metadata.clone()).encode().unwrap();
-    assert_eq!(CredentialFile::decode(&bytes).unwrap().into_stored(), (data(), metadata));
+    assert_eq!(CredentialFile::decode(&bytes).unwrap().into_sealed(), Sealed::new(data(), metadata));
 }
 
 #[test]
@@ -218,7 +220,7 @@ proptest! {
         let file = CredentialFile::new(data.clone(), metadata.clone()).with_path(path).with_mark(mark);
         let decoded = CredentialFile::decode(&file.encode().unwrap()).unwrap();
         prop_assert_eq!(&decoded, &file);
-        prop_assert_eq!(decoded.into_stored(), (data, metadata));
+        prop_assert_eq!(decoded.into_sealed(), Sealed { data, metadata });
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl<'a> From<PathRef<'a>> for TargetRef<'a> {
 
 impl<'a> From<&'a CredentialPath> for TargetRef<'a> {
     fn from(path: &'a CredentialPath) -> Self {
-        Self::Credential(path.as_ref())
+        Self::Credential(path.as_path_ref())
     }
 }
 
@@ -58,7 +58,7 @@ impl<'a> From<&'a CredentialContext> for TargetRef<'a> {
 impl From<TargetRef<'_>> for Target {
     fn from(target: TargetRef<'_>) -> Self {
         match target {
-            TargetRef::Credential(path) => Self::Credential(path.to_owned()),
+            TargetRef::Credential(path) => Self::Credential(path.to_path()),
             TargetRef::Scope(scope) => Self::Scope(scope.cloned()),
             TargetRef::Backend => Self::Backend,
         }

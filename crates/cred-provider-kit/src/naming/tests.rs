@@ -122,7 +122,7 @@ fn names_are_those_of_the_documentation() {
     let all = [names(AWS, "p/"), names(AZURE, "p-"), names(KUBERNETES, "p-"), names(VAULT, "p/")];
     for (text, expected) in table {
         for (names, expected) in all.iter().zip(expected) {
-            assert_eq!(names.encode(path(text).as_ref()).text, expected);
+            assert_eq!(names.encode(path(text).as_path_ref()).text, expected);
         }
     }
     let files = FileNames::new("file_extension", "enc.json").unwrap();
@@ -144,7 +144,7 @@ fn a_name_is_hashed_only_beyond_the_length() {
         (names(KUBERNETES, "p"), long("a", 252)),
         (names(VAULT, "p/"), long("a", 255)),
     ] {
-        let name = names.encode(readable.as_ref());
+        let name = names.encode(readable.as_path_ref());
         assert!(!name.hashed, "{name:?}");
         assert_eq!(names.decode(&name.text), Decoded::Exact(readable));
     }
@@ -153,12 +153,12 @@ fn a_name_is_hashed_only_beyond_the_length() {
         (names(AZURE, "p"), long("a", 127)),
         (names(KUBERNETES, "p"), long("a", 253)),
     ] {
-        let name = names.encode(beyond.as_ref());
+        let name = names.encode(beyond.as_path_ref());
         assert!(name.hashed, "{name:?}");
         assert_eq!(names.decode(&name.text), Decoded::Hashed);
     }
     let files = FileNames::new("file_extension", "enc.json").unwrap();
-    let hashed = |id: CredentialPath| files.is_hashed(id.as_ref());
+    let hashed = |id: CredentialPath| files.is_hashed(id.as_path_ref());
     assert!(
         !hashed(long("a", 246))
             && hashed(long("a", 247))
@@ -180,7 +180,7 @@ fn every_short_id_has_its_own_name() {
         ids.iter().map(|id| files.file(&id.parse().unwrap()).text.to_ascii_lowercase()).collect();
     assert_eq!(distinct.len(), ids.len());
     for backend in backends() {
-        let name = |id: &String| backend.fold(&backend.names.encode(path(id).as_ref()).text);
+        let name = |id: &String| backend.fold(&backend.names.encode(path(id).as_path_ref()).text);
         assert_eq!(ids.iter().map(name).collect::<BTreeSet<_>>().len(), ids.len());
     }
 }
@@ -209,7 +209,7 @@ fn what_others_named_is_foreign() {
 #[test]
 fn azure_gives_a_name_back_in_any_case() {
     let azure = names(AZURE, "App-");
-    let name = azure.encode(path("org:A/Key").as_ref()).text;
+    let name = azure.encode(path("org:A/Key").as_path_ref()).text;
     assert_eq!(azure.decode(&name.to_ascii_uppercase()), Decoded::Exact(path("org:A/Key")));
 }
 
@@ -286,7 +286,7 @@ fn an_aws_name_that_must_not_end_as_an_arn_is_still_found_by_its_scope() {
         (None, "a-bcde", "cred-@61-bcde"),
     ] {
         let path = CredentialPath::new(scope.map(|scope| scope.parse().unwrap()), id.parse().unwrap());
-        let name = names.encode(path.as_ref());
+        let name = names.encode(path.as_path_ref());
         assert_eq!(name.text, expected);
         assert!(name.text.starts_with(&names.scope_prefix(path.scope.as_ref())));
         assert_eq!(names.decode(&name.text), Decoded::Exact(path));
@@ -348,7 +348,7 @@ proptest! {
     #[test]
     fn every_path_comes_back_from_a_name_that_the_backend_takes(path in any_path()) {
         for backend in backends() {
-            let name = backend.names.encode(path.as_ref());
+            let name = backend.names.encode(path.as_path_ref());
             prop_assert!((backend.takes)(&name.text), "{}", name.text);
             let expected = if name.hashed { Decoded::Hashed } else { Decoded::Exact(path.clone()) };
             prop_assert_eq!(backend.names.decode(&name.text), expected);
@@ -361,7 +361,7 @@ proptest! {
     #[test]
     fn paths_that_are_alike_have_names_of_their_own([one, other] in any_alike()) {
         for backend in backends() {
-            let name = |path: &CredentialPath| backend.fold(&backend.names.encode(path.as_ref()).text);
+            let name = |path: &CredentialPath| backend.fold(&backend.names.encode(path.as_path_ref()).text);
             prop_assert_ne!(name(&one), name(&other));
         }
         let files = FileNames::new("file_extension", "enc.json").unwrap();
@@ -374,7 +374,7 @@ proptest! {
         for backend in backends() {
             let mut seen = HashMap::new();
             for path in &paths {
-                let name = backend.fold(&backend.names.encode(path.as_ref()).text);
+                let name = backend.fold(&backend.names.encode(path.as_path_ref()).text);
                 prop_assert_eq!(seen.insert(name, path), None);
             }
         }
@@ -404,7 +404,7 @@ proptest! {
         for backend in backends() {
             for name in [name.clone(), format!("{}{name}", backend.names.prefix())] {
                 if let Decoded::Exact(path) = backend.names.decode(&name) {
-                    let again = backend.names.encode(path.as_ref());
+                    let again = backend.names.encode(path.as_path_ref());
                     prop_assert!(!again.hashed);
                     prop_assert_eq!(backend.fold(&again.text), backend.fold(&name));
                 }

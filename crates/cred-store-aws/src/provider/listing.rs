@@ -88,7 +88,7 @@ impl SecretsManager {
                 Err(error) if !is_corrupted(&error) => return Err(error),
                 file => {
                     let path = file.ok().flatten().and_then(|file| file.path);
-                    let path = path.filter(|path| self.names.encode(path.as_ref()).text == *name);
+                    let path = path.filter(|path| self.names.encode(path.as_path_ref()).text == *name);
                     paths.push(path.ok_or_else(|| nameless(name))?);
                 }
             }
@@ -106,7 +106,7 @@ pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (Vec<CredentialPat
             Decoded::Foreign => {}
             Decoded::Hashed => {
                 let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
-                match path.filter(|path| names.encode(path.as_ref()).text == entry.name) {
+                match path.filter(|path| names.encode(path.as_path_ref()).text == entry.name) {
                     Some(path) => paths.push(path),
                     None => lost.push(entry.name),
                 }

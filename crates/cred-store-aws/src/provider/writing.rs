@@ -31,7 +31,7 @@ impl SecretsManager {
     ) -> StorageResult<Write> {
         let tags = tags::AWS.project(&file.metadata.tags, &self.config.default_tags)?;
         let name = self.names.encode(path);
-        let envelope = file.with_path(name.hashed.then(|| path.to_owned())).encode_text()?;
+        let envelope = file.with_path(name.hashed.then(|| path.to_path())).encode_text()?;
         limits::check_payload_len(limits, envelope.len())?;
         Ok(Write {
             description: name.hashed.then(|| path.to_string()),

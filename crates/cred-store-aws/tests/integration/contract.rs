@@ -53,7 +53,7 @@ impl Aws {
 
     fn name(&self, path: &CredentialPath) -> String {
         let names = Names::new(AWS, "secret_prefix", &self.config.secret_prefix).unwrap();
-        names.encode(path.as_ref()).text
+        names.encode(path.as_path_ref()).text
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
+use cred_core::{CredentialContext, CredentialFilter, Sealed, StorageProvider};
 use cred_fault_proxy::Proxy;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
 use cred_testing::value::{id, store, value};
@@ -35,7 +35,7 @@ impl Counted {
     }
 
     async fn tagged(&self, name: &str, tags: &[&str]) -> usize {
-        let (data, mut metadata) = value(1);
+        let Sealed { data, mut metadata } = value(1);
         tags.iter().for_each(|key| drop(metadata.tags.insert(*key, "x").unwrap()));
         let (requests, answer) = self.of(self.provider.store(&id(name), data, metadata, &self.ctx)).await;
         answer.unwrap();

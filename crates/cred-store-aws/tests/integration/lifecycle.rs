@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::types::Tag;
-use cred_core::{CredentialContext, ScopeId, StorageErrorKind, StorageProvider};
+use cred_core::{CredentialContext, ScopeId, Sealed, StorageErrorKind, StorageProvider};
 use cred_store_aws::AwsOverDeleted;
 use cred_testing::value::{fresh, id, store, value};
 
@@ -46,7 +46,7 @@ async fn tags_key_and_description_are_those_that_were_asked_for() {
     let config = config().with_default_tags(tags).with_kms_key_id("alias/credentials");
     let prefix = config.secret_prefix.clone();
     let provider = provider(config, server());
-    let (data, mut metadata) = value(1);
+    let Sealed { data, mut metadata } = value(1);
     metadata.tags.insert("env", "prod").unwrap();
     provider.store(&id("key"), data, metadata, &CredentialContext::unscoped()).await.unwrap();
     let secret = sdk(server()).describe_secret().secret_id(format!("{prefix}key")).send().await.unwrap();
@@ -65,7 +65,7 @@ async fn tags_follow_the_metadata_and_those_of_others_stay() {
     let name = format!("{}key", config.secret_prefix);
     let (provider, sdk, ctx) = (provider(config, server()), sdk(server()), CredentialContext::unscoped());
     let store = async |tags: &[(&str, &str)]| {
-        let (data, mut metadata) = value(1);
+        let Sealed { data, mut metadata } = value(1);
         tags.iter().for_each(|(key, value)| drop(metadata.tags.insert(*key, *value).unwrap()));
         provider.store(&id("key"), data, metadata, &ctx).await.unwrap();
     };
@@ -97,7 +97,7 @@ async fn a_path_that_is_too_long_for_a_name_comes_back_although_its_description_
     let scope: ScopeId = format!("org:{}", "a".repeat(400)).parse().unwrap();
     let ctx = CredentialContext::from(Some(scope.clone()));
     let long = id(&"k".repeat(255));
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     provider.store(&long, data, metadata, &ctx).await.unwrap();
     assert_eq!(provider.list(None, &ctx).await.unwrap(), std::slice::from_ref(&long));
     let sdk = sdk(server());
@@ -111,7 +111,7 @@ async fn a_path_that_is_too_long_for_a_name_comes_back_although_its_description_
     sdk.update_secret().secret_id(secret.name().unwrap()).description(fresh()).send().await.unwrap();
     assert_eq!(provider.list(None, &ctx).await.unwrap(), std::slice::from_ref(&long));
     // The next store puts it right.
-    let (data, metadata) = value(2);
+    let Sealed { data, metadata } = value(2);
     provider.store(&long, data, metadata, &ctx).await.unwrap();
     let secret = sdk.describe_secret().secret_id(secret.name().unwrap()).send().await.unwrap();
     assert_eq!(secret.description(), Some(format!("{scope}/{long}").as_str()));

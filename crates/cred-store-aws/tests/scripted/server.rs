@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageProvider, Stored};
+use cred_core::{Sealed, StorageError, StorageProvider};
 use cred_provider_kit::CredentialFile;
 use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
 use cred_testing::http::Server;
@@ -79,7 +79,7 @@ impl Aws {
         store(&self.provider, "key", 1).await
     }
 
-    pub(crate) async fn retrieve(&self) -> Result<Stored, StorageError> {
+    pub(crate) async fn retrieve(&self) -> Result<Sealed, StorageError> {
         self.provider.retrieve(&id("key"), &ctx()).await
     }
 
@@ -97,7 +97,7 @@ pub(crate) fn config() -> AwsSecretsManagerConfig {
 }
 
 fn envelope(tags: &[(&str, &str)]) -> String {
-    let (data, mut metadata) = value(1);
+    let Sealed { data, mut metadata } = value(1);
     for (key, value) in tags {
         metadata.tags.insert(*key, *value).unwrap();
     }

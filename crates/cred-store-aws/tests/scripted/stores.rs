@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageProvider, Tags};
+use cred_core::{Sealed, StorageError, StorageProvider, Tags};
 use cred_store_aws::AwsOverDeleted;
 use cred_testing::value::{id, kind, value};
 use serde_json::json;
@@ -188,11 +188,11 @@ async fn limits_are_refused_before_anything_is_sent() {
         (limits.max_tags, limits.max_tag_key_len, limits.max_tag_value_len),
         (Some(50), Some(128), Some(256))
     );
-    let (mut data, metadata) = value(1);
+    let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0; 65_536 * 3 / 4];
     let error = aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "TooLarge");
-    let (data, mut metadata) = value(1);
+    let Sealed { data, mut metadata } = value(1);
     metadata.tags.insert("aws:x", "").unwrap();
     let error = aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "InvalidRequest");
@@ -200,7 +200,7 @@ async fn limits_are_refused_before_anything_is_sent() {
     let tags = |from: u32, to: u32| (from..to).map(|number| (format!("t{number}"), String::new())).collect();
     let two = Aws::with(config().with_default_tags(tags(100, 102)), |_| done()).await;
     assert_eq!(two.provider.describe().limits.max_tags, Some(48));
-    let (data, mut metadata) = value(1);
+    let Sealed { data, mut metadata } = value(1);
     metadata.tags = Tags::try_from(tags(0, 49)).unwrap();
     let error = two.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "InvalidRequest");
@@ -211,7 +211,7 @@ async fn limits_are_refused_before_anything_is_sent() {
 async fn no_name_ends_as_an_arn_does() {
     let aws = Aws::new(|call| if call.action == "UpdateSecret" { absent() } else { done() }).await;
     for name in ["db-secret", "a-123456", "-abcdef"] {
-        let (data, metadata) = value(1);
+        let Sealed { data, metadata } = value(1);
         aws.provider.store(&id(name), data, metadata, &ctx()).await.unwrap();
     }
     for input in aws.inputs("CreateSecret") {

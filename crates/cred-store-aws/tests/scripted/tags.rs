@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{StorageError, StorageProvider, Tags};
+use cred_core::{Sealed, StorageError, StorageProvider, Tags};
 use cred_testing::value::{id, kind, value};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn aws(script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static) -> Aw
 }
 
 async fn store(aws: &Aws, tags: Pairs<'_>) -> Result<(), StorageError> {
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let tags: BTreeMap<_, _> = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     aws.provider.store(&id("key"), data, metadata.with_tags(Tags::try_from(tags).unwrap()), &ctx()).await
 }

@@ -74,7 +74,7 @@ impl Naming {
                 let parts = (0..PATH_TAGS).map_while(|number| item.tags.get(&format!("{PATH_TAG}{number}")));
                 let text: String = parts.map(String::as_str).collect();
                 let path = text.parse::<CredentialPath>().ok();
-                let path = path.filter(|path| self.name(path.as_ref()).eq_ignore_ascii_case(&item.name));
+                let path = path.filter(|path| self.name(path.as_path_ref()).eq_ignore_ascii_case(&item.name));
                 path.map(Some).ok_or_else(|| {
                     StorageError::corrupted(format!(
                         "the tags `{PATH_TAG}0` and following of the secret `{}` do not tell its path",
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_longest_path_comes_back_from_its_tags() {
         let path = longest();
-        let (name, tags) = naming().tagged(path.as_ref(), &Tags::new()).unwrap();
+        let (name, tags) = naming().tagged(path.as_path_ref(), &Tags::new()).unwrap();
         assert!(name.len() <= 127, "{name}");
         assert_eq!(tags.len(), naming().own_tags());
         assert!(tags.values().all(|value| value.len() <= TAG_LEN));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_hashed_name_without_its_tags_is_an_error_and_not_passed_over() {
         let path = longest();
-        let (name, mut tags) = naming().tagged(path.as_ref(), &Tags::new()).unwrap();
+        let (name, mut tags) = naming().tagged(path.as_path_ref(), &Tags::new()).unwrap();
         tags.insert("cred-path-1".to_owned(), "x".to_owned());
         for tags in [tags, BTreeMap::new()] {
             let error = naming().path(&Item { name: name.clone(), tags }).unwrap_err();
@@ -139,6 +139,6 @@ mod tests {
         let mut tags = Tags::new();
         tags.insert("team", "other").unwrap();
         let path: CredentialPath = "key".parse().unwrap();
-        assert!(naming().tagged(path.as_ref(), &tags).unwrap_err().to_string().contains("`team`"));
+        assert!(naming().tagged(path.as_path_ref(), &tags).unwrap_err().to_string().contains("`team`"));
     }
 }

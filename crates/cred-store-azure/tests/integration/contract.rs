@@ -35,7 +35,7 @@ impl Azure {
 
     fn name(&self, path: &CredentialPath) -> String {
         let names = Names::new(AZURE, "secret_prefix", self.config.secret_prefix.as_str()).unwrap();
-        names.encode(path.as_ref()).text
+        names.encode(path.as_path_ref()).text
     }
 }
 

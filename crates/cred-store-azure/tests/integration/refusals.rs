@@ -49,7 +49,7 @@ async fn a_disabled_secret_is_there_and_cannot_be_read() {
     let config = vault.config();
     let names = Names::new(AZURE, "secret_prefix", config.secret_prefix.as_str()).unwrap();
     let path = cred_core::CredentialPath { scope: None, id: id("key") };
-    let name = names.encode(path.as_ref()).text;
+    let name = names.encode(path.as_path_ref()).text;
     let provider = AzureKeyVaultProvider::new(config).unwrap();
     store(&provider, "key", 1).await.unwrap();
     let disabled = UpdateSecretPropertiesParameters {

@@ -40,7 +40,7 @@ impl Kubernetes {
 
     fn name(&self, path: &CredentialPath) -> String {
         let names = Names::new(KUBERNETES, "secret_prefix", self.config.secret_prefix.as_str()).unwrap();
-        names.encode(path.as_ref()).text
+        names.encode(path.as_path_ref()).text
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{CredentialFilter, StorageErrorKind, StorageProvider};
+use cred_core::{CredentialFilter, Sealed, StorageErrorKind, StorageProvider};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 use cred_testing::value::{id, store, unscoped, value};
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
     assert!(provider.list_tree(Some(&filter), &ctx).await.unwrap().is_empty());
     provider.delete(&key, &ctx).await.unwrap();
     let cas = provider.compare_and_set().unwrap();
-    assert!(cas.retrieve_with_revision(&key, &ctx).await.unwrap_err().is_not_found());
-    let (data, metadata) = value(2);
+    assert!(cas.retrieve_versioned(&key, &ctx).await.unwrap_err().is_not_found());
+    let Sealed { data, metadata } = value(2);
     for error in [
         store(provider, "key", 1).await.unwrap_err(),
         cas.store_if(&key, data, metadata, None, &ctx).await.unwrap_err(),
@@ -134,8 +134,8 @@ async fn an_immutable_secret_is_kept_unless_it_may_be_replaced() {
     let cas = provider.compare_and_set().unwrap();
     store(&provider, "key", 1).await.unwrap();
     admin.edit(&namespace, "nebula-cred-key", json!({"immutable": true})).await;
-    let (_, _, revision) = cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap();
-    let (data, metadata) = value(2);
+    let revision = cas.retrieve_versioned(&id("key"), &unscoped()).await.unwrap().revision;
+    let Sealed { data, metadata } = value(2);
     for error in [
         store(&provider, "key", 2).await.unwrap_err(),
         cas.store_if(&id("key"), data, metadata, Some(&revision), &unscoped()).await.unwrap_err(),
@@ -150,10 +150,10 @@ async fn an_immutable_secret_is_kept_unless_it_may_be_replaced() {
     assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(3));
     admin.edit(&namespace, "nebula-cred-key", json!({"immutable": true})).await;
     let cas = replacing.compare_and_set().unwrap();
-    let (_, _, revision) = cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap();
-    let (data, metadata) = value(4);
+    let revision = cas.retrieve_versioned(&id("key"), &unscoped()).await.unwrap().revision;
+    let Sealed { data, metadata } = value(4);
     let now = cas.store_if(&id("key"), data, metadata, Some(&revision), &unscoped()).await.unwrap();
-    assert_eq!(cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap().2, now);
+    assert_eq!(cas.retrieve_versioned(&id("key"), &unscoped()).await.unwrap().revision, now);
 
     admin.edit(&namespace, "nebula-cred-key", json!({"immutable": true})).await;
     provider.delete(&id("key"), &unscoped()).await.unwrap();

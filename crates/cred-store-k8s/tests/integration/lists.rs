@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cred_core::{CredentialContext, CredentialFilter, CredentialId, StorageProvider};
+use cred_core::{CredentialContext, CredentialFilter, CredentialId, Sealed, StorageProvider};
 use cred_fault_proxy::{Fault, Proxy};
 use cred_store_k8s::KubernetesSecretsProvider;
 use cred_testing::value::{id, store, unscoped, value, variable};
@@ -30,7 +30,7 @@ async fn fill(provider: &KubernetesSecretsProvider, count: usize, len: usize) ->
     let ids: BTreeSet<_> = (0..count).map(|number| id(&format!("key-{number}"))).collect();
     futures_util::stream::iter(ids.iter().enumerate())
         .for_each_concurrent(16, |(number, id)| async move {
-            let (mut data, mut metadata) = value(1);
+            let Sealed { mut data, mut metadata } = value(1);
             data.ciphertext = vec![7; len];
             let env = if number % 100 == 0 { "rare" } else { "usual" };
             metadata.tags.insert("env", env).unwrap();
@@ -46,7 +46,7 @@ async fn labels_keep_what_a_filter_or_a_scope_does_not_ask_for_from_the_wire() {
     let admin = Admin::new().await;
     let (provider, relay, _folder) = counted(&admin).await;
     fill(&provider, 600, 1_024).await;
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let tenant = CredentialContext::from(Some("org:acme".parse().unwrap()));
     provider.store(&id("key"), data, metadata, &tenant).await.unwrap();
     let bytes = async |filter: Option<CredentialFilter>, ctx: &CredentialContext, found: usize| {
@@ -87,7 +87,7 @@ async fn tags_that_cannot_be_labels_are_annotated_and_found() {
     let path = format!("/api/v1/namespaces/{}/secrets/nebula-cred-key", config.namespace);
     let provider = KubernetesSecretsProvider::new(config).unwrap();
     let tagged = async |name: &str, tags: &[(&str, &str)]| {
-        let (data, mut metadata) = value(1);
+        let Sealed { data, mut metadata } = value(1);
         tags.iter().for_each(|(key, value)| drop(metadata.tags.insert(*key, *value).unwrap()));
         provider.store(&id(name), data, metadata, &unscoped()).await.unwrap();
     };

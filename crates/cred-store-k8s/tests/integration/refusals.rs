@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{StorageError, StorageErrorKind, StorageProvider};
+use cred_core::{Sealed, StorageError, StorageErrorKind, StorageProvider};
 use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
 use cred_testing::value::{fresh, id, store, unscoped, value};
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ async fn use_it(provider: &KubernetesSecretsProvider) -> [(&'static str, Option<
     let key = id("key");
     let looked = provider.retrieve(&key, &unscoped()).await.err().filter(|error| !error.is_not_found());
     let listed = provider.list(None, &unscoped()).await.err();
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let cas = provider.compare_and_set().unwrap();
     let fresh = id(&fresh());
     let created = cas.store_if(&fresh, data, metadata, None, &unscoped()).await.err();

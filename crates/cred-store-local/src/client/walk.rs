@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
         // It may have been removed meanwhile.
         let name = self.client.names.file(&path.id).text;
         let Some(bytes) = self.client.read(directory, &name).map_err(at)? else { return Ok(false) };
-        let file = self.client.decode(&bytes, path.as_ref()).map_err(at)?;
+        let file = self.client.decode(&bytes, path.as_path_ref()).map_err(at)?;
         Ok(filter.matches(&file.metadata))
     }
 
@@ -198,7 +198,7 @@ impl<'a> Walk<'a> {
         };
         let file = CredentialFile::decode(&bytes).map_err(|_| unnamed("cannot be read to tell its path"))?;
         let Some(path) = file.path.clone() else { return Err(unnamed("does not tell its path")) };
-        if !self.is_at(path.as_ref(), name, place, way) {
+        if !self.is_at(path.as_path_ref(), name, place, way) {
             return Err(unnamed("tells the path of another credential"));
         }
         if self.filter.is_none_or(|filter| filter.matches(&file.metadata)) {

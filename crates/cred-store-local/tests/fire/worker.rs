@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cred_core::{
     CompareAndSet as _, CredentialContext, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
-    Revision, StorageError, StorageErrorKind, StorageProvider as _, Stored, Timestamp,
+    Revision, Sealed, StorageError, StorageErrorKind, StorageProvider as _, Timestamp,
 };
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 use tokio::runtime::Runtime;
@@ -30,7 +30,7 @@ pub(crate) fn open(base: &Path) -> LocalStorageProvider {
 }
 
 /// A value that is told from all others, in every byte, by its number.
-pub(crate) fn value(number: u64) -> Stored {
+pub(crate) fn value(number: u64) -> Sealed {
     let bytes = || number.to_le_bytes().into_iter().cycle();
     let wide = || std::array::from_fn(|at| number.to_le_bytes()[at % 8]);
     let length = 64 + usize::try_from(number * 7_919 % 6_000).unwrap();
@@ -38,12 +38,12 @@ pub(crate) fn value(number: u64) -> Stored {
     let nonce = std::array::from_fn(|at| number.to_le_bytes()[at % 8]);
     let tag = std::array::from_fn(|at| number.to_le_bytes()[at % 8]);
     let data = EncryptedData::new(key, wide(), wide(), nonce, bytes().take(length).collect(), tag);
-    (data, CredentialMetadata::new(Timestamp::from_unix_millis(number)))
+    Sealed::new(data, CredentialMetadata::new(Timestamp::from_unix_millis(number)))
 }
 
 /// The number of a value that was read, which must be whole.
-pub(crate) fn number_of(stored: &Stored) -> u64 {
-    let number = u64::from_le_bytes(stored.0.ciphertext[..8].try_into().unwrap());
+pub(crate) fn number_of(stored: &Sealed) -> u64 {
+    let number = u64::from_le_bytes(stored.data.ciphertext[..8].try_into().unwrap());
     assert_eq!(stored, &value(number), "torn");
     number
 }
@@ -64,8 +64,8 @@ pub(crate) async fn look_closely(
     provider: &LocalStorageProvider,
     path: &CredentialPath,
 ) -> Result<Option<(u64, Revision)>, StorageError> {
-    match provider.retrieve_with_revision(&path.id, &context(path)).await {
-        Ok((data, metadata, revision)) => Ok(Some((number_of(&(data, metadata)), revision))),
+    match provider.retrieve_versioned(&path.id, &context(path)).await {
+        Ok(found) => Ok(Some((number_of(&found.value), found.revision))),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
@@ -76,7 +76,7 @@ pub(crate) async fn store(
     path: &CredentialPath,
     number: u64,
 ) -> Result<(), StorageError> {
-    let (data, metadata) = value(number);
+    let Sealed { data, metadata } = value(number);
     provider.store(&path.id, data, metadata, &context(path)).await
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn store_if(
     number: u64,
     expected: Option<&Revision>,
 ) -> Result<bool, StorageError> {
-    let (data, metadata) = value(number);
+    let Sealed { data, metadata } = value(number);
     match provider.store_if(&path.id, data, metadata, expected, &context(path)).await {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => Ok(false),

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use cred_core::{
-    CredentialContext, CredentialMetadata, CredentialPath, EncryptedData, KeyId, StorageError,
-    StorageProvider as _, Stored, Tags, Timestamp,
+    CredentialContext, CredentialMetadata, CredentialPath, EncryptedData, KeyId, Sealed, StorageError,
+    StorageProvider as _, Tags, Timestamp,
 };
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 use tempfile::TempDir;
@@ -31,7 +31,7 @@ impl Place {
     }
 
     /// A place with one provider, and a value in it.
-    pub(crate) async fn holding(at: &str, value: Stored) -> (Self, LocalStorageProvider) {
+    pub(crate) async fn holding(at: &str, value: Sealed) -> (Self, LocalStorageProvider) {
         let (place, provider) = Self::opened();
         put(&provider, at, value).await.unwrap();
         (place, provider)
@@ -55,30 +55,30 @@ pub(crate) fn context(path: &CredentialPath) -> CredentialContext {
 }
 
 /// A value whose bytes are told from all others by its number.
-pub(crate) fn value(number: u8) -> Stored {
+pub(crate) fn value(number: u8) -> Sealed {
     sized(number, 100)
 }
 
-pub(crate) fn sized(number: u8, length: usize) -> Stored {
+pub(crate) fn sized(number: u8, length: usize) -> Sealed {
     let key = KeyId::new("main").unwrap();
     let data =
         EncryptedData::new(key, [number; 32], [number; 32], [number; 12], vec![number; length], [number; 16]);
     let mut tags = Tags::new();
     tags.insert("number", number.to_string()).unwrap();
     let created = Timestamp::from_unix_millis(1_000 + u64::from(number));
-    (data, CredentialMetadata::new(created).with_tags(tags))
+    Sealed::new(data, CredentialMetadata::new(created).with_tags(tags))
 }
 
 pub(crate) async fn put(
     provider: &LocalStorageProvider,
     at: &str,
-    (data, metadata): Stored,
+    Sealed { data, metadata }: Sealed,
 ) -> Result<(), StorageError> {
     let path = path(at);
     provider.store(&path.id, data, metadata, &context(&path)).await
 }
 
-pub(crate) async fn get(provider: &LocalStorageProvider, at: &str) -> Result<Stored, StorageError> {
+pub(crate) async fn get(provider: &LocalStorageProvider, at: &str) -> Result<Sealed, StorageError> {
     let path = path(at);
     provider.retrieve(&path.id, &context(&path)).await
 }

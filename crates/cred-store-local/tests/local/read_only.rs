@@ -16,7 +16,7 @@ async fn reads_everything(open: impl Fn() -> LocalStorageProvider) {
     assert!(get(&open(), "org:b/key").await.unwrap_err().is_not_found());
     let at = path("key");
     assert!(open().exists(&at.id, &context(&at)).await.unwrap());
-    assert!(open().retrieve_with_revision(&at.id, &context(&at)).await.is_ok());
+    assert!(open().retrieve_versioned(&at.id, &context(&at)).await.is_ok());
     assert_eq!(tree(&open()).await, ["key", "org:a/key"]);
     let filter = CredentialFilter::new().with_tag("number", "1");
     let found = open().list(Some(&filter), &CredentialContext::unscoped()).await.unwrap();

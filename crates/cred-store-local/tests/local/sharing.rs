@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::place::*;
-use cred_core::{CompareAndSet, CredentialContext, StorageErrorKind, StorageProvider as _};
+use cred_core::{CompareAndSet, CredentialContext, Sealed, StorageErrorKind, StorageProvider as _};
 use cred_store_local::LocalStorageProvider;
 use rustix::fs::{FlockOperation, flock};
 use tokio::task::JoinSet;
@@ -32,7 +32,7 @@ async fn readers_see_whole_values_while_many_write() {
         let (provider, done) = (place.open(), Arc::clone(&done));
         readers.spawn(async move {
             loop {
-                let (data, _) = get(&provider, "key").await.unwrap();
+                let Sealed { data, .. } = get(&provider, "key").await.unwrap();
                 assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "a mix of two values");
                 assert_eq!(
                     provider.list(None, &CredentialContext::unscoped()).await.unwrap(),
@@ -64,7 +64,7 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
             let provider = if round % 3 == 0 { place.open() } else { shared.clone() };
             let (at, ctx, expected) = (at.clone(), ctx.clone(), expected.clone());
             tasks.spawn(async move {
-                let (data, metadata) = value(number);
+                let Sealed { data, metadata } = value(number);
                 let stored = provider.store_if(&at.id, data, metadata, expected.as_ref(), &ctx).await;
                 stored.map(|revision| (revision, number))
             });
@@ -76,8 +76,8 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
             assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
         }
         let (revision, number) = won.into_iter().next().unwrap().unwrap();
-        let (data, _, stored) = place.open().retrieve_with_revision(&at.id, &ctx).await.unwrap();
-        assert_eq!((data, &stored), (value(number).0, &revision));
+        let stored = place.open().retrieve_versioned(&at.id, &ctx).await.unwrap();
+        assert_eq!((stored.value.data, &stored.revision), (value(number).data, &revision));
         expected = Some(revision);
     }
 }
@@ -90,9 +90,9 @@ async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
     let mut both = 0;
     for round in 0..200 {
         put(&provider, "key", value(0)).await.unwrap();
-        let (_, _, seen) = provider.retrieve_with_revision(&at.id, &ctx).await.unwrap();
+        let seen = provider.retrieve_versioned(&at.id, &ctx).await.unwrap().revision;
         let plain = put(&provider, "key", value(1));
-        let (data, metadata) = value(2);
+        let Sealed { data, metadata } = value(2);
         let conditional = provider.store_if(&at.id, data, metadata, Some(&seen), &ctx);
         // Each is begun first in every second round.
         let (plain, conditional) = match round % 2 {
@@ -120,16 +120,16 @@ async fn every_store_makes_another_revision_even_of_equal_bytes() {
     let mut seen = BTreeSet::new();
     for round in 0..40 {
         put(&provider, "key", value(1)).await.unwrap();
-        let (_, _, revision) = provider.retrieve_with_revision(&at.id, &ctx).await.unwrap();
+        let revision = provider.retrieve_versioned(&at.id, &ctx).await.unwrap().revision;
         assert!(seen.insert(revision.to_string()), "round {round}");
         if round % 4 == 0 {
             delete(&provider, "key").await.unwrap();
-            let (data, metadata) = value(2);
+            let Sealed { data, metadata } = value(2);
             let error = provider.store_if(&at.id, data, metadata, Some(&revision), &ctx).await.unwrap_err();
             assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
         }
     }
-    let (data, metadata) = value(2);
+    let Sealed { data, metadata } = value(2);
     let error = provider.store_if(&at.id, data, metadata, None, &ctx).await.unwrap_err();
     assert!(
         matches!(error.kind(), StorageErrorKind::Conflict { .. }) && !error.may_have_written(),
@@ -275,7 +275,7 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
         writer.wait().unwrap();
         left += names(&place.base.join(".tmp")).len();
         let provider = place.open();
-        let (data, _) = get(&provider, "key").await.unwrap();
+        let Sealed { data, .. } = get(&provider, "key").await.unwrap();
         assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "round {round}");
         assert!(names(&place.base.join(".tmp")).is_empty(), "round {round}");
         put(&provider, "key", sized(7, 5_000)).await.unwrap();
@@ -301,7 +301,7 @@ async fn a_dropped_store_ends_whole() {
         let write = put(&provider, "key", sized(number, 5_000));
         let _ = tokio::time::timeout(Duration::from_micros(fastrand::u64(0..1_500)), write).await;
         match get(&provider, "key").await {
-            Ok((data, _)) => assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0])),
+            Ok(Sealed { data, .. }) => assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0])),
             Err(error) => assert!(error.is_not_found(), "{error}"),
         }
     }

@@ -115,7 +115,7 @@ impl Vault {
     }
 
     fn names_of(&self, paths: &[CredentialPath]) -> Vec<String> {
-        paths.iter().map(|path| self.names.encode(path.as_ref()).text).collect()
+        paths.iter().map(|path| self.names.encode(path.as_path_ref()).text).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes whose answers are lost, and others who write meanwhile.
 
-use cred_core::{Revision, StorageError, StorageErrorKind, StorageProvider};
+use cred_core::{Revision, Sealed, StorageError, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig, VaultDeleteMode};
 use cred_testing::http::Answer;
 use cred_testing::value::{id, unscoped, value};
@@ -44,7 +44,7 @@ async fn swapped(
     })
     .await;
     let provider = provider(server.config(), mode);
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let expected = expected.as_ref().map(|(_, revision)| revision);
     let cas = provider.compare_and_set().unwrap();
     let stored = cas.store_if(&id("key"), data, metadata, expected, &unscoped()).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{StorageProvider, StorageResult};
+use cred_core::{Sealed, StorageProvider, StorageResult};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
 use cred_testing::http::Answer;
 use cred_testing::log::Log;
@@ -48,7 +48,7 @@ async fn a_store_whose_custom_metadata_fail_is_done_and_the_failure_is_logged() 
 async fn a_conditional_store_whose_custom_metadata_fail_has_its_revision() {
     let vault = answering(denied).await;
     let provider = provider(vault.config());
-    let (data, metadata) = value(1);
+    let Sealed { data, metadata } = value(1);
     let cas = provider.compare_and_set().unwrap();
     let stored = cas.store_if(&id("key"), data, metadata, None, &unscoped()).await;
     assert_eq!(stored.unwrap().as_str(), "1@t");

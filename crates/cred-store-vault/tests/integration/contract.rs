@@ -60,7 +60,7 @@ impl Vault {
 
     fn name(&self, path: &CredentialPath) -> String {
         let names = Names::new(VAULT, "path_prefix", format!("{}/", self.config.path_prefix)).unwrap();
-        names.encode(path.as_ref()).text
+        names.encode(path.as_path_ref()).text
     }
 }
 

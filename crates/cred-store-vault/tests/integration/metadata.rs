@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cred_core::{CredentialContext, StorageErrorKind, StorageProvider};
+use cred_core::{CredentialContext, Sealed, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultConfig, VaultDeleteMode};
 use cred_testing::value::{id, store, unscoped, value};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 
 async fn stored_with(provider: &HashiCorpVaultProvider, tags: &[(&str, &str)]) {
-    let (data, mut metadata) = value(1);
+    let Sealed { data, mut metadata } = value(1);
     tags.iter().for_each(|(key, value)| drop(metadata.tags.insert(*key, *value).unwrap()));
     provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap();
 }
@@ -43,7 +43,7 @@ async fn custom_metadata_follow_the_metadata_where_that_is_configured() {
     let found = metadata(&admin, &config).await;
     let expected = [("cost centre", "7"), ("env", "prod"), ("owner", "alice@example.com")];
     assert_eq!(tags_of(&found), expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
-    let (_, metadata_) = value(1);
+    let metadata_ = value(1).metadata;
     let own = |key: &str| found["custom_metadata"][format!("cred-rs.github.io/{key}")].clone();
     assert_eq!(own("created_at"), metadata_.created_at.to_string());
     assert_eq!(own("last_modified"), metadata_.last_modified.to_string());
@@ -52,9 +52,9 @@ async fn custom_metadata_follow_the_metadata_where_that_is_configured() {
     assert_eq!(found["current_version"], 2, "they are no version");
 
     // What is gone goes, also by a conditional store.
-    let (data, metadata_) = value(2);
+    let Sealed { data, metadata: metadata_ } = value(2);
     let cas = provider.compare_and_set().unwrap();
-    let (.., revision) = cas.retrieve_with_revision(&id("key"), &unscoped()).await.unwrap();
+    let revision = cas.retrieve_versioned(&id("key"), &unscoped()).await.unwrap().revision;
     cas.store_if(&id("key"), data, metadata_.with_tags(Default::default()), Some(&revision), &unscoped())
         .await
         .unwrap();

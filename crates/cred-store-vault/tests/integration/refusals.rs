@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{CredentialContext, RetryPolicy, StorageErrorKind, StorageProvider};
+use cred_core::{CredentialContext, RetryPolicy, Sealed, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultDeleteMode};
 use cred_testing::value::{fresh, id, sized, store, value};
 use serde_json::json;
@@ -119,16 +119,16 @@ async fn the_longest_value_that_is_admitted_by_default_is_taken() {
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     let (id, ctx) = (id("key"), CredentialContext::unscoped());
     let longer = limit / 4 * 3;
-    let (data, metadata) = sized(1, longer);
+    let Sealed { data, metadata } = sized(1, longer);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
     let StorageErrorKind::TooLarge { size, limit: told } = *error.kind() else { panic!("{error:?}") };
     assert_eq!(told, limit);
     // Four characters are three bytes.
     let longest = longer - (size - limit).div_ceil(4) * 3;
-    let (data, metadata) = sized(1, longest);
+    let Sealed { data, metadata } = sized(1, longest);
     provider.store(&id, data, metadata, &ctx).await.unwrap();
     assert!(provider.retrieve(&id, &ctx).await.unwrap() == sized(1, longest));
-    let (data, metadata) = sized(1, longest + 3);
+    let Sealed { data, metadata } = sized(1, longest + 3);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::TooLarge { .. }), "it was the longest: {error:?}");
 }
@@ -175,10 +175,10 @@ async fn a_revision_of_an_earlier_generation_writes_nothing() {
     let ctx = CredentialContext::unscoped();
     let cas = provider.compare_and_set().unwrap();
     store(&provider, "key", 1).await.unwrap();
-    let (_, _, old) = cas.retrieve_with_revision(&id("key"), &ctx).await.unwrap();
+    let old = cas.retrieve_versioned(&id("key"), &ctx).await.unwrap().revision;
     provider.delete(&id("key"), &ctx).await.unwrap();
     store(&provider, "key", 2).await.unwrap();
-    let (data, metadata) = value(3);
+    let Sealed { data, metadata } = value(3);
     let error = cas.store_if(&id("key"), data, metadata, Some(&old), &ctx).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
 }

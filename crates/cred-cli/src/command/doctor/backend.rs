@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId, Sealer as _,
-    StorageError, StorageErrorKind, StorageProvider, Stored, Timestamp,
+    CredentialContext, CredentialId, CredentialMetadata, CredentialPath, KeyId, Sealed, Sealer as _,
+    StorageError, StorageErrorKind, StorageProvider, Timestamp,
 };
 use cred_crypto::KeyRing;
 use tokio::time::{Instant, sleep};
@@ -51,7 +51,7 @@ pub(super) async fn permissions(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     let (id, ctx) = (probe.path.id.clone(), CredentialContext::from(probe.path.scope.clone()));
-    let (data, metadata) = sealed(&probe.path, keys).await?;
+    let Sealed { data, metadata } = sealed(&probe.path, keys).await?;
     probe.set_there(true);
     let stored = provider.store(&id, data.clone(), metadata.clone(), &ctx).await;
     probe.set_there(stored.as_ref().err().is_none_or(StorageError::may_have_written));
@@ -66,7 +66,7 @@ pub(super) async fn permissions(
             }
         };
         match back {
-            Ok(back) if back == (data.clone(), metadata.clone()) => {
+            Ok(back) if back == Sealed::new(data.clone(), metadata.clone()) => {
                 findings.good("read back", "it is what was written")
             }
             Ok(_) => findings.bad(
@@ -78,7 +78,7 @@ pub(super) async fn permissions(
             Err(error) => findings.bad("read back", &error.into()),
         }
         if !probe.is_ended() {
-            replace(provider, &id, (data, metadata), &ctx, findings).await;
+            replace(provider, &id, Sealed { data, metadata }, &ctx, findings).await;
         }
         if !probe.is_ended() {
             findings.tried("list", provider.list(None, &ctx).await);
@@ -93,7 +93,7 @@ pub(super) async fn permissions(
 async fn replace(
     provider: &dyn StorageProvider,
     id: &CredentialId,
-    (data, metadata): Stored,
+    Sealed { data, metadata }: Sealed,
     ctx: &CredentialContext,
     findings: &mut Findings,
 ) {
@@ -103,7 +103,7 @@ async fn replace(
         return;
     };
     let swapped = async {
-        let (_, _, revision) = conditional.retrieve_with_revision(id, ctx).await?;
+        let revision = conditional.retrieve_versioned(id, ctx).await?.revision;
         conditional.store_if(id, data, metadata, Some(&revision), ctx).await
     };
     findings.tried("replace if unchanged", swapped.await);
@@ -126,12 +126,12 @@ pub(super) async fn contents(
     let ahead = Timestamp::now().saturating_add(CLOCKS_APART);
     for path in paths.iter().take(SAMPLE) {
         match compare::stored(&**provider, path).await {
-            Ok(Some((data, metadata))) => {
+            Ok(Some(Sealed { data, metadata })) => {
                 early += usize::from(metadata.last_modified > ahead);
                 let Some(keys) = keys else { continue };
                 if !known.contains(&data.key_id) {
                     strangers.insert(data.key_id);
-                } else if let Err(failure) = compare::open(keys, path, &(data, metadata)).await {
+                } else if let Err(failure) = compare::open(keys, path, &Sealed { data, metadata }).await {
                     let (count, first) = closed.take().unwrap_or((0, failure));
                     closed = Some((count + 1, first));
                 }
@@ -177,10 +177,7 @@ pub(super) async fn contents(
 }
 
 /// Something to write: sealed under the ring, or under a key that is thrown away where the ring cannot be had.
-async fn sealed(
-    path: &CredentialPath,
-    keys: Option<&KeyRing>,
-) -> Result<(EncryptedData, CredentialMetadata), Failure> {
+async fn sealed(path: &CredentialPath, keys: Option<&KeyRing>) -> Result<Sealed, Failure> {
     let throwaway;
     let keys = match keys {
         Some(keys) => keys,
@@ -190,6 +187,6 @@ async fn sealed(
         }
     };
     let metadata = CredentialMetadata::new(Timestamp::now());
-    let data = keys.seal(path.as_ref(), &metadata, b"written by cred doctor").await?;
-    Ok((data, metadata))
+    let data = keys.seal(path.as_path_ref(), &metadata, b"written by cred doctor").await?;
+    Ok(Sealed { data, metadata })
 }

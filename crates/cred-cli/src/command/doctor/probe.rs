@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use cred_core::{CredentialContext, CredentialId, CredentialPath, ScopeId, StorageProvider, Timestamp};
+use cred_core::{
+    CredentialContext, CredentialId, CredentialPath, ScopeId, Sealed, StorageProvider, Timestamp,
+};
 
 use super::Findings;
 use crate::compare;
@@ -73,7 +75,7 @@ pub(super) async fn leftovers(
     for id in ids.into_iter().filter(is_probe) {
         let path = CredentialPath::new(Some(scope.clone()), id);
         // How old another one is, nobody can tell.
-        let Ok(Some((_, metadata))) = compare::stored(provider, &path).await else { continue };
+        let Ok(Some(Sealed { metadata, .. })) = compare::stored(provider, &path).await else { continue };
         if metadata.created_at >= limit {
             continue;
         }

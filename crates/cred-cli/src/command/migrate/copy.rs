@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialPath, KeyId, Revision, Sealer as _, StorageError, StorageErrorKind,
-    StorageProvider, Stored,
+    CredentialContext, CredentialPath, KeyId, Revision, Sealed, Sealer as _, StorageError, StorageErrorKind,
+    StorageProvider,
 };
 use cred_provider_kit::{CredentialFile, limits};
 use futures_util::StreamExt as _;
@@ -40,7 +40,7 @@ pub(super) enum Outcome {
 #[allow(clippy::large_enum_variant, reason = "a few of them live at once, and nearly all are the large one")]
 enum There {
     /// Something or nothing, and how to replace exactly that.
-    Known(Option<Stored>, Option<Revision>),
+    Known(Option<Sealed>, Option<Revision>),
     /// What cannot be read, and is to be replaced; with the reason.
     Corrupted(String),
 }
@@ -76,7 +76,7 @@ impl Copier {
         if let There::Known(Some(there), _) = &there {
             let parts = compare::differences(path, &original, there, self.rings.as_ref()).await?;
             if parts.is_empty() {
-                return Ok(Outcome::There(there.0.key_id.clone()));
+                return Ok(Outcome::There(there.data.key_id.clone()));
             }
             // Also where the bytes are the same and do not open there: it may be the same store under another name, whose
             // readers would lose it.
@@ -85,7 +85,7 @@ impl Copier {
             }
         }
         let copy = self.sealed(path, original).await?;
-        let key = copy.0.key_id.clone();
+        let key = copy.data.key_id.clone();
         self.check(path, &copy)?;
         let broken = match &there {
             There::Corrupted(reason) => Some(reason.clone()),
@@ -113,8 +113,8 @@ impl Copier {
         let found = match self.to.compare_and_set() {
             None => compare::stored(&*self.to, path).await.map(|there| There::Known(there, None)),
             Some(conditional) => {
-                let read = conditional.retrieve_with_revision(&path.id, &path.scope.clone().into()).await;
-                read.map(|(data, metadata, revision)| There::Known(Some((data, metadata)), Some(revision)))
+                let read = conditional.retrieve_versioned(&path.id, &path.scope.clone().into()).await;
+                read.map(|found| There::Known(Some(found.value), Some(found.revision)))
             }
         };
         match found {
@@ -130,18 +130,18 @@ impl Copier {
     }
 
     /// What is to be written: the same bytes, or the same contents under the other side's key.
-    async fn sealed(&self, path: &CredentialPath, original: Stored) -> Result<Stored, Failure> {
+    async fn sealed(&self, path: &CredentialPath, original: Sealed) -> Result<Sealed, Failure> {
         let Some(rings) = &self.rings else { return Ok(original) };
         let opened = compare::open(&rings.from, path, &original).await?;
-        let data = rings.to.seal(path.as_ref(), &opened.metadata, &opened.secret).await?;
-        Ok((data, opened.metadata))
+        let data = rings.to.seal(path.as_path_ref(), &opened.metadata, &opened.secret).await?;
+        Ok(Sealed::new(data, opened.metadata))
     }
 
     /// Whether the other side can hold it, as far as its description tells, so that a dry run tells as well.
-    fn check(&self, path: &CredentialPath, copy: &Stored) -> Result<(), Failure> {
-        let payload = CredentialFile::new(copy.0.clone(), copy.1.clone()).encode()?;
+    fn check(&self, path: &CredentialPath, copy: &Sealed) -> Result<(), Failure> {
+        let payload = CredentialFile::new(copy.data.clone(), copy.metadata.clone()).encode()?;
         let description = self.to.describe();
-        limits::check(&description.limits, &payload, &copy.1).map_err(|error| {
+        limits::check(&description.limits, &payload, &copy.metadata).map_err(|error| {
             error.at(description.name.clone(), cred_core::Operation::Store, path.clone()).into()
         })
     }
@@ -149,7 +149,7 @@ impl Copier {
     async fn write(
         &self,
         path: &CredentialPath,
-        (data, metadata): Stored,
+        Sealed { data, metadata }: Sealed,
         there: &There,
     ) -> Result<(), StorageError> {
         let ctx: CredentialContext = path.scope.clone().into();
@@ -163,7 +163,7 @@ impl Copier {
     }
 
     /// Whether what is read back is what was written, as soon as the other side promises to show it.
-    async fn verified(&self, path: &CredentialPath, copy: &Stored) -> Result<bool, StorageError> {
+    async fn verified(&self, path: &CredentialPath, copy: &Sealed) -> Result<bool, StorageError> {
         const PAUSE: Duration = Duration::from_millis(250);
         let shown = Instant::now() + self.to.describe().consistency.point();
         loop {
