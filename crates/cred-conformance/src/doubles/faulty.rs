@@ -23,7 +23,7 @@ use tokio::time::sleep;
 /// # let data = EncryptedData::new(KeyId::new("k")?, [0; 32], [0; 32], [0; 12], vec![1], [0; 16]);
 /// # let metadata = CredentialMetadata::default();
 /// use cred_conformance::doubles::{Fault, Faulty, Reference};
-/// use cred_core::{Operation, StorageErrorKind, StorageProvider};
+/// use cred_core::{Operation, Sealed, StorageErrorKind, StorageProvider};
 ///
 /// let provider = Faulty::new(Reference::new());
 /// // The store takes effect, and its answer is lost on the way.
@@ -32,7 +32,7 @@ use tokio::time::sleep;
 ///
 /// let error = provider.store(&id, data.clone(), metadata.clone(), &here).await.unwrap_err();
 /// assert!(error.may_have_written());
-/// assert_eq!(provider.retrieve(&id, &here).await?, Sealed { data, metadata });
+/// assert_eq!(provider.retrieve(&id, &here).await?, Sealed::new(data, metadata));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
