@@ -1,5 +1,8 @@
 //! What can be chosen, and what is refused.
 
+mod base;
+
+use std::env::consts::OS;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,10 +19,9 @@ use serde::Deserialize;
 /// let config = LocalStorageConfig::default().with_base_path("/var/lib/app/credentials").with_create_dir(false);
 /// ```
 ///
-/// `Default` reads `XDG_DATA_HOME` and `HOME` from the environment of the process, as
-/// [`from_env`](Self::from_env) does, so a default differs between two users; set
-/// [`base_path`](Self::base_path) where it must not. A configuration that is read from a file does not
-/// take them and must name its base path.
+/// `Default` reads variables of the process, as [`from_env`](Self::from_env) does, so its base path
+/// differs between two users; set [`base_path`](Self::base_path) where it must not. A configuration
+/// that is read from a file takes no default from a variable, and must name its base path.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
@@ -65,9 +67,16 @@ impl LocalStorageConfig {
     const DEFAULT_MAX_PAYLOAD_LEN: usize = 16 * 1_024 * 1_024;
     const MOST_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
 
-    /// Returns the defaults with a base path below the user's data directory: `nebula/credentials` in
-    /// `XDG_DATA_HOME`, or in `.local/share` of `HOME`. If neither is an absolute path, the base path is
-    /// empty, and [`validate`](ProviderConfig::validate) refuses it.
+    /// Returns the defaults, with the base path `nebula/credentials` in the user's data directory:
+    ///
+    /// | system | data directory |
+    /// |---|---|
+    /// | Linux and other Unix | `$XDG_DATA_HOME` if it is an absolute path, else `$HOME/.local/share` |
+    /// | macOS, iOS | `$HOME/Library/Application Support`; `XDG_DATA_HOME` is ignored |
+    ///
+    /// This is the rule of `dirs::data_dir`, except that the user database is not read if `HOME` is not
+    /// set. Without an absolute `HOME` the base path is then empty, and
+    /// [`validate`](ProviderConfig::validate) refuses it.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
     /// source of variables.
@@ -80,11 +89,8 @@ impl LocalStorageConfig {
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
-        let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let data =
-            absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
         Self {
-            base_path: data.map(|data| data.join("nebula/credentials")).unwrap_or_default(),
+            base_path: base::default_base(OS, env),
             create_dir: true,
             file_extension: "enc.json".to_owned(),
             enable_locking: true,
@@ -213,17 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_gives_the_users_data_directory() {
-        let base = |variables: &[(&str, &str)]| {
-            LocalStorageConfig::from_env_with(&variables.iter().copied().collect::<MapEnv>()).base_path
-        };
-        assert_eq!(base(&[("HOME", "/h")]), Path::new("/h/.local/share/nebula/credentials"));
-        assert_eq!(base(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d")]), Path::new("/d/nebula/credentials"));
-        assert_eq!(
-            base(&[("HOME", "/h"), ("XDG_DATA_HOME", "d")]),
-            Path::new("/h/.local/share/nebula/credentials")
-        );
-        assert_eq!(base(&[]), Path::new(""));
+    fn the_default_base_path_is_in_the_data_directory_of_this_system() {
+        let env = MapEnv::from([("HOME", "/h"), ("XDG_DATA_HOME", "/d")]);
+        assert_eq!(LocalStorageConfig::from_env_with(&env).base_path, base::default_base(OS, &env));
         assert_eq!(LocalStorageConfig::from_env(), LocalStorageConfig::from_env_with(&ProcessEnv));
         assert_eq!(LocalStorageConfig::default(), LocalStorageConfig::from_env());
         assert_eq!(serde_json::from_str::<LocalStorageConfig>("{}").unwrap().base_path, Path::new(""));
