@@ -2,14 +2,14 @@
 
 mod base;
 
+use std::borrow::Cow;
 use std::env::consts::OS;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{ConfigError, ProviderConfig};
 use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
 use serde::Deserialize;
 
 /// Where and how credentials are kept in local files.
@@ -75,7 +75,7 @@ impl LocalStorageConfig {
     /// | macOS, iOS | `$HOME/Library/Application Support`; `XDG_DATA_HOME` is ignored |
     ///
     /// This is the rule of `dirs::data_dir`, except that the user database is not read if `HOME` is not
-    /// set. Without an absolute `HOME` the base path is then empty, and
+    /// set. If none of these is an absolute path, the base path is empty, and
     /// [`validate`](ProviderConfig::validate) refuses it.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
@@ -119,48 +119,30 @@ impl LocalStorageConfig {
     pub(crate) fn names(&self) -> Result<FileNames, ConfigError> {
         FileNames::new("file_extension", &self.file_extension)
     }
-
-    fn check_base(&self) -> Result<(), &'static str> {
-        let base = &self.base_path;
-        if base.as_os_str().is_empty() {
-            return Err("is empty; set the directory that shall hold the credentials");
-        }
-        if !base.is_absolute() {
-            return Err("is relative, so it would depend on the working directory; give an absolute path");
-        }
-        match base.metadata() {
-            Ok(found) if !found.is_dir() => Err("is no directory; give one"),
-            Ok(_) if !is_readable(base) => {
-                Err("is not readable for this process; make it so or give another directory")
-            }
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err("cannot be looked at; make the directories above it accessible")
-            }
-            Err(_) if self.create_dir => Ok(()),
-            Err(_) => Err(
-                "does not exist; bring it back if it was moved or is not mounted, or create it with mode 0700",
-            ),
-        }
-    }
-}
-
-/// As the effective user, whose rights count when files are opened.
-fn is_readable(directory: &Path) -> bool {
-    accessat(CWD, directory, Access::READ_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 impl ProviderConfig for LocalStorageConfig {
-    /// Looks at the base directory, and creates nothing.
+    /// Checks each field, and what the effective user of this process may do with the base directory.
+    /// Creates nothing, and takes a few system calls.
+    ///
+    /// An existing base directory must be readable. It need not be writable, since reading never needs
+    /// write access: a store without it writes nothing and fails with
+    /// [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly) or
+    /// [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied).
+    ///
+    /// A missing base directory is an error unless [`create_dir`](LocalStorageConfig::create_dir) is
+    /// set and the permissions let this process create it. On a read-only mount it is accepted, since
+    /// another process can create it where the mount is writable.
     fn validate(&self) -> Result<(), ConfigError> {
-        let invalid = |field, problem| ConfigError::invalid(self.provider_name(), field, problem);
-        self.check_base().map_err(|problem| invalid("base_path", problem))?;
+        let invalid =
+            |field, problem: Cow<'static, str>| ConfigError::invalid(self.provider_name(), field, problem);
+        base::check(&self.base_path, self.create_dir).map_err(|problem| invalid("base_path", problem))?;
         self.names()?;
         if !(Self::SHORTEST_TIMEOUT..=Self::LONGEST_TIMEOUT).contains(&self.operation_timeout) {
-            return Err(invalid("operation_timeout", "must be 100 ms to 10 minutes"));
+            return Err(invalid("operation_timeout", "must be 100 ms to 10 minutes".into()));
         }
         if !(Self::LEAST_PAYLOAD_LEN..=Self::MOST_PAYLOAD_LEN).contains(&self.max_payload_len) {
-            return Err(invalid("max_payload_len", "must be 4 KiB to 1 GiB, in bytes"));
+            return Err(invalid("max_payload_len", "must be 4 KiB to 1 GiB, in bytes".into()));
         }
         Ok(())
     }
@@ -172,6 +154,8 @@ impl ProviderConfig for LocalStorageConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn problem(config: &LocalStorageConfig) -> String {
@@ -191,10 +175,10 @@ mod tests {
         assert!(problem(&missing.with_create_dir(false)).contains("`base_path` does not exist"));
         let file = base.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(problem(&good.clone().with_base_path(&file)).contains("`base_path` is no directory"));
+        assert!(problem(&good.clone().with_base_path(&file)).contains("`base_path` is not a directory"));
         assert!(
             problem(&good.clone().with_base_path(file.join("below")))
-                .contains("`base_path` cannot be looked at")
+                .contains("`base_path` cannot be accessed: Not a directory")
         );
         for extension in ["", "a/b", ".json"] {
             assert!(problem(&good.clone().with_file_extension(extension)).contains("`file_extension`"));

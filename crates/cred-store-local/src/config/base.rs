@@ -1,8 +1,12 @@
 //! The base directory: its default, and whether this process can use it.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use cred_provider_kit::Env;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 /// Returns the default base directory on the operating system `os`, named as in
 /// [`std::env::consts::OS`]. It is empty if the variables do not name the user's data directory.
@@ -21,10 +25,58 @@ pub(super) fn default_base(os: &str, env: &dyn Env) -> PathBuf {
     data.map(|data| data.join("nebula").join("credentials")).unwrap_or_default()
 }
 
+/// Checks the base directory without changing anything. The error continues a sentence that begins
+/// with `base_path`.
+pub(super) fn check(base: &Path, create_dir: bool) -> Result<(), Cow<'static, str>> {
+    if base.as_os_str().is_empty() {
+        return Err("is empty; set it to the directory for the credentials".into());
+    }
+    if !base.is_absolute() {
+        let problem = "is relative, so it would depend on the working directory; give an absolute path";
+        return Err(problem.into());
+    }
+    match base.metadata() {
+        Ok(found) if !found.is_dir() => Err("is not a directory; give one".into()),
+        Ok(_) if is_refused(base, Access::READ_OK) => Err(
+            "is not readable by this process; give it read and search permission, or set another directory"
+                .into(),
+        ),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("cannot be accessed: {error}; correct the directories above it").into())
+        }
+        Err(_) if create_dir => check_creation(base),
+        Err(_) => {
+            Err("does not exist; restore it if it was moved, mount it, or create it with mode 0700".into())
+        }
+    }
+}
+
+/// Checks that a missing base can be created in the nearest directory above it that exists. On a
+/// read-only mount the error is EROFS, which is accepted: another process can create the base where
+/// the mount is writable.
+fn check_creation(base: &Path) -> Result<(), Cow<'static, str>> {
+    match base.ancestors().find(|above| above.exists()) {
+        Some(above) if is_refused(above, Access::WRITE_OK) => Err(format!(
+            "does not exist and cannot be created, since this process cannot write `{}`; create it with mode 0700 \
+             for the user of this process, or set another directory",
+            above.display()
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the permissions refuse an access to what is in a directory. The effective user counts, as when
+/// files are opened. Another error is not an answer: a seccomp filter that does not know the call
+/// refuses it with EPERM.
+fn is_refused(directory: &Path, access: Access) -> bool {
+    let access = access | Access::EXEC_OK;
+    accessat(CWD, directory, access, AtFlags::EACCESS) == Err(Errno::ACCESS)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use cred_provider_kit::MapEnv;
 
     use super::*;

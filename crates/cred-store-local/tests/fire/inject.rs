@@ -216,3 +216,21 @@ fn a_write_that_stops_short_leaves_the_old_value() {
     assert!(refused > 1, "the limit was never reached");
     println!("short writes: {refused} stores were cut short and refused, the old value stood");
 }
+
+/// Seccomp filters that are older than the call refuse it with EPERM, whatever the permissions are.
+#[test]
+#[ignore = "needs strace: cargo xtask fire"]
+fn a_sandbox_that_refuses_to_check_permissions_does_not_refuse_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, record) = (folder.path().join("base"), folder.path().join("record"));
+    let inject = ["-e".to_owned(), "inject=faccessat2:error=EPERM".to_owned()];
+    // The base is missing for the first provider, and there for the second one.
+    for expected in ["store key 1", "store key 2"] {
+        let settings = worker::settings("script", &base, &[("CRED_FIRE_SCRIPT", expected)]);
+        let (words, complaints) =
+            Process::start_behind(&strace(&record, "faccessat2", &inject), &settings).end();
+        assert_eq!(words, [expected, "ok", "end"], "{complaints}");
+        let record = std::fs::read_to_string(&record).unwrap();
+        assert!(record.contains("EPERM") && record.contains("(INJECTED)"), "{record}");
+    }
+}

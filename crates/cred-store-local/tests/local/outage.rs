@@ -35,7 +35,8 @@ async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
     let problem = config.validate().unwrap_err().to_string();
     assert_eq!(
         problem,
-        "the local configuration is invalid: `base_path` does not exist; bring it back if it was moved or is not mounted, or create it with mode 0700"
+        "the local configuration is invalid: `base_path` does not exist; restore it if it was moved, mount it, or \
+         create it with mode 0700"
     );
     std::fs::create_dir(&place.base).unwrap();
     let provider = LocalStorageProvider::new(config).unwrap();

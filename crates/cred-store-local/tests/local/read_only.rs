@@ -3,9 +3,10 @@
 use crate::outage::{base_of_the_other_process, run_after};
 use crate::place::*;
 use cred_core::{
-    CompareAndSet as _, CredentialContext, CredentialFilter, StorageErrorKind, StorageProvider as _,
+    CompareAndSet as _, CredentialContext, CredentialFilter, ProviderConfig as _, StorageErrorKind,
+    StorageProvider as _,
 };
-use cred_store_local::LocalStorageProvider;
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 /// Every operation that only reads, on a store with `value(1)` at `key` and `value(2)` at
 /// `org:a/key`. The provider is new for each, so that each opens the folder itself.
@@ -95,7 +96,6 @@ fn a_list_of_a_read_only_store_waits_for_a_writer_elsewhere() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_that_cannot_be_read_is_refused_by_the_configuration() {
-    use cred_core::ProviderConfig as _;
     as_an_ordinary_user(async || {
         let place = Place::new();
         fill(&place.open()).await;
@@ -103,6 +103,27 @@ fn a_folder_that_cannot_be_read_is_refused_by_the_configuration() {
         let problem = place.config().validate().unwrap_err().to_string();
         assert!(problem.contains("`base_path` is not readable"), "{problem}");
         set_mode(&place.base, 0o700);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_missing_folder_that_cannot_be_created_is_refused_by_the_configuration() {
+    as_an_ordinary_user(async || {
+        let place = Place::new();
+        let above = place.base.clone();
+        std::fs::create_dir(&above).unwrap();
+        for base in [above.join("store"), above.join("org/app/store")] {
+            let config = place.config().with_base_path(base);
+            set_mode(&above, 0o500);
+            let problem = config.validate().unwrap_err().to_string();
+            assert!(problem.contains("`base_path` does not exist and cannot be created"), "{problem}");
+            assert!(problem.contains(&format!("cannot write `{}`", above.display())), "{problem}");
+            let problem = config.clone().with_create_dir(false).validate().unwrap_err().to_string();
+            assert!(problem.contains("`base_path` does not exist;"), "{problem}");
+            set_mode(&above, 0o700);
+            config.validate().unwrap();
+        }
     });
 }
 
@@ -145,6 +166,9 @@ async fn fills_a_mount() {
 #[ignore = "is started by a_read_only_mount_can_be_read"]
 async fn reads_a_read_only_mount() {
     reads_everything(base_of_the_other_process).await;
+    // Another process, for which the mount is writable, can still create it.
+    let base = std::path::PathBuf::from(std::env::var_os("CRED_TEST_BASE").unwrap());
+    LocalStorageConfig::default().with_base_path(base.join("missing")).validate().unwrap();
     for error in [
         put(&base_of_the_other_process(), "key", value(3)).await.unwrap_err(),
         put(&base_of_the_other_process(), "org:new/key", value(3)).await.unwrap_err(),
