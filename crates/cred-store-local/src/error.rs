@@ -1,4 +1,4 @@
-//! What the file system said, as what it means for a credential.
+//! Errors of the file system as storage errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{AttemptError, Wrote};
 use rustix::io::Errno;
 
-/// An error of the file system while `doing` something, a phrase with "while" before it, at a place.
+/// Converts an error of the file system at `place`. `doing` is what failed, such as `creating`.
 pub(crate) fn from_errno(errno: Errno, doing: &str, place: &Path) -> StorageError {
     let place = place.display();
     let error = match errno {
@@ -17,12 +17,13 @@ pub(crate) fn from_errno(errno: Errno, doing: &str, place: &Path) -> StorageErro
             StorageErrorKind::ReadOnly { reason }.into()
         }
         Errno::ACCESS | Errno::PERM => {
-            let reason = format!("the file system refused {doing} `{place}` to this user").into();
+            let reason = format!("{doing} `{place}` is not permitted for the user of this process").into();
             StorageErrorKind::PermissionDenied { reason }.into()
         }
-        // ELOOP, and on some systems EMLINK or EFTYPE, is O_NOFOLLOW at a link; ENOTDIR is O_DIRECTORY at all else.
+        // O_NOFOLLOW answers ELOOP for a link, and EMLINK on some systems. O_DIRECTORY answers
+        // ENOTDIR for anything but a directory.
         Errno::LOOP | Errno::MLINK => {
-            StorageError::corrupted(format!("`{place}` is a symbolic link, which is never followed"))
+            StorageError::corrupted(format!("`{place}` is a symbolic link, and links are not followed here"))
         }
         Errno::NOTDIR => {
             StorageError::corrupted(format!("`{place}` is a link or a file where a directory should be"))
@@ -34,7 +35,7 @@ pub(crate) fn from_errno(errno: Errno, doing: &str, place: &Path) -> StorageErro
     error.with_source(Arc::new(std::io::Error::from(errno)) as Arc<_>)
 }
 
-/// As [`from_errno`], for an error of the standard library.
+/// Like [`from_errno`], for an error of the standard library.
 pub(crate) fn from_io(error: &std::io::Error, doing: &str, place: &Path) -> StorageError {
     match Errno::from_io_error(error) {
         Some(errno) => from_errno(errno, doing, place),
@@ -42,12 +43,12 @@ pub(crate) fn from_io(error: &std::io::Error, doing: &str, place: &Path) -> Stor
     }
 }
 
-/// A write that failed, and whether that changed anything.
+/// A failed write, and whether it may have changed the stored data.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// What is stored is what was stored.
+    /// The stored data is unchanged.
     Nothing(StorageError),
-    /// It may have changed.
+    /// The stored data may have changed.
     Doubtful(StorageError),
 }
 
@@ -66,7 +67,7 @@ impl AttemptError for WriteError {
     }
 }
 
-/// What comes from elsewhere, as a timeout of the executor, may come after the rename.
+/// An error from elsewhere, such as a timeout of the executor, may come after the rename.
 impl From<StorageError> for WriteError {
     fn from(error: StorageError) -> Self {
         Self::Doubtful(error)

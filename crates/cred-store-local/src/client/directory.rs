@@ -65,7 +65,7 @@ impl Directory {
                 check_directory(&stat, self.trust, || place.to_owned()).map(|()| true)
             }
             Ok(_) | Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(from_errno(errno, "looking at", place)),
+            Err(errno) => Err(from_errno(errno, "reading the attributes of", place)),
         }
     }
 
@@ -103,7 +103,7 @@ impl Directory {
     /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to those of other users.
     pub(super) fn anchor(&self, anchored: &Anchored) -> StorageResult<()> {
         anchored.once((self.identity, "..".into()), self.identity, || {
-            self.sync_above().map_err(|errno| from_errno(errno, "syncing what is above", &self.place))
+            self.sync_above().map_err(|errno| from_errno(errno, "syncing the directories above", &self.place))
         })
     }
 
@@ -149,7 +149,7 @@ impl Directory {
             Err(Errno::NXIO) => return Err(not_regular(&place())),
             Err(errno) => return Err(from_errno(errno, "opening", &place())),
         };
-        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place()))?;
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &place()))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(not_regular(&place()));
         }
@@ -170,7 +170,7 @@ impl Directory {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) != FileType::Directory),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(from_errno(errno, "looking at", &self.place.join(name))),
+            Err(errno) => Err(from_errno(errno, "reading the attributes of", &self.place.join(name))),
         }
     }
 
@@ -225,7 +225,8 @@ impl Directory {
 
     /// When a name in it last changed: seconds and nanoseconds.
     pub(super) fn changed(&self) -> StorageResult<(i64, u32)> {
-        let stat = fstat(&self.fd).map_err(|errno| from_errno(errno, "looking at", &self.place))?;
+        let stat =
+            fstat(&self.fd).map_err(|errno| from_errno(errno, "reading the attributes of", &self.place))?;
         #[allow(clippy::useless_conversion, reason = "the types differ among systems")]
         Ok((i64::from(stat.st_mtime), u32::try_from(stat.st_mtime_nsec).unwrap_or_default()))
     }
@@ -242,7 +243,7 @@ impl Directory {
             Err(errno) => return Err(from_errno(errno, "opening", &place())),
         };
         let place = place();
-        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "looking at", &place))?;
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &place))?;
         check_directory(&stat, trust, || place.clone())?;
         Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), place, trust }))
     }

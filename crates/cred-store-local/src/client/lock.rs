@@ -137,7 +137,7 @@ fn locked_file(base: &Directory, access: Access, deadline: Instant) -> StorageRe
     loop {
         let Some(file) = lock_file(base, access, deadline)? else { return Ok(None) };
         let named = has_the_name(base, &file);
-        if named.map_err(|errno| from_errno(errno, "looking at", &base.place(NAME)))? {
+        if named.map_err(|errno| from_errno(errno, "reading the attributes of", &base.place(NAME)))? {
             return Ok(Some(file));
         }
         if Instant::now() + SHORTEST_WAIT >= deadline {

@@ -57,7 +57,7 @@ impl Temporary {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(errno) => return Err(failed(errno, "locking")),
         }
-        let stat = fstat(&temporary.file).map_err(|errno| failed(errno, "looking at"))?;
+        let stat = fstat(&temporary.file).map_err(|errno| failed(errno, "reading the attributes of"))?;
         Ok((stat.st_nlink > 0).then_some(temporary))
     }
 
