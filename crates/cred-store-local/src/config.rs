@@ -1,4 +1,4 @@
-//! What can be chosen, and what is refused.
+//! The configuration of the provider, and its validation.
 
 mod base;
 
@@ -12,11 +12,13 @@ use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
 use serde::Deserialize;
 
-/// Where and how credentials are kept in local files.
+/// Configuration of [`LocalStorageProvider`](crate::LocalStorageProvider).
 ///
 /// ```
 /// use cred_store_local::LocalStorageConfig;
-/// let config = LocalStorageConfig::default().with_base_path("/var/lib/app/credentials").with_create_dir(false);
+/// let config = LocalStorageConfig::default()
+///     .with_base_path("/var/lib/app/credentials")
+///     .with_create_dir(false);
 /// ```
 ///
 /// `Default` reads variables of the process, as [`from_env`](Self::from_env) does, so its base path
@@ -26,30 +28,39 @@ use serde::Deserialize;
 #[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LocalStorageConfig {
-    /// The directory that holds everything; absolute. Default: `nebula/credentials` in the
-    /// user's data directory, as [`from_env`](Self::from_env) finds it; in files there is no default.
+    /// The base directory, as an absolute path. Default: `nebula/credentials` in the user's data
+    /// directory, as [`from_env`](Self::from_env) finds it; in files there is no default.
     pub base_path: PathBuf,
-    /// Whether the directory is created at the first store, with 0700, and the ones above it; default true.
+    /// Whether the first store creates the base directory and those missing above it, with mode
+    /// 0700; default true.
     pub create_dir: bool,
-    /// Extension of the files, without its dot: 1 to 64 bytes of `[A-Za-z0-9._-]`; default `enc.json`.
+    /// Extension of the files, without its dot: 1 to 64 bytes of `[A-Za-z0-9._-]`; default
+    /// `enc.json`.
     pub file_extension: String,
-    /// Whether writers exclude each other with a lock file; default true. Without it there is no compare-and-set, and a
-    /// list may miss what is replaced while it runs.
+    /// Whether writers exclude each other with a lock file; default true. Without it there is no
+    /// compare-and-set, and a list may miss a credential that is replaced while it runs.
     pub enable_locking: bool,
-    /// Whether directories may be writable by other users, and belong to root; default false. For a
-    /// mount whose modes cannot be changed, such as one where each directory has mode 0777. Files must
-    /// still be 0600 and belong to this user. Other users can then delete a credential, or put an
-    /// older file of it back. On a mount with ordinary modes, let the provider create a directory of
-    /// its own instead.
+    /// Whether directories that other users can write, and directories of root, are accepted;
+    /// default false. For a mount whose modes cannot be changed, such as one where each directory
+    /// has mode 0777. Files must still be 0600 and belong to this user. Other users can then delete
+    /// a credential, or replace it with an older file of it. On a mount with ordinary modes, let
+    /// the provider create the directory instead.
     pub allow_open_dirs: bool,
-    /// The longest that one operation takes, 100 ms to 10 minutes; default 30 s. Written `"30s"` in files.
+    /// The longest time of one operation, 100 ms to 10 minutes; default 30 s. Written `"30s"` in
+    /// files.
     #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
-    /// Bytes of the longest file that is written, 4 KiB to 1 GiB; default 16 MiB. A file holds about 4/3 of the sealed bytes.
+    /// Bytes of the longest file that is written, 4 KiB to 1 GiB; default 16 MiB. A file has about
+    /// 4/3 of the sealed bytes. A longer file that is found is refused as corrupted and not read,
+    /// unless it has at most 16 MiB.
+    ///
+    /// A store and a read have the whole file and the sealed bytes in memory, together 1.8 times
+    /// the length of the file (measured at 171 MiB and at 341 MiB): with the maximum, one operation
+    /// takes up to 1.8 GiB.
     pub max_payload_len: usize,
 }
 
-/// The defaults of a configuration that is read from a file, where no variable counts.
+/// The defaults of a configuration that is read from a file, which takes none from variables.
 fn defaults() -> LocalStorageConfig {
     LocalStorageConfig::from_env_with(&MapEnv::default())
 }
@@ -71,11 +82,11 @@ impl LocalStorageConfig {
     ///
     /// | system | data directory |
     /// |---|---|
-    /// | Linux and other Unix | `$XDG_DATA_HOME` if it is an absolute path, else `$HOME/.local/share` |
+    /// | Linux, other Unix | `$XDG_DATA_HOME` if it is absolute, else `$HOME/.local/share` |
     /// | macOS, iOS | `$HOME/Library/Application Support`; `XDG_DATA_HOME` is ignored |
     ///
-    /// This is the rule of `dirs::data_dir`, except that the user database is not read if `HOME` is not
-    /// set. If none of these is an absolute path, the base path is empty, and
+    /// This is the rule of `dirs::data_dir`, except that the user database is not read if `HOME` is
+    /// not set. If none of these is an absolute path, the base path is empty, and
     /// [`validate`](ProviderConfig::validate) refuses it.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
@@ -110,7 +121,8 @@ impl LocalStorageConfig {
         const with_max_payload_len(max_payload_len: usize);
     }
 
-    /// The longest file that is read: one of a time when more was allowed is no damage.
+    /// Bytes of the longest file that is read. Lowering `max_payload_len` does not make stored files
+    /// of up to the default unreadable.
     pub(crate) fn max_read_len(&self) -> usize {
         self.max_payload_len.max(Self::DEFAULT_MAX_PAYLOAD_LEN)
     }
@@ -122,17 +134,17 @@ impl LocalStorageConfig {
 }
 
 impl ProviderConfig for LocalStorageConfig {
-    /// Checks each field, and what the effective user of this process may do with the base directory.
-    /// Creates nothing, and takes a few system calls.
+    /// Checks each field, and what the effective user of this process may do with the base
+    /// directory. Creates nothing, and takes a few system calls.
     ///
-    /// An existing base directory must be readable. It need not be writable, since reading never needs
-    /// write access: a store without it writes nothing and fails with
+    /// An existing base directory must be readable. It need not be writable, since reading never
+    /// needs write access: a store without it writes nothing and fails with
     /// [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly) or
     /// [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied).
     ///
-    /// A missing base directory is an error unless [`create_dir`](LocalStorageConfig::create_dir) is
-    /// set and the permissions let this process create it. On a read-only mount it is accepted, since
-    /// another process can create it where the mount is writable.
+    /// A missing base directory is an error unless [`create_dir`](LocalStorageConfig::create_dir)
+    /// is set and the permissions let this process create it. On a read-only mount it is accepted,
+    /// since another process can create it where the mount is writable.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid =
             |field, problem: Cow<'static, str>| ConfigError::invalid(self.provider_name(), field, problem);

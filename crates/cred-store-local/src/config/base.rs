@@ -11,8 +11,9 @@ use rustix::io::Errno;
 /// Returns the default base directory on the operating system `os`, named as in
 /// [`std::env::consts::OS`]. It is empty if the variables do not name the user's data directory.
 ///
-/// The rule is that of `dirs::data_dir`, with two differences: on Unix the user database is not read
-/// if `HOME` is not set, and on Windows the variable `APPDATA` is read instead of the known folder.
+/// The rule is that of `dirs::data_dir`, with two differences: on Unix the user database is not
+/// read if `HOME` is not set, and on Windows the variable `APPDATA` is read instead of the known
+/// folder.
 pub(super) fn default_base(os: &str, env: &dyn Env) -> PathBuf {
     let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let in_home = |folder: &str| absolute("HOME").map(|home| home.join(folder));
@@ -67,9 +68,9 @@ fn check_creation(base: &Path) -> Result<(), Cow<'static, str>> {
     }
 }
 
-/// Whether the permissions refuse an access to what is in a directory. The effective user counts, as when
-/// files are opened. Another error is not an answer: a seccomp filter that does not know the call
-/// refuses it with EPERM.
+/// Whether the permissions refuse an access to what is in a directory. The effective user counts,
+/// as when files are opened. Another error is not an answer: a seccomp filter that does not know
+/// the call refuses it with EPERM.
 fn is_refused(directory: &Path, access: Access) -> bool {
     let access = access | Access::EXEC_OK;
     accessat(CWD, directory, access, AtFlags::EACCESS) == Err(Errno::ACCESS)
