@@ -2,6 +2,7 @@
 
 mod codec;
 mod error;
+mod format;
 mod kind;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 pub use error::CredentialError;
+pub use format::FormatProblem;
 pub use kind::{CredentialKind, FieldName, KindName, field};
 
 use crate::sealed::while_sealing;

@@ -59,7 +59,7 @@ pub use abilities::{CompareAndSet, Revision, SoftDelete, Versioned};
 pub use config::{ConfigError, ProviderConfig};
 pub use context::CredentialContext;
 pub use credential::{
-    Credential, CredentialError, CredentialKind, FieldName, KindName, Lifecycle, Login, field,
+    Credential, CredentialError, CredentialKind, FieldName, FormatProblem, KindName, Lifecycle, Login, field,
 };
 pub use description::{Consistency, Description, Limits};
 pub use encrypted::{EncryptedData, SealVersion, WrappedKey};

@@ -283,10 +283,10 @@
 
 pub use cred_core::{
     ConfigError, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,
-    CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, KeyId, KindName, Lifecycle,
-    Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId, SealError,
-    Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics, StorageProvider, Tags,
-    Target, Timestamp, Versioned, field, sealed,
+    CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, FormatProblem, KeyId, KindName,
+    Lifecycle, Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId,
+    SealError, Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics,
+    StorageProvider, Tags, Target, Timestamp, Versioned, field, sealed,
 };
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
