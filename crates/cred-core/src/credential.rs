@@ -4,20 +4,19 @@ mod codec;
 mod error;
 mod format;
 mod kind;
+mod typed;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 pub use error::CredentialError;
 pub use format::FormatProblem;
 pub use kind::{CredentialKind, FieldName, KindName, field};
+pub use typed::TypedCredential;
 
-use crate::sealed::while_sealing;
 use crate::{
     CredentialMetadata, ExposeSecret, ParseError, RotationPolicy, SecretSlice, SecretString, Tags, Timestamp,
     Zeroizing,
@@ -154,27 +153,6 @@ impl Credential {
         Self::of(CredentialKind::Custom(kind))
     }
 
-    /// A value of any type that serializes, to be read back by [`Credential::to_typed`]. Fields that are marked
-    /// `#[serde(with = "cred_core::sealed")]` serialize here and nowhere else.
-    ///
-    /// It is kept as MessagePack with field names, so that fields can be added and removed later, in the field
-    /// [`field::VALUE`].
-    ///
-    /// # Errors
-    /// [`CredentialError::Unserializable`] if the type's own `Serialize` fails.
-    pub fn typed<T: Serialize + ?Sized>(kind: KindName, value: &T) -> Result<Self, CredentialError> {
-        let packed = while_sealing(|| {
-            // Growing a buffer leaves copies of the secret behind: count first, then write into one of the right size.
-            let mut counter = ByteCounter(0);
-            rmp_serde::encode::write_named(&mut counter, value)?;
-            let mut packed = Zeroizing::new(Vec::with_capacity(counter.0));
-            rmp_serde::encode::write_named(&mut *packed, value)?;
-            Ok(packed)
-        })
-        .map_err(|_: rmp_serde::encode::Error| CredentialError::Unserializable)?;
-        Ok(Self::custom(kind).set(field::VALUE, secret_copy(&packed)))
-    }
-
     /// Sets a secret field.
     #[must_use]
     pub fn with_field(self, name: FieldName, value: impl Into<SecretSlice<u8>>) -> Self {
@@ -291,25 +269,21 @@ impl Credential {
     /// Name and password of a [login](Credential::username_password).
     ///
     /// # Errors
-    /// As [`expose_text`](Credential::expose_text), for either field.
+    /// [`CredentialError::WrongKind`] if it is of another kind, even if it has these fields; read those
+    /// with [`expose_text`](Credential::expose_text). Else as `expose_text`, for either field.
     pub fn expose_login(&self) -> Result<Login<'_>, CredentialError> {
+        self.check_kind(CredentialKind::UsernamePassword)?;
         Ok(Login {
             username: self.expose_text(field::USERNAME)?,
             password: self.expose_text(field::PASSWORD)?,
         })
     }
 
-    /// Reads back what [`Credential::typed`] made.
-    ///
-    /// # Errors
-    /// [`CredentialError::WrongShape`] if it does not fit the type. The message does not repeat what was found, as
-    /// serde's own does.
-    pub fn to_typed<T: DeserializeOwned>(&self) -> Result<T, CredentialError> {
-        let packed = self.expose_bytes(field::VALUE)?;
-        rmp_serde::from_slice(packed).map_err(|_| CredentialError::WrongShape {
-            kind: self.0.kind.clone(),
-            expected: std::any::type_name::<T>(),
-        })
+    fn check_kind(&self, expected: CredentialKind) -> Result<(), CredentialError> {
+        match self.0.kind == expected {
+            true => Ok(()),
+            false => Err(CredentialError::WrongKind { kind: self.0.kind.clone(), expected }),
+        }
     }
 
     /// Its labels, which are not secret.
@@ -426,40 +400,9 @@ fn secret_copy(bytes: &[u8]) -> SecretSlice<u8> {
     SecretSlice::new(Box::from(bytes))
 }
 
-/// Counts what a serializer writes.
-struct ByteCounter(usize);
-
-impl std::io::Write for ByteCounter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 = self.0.saturating_add(bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Old {
-        host: String,
-        port: u16,
-        gone: Option<f64>,
-    }
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct New {
-        host: String,
-        port: u16,
-        #[serde(default)]
-        added: Vec<String>,
-    }
 
     #[test]
     fn the_one_secret_of_each_kind_is_read_without_its_field_name() {
@@ -486,30 +429,6 @@ mod tests {
         assert_eq!([4, 5, 6].map(|now| credential.is_expired_at(at(now))), [false, true, true]);
         assert!(credential.is_expired());
         assert!(!Credential::text("a").is_expired());
-    }
-
-    #[test]
-    fn a_type_may_gain_and_lose_fields() {
-        let old = Old { host: "db".into(), port: 5432, gone: Some(0.5) };
-        let credential = Credential::typed("database".parse().unwrap(), &old).unwrap();
-        assert_eq!(credential.to_typed::<Old>().unwrap(), old);
-        assert_eq!(
-            credential.to_typed::<New>().unwrap(),
-            New { host: "db".into(), port: 5432, added: vec![] }
-        );
-    }
-
-    #[test]
-    fn a_wrong_shape_does_not_repeat_the_secret() {
-        #[derive(Serialize)]
-        struct Text {
-            port: String,
-        }
-        let credential = Credential::typed("x".parse().unwrap(), &Text { port: "hunter2".into() }).unwrap();
-        let error = credential.to_typed::<Old>().unwrap_err();
-        let printed =
-            format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string));
-        assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | keep credentials somewhere new | [`StorageProvider`], its abilities [`CompareAndSet`] and [`SoftDelete`] |
 //! | do something around each call of a provider | [`Wrapper`] |
-//! | say what a credential is | [`Credential`], [`CredentialKind`], [`CredentialMetadata`] |
+//! | say what a credential is | [`Credential`], [`CredentialKind`], [`TypedCredential`], [`CredentialMetadata`] |
 //! | name one | [`CredentialId`], [`ScopeId`], [`CredentialPath`] |
 //! | seal with a key of your own (a KMS) | [`Sealer`] |
 //! | know what went wrong | [`StorageError`], [`SealError`], [`ConfigError`], [`ParseError`] |
@@ -59,7 +59,8 @@ pub use abilities::{CompareAndSet, Revision, SoftDelete, Versioned};
 pub use config::{ConfigError, ProviderConfig};
 pub use context::CredentialContext;
 pub use credential::{
-    Credential, CredentialError, CredentialKind, FieldName, FormatProblem, KindName, Lifecycle, Login, field,
+    Credential, CredentialError, CredentialKind, FieldName, FormatProblem, KindName, Lifecycle, Login,
+    TypedCredential, field,
 };
 pub use description::{Consistency, Description, Limits};
 pub use encrypted::{EncryptedData, SealVersion, WrappedKey};

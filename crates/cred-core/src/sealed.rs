@@ -1,7 +1,7 @@
 //! Lets a type of yours hold secrets that serialize only inside sealing.
 //!
 //! ```
-//! use cred_core::{Credential, ExposeSecret, SecretString};
+//! use cred_core::{Credential, ExposeSecret, KindName, SecretString, TypedCredential};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Debug, Serialize, Deserialize)]
@@ -11,10 +11,16 @@
 //!     password: SecretString,
 //! }
 //!
+//! impl TypedCredential for Database {
+//!     fn kind() -> KindName {
+//!         KindName::from_static("database")
+//!     }
+//! }
+//!
 //! let database = Database { host: "db.example.com".into(), password: "hunter2".into() };
 //! assert!(serde_json::to_string(&database).is_err(), "not into a log, a response or a file");
 //!
-//! let credential = Credential::typed("database".parse()?, &database)?;
+//! let credential = Credential::typed(&database)?;
 //! let back: Database = credential.to_typed()?;
 //! assert_eq!(back.password.expose_secret(), "hunter2");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -37,7 +37,6 @@ async fn a_secret_comes_out_of_nothing() {
         Credential::username_password(CANARY, CANARY),
         Credential::oauth2_token(CANARY, CANARY),
         Credential::key_pair(CANARY.as_bytes().to_vec(), CANARY.as_bytes().to_vec()),
-        Credential::typed("typed".parse().unwrap(), &vec![CANARY]).unwrap(),
         Credential::custom("mine".parse().unwrap())
             .with_field("f".parse().unwrap(), CANARY.as_bytes().to_vec()),
     ];
@@ -74,9 +73,9 @@ async fn a_secret_comes_out_of_nothing() {
     printed.value(&provider.retrieve(&id("a"), &CredentialContext::unscoped()).await);
 
     // Every way to fail.
-    let typed = manager.retrieve(&id("a")).await.unwrap().unwrap();
-    printed.value(&typed.to_typed::<u64>());
-    printed.value(&typed.expose_text(CANARY_FIELD));
+    let custom = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    printed.value(&custom.expose_login());
+    printed.value(&custom.expose_text(CANARY_FIELD));
     provider.edit_payload(PathRef::new(None, &id("b")), |payload| {
         payload.splice(0..1, *b"canary-7f3a91").for_each(drop)
     });

@@ -224,10 +224,11 @@
 //! metrics and a graceful shutdown.
 //!
 //! # Several fields
-//! A type of your own is one credential. Its secret fields serialize only while it is sealed:
+//! A type of your own is one credential. Its secret fields serialize only while it is sealed, and a
+//! credential of another kind is refused as [`CredentialError::WrongKind`]:
 //!
 //! ```
-//! use cred::{Credential, ExposeSecret, KindName, SecretString};
+//! use cred::{Credential, ExposeSecret, KindName, SecretString, TypedCredential};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize)]
@@ -237,8 +238,14 @@
 //!     password: SecretString,
 //! }
 //!
+//! impl TypedCredential for Database {
+//!     fn kind() -> KindName {
+//!         KindName::from_static("database")
+//!     }
+//! }
+//!
 //! let database = Database { host: "db.example.com".into(), password: "hunter2".into() };
-//! let credential = Credential::typed(KindName::from_static("database"), &database)?;
+//! let credential = Credential::typed(&database)?;
 //! let back: Database = credential.to_typed()?;
 //! assert_eq!(back.password.expose_secret(), "hunter2");
 //! # Ok::<(), cred::Error>(())
@@ -286,7 +293,7 @@ pub use cred_core::{
     CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, FormatProblem, KeyId, KindName,
     Lifecycle, Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId,
     SealError, Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics,
-    StorageProvider, Tags, Target, Timestamp, Versioned, field, sealed,
+    StorageProvider, Tags, Target, Timestamp, TypedCredential, Versioned, field, sealed,
 };
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{

@@ -22,6 +22,18 @@ pub enum CredentialError {
         /// The field that was asked for.
         field: String,
     },
+    /// The credential is read as another kind than it has, by
+    /// [`to_typed`](crate::Credential::to_typed) or [`expose_login`](crate::Credential::expose_login).
+    #[error(
+        "the credential has the kind `{kind}` and was read as the kind `{expected}`; check its id, or read \
+         it as its own kind"
+    )]
+    WrongKind {
+        /// The credential's kind.
+        kind: CredentialKind,
+        /// The kind that it was read as.
+        expected: CredentialKind,
+    },
     /// The type's own `Serialize` failed.
     #[error("the value cannot be serialized; check its type's `Serialize` implementation")]
     Unserializable,
