@@ -155,8 +155,8 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
         self
     }
 
-    /// How long before its expiry [`validate`](CredentialManager::validate) says that a credential expires soon;
-    /// default 7 days. Zero: never.
+    /// How long before its expiry [`validate`](CredentialManager::validate) reports a credential as
+    /// [`ExpiringSoon`](crate::Finding::ExpiringSoon); default 7 days. Zero: never.
     pub const fn expiry_warning(mut self, before: Duration) -> Self {
         self.settings.expiry_warning = before;
         self

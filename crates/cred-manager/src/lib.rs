@@ -108,7 +108,7 @@ pub use expiry::OnExpired;
 pub use lists::ListOptions;
 pub use manager::CredentialManager;
 pub use rekey::{Rekey, RekeyReport};
-pub use validation::{ValidatedPath, ValidationResult};
+pub use validation::{Finding, ValidatedPath, ValidationResult};
 
 /// Local keys: the `cred-crypto` crate, as `cred_manager::crypto`.
 #[cfg(feature = "crypto")]

@@ -1,56 +1,91 @@
 //! Whether credentials are fit for use.
 
-use cred_core::{
-    CredentialId, CredentialMetadata, CredentialPath, SealError, Sealed, StorageErrorKind, Timestamp,
-};
+mod finding;
+
+use cred_core::{CredentialId, CredentialPath, SealError, Sealed, StorageErrorKind, Timestamp};
+
+pub use self::finding::Finding;
 
 use crate::batch::{BatchItem, answer_chunk, chunks, group_ids, in_order};
 use crate::fetch_many::{Fetch, Fetched};
 use crate::observe::{observe, observe_as, outcome, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
-/// What [`CredentialManager::validate`] found; where several hold, the first in this order.
+/// The result of [`CredentialManager::validate`] for one credential.
+///
+/// ```
+/// use cred_manager::{Finding, ValidationResult};
+///
+/// /// A line of a health check.
+/// fn line(id: &str, result: &ValidationResult) -> String {
+///     match result {
+///         ValidationResult::Valid => format!("{id}: ok"),
+///         ValidationResult::NeedsAttention { findings } => {
+///             let findings: Vec<_> = findings.iter().map(Finding::to_string).collect();
+///             format!("{id}: {}", findings.join("; "))
+///         }
+///         ValidationResult::NotFound => format!("{id}: not found"),
+///         ValidationResult::Unreadable { error } => format!("{id}: unreadable: {error}"),
+///         ValidationResult::LookupFailed { error } => format!("{id}: not looked up: {error}"),
+///         _ => format!("{id}: unknown"),
+///     }
+/// }
+/// assert_eq!(line("stripe-api-key", &ValidationResult::Valid), "stripe-api-key: ok");
+///
+/// /// Whether a job should rotate it, whatever else is found.
+/// fn is_due(result: &ValidationResult) -> bool {
+///     result.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
+/// }
+/// assert!(!is_due(&ValidationResult::Valid));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ValidationResult {
-    /// It could not be looked up, so nothing is known. In the answers of
-    /// [`validate_batch`](CredentialManager::validate_batch) alone; [`validate`](CredentialManager::validate) fails.
+    /// The look-up failed, so nothing is known about the credential. Only in the results of
+    /// [`validate_batch`](CredentialManager::validate_batch) and
+    /// [`validate_tree`](CredentialManager::validate_tree); [`validate`](CredentialManager::validate)
+    /// fails instead.
     LookupFailed {
         /// Why.
         error: ManagerError,
     },
     /// Nothing is stored under that id.
     NotFound,
-    /// It is stored, but cannot be read: corrupted, tampered with, or sealed under a key that is not there.
+    /// It is stored, but cannot be read: it is corrupted, was tampered with, or is sealed under a key
+    /// that the key ring lacks. Neither its expiry nor its format is known.
     Unreadable {
         /// Why.
         error: ManagerError,
     },
-    /// Its time is over.
-    Expired {
-        /// Since when.
-        since: Timestamp,
+    /// It can be read, and there is at least one finding.
+    NeedsAttention {
+        /// All findings, never empty, in the order of the variants of [`Finding`]: those after which
+        /// it cannot be used come first.
+        findings: Vec<Finding>,
     },
-    /// Its policy says that it should be replaced.
-    RotationDue {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// Its time will be over within the builder's
-    /// [`expiry_warning`](crate::CredentialManagerBuilder::expiry_warning).
-    ExpiringSoon {
-        /// When.
-        at: Timestamp,
-    },
-    /// It can be read and is due for nothing.
+    /// It can be read, and there is no finding.
     Valid,
 }
 
 impl ValidationResult {
-    /// Whether the credential can be used now: valid, expiring soon or due for rotation.
+    /// All findings about a readable credential; empty if it is valid, and if it could not be read.
     #[must_use]
-    pub const fn is_usable(&self) -> bool {
-        matches!(self, Self::Valid | Self::ExpiringSoon { .. } | Self::RotationDue { .. })
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::NeedsAttention { findings } => findings,
+            _ => &[],
+        }
+    }
+
+    /// Whether the credential can be used now: it was read, has not expired and is not malformed. It
+    /// may be due for rotation or expire soon.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        match self {
+            Self::Valid => true,
+            Self::NeedsAttention { findings } => findings.iter().all(Finding::is_usable),
+            Self::LookupFailed { .. } | Self::NotFound | Self::Unreadable { .. } => false,
+        }
     }
 }
 
@@ -65,8 +100,12 @@ pub struct ValidatedPath {
 }
 
 impl CredentialManager {
-    /// Reads a credential from the provider, whatever is cached, opens it and says whether it is fit for use. One call
-    /// of the provider.
+    /// Reads a credential from the provider, whatever is cached, opens it and returns every
+    /// [`Finding`]: its expiry, its rotation policy, and the format of its fields by the rules of
+    /// [`Credential::format_problems`](cred_core::Credential::format_problems). One call of the
+    /// provider.
+    ///
+    /// Expiry and rotation are judged by the system clock.
     ///
     /// # Errors
     /// If it could not be looked up: [`ManagerError::Storage`], [`ManagerError::ShutDown`], or a
@@ -166,7 +205,14 @@ impl CredentialManager {
         };
         match opened {
             // Opening proved that the metadata beside it is the sealed one.
-            Ok(_) => Ok(due(&metadata, Timestamp::now(), self.shared.settings.expiry_warning)),
+            Ok(credential) => {
+                let warning = self.shared.settings.expiry_warning;
+                let findings = finding::findings(&credential, &metadata, Timestamp::now(), warning);
+                Ok(match findings.is_empty() {
+                    true => ValidationResult::Valid,
+                    false => ValidationResult::NeedsAttention { findings },
+                })
+            }
             // The key holder failed, which does not show that the credential is unreadable.
             Err(error @ ManagerError::Seal(SealError::Failed { .. })) => Err(error),
             Err(error) if error.is_transient() => Err(error),
@@ -188,78 +234,4 @@ fn failed_look_up(found: &ValidationResult) -> Option<&ManagerError> {
 
 fn is_corrupted(error: &ManagerError) -> bool {
     matches!(error, ManagerError::Storage(error) if matches!(error.kind(), StorageErrorKind::Corrupted { .. }))
-}
-
-/// What a readable credential is due for at `now`.
-fn due(
-    metadata: &CredentialMetadata,
-    now: Timestamp,
-    expiry_warning: std::time::Duration,
-) -> ValidationResult {
-    let rotation =
-        metadata.rotation.and_then(|policy| policy.due_at(metadata.last_modified, metadata.expires_at));
-    match (metadata.expires_at, rotation) {
-        (Some(expiry), _) if expiry <= now => ValidationResult::Expired { since: expiry },
-        (_, Some(due)) if due <= now => ValidationResult::RotationDue { since: due },
-        (Some(expiry), _) if expiry < now.saturating_add(expiry_warning) => {
-            ValidationResult::ExpiringSoon { at: expiry }
-        }
-        _ => ValidationResult::Valid,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use cred_core::RotationPolicy;
-
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    /// What is found at `now` of a value modified at 0, with an hour's warning.
-    fn found(
-        expires_at: Option<u64>,
-        rotation: impl Into<Option<RotationPolicy>>,
-        now: u64,
-    ) -> ValidationResult {
-        let at = Timestamp::from_unix_millis;
-        let metadata =
-            CredentialMetadata::new(at(0)).with_expires_at(expires_at.map(at)).with_rotation(rotation);
-        due(&metadata, at(now), HOUR)
-    }
-
-    #[test]
-    fn expiry_is_foretold_and_then_told() {
-        let day = 24 * 3_600_000;
-        assert!(matches!(found(Some(day), None, 0), ValidationResult::Valid));
-        assert!(matches!(found(Some(day), None, day - 3_600_000), ValidationResult::Valid));
-        assert!(matches!(found(Some(day), None, day - 3_599_999), ValidationResult::ExpiringSoon { .. }));
-        assert!(matches!(found(Some(day), None, day), ValidationResult::Expired { .. }));
-        assert!(matches!(found(None, None, u64::MAX), ValidationResult::Valid));
-    }
-
-    #[test]
-    fn each_kind_of_policy_comes_due() {
-        let at = Timestamp::from_unix_millis;
-        let is_due = |found| matches!(found, ValidationResult::RotationDue { .. });
-        assert!(!is_due(found(None, RotationPolicy::periodic(HOUR), 3_599_999)));
-        assert!(is_due(found(None, RotationPolicy::periodic(HOUR), 3_600_000)));
-        assert!(!is_due(found(Some(7_200_000), RotationPolicy::before_expiry(HOUR), 3_599_999)));
-        assert!(is_due(found(Some(7_200_000), RotationPolicy::before_expiry(HOUR), 3_600_000)));
-        assert!(!is_due(found(None, RotationPolicy::At { at: at(5) }, 4)));
-        assert!(is_due(found(None, RotationPolicy::At { at: at(5) }, 5)));
-        assert!(!is_due(found(None, RotationPolicy::Manual, u64::MAX)));
-    }
-
-    #[test]
-    fn the_worst_is_said_first() {
-        assert!(matches!(
-            found(Some(5), RotationPolicy::periodic(HOUR), 9_000_000),
-            ValidationResult::Expired { .. }
-        ));
-        let both = found(Some(9_000_001), RotationPolicy::periodic(HOUR), 9_000_000);
-        assert!(matches!(both, ValidationResult::RotationDue { .. }));
-    }
 }

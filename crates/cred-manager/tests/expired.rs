@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cred_core::{Consistency, Credential, ErrorClass, Timestamp};
 use cred_manager::crypto::KeyRing;
-use cred_manager::{CredentialManager, ManagerError, OnExpired, ValidationResult};
+use cred_manager::{CredentialManager, Finding, ManagerError, OnExpired};
 use cred_testing::log::Log;
 use doubles::backend::Backend;
 use doubles::{id, keys, over, results, text};
@@ -100,7 +100,7 @@ async fn what_is_refused_can_be_validated_rotated_and_rekeyed() {
     manager.store(&id("a"), expired("1")).await.unwrap();
     assert!(manager.retrieve(&id("a")).await.is_err());
     assert_eq!(manager.cache_stats().unwrap().size, 0, "a refused credential was cached");
-    assert!(matches!(manager.validate(&id("a")).await, Ok(ValidationResult::Expired { .. })));
+    assert!(matches!(manager.validate(&id("a")).await.unwrap().findings(), [Finding::Expired { .. }]));
     assert_eq!(manager.rekey().dry_run(true).await.unwrap().failed, 0);
     let later = Timestamp::now().saturating_add(TTL);
     manager.rotate(&id("a"), Credential::text("2").with_expires_at(later)).await.unwrap();

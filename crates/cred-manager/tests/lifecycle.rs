@@ -10,7 +10,7 @@ use cred_core::{
     Consistency, Credential, CredentialContext, CredentialFilter, CredentialPath, ErrorClass, PathRef,
     RotationPolicy, Sealed, Sealer, StorageErrorKind, StorageProvider, Timestamp,
 };
-use cred_manager::{CredentialManager, ListOptions, ManagerError, ValidationResult};
+use cred_manager::{CredentialManager, Finding, ListOptions, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
 use doubles::sealer::{Fault, Faulty};
@@ -212,6 +212,10 @@ async fn validation_tells_every_state_apart() {
         ("later", Credential::text("x").with_expires_at(now.saturating_add(days(30)))),
         ("expired", Credential::text("x").with_expires_at(now.saturating_sub(days(1)))),
         ("due", Credential::text("x").with_rotation(RotationPolicy::periodic(Duration::ZERO))),
+        ("every", {
+            let expired = Credential::api_key("key\n").with_expires_at(now.saturating_sub(days(1)));
+            expired.with_rotation(RotationPolicy::before_expiry(days(7)))
+        }),
         ("broken", Credential::text("x")),
         ("moved", Credential::text("x")),
     ] {
@@ -222,17 +226,18 @@ async fn validation_tells_every_state_apart() {
     let Sealed { data, metadata } = provider.retrieve(&id("valid"), &root).await.unwrap();
     provider.store(&id("moved"), data, metadata, &root).await.unwrap();
 
-    let names = ["valid", "soon", "later", "expired", "due", "broken", "moved", "absent", "valid"];
+    let names = ["valid", "soon", "later", "expired", "due", "every", "broken", "moved", "absent", "valid"];
     let found = results(manager.validate_batch(&names.map(id)).await);
     assert!(
         matches!(
             found.as_slice(),
             [
                 ValidationResult::Valid,
-                ValidationResult::ExpiringSoon { .. },
+                ValidationResult::NeedsAttention { .. },
                 ValidationResult::Valid,
-                ValidationResult::Expired { .. },
-                ValidationResult::RotationDue { .. },
+                ValidationResult::NeedsAttention { .. },
+                ValidationResult::NeedsAttention { .. },
+                ValidationResult::NeedsAttention { .. },
                 ValidationResult::Unreadable { error: ManagerError::Storage(_) },
                 ValidationResult::Unreadable { error: ManagerError::Seal(_) },
                 ValidationResult::NotFound,
@@ -242,7 +247,26 @@ async fn validation_tells_every_state_apart() {
         "{found:#?}"
     );
     let usable: Vec<_> = found.iter().map(ValidationResult::is_usable).collect();
-    assert_eq!(usable, [true, true, true, false, true, false, false, false, true]);
+    assert_eq!(usable, [true, true, true, false, true, false, false, false, false, true]);
+    let findings: Vec<_> = found.iter().map(ValidationResult::findings).collect();
+    assert!(
+        matches!(
+            findings.as_slice(),
+            [
+                [],
+                [Finding::ExpiringSoon { .. }],
+                [],
+                [Finding::Expired { .. }],
+                [Finding::RotationDue { .. }],
+                [Finding::Expired { .. }, Finding::Malformed { .. }, Finding::RotationDue { .. }],
+                [],
+                [],
+                [],
+                [],
+            ]
+        ),
+        "{findings:#?}"
+    );
     assert!(matches!(manager.validate(&id("absent")).await, Ok(ValidationResult::NotFound)));
 }
 

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cred_core::{
-    Call, Consistency, Credential, CredentialContext, CredentialId, Description, Operation, RotationPolicy,
-    Sealed, Sealer, StorageError, StorageErrorKind, StorageProvider, Timestamp, Wrapper,
+    Call, Consistency, Credential, CredentialContext, CredentialId, Description, FormatProblem, Operation,
+    RotationPolicy, Sealed, Sealer, StorageError, StorageErrorKind, StorageProvider, Timestamp, Wrapper,
+    field,
 };
-use cred_manager::{CredentialManager, ManagerError, ValidationResult};
+use cred_manager::{CredentialManager, Finding, ManagerError, ValidationResult};
 use cred_store_memory::MemoryStorageProvider;
 use doubles::backend::Backend;
 use doubles::sealer::{Fault, Faulty};
@@ -91,7 +92,7 @@ async fn a_tree_is_validated_by_one_list_and_the_calls_of_each_scope() {
         let expired: Vec<_> = all.iter().filter(|one| !one.result.is_usable()).collect();
         assert!(
             matches!(expired.as_slice(), [one] if one.path.to_string() == "free"
-                && matches!(one.result, ValidationResult::Expired { .. })),
+                && matches!(one.result.findings(), [Finding::Expired { .. }])),
             "{expired:?}"
         );
         backend.behave(|behaviour| behaviour.reads_fail = true);
@@ -218,6 +219,7 @@ async fn a_batch_finds_what_single_validations_find() {
         ("soon", Credential::text("x").with_expires_at(now.saturating_add(days(3)))),
         ("expired", Credential::text("x").with_expires_at(now.saturating_sub(days(1)))),
         ("due", Credential::text("x").with_rotation(RotationPolicy::periodic(Duration::ZERO))),
+        ("empty", Credential::api_key("")),
     ] {
         writer.store(&id(name), credential).await.unwrap();
     }
@@ -226,26 +228,47 @@ async fn a_batch_finds_what_single_validations_find() {
     let Sealed { data, metadata } = inner.retrieve(&id("valid"), &root).await.unwrap();
     inner.store(&id("moved"), data, metadata, &root).await.unwrap();
 
-    let names = ["valid", "soon", "expired", "due", "moved", "corrupted", "down", "absent", "valid"];
+    let names = ["valid", "soon", "expired", "due", "empty", "moved", "corrupted", "down", "absent", "valid"];
     for batch in [1, 3, 20] {
         let spoiled = Spoiled::new(inner.clone(), batch);
         let manager = over(spoiled.clone(), keys.clone());
         let found = results(manager.validate_batch(&names.map(id)).await);
         let read_as_many = spoiled.read_as_many.load(Ordering::SeqCst);
-        assert_eq!(read_as_many, if batch == 1 { 0 } else { 8 }, "batch {batch}");
+        assert_eq!(read_as_many, if batch == 1 { 0 } else { 9 }, "batch {batch}");
         for (name, found) in names.iter().zip(&found) {
             let alone = manager.validate(&id(name)).await;
             let alone = alone.unwrap_or_else(|error| ValidationResult::LookupFailed { error });
             assert_eq!(state(found), state(&alone), "{name}, batch {batch}");
         }
+        let findings: Vec<_> = found.iter().map(ValidationResult::findings).collect();
+        let problem = FormatProblem::Empty { field: field::VALUE };
+        assert!(
+            matches!(
+                findings.as_slice(),
+                [
+                    [],
+                    [Finding::ExpiringSoon { .. }],
+                    [Finding::Expired { .. }],
+                    [Finding::RotationDue { .. }],
+                    [Finding::Malformed { problem: found }],
+                    [],
+                    [],
+                    [],
+                    [],
+                    [],
+                ] if *found == problem
+            ),
+            "batch {batch}: {found:#?}"
+        );
         assert!(
             matches!(
                 found.as_slice(),
                 [
                     ValidationResult::Valid,
-                    ValidationResult::ExpiringSoon { .. },
-                    ValidationResult::Expired { .. },
-                    ValidationResult::RotationDue { .. },
+                    ValidationResult::NeedsAttention { .. },
+                    ValidationResult::NeedsAttention { .. },
+                    ValidationResult::NeedsAttention { .. },
+                    ValidationResult::NeedsAttention { .. },
                     ValidationResult::Unreadable { error: ManagerError::Seal(_) },
                     ValidationResult::Unreadable { error: ManagerError::Storage(_) },
                     ValidationResult::LookupFailed { error: ManagerError::Storage(_) },

@@ -131,7 +131,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use cred::{Credential, CredentialManager, ValidationResult};
+//! use cred::{Credential, CredentialManager, Finding};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! async fn rotate_what_is_due(manager: CredentialManager, stop: CancellationToken) {
@@ -148,7 +148,8 @@
 //!             if stop.is_cancelled() {
 //!                 return;
 //!             }
-//!             if let ValidationResult::RotationDue { .. } = found.result {
+//!             let is_due = |finding: &Finding| matches!(finding, Finding::RotationDue { .. });
+//!             if found.result.findings().iter().any(is_due) {
 //!                 if let Err(error) = rotate(&manager, &found.path).await {
 //!                     tracing::error!(%error, path = %found.path, "could not be rotated");
 //!                 }
@@ -159,7 +160,8 @@
 //!
 //! async fn rotate(manager: &CredentialManager, path: &cred::CredentialPath) -> Result<(), cred::Error> {
 //!     let fresh = new_value_from_the_issuer().await;
-//!     // Tags, expiry and policy stay, and the version goes up by one.
+//!     // Tags, expiry and policy stay, and the version goes up by one. Where the issuer sets an expiry,
+//!     // set it with `with_expires_at`: with the stored one, the rotation may stay due.
 //!     manager.at(path)?.rotate(&path.id, fresh).await?;
 //!     Ok(())
 //! }
@@ -297,8 +299,8 @@ pub use cred_core::{
 };
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
-    BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, ListOptions, ManagerError as Error,
-    OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult,
+    BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, Finding, ListOptions,
+    ManagerError as Error, OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult,
 };
 
 #[cfg(feature = "config")]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use cred::{Credential, CredentialManager, CredentialPath, ValidationResult};
+use cred::{Credential, CredentialManager, CredentialPath, Finding, ValidationResult};
 use tokio_util::sync::CancellationToken;
 
 /// Validates all credentials at the start and then every hour. After `stop`, it completes the
@@ -17,7 +17,9 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
             tracing::warn!(error, "the credentials could not be validated");
             Vec::new()
         });
-        let is_due = |result: &ValidationResult| matches!(result, ValidationResult::RotationDue { .. });
+        let is_due = |result: &ValidationResult| {
+            result.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
+        };
         for due in found.iter().filter(|found| is_due(&found.result)).take_while(|_| !stop.is_cancelled()) {
             if let Err(error) = rotate(&manager, &due.path).await {
                 tracing::error!(path = %due.path, error, "a credential could not be rotated");
@@ -27,7 +29,8 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
 }
 
 async fn rotate(manager: &CredentialManager, path: &CredentialPath) -> Result<(), Box<dyn Error>> {
-    // Tags, expiry and policy stay, and the version goes up by one.
+    // Tags, expiry and policy stay, and the version goes up by one. Where the issuer sets an expiry,
+    // set it with `with_expires_at`: with the stored one, the rotation may stay due.
     let rotated = manager.at(path)?.rotate(&path.id, issue()?).await?;
     tracing::info!(%path, version = rotated.version, "a credential was rotated");
     Ok(())

@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use clap::Args;
 use cred_core::{CredentialPath, ScopeId};
-use cred_manager::ValidationResult;
+use cred_manager::{Finding, ValidationResult};
 use futures_util::StreamExt as _;
 
 use crate::app::App;
 use crate::failure::{Exit, Failure};
 use crate::{moment, output};
 
-/// Opens every credential and shows what is expired, due, or cannot be opened
+/// Opens every credential and lists those that are expired, malformed, due, or cannot be opened
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred validate
   cred validate org:acme --warn 30d --json
 
-Exit code 9 if anything is expired, expiring, due for rotation or unreadable; 6 if the backend cannot be
+A credential is listed once for each finding. Malformed: a field does not have the format of its kind, such
+as an empty API key.
+
+Exit code 9 if anything is expired, malformed, expiring, due for rotation or unreadable; 6 if the backend cannot be
 reached; 0 if all is well.")]
 pub(crate) struct Validate {
     /// Only this scope, and what is below it
@@ -60,24 +63,16 @@ impl Validate {
         let mut rows = Vec::new();
         let (mut findings, mut outages) = (0, 0);
         for (path, result) in found {
-            let (state, since) = match result {
-                // Deleted since it was listed.
-                ValidationResult::NotFound => continue,
-                ValidationResult::Valid => ("valid", String::new()),
-                ValidationResult::Expired { since } => ("expired", moment::shown(since)),
-                ValidationResult::ExpiringSoon { at } => ("expires soon", moment::shown(at)),
-                ValidationResult::RotationDue { since } => ("rotation due", moment::shown(since)),
-                ValidationResult::Unreadable { error } => ("unreadable", Failure::from(error).with_causes()),
-                ValidationResult::LookupFailed { error } => {
-                    // What no second try will find is a finding.
-                    outages += usize::from(error.is_transient());
-                    ("not looked up", Failure::from(error).with_causes())
+            if let ValidationResult::LookupFailed { error } = &result {
+                // What no second try will find is a finding.
+                outages += usize::from(error.is_transient());
+            }
+            for (state, detail) in states(result) {
+                let is_valid = state == VALID;
+                findings += usize::from(!is_valid);
+                if !is_valid || self.all {
+                    rows.push(vec![path.to_string(), state.to_owned(), detail]);
                 }
-                _ => ("unknown", String::new()),
-            };
-            findings += usize::from(state != "valid");
-            if state != "valid" || self.all {
-                rows.push(vec![path.to_string(), state.to_owned(), since]);
             }
         }
         if app.output.json {
@@ -96,5 +91,34 @@ impl Validate {
             _ => return Err(Failure::said(Exit::Found)),
         }
         Ok(())
+    }
+}
+
+const VALID: &str = "valid";
+
+/// What a credential is, and since when or why: a row for each finding.
+fn states(result: ValidationResult) -> Vec<(&'static str, String)> {
+    match result {
+        // Deleted since it was listed.
+        ValidationResult::NotFound => Vec::new(),
+        ValidationResult::Valid => vec![(VALID, String::new())],
+        ValidationResult::NeedsAttention { findings } => findings.iter().map(state).collect(),
+        ValidationResult::Unreadable { error } => {
+            vec![("unreadable", Failure::from(error).with_causes())]
+        }
+        ValidationResult::LookupFailed { error } => {
+            vec![("not looked up", Failure::from(error).with_causes())]
+        }
+        _ => vec![("unknown", String::new())],
+    }
+}
+
+fn state(finding: &Finding) -> (&'static str, String) {
+    match finding {
+        Finding::Expired { since } => ("expired", moment::shown(*since)),
+        Finding::Malformed { problem } => ("malformed", problem.to_string()),
+        Finding::RotationDue { since } => ("rotation due", moment::shown(*since)),
+        Finding::ExpiringSoon { at } => ("expires soon", moment::shown(*at)),
+        other => ("unknown", other.to_string()),
     }
 }

@@ -33,6 +33,32 @@ fn what_is_due_is_shown_and_told_by_the_exit_code() {
 }
 
 #[test]
+fn every_finding_of_a_credential_is_listed() {
+    let world = World::new();
+    let stored = r#"{"path": "org:acme/login", "kind": "username-password", "expires_at": "2020-01-01",
+        "rotation": "before-expiry:7d", "fields": {"username": "", "password": ""}}"#;
+    world.run_with(&["import", "-", "--format", "json"], stored).good();
+    let key = "{\"path\": \"org:acme/key\", \"kind\": \"api-key\", \"fields\": {\"value\": \"hunter2\\n\"}}";
+    world.run_with(&["import", "-", "--format", "json"], key).good();
+    let out = world.run(&["validate"]).ends(9).out;
+    let rows: Vec<_> = out.lines().skip(2).map(str::trim_end).collect();
+    let expected = [
+        ("org:acme/key    malformed     ", "field `value` begins or ends with a line break"),
+        ("org:acme/login  expired       ", "2020-01-01"),
+        ("org:acme/login  malformed     ", "field `username` is missing or empty"),
+        ("org:acme/login  malformed     ", "field `password` is missing or empty"),
+        ("org:acme/login  rotation due  ", "2019-12-25"),
+    ];
+    assert_eq!(rows.len(), expected.len(), "{out}");
+    for (row, (start, detail)) in rows.iter().zip(expected) {
+        assert!(row.starts_with(start) && row.contains(detail), "{row}");
+    }
+    assert!(!out.contains("hunter2"), "{out}");
+    let json = world.run(&["validate", "--json"]).ends(9).json();
+    assert_eq!((json["checked"].as_u64(), json["credentials"].as_array().unwrap().len()), (Some(2), 5));
+}
+
+#[test]
 fn a_healthy_place_gets_no_advice_and_keeps_nothing() {
     let world = World::new();
     world.store("a", "1");
