@@ -73,6 +73,7 @@ macro_rules! __each_clause {
             [] store::store_1_numbers_are_kept_to_the_last_bit;
             [] store::store_1_unknown_fields_are_kept;
             [] store::store_1_the_names_of_keys_are_kept;
+            [] store::store_1_the_names_of_creators_are_kept;
             [] store::store_1_tags_are_kept_to_the_letter_or_refused;
             [reopen] store::store_1_what_was_stored_outlives_the_client;
             [] store::store_2_a_reader_sees_the_old_or_the_new_value;

@@ -1,7 +1,7 @@
 //! What the clauses store: values that are told apart in every field.
 
 use cred_core::{
-    CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
+    CreatedBy, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
     RotationPolicy, ScopeId, Sealed, Tags, Timestamp, WrappedKey,
 };
 
@@ -29,6 +29,7 @@ pub(crate) fn sized(number: u64, len: usize) -> Sealed {
         .with_tags(tags(&[("number", &number.to_string())]))
         .with_expires_at((number % 2 == 0).then(|| Timestamp::from_unix_millis(2 * EPOCH_MS + number)))
         .with_rotation((number % 3 == 0).then_some(RotationPolicy::Periodic { interval_ms: number + 1 }));
+    metadata.created_by = (number % 4 != 3).then(|| created_by(&format!("service-{number}")));
     metadata.last_modified = Timestamp::from_unix_millis(EPOCH_MS + 7 * number);
     metadata.version = number + 1;
     Sealed { data, metadata }
@@ -67,6 +68,7 @@ pub(crate) fn difference(expected: &Sealed, actual: &Sealed) -> String {
         ("metadata.tags", metadata.tags == metadata2.tags),
         ("metadata.expires_at", metadata.expires_at == metadata2.expires_at),
         ("metadata.rotation", metadata.rotation == metadata2.rotation),
+        ("metadata.created_by", metadata.created_by == metadata2.created_by),
         ("metadata.unknown", metadata.unknown == metadata2.unknown),
     ];
     let names: Vec<_> = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect();
@@ -86,6 +88,10 @@ pub(crate) fn id(text: &str) -> CredentialId {
 }
 
 pub(crate) fn key_id(text: &str) -> KeyId {
+    parsed(text.parse(), text)
+}
+
+pub(crate) fn created_by(text: &str) -> CreatedBy {
     parsed(text.parse(), text)
 }
 

@@ -18,8 +18,8 @@ pub use kind::{CredentialKind, FieldName, KindName, field};
 pub use typed::TypedCredential;
 
 use crate::{
-    CredentialMetadata, ExposeSecret, ParseError, RotationPolicy, SecretSlice, SecretString, Tags, Timestamp,
-    Zeroizing,
+    CreatedBy, CredentialMetadata, ExposeSecret, ParseError, RotationPolicy, SecretSlice, SecretString, Tags,
+    Timestamp, Zeroizing,
 };
 
 /// A secret value with a kind, tags, an expiry and a rotation policy.
@@ -70,7 +70,7 @@ impl fmt::Debug for Login<'_> {
 }
 
 /// What storing made of a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Lifecycle {
     /// When it was first stored.
@@ -80,16 +80,20 @@ pub struct Lifecycle {
     /// Counts its values: one more after each rotation, and after a plain store where the manager has
     /// the credential in its cache. Any other store starts at 1.
     pub version: u64,
+    /// What its first writer named itself; `None`: not recorded. Not a proof of who wrote it, see
+    /// [`CredentialMetadata::created_by`].
+    pub created_by: Option<CreatedBy>,
 }
 
 impl Lifecycle {
     /// What this metadata says of it.
     #[must_use]
-    pub const fn of(metadata: &CredentialMetadata) -> Self {
+    pub fn of(metadata: &CredentialMetadata) -> Self {
         Self {
             created_at: metadata.created_at,
             last_modified: metadata.last_modified,
             version: metadata.version,
+            created_by: metadata.created_by.clone(),
         }
     }
 }
@@ -319,7 +323,7 @@ impl Credential {
     /// When it was stored; `None` before it was stored and read back, and after a change.
     #[must_use]
     pub fn lifecycle(&self) -> Option<Lifecycle> {
-        self.0.lifecycle
+        self.0.lifecycle.clone()
     }
 
     /// The metadata that goes with it into storage when it is first stored at `now`.

@@ -68,7 +68,7 @@ pub use error::{StorageError, StorageErrorKind, StorageResult, Target};
 pub use error_class::ErrorClass;
 pub use filter::CredentialFilter;
 pub use id::{CredentialId, KeyId};
-pub use metadata::{CredentialMetadata, UnknownFields};
+pub use metadata::{CreatedBy, CredentialMetadata, UnknownFields};
 pub use metrics::StorageMetrics;
 pub use operation::Operation;
 pub use parse_error::ParseError;

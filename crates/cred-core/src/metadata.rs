@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use crate::text::{self, name_type, text_type};
 use crate::{ParseError, RotationPolicy, Tags, Timestamp};
 
 /// What is known of a credential without its key. Not secret; sealing binds it, so that an edit is found at opening.
@@ -25,6 +26,12 @@ pub struct CredentialMetadata {
     pub expires_at: Option<Timestamp>,
     /// When it should be replaced; `None`: no policy.
     pub rotation: Option<RotationPolicy>,
+    /// Which service or person first stored the credential, as its writer named itself; kept as
+    /// [`created_at`](Self::created_at) is. `None`: not recorded.
+    ///
+    /// Sealing binds it, so a backend cannot change it. It proves nothing about the writer: a
+    /// holder of the sealing key can record any name.
+    pub created_by: Option<CreatedBy>,
     /// Fields of a newer writer, kept as they are.
     pub unknown: UnknownFields,
 }
@@ -57,11 +64,44 @@ impl CredentialMetadata {
         self
     }
 
+    /// Sets [`created_by`](Self::created_by).
+    #[must_use]
+    pub fn with_created_by(mut self, created_by: impl Into<Option<CreatedBy>>) -> Self {
+        self.created_by = created_by.into();
+        self
+    }
+
     /// Whether the value had expired at `now`: from the moment of expiry on.
     #[must_use]
     pub fn is_expired_at(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expiry| expiry <= now)
     }
+}
+
+text_type! {
+    /// The name of a service or person that first stored a credential: 1 to [`CreatedBy::MAX_LEN`]
+    /// bytes of printable ASCII, spaces included.
+    ///
+    /// It is not secret. Its writer chooses it, so it is a note for people and not a proof: use it
+    /// for no decision about access.
+    ///
+    /// ```
+    /// use cred_core::CreatedBy;
+    /// assert_eq!(CreatedBy::from_static("payments-service").as_str(), "payments-service");
+    /// assert!("two\nlines".parse::<CreatedBy>().is_err());
+    /// ```
+    CreatedBy, check_created_by
+}
+name_type!(CreatedBy);
+
+impl CreatedBy {
+    /// The longest name in bytes.
+    pub const MAX_LEN: usize = 256;
+}
+
+fn check_created_by(text: &str) -> Result<(), ParseError> {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~');
+    text::check("the creator's name", text, CreatedBy::MAX_LEN, printable, "printable ASCII")
 }
 
 /// Metadata fields that this version does not know, by field number, as bytes. They are written back unchanged, so
@@ -71,7 +111,7 @@ pub struct UnknownFields(BTreeMap<u16, Vec<u8>>);
 
 impl UnknownFields {
     /// The field numbers that can be unknown: below are the known ones, above the reserved ones.
-    pub const NUMBERS: std::ops::Range<u16> = 7..0x8000;
+    pub const NUMBERS: std::ops::Range<u16> = 8..0x8000;
 
     /// Sets a field.
     ///
@@ -103,12 +143,29 @@ mod tests {
     #[test]
     fn known_and_reserved_numbers_are_never_unknown() {
         let mut fields = UnknownFields::default();
-        for number in [0, 1, 6, 0x8000, u16::MAX] {
+        for number in [0, 1, 7, 0x8000, u16::MAX] {
             assert!(fields.insert(number, vec![]).is_err(), "{number}");
         }
-        for number in [7, 0x7fff] {
+        for number in [8, 0x7fff] {
             assert!(fields.insert(number, vec![]).is_ok(), "{number}");
         }
+    }
+
+    #[test]
+    fn a_creator_has_1_to_256_bytes_of_printable_ascii() {
+        let most = "~".repeat(CreatedBy::MAX_LEN);
+        for good in ["a", " ", "payments-service", "CN=payments, O=\"Acme\" \\ <a@b>", &most] {
+            assert_eq!(CreatedBy::new(good).unwrap().as_str(), good);
+        }
+        assert!(matches!(CreatedBy::new(""), Err(ParseError::Empty { .. })));
+        let longer = CreatedBy::new("x".repeat(257));
+        assert!(matches!(longer, Err(ParseError::TooLong { length: 257, limit: 256, .. })));
+        for bad in ["a\n", "\u{1b}[31m", "a\0", "\u{7f}", "Zoë", "\t"] {
+            assert!(matches!(CreatedBy::new(bad), Err(ParseError::Character { .. })), "{bad:?}");
+        }
+        let back: CreatedBy = serde_json::from_str("\"a b\"").unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), "\"a b\"");
+        assert!(serde_json::from_str::<CreatedBy>("\"a\\n\"").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! M is a list of fields `u16 number || u32 length || value` with ascending numbers, in which a default is left out:
 //! one metadata has one encoding, and the decoder takes no other.
 
-use cred_core::{CredentialMetadata, RotationPolicy, Tags, Timestamp};
+use cred_core::{CreatedBy, CredentialMetadata, RotationPolicy, Tags, Timestamp};
 use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 4] = b"CRP1";
@@ -14,6 +14,7 @@ const VERSION: u16 = 3;
 const TAGS: u16 = 4;
 const EXPIRES_AT: u16 = 5;
 const ROTATION: u16 = 6;
+const CREATED_BY: u16 = 7;
 
 const PERIODIC: u8 = 1;
 const BEFORE_EXPIRY: u8 = 2;
@@ -63,7 +64,15 @@ const CUT: &str = "its sealed content is cut off";
 /// Puts the encoding of the metadata, piece by piece: once to count it, once to write it.
 fn put_metadata(metadata: &CredentialMetadata, put: &mut impl FnMut(&[u8])) -> Result<(), &'static str> {
     let CredentialMetadata {
-        created_at, last_modified, version, tags, expires_at, rotation, unknown, ..
+        created_at,
+        last_modified,
+        version,
+        tags,
+        expires_at,
+        rotation,
+        created_by,
+        unknown,
+        ..
     } = metadata;
     for (number, value) in [
         (CREATED_AT, created_at.as_unix_millis()),
@@ -86,6 +95,9 @@ fn put_metadata(metadata: &CredentialMetadata, put: &mut impl FnMut(&[u8])) -> R
     }
     if let Some(rotation) = rotation {
         put_rotation(*rotation, put)?;
+    }
+    if let Some(created_by) = created_by {
+        put_field(CREATED_BY, &[created_by.as_str().as_bytes()], put)?;
     }
     unknown.iter().try_for_each(|(number, value)| put_field(*number, &[value], put))
 }
@@ -141,6 +153,7 @@ fn decode_metadata(bytes: &[u8]) -> Result<CredentialMetadata, &'static str> {
             TAGS => metadata.tags = decode_tags(value)?,
             EXPIRES_AT => metadata.expires_at = Some(Timestamp::from_unix_millis(decode_number(value)?)),
             ROTATION => metadata.rotation = Some(decode_rotation(value)?),
+            CREATED_BY => metadata.created_by = Some(decode_created_by(value)?),
             _ => metadata
                 .unknown
                 .insert(number, value.to_vec())
@@ -196,6 +209,11 @@ fn decode_rotation(value: &[u8]) -> Result<RotationPolicy, &'static str> {
         MANUAL if rest.is_empty() => Ok(RotationPolicy::Manual),
         _ => Err(MALFORMED),
     }
+}
+
+fn decode_created_by(value: &[u8]) -> Result<CreatedBy, &'static str> {
+    let name = std::str::from_utf8(value).ok().and_then(|name| name.parse().ok());
+    name.ok_or("its sealed creator is malformed")
 }
 
 /// What is left to read; each method takes its bytes off the front, or nothing.

@@ -66,7 +66,8 @@
 //!   1 created_at u64 ms   2 last_modified u64 ms   3 version u64   4 tags: lp(key) || lp(value), keys ascending
 //!   5 expires_at u64 ms   6 rotation policy: 01 || u64 ms (periodic), 02 || u64 ms (before expiry),
 //!                           03 || u64 ms (at), 04 (manual)
-//!   7 to 0x7fff: of newer writers, kept as they are; 0x8000 and above: reserved
+//!   7 created_by: 1 to 256 bytes of printable ASCII
+//!   8 to 0x7fff: of newer writers, kept as they are; 0x8000 and above: reserved
 //! ```
 //! `kdf_salt` is there exactly where the key is a passphrase, `wrapped_key` (1 to 1,024 bytes) exactly where a KMS
 //! wraps the key, which a key ring's never is. The decoder takes no other bytes than the encoder writes.

@@ -183,6 +183,7 @@ fn first_difference(sealed: &CredentialMetadata, outer: &CredentialMetadata) -> 
         (sealed.tags == outer.tags, "its tags differ from the sealed ones"),
         (sealed.expires_at == outer.expires_at, "its expiry differs from the sealed one"),
         (sealed.rotation == outer.rotation, "its rotation policy differs from the sealed one"),
+        (sealed.created_by == outer.created_by, "its creator differs from the sealed one"),
     ]
     .into_iter()
     .find_map(|(equal, what)| (!equal).then_some(what))

@@ -73,13 +73,13 @@ fn master(bytes: &Hex) -> Master {
 
 fn to_be_opened() -> Vec<SealVector> {
     let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/seal-v1.json")).unwrap();
-    assert_eq!(vectors.len(), 24);
+    assert_eq!(vectors.len(), 27);
     vectors
 }
 
 fn to_be_refused() -> Vec<RejectVector> {
     let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/reject-v1.json")).unwrap();
-    assert_eq!(vectors.len(), 152);
+    assert_eq!(vectors.len(), 168);
     vectors
 }
 

@@ -5,7 +5,8 @@
 //!  "encrypted_data":{"version":1,"key_id":"main","salt":"..","commitment":"..","nonce":"..",
 //!                    "ciphertext":"..","tag":"..","wrapped_key":".."},
 //!  "metadata":{"created_at":1767225600000,"last_modified":1767225600000,"version":1,"tags":{"env":"prod"},
-//!              "expires_at":..,"rotation":{"periodic_ms":3600000},"extra":{"7":".."}},
+//!              "expires_at":..,"rotation":{"periodic_ms":3600000},"created_by":"payments-service",
+//!              "extra":{"8":".."}},
 //!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
 //!

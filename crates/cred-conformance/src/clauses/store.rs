@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cred_core::{CredentialMetadata, RotationPolicy, Sealed, Tags, Timestamp};
+use cred_core::{CreatedBy, CredentialMetadata, RotationPolicy, Sealed, Tags, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
 use crate::rule::{fail, good};
 use crate::trial::{Trial, all};
-use crate::value::{key_id, path, scope, sized, tagged, tags, value, wrapped};
+use crate::value::{created_by, key_id, path, scope, sized, tagged, tags, value, wrapped};
 use crate::watch::Watch;
 
 const EVERY_FIELD: &str =
@@ -106,9 +106,9 @@ pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
         Sealed { data, metadata }
     };
     let values = [
-        with(&[(7, vec![])]),
+        with(&[(8, vec![])]),
         with(&[(0x7fff, vec![0, 0xff, b'"', b'\\', b'\n'])]),
-        with(&[(7, vec![1]), (8, vec![2, 3]), (1_000, (0..=255).collect())]),
+        with(&[(8, vec![1]), (9, vec![2, 3]), (1_000, (0..=255).collect())]),
     ];
     come_back(&t, "unknown", values).await;
 }
@@ -121,6 +121,18 @@ pub(super) async fn store_1_the_names_of_keys_are_kept(t: Trial) {
         Sealed { data, metadata }
     };
     come_back(&t, "key", names.map(with)).await;
+}
+
+pub(super) async fn store_1_the_names_of_creators_are_kept(t: Trial) {
+    let all: String = (' '..='~').collect();
+    let long = all.repeat(3).chars().take(CreatedBy::MAX_LEN).collect::<String>();
+    let names =
+        ["x", " ", "  two  spaces  ", "Payments", "payments", "<a@b>&\"'\\", "null", "0", &all, &long];
+    let with = |name| {
+        let Sealed { data, metadata } = value(5);
+        Sealed { data, metadata: metadata.with_created_by(name) }
+    };
+    come_back(&t, "creator", names.map(created_by).map(Some).into_iter().chain([None]).map(with)).await;
 }
 
 /// A backend may be unable to spell a tag; then it says so.

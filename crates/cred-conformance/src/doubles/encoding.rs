@@ -35,6 +35,7 @@ pub(super) fn encode(Sealed { data, metadata }: &Sealed) -> Option<Vec<u8>> {
     };
     out.push(kind);
     out.extend_from_slice(&u64::to_be_bytes(number));
+    option(&mut out, metadata.created_by.as_ref().map(|name| name.as_str().as_bytes()))?;
     count(&mut out, metadata.unknown.len())?;
     for (number, value) in metadata.unknown.iter() {
         out.extend_from_slice(&number.to_be_bytes());

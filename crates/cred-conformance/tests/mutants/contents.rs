@@ -19,6 +19,10 @@ pub(crate) fn spoiled(
         Some(Flaw::DropsWrappedKeys) => data.wrapped_key = None,
         Some(Flaw::DropsExpiry) => metadata.expires_at = None,
         Some(Flaw::DropsRotation) => metadata.rotation = None,
+        Some(Flaw::DropsCreators) => metadata.created_by = None,
+        Some(Flaw::TrimsCreators) => {
+            metadata.created_by = metadata.created_by.and_then(|name| name.as_str().trim().parse().ok());
+        }
         Some(Flaw::RoundsNumbersAsFloats) => metadata.version = rounded(metadata.version),
         Some(Flaw::KeepsSecondsOnly) => {
             let seconds = metadata.created_at.as_unix_millis() / 1_000;

@@ -25,6 +25,7 @@ flaws! {
     ListsByScopePrefix, ListsParentsToo,
     // What is kept.
     DropsUnknownFields, DropsZeroSalts, DropsWrappedKeys, DropsExpiry, DropsRotation,
+    DropsCreators, TrimsCreators,
     RoundsNumbersAsFloats, KeepsSecondsOnly, CutsCiphertextAt4000, TrimsZeroBytes, LowercasesKeyIds,
     TrimsTagValues, DropsEmptyTags, DropsForeignTags, RefusesForeignTagsAsOther,
     WritesARefusedForeignTag, ForgetsOnReopen,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cred_core::{CredentialPath, RotationPolicy, Tags, Timestamp, WrappedKey};
+use cred_core::{CreatedBy, CredentialPath, RotationPolicy, Tags, Timestamp, UnknownFields, WrappedKey};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
@@ -57,7 +57,7 @@ fn metadata() -> CredentialMetadata {
     let mut metadata =
         CredentialMetadata::new(at(1_000)).with_tags(tags).with_expires_at(at(9_000)).with_rotation(rotation);
     metadata.last_modified = at(2_000);
-    metadata
+    metadata.with_created_by(CreatedBy::from_static("payments-service"))
 }
 
 async fn sealed(ring: &KeyRing) -> EncryptedData {
@@ -218,7 +218,7 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
     let data = sealed(&ring).await;
     let at = Timestamp::from_unix_millis;
     type Edit = fn(&mut CredentialMetadata);
-    let edits: [(&str, Edit); 12] = [
+    let edits: [(&str, Edit); 14] = [
         ("creation", |outer| outer.created_at = Timestamp::default()),
         ("modification", |outer| outer.last_modified = Timestamp::default()),
         ("version", |outer| outer.version = 0),
@@ -231,6 +231,8 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
         ("expiry", |outer| outer.expires_at = Some(Timestamp::from_unix_millis(u64::MAX))),
         ("rotation policy", |outer| outer.rotation = None),
         ("rotation policy", |outer| outer.rotation = Some(RotationPolicy::Manual)),
+        ("creator", |outer| outer.created_by = None),
+        ("creator", |outer| outer.created_by = Some(CreatedBy::from_static("mallory"))),
     ];
     for (field, edit) in edits {
         let mut outer = metadata();
@@ -240,7 +242,11 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
     }
     let plain = CredentialMetadata::new(at(1));
     let data = ring.seal(path("id").as_path_ref(), &plain, SECRET).await.unwrap();
-    for added in [plain.clone().with_expires_at(at(0)), plain.with_rotation(RotationPolicy::Manual)] {
+    for added in [
+        plain.clone().with_expires_at(at(0)),
+        plain.clone().with_rotation(RotationPolicy::Manual),
+        plain.with_created_by(CreatedBy::from_static("mallory")),
+    ] {
         assert_eq!(kind(ring.open(path("id").as_path_ref(), &data, &added).await), "tampered", "{added:?}");
     }
 }
@@ -250,7 +256,7 @@ async fn a_newer_writers_fields_are_kept_through_opening_and_sealing() {
     let ring = raw_ring();
     let here = path("org:a/id");
     let mut newer = metadata();
-    newer.unknown.insert(7, b"of a newer writer".to_vec()).unwrap();
+    newer.unknown.insert(8, b"of a newer writer".to_vec()).unwrap();
     newer.unknown.insert(0x7fff, vec![]).unwrap();
     let data = ring.seal(here.as_path_ref(), &newer, SECRET).await.unwrap();
 
@@ -377,10 +383,13 @@ fn any_metadata() -> impl Strategy<Value = CredentialMetadata> {
     ];
     let number = || prop_oneof![Just(0_u64), Just(u64::MAX), any::<u64>()];
     let tags = prop::collection::btree_map("[^\\p{Cc}]{1,20}", "[^\\p{Cc}]{0,40}", 0..6);
-    let unknown = prop::collection::btree_map(7..0x8000_u16, prop::collection::vec(any::<u8>(), 0..40), 0..4);
+    let unknown =
+        prop::collection::btree_map(UnknownFields::NUMBERS, prop::collection::vec(any::<u8>(), 0..40), 0..4);
     let expires_at = prop::option::of(number());
-    (number(), number(), number(), tags, expires_at, prop::option::of(rotation), unknown).prop_map(
-        |(created_at, last_modified, version, tags, expires_at, rotation, unknown)| {
+    let created_by = prop::option::of("[ -~]{1,256}");
+    let rotation = prop::option::of(rotation);
+    (number(), number(), number(), tags, expires_at, rotation, created_by, unknown).prop_map(
+        |(created_at, last_modified, version, tags, expires_at, rotation, created_by, unknown)| {
             let at = Timestamp::from_unix_millis;
             let mut metadata = CredentialMetadata::new(at(created_at));
             metadata.last_modified = at(last_modified);
@@ -388,6 +397,7 @@ fn any_metadata() -> impl Strategy<Value = CredentialMetadata> {
             metadata.tags = tags.try_into().unwrap();
             metadata.expires_at = expires_at.map(at);
             metadata.rotation = rotation;
+            metadata.created_by = created_by.map(|name| name.parse().unwrap());
             for (number, value) in unknown {
                 metadata.unknown.insert(number, value).unwrap();
             }

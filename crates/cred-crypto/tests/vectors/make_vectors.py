@@ -46,7 +46,7 @@ INFO = b"cred/seal/v1"
 AAD_LABEL = b"cred/aad/v1\x00"
 MAGIC = b"CRP1"
 
-CREATED_AT, LAST_MODIFIED, VERSION, TAGS, EXPIRES_AT, ROTATION = range(1, 7)
+CREATED_AT, LAST_MODIFIED, VERSION, TAGS, EXPIRES_AT, ROTATION, CREATED_BY = range(1, 8)
 FIRST_RESERVED = 0x8000
 
 
@@ -81,6 +81,7 @@ def meta(**given):
         "tags": {},
         "expires_at": None,
         "rotation": None,
+        "created_by": None,
         "unknown": {},
     }
     assert not given.keys() - fields.keys(), given
@@ -135,7 +136,7 @@ def encode_rotation(rotation):
 def metadata_fields(metadata):
     """[(tag, value)], ascending, defaults left out."""
     fields = {int(tag): bytes.fromhex(value) for tag, value in metadata["unknown"].items()}
-    assert all(ROTATION < tag < FIRST_RESERVED for tag in fields)
+    assert all(CREATED_BY < tag < FIRST_RESERVED for tag in fields)
     for tag, name in ((CREATED_AT, "created_at"), (LAST_MODIFIED, "last_modified"), (VERSION, "version")):
         if metadata[name] != 0:
             fields[tag] = u64(metadata[name])
@@ -145,6 +146,8 @@ def metadata_fields(metadata):
         fields[EXPIRES_AT] = u64(metadata["expires_at"])
     if metadata["rotation"] is not None:
         fields[ROTATION] = encode_rotation(metadata["rotation"])
+    if metadata["created_by"] is not None:
+        fields[CREATED_BY] = metadata["created_by"].encode("ascii")
     return sorted(fields.items())
 
 
@@ -301,6 +304,14 @@ def decode_rotation(value):
     return {"kind": name, number: decode_u64(cursor.take(cursor.left()))}
 
 
+def decode_created_by(value):
+    if not 1 <= len(value) <= 256:
+        raise malformed("a creator of another length")
+    if any(not 0x20 <= byte <= 0x7E for byte in value):
+        raise malformed("a creator that is not printable ASCII")
+    return value.decode("ascii")
+
+
 def decode_inner(inner):
     cursor = Cursor(inner)
     if cursor.take(4) != b"CRP1":
@@ -315,6 +326,7 @@ def decode_inner(inner):
         4: ("tags", decode_tags),
         5: ("expires_at", decode_u64),
         6: ("rotation", decode_rotation),
+        7: ("created_by", decode_created_by),
     }
     while fields.left():
         tag = fields.number(2)
@@ -387,7 +399,9 @@ FULL = meta(
     },
     expires_at=1798761600000,
     rotation={"kind": "periodic", "interval_ms": 7776000000},
+    created_by="payments-service",
 )
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 LONG_ID = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-" * 4)[:255]
 LONG_SCOPE = "/".join(f"level.{n}_-:" + ("Value." + "v-_0" * 20)[: 53 if n < 7 else 54] for n in range(8))
 LONG_KEY_ID = "Key.id_of-64.ABCDEFGHIJKLMNOPQRSTUVWXYZ.abcdefghijklmno.01234567"
@@ -443,12 +457,12 @@ def positive_vectors():
     add("metadata-full", "every known field; tag keys are sorted by their UTF-8 bytes", path=SCOPED, metadata=FULL)
     add(
         "unknown-fields", "fields of a newer writer, and one of no bytes; the outer copy has them too",
-        metadata={**PLAIN, "unknown": {"7": "00ff10", "256": "", "32767": draw("unknown", 40).hex()}},
+        metadata={**PLAIN, "unknown": {"8": "00ff10", "256": "", "32767": draw("unknown", 40).hex()}},
     )
     add(
         "unknown-fields-outer-lacks", "opens, and gives back the inner copy's unknown fields",
         path=SCOPED,
-        metadata={**FULL, "unknown": {"7": "00ff10", "32767": draw("unknown", 40).hex()}},
+        metadata={**FULL, "unknown": {"8": "00ff10", "32767": draw("unknown", 40).hex()}},
         outer=FULL,
     )
     add("outer-equal", "the outer copy is the inner one", metadata={**FULL, "unknown": {"9": "2a"}})
@@ -459,6 +473,15 @@ def positive_vectors():
     )
     add("rotation-at", "kind 03", metadata={**PLAIN, "rotation": {"kind": "at", "at": 1790000000000}})
     add("rotation-manual", "kind 04, one byte in all", metadata={**PLAIN, "rotation": {"kind": "manual"}})
+    add("created-by", "field 7, the bytes of the text alone", metadata={**PLAIN, "created_by": "payments-service"})
+    add(
+        "created-by-shortest", "one space, and a default beside it is left out",
+        path=SCOPED, metadata=meta(created_by=" "),
+    )
+    add(
+        "created-by-longest", "256 bytes, every printable one among them, with an unknown field after it",
+        metadata={**PLAIN, "created_by": PRINTABLE + "~" * (256 - len(PRINTABLE)), "unknown": {"8": "2a"}},
+    )
     add("longest-path", "a scope of 512 bytes and an id of 255", path={"scope": LONG_SCOPE, "id": LONG_ID})
     add("longest-key-id", "a key id of 64 characters", key_id=LONG_KEY_ID)
     add("shortest-names", "an id, a key id and a scope of the least length", key_id="k", path={"scope": "a:b", "id": "x"})
@@ -645,12 +668,12 @@ def negative_vectors(positives):
     inner_bytes("m-short", "raw-unscoped", "len(M) leaves the last field's last byte to the secret", MAGIC + u32(len(plain_m) - 1) + whole[8:])
 
     inner_metadata("fields-descending", "raw-unscoped", "3, 2, 1", b"".join(field(t, plain[t]) for t in (3, 2, 1)))
-    inner_metadata("fields-swapped", "metadata-full", "6 before 5", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 6, 5)))
-    inner_metadata("unknown-before-known", "raw-unscoped", "7 before 3", b"".join((field(1, plain[1]), field(2, plain[2]), field(7, b"\x2a"), field(3, plain[3]))))
+    inner_metadata("fields-swapped", "metadata-full", "6 before 5", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 6, 5, 7)))
+    inner_metadata("unknown-before-known", "raw-unscoped", "8 before 3", b"".join((field(1, plain[1]), field(2, plain[2]), field(8, b"\x2a"), field(3, plain[3]))))
     inner_metadata("field-twice", "raw-unscoped", "version twice, the same value", plain_m + field(VERSION, plain[VERSION]))
     inner_metadata("field-twice-differs", "raw-unscoped", "version 9, then the right one", plain_m[:-14] + field(VERSION, u64(9)) + field(VERSION, plain[VERSION]))
-    inner_metadata("tags-twice", "metadata-full", "the tags field twice, the same value", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 4, 5, 6)))
-    inner_metadata("unknown-twice", "raw-unscoped", "field 7 twice", plain_m + field(7, b"\x01") + field(7, b"\x01"))
+    inner_metadata("tags-twice", "metadata-full", "the tags field twice, the same value", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 4, 5, 6, 7)))
+    inner_metadata("unknown-twice", "raw-unscoped", "field 8 twice", plain_m + field(8, b"\x01") + field(8, b"\x01"))
     inner_metadata("unknown-descending", "raw-unscoped", "9, 8", plain_m + field(9, b"\x01") + field(8, b"\x01"))
 
     with_field("default-created-at", "all-defaults", "created_at 0 is written", CREATED_AT, u64(0))
@@ -662,11 +685,11 @@ def negative_vectors(positives):
     with_field("reserved-ffff", "raw-unscoped", "field 0xffff", 0xFFFF, b"\x2a")
 
     inner_metadata("field-header-cut-1", "raw-unscoped", "one byte after the last field", plain_m + b"\x00")
-    inner_metadata("field-header-cut-2", "raw-unscoped", "a tag without a length", plain_m + u16(7))
-    inner_metadata("field-header-cut-5", "raw-unscoped", "three bytes of a length", plain_m + u16(7) + b"\x00\x00\x00")
+    inner_metadata("field-header-cut-2", "raw-unscoped", "a tag without a length", plain_m + u16(8))
+    inner_metadata("field-header-cut-5", "raw-unscoped", "three bytes of a length", plain_m + u16(8) + b"\x00\x00\x00")
     inner_metadata("field-cut", "raw-unscoped", "the last field lacks its last byte, with M shorter to match", plain_m[:-1])
-    inner_metadata("field-overruns", "raw-unscoped", "an unknown field one byte longer than M", plain_m + u16(7) + u32(2) + b"\x2a")
-    inner_metadata("field-overruns-u32-max", "raw-unscoped", "an unknown field of 2^32 - 1 bytes", plain_m + u16(7) + u32(2**32 - 1) + b"\x2a")
+    inner_metadata("field-overruns", "raw-unscoped", "an unknown field one byte longer than M", plain_m + u16(8) + u32(2) + b"\x2a")
+    inner_metadata("field-overruns-u32-max", "raw-unscoped", "an unknown field of 2^32 - 1 bytes", plain_m + u16(8) + u32(2**32 - 1) + b"\x2a")
 
     for tag, what in ((CREATED_AT, "created-at"), (LAST_MODIFIED, "last-modified"), (VERSION, "version")):
         with_field(f"{what}-7-bytes", "raw-unscoped", "the same number in seven bytes", tag, plain[tag][1:])
@@ -710,6 +733,18 @@ def negative_vectors(positives):
     with_field("rotation-at-cut", "rotation-at", "kind 03 without its last byte", ROTATION, fields_of("rotation-at")[ROTATION][:-1])
     with_field("rotation-manual-with-number", "rotation-manual", "kind 04 takes none", ROTATION, b"\x04" + u64(0))
 
+    created_by = full[CREATED_BY]
+    with_field("created-by-0-bytes", "raw-unscoped", "no bytes: absent is the only way to record none", CREATED_BY, b"")
+    with_field("created-by-257-bytes", "raw-unscoped", "one byte too many", CREATED_BY, b"x" * 257)
+    with_field("created-by-control", "raw-unscoped", "an escape character", CREATED_BY, b"a\x1b[31m")
+    with_field("created-by-line-end", "metadata-full", "a line end after the same text", CREATED_BY, created_by + b"\n")
+    with_field("created-by-delete", "raw-unscoped", "the byte 7f", CREATED_BY, b"\x7f")
+    with_field("created-by-not-ascii", "raw-unscoped", "text, but not ASCII", CREATED_BY, "Zo\u00eb".encode())
+    with_field("created-by-not-utf8", "raw-unscoped", "the byte ff", CREATED_BY, b"\xff")
+    with_field("created-by-prefixed", "created-by", "with a length, as texts of tags have", CREATED_BY, lp(created_by))
+    inner_metadata("created-by-before-rotation", "metadata-full", "7 before 6", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 5, 7, 6)))
+    inner_metadata("created-by-twice", "created-by", "field 7 twice, the same value", encode_metadata({**PLAIN, "created_by": "payments-service"}) + field(CREATED_BY, created_by))
+
     # -- well sealed, but the outer copy of the metadata is another
     def outer(name, base, note, **changes):
         add("outer-" + name, base, "tampered", "outer", note, outer={**bases[base]["outer_metadata"], **changes})
@@ -739,6 +774,12 @@ def negative_vectors(positives):
     outer("rotation-kind", "rotation-at", "the same number, another kind", rotation={"kind": "periodic", "interval_ms": 1790000000000})
     outer("rotation-manual-stripped", "rotation-manual", "manual is not none", rotation=None)
     outer("rotation-added", "raw-unscoped", "a rotation where there is none", rotation={"kind": "manual"})
+    outer("created-by-changed", "created-by", "another service", created_by="billing-service")
+    outer("created-by-case", "metadata-full", "case counts", created_by="Payments-service")
+    outer("created-by-space", "created-by", "a space at the end", created_by="payments-service ")
+    outer("created-by-stripped", "created-by", "none", created_by=None)
+    outer("created-by-space-stripped", "created-by-shortest", "a space is not none", created_by=None)
+    outer("created-by-added", "raw-unscoped", "a creator where there is none", created_by="mallory")
     outer("known-field-beside-unknown", "unknown-fields-outer-lacks", "an unknown field may be missing, a tag may not", tags={})
     return vectors
 

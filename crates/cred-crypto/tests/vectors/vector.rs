@@ -43,6 +43,7 @@ pub(crate) struct Metadata {
     tags: BTreeMap<String, String>,
     expires_at: Option<u64>,
     rotation: Option<Rotation>,
+    created_by: Option<String>,
     unknown: BTreeMap<String, Hex>,
 }
 
@@ -109,6 +110,8 @@ impl Metadata {
             Rotation::At { at: moment } => RotationPolicy::At { at: at(moment) },
             Rotation::Manual => RotationPolicy::Manual,
         });
+        let creator = |name: &String| name.parse().expect("a vector as its README.md says");
+        metadata.created_by = self.created_by.as_ref().map(creator);
         for (number, value) in &self.unknown {
             metadata
                 .unknown

@@ -1,5 +1,5 @@
 use cred_core::{
-    KeyId, RotationPolicy, Sealed, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey,
+    CreatedBy, KeyId, RotationPolicy, Sealed, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey,
 };
 use proptest::prelude::*;
 
@@ -12,11 +12,12 @@ fn full() -> CredentialFile {
     tags.insert("über \"x\" \\", "\u{2028}/").unwrap();
     let mut unknown = UnknownFields::default();
     unknown.insert(1_000, b"later".to_vec()).unwrap();
-    unknown.insert(7, vec![]).unwrap();
+    unknown.insert(8, vec![]).unwrap();
     let mut metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1_767_225_600_000))
         .with_tags(tags)
         .with_expires_at(Timestamp::from_unix_millis(1_893_456_000_000))
-        .with_rotation(RotationPolicy::Periodic { interval_ms: 3_600_000 });
+        .with_rotation(RotationPolicy::Periodic { interval_ms: 3_600_000 })
+        .with_created_by(CreatedBy::from_static("payments \"a\""));
     metadata.version = 3;
     metadata.unknown = unknown;
     CredentialFile::new(data(), metadata)
@@ -60,7 +61,7 @@ fn each_part_stands_where_the_form_says() {
     let text = String::from_utf8(full().encode().unwrap()).unwrap();
     assert!(text.ends_with(",\"salt\":\"BQUFBQUFBQUFBQUFBQUFBQ==\",\"path\":\"org:acme/stripe\",\"mark\":\"CAgICAgICAgICAgICAgICA==\"}"), "{text}");
     assert!(
-        text.contains("\"rotation\":{\"periodic_ms\":3600000},\"extra\":{\"7\":\"\",\"1000\":\"bGF0ZXI=\"}}")
+        text.contains("\"rotation\":{\"periodic_ms\":3600000},\"created_by\":\"payments \\\"a\\\"\",\"extra\":{\"8\":\"\",\"1000\":\"bGF0ZXI=\"}}")
     );
     assert!(!text.contains("kdf_salt"));
     for (policy, written) in [
@@ -119,14 +120,20 @@ fn json_that_says_the_same_in_other_words_is_corrupted() {
         text.replace("\"expires_at\":1893456000000", "\"expires_at\":1.893456e12"),
         text.replace("\"env\":\"prod\"", "\"env\":\"pro\\u0064\""),
         text.replace("\"env\":\"prod\"", "\"env\":\"dev\",\"env\":\"prod\""),
-        text.replace("\"7\":\"\",\"1000\":\"bGF0ZXI=\"", "\"1000\":\"bGF0ZXI=\",\"7\":\"\""),
-        text.replace("\"7\":", "\"07\":"),
+        text.replace("\"8\":\"\",\"1000\":\"bGF0ZXI=\"", "\"1000\":\"bGF0ZXI=\",\"8\":\"\""),
+        text.replace("\"8\":", "\"08\":"),
+        text.replace("payments ", "pay\\u006dents "),
+        text.replace("payments \\\"a\\\"", ""),
+        text.replace("payments ", "pay\u{20ac}ments "),
+        text.replace("payments ", "pay\\nments "),
+        text.replace("payments ", &"x".repeat(254)),
+        text.replace("\"created_by\":\"payments \\\"a\\\"\"", "\"created_by\":null"),
         text.replace("bGF0ZXI=", "bGF0ZXJ="),
         text.replace("bGF0ZXI=", "bGF0ZXI"),
         text.replace(",\"path\":\"org:acme/stripe\"", ",\"path\":null"),
         text.replace(",\"path\":\"org:acme/stripe\"", ",\"other\":1"),
         text.replace(",\"path\":\"org:acme/stripe\"", ",\"path\":\"org:acme/../stripe\""),
-        text.replace("\"7\":", "\"6\":"),
+        text.replace("\"8\":", "\"7\":"),
         text.replace("\"key_id\":\"main\"", "\"key_id\":\"ma in\""),
         text.replace("{\"version\":1,\"encrypted", "{\"version\":0,\"encrypted"),
         text.replace("_data\":{\"version\":1", "_data\":{\"version\":0"),
@@ -180,12 +187,15 @@ fn any_policy() -> impl Strategy<Value = RotationPolicy> {
 fn any_metadata() -> impl Strategy<Value = CredentialMetadata> {
     let tags = prop::collection::btree_map("\\PC{1,9}", "\\PC{0,9}", 0..4);
     let unknown = prop::collection::btree_map(UnknownFields::NUMBERS, any::<Vec<u8>>(), 0..3);
-    (any::<(u64, u64, u64, Option<u64>)>(), tags, prop::option::of(any_policy()), unknown).prop_map(
-        |((created_at, last_modified, version, expires_at), tags, rotation, unknown)| {
+    let created_by = prop::option::of("[ -~]{1,256}");
+    let numbers = any::<(u64, u64, u64, Option<u64>)>();
+    (numbers, tags, prop::option::of(any_policy()), created_by, unknown).prop_map(
+        |((created_at, last_modified, version, expires_at), tags, rotation, created_by, unknown)| {
             let mut metadata = CredentialMetadata::new(Timestamp::from_unix_millis(created_at))
                 .with_tags(Tags::try_from(tags).unwrap())
                 .with_expires_at(expires_at.map(Timestamp::from_unix_millis))
-                .with_rotation(rotation);
+                .with_rotation(rotation)
+                .with_created_by(created_by.map(|name| name.parse().unwrap()));
             metadata.last_modified = Timestamp::from_unix_millis(last_modified);
             metadata.version = version;
             for (number, value) in unknown {

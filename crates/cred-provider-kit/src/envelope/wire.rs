@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use cred_core::{
-    CredentialMetadata, EncryptedData, KeyId, RotationPolicy, SealVersion, StorageError, StorageResult, Tags,
-    Timestamp, UnknownFields, WrappedKey,
+    CreatedBy, CredentialMetadata, EncryptedData, KeyId, RotationPolicy, SealVersion, StorageError,
+    StorageResult, Tags, Timestamp, UnknownFields, WrappedKey,
 };
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -60,6 +60,8 @@ struct Metadata<'a> {
     expires_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation: Option<Rotation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     extra: BTreeMap<u16, Bytes<'a>>,
 }
@@ -94,9 +96,9 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Bytes that surely hold it, unless tags or unknown fields need escapes: room is taken once.
+    /// Bytes that surely hold it, unless tags or a creator need escapes: room is taken once.
     pub(super) fn len_hint(&self) -> usize {
-        const KEYS_AND_FIXED_VALUES: usize = 512;
+        const KEYS_AND_FIXED_VALUES: usize = 544;
         const TAG_PUNCTUATION: usize = 6;
         let base64 = |bytes: &Bytes<'_>| bytes.0.len().div_ceil(3).saturating_mul(4);
         let tags: usize =
@@ -107,6 +109,7 @@ impl<'a> Envelope<'a> {
             + base64(&self.encrypted_data.ciphertext)
             + self.encrypted_data.wrapped_key.as_ref().map_or(0, base64)
             + self.path.as_ref().map_or(0, String::len)
+            + self.metadata.created_by.as_ref().map_or(0, |name| name.len())
             + tags
             + extra
     }
@@ -165,6 +168,7 @@ impl<'a> Metadata<'a> {
             tags: Cow::Borrowed(&metadata.tags),
             expires_at: metadata.expires_at.map(Timestamp::as_unix_millis),
             rotation: metadata.rotation.as_ref().map(Rotation::of).transpose()?,
+            created_by: metadata.created_by.as_ref().map(|name| Cow::Borrowed(name.as_str())),
             extra: metadata
                 .unknown
                 .iter()
@@ -176,10 +180,14 @@ impl<'a> Metadata<'a> {
     fn into_metadata(self) -> StorageResult<CredentialMetadata> {
         let tags =
             Tags::try_from(self.tags.into_owned()).map_err(|_| corrupted("its tags are out of bounds"))?;
+        let created_by = self.created_by.map(CreatedBy::new).transpose();
+        let created_by =
+            created_by.map_err(|_| corrupted("its creator is not 1 to 256 bytes of printable ASCII"))?;
         let mut metadata = CredentialMetadata::new(Timestamp::from_unix_millis(self.created_at))
             .with_tags(tags)
             .with_expires_at(self.expires_at.map(Timestamp::from_unix_millis))
-            .with_rotation(self.rotation.map(Rotation::into_policy));
+            .with_rotation(self.rotation.map(Rotation::into_policy))
+            .with_created_by(created_by);
         metadata.last_modified = Timestamp::from_unix_millis(self.last_modified);
         metadata.version = self.version;
         metadata.unknown = unknown(self.extra)?;
