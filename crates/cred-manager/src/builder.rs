@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{Sealer, StorageProvider};
+use cred_core::{CreatedBy, Sealer, StorageProvider};
 
 use crate::shared::{Settings, Shared};
 use crate::{CredentialManager, OnExpired};
@@ -85,6 +85,7 @@ impl CredentialManagerBuilder {
             batch_concurrency: Self::DEFAULT_BATCH_CONCURRENCY,
             expiry_warning: Self::DEFAULT_EXPIRY_WARNING,
             on_expired: OnExpired::Warn,
+            created_by: None,
         };
         Self { storage: (), keys: (), settings }
     }
@@ -167,6 +168,26 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// default is [`OnExpired::Warn`]. Expiry is judged by the system clock.
     pub const fn on_expired(mut self, on_expired: OnExpired) -> Self {
         self.settings.on_expired = on_expired;
+        self
+    }
+}
+
+impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
+    /// Sets the name that is recorded as [`created_by`](cred_core::CredentialMetadata::created_by)
+    /// with each credential that is first stored; the default is `None`: no name is recorded.
+    /// Scoped handles record it too.
+    ///
+    /// It is kept as the creation time is: [`rotate`](CredentialManager::rotate),
+    /// [`rotate_with`](CredentialManager::rotate_with), [`update`](CredentialManager::update),
+    /// [`store_if`](CredentialManager::store_if) and [`rekey`](CredentialManager::rekey) keep the
+    /// recorded name, also where none was recorded. A plain
+    /// [`store`](CredentialManager::store) keeps it only if the credential is in the cache;
+    /// otherwise it records this name.
+    ///
+    /// The name is not secret and stands beside the sealed value. It is bound by the seal, but it
+    /// proves nothing: a holder of the sealing key can record any name. No call of the provider.
+    pub fn created_by(mut self, created_by: impl Into<Option<CreatedBy>>) -> Self {
+        self.settings.created_by = created_by.into();
         self
     }
 }

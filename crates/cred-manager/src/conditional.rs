@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cred_core::{
     Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, Sealed, StorageError,
-    StorageErrorKind, StorageProvider as _, Timestamp, Versioned,
+    StorageErrorKind, StorageProvider as _, Versioned,
 };
 
 use crate::observe::observe;
@@ -51,7 +51,7 @@ impl CredentialManager {
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }
-            let metadata = credential.to_metadata(Timestamp::now());
+            let metadata = shared.metadata(&credential, None);
             let sealed = shared.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
             let is_conditional = shared.provider.compare_and_set().is_some();
             match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, sealed).await {
@@ -123,8 +123,8 @@ impl Shared {
         }
     }
 
-    /// Replaces the credential that was read by what `make` returns for it. Creation time and
-    /// fields of newer writers are carried on, and the version goes up by one.
+    /// Replaces the credential that was read by what `make` returns for it. Creation time, creator
+    /// and fields of newer writers are carried on, and the version goes up by one.
     pub(crate) async fn carry_on(
         &self,
         writer: Writer,
@@ -138,9 +138,7 @@ impl Shared {
             (make(&opened)?, opened.metadata)
         };
         // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
-        let mut metadata = credential.to_metadata(Timestamp::now());
-        metadata.created_at = former.created_at;
-        metadata.version = former.version.saturating_add(1);
+        let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former)));
         metadata.unknown = former.unknown;
         let lifecycle = Lifecycle::of(&metadata);
         let sealed = self.sealing.seal(path.as_path_ref(), metadata, &credential).await?;

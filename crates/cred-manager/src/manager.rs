@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cred_core::{
     Credential, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, Operation, PathRef,
-    ScopeId, Sealed, StorageError, StorageErrorKind, StorageProvider as _, Target, Timestamp,
+    ScopeId, Sealed, StorageError, StorageErrorKind, StorageProvider as _, Target,
 };
 use tokio::time::timeout;
 
@@ -126,8 +126,9 @@ impl CredentialManager {
     /// Seals a credential and stores it, in the place of the one that may be there. One call of the provider.
     ///
     /// If the credential it replaces is in the cache, the version is that one's plus one, and the
-    /// creation time is kept. Otherwise it starts at version 1, created now, whatever was there
-    /// before: nothing is read. [`rotate`](Self::rotate) always carries both on.
+    /// creation time and the creator are kept. Otherwise it starts at version 1, created now by
+    /// [`created_by`](CredentialManagerBuilder::created_by), whatever was there before: nothing is
+    /// read. [`rotate`](Self::rotate) always carries them on.
     ///
     /// A store whose outcome is unknown ([`ManagerError::may_have_written`]) may still take effect
     /// for [`Description::in_doubt`](cred_core::Description::in_doubt), and then replaces a later
@@ -159,13 +160,9 @@ impl CredentialManager {
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_path();
             let turn = shared.lock_for_caller(Operation::Store, &path).await?;
-            let mut metadata = credential.to_metadata(Timestamp::now());
             // Under the lock, so that no write of this manager comes between.
-            if let Some(former) = shared.cache.as_ref().and_then(|cache| cache.lifecycle(path.as_path_ref()))
-            {
-                metadata.created_at = former.created_at;
-                metadata.version = former.version.saturating_add(1);
-            }
+            let former = shared.cache.as_ref().and_then(|cache| cache.lifecycle(path.as_path_ref()));
+            let metadata = shared.metadata(&credential, former);
             let sealed = shared.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
             let SealedWrite { sealed: Sealed { data, metadata }, token } = sealed;
             let (provider, ctx, owned_id) = (Arc::clone(&shared.provider), self.context.clone(), id.clone());

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    CredentialContext, CredentialId, Operation, PathRef, ScopeId, Sealed, Sealer, StorageError,
-    StorageErrorKind, StorageProvider, Target,
+    CreatedBy, Credential, CredentialContext, CredentialId, CredentialMetadata, Lifecycle, Operation,
+    PathRef, ScopeId, Sealed, Sealer, StorageError, StorageErrorKind, StorageProvider, Target, Timestamp,
 };
 use tokio::time::timeout;
 use tracing::Span;
@@ -35,7 +35,7 @@ fn task_limit(limit: Duration) -> Duration {
 }
 
 /// What the builder settles.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Zero: nothing is cached.
     pub(crate) cache_ttl: Duration,
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) batch_concurrency: NonZeroUsize,
     pub(crate) expiry_warning: Duration,
     pub(crate) on_expired: OnExpired,
+    /// Recorded with what is first stored.
+    pub(crate) created_by: Option<CreatedBy>,
 }
 
 pub(crate) struct Shared {
@@ -166,6 +168,21 @@ impl Shared {
     pub(crate) fn cache_said(&self, result: &'static str) {
         Span::current().record("cache", result);
         self.meter.cache(result);
+    }
+
+    /// The metadata of a credential that is stored now: as the first value, or after `former`, whose
+    /// creation it keeps.
+    pub(crate) fn metadata(&self, credential: &Credential, former: Option<Lifecycle>) -> CredentialMetadata {
+        let mut metadata = credential.to_metadata(Timestamp::now());
+        match former {
+            None => metadata.created_by = self.settings.created_by.clone(),
+            Some(former) => {
+                metadata.created_at = former.created_at;
+                metadata.created_by = former.created_by;
+                metadata.version = former.version.saturating_add(1);
+            }
+        }
+        metadata
     }
 
     /// Forgets what is cached of a subtree; without a scope, everything.

@@ -6,10 +6,10 @@ mod doubles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, Timestamp, field};
+use cred_core::{Consistency, CreatedBy, Credential, Timestamp, field};
 use cred_manager::{CredentialManager, ManagerError};
 use doubles::backend::Backend;
-use doubles::{begun, id, keys};
+use doubles::{begun, id, keys, memory};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::time::sleep;
@@ -61,6 +61,23 @@ async fn a_value_is_loaded_once_and_kept_for_its_time() {
     sleep(TTL - SHORTEST_TTL + SECOND).await;
     read(&manager).await;
     assert_eq!(backend.reads(), 2, "kept beyond its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_over_a_cached_credential_keeps_its_creator() {
+    let (storage, keys) = (memory(), keys());
+    let named = |name: &'static str| {
+        let builder = CredentialManager::builder().storage(storage.clone()).keys(keys.clone()).cache_ttl(TTL);
+        builder.created_by(CreatedBy::from_static(name)).build()
+    };
+    named("payments").store(&id("a"), Credential::text("1")).await.unwrap();
+    let billing = named("billing");
+    for value in ["2", "3"] {
+        billing.retrieve(&id("a")).await.unwrap();
+        billing.store(&id("a"), Credential::text(value)).await.unwrap();
+        let read = billing.retrieve(&id("a")).await.unwrap().unwrap();
+        assert_eq!(read.lifecycle().unwrap().created_by, Some(CreatedBy::from_static("payments")));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,14 @@
 mod doubles;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{
-    Consistency, Credential, CredentialContext, CredentialFilter, CredentialPath, ErrorClass, PathRef,
-    RotationPolicy, Sealed, Sealer, StorageErrorKind, StorageProvider, Timestamp,
+    Consistency, CreatedBy, Credential, CredentialContext, CredentialFilter, CredentialPath, ErrorClass,
+    PathRef, RotationPolicy, Sealed, Sealer, StorageErrorKind, StorageProvider, Timestamp,
 };
+use cred_manager::crypto::KeyRing;
 use cred_manager::{CredentialManager, Finding, ListOptions, ManagerError, ValidationResult};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
@@ -31,6 +33,64 @@ async fn a_rotation_carries_creation_and_version_on() {
     assert_eq!((second.created_at, second.version), (first.created_at, 2));
     let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
     assert_eq!((text(&read), read.lifecycle()), ("2", Some(second)));
+}
+
+/// What the credential `a` records of its creator.
+async fn creator(manager: &CredentialManager) -> Option<String> {
+    let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
+    read.lifecycle().unwrap().created_by.map(String::from)
+}
+
+#[tokio::test]
+async fn the_first_writer_is_recorded_and_later_ones_are_not() {
+    let (storage, keys) = (memory(), keys());
+    let named = |name: &'static str| {
+        let builder = CredentialManager::builder().storage(storage.clone()).keys(keys.clone());
+        builder.created_by(CreatedBy::from_static(name)).build()
+    };
+    let (payments, billing, unnamed) = (named("payments"), named("billing"), over(storage.clone(), &keys));
+    let next = |_: &Credential| Credential::text("2");
+    payments.store(&id("a"), Credential::text("1")).await.unwrap();
+    for manager in [&billing, &unnamed] {
+        let rotated = manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
+        assert_eq!(rotated.created_by, Some(CreatedBy::from_static("payments")));
+        manager.rotate_with(&id("a"), next).await.unwrap();
+        assert_eq!(creator(manager).await.as_deref(), Some("payments"));
+        manager.update(&id("a"), next).await.unwrap();
+        let seen = manager.retrieve_versioned(&id("a")).await.unwrap().unwrap();
+        manager.store_if(&id("a"), &seen.revision, Credential::text("3")).await.unwrap();
+        assert_eq!(creator(manager).await.as_deref(), Some("payments"));
+    }
+    assert!(!billing.store_if_absent(&id("a"), Credential::text("4")).await.unwrap());
+    assert_eq!(billing.metadata(&id("a")).await.unwrap().unwrap().created_by.unwrap().as_str(), "payments");
+
+    // Without a cache a plain store does not know what it replaces, as with the time of creation.
+    billing.store(&id("a"), Credential::text("5")).await.unwrap();
+    assert_eq!(creator(&billing).await.as_deref(), Some("billing"));
+    unnamed.store(&id("a"), Credential::text("6")).await.unwrap();
+    billing.rotate(&id("a"), Credential::text("7")).await.unwrap();
+    assert_eq!(creator(&billing).await, None, "it was not recorded at first");
+
+    let tenant = payments.scoped("org:a".parse().unwrap()).unwrap();
+    assert!(tenant.store_if_absent(&id("a"), Credential::text("1")).await.unwrap());
+    assert_eq!(creator(&tenant).await.as_deref(), Some("payments"));
+    billing.delete(&id("a")).await.unwrap();
+    billing.store_batch(vec![(id("a"), Credential::text("1"))]).await;
+    assert_eq!(creator(&billing).await.as_deref(), Some("billing"));
+}
+
+#[tokio::test]
+async fn a_rekey_keeps_the_creator() {
+    let (old, new) = old_and_new();
+    let storage = memory();
+    let named = |keys: Arc<KeyRing>, name: &'static str| {
+        let builder = CredentialManager::builder().storage(storage.clone()).keys(keys);
+        builder.created_by(CreatedBy::from_static(name)).build()
+    };
+    named(Arc::clone(&old), "payments").store(&id("a"), Credential::text("1")).await.unwrap();
+    let manager = named(new, "billing");
+    assert!(manager.rekey().await.unwrap().is_complete());
+    assert_eq!(creator(&manager).await.as_deref(), Some("payments"));
 }
 
 #[tokio::test]
