@@ -24,7 +24,7 @@
 //! | labels `cred-rs.github.io/scope-1`, `-2`, .. | the digest of the scope and of each above it, from the top: what lists select by |
 //! | one label for each tag that can be one | the tag: what filters select by, before they look into the envelope |
 //! | annotation `cred-rs.github.io/path` | the path, exactly |
-//! | annotation `cred-rs.github.io/metadata` | times, version and, as `tags`, all other tags; nothing is decided by it |
+//! | annotation `cred-rs.github.io/metadata` | times, version, creator and, as `tags`, all other tags; nothing is decided by it |
 //! | annotation `cred-rs.github.io/write` | another random number with each write, so that each makes a new version |
 //!
 //! **Tags.** A tag can be a label if Kubernetes takes it as one: up to 63 of `A-Z a-z 0-9 - _ .`, a letter

@@ -18,7 +18,7 @@ pub(crate) const STORE: &str = "cred-rs.github.io/store";
 /// The annotation with the exact path.
 pub(crate) const PATH: &str = "cred-rs.github.io/path";
 /// The annotation with what the envelope says of the credential, for whoever looks at the secret: times, version,
-/// and the tags that cannot be labels. Nothing is decided by it.
+/// creator and the tags that cannot be labels. Nothing is decided by it.
 const METADATA: &str = "cred-rs.github.io/metadata";
 
 /// The annotation that no two writes have in common: Kubernetes takes a write that changes nothing for none, and its secret would keep
@@ -159,6 +159,8 @@ fn summary(metadata: &CredentialMetadata, tags: Map<String, Value>) -> String {
     });
     if let Some(fields) = summary.as_object_mut() {
         fields.extend(metadata.expires_at.map(|at| ("expires_at".to_owned(), at.as_unix_millis().into())));
+        let created_by = metadata.created_by.as_ref().map(|name| name.as_str().into());
+        fields.extend(created_by.map(|name| ("created_by".to_owned(), name)));
         fields.extend((!tags.is_empty()).then(|| ("tags".to_owned(), tags.into())));
     }
     summary.to_string()
@@ -166,7 +168,7 @@ fn summary(metadata: &CredentialMetadata, tags: Map<String, Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cred_core::{Tags, Timestamp};
+    use cred_core::{CreatedBy, Tags, Timestamp};
     use cred_provider_kit::naming::KUBERNETES;
 
     use super::*;
@@ -249,6 +251,19 @@ mod tests {
             assert!(error.to_string().contains(key), "{error}");
             assert!(!error.to_string().contains("not a label"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_annotation_names_the_creator_where_one_is_recorded() {
+        let path: CredentialPath = "org:a/key".parse().unwrap();
+        let summary = |metadata: &CredentialMetadata| -> Value {
+            let marked = marks().of(path.as_ref(), metadata).unwrap();
+            serde_json::from_str(&marked.annotations[METADATA]).unwrap()
+        };
+        let metadata = tagged("env", "prod");
+        assert_eq!(summary(&metadata).get("created_by"), None);
+        let metadata = metadata.with_created_by(CreatedBy::from_static("payments"));
+        assert_eq!(summary(&metadata)["created_by"], "payments");
     }
 
     /// Half of Kubernetes' 256 KiB is left to other users of the secret.

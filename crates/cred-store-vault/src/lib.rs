@@ -31,8 +31,8 @@
 //!
 //! **Custom metadata.** With [`custom_metadata`](VaultConfig::custom_metadata) a store also writes the
 //! metadata of the credential as custom metadata of its secret, so that `vault kv metadata get` shows
-//! them: each tag under its key, and times and version under `cred-rs.github.io/created_at`,
-//! `last_modified`, `version` and `expires_at`. Vault cannot write them together with the value:
+//! them: each tag under its key, and times, version and creator under
+//! `cred-rs.github.io/created_at`, `last_modified`, `version`, `expires_at` and `created_by`. Vault cannot write them together with the value:
 //!
 //! - Filters and reads never use them.
 //! - If they cannot be written, the store succeeds, and a warning with the target `cred::storage` is

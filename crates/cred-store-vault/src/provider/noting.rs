@@ -44,7 +44,7 @@ impl Vault {
     }
 }
 
-/// The tags, and the times and the version under keys of this library's own. Vault refuses all of them if
+/// The tags, and the times, the version and the creator under keys of this library's own. Vault refuses all of them if
 /// one has an empty value, so tags without a value are left out.
 fn custom_metadata(metadata: &CredentialMetadata) -> HashMap<String, String> {
     let tags = metadata.tags.iter().filter(|(_, value)| !value.is_empty());
@@ -53,8 +53,25 @@ fn custom_metadata(metadata: &CredentialMetadata) -> HashMap<String, String> {
         ("created_at", Some(metadata.created_at.to_string())),
         ("last_modified", Some(metadata.last_modified.to_string())),
         ("version", Some(metadata.version.to_string())),
+        ("created_by", metadata.created_by.as_ref().map(ToString::to_string)),
         ("expires_at", metadata.expires_at.map(|at| at.to_string())),
     ];
     let own = own.into_iter().filter_map(|(key, value)| Some((format!("{DOMAIN}{key}"), value?)));
     tags.chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use cred_core::{CreatedBy, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn the_creator_is_noted_where_one_is_recorded() {
+        let key = "cred-rs.github.io/created_by";
+        let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(7));
+        assert_eq!(custom_metadata(&metadata).get(key), None);
+        let metadata = metadata.with_created_by(CreatedBy::from_static("payments"));
+        assert_eq!(custom_metadata(&metadata).get(key).map(String::as_str), Some("payments"));
+    }
 }
