@@ -128,7 +128,8 @@ impl App {
         let keys = self.keys(profile)?;
         let provider = self.provider(profile)?;
         // The commands warn or refuse by themselves.
-        Ok(CredentialManager::builder().storage(provider).keys(keys).on_expired(OnExpired::Return))
+        let builder = CredentialManager::builder().storage(provider).keys(keys);
+        Ok(builder.created_by(profile.created_by()?).on_expired(OnExpired::Return))
     }
 
     /// The manager of the chosen profile, without a cache: each command looks once.

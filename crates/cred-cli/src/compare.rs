@@ -76,6 +76,7 @@ fn of_metadata(from: &CredentialMetadata, to: &CredentialMetadata) -> Vec<&'stat
         ("rotation", from.rotation == to.rotation),
         ("version", from.version == to.version),
         ("times", from.created_at == to.created_at && from.last_modified == to.last_modified),
+        ("creator", from.created_by == to.created_by),
         ("fields of a newer version", from.unknown == to.unknown),
     ];
     parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()

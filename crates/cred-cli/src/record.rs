@@ -33,6 +33,8 @@ pub(crate) struct Shown<'a> {
 #[derive(Serialize)]
 struct Stored {
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
     last_modified: String,
     version: u64,
 }
@@ -52,6 +54,7 @@ impl<'a> Shown<'a> {
             rotation: credential.rotation().map(|policy| policy.to_string()),
             stored: credential.lifecycle().map(|lifecycle| Stored {
                 created_at: lifecycle.created_at.to_string(),
+                created_by: lifecycle.created_by.map(String::from),
                 last_modified: lifecycle.last_modified.to_string(),
                 version: lifecycle.version,
             }),

@@ -55,7 +55,7 @@ impl From<ConfigError> for OpenError {
 }
 
 /// The fields of a profile that are not the backend's.
-pub(crate) const OWN: [&str; 2] = ["backend", "ring"];
+pub(crate) const OWN: [&str; 3] = ["backend", "ring", "created_by"];
 
 /// A driver, where the feature of its backend is on.
 macro_rules! driver {

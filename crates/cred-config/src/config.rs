@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cred_core::{ConfigError, StorageProvider};
+use cred_core::{ConfigError, CreatedBy, StorageProvider};
 use cred_provider_kit::{Env as _, ProcessEnv};
 
 use crate::backend::{Backend, Driver, OWN, OpenError};
@@ -226,6 +226,16 @@ impl Profile<'_> {
     #[must_use]
     pub fn ring(&self) -> &str {
         &self.ring
+    }
+
+    /// The name that is recorded with credentials that are first stored; `None`: the file has no
+    /// line `created_by`.
+    ///
+    /// # Errors
+    /// If it is not 1 to 256 bytes of printable ASCII, or its variable is not set.
+    pub fn created_by(&self) -> Result<Option<CreatedBy>, Error> {
+        let name = self.node.get("created_by").map(|node| node.read(&[])).transpose();
+        name.map_err(|misfit| misfit.of(self.file()))
     }
 
     /// The file that it is in.

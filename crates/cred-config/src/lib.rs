@@ -23,6 +23,7 @@
 //! [profiles.production]
 //! backend = "vault"
 //! ring = "production"                  # default: "main"
+//! created_by = "payments-service"      # recorded with what is first stored; default: no name
 //! address = "https://vault.example.com:8200"
 //! auth_method = { app_role = { role_id = "payments", secret_id = { file = "/run/secrets/vault" } } }
 //! operation_timeout = "30s"
@@ -34,7 +35,7 @@
 //! keys.prod-2025 = { env = "CRED_OLD_KEY" }
 //! ```
 //!
-//! - The fields of a profile, beside `backend` and `ring`, are those of the backend's own
+//! - The fields of a profile, beside `backend`, `ring` and `created_by`, are those of the backend's own
 //!   configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is an error.
 //! - A field that is secret takes `{ env = "NAME" }` or `{ file = "PATH" }` and nothing else.
 //!   [`SecretSource`] has the rules, and is for the configuration of the service too.

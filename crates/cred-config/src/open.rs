@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use cred_core::{Sealer, StorageProvider};
+use cred_core::{CreatedBy, Sealer, StorageProvider};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -17,6 +17,9 @@ pub struct Store {
     pub provider: Arc<dyn StorageProvider>,
     /// The key ring, whose keys are read.
     pub sealer: Arc<dyn Sealer>,
+    /// The name that the manager is to record with credentials that are first stored; `None`: the
+    /// profile has no line `created_by`.
+    pub created_by: Option<CreatedBy>,
 }
 
 /// Without the contents: a provider and a sealer hold secrets.
@@ -90,10 +93,11 @@ pub fn open(path: impl AsRef<Path>, profile: Option<&str>) -> Result<Store, Erro
         Some(name) => config.profile(name, "the caller")?,
         None => config.chosen()?,
     };
+    let created_by = profile.created_by()?;
     let sealer = profile.keys()?.load(|key| {
         let problem = "has a passphrase that is asked for, which only the program `cred` does; write \
                        `passphrase = { file = \"PATH\" }` or `passphrase = { env = \"NAME\" }`";
         Err(key.refused(problem.to_owned()))
     })?;
-    Ok(Store { provider: profile.open()?, sealer: Arc::new(sealer) })
+    Ok(Store { provider: profile.open()?, sealer: Arc::new(sealer), created_by })
 }

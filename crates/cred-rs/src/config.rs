@@ -34,7 +34,8 @@ pub async fn open(path: impl AsRef<Path>) -> Result<CredentialManager, OpenError
     Ok(configure(path, None).await?.build())
 }
 
-/// Opens a profile of a `cred.toml` and gives the builder of a manager, with storage and keys set. `None`:
+/// Opens a profile of a `cred.toml` and gives the builder of a manager, with storage, keys and
+/// the line `created_by` of the profile set. `None`:
 /// the profile that [`open`] takes.
 ///
 /// # Errors
@@ -67,5 +68,6 @@ pub async fn configure(
             Err(_) => std::future::pending().await,
         },
     };
-    Ok(CredentialManager::builder().storage(store.provider).keys(store.sealer))
+    let builder = CredentialManager::builder().storage(store.provider).keys(store.sealer);
+    Ok(builder.created_by(store.created_by))
 }

@@ -291,7 +291,7 @@
 //! for its users. Depend on `cred-core` alone to take or give credentials.
 
 pub use cred_core::{
-    ConfigError, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,
+    ConfigError, CreatedBy, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,
     CredentialMetadata, CredentialPath, ErrorClass, ExposeSecret, FieldName, FormatProblem, KeyId, KindName,
     Lifecycle, Login, Operation, ParseError, ProviderConfig, RetryPolicy, Revision, RotationPolicy, ScopeId,
     SealError, Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics,

@@ -77,6 +77,22 @@ fn a_rotation_keeps_what_is_around_the_value() {
 }
 
 #[test]
+fn the_creator_of_the_profile_is_recorded_and_shown() {
+    let world = World::new();
+    world.store("before", "1");
+    let config = world.read("project/cred.toml");
+    world
+        .write("project/cred.toml", &config.replacen("backend =", "created_by = \"payments\"\nbackend =", 1));
+    world.run(&["trust"]).good();
+    world.store("after", "1");
+    world.run_with(&["rotate", "before"], "2").good();
+    world.run_with(&["rotate", "after"], "2").good();
+    let stored = |id: &str| world.run(&["get", id, "--json"]).good().json()["stored"].clone();
+    assert_eq!(stored("after")["created_by"], "payments");
+    assert_eq!(stored("before").get("created_by"), None);
+}
+
+#[test]
 fn a_list_needs_no_key_and_filters() {
     let mut world = World::new();
     world.store("unscoped", "1");

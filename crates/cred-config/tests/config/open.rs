@@ -36,6 +36,22 @@ async fn what_a_manager_needs_comes_out_of_the_file() {
 }
 
 #[test]
+fn a_profile_names_the_creator_of_what_is_stored() {
+    let folder = Folder::new();
+    let write = |line: &str| {
+        folder.write("cred.toml", format!("[profiles.p]\nbackend = \"memory\"\n{line}\n{RING}"));
+        open(folder.config(), None)
+    };
+    assert_eq!(write("").unwrap().created_by, None);
+    assert_eq!(write("created_by = \"payments\"").unwrap().created_by.unwrap().as_str(), "payments");
+    for wrong in ["created_by = \"\"", "created_by = \"hunter2\\n\"", "created_by = 7"] {
+        let error = write(wrong).unwrap_err().to_string();
+        assert!(error.contains("cred.toml:3: `profiles.p.created_by`"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn the_caller_chooses_the_profile_or_the_variable_or_the_line_or_there_is_only_one() {
     const CHILD: &str = "CRED_CONFIG_TEST_FILE";
     let hard = "[profiles.hard]\nbackend = \"memory\"\n";
