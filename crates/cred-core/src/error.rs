@@ -367,6 +367,12 @@ impl StorageError {
     pub fn is_not_found(&self) -> bool {
         self.0.kind == StorageErrorKind::NotFound
     }
+
+    /// Whether what is stored cannot be read: [`StorageErrorKind::Corrupted`].
+    #[must_use]
+    pub fn is_corrupted(&self) -> bool {
+        matches!(self.0.kind, StorageErrorKind::Corrupted { .. })
+    }
 }
 
 impl From<StorageErrorKind> for StorageError {
@@ -551,6 +557,7 @@ mod tests {
             let error = StorageError::from(kind);
             assert_eq!(error.http_status_hint(), status, "{error:?}");
             assert_eq!(error.class() == ErrorClass::Transient, transient, "{error:?}");
+            assert_eq!(error.is_corrupted(), error.to_string().contains("corrupted"), "{error:?}");
         }
         let busy = StorageError::busy_for("a write may still take effect", Duration::from_secs(300));
         assert_eq!(busy.retry_after(), Some(Duration::from_secs(300)));

@@ -2,7 +2,7 @@
 
 mod finding;
 
-use cred_core::{CredentialId, CredentialPath, SealError, Sealed, StorageErrorKind, Timestamp};
+use cred_core::{CredentialId, CredentialPath, SealError, Sealed, Timestamp};
 
 pub use self::finding::Finding;
 
@@ -200,7 +200,9 @@ impl CredentialManager {
         let Fetched { stored: Sealed { metadata, .. }, opened } = match fetch {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(ValidationResult::NotFound),
-            Err(error) if is_corrupted(&error) => return Ok(ValidationResult::Unreadable { error }),
+            Err(ManagerError::Storage(error)) if error.is_corrupted() => {
+                return Ok(ValidationResult::Unreadable { error: error.into() });
+            }
             Err(error) => return Err(error),
         };
         match opened {
@@ -230,8 +232,4 @@ fn failed_look_up(found: &ValidationResult) -> Option<&ManagerError> {
         ValidationResult::LookupFailed { error } => Some(error),
         _ => None,
     }
-}
-
-fn is_corrupted(error: &ManagerError) -> bool {
-    matches!(error, ManagerError::Storage(error) if matches!(error.kind(), StorageErrorKind::Corrupted { .. }))
 }

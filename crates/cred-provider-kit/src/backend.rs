@@ -4,7 +4,7 @@ use std::fmt;
 
 use cred_core::{
     CompareAndSet, CredentialFilter, CredentialPath, PathRef, Revision, ScopeId, SoftDelete, StorageError,
-    StorageErrorKind, StorageResult, Versioned,
+    StorageResult, Versioned,
 };
 
 use crate::{CredentialFile, Provider, Wire};
@@ -54,7 +54,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Reads a credential; `None`: it is not there.
     ///
     /// # Errors
-    /// [`Corrupted`](StorageErrorKind::Corrupted) for what cannot be read, or what the backend refuses.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for what cannot be read, or what the backend refuses.
     fn get(
         &self,
         wire: &mut Wire<'_>,
@@ -96,7 +96,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         async move {
             match self.get(wire, path).await {
                 Ok(file) => Ok(file.is_some()),
-                Err(error) if is_corrupted(&error) => Ok(true),
+                Err(error) if error.is_corrupted() => Ok(true),
                 Err(error) => Err(error),
             }
         }
@@ -120,7 +120,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
             let mut answers = Vec::with_capacity(paths.len());
             for path in paths {
                 answers.push(match self.get(wire, path.as_path_ref()).await {
-                    Err(error) if !is_corrupted(&error) => return Err(error),
+                    Err(error) if !error.is_corrupted() => return Err(error),
                     answer => answer,
                 });
             }
@@ -133,7 +133,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// reads names and contents in one request.
     ///
     /// # Errors
-    /// [`Corrupted`](StorageErrorKind::Corrupted) for a credential that the filter cannot decide, located by
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for a credential that the filter cannot decide, located by
     /// [`Wire::locate`]; or what the backend refuses.
     fn matching(
         &self,
@@ -282,8 +282,4 @@ impl<'a> Reach<'a> {
         paths.sort_unstable();
         paths.dedup();
     }
-}
-
-fn is_corrupted(error: &StorageError) -> bool {
-    matches!(error.kind(), StorageErrorKind::Corrupted { .. })
 }

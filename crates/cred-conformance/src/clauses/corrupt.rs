@@ -2,7 +2,7 @@
 
 use cred_core::{CredentialFilter, CredentialPath, Operation, StorageErrorKind};
 
-use super::error::{is_corrupted, refused, says_where};
+use super::error::{refused, says_where};
 use crate::harness::Edit;
 use crate::leak::leak;
 use crate::rule::fail;
@@ -73,7 +73,7 @@ async fn is_told(t: &Trial, place: &CredentialPath, how: &str) {
     t.settle().await;
     match t.retrieve(place).await {
         Ok(_) => fail(&format!("error-3: bytes that were {how} are read as a credential"), STRICT),
-        Err(error) if is_corrupted(&error) => says_where(t, &error, &[Operation::Retrieve], place),
+        Err(error) if error.is_corrupted() => says_where(t, &error, &[Operation::Retrieve], place),
         Err(error) => {
             fail(&format!("error-3: bytes that were {how} are told as something else: {error}"), STRICT)
         }
@@ -96,7 +96,7 @@ pub(super) async fn error_3_a_flipped_bit_is_never_told_as_something_else(t: Tri
         .await;
         match t.retrieve(&place).await {
             Ok(_) => {}
-            Err(error) if is_corrupted(&error) => says_where(&t, &error, &[Operation::Retrieve], &place),
+            Err(error) if error.is_corrupted() => says_where(&t, &error, &[Operation::Retrieve], &place),
             Err(error) => fail(&format!("error-3: a flipped bit is told as something else: {error}"), STRICT),
         }
     }
@@ -169,7 +169,7 @@ pub(super) async fn list_5_a_filter_that_meets_a_corrupted_credential_names_it(t
         let mut passed_over = None;
         for (what, error) in answers {
             match error {
-                Some(error) if is_corrupted(&error) => {
+                Some(error) if error.is_corrupted() => {
                     says_where(
                         &t,
                         &error,
@@ -203,7 +203,7 @@ pub(super) async fn many_3_one_that_is_broken_fails_alone(t: Trial) {
     stored(&t, "org:a/y").await;
     let answers = t.retrieve_many(bad.scope.as_ref(), &["x", "bad", "y"].map(id)).await;
     match answers.as_slice() {
-        [Ok(x), Err(error), Ok(y)] if is_corrupted(error) && *x == value(1) && *y == value(1) => {
+        [Ok(x), Err(error), Ok(y)] if error.is_corrupted() && *x == value(1) && *y == value(1) => {
             says_where(&t, error, &[Operation::Retrieve, Operation::RetrieveMany], &bad);
         }
         _ => fail(

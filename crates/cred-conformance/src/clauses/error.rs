@@ -1,6 +1,6 @@
 //! error-1, error-2 and error-4: what an error says, and what nothing may print.
 
-use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageError, StorageErrorKind, Tags};
+use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageError, Tags};
 
 use crate::leak::leak;
 use crate::rule::fail;
@@ -169,8 +169,4 @@ fn texts(error: StorageError) -> String {
         cause = error.source();
     }
     text
-}
-
-pub(super) fn is_corrupted(error: &StorageError) -> bool {
-    matches!(error.kind(), StorageErrorKind::Corrupted { .. })
 }

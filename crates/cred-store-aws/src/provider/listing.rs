@@ -1,6 +1,6 @@
 //! Lists: pages of names, and values where neither name nor description contains the path.
 
-use cred_core::{CredentialPath, ScopeId, StorageError, StorageErrorKind, StorageResult};
+use cred_core::{CredentialPath, ScopeId, StorageError, StorageResult};
 use cred_provider_kit::Wire;
 use cred_provider_kit::naming::{Decoded, Names};
 
@@ -85,7 +85,7 @@ impl SecretsManager {
                 // Deleted since the names were read.
                 Ok(None) => {}
                 // An outage does not show what the value holds.
-                Err(error) if !is_corrupted(&error) => return Err(error),
+                Err(error) if !error.is_corrupted() => return Err(error),
                 file => {
                     let path = file.ok().flatten().and_then(|file| file.path);
                     let path = path.filter(|path| self.names.encode(path.as_path_ref()).text == *name);
@@ -114,10 +114,6 @@ pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (Vec<CredentialPat
         }
     }
     (paths, lost)
-}
-
-fn is_corrupted(error: &StorageError) -> bool {
-    matches!(error.kind(), StorageErrorKind::Corrupted { .. })
 }
 
 fn nameless(name: &str) -> StorageError {

@@ -1,6 +1,6 @@
 //! Tags of a secret that follow the metadata of its credential.
 
-use cred_core::{StorageErrorKind, StorageResult};
+use cred_core::StorageResult;
 use cred_provider_kit::Wire;
 
 use super::{SecretsManager, decode};
@@ -60,7 +60,7 @@ impl SecretsManager {
             Ok(Some(file)) => file.metadata.tags,
             // Nothing is stored, or something that this library has not written.
             Ok(None) => return Ok(Vec::new()),
-            Err(error) if matches!(error.kind(), StorageErrorKind::Corrupted { .. }) => return Ok(Vec::new()),
+            Err(error) if error.is_corrupted() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let ours = found.tags.iter().filter(|(key, value)| stored.get(*key) == Some(*value));
