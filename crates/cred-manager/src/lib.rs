@@ -76,6 +76,7 @@
 //!
 //! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
 
+mod backend;
 mod batch;
 mod builder;
 mod cache;

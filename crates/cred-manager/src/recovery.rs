@@ -13,7 +13,8 @@ use crate::{CredentialManager, ManagerError};
 
 /// Deleted credentials. Whether a backend keeps any, and for how long, is a setting: `delete_mode` of
 /// Vault, `recovery_window_days` of AWS, `soft_delete` of memory, and of the vault itself on Azure.
-/// Local files and Kubernetes keep none.
+/// Local files and Kubernetes keep none. [`supports_recovery`](CredentialManager::supports_recovery)
+/// returns whether this backend does.
 impl CredentialManager {
     /// Brings a deleted credential back as it was. One call of the provider.
     ///
@@ -31,7 +32,7 @@ impl CredentialManager {
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing deleted can be recovered under that id: it
     /// was never stored, is not deleted, or is deleted permanently. Nothing was changed.
     /// [`Unsupported`](StorageErrorKind::Unsupported) where the backend keeps nothing that is
-    /// deleted. [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes
+    /// deleted ([`supports_recovery`](Self::supports_recovery)). [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes
     /// after a write by default: [`ManagerError::retry_after`] is the time. Else as
     /// [`delete`](Self::delete).
     ///

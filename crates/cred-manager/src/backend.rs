@@ -1,0 +1,74 @@
+//! What the backend supports, and whether it can be read.
+
+use cred_core::{CredentialId, StorageProvider as _};
+
+use crate::observe::observe;
+use crate::{CredentialManager, ManagerError};
+
+/// The id that [`CredentialManager::check_ready`] reads.
+const READINESS_ID: &str = "cred-readiness";
+
+/// The backend.
+impl CredentialManager {
+    /// Checks that a credential of this handle's scope could be read now, for a readiness probe such
+    /// as `/readyz`. One call of the provider, never cached.
+    ///
+    /// It reads the id `cred-readiness`, which need not exist: an answer proves that the network,
+    /// the authentication and the permission to read work, also where nothing is stored under that
+    /// id, or data that cannot be read. It takes no longer than the provider's
+    /// [`operation_timeout`](cred_core::Description::operation_timeout) and a second.
+    ///
+    /// - **Permissions.** The backend's policy must permit this service to read any id of the
+    ///   handle's scope, as for every credential that does not exist yet. If the service has the
+    ///   right for one tenant alone, use a [`scoped`](Self::scoped) handle. If the policy lists
+    ///   single names, call [`exists`](Self::exists) for one of those instead.
+    /// - **Not checked.** Writing, other scopes, and the keys: nothing is opened. A missing key
+    ///   fails when the manager is built, or when a credential is read. Kubernetes answers a read in
+    ///   a namespace that does not exist as if nothing were stored there.
+    ///
+    /// Each check is a request to the backend: a probe every few seconds in each replica counts
+    /// towards its rate limits, its price and its audit log.
+    ///
+    /// ```
+    /// # async fn readyz(manager: cred_manager::CredentialManager) -> u16 {
+    /// match manager.check_ready().await {
+    ///     Ok(()) => 204,
+    ///     Err(_) => 503,
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ManagerError::Storage`]; [`ManagerError::ShutDown`].
+    ///
+    /// # Cancellation
+    /// Dropping the future changes nothing.
+    pub async fn check_ready(&self) -> Result<(), ManagerError> {
+        let id = CredentialId::from_static(READINESS_ID);
+        observe("check_ready", self, Some(&id), async {
+            self.shared.tasks.refuse_when_closed()?;
+            match self.shared.fetch_sealed(&id, &self.context).await {
+                Ok(_) => Ok(()),
+                Err(ManagerError::Storage(error)) if error.is_corrupted() => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Whether the backend has compare-and-set, which [`retrieve_versioned`](Self::retrieve_versioned),
+    /// [`store_if`](Self::store_if) and [`update`](Self::update) need. Local files, memory, Vault and
+    /// Kubernetes have it, AWS and Azure do not. No call of the provider.
+    #[must_use]
+    pub fn supports_conditional_updates(&self) -> bool {
+        self.shared.provider.compare_and_set().is_some()
+    }
+
+    /// Whether the backend keeps deleted credentials, so that [`recover`](Self::recover),
+    /// [`purge`](Self::purge) and [`list_deleted`](Self::list_deleted) work. It depends on the
+    /// backend and on its configuration. No call of the provider.
+    #[must_use]
+    pub fn supports_recovery(&self) -> bool {
+        self.shared.provider.soft_delete().is_some()
+    }
+}
