@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cred_core::{
-    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, Sealed, StorageError,
-    StorageErrorKind, StorageProvider as _, Versioned,
+    Credential, CredentialId, CredentialMetadata, CredentialPath, Lifecycle, Opened, Operation, Revision,
+    Sealed, StorageError, StorageErrorKind, StorageProvider as _, Versioned,
 };
 
 use crate::observe::observe;
@@ -19,7 +19,9 @@ pub(crate) const CONFLICT_RETRIES: usize = 5;
 
 impl CredentialManager {
     /// Seals a credential and stores it only where nothing is stored. `false`: a credential exists;
-    /// it was not read and is unchanged. A deleted credential does not exist.
+    /// it was not read and is unchanged. A deleted credential does not exist. Where the provider has
+    /// compare-and-set, [`store_if`](Self::store_if) without a revision does the same and returns the
+    /// revision.
     ///
     /// Where the provider has compare-and-set, exactly one of several concurrent callers stores, in
     /// whichever process they are: one call of the provider. Elsewhere the manager checks first and
@@ -51,10 +53,8 @@ impl CredentialManager {
             if shared.provider.compare_and_set().is_none() && shared.is_stored(&path).await? {
                 return Ok(false);
             }
-            let metadata = shared.metadata(&credential, None);
-            let sealed = shared.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
             let is_conditional = shared.provider.compare_and_set().is_some();
-            match shared.replace(Writer::StoreIfAbsent, &path, &lock, None, sealed).await {
+            match shared.create(Writer::StoreIfAbsent, &path, &lock, &credential).await {
                 Ok(_) => Ok(true),
                 // Without compare-and-set a plain store was refused, which does not show that one exists.
                 Err(error) if is_conditional && is_conflict(&error) => Ok(false),
@@ -101,42 +101,60 @@ impl Shared {
         Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)
     }
 
-    /// Replaces a stored credential by what `make` returns for it, as
-    /// [`carry_on`](Self::carry_on), and tries again if another process has written in between.
-    pub(crate) async fn replace_stored(
+    /// Stores a credential at version 1; where the provider has compare-and-set, only if nothing is
+    /// stored. Gives the revision there.
+    pub(crate) async fn create(
         &self,
         writer: Writer,
         path: &CredentialPath,
-        mut make: impl FnMut(&Opened) -> Result<Credential, ManagerError>,
-    ) -> Result<Lifecycle, ManagerError> {
+        lock: &Arc<WriteLock>,
+        credential: &Credential,
+    ) -> Result<Option<Revision>, ManagerError> {
+        let metadata = self.metadata(credential, None);
+        let sealed = self.sealing.seal(path.as_path_ref(), metadata, credential).await?;
+        self.replace(writer, path, lock, None, sealed).await
+    }
+
+    /// Replaces a stored credential by what `make` returns for it, as
+    /// [`carry_on`](Self::carry_on), and tries again if another process has written in between.
+    ///
+    /// # Errors
+    /// Those of `make`, with nothing written, and those of the manager.
+    pub(crate) async fn replace_stored<E: From<ManagerError>>(
+        &self,
+        writer: Writer,
+        path: &CredentialPath,
+        mut make: impl FnMut(&Opened) -> Result<Credential, E>,
+    ) -> Result<Lifecycle, E> {
         let lock = Arc::new(self.write_lock(Operation::Store, path).await?);
         let mut conflicts = 0;
         loop {
-            let Some(seen) = self.fetch_with_revision(path).await? else {
+            let Some((stored, revision)) = self.fetch_with_revision(path).await? else {
                 let absent = StorageError::from(StorageErrorKind::NotFound);
-                return Err(self.at(absent, Operation::Retrieve, path.clone()).into());
+                return Err(ManagerError::from(self.at(absent, Operation::Retrieve, path.clone())).into());
             };
-            match self.carry_on(writer, path, &lock, seen, &mut make).await {
+            let (credential, former) = {
+                let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await;
+                let opened = opened.map_err(ManagerError::from)?;
+                (make(&opened)?, opened.metadata)
+            };
+            match self.carry_on(writer, path, &lock, (credential, former), revision).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
-                answer => return answer.map(|(lifecycle, _)| lifecycle),
+                answer => return Ok(answer?.0),
             }
         }
     }
 
-    /// Replaces the credential that was read by what `make` returns for it. Creation time, creator
+    /// Replaces the credential that was read, with this metadata and revision. Creation time, creator
     /// and fields of newer writers are carried on, and the version goes up by one.
     pub(crate) async fn carry_on(
         &self,
         writer: Writer,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
-        (stored, revision): (Sealed, Option<Revision>),
-        make: impl FnOnce(&Opened) -> Result<Credential, ManagerError>,
+        (credential, former): (Credential, CredentialMetadata),
+        revision: Option<Revision>,
     ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
-        let (credential, former) = {
-            let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await?;
-            (make(&opened)?, opened.metadata)
-        };
         // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
         let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former)));
         metadata.unknown = former.unknown;

@@ -128,7 +128,8 @@ impl CredentialManager {
     /// If the credential it replaces is in the cache, the version is that one's plus one, and the
     /// creation time and the creator are kept. Otherwise it starts at version 1, created now by
     /// [`created_by`](CredentialManagerBuilder::created_by), whatever was there before: nothing is
-    /// read. [`rotate`](Self::rotate) always carries them on.
+    /// read. [`rotate`](Self::rotate) always carries them on. It returns no revision: to create or
+    /// replace a credential and get its revision, use [`store_if`](Self::store_if).
     ///
     /// A store whose outcome is unknown ([`ManagerError::may_have_written`]) may still take effect
     /// for [`Description::in_doubt`](cred_core::Description::in_doubt), and then replaces a later

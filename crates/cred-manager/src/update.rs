@@ -11,6 +11,7 @@ use crate::observe::observe;
 use crate::sealing;
 use crate::shared::Shared;
 use crate::visibility::Writer;
+use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
@@ -44,44 +45,55 @@ impl CredentialManager {
         .await
     }
 
-    /// Replaces a stored credential if it still has this revision, and returns the new revision. As
-    /// an HTTP PUT with `If-Match`, it never replaces what the caller has not seen, in whichever
-    /// process that was written.
+    /// Replaces a stored credential if it still has this revision, or, with `None`, stores it where
+    /// nothing is stored. Returns the new revision. As an HTTP PUT with `If-Match`, or with
+    /// `If-None-Match: *`, it never replaces what the caller has not seen, in whichever process that
+    /// was written.
     ///
-    /// The creation time and the version are those of a [rotation](Self::rotate): the first stays
-    /// and the second goes up by one. Tags, expiry and policy are those of `credential`. Two calls
-    /// of the provider.
+    /// ```
+    /// # use cred_core::{Credential, CredentialId};
+    /// # async fn create(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// let id = CredentialId::from_static("stripe-api-key");
+    /// let first = manager.store_if(&id, None, Credential::api_key("sk_live_one")).await?;
+    /// let second = manager.store_if(&id, &first, Credential::api_key("sk_live_two")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
-    /// [`store_if_absent`](Self::store_if_absent) is the same for a credential that does not exist.
+    /// The creation time and the version of a replacement are those of a [rotation](Self::rotate):
+    /// the first stays and the second goes up by one. Tags, expiry and policy are those of
+    /// `credential`. Two calls of the provider; one with `None`.
+    ///
+    /// [`store_if_absent`](Self::store_if_absent) creates on every backend, and returns no revision.
+    /// [`supports_conditional_updates`](Self::supports_conditional_updates) returns whether this
+    /// method works.
     ///
     /// # Errors
     /// [`Conflict`](StorageErrorKind::Conflict) if the credential has another revision or does not
-    /// exist: nothing was written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider
-    /// has no compare-and-set. [`ManagerError::Seal`] if the stored credential does not open (a plain
+    /// exist, or, with `None`, if it exists: nothing was written.
+    /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set.
+    /// [`ManagerError::Seal`] if the credential to replace does not open (a plain
     /// [`store`](Self::store) replaces it). Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
-    pub async fn store_if(
+    pub async fn store_if<'r>(
         &self,
         id: &CredentialId,
-        revision: &Revision,
+        revision: impl Into<Option<&'r Revision>>,
         credential: Credential,
     ) -> Result<Revision, ManagerError> {
+        let expected = revision.into();
         observe("store_if", self, Some(id), async {
             let shared = &self.shared;
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_path();
             shared.require_compare_and_set(Operation::StoreIf, &path)?;
             let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
-            let conflict = |why| shared.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
-            let seen = shared.look(&path).await?.ok_or_else(|| conflict("nothing is stored any more"))?;
-            // Compared here too, so that a revision that some client made up never reaches the backend.
-            if seen.1.as_ref() != Some(revision) {
-                return Err(conflict("another revision is stored").into());
-            }
-            let (_, revision) =
-                shared.carry_on(Writer::StoreIf, &path, &lock, seen, |_| Ok(credential)).await?;
+            let revision = match expected {
+                None => shared.create(Writer::StoreIf, &path, &lock, &credential).await?,
+                Some(expected) => shared.replace_seen(&path, &lock, expected, credential).await?,
+            };
             revision.ok_or_else(|| shared.no_compare_and_set(Operation::StoreIf, &path))
         })
         .await
@@ -108,7 +120,7 @@ impl CredentialManager {
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored;
     /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between: nothing was
     /// written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no
-    /// compare-and-set. [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored
+    /// compare-and-set ([`supports_conditional_updates`](Self::supports_conditional_updates)). [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored
     /// credential cannot be opened or read. Else as [`store`](Self::store).
     ///
     /// # Cancellation
@@ -131,6 +143,27 @@ impl CredentialManager {
 }
 
 impl Shared {
+    /// Replaces a credential if it has the expected revision.
+    async fn replace_seen(
+        &self,
+        path: &CredentialPath,
+        lock: &Arc<WriteLock>,
+        expected: &Revision,
+        credential: Credential,
+    ) -> Result<Option<Revision>, ManagerError> {
+        let conflict = |why| self.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
+        let found = self.look(path).await?;
+        let (stored, revision) = found.ok_or_else(|| conflict("nothing is stored any more"))?;
+        // Compared here too, so that a revision that some client made up never reaches the backend.
+        if revision.as_ref() != Some(expected) {
+            return Err(conflict("another revision is stored").into());
+        }
+        let former = self.sealing.open_bytes(path.as_path_ref(), &stored).await?.metadata;
+        let (_, revision) =
+            self.carry_on(Writer::StoreIf, path, lock, (credential, former), revision).await?;
+        Ok(revision)
+    }
+
     fn require_compare_and_set(
         &self,
         operation: Operation,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cred_core::{Consistency, Credential, Operation, Revision, StorageErrorKind, Versioned};
 use cred_manager::{CredentialManager, ManagerError};
+use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 use doubles::backend::Backend;
 use doubles::metered::Metered;
 use doubles::{cached, id, keys, manager, memory, over, text};
@@ -101,6 +102,36 @@ async fn an_update_of_nothing_is_not_found() {
     let error = manager.update(&id("a"), Credential::clone).await.unwrap_err();
     assert_eq!(kind(&error), &StorageErrorKind::NotFound);
     assert!(manager.retrieve_versioned(&id("a")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn without_a_revision_it_creates_once_and_returns_the_revision() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let (manager, a) = (over(provider.clone(), &keys()), id("a"));
+    let first = manager.store_if(&a, None, Credential::text("1")).await.unwrap();
+    assert_eq!(provider.calls(), 1);
+    let stored = read(&manager, "a").await;
+    assert_eq!((text(&stored.value), &stored.revision), ("1", &first));
+    assert_eq!(stored.value.lifecycle().unwrap().version, 1);
+    let error = manager.store_if(&a, None, Credential::text("2")).await.unwrap_err();
+    assert!(is_conflict(&error), "{error}");
+    manager.store_if(&a, &first, Credential::text("2")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_manager_reports_what_its_backend_supports() {
+    for conditional in [true, false] {
+        let manager = over(Metered::new(conditional, Duration::ZERO), &keys());
+        manager.store(&id("a"), Credential::text("1")).await.unwrap();
+        assert_eq!(manager.supports_conditional_updates(), conditional);
+        assert_eq!(manager.update(&id("a"), plus_one).await.is_ok(), conditional);
+    }
+    for soft_delete in [true, false] {
+        let config = MemoryStorageConfig::default().with_soft_delete(soft_delete);
+        let manager = manager(MemoryStorageProvider::new(config).unwrap());
+        assert_eq!(manager.supports_recovery(), soft_delete);
+        assert_eq!(manager.list_deleted().await.is_ok(), soft_delete);
+    }
 }
 
 #[tokio::test]
