@@ -1,6 +1,9 @@
 //! Replacing a credential by a fresh one that carries its history on.
 
-use cred_core::{Credential, CredentialId, CredentialMetadata, Lifecycle, Opened};
+use cred_core::{
+    Credential, CredentialId, CredentialMetadata, Lifecycle, Opened, Operation, RotationPolicy, StorageError,
+    Timestamp,
+};
 
 use crate::observe::observe;
 use crate::sealing::decode;
@@ -13,7 +16,9 @@ impl CredentialManager {
     ///
     /// What the fresh credential does not say is kept: the tags if it has none, the expiry and the
     /// rotation policy if it has none, an expiry that has passed included. To drop one of them, use
-    /// [`store`](Self::store).
+    /// [`store`](Self::store). A credential with the policy `before-expiry` stays due until it gets a
+    /// later expiry: set it on the new credential. [`rotate_if_due`](Self::rotate_if_due) refuses a
+    /// new credential without one.
     ///
     /// Where the provider has compare-and-set, concurrent rotations by several managers each get a
     /// version of their own; elsewhere only those of this manager do.
@@ -62,6 +67,74 @@ impl CredentialManager {
         self.rotate_to(Writer::RotateWith, id, renew).await
     }
 
+    /// As [`rotate_with`](Self::rotate_with), but only if the credential is due by its
+    /// [`RotationPolicy`] now; `None`: it is not due, or has no policy, and
+    /// nothing was written. For a job that several replicas run.
+    ///
+    /// The stored credential decides, as it is under the write lock, and again after each conflict.
+    /// An expiry that has passed does not make it due by itself. One call of the provider if it is
+    /// not due, else two, and two more after each conflict.
+    ///
+    /// - **With compare-and-set**
+    ///   ([`supports_conditional_updates`](Self::supports_conditional_updates)), one of several
+    ///   processes rotates a due credential, and the others get `None`.
+    /// - **Without**, that holds for the callers of one manager only. Two processes that both read
+    ///   before either has written both rotate, and each gets `Some`: the later write stays, and the
+    ///   value of the other is lost. Over an eventually consistent provider, so does a process that
+    ///   reads within [`Consistency::point`](cred_core::Consistency::point) after the other's write.
+    ///   Run the job in one process there.
+    ///
+    /// `renew` is only called if the credential is due, but a process that then loses a conflict has
+    /// called it. If its value is from an issuer, revoke it where the result is not `Some`.
+    ///
+    /// ```
+    /// # use cred_core::{Credential, CredentialId};
+    /// # async fn job(manager: cred_manager::CredentialManager, fresh: Credential) -> Result<(), cred_manager::ManagerError> {
+    /// let id = CredentialId::from_static("stripe-api-key");
+    /// match manager.rotate_if_due(&id, |_| fresh.clone()).await? {
+    ///     Some(rotated) => println!("version {} is stored", rotated.version),
+    ///     None => println!("it is not due: another replica has rotated it"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the new credential would be due at
+    /// once, and nothing was written: with a policy `before-expiry`, give it a later expiry, or each
+    /// run of the job would rotate it again. Else as [`rotate_with`](Self::rotate_with).
+    ///
+    /// # Cancellation
+    /// As [`store`](Self::store).
+    pub async fn rotate_if_due(
+        &self,
+        id: &CredentialId,
+        mut renew: impl FnMut(&Credential) -> Credential + Send,
+    ) -> Result<Option<Lifecycle>, ManagerError> {
+        let path = self.path(id);
+        let renew = |old: &Opened| {
+            let now = Timestamp::now();
+            let former = &old.metadata;
+            if !is_due(former.rotation, former.last_modified, former.expires_at, now) {
+                return Err(Kept::NotDue);
+            }
+            let credential = keep_unset(renew(&decode(path, old)?), former);
+            match is_due(credential.rotation(), now, credential.expires_at(), now) {
+                true => Err(ManagerError::from(self.due_at_once(id)).into()),
+                false => Ok(credential),
+            }
+        };
+        observe(Writer::RotateIfDue.as_str(), self, Some(id), async {
+            self.shared.tasks.refuse_when_closed()?;
+            match self.shared.replace_stored(Writer::RotateIfDue, &path.to_path(), renew).await {
+                Ok(lifecycle) => Ok(Some(lifecycle)),
+                Err(Kept::NotDue) => Ok(None),
+                Err(Kept::Failed(error)) => Err(error),
+            }
+        })
+        .await
+    }
+
     async fn rotate_to(
         &self,
         writer: Writer,
@@ -74,6 +147,34 @@ impl CredentialManager {
         })
         .await
     }
+
+    fn due_at_once(&self, id: &CredentialId) -> StorageError {
+        let reason = "the new credential would be due for rotation at once, and nothing was written; give it a \
+                      later expiry (`with_expires_at`) or another rotation policy";
+        self.shared.at(StorageError::invalid_request(reason), Operation::Store, self.path(id).to_path())
+    }
+}
+
+/// Why a credential was not rotated.
+enum Kept {
+    NotDue,
+    Failed(ManagerError),
+}
+
+impl From<ManagerError> for Kept {
+    fn from(error: ManagerError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Whether a policy makes a credential due at `now`.
+fn is_due(
+    policy: Option<RotationPolicy>,
+    last_modified: Timestamp,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    policy.and_then(|policy| policy.due_at(last_modified, expires_at)).is_some_and(|due| due <= now)
 }
 
 /// The new credential, with the tags, the expiry and the policy of the former one where it has none.

@@ -298,6 +298,9 @@ fn every_future_can_be_spawned() {
         is_send(manager.validate_batch(&[]));
         is_send(manager.rotate(id, Credential::text("x")));
         is_send(manager.rotate_with(id, Credential::clone));
+        is_send(manager.rotate_if_due(id, Credential::clone));
+        is_send(manager.store_if(id, None, Credential::text("x")));
+        is_send(manager.check_ready());
         is_send(manager.exists(id));
         is_send(manager.list_with(&ListOptions::default()));
         is_send(manager.list_tree_with(&ListOptions::default()));
