@@ -12,8 +12,8 @@ use cred_crypto::KeyRingError;
 /// A message names the file, and the line and the field where there is one, and says what to do. It
 /// has names of fields, profiles, key rings and keys that the file defines, and never a value of the
 /// file, such as the name of a variable or of a file with a secret: the secret may have been written
-/// in its place. `Debug` also has the name of a profile or a key ring that does not exist.
-#[derive(Debug, thiserror::Error)]
+/// in its place. `Debug` is the message with its causes.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The configuration file could not be read.
@@ -173,6 +173,12 @@ pub enum Error {
         /// What is wrong and what to do: the end of a sentence that begins with the configuration.
         problem: String,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cred_core::fmt_report(self, f)
+    }
 }
 
 /// A line of a file, shown as `cred.toml:12`.

@@ -1,6 +1,7 @@
 //! What all provider configurations have in common.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A provider's configuration: public fields, checked as a whole before the provider is built.
 pub trait ProviderConfig: Send + Sync + Clone {
@@ -15,7 +16,7 @@ pub trait ProviderConfig: Send + Sync + Clone {
 }
 
 /// A configuration that cannot be used. Its message never holds a secret field's value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A field has a value that it cannot have.
@@ -28,6 +29,12 @@ pub enum ConfigError {
         /// What is wrong with it and what would be right; it continues a sentence that begins with the field.
         problem: Cow<'static, str>,
     },
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::fmt_report(self, f)
+    }
 }
 
 impl ConfigError {

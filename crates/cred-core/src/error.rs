@@ -448,16 +448,9 @@ impl fmt::Display for StorageError {
     }
 }
 
-/// The cause by its `Display`: a foreign `Debug` may print what it holds.
 impl fmt::Debug for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StorageError")
-            .field("kind", &self.0.kind)
-            .field("provider", &self.provider())
-            .field("operation", &self.operation())
-            .field("target", &self.target())
-            .field("source", &self.0.source.as_ref().map(ToString::to_string))
-            .finish()
+        crate::fmt_report(self, f)
     }
 }
 

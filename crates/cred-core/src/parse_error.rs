@@ -1,8 +1,10 @@
 //! Why a text is not an id, a scope, a tag or a name.
 
+use std::fmt;
+
 /// A text that cannot be an id, scope, tag or name. The message never repeats the text: whoever passes a secret where
 /// a name belongs must not find it in a log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
     /// Nothing was given.
@@ -49,4 +51,10 @@ pub enum ParseError {
         /// The most that are allowed.
         limit: usize,
     },
+}
+
+impl fmt::Debug for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::fmt_report(self, f)
+    }
 }

@@ -110,8 +110,7 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Why a credential could not be sealed or opened. Never holds key or secret bytes. `Debug` is the message, with the cause by its
-/// `Display`: a foreign `Debug` may print what it holds.
+/// Why a credential could not be sealed or opened. Never holds key or secret bytes.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -179,16 +178,7 @@ pub enum SealError {
 
 impl fmt::Debug for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::UnknownKey { .. } => "UnknownKey",
-            Self::WrongKey { .. } => "WrongKey",
-            Self::Tampered { .. } => "Tampered",
-            Self::KdfBusy { .. } => "KdfBusy",
-            Self::Unsealable { .. } => "Unsealable",
-            Self::Failed { .. } => "Failed",
-        };
-        let source = self.source().map(ToString::to_string);
-        f.debug_struct(name).field("message", &self.to_string()).field("source", &source).finish()
+        crate::fmt_report(self, f)
     }
 }
 
@@ -236,7 +226,7 @@ mod tests {
         let path = "org:a/id".parse().unwrap();
         let error = SealError::Failed { path, what: "the key service failed", transient: true, source };
         let printed = format!("{error:?}");
-        assert!(printed.contains("Failed") && printed.contains("answered 500"), "{printed}");
+        assert!(printed.contains(&error.to_string()) && printed.ends_with("answered 500"), "{printed}");
         assert!(!printed.contains("hunter2"), "{printed}");
     }
 }

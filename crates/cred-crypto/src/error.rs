@@ -1,5 +1,6 @@
 //! Why a key ring could not be made.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use cred_core::KeyId;
 /// Why a key or a key ring could not be made. Never holds key or passphrase bytes.
 ///
 /// What fails later, at sealing and opening, is a [`SealError`](cred_core::SealError).
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
     /// Two keys were given under one id.
@@ -111,6 +112,12 @@ pub enum KeyRingError {
         #[source]
         source: io::Error,
     },
+}
+
+impl fmt::Debug for KeyRingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cred_core::fmt_report(self, f)
+    }
 }
 
 /// Where the text of a key came from.

@@ -1,5 +1,6 @@
 //! What can go wrong between a service and its credentials.
 
+use std::fmt;
 use std::time::Duration;
 
 use cred_core::{
@@ -11,7 +12,7 @@ use cred_core::{
 ///
 /// Errors of parsing, of configurations and of reading a credential's fields convert into it, so that
 /// a handler needs one error type.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
     /// The provider failed.
@@ -88,6 +89,12 @@ pub enum ManagerError {
     ShutDown,
 }
 
+impl fmt::Debug for ManagerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        cred_core::fmt_report(self, f)
+    }
+}
+
 fn place(scope: &Option<ScopeId>) -> String {
     match scope {
         Some(scope) => format!("`{scope}`"),
@@ -153,5 +160,21 @@ impl ManagerError {
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::Storage(error) if error.may_have_written())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn debug_is_the_message_and_its_causes() {
+        let cause = Arc::new(std::io::Error::other("the disk failed")) as Arc<_>;
+        let error = ManagerError::from(StorageError::other("a rename failed").with_source(cause));
+        let expected = "an unexpected failure: a rename failed\n\nCaused by:\n    the disk failed";
+        assert_eq!(format!("{error:?}"), expected);
+        assert_eq!(format!("{:?}", ManagerError::ShutDown), ManagerError::ShutDown.to_string());
     }
 }

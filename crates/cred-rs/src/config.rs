@@ -17,9 +17,8 @@ use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
 /// and which programs a backend starts. Give only a file that you trust.
 ///
 /// # Errors
-/// [`OpenError`] names the file, the line and the field, and never repeats a value. Print its `Display`,
-/// which says what to do: a `main` that returns `Box<dyn Error>` prints `Debug`, and one that returns
-/// `anyhow::Result` prints the message.
+/// [`OpenError`] names the file, the line and the field, says what to do, and never repeats a value. A
+/// `main` that returns it, or a `Box<dyn Error>`, prints that message and its causes.
 ///
 /// # Cancellation
 /// Dropping the future builds nothing; reading goes on to its end.

@@ -161,6 +161,18 @@ fn a_file_that_cannot_be_read_or_that_others_can_write_is_refused() {
     assert!(open(folder.config(), None).is_ok(), "a file that is given may be a link");
 }
 
+/// A `main` that returns `Box<dyn Error>` prints `Debug`.
+#[test]
+fn debug_is_the_message_and_its_causes() {
+    let folder = Folder::new();
+    let error = open(folder.config(), None).unwrap_err();
+    let cause = error.source().unwrap();
+    assert_eq!(format!("{error:?}"), format!("{error}\n\nCaused by:\n    {cause}"));
+    folder.write("cred.toml", "[profiles.p]\n");
+    let error = open(folder.config(), None).unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
+
 /// A check waits for the key ring, which a thread of the runtime must not do.
 #[tokio::test]
 async fn a_passphrase_is_checked_also_where_a_runtime_calls() {

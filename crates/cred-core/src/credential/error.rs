@@ -1,9 +1,11 @@
 //! Why a credential cannot be made or read. No message repeats a value.
 
+use std::fmt;
+
 use crate::CredentialKind;
 
 /// Why a credential cannot be made or read. Never holds a secret: serde's own messages, which do, are left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
     /// There is no such field.
@@ -58,4 +60,10 @@ pub enum CredentialError {
         /// What is wrong with them.
         what: &'static str,
     },
+}
+
+impl fmt::Debug for CredentialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::fmt_report(self, f)
+    }
 }
