@@ -44,7 +44,7 @@
 //! [`in_doubt`](cred_core::Description::in_doubt). The cache keeps nothing of its path until then.
 //! Where the provider has no compare-and-set:
 //! - It can land after a later `store` or `delete` that was answered `Ok`, and replace it.
-//! - `rotate`, `store_if_absent` and `rekey` wait until it cannot land any more, or are
+//! - `rotate` and its variants, `store_if_absent` and `rekey` wait until it cannot land any more, or are
 //!   [`Busy`](cred_core::StorageErrorKind::Busy).
 //! - If a re-key made it, every later write of this manager to that path waits, or is `Busy`.
 //!

@@ -57,6 +57,20 @@
 //! # }
 //! ```
 //!
+//! A function that returns a builder names its two slots, storage and keys, as [`Yes`] or [`No`]. With
+//! both set, it is `CredentialManagerBuilder<Yes, Yes>`:
+//!
+//! ```
+//! use cred::{CredentialManager, CredentialManagerBuilder, No, StorageProvider, Yes};
+//!
+//! /// A builder that still needs its keys.
+//! fn with_storage(storage: impl StorageProvider + 'static) -> CredentialManagerBuilder<Yes, No> {
+//!     CredentialManager::builder().storage(storage)
+//! }
+//! # #[cfg(feature = "memory")]
+//! # let _ = with_storage(cred::memory::MemoryStorageProvider::default());
+//! ```
+//!
 //! # In an HTTP handler
 //! One error type is enough: parsing, reading a field and every operation of the manager convert into
 //! [`Error`]. It says which status to answer with. The text of an error never holds a secret; it does
@@ -120,13 +134,78 @@
 //! | damaged data, a missing key, an expired credential, a full disk | `Broken` | 500 |
 //! | the manager was shut down | `Broken` | 503 |
 //!
-//! A [`Revision`] in double quotes is an `ETag`: [`retrieve_versioned`](CredentialManager::retrieve_versioned)
-//! returns it for a GET, and [`store_if`](CredentialManager::store_if) takes it, without the quotes, for a PUT with
-//! `If-Match`. A `Conflict` is then 412, which the hint cannot know.
+//! ## ETag and If-Match
+//! A [`Revision`] in double quotes is an `ETag`. [`retrieve_versioned`](CredentialManager::retrieve_versioned)
+//! returns it for a GET. For a PUT, [`store_if`](CredentialManager::store_if) takes the one of an `If-Match`,
+//! and creates with `None`, as `If-None-Match: *` asks for. A `Conflict` is then 412, which the hint cannot
+//! know. Where [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is false,
+//! there are no revisions.
+//!
+//! ```
+//! use cred::{Credential, CredentialId, CredentialManager, ErrorClass, Revision};
+//!
+//! fn etag(revision: &Revision) -> String {
+//!     format!("\"{revision}\"")
+//! }
+//!
+//! /// A PUT with a header `If-Match`, or with `None` for one with `If-None-Match: *`: the status, and the new `ETag`.
+//! async fn put(
+//!     tenant: &CredentialManager,
+//!     id: &CredentialId,
+//!     if_match: Option<&str>,
+//!     credential: Credential,
+//! ) -> Result<(u16, Option<String>), cred::Error> {
+//!     let seen = if_match.map(|tag| Revision::new(tag.trim_matches('"')));
+//!     match tenant.store_if(id, seen.as_ref(), credential).await {
+//!         Ok(revision) => Ok((204, Some(etag(&revision)))),
+//!         Err(error) if error.class() == ErrorClass::Conflict => Ok((412, None)),
+//!         Err(error) => Err(error),
+//!     }
+//! }
+//! # #[cfg(feature = "memory")]
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let manager = CredentialManager::builder()
+//! #     .storage(cred::memory::MemoryStorageProvider::default())
+//! #     .keys(cred::KeyRing::generate(cred::KeyId::from_static("test"))?)
+//! #     .build();
+//! # let id = CredentialId::from_static("stripe-api-key");
+//! # let put = async |tag: Option<&str>| put(&manager, &id, tag, Credential::text("x")).await;
+//! # let (created, tag) = put(None).await?;
+//! # assert_eq!((created, put(None).await?.0), (204, 412));
+//! # assert_eq!(put(tag.as_deref()).await?.0, 204);
+//! # assert_eq!(put(tag.as_deref()).await?.0, 412);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! ## Readiness
+//! [`check_ready`](CredentialManager::check_ready) makes one read of the backend, which proves that network,
+//! authentication and permission work. It needs no key. Answer `/livez` without it: a restart does not
+//! repair a backend.
+//!
+//! ```
+//! # use axum::extract::State;
+//! # use axum::http::StatusCode;
+//! # use cred::CredentialManager;
+//! async fn readyz(State(manager): State<CredentialManager>) -> StatusCode {
+//!     match manager.check_ready().await {
+//!         Ok(()) => StatusCode::NO_CONTENT,
+//!         Err(error) => {
+//!             tracing::warn!(%error, "the backend of the credentials cannot be read");
+//!             StatusCode::SERVICE_UNAVAILABLE
+//!         }
+//!     }
+//! }
+//! # fn is_handler<H: axum::handler::Handler<T, CredentialManager>, T>(_: H) {}
+//! # is_handler(readyz);
+//! ```
 //!
 //! # A background job
-//! A credential says itself when it is to be replaced, by its [`RotationPolicy`]; nothing rotates
-//! alone. This job runs every hour until `stop` is cancelled, and completes the rotation that has begun:
+//! The [`RotationPolicy`] of a credential defines when it is due; nothing rotates by itself. This job runs
+//! every hour until `stop` is cancelled, and completes the rotation that has begun. With compare-and-set,
+//! every replica can run it: [`rotate_if_due`](CredentialManager::rotate_if_due) rotates in one of them. On
+//! AWS and Azure, run it in one replica.
 //!
 //! ```
 //! use std::time::Duration;
@@ -160,12 +239,15 @@
 //!
 //! async fn rotate(manager: &CredentialManager, path: &cred::CredentialPath) -> Result<(), cred::Error> {
 //!     let fresh = new_value_from_the_issuer().await;
-//!     // Tags, expiry and policy stay, and the version goes up by one. Where the issuer sets an expiry,
-//!     // set it with `with_expires_at`: with the stored one, the rotation may stay due.
-//!     manager.at(path)?.rotate(&path.id, fresh).await?;
+//!     // Tags and policy stay. The expiry stays as well where the new value has none: a credential
+//!     // with the policy `before-expiry` needs a later one.
+//!     if manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await?.is_none() {
+//!         revoke(fresh).await; // another replica was faster
+//!     }
 //!     Ok(())
 //! }
 //! # async fn new_value_from_the_issuer() -> Credential { Credential::text("fresh") }
+//! # async fn revoke(_: Credential) {}
 //! ```
 //!
 //! # Keys at run time
@@ -300,7 +382,7 @@ pub use cred_core::{
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
     BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, Finding, ListOptions,
-    ManagerError as Error, OnExpired, Rekey, RekeyReport, ValidatedPath, ValidationResult,
+    ManagerError as Error, No, OnExpired, Rekey, RekeyReport, Slot, ValidatedPath, ValidationResult, Yes,
 };
 
 #[cfg(feature = "config")]
