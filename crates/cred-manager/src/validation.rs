@@ -31,12 +31,6 @@ use crate::{CredentialManager, ManagerError};
 ///     }
 /// }
 /// assert_eq!(line("stripe-api-key", &ValidationResult::Valid), "stripe-api-key: ok");
-///
-/// /// Whether a job should rotate it, whatever else is found.
-/// fn is_due(result: &ValidationResult) -> bool {
-///     result.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
-/// }
-/// assert!(!is_due(&ValidationResult::Valid));
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -86,6 +80,12 @@ impl ValidationResult {
             Self::NeedsAttention { findings } => findings.iter().all(Finding::is_usable),
             Self::LookupFailed { .. } | Self::NotFound | Self::Unreadable { .. } => false,
         }
+    }
+
+    /// Whether the credential is due for rotation by its policy, whatever else was found.
+    #[must_use]
+    pub fn is_rotation_due(&self) -> bool {
+        self.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
     }
 }
 

@@ -210,7 +210,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use cred::{Credential, CredentialManager, Finding};
+//! use cred::{Credential, CredentialManager};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! async fn rotate_what_is_due(manager: CredentialManager, stop: CancellationToken) {
@@ -227,8 +227,7 @@
 //!             if stop.is_cancelled() {
 //!                 return;
 //!             }
-//!             let is_due = |finding: &Finding| matches!(finding, Finding::RotationDue { .. });
-//!             if found.result.findings().iter().any(is_due) {
+//!             if found.result.is_rotation_due() {
 //!                 if let Err(error) = rotate(&manager, &found.path).await {
 //!                     tracing::error!(%error, path = %found.path, "could not be rotated");
 //!                 }

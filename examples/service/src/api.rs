@@ -70,21 +70,20 @@ async fn store(
     }
 }
 
-/// Returns facts about a credential, and its ETag. Never the secret: a value that can be read back
-/// over HTTP ends up in browsers, proxies and logs.
+/// Returns facts about a credential, and its ETag where the backend has revisions. Never the secret:
+/// a value that can be read back over HTTP ends up in browsers, proxies and logs.
 async fn show(Slot { tenant, id }: Slot) -> Result<Response, Failure> {
-    let found = match tenant.retrieve_versioned(&id).await {
-        // AWS and Azure have no compare-and-set, and so no ETag.
-        Err(error) if error.http_status_hint() == 501 => tenant.retrieve(&id).await?.map(|key| (key, None)),
-        found => found?.map(|found| (found.value, Some(etag(&found.revision)))),
+    let found = match tenant.supports_conditional_updates() {
+        true => tenant.retrieve_versioned(&id).await?.map(|found| (found.value, Some(found.revision))),
+        false => tenant.retrieve(&id).await?.map(|credential| (credential, None)),
     };
-    let Some((credential, etag)) = found else { return Ok(StatusCode::NOT_FOUND.into_response()) };
+    let Some((credential, revision)) = found else { return Ok(StatusCode::NOT_FOUND.into_response()) };
     let facts = json!({
         "characters": credential.expose_secret()?.chars().count(),
         "version": credential.lifecycle().map(|stored| stored.version),
         "rotation": credential.rotation(),
     });
-    Ok((etag, Json(facts)).into_response())
+    Ok((revision.as_ref().map(etag), Json(facts)).into_response())
 }
 
 fn etag(revision: &Revision) -> [(header::HeaderName, String); 1] {
@@ -104,8 +103,8 @@ async fn verify(Slot { tenant, id }: Slot, presented: String) -> Result<StatusCo
     Ok(if is_equal.into() { StatusCode::NO_CONTENT } else { StatusCode::FORBIDDEN })
 }
 
-/// Ready if the backend answers, whether or not that credential exists.
+/// Ready if the backend can be read.
 async fn ready(State(manager): State<CredentialManager>) -> Result<StatusCode, Failure> {
-    manager.exists(&CredentialId::from_static("readyz")).await?;
+    manager.check_ready().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,13 @@
-//! The background job that replaces the credentials that are due. Run it in one replica.
+//! The background job that rotates what is due: in every replica, but on AWS and Azure in one.
 
 use std::error::Error;
 use std::time::Duration;
 
-use cred::{Credential, CredentialManager, CredentialPath, Finding, ValidationResult};
+use cred::{Credential, CredentialManager, CredentialPath};
 use tokio_util::sync::CancellationToken;
 
-/// Validates all credentials at the start and then every hour. After `stop`, it completes the
-/// rotation that has begun and returns.
+/// Rotates what is due, expired or not, at the start and then every hour. After `stop`, it completes
+/// the rotation that has begun and returns.
 pub async fn run(manager: CredentialManager, stop: CancellationToken) {
     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
     while stop.run_until_cancelled(hour.tick()).await.is_some() {
@@ -17,10 +17,8 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
             tracing::warn!(error, "the credentials could not be validated");
             Vec::new()
         });
-        let is_due = |result: &ValidationResult| {
-            result.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
-        };
-        for due in found.iter().filter(|found| is_due(&found.result)).take_while(|_| !stop.is_cancelled()) {
+        let is_due = found.iter().filter(|found| found.result.is_rotation_due());
+        for due in is_due.take_while(|_| !stop.is_cancelled()) {
             if let Err(error) = rotate(&manager, &due.path).await {
                 tracing::error!(path = %due.path, error, "a credential could not be rotated");
             }
@@ -29,10 +27,10 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
 }
 
 async fn rotate(manager: &CredentialManager, path: &CredentialPath) -> Result<(), Box<dyn Error>> {
-    // Tags, expiry and policy stay, and the version goes up by one. Where the issuer sets an expiry,
-    // set it with `with_expires_at`: with the stored one, the rotation may stay due.
-    let rotated = manager.at(path)?.rotate(&path.id, issue()?).await?;
-    tracing::info!(%path, version = rotated.version, "a credential was rotated");
+    let fresh = issue()?; // `rotate_if_due` is `None` where another replica was faster.
+    if let Some(rotated) = manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await? {
+        tracing::info!(%path, version = rotated.version, "a credential was rotated");
+    }
     Ok(())
 }
 
