@@ -52,18 +52,30 @@ pub trait CompareAndSet: Send + Sync {
     ) -> Result<Revision, StorageError>;
 }
 
-/// Which write of a path is stored, in the backend's own terms. Opaque: it can be compared and handed back, no more.
+/// Which write of a path is stored, in the backend's own terms. Opaque: it can be compared and handed back, no more. It is
+/// not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revision(Box<str>);
 
 impl Revision {
-    /// For providers: wraps the backend's own mark.
+    /// Wraps a revision's text: in a provider the backend's own mark, in an HTTP handler the
+    /// `If-Match` of a request without its double quotes. Any text is taken, and one that is not the
+    /// stored revision is a [`Conflict`](crate::StorageErrorKind::Conflict) of a conditional store.
     #[must_use]
     pub fn new(mark: impl Into<Box<str>>) -> Self {
         Self(mark.into())
     }
 
-    /// For providers: the backend's own mark.
+    /// The text, which [`new`](Self::new) takes: in a provider the backend's own mark, in an HTTP
+    /// handler the `ETag` of a response, in double quotes. `Display` writes the same.
+    ///
+    /// ```
+    /// use cred_core::Revision;
+    ///
+    /// let revision = Revision::new("7");
+    /// let etag = format!("\"{revision}\"");
+    /// assert_eq!(Revision::new(etag.trim_matches('"')), revision);
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
