@@ -32,6 +32,31 @@ impl Tags {
         Self(BTreeMap::new())
     }
 
+    /// Makes tags of pairs: an array, a `Vec` or a map. Of two pairs with the same key, the later one
+    /// counts.
+    ///
+    /// ```
+    /// use cred_core::{Credential, Tags};
+    ///
+    /// let tags = Tags::from_pairs([("env", "prod"), ("team", "payments")])?;
+    /// let credential = Credential::api_key("sk_live_example").with_tags(tags);
+    /// assert_eq!(credential.tags()["team"], "payments");
+    /// # Ok::<(), cred_core::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ParseError`] if a key or a value breaks the rules, or there are more than
+    /// [`MAX_COUNT`](Self::MAX_COUNT).
+    pub fn from_pairs<K: Into<String>, V: Into<String>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, ParseError> {
+        let mut tags = Self::new();
+        for (key, value) in pairs {
+            tags.insert(key, value)?;
+        }
+        Ok(tags)
+    }
+
     /// Sets a tag and gives back the value that it had.
     ///
     /// # Errors

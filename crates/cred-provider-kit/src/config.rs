@@ -2,18 +2,21 @@
 //! errors that repeat no secret.
 //!
 //! ```
+//! use std::collections::BTreeMap;
 //! use std::time::Duration;
 //!
 //! use cred_core::{ConfigError, ProviderConfig, RetryPolicy};
 //! use cred_provider_kit::{config, setters};
 //!
-//! #[derive(Clone)]
+//! #[derive(Clone, Default)]
 //! #[non_exhaustive]
 //! pub struct MyConfig {
 //!     /// Where it is.
 //!     pub address: String,
 //!     /// Whose it is; `None`: everybody's.
 //!     pub owner: Option<String>,
+//!     /// Tags of every secret.
+//!     pub default_tags: BTreeMap<String, String>,
 //!     /// For one attempt; 1 to 60 s.
 //!     pub timeout: Duration,
 //!     /// For an operation with all its attempts; 1 s to 10 minutes.
@@ -26,6 +29,7 @@
 //!     setters! {
 //!         into with_address(address: String);
 //!         some with_owner(owner: String);
+//!         map with_default_tags(default_tags: BTreeMap<String, String>);
 //!         const with_timeout(timeout: Duration);
 //!         const with_operation_timeout(operation_timeout: Duration);
 //!         with_retry_policy(retry_policy: RetryPolicy);
@@ -42,6 +46,9 @@
 //!         "mine"
 //!     }
 //! }
+//!
+//! let config = MyConfig::default().with_address("a").with_default_tags([("team", "payments")]);
+//! assert_eq!(config.default_tags["team"], "payments");
 //! ```
 
 mod unquoted;
@@ -94,7 +101,8 @@ pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), Con
 ///
 /// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in constants too, and
 /// `into with_name(name: String);` whatever becomes the field. For a field that is an `Option`, `some with_path(path: PathBuf);` takes
-/// whatever becomes what is in it: who has an `Option` sets the field.
+/// whatever becomes what is in it: who has an `Option` sets the field. `map with_tags(tags: BTreeMap<String, String>);`
+/// replaces the map by pairs of whatever becomes its keys and values: an array, a `Vec` or another map.
 #[macro_export]
 macro_rules! setters {
     () => {};
@@ -121,6 +129,18 @@ macro_rules! setters {
         #[must_use]
         pub fn $setter(mut self, $field: impl Into<$value>) -> Self {
             self.$field = Some($field.into());
+            self
+        }
+        $crate::setters! { $($rest)* }
+    };
+    (map $setter:ident($field:ident: BTreeMap<$key:ty, $value:ty>); $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ") to these pairs.")]
+        #[must_use]
+        pub fn $setter<K: Into<$key>, V: Into<$value>>(
+            mut self,
+            $field: impl IntoIterator<Item = (K, V)>,
+        ) -> Self {
+            self.$field = $field.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
             self
         }
         $crate::setters! { $($rest)* }

@@ -166,7 +166,7 @@ impl AwsSecretsManagerConfig {
         with_retry_policy(retry_policy: RetryPolicy);
         const with_retry_budget(retry_budget: u32);
         some with_kms_key_id(kms_key_id: String);
-        with_default_tags(default_tags: BTreeMap<String, String>);
+        map with_default_tags(default_tags: BTreeMap<String, String>);
         const with_update_tags(update_tags: bool);
         into with_recovery_window_days(recovery_window_days: Option<u8>);
         const with_over_deleted(over_deleted: AwsOverDeleted);

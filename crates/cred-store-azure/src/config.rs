@@ -238,7 +238,7 @@ impl AzureKeyVaultConfig {
         with_retry_policy(retry_policy: RetryPolicy);
         const with_retry_budget(retry_budget: u32);
         into with_secret_prefix(secret_prefix: String);
-        with_default_tags(default_tags: BTreeMap<String, String>);
+        map with_default_tags(default_tags: BTreeMap<String, String>);
         const with_over_deleted(over_deleted: AzureOverDeleted);
         some with_allowed_host(allowed_host: String);
         some with_authority_host(authority_host: String);

@@ -122,8 +122,8 @@ impl KubernetesSecretsConfig {
         const with_operation_timeout(operation_timeout: Duration);
         with_retry_policy(retry_policy: RetryPolicy);
         const with_retry_budget(retry_budget: u32);
-        with_default_labels(default_labels: BTreeMap<String, String>);
-        with_default_annotations(default_annotations: BTreeMap<String, String>);
+        map with_default_labels(default_labels: BTreeMap<String, String>);
+        map with_default_annotations(default_annotations: BTreeMap<String, String>);
         const with_replace_immutable(replace_immutable: bool);
     }
 

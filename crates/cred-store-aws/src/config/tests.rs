@@ -77,7 +77,7 @@ fn what_is_meant_is_taken() {
         key("alias/credentials"),
         key("arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
         key("arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/credentials"),
-        good().with_default_tags(tags(&[("team", "payments")])),
+        good().with_default_tags([("team", "payments")]),
         good().with_recovery_window_days(7),
         good().with_recovery_window_days(None),
     ] {

@@ -71,7 +71,8 @@ fn what_is_meant_is_taken() {
         good().with_secret_prefix("p".repeat(63)),
         good().with_secret_prefix("team.app-"),
         good().with_default_labels(map("app.kubernetes.io/name", "")),
-        good().with_default_labels(BTreeMap::new()),
+        good().with_default_labels([("team", "payments")]),
+        good().with_default_labels(BTreeMap::<String, String>::new()),
         good().with_default_annotations(map("example.com/a", "any text: {}\u{e9}\n")),
     ] {
         assert!(right.check().is_ok(), "{right:?}");
