@@ -39,6 +39,52 @@ pub fn unquoted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D)
     T::deserialize(Unquoted(deserializer)).map_err(|Error(error)| error)
 }
 
+/// Implements `Deserialize` for configurations that hold secrets, through [`unquoted`]: an error names
+/// what was expected and never repeats what was found.
+///
+/// `Config as ConfigFields;` reads `Config` as `ConfigFields`, a private type that derives
+/// `Deserialize` with `#[serde(remote = "Config")]` and repeats its fields, which the compiler compares.
+/// The calling crate depends on `serde` with the feature `derive`.
+///
+/// ```
+/// use cred_core::SecretString;
+///
+/// pub struct Config {
+///     pub token: SecretString,
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(remote = "Config", deny_unknown_fields)]
+/// struct ConfigFields {
+///     token: SecretString,
+/// }
+///
+/// cred_provider_kit::read_unquoted! {
+///     Config as ConfigFields;
+/// }
+///
+/// let error = serde_json::from_str::<Config>(r#"{ "t0ken": "s3cret" }"#).err().unwrap();
+/// assert_eq!(error.to_string(), "unknown field, expected one of token at line 1 column 9");
+/// ```
+#[macro_export]
+macro_rules! read_unquoted {
+    ($($config:ty as $fields:ty;)+) => {$(
+        impl<'de> ::serde::Deserialize<'de> for $config {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Read($config);
+
+                impl<'de> ::serde::Deserialize<'de> for Read {
+                    fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                        <$fields>::deserialize(deserializer).map(Read)
+                    }
+                }
+
+                $crate::config::unquoted(deserializer).map(|Read(config)| config)
+            }
+        }
+    )+};
+}
+
 /// Whether the errors of a format repeat what they found.
 fn quotes<E: de::Error>() -> bool {
     const FOUND: &str = "found-here";

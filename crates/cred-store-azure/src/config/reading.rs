@@ -1,13 +1,13 @@
-//! Reading the configuration from a file, without a secret in an error. The types here name the fields
-//! of the public ones again, since serde derives only errors that quote; the compiler compares them.
+//! Reading the configuration from a file, without a secret in an error. The types here repeat the
+//! fields of the public ones, since errors that serde derives quote what they found; the compiler
+//! compares them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{RetryPolicy, SecretString};
-use cred_provider_kit::config::unquoted;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{AzureCredentialType, AzureKeyVaultConfig, AzureOverDeleted, defaults};
 
@@ -38,22 +38,7 @@ enum CredentialType {
     DeveloperTools,
 }
 
-impl<'de> Deserialize<'de> for AzureKeyVaultConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Read(#[serde(with = "Config")] AzureKeyVaultConfig);
-
-        unquoted(deserializer).map(|Read(config)| config)
-    }
-}
-
-impl<'de> Deserialize<'de> for AzureCredentialType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Read(#[serde(with = "CredentialType")] AzureCredentialType);
-
-        unquoted(deserializer).map(|Read(kind)| kind)
-    }
+cred_provider_kit::read_unquoted! {
+    AzureKeyVaultConfig as Config;
+    AzureCredentialType as CredentialType;
 }

@@ -1,12 +1,12 @@
-//! Reading the configuration from a file, without a secret in an error. The types here name the fields
-//! of the public ones again, since serde derives only errors that quote; the compiler compares them.
+//! Reading the configuration from a file, without a secret in an error. The types here repeat the
+//! fields of the public ones, since errors that serde derives quote what they found; the compiler
+//! compares them.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cred_core::{RetryPolicy, SecretString};
-use cred_provider_kit::config::unquoted;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{VaultAuthMethod, VaultConfig, VaultDeleteMode, approle, defaults};
 
@@ -48,22 +48,7 @@ enum AuthMethod {
     },
 }
 
-impl<'de> Deserialize<'de> for VaultConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Read(#[serde(with = "Config")] VaultConfig);
-
-        unquoted(deserializer).map(|Read(config)| config)
-    }
-}
-
-impl<'de> Deserialize<'de> for VaultAuthMethod {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Read(#[serde(with = "AuthMethod")] VaultAuthMethod);
-
-        unquoted(deserializer).map(|Read(method)| method)
-    }
+cred_provider_kit::read_unquoted! {
+    VaultConfig as Config;
+    VaultAuthMethod as AuthMethod;
 }
