@@ -88,6 +88,14 @@ pub(crate) struct Latest {
     pub(crate) id: Option<String>,
 }
 
+/// How long Azure keeps a deleted secret, which is a property of the vault.
+pub(crate) struct Retention {
+    /// Whether an identity can purge it earlier; false: purge protection is on.
+    pub(crate) is_purgeable: bool,
+    /// When Azure purges it; `None`: the answer does not contain it.
+    pub(crate) ends: Option<OffsetDateTime>,
+}
+
 /// A secret without its value.
 #[derive(Debug)]
 pub(crate) struct Item {
@@ -184,8 +192,8 @@ impl Client {
         }
     }
 
-    /// Whether a deleted secret may ever be purged by hand.
-    pub(crate) async fn is_purgeable(&self, name: &str) -> StorageResult<bool> {
+    /// How long Azure keeps a deleted secret.
+    pub(crate) async fn retention(&self, name: &str) -> StorageResult<Retention> {
         let call = Call { right: "get", name };
         let options = SecretClientGetDeletedSecretOptions { method_options: begun() };
         let answer = self
@@ -195,7 +203,10 @@ impl Client {
             .map_err(|error| self.told(&error, &call))?;
         let secret = self.model(answer, "id")?;
         let level = secret.attributes.and_then(|attributes| attributes.recovery_level);
-        Ok(level.is_none_or(|level| level.as_ref().contains("Purgeable")))
+        Ok(Retention {
+            is_purgeable: level.is_none_or(|level| level.as_ref().contains("Purgeable")),
+            ends: secret.scheduled_purge_date,
+        })
     }
 
     /// A page of a list.

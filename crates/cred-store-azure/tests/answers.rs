@@ -218,6 +218,53 @@ async fn a_disabled_secret_is_not_a_missing_right() {
 }
 
 #[tokio::test]
+async fn exists_is_one_request_and_needs_the_right_of_a_read() {
+    for (answer, exists) in [(secret(1), true), (absent(), false)] {
+        let vault = Scripted::answering([answer]);
+        assert_eq!(vault.provider.exists(&id("key"), &unscoped()).await.unwrap(), exists);
+        assert_eq!(vault.asked(), ["GET /secrets/key/"]);
+    }
+    let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
+    let vault = Scripted::answering([denied]);
+    let error = vault.provider.exists(&id("key"), &unscoped()).await.unwrap_err();
+    assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
+    assert!(error.to_string().contains("`get` of secret `key`"), "{error}");
+    assert_eq!(vault.asked().len(), 1, "no other request is tried");
+}
+
+#[tokio::test]
+async fn a_purge_that_the_vault_forbids_names_the_day_of_azures_own_purge() {
+    let denied = || refusal(403, "Forbidden", "Operation \"purge\" is not allowed.", None);
+    let deleted = |level: &str, date: Option<u64>| {
+        let attributes = serde_json::json!({"recoveryLevel": level, "recoverableDays": 90});
+        let body = serde_json::json!({
+            "id": format!("{HOST}/secrets/key/1"), "attributes": attributes, "scheduledPurgeDate": date,
+        });
+        answer(200, body.to_string())
+    };
+    let purge = async |answers: [Answer; 2]| {
+        let vault = Scripted::answering(answers);
+        let error =
+            vault.provider.soft_delete().unwrap().purge(&id("key"), &unscoped()).await.unwrap_err();
+        assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
+        assert_eq!(vault.asked(), ["DELETE /deletedsecrets/key", "GET /deletedsecrets/key"]);
+        error.to_string()
+    };
+    for level in ["Recoverable", "CustomizedRecoverable", "Recoverable+ProtectedSubscription"] {
+        let text = purge([denied(), deleted(level, Some(1_893_456_000))]).await;
+        for part in ["purge protection is on", "Azure purges it on 2030-01-01", "recover"] {
+            assert!(text.contains(part), "{level}: {part}: {text}");
+        }
+        let text = purge([denied(), deleted(level, None)]).await;
+        assert!(text.contains("at the end of the vault's retention period"), "{text}");
+    }
+    let text = purge([denied(), deleted("CustomizedRecoverable+Purgeable", Some(1_893_456_000))]).await;
+    assert!(text.contains("`purge` of secret `key`") && !text.contains("purge protection"), "{text}");
+    let text = purge([denied(), denied()]).await;
+    assert!(text.contains("`purge` of secret `key`") && !text.contains("purge protection"), "{text}");
+}
+
+#[tokio::test]
 async fn what_is_on_its_way_is_not_there() {
     for inner in ["ObjectIsBeingDeleted", "ObjectIsBeingRecovered", "ObjectIsDeletedButRecoverable"] {
         let vault = Scripted::answering([conflict(inner)]);

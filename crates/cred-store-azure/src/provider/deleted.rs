@@ -71,14 +71,24 @@ impl KeyVault {
         Ok(())
     }
 
-    /// A refused purge: whether it is the identity that may not, or the vault that lets nobody.
+    /// The error of a refused purge: the identity lacks the right, or purge protection is on. Without
+    /// the right to read the deleted secret, it is Azure's own error.
     async fn unpurged(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
-        let denied = matches!(error.kind(), StorageErrorKind::PermissionDenied { .. });
-        // Whoever may not look is told what Azure said.
-        if !denied || wire.read(|_| self.client.is_purgeable(name)).await.unwrap_or(true) {
+        if !matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }) {
             return error;
         }
-        let reason = "purge protection is on for this vault, so that nobody can purge before the time of retention is over";
+        let retention = match wire.read(|_| self.client.retention(name)).await {
+            Ok(retention) if !retention.is_purgeable => retention,
+            _ => return error,
+        };
+        let when = match retention.ends {
+            Some(moment) => format!("on {} (UTC)", moment.date()),
+            None => "at the end of the vault's retention period".to_owned(),
+        };
+        let reason = format!(
+            "purge protection is on for this vault, so no identity can purge the secret; Azure purges it \
+             {when}; recover it to use the name before then, as a store does with `over_deleted` = `recover`"
+        );
         error.with_kind(StorageErrorKind::PermissionDenied { reason: reason.into() })
     }
 }
