@@ -1,4 +1,4 @@
-//! What can be chosen, and what is refused.
+//! The configuration and its validation.
 
 mod reading;
 #[cfg(test)]
@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 use crate::client;
 use crate::provider::PATH_TAG;
 
-/// Which vault keeps the credentials, under which names, and who asks.
+/// The vault that stores the credentials, their names, and the identity that accesses them.
 ///
 /// ```
 /// use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig};
@@ -28,94 +28,110 @@ use crate::provider::PATH_TAG;
 ///     .with_credential_type(AzureCredentialType::ManagedIdentity { client_id: None });
 /// ```
 ///
-/// `Default` reads `AZURE_KEYVAULT_URL` from the environment of the process, so a default can differ
-/// between two processes; set [`vault_url`](Self::vault_url) where it must not. A configuration that is
-/// read from a file does not take it.
+/// `Default` reads `AZURE_KEYVAULT_URL` from the environment of the process, so a default can
+/// differ between two processes; set [`vault_url`](Self::vault_url) where it must not. A
+/// configuration that is read from a file does not take it.
 ///
-/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate shows
-/// the line of the file beside it: log the `message()` of its error.
+/// There is no setting for the recovery period of deleted credentials: it is the vault's property
+/// `softDeleteRetentionInDays`, 7 to 90 days, set when the vault is created (90 by default) and
+/// [fixed after that](https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
+///
+/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate
+/// shows the line of the file beside it: log the `message()` of its error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AzureKeyVaultConfig {
-    /// The vault, as `https://my-vault.vault.azure.net/`, without a path. The host is one of `vault.azure.net`,
-    /// `vault.azure.cn`, `vault.usgovcloudapi.net` or `vault.microsoftazure.de`, or [`allowed_host`](Self::allowed_host).
-    /// Default `AZURE_KEYVAULT_URL`, or else `https://example.vault.azure.net/`, a placeholder that
+    /// The address of the vault, such as `https://my-vault.vault.azure.net/`, without a path. The
+    /// host is one label below `vault.azure.net`, `vault.azure.cn`, `vault.usgovcloudapi.net` or
+    /// `vault.microsoftazure.de`, or it is [`allowed_host`](Self::allowed_host). Default
+    /// `AZURE_KEYVAULT_URL`, or else `https://example.vault.azure.net/`, a placeholder that
     /// [`validate`](ProviderConfig::validate) refuses.
     pub vault_url: String,
-    /// Who asks. Default: the managed identity that the system assigned.
+    /// The identity of this process. Default: the system-assigned managed identity.
     pub credential_type: AzureCredentialType,
-    /// The longest that one call takes, doubled for writes, and the longest wait for a token; 1 to 60 s, default 5 s. Written
-    /// `"5s"` in files.
+    /// The timeout of one call, doubled for writes, and of one wait for a token: 1 to 60 s, default
+    /// 5 s. Written `"5s"` in files.
     pub timeout: Duration,
-    /// The longest that one operation takes, all its calls, retries, waits and logins together; 1 s to 10 minutes, default
-    /// 60 s. Deletions and recoveries take Azure some seconds each, which a store over a deleted name waits for.
+    /// The timeout of one operation with all its calls, retries, waits and logins: 1 s to 10
+    /// minutes, default 60 s. A store over a deleted name waits for deletions and recoveries, which
+    /// take Azure some seconds each.
     pub operation_timeout: Duration,
-    /// How transient failures are tried again.
+    /// How transient failures are retried. The SDK's own retries are off.
     pub retry_policy: RetryPolicy,
     /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
-    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
-    /// all, set `max_retries` of the policy to 0.
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries
+    /// at all, set `max_retries` of the policy to 0.
     pub retry_budget: u32,
-    /// Goes before every name: at most 73 of `A-Z a-z 0-9 -`, without case; default `nebula-credentials-`. Two providers with
-    /// one vault and one prefix share credentials. Let no prefix in a vault begin another one of it (`app-` and `app-prod-`): the names
-    /// of the longer one can be those of the shorter one too, which then lists, overwrites and deletes them. Empty is allowed, but
-    /// then every secret of the vault is looked at as one of ours.
+    /// The prefix of every secret name: at most 73 of `A-Z a-z 0-9 -`, compared without case;
+    /// default `nebula-credentials-`. Two providers with the same vault and prefix share
+    /// credentials. No prefix in a vault may begin with another prefix that is used there (`app-`
+    /// and `app-prod-`): some names of the longer one are also names of the shorter one, whose
+    /// provider then lists, overwrites and deletes them. An empty prefix is allowed; every secret
+    /// of the vault then counts as a possible credential.
     pub secret_prefix: String,
-    /// Tags that every secret gets besides those of its credential; default none, at most 11. Whoever may list can read them.
+    /// Tags on every secret, in addition to those of its credential: at most 11, default none.
+    /// Anyone with the right to list can read them.
     pub default_tags: BTreeMap<String, String>,
-    /// What a store does where a deleted secret still holds the name; default: recover it and write over it.
+    /// What a store does if a deleted secret still holds the name. Default: recover it and write a
+    /// new version.
     pub over_deleted: AzureOverDeleted,
-    /// A host beside Azure's own that `vault_url` may name: a private name, or an emulator. Default none. Tokens for Azure
-    /// Key Vault are sent to it.
+    /// A host that `vault_url` may name in addition to Azure's own: a private name, or an emulator.
+    /// Default none. Tokens for Azure Key Vault are sent to it.
     pub allowed_host: Option<String>,
-    /// Where tokens are asked for, as `https://login.microsoftonline.com`; default none: that of the cloud to which the vault's
-    /// host belongs. Used by [`ServicePrincipal`](AzureCredentialType::ServicePrincipal) alone.
+    /// The authority that issues tokens, such as `https://login.microsoftonline.com`. Default none:
+    /// the authority of the cloud that the vault's host belongs to. Used only by
+    /// [`ServicePrincipal`](AzureCredentialType::ServicePrincipal).
     pub authority_host: Option<String>,
-    /// A PEM file of the authorities that may sign the vault's certificate, instead of those that the system trusts; for the
-    /// authority host, besides those. Default none. Read once, by the constructor.
+    /// A PEM file of certificate authorities. For the vault they replace the authorities that the
+    /// system trusts; for the authority host they are added to those. Default none. Read once, by
+    /// the constructor.
     pub ca_cert: Option<PathBuf>,
 }
 
-/// Who asks. Two are equal if their fields are; secrets are compared in constant time.
+/// The identity of this process. Two are equal if their fields are; secrets are compared in
+/// constant time.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum AzureCredentialType {
-    /// The identity of the virtual machine, container or App Service that this runs in.
+    /// The managed identity of the virtual machine, container or App Service that the process runs
+    /// in.
     ManagedIdentity {
-        /// Which of several that users assigned; `None`: the one that the system assigned.
+        /// The client id of a user-assigned identity, a GUID; `None`: the system-assigned one.
         client_id: Option<String>,
     },
-    /// An application with a secret.
+    /// An application with a client secret.
     ServicePrincipal {
-        /// The directory, a GUID.
+        /// The tenant, a GUID.
         tenant_id: String,
         /// The application, a GUID.
         client_id: String,
-        /// Its secret's value, not the secret's id.
+        /// The value of the client secret, not its id.
         client_secret: SecretString,
     },
-    /// Who is logged in with `az` or `azd`. For developers' machines: each token starts a program.
+    /// The login of `az` or `azd`. For developers' machines: each token starts a program.
     DeveloperTools,
 }
 
-/// What a store does where a deleted secret still holds the name.
+/// What a store does if a deleted secret still holds the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AzureOverDeleted {
-    /// Recovers the secret and writes a new version. For a moment the old value can be read; where the write then fails, the secret
-    /// is deleted again, and the error is
-    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). Needs the right to recover.
+    /// Recovers the secret and writes a new version. The old value can be read for a moment. If the
+    /// write then fails, the secret is deleted again, and the error is
+    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). Needs the right
+    /// to recover, and after a failed write those to get and to delete.
     #[default]
     Recover,
-    /// Purges the secret, with all its versions, and writes. Needs the right to purge, and a vault without purge protection.
+    /// Purges the secret with all its versions, and writes. Needs the right to purge, and a vault
+    /// without purge protection.
     Purge,
-    /// Refuses.
+    /// Refuses the store with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
     Refuse,
 }
 
 impl AzureCredentialType {
-    /// [`AzureCredentialType::ServicePrincipal`].
+    /// Returns an [`AzureCredentialType::ServicePrincipal`].
     #[must_use]
     pub fn service_principal(
         tenant_id: impl Into<String>,
@@ -164,11 +180,11 @@ impl fmt::Debug for AzureCredentialType {
     }
 }
 
-/// The default, which stands for the address of the user's own vault.
+/// The default, a placeholder for the address of the user's own vault.
 const PLACEHOLDER: &str = "https://example.vault.azure.net/";
 const PLACEHOLDER_HOST: &str = "example.vault.azure.net";
 
-/// The defaults of a configuration that is read from a file, where no variable counts.
+/// The defaults of a configuration that is read from a file: no variable is read.
 fn defaults() -> AzureKeyVaultConfig {
     AzureKeyVaultConfig::default_in(&MapEnv::default())
 }
@@ -180,7 +196,8 @@ impl Default for AzureKeyVaultConfig {
 }
 
 impl AzureKeyVaultConfig {
-    /// Azure takes 15; three are kept for the path of a name that is too long, and one for the caller.
+    /// Azure allows 15; three are reserved for the path of a hashed name, and one for the
+    /// credential.
     const MAX_DEFAULT_TAGS: usize = 11;
 
     /// The default of a process with these variables.
@@ -203,8 +220,8 @@ impl AzureKeyVaultConfig {
 
     /// Returns the defaults with the settings of this process's environment: `AZURE_KEYVAULT_URL`,
     /// `AZURE_AUTHORITY_HOST`, and the identity. `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
-    /// `AZURE_CLIENT_SECRET` together are a service principal; without all three, `AZURE_CLIENT_ID` is
-    /// the client id of a managed identity.
+    /// `AZURE_CLIENT_SECRET` together are a service principal; without all three, `AZURE_CLIENT_ID`
+    /// is the client id of a managed identity.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
     /// source of variables.
@@ -250,7 +267,7 @@ impl AzureKeyVaultConfig {
         Names::new(naming::AZURE, "secret_prefix", self.secret_prefix.as_str())
     }
 
-    /// Checks all but the vault's address, which a client of the caller's own brings along.
+    /// Checks everything but the vault's address, which a client of the caller replaces.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         if let Some(Err(problem)) = self.authority_host.as_deref().map(client::check_origin) {
@@ -285,7 +302,7 @@ impl AzureKeyVaultConfig {
             AzureCredentialType::ServicePrincipal { client_secret, .. }
                 if client_secret.expose_secret().trim().is_empty() =>
             {
-                Err(("credential_type.client_secret", "is empty; give the secret's value"))
+                Err(("credential_type.client_secret", "is empty; set it to the value of the client secret"))
             }
             _ => Ok(()),
         }
@@ -293,21 +310,25 @@ impl AzureKeyVaultConfig {
 
     fn check_tags(&self) -> Result<(), &'static str> {
         if self.default_tags.len() > Self::MAX_DEFAULT_TAGS {
-            return Err("has more than 11 tags, which leaves none for credentials");
+            return Err("has more than 11 tags, which leaves none for credentials; remove some");
         }
         for (key, value) in &self.default_tags {
             if key.is_empty() || key.len() > Tags::MAX_KEY_LEN || value.len() > 256 {
-                return Err("has a tag whose key or value Azure does not take; use 1 to 256 bytes");
+                return Err(
+                    "has a tag that does not fit; use keys of 1 to 128 bytes and values of at most 256",
+                );
             }
             if key.starts_with(PATH_TAG) {
-                return Err("has a tag that begins with `cred-path-`, which the provider sets itself");
+                return Err(
+                    "has a tag that begins with `cred-path-`, which the provider sets itself; use another key",
+                );
             }
         }
         Ok(())
     }
 }
 
-const GUID: &str = "is no GUID; give it as 00000000-0000-0000-0000-000000000000";
+const GUID: &str = "is not a GUID; write it as 00000000-0000-0000-0000-000000000000";
 
 /// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 fn is_guid(text: &str) -> bool {
@@ -319,14 +340,14 @@ fn is_guid(text: &str) -> bool {
 }
 
 impl ProviderConfig for AzureKeyVaultConfig {
-    /// Reads the file of [`ca_cert`](Self::ca_cert) where one is given, and touches no network.
+    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set, and accesses no network.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         match client::check_vault(&self.vault_url, self.allowed_host.as_deref()) {
             Ok(vault) if vault.url.host_str() == Some(PLACEHOLDER_HOST) => {
                 return invalid(
                     "vault_url",
-                    "is the placeholder of the default; give the address of your vault, as \
+                    "is the placeholder of the default; set it to the address of your vault, such as \
                      `https://my-vault.vault.azure.net/`",
                 );
             }

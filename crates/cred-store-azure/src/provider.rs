@@ -22,25 +22,35 @@ use crate::client::{Client, SecretClient, Shelf};
 use crate::error::Blocked;
 use crate::{AzureKeyVaultConfig, AzureOverDeleted};
 
-/// Bytes of the longest value ([limits](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)).
+/// Bytes of the longest value
+/// ([limits](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)).
 const LONGEST_VALUE: usize = 25 * 1_024;
 
-/// How long lists may lag: a deletion was seen to take seconds until the list of the deleted has it, and Azure names no bound.
+/// How long lists may lag: a deletion was seen to take seconds until the list of the deleted has
+/// it, and Azure names no bound.
 const LISTS_LAG: Duration = Duration::from_secs(30);
 
 /// The number of values that a list with a filter reads at the same time.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in one Azure Key Vault. Clones share one token, one connection pool and one set of counters.
+    /// Stores sealed credentials in one Azure Key Vault. Clones share one token, one connection
+    /// pool and one set of counters.
     ///
     /// Needs a tokio runtime with timer and I/O enabled, and has no background tasks.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over a
-    /// deleted name that is dropped between its recovery and its write leaves the old value there.
+    /// `exists` is one request, the one of `retrieve`, and needs the same right: Get, or
+    /// `getSecret/action` of Azure RBAC. Its answer includes the sealed value, which is dropped
+    /// unopened. The [crate's documentation](crate#required-permissions) has the reason, and the
+    /// rights of all operations.
+    ///
+    /// Dropping the future of an operation drops the request in flight: the write happens whole, or
+    /// not at all. A store over a deleted name that is dropped between its recovery and its write
+    /// leaves the old value there.
     pub struct AzureKeyVaultProvider(KeyVault);
 
-    /// Asks for a token and for the first page of secrets. The first operation does by itself what it needs.
+    /// Asks for a token and for the first page of secrets. The first operation does by itself what
+    /// it needs.
     ///
     /// # Errors
     /// What Azure refuses. The right to list is needed.
@@ -57,7 +67,8 @@ struct KeyVault {
 }
 
 impl AzureKeyVaultProvider {
-    /// A provider over one vault. Reads the file of authorities, and touches no network before the first use.
+    /// A provider over one vault. Reads the file of authorities, and touches no network before the
+    /// first use.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -67,9 +78,10 @@ impl AzureKeyVaultProvider {
         Self::over(config, client)
     }
 
-    /// As [`AzureKeyVaultProvider::new`], with a client of your own: its address, credential and transport are used, those of the
-    /// configuration are not. Turn its retries off (`RetryOptions::none()`), which would count beside the provider's own. A token that
-    /// the vault refuses is replaced only if its credential does so.
+    /// As [`AzureKeyVaultProvider::new`], with a client of your own: its address, credential and
+    /// transport are used, those of the configuration are not. Turn its retries off
+    /// (`RetryOptions::none()`), which would count beside the provider's own. A token that the
+    /// vault refuses is replaced only if its credential does so.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -158,7 +170,8 @@ impl KeyVault {
         }
     }
 
-    /// Whether there is something, be it readable or not.
+    /// Whether a secret exists, disabled ones included. The value is dropped: the only request
+    /// without it lists versions, and needs the right to list.
     async fn is_there(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<bool> {
         match wire.read(|_| self.value(name)).await {
             Err(error) if Blocked::of(&error) == Some(Blocked::Disabled) => Ok(true),
