@@ -11,8 +11,10 @@ use crate::ParseError;
 /// filtered; sealing only proves that nobody changed them.
 ///
 /// At most [`Tags::MAX_COUNT`] tags; keys of 1 to [`Tags::MAX_KEY_LEN`] bytes and values of up to
-/// [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These are the bounds of AWS Secrets Manager; a
-/// backend that takes less refuses what does not fit, it never drops a tag.
+/// [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These are the bounds of AWS Secrets
+/// Manager, on every backend: a tag that could not be moved to a cloud service is refused when it is
+/// set. A backend that takes less (Azure: 12 tags) refuses a credential that does not fit; it never
+/// drops a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);
