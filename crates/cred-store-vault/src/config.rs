@@ -1,4 +1,4 @@
-//! What can be chosen, and what is refused.
+//! The configuration and its validation.
 
 mod reading;
 #[cfg(test)]
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::client;
 
-/// Which Vault keeps the credentials, where in it, and who asks.
+/// The Vault server that stores the credentials, their place in it, and the login.
 ///
 /// ```
 /// use cred_store_vault::{VaultAuthMethod, VaultConfig};
@@ -29,89 +29,103 @@ use crate::client;
 /// `VAULT_NAMESPACE`. So a default can hold a token and differ between two processes; set every
 /// field that must not. A configuration that is read from a file takes none of them.
 ///
-/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate shows
-/// the line of the file beside it: log the `message()` of its error.
+/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate
+/// shows the line of the file beside it: log the `message()` of its error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VaultConfig {
-    /// The server, as `https://host:port`, without a path. Default `VAULT_ADDR`, or else
-    /// `http://127.0.0.1:8200`. Plain http is for the host
-    /// itself alone, unless [`allow_http`](Self::allow_http).
+    /// The address of the server, `https://host:port` without a path. Default `VAULT_ADDR`, or else
+    /// `http://127.0.0.1:8200`. Plain http is accepted for the loopback address and `localhost`;
+    /// for another host only with [`allow_http`](Self::allow_http).
     pub address: String,
-    /// How this process authenticates. Default: the token in `VAULT_TOKEN`, or else an empty one, which
-    /// [`validate`](ProviderConfig::validate) refuses.
+    /// How this process authenticates. Default: the token in `VAULT_TOKEN`, or else an empty one,
+    /// which [`validate`](ProviderConfig::validate) refuses.
     pub auth_method: VaultAuthMethod,
-    /// Where the KV version 2 engine is mounted, without a slash at either end; default `secret`.
+    /// The mount of the KV version 2 engine: segments of `A-Z a-z 0-9 _ - . :` joined by `/`,
+    /// without a slash at either end; default `secret`.
     pub mount_path: String,
-    /// Goes before every name: segments with `/` between, no slash before, no `:`, which only scopes have; default
-    /// `nebula/credentials`. Empty: names begin at the mount's root. Two providers share credentials exactly if mount, namespace and this are equal.
+    /// The prefix of every secret path: segments of `A-Z a-z 0-9 _ - .` joined by `/`, without a
+    /// slash at the beginning and without `:`, which only scopes have; default
+    /// `nebula/credentials`. If it is empty, paths begin at the root of the mount. Two providers
+    /// share credentials exactly if address, namespace, mount and prefix are equal.
     pub path_prefix: String,
-    /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`; default `VAULT_NAMESPACE`, or else none. Logins are made in it as well.
+    /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`, also for logins;
+    /// default `VAULT_NAMESPACE`, or else none.
     pub namespace: Option<String>,
-    /// The longest that one call to Vault takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    /// The timeout of one call, doubled for writes: 1 to 60 s, default 5 s. Written `"5s"` in
+    /// files.
     pub timeout: Duration,
-    /// The longest that one operation takes, all its calls, retries, waits and a login together; 1 s to 10 minutes, default
-    /// 60 s.
+    /// The timeout of one operation with all its calls, retries, waits and a login: 1 s to 10
+    /// minutes, default 60 s.
     pub operation_timeout: Duration,
-    /// How transient failures are tried again.
+    /// How transient failures are retried.
     pub retry_policy: RetryPolicy,
     /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
-    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
-    /// all, set `max_retries` of the policy to 0.
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries
+    /// at all, set `max_retries` of the policy to 0.
     pub retry_budget: u32,
-    /// Whether the server's certificate is checked; default true, and never false on https.
+    /// Whether the server's certificate is verified; default true. With an https
+    /// [`address`](Self::address), [`validate`](ProviderConfig::validate) refuses false: for a
+    /// private authority, set [`ca_cert`](Self::ca_cert). With plain http it has no effect, since
+    /// there is no certificate.
     pub tls_verify: bool,
-    /// A PEM file of the authorities that may sign the server's certificate, instead of those that the system trusts;
-    /// default none: the system's. Read once, by the constructor.
+    /// A PEM file of the authorities that may sign the server's certificate, in place of those that
+    /// the system trusts; default none: the system's. Read once, by the constructor. With plain
+    /// http it is read and validated, and not used.
     pub ca_cert: Option<PathBuf>,
-    /// Whether plain http may leave the host, as in a network that encrypts by itself; default false.
+    /// Whether tokens and sealed credentials may be sent to another host over plain http, as in a
+    /// network with its own encryption; default false.
     pub allow_http: bool,
-    /// How long before its end a token is renewed at the latest; 1 s to 768 h, default 1 h. Where a third of the lease that
-    /// Vault really gave is shorter, that counts: tokens of seconds are renewed within seconds.
+    /// How long before its end a token is renewed at the latest: 1 s to 768 h, which is Vault's
+    /// default for the longest lease; default 1 h. If a third of the lease that Vault granted is
+    /// shorter, that counts: tokens of seconds are renewed within seconds.
     pub token_renewal_threshold: Duration,
-    /// What [`delete`](cred_core::StorageProvider::delete) leaves behind; default nothing.
+    /// What [`delete`](cred_core::StorageProvider::delete) leaves in Vault; default nothing.
     pub delete_mode: VaultDeleteMode,
-    /// Whether a store also writes the metadata of the credential as the custom metadata of its secret, by
-    /// one more call; default false. They replace the secret's custom metadata, those of other users
-    /// included. A failure is logged and does not fail the store.
+    /// Whether a store also writes the metadata of the credential as the custom metadata of its
+    /// secret, by one more call; default false. It replaces all custom metadata of the secret, also
+    /// that of other users. A failure is logged and does not fail the store.
     pub custom_metadata: bool,
-    /// Bytes of the longest value, as Vault's storage counts them: 4 KiB to 32 MiB. Default 1 MiB less 1 KiB, which fits
-    /// the default of Vault's integrated storage.
+    /// The largest value in bytes, as Vault's storage counts them: 4 KiB to 32 MiB. Default 1 MiB
+    /// less 1 KiB, which fits the default of Vault's integrated storage.
     pub max_payload_len: usize,
 }
 
-/// Who asks Vault.
+/// How a process authenticates to Vault.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum VaultAuthMethod {
-    /// A token that somebody else got. It is renewed as long as Vault lets it be, and never revoked.
+    /// An existing token. The provider renews it for as long as Vault allows, and never revokes it.
     Token {
-        /// The token: visible ASCII, no line end.
+        /// The token: visible ASCII, without a line end.
         token: SecretString,
     },
-    /// A login with AppRole, again whenever the token reaches its maximum age. A secret id that may be used once cannot log in
-    /// again: give it as many uses as the process has logins, or none to count.
+    /// A login with AppRole, repeated when the token reaches its maximum age. A secret id with one
+    /// use cannot log in again: set its `secret_id_num_uses` to the number of logins of the
+    /// process, or to 0 for no limit.
     AppRole {
-        /// The role.
+        /// The role id.
         role_id: String,
-        /// Its secret; empty where the role needs none.
+        /// The secret id; empty if the role needs none.
         secret_id: SecretString,
-        /// Where the method is mounted, without `auth/`; default `approle`.
+        /// The mount of the auth method, without `auth/`; default `approle`.
         mount_path: String,
     },
 }
 
-/// What a deletion leaves behind.
+/// What a deletion leaves in Vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VaultDeleteMode {
-    /// Nothing: all versions and the name go, for good. Lists trust that: a name whose versions were marked as deleted by others,
-    /// or with [`Soft`](Self::Soft) before, is in them though nothing can be read there.
+    /// Nothing: the name and all versions are removed permanently. Lists rely on that: they include
+    /// a name whose versions were marked as deleted by another program, or by an earlier
+    /// [`Soft`](Self::Soft), although nothing can be read there.
     #[default]
     Metadata,
-    /// The versions, marked as deleted: they can be [recovered](cred_core::SoftDelete) until they are purged. The name stays
-    /// in Vault's own lists, so that a list here asks for each name.
+    /// The versions, marked as deleted. They can be [recovered](cred_core::SoftDelete) until they
+    /// are purged. The name stays in Vault's own lists, so a list of the provider looks up each
+    /// name.
     Soft,
 }
 
@@ -120,13 +134,13 @@ fn approle() -> String {
 }
 
 impl VaultAuthMethod {
-    /// [`VaultAuthMethod::Token`].
+    /// Returns a [`VaultAuthMethod::Token`].
     #[must_use]
     pub const fn token(token: SecretString) -> Self {
         Self::Token { token }
     }
 
-    /// [`VaultAuthMethod::AppRole`] at its usual mount.
+    /// Returns a [`VaultAuthMethod::AppRole`] at the mount `approle`.
     #[must_use]
     pub fn app_role(role_id: impl Into<String>, secret_id: SecretString) -> Self {
         Self::AppRole { role_id: role_id.into(), secret_id, mount_path: approle() }
@@ -137,7 +151,7 @@ impl fmt::Debug for VaultAuthMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token { .. } => f.debug_struct("Token").finish_non_exhaustive(),
-            // The role is half of the login.
+            // The role id is half of the login.
             Self::AppRole { mount_path, .. } => {
                 f.debug_struct("AppRole").field("mount_path", mount_path).finish_non_exhaustive()
             }
@@ -145,7 +159,7 @@ impl fmt::Debug for VaultAuthMethod {
     }
 }
 
-/// The defaults of a configuration that is read from a file, where no variable counts.
+/// The defaults of a configuration that is read from a file: no variable is read.
 fn defaults() -> VaultConfig {
     VaultConfig::default_in(&MapEnv::default())
 }
@@ -229,15 +243,15 @@ impl VaultConfig {
     fn check_auth(&self) -> Result<(), (&'static str, &'static str)> {
         match &self.auth_method {
             VaultAuthMethod::Token { token } if token.expose_secret().is_empty() => {
-                Err(("auth_method.token", "is empty; give a token, or log in with AppRole"))
+                Err(("auth_method.token", "is empty; set a token, or log in with AppRole"))
             }
             VaultAuthMethod::Token { token } if !is_header(token.expose_secret()) => Err((
                 "auth_method.token",
-                "has a space, a line end or another character that no token has; does it come from a file with a \
-                 line end?",
+                "has a space, a line end or another character that tokens do not have; remove it (a token that \
+                 was read from a file often ends with a line end)",
             )),
             VaultAuthMethod::AppRole { role_id, .. } if role_id.is_empty() => {
-                Err(("auth_method.role_id", "is empty; give the role's id"))
+                Err(("auth_method.role_id", "is empty; set it to the id of the role"))
             }
             VaultAuthMethod::AppRole { mount_path, .. } if !is_path(mount_path) => {
                 Err(("auth_method.mount_path", PATH))
@@ -247,28 +261,29 @@ impl VaultConfig {
     }
 }
 
-const PATH: &str = "must be segments of A-Z a-z 0-9 _ - . : joined by `/`, with none at either end, and none of them `.` or `..`";
+const PATH: &str = "must be segments of A-Z a-z 0-9 _ - . : joined by `/`, without a slash at either end, and without \
+                    the segments `.` and `..`";
 
-/// Segments that no client resolves away, and that need no escapes in a URL.
+/// Segments that no HTTP client resolves, and that need no escapes in a URL.
 fn is_path(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     text.split('/').all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(allowed))
 }
 
-/// What the SDK can put into a header without a panic.
+/// Whether a token can be sent in a header.
 fn is_header(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl ProviderConfig for VaultConfig {
-    /// Reads the file of [`ca_cert`](Self::ca_cert) where one is given, and touches no network.
+    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set, and accesses no network.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         let secure = match client::check_address(&self.address) {
             Ok(address) if address.plain && !address.loopback && !self.allow_http => {
                 return invalid(
                     "address",
-                    "would send the token in the clear to another host; use https, or set `allow_http`",
+                    "would send the token unencrypted to another host; use https, or set `allow_http`",
                 );
             }
             Ok(address) => !address.plain,
@@ -277,8 +292,8 @@ impl ProviderConfig for VaultConfig {
         if secure && !self.tls_verify {
             return invalid(
                 "tls_verify",
-                "is false, so anybody could answer as Vault and take the token; give the server's authority as \
-                 `ca_cert` instead",
+                "is false with https, so any server could pose as Vault and receive the token; set it to true, and for \
+                 a private authority set `ca_cert`",
             );
         }
         if let Err((field, problem)) = self.check_auth() {
@@ -297,7 +312,7 @@ impl ProviderConfig for VaultConfig {
         if !(seconds(1)..=seconds(768 * 3_600)).contains(&self.token_renewal_threshold) {
             return invalid(
                 "token_renewal_threshold",
-                "must be 1 s to 768 h, the longest that Vault gives a token",
+                "must be 1 s to 768 h, Vault's default for the longest lease",
             );
         }
         if !Self::PAYLOAD_LEN.contains(&self.max_payload_len) {

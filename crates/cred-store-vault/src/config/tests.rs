@@ -51,6 +51,27 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
+fn tls_verify_is_needed_for_https_and_has_no_effect_with_http() {
+    let https = good().with_address("https://vault.example.com");
+    assert!(https.validate().is_ok(), "true is the default");
+    let problem = problem(&https.with_tls_verify(false));
+    for part in ["`tls_verify` is false with https", "set it to true", "`ca_cert`"] {
+        assert!(problem.contains(part), "{part}: {problem}");
+    }
+    for address in ["http://localhost:8200", "http://vault.example.com:8200"] {
+        for tls_verify in [true, false] {
+            let http = good().with_address(address).with_allow_http(true).with_tls_verify(tls_verify);
+            assert!(http.validate().is_ok(), "{address} {tls_verify}");
+            let refused = http.with_allow_http(false).validate().map_err(|error| error.field().to_owned());
+            match address.contains("localhost") {
+                true => assert_eq!(refused, Ok(())),
+                false => assert_eq!(refused, Err("address".to_owned()), "{tls_verify} is not in its place"),
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_meant_is_taken() {
     for right in [
         good().with_address("https://vault.example.com"),
