@@ -1,4 +1,4 @@
-//! What can be chosen, and what is refused.
+//! The configuration and its validation.
 
 #[cfg(test)]
 mod tests;
@@ -14,9 +14,10 @@ use serde::{Deserialize, Deserializer};
 
 use crate::client;
 
-/// Which Secrets Manager keeps the credentials, under which names, and how they are deleted.
+/// The Secrets Manager that stores the credentials, their names, and how they are deleted.
 ///
-/// Who asks is no part of it: that is found by AWS's own chain at the first use, as the crate's documentation says.
+/// The identity is not part of it: AWS's own credential chain finds it at the first use, as the
+/// crate's documentation describes.
 ///
 /// ```
 /// use cred_store_aws::AwsSecretsManagerConfig;
@@ -28,73 +29,81 @@ use crate::client;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AwsSecretsManagerConfig {
-    /// The region, such as `eu-central-1`. Default none: that of the environment, the profile or the instance, in this
-    /// order, asked for at the first use.
+    /// The region, such as `eu-central-1`. Default none: the region of the environment, the profile
+    /// or the instance, in this order, looked up at the first use.
     pub region: Option<String>,
-    /// The profile of AWS's shared files whose settings and credentials are used. Default none: that of `AWS_PROFILE`, or
-    /// `default`.
+    /// The profile of AWS's shared files whose settings and credentials are used. Default none:
+    /// `AWS_PROFILE`, or else `default`.
     pub profile: Option<String>,
-    /// Where the service is, as `https://host:port`: a VPC endpoint, or a double of AWS. Default none: the region's own
-    /// endpoint, unless `AWS_ENDPOINT_URL` or the profile name another.
+    /// The address of the service, such as `https://host:port`: a VPC endpoint, or a test double.
+    /// Default none: the region's own endpoint, unless `AWS_ENDPOINT_URL` or the profile name
+    /// another.
     pub endpoint_url: Option<String>,
-    /// Whether an [`endpoint_url`](Self::endpoint_url) of another host may be plain http, which would show session tokens to
-    /// the network; default false.
+    /// Whether an [`endpoint_url`](Self::endpoint_url) of another host may be plain http, which
+    /// sends session tokens unencrypted; default false.
     pub allow_http: bool,
-    /// Goes before every name, and a slash behind it where it has none; default `nebula/credentials/`, at most 458 bytes of
-    /// `A-Z a-z 0-9 / _ + . @ -`. Empty: names begin at once. Two providers share credentials exactly if account, region and
-    /// this are equal.
+    /// The prefix of every secret name: at most 458 bytes of `A-Z a-z 0-9 / _ + . @ -`, with the
+    /// slash that is added if it has none at its end; default `nebula/credentials/`. If it is
+    /// empty, names have no prefix. Two providers share credentials exactly if account, region and
+    /// prefix are equal.
     pub secret_prefix: String,
-    /// The longest that one call to AWS takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    /// The timeout of one call, doubled for writes: 1 to 60 s, default 5 s. Written `"5s"` in
+    /// files.
     #[serde(with = "cred_provider_kit::duration")]
     pub timeout: Duration,
-    /// The longest that one operation takes, all its calls, retries and waits together; 1 s to 10 minutes, default 60 s.
+    /// The timeout of one operation with all its calls, retries and waits: 1 s to 10 minutes,
+    /// default 60 s.
     #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
-    /// How transient failures are tried again. The SDK's own retries are off.
+    /// How transient failures are retried. The SDK's own retries are off.
     pub retry_policy: RetryPolicy,
     /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
-    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
-    /// all, set `max_retries` of the policy to 0.
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries
+    /// at all, set `max_retries` of the policy to 0.
     pub retry_budget: u32,
-    /// The KMS key that AWS encrypts the secrets with, as its ARN or as `alias/name`. Default none: AWS's own
-    /// `aws/secretsmanager` for what is new; what is stored keeps the key that it has.
+    /// The KMS key that AWS encrypts the secrets with: its ARN, or `alias/name`. Default none:
+    /// AWS's own `aws/secretsmanager` for new secrets; existing ones keep their key.
     pub kms_key_id: Option<String>,
-    /// Tags on every secret, besides those of the credential; default none. Together they are 50 at most, and a credential
-    /// that has one of these keys itself is refused.
+    /// Tags on every secret, in addition to those of the credential; default none. Together they
+    /// are at most 50, and a credential that has one of these keys itself is refused.
     pub default_tags: BTreeMap<String, String>,
-    /// Whether a store over an existing secret makes its tags follow the metadata; default true. New and
-    /// changed tags are set, and tags that the stored credential has and the new one lacks are removed;
-    /// tags that other users have set stay. Costs one call more for each store, and up to three more
-    /// where tags differ. False: tags are set when a secret is created, and stay as they are.
-    /// Filters do not depend on it.
+    /// Whether a store over an existing secret updates its tags; default true. New and changed tags
+    /// are set, and tags that the stored credential has and the new one lacks are removed; tags of
+    /// other users stay. This costs one more call for each store, and up to three more if tags
+    /// differ. If false, tags are set when a secret is created, and never changed. Filters do not
+    /// depend on it.
     pub update_tags: bool,
-    /// For how many days a deleted credential can be [recovered](cred_core::SoftDelete): 7 to 30,
-    /// default 30. `None`, in files `0`: deletions are permanent.
+    /// The number of days for which a deleted credential can be [recovered](cred_core::SoftDelete):
+    /// 7 to 30, default 30. `None`, in files `0`: deletions are permanent.
     #[serde(deserialize_with = "days")]
     pub recovery_window_days: Option<u8>,
-    /// What a store does where a secret that is scheduled for deletion still holds the name; default: it is restored and written.
+    /// What a store does if a secret that is scheduled for deletion still holds the name. Default:
+    /// restore it and write a new version.
     pub over_deleted: AwsOverDeleted,
-    /// How long a read may lag behind an answered write; up to 1 h, default 5 minutes, the only figure that AWS
-    /// names. A manager's re-keyings wait for it, and its rotations are `Busy` so soon after a write. Zero, together with
-    /// [`list_lag`](Self::list_lag): the backend is consistent at once, as doubles of AWS are.
+    /// The longest time for which a read can miss a completed write: up to 1 h, default 5 minutes,
+    /// the only figure that AWS names. Re-keying by a manager waits for it, and a rotation within
+    /// this time after a write is `Busy`. If it and [`list_lag`](Self::list_lag) are zero, the
+    /// backend counts as strongly consistent, as test doubles of AWS are.
     #[serde(with = "cred_provider_kit::duration")]
     pub read_lag: Duration,
-    /// How long a list may lag behind an answered write; up to 1 h, default 5 minutes, as
-    /// [AWS says](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html).
+    /// The longest time for which a list can miss a completed write: up to 1 h, default 5 minutes,
+    /// from [AWS's
+    /// documentation](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html).
     #[serde(with = "cred_provider_kit::duration")]
     pub list_lag: Duration,
 }
 
-/// What a store does where a secret that is scheduled for deletion still holds the name.
+/// What a store does if a secret that is scheduled for deletion still holds the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AwsOverDeleted {
-    /// Restores it and writes. Until it is written, the old value can be read for a moment; where the write fails it is
-    /// deleted again, and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
+    /// Restores the secret and writes a new version. The old value can be read for a moment. If the
+    /// write fails, the secret is deleted again, and the error is
+    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
     #[default]
     Recover,
-    /// Refuses with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
+    /// Refuses the store with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).
     Refuse,
 }
 
@@ -128,7 +137,7 @@ impl Default for AwsSecretsManagerConfig {
 }
 
 impl AwsSecretsManagerConfig {
-    /// Bytes of the longest value
+    /// The largest value in bytes
     /// ([quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
     const MAX_PAYLOAD_LEN: usize = 65_536;
 
@@ -197,10 +206,10 @@ impl AwsSecretsManagerConfig {
 
     fn check_tags(&self) -> Result<(), String> {
         let all = Tags::try_from(self.default_tags.clone())
-            .map_err(|error| format!("holds a tag that AWS does not take: {error}"))?;
+            .map_err(|error| format!("has a tag that AWS does not accept: {error}"))?;
         match tags::AWS.project(&all, &BTreeMap::new()) {
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("holds a tag that AWS does not take: {error}")),
+            Err(error) => Err(format!("has a tag that AWS does not accept: {error}")),
         }
     }
 }
@@ -240,17 +249,17 @@ impl ProviderConfig for AwsSecretsManagerConfig {
         let invalid =
             |field, problem: &'static str| Err(ConfigError::invalid(self.provider_name(), field, problem));
         if self.region.as_deref().is_some_and(|region| !is_region(region)) {
-            return invalid("region", "is no region of AWS; write it as in `eu-central-1`");
+            return invalid("region", "is not a region of AWS; write it like `eu-central-1`");
         }
         if self.profile.as_deref().is_some_and(str::is_empty) {
-            return invalid("profile", "is empty; name a profile, or leave it out");
+            return invalid("profile", "is empty; set it to a profile, or leave it out");
         }
         if let Some(endpoint_url) = &self.endpoint_url {
             match client::check_endpoint(endpoint_url) {
                 Ok(endpoint) if endpoint.plain && !endpoint.loopback && !self.allow_http => {
                     return invalid(
                         "endpoint_url",
-                        "would send session tokens in the clear to another host; use https, or set `allow_http`",
+                        "would send session tokens unencrypted to another host; use https, or set `allow_http`",
                     );
                 }
                 Ok(_) => {}
@@ -263,7 +272,7 @@ impl ProviderConfig for AwsSecretsManagerConfig {
         if self.kms_key_id.as_deref().is_some_and(|key| !is_kms_key(key)) {
             return invalid(
                 "kms_key_id",
-                "is neither the ARN of a key or an alias nor an alias, as in `alias/credentials`",
+                "is not the ARN of a key or an alias, and not an alias; write it like `alias/credentials`",
             );
         }
         if let Err(problem) = self.check_tags() {

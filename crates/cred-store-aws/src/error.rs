@@ -1,4 +1,4 @@
-//! What AWS or the way to it said, as what it means for a credential.
+//! Error mapping: answers of AWS and failures of the connection as storage errors.
 
 use std::error::Error;
 use std::fmt;
@@ -9,10 +9,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{connection, said};
 
-/// Where a call went, as policies spell it.
+/// The action and the secret of a call, as policies name them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// The operation, which is the name of the right to do it.
+    /// The operation, which is also the name of the permission.
     pub(crate) action: &'static str,
     /// The secret's name.
     pub(crate) name: &'a str,
@@ -24,24 +24,26 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Debug)]
 pub(crate) struct Refusal<'a> {
     pub(crate) status: u16,
     pub(crate) code: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
-    /// The header, as it came.
+    /// The header, unparsed.
     pub(crate) retry_after: Option<&'a str>,
 }
 
 impl Refusal<'_> {
-    /// What the refusal of a call means: by AWS's code, else by the status.
+    /// The storage error of a refused call: by AWS's code, or else by the status.
     ///
-    /// [`NotFound`](StorageErrorKind::NotFound) says that there is no such secret, [`Conflict`](StorageErrorKind::Conflict)
-    /// that there is one already.
+    /// [`NotFound`](StorageErrorKind::NotFound) means that the secret does not exist,
+    /// [`Conflict`](StorageErrorKind::Conflict) that it exists already.
     ///
-    /// The codes are those of [each operation](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html)
-    /// and the [common ones](https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html).
+    /// The codes are those of [each
+    /// operation](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html)
+    /// and the [common
+    /// ones](https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html).
     pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
         let error = self.meaning(place);
         match self.code {
@@ -55,33 +57,34 @@ impl Refusal<'_> {
         let retry_after = self.retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         match self.code.unwrap_or_default() {
             "ResourceNotFoundException" => StorageErrorKind::NotFound.into(),
-            "ResourceExistsException" => {
-                StorageError::conflict(format!("AWS has a secret or a version of that name ({})", said()))
-            }
+            "ResourceExistsException" => StorageError::conflict(format!(
+                "AWS already has a secret or a version of that name ({})",
+                said()
+            )),
             "DecryptionFailure" | "EncryptionFailure" => denied(format!(
-                "AWS cannot use the KMS key for {place} ({}); see that the key is enabled, and that its policy and this \
-                 identity's allow `kms:Decrypt` and `kms:GenerateDataKey`",
+                "AWS cannot use the KMS key for {place} ({}); enable the key, and allow `kms:Decrypt` and \
+                 `kms:GenerateDataKey` in its policy and in that of this identity",
                 said()
             )),
             "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => {
                 denied(format!("AWS refuses {place} ({})", said()))
             }
-            // Their words may repeat the request, with a session token in it.
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => unauthenticated(
-                format!("AWS does not know the access key or session token, as it says of {place}"),
-            ),
+            // AWS's text may repeat the request with the session token.
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
+                unauthenticated(format!("AWS does not know the access key or session token of {place}"))
+            }
             "ExpiredTokenException" | "ExpiredToken" => {
-                unauthenticated(format!("the session token has expired, as AWS says of {place}"))
+                unauthenticated(format!("AWS refuses {place}: the session token has expired; renew it"))
             }
             "InvalidSignatureException"
             | "SignatureDoesNotMatch"
             | "IncompleteSignature"
             | "RequestExpired"
             | "RequestTimeTooSkewed" => unauthenticated(format!(
-                "AWS does not take the signature of {place}; check the secret access key and this machine's clock"
+                "AWS refuses the signature of {place}; check the secret access key and this machine's clock"
             )),
             "MissingAuthenticationToken" | "MissingAuthenticationTokenException" | "OptInRequired" => {
-                unauthenticated(format!("AWS does not take these credentials for {place}"))
+                unauthenticated(format!("AWS refuses these credentials for {place}"))
             }
             "ThrottlingException"
             | "Throttling"
@@ -97,13 +100,13 @@ impl Refusal<'_> {
             | "ServiceUnavailable"
             | "ServiceUnavailableException" => self.unavailable(place, retry_after),
             "LimitExceededException" => StorageError::invalid_request(format!(
-                "a quota of AWS is used up for {place} ({}); of new versions it is one in ten minutes, sustained",
+                "a quota of AWS is used up for {place} ({}); for new versions it is a sustained rate of one in ten minutes",
                 said()
             )),
             code => match self.status {
                 429 => StorageErrorKind::Throttled { retry_after }.into(),
                 500.. => self.unavailable(place, retry_after),
-                401 => unauthenticated(format!("AWS does not take these credentials for {place}")),
+                401 => unauthenticated(format!("AWS refuses these credentials for {place}")),
                 403 => denied(format!("AWS refuses {place} with status 403 ({})", said())),
                 status => {
                     let code = if code.is_empty() { format!("status {status}") } else { Code::new(code).0 };
@@ -115,12 +118,12 @@ impl Refusal<'_> {
 
     fn unavailable(&self, place: &Place<'_>, retry_after: Option<Duration>) -> StorageError {
         let (status, said) = (self.status, without_secrets(self.message.unwrap_or_default()));
-        let reason = format!("AWS answers {place} with status {status} ({said})").into();
+        let reason = format!("AWS answered {place} with status {status} ({said})").into();
         StorageErrorKind::Unavailable { reason, retry_after }.into()
     }
 }
 
-/// What AWS calls a refusal: the source of its error.
+/// AWS's code of a refusal: the source of the storage error.
 #[derive(Debug, thiserror::Error)]
 #[error("AWS's code is {0}")]
 struct Code(String);
@@ -133,7 +136,8 @@ impl Code {
     }
 }
 
-/// Whether AWS refused something because of the state that the secret is in: above all, scheduled for deletion.
+/// Whether AWS refused a call because of the state of the secret, above all that it is scheduled
+/// for deletion.
 pub(crate) fn is_about_state(error: &StorageError) -> bool {
     let code = error.source().and_then(|source| source.downcast_ref::<Code>());
     code.is_some_and(|code| code.0 == Code::INVALID_REQUEST)
@@ -147,19 +151,20 @@ fn unauthenticated(reason: String) -> StorageError {
     StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
 }
 
-/// A secret that this library did not write.
+/// The error of a secret that this library did not write.
 pub(crate) fn no_text() -> StorageError {
-    StorageError::corrupted("the secret's value is no text, so it is not one of this library")
+    StorageError::corrupted("the secret's value is not a text, so this library did not write it")
 }
 
-/// AWS's own words. What looks like a key or a token is left out, should a server repeat it.
+/// AWS's own text, shortened. Words that look like a key or a token are removed, in case a server
+/// repeats one.
 fn without_secrets(message: &str) -> String {
     said(message, &[], is_secret)
 }
 
-/// Access keys begin with `AKIA` or `ASIA`; secret keys have 40 characters, more
-/// if they are percent-encoded or escaped, session tokens hundreds. Names of secrets can
-/// look so too; the error names the path.
+/// Access keys begin with `AKIA` or `ASIA`. Secret keys have 40 characters, more if they are
+/// percent-encoded or escaped; session tokens have hundreds. Names of secrets can look like them;
+/// the error names the path.
 fn is_secret(word: &str) -> bool {
     const SHORTEST: usize = 40;
     let plain = |c: char| c.is_ascii_alphanumeric() || "+/=_-%\\".contains(c);
@@ -169,9 +174,9 @@ fn is_secret(word: &str) -> bool {
     found("AKIA") || found("ASIA") || (run >= SHORTEST && !word.contains("arn:"))
 }
 
-/// Why no whole answer came.
+/// Why a call has no complete answer.
 pub(crate) struct Broken<'a> {
-    /// The error if an answer came that could not be read; `None`: no head of an answer came.
+    /// The error of an answer that could not be parsed; `None`: no head of an answer arrived.
     pub(crate) foreign: Option<StorageError>,
     /// Host and port of the endpoint.
     pub(crate) address: Option<&'a str>,
@@ -205,11 +210,14 @@ impl Broken<'_> {
 
 impl Broken<'_> {
     fn way(&self) -> connection::Way<'_> {
-        connection::Way { address: self.address, trust: "only those that this machine trusts count" }
+        connection::Way {
+            address: self.address,
+            trust: "add that authority to those that this machine trusts",
+        }
     }
 }
 
-/// AWS's chain has no credentials, or the source of them fails.
+/// The error if AWS's chain has no credentials, or their source fails.
 pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
     match error {
         CredentialsError::ProviderTimedOut(_) => StorageErrorKind::Unreachable {
@@ -224,7 +232,7 @@ pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
     }
 }
 
-/// What a chain of errors says, each once, in one short line.
+/// The texts of a chain of errors, each once, in one short line.
 fn words(error: &(dyn Error + 'static)) -> String {
     let mut all: Vec<String> = connection::causes(error).map(ToString::to_string).collect();
     all.dedup();

@@ -1,4 +1,4 @@
-//! What Azure or the way to it said, as what it means for a credential.
+//! Error mapping: answers of Azure and failures of the connection as storage errors.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,26 +10,27 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{Foreign, connection, said};
 use serde::Deserialize;
 
-/// Why a name cannot be used now, or a secret not be read: the source of a refusal that a provider does something about.
+/// Why a name cannot be used now, or why a secret cannot be read: the source of a refusal that the
+/// provider reacts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blocked {
     /// A deleted secret holds the name.
     Deleted,
-    /// A deletion or a purge is still going.
+    /// A deletion or a purge is in progress.
     BeingDeleted,
-    /// A recovery is still going.
+    /// A recovery is in progress.
     BeingRecovered,
-    /// Somebody has disabled the secret.
+    /// The secret is disabled.
     Disabled,
 }
 
 impl Blocked {
-    /// What a refusal is about, where it is one of these.
+    /// The reason of a refusal, if it is one of these.
     pub(crate) fn of(error: &StorageError) -> Option<Self> {
         error.source()?.downcast_ref().copied()
     }
 
-    /// The error with this as its source.
+    /// Adds this as the source of an error.
     pub(crate) fn beneath(self, error: StorageError) -> StorageError {
         error.with_source(Arc::new(self) as Arc<_>)
     }
@@ -39,8 +40,8 @@ impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Deleted => "a deleted secret holds the name",
-            Self::BeingDeleted => "a deletion or purge under that name is still going",
-            Self::BeingRecovered => "a recovery under that name is still going",
+            Self::BeingDeleted => "a deletion or purge of that name is in progress",
+            Self::BeingRecovered => "a recovery of that name is in progress",
             Self::Disabled => "the secret is disabled",
         })
     }
@@ -48,10 +49,10 @@ impl fmt::Display for Blocked {
 
 impl Error for Blocked {}
 
-/// What was asked of Azure, for whoever reads the refusal.
+/// The right and the secret of a call, for errors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// As Azure's access policies call the right to do this.
+    /// The right that the call needs, as Azure's access policies name it.
     pub(crate) right: &'static str,
     /// Empty: all secrets.
     pub(crate) name: &'a str,
@@ -66,7 +67,7 @@ impl fmt::Display for Call<'_> {
     }
 }
 
-/// An answer of the vault that is no success.
+/// An answer of the vault with an error status.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -75,7 +76,7 @@ pub(crate) struct Refusal {
     said: Result<Said, String>,
 }
 
-/// The error in Azure's body. The innermost code tells most.
+/// The error in Azure's body. The innermost code is the most specific.
 #[derive(Debug, Default, Deserialize)]
 struct Said {
     #[serde(default)]
@@ -86,19 +87,19 @@ struct Said {
 }
 
 impl Refusal {
-    /// Reads a refusal, which may not be Azure's.
+    /// Parses a refusal, which may be from another service.
     pub(crate) fn read(status: u16, retry_after: Option<Duration>, answer: &Foreign<'_>) -> Self {
         #[derive(Deserialize)]
         struct Body {
             error: Said,
         }
-        // Not by the SDK, whose own reading fails at every escape in a message.
+        // Not by the SDK: its own parser fails at every escape in a message.
         let said = serde_json::from_slice::<Body>(answer.body.unwrap_or_default());
         let said = said.map(|body| body.error).map_err(|_| answer.to_string());
         Self { status, retry_after, said }
     }
 
-    /// What the refusal of a call means.
+    /// The storage error of a refused call.
     pub(crate) fn explain(&self, call: &Call<'_>) -> StorageError {
         let said = self.words();
         let unavailable = |reason: String| {
@@ -108,32 +109,33 @@ impl Refusal {
             })
         };
         match self.status {
-            401 => authentication(format!("Key Vault does not take the token ({said})")),
+            401 => authentication(format!("Key Vault refuses the token ({said})")),
             403 if self.has("SecretDisabled") => {
                 Blocked::Disabled.beneath(denied(format!("the secret is disabled ({said}); enable it")))
             }
             403 => denied(format!("Azure refuses {call} ({said})")),
             404 if self.has("SecretNotFound") => StorageErrorKind::NotFound.into(),
             404 => StorageError::invalid_request(format!(
-                "there is no such place as {call} asked for ({said}); is `vault_url` a vault?"
+                "the server does not know the address of {call} ({said}); set `vault_url` to a vault"
             )),
             409 => match self.blocked() {
                 Some(blocked) => blocked.beneath(StorageError::conflict(format!("{blocked} ({said})"))),
-                None => StorageError::conflict(format!("Azure refuses {call} for now ({said})")),
+                None => StorageError::conflict(format!("Azure refuses {call} at present ({said})")),
             },
             429 => StorageErrorKind::Throttled { retry_after: self.retry_after }.into(),
             301..=308 => StorageError::invalid_request(format!(
                 "the answer to {call} is a redirect, which is never followed; correct `vault_url`"
             )),
-            408 => unavailable(format!("Azure gave up {call} ({said})")),
+            408 => unavailable(format!("Azure timed out on {call} ({said})")),
             status @ 400..=499 => {
                 StorageError::invalid_request(format!("Azure refuses {call} with status {status} ({said})"))
             }
-            status => unavailable(format!("Azure answers {call} with status {status} ({said})")),
+            status => unavailable(format!("Azure answered {call} with status {status} ({said})")),
         }
     }
 
-    /// A refusal of the token endpoint, whose words are other ones. No write was sent before there was a token.
+    /// The storage error of a refusal by the token endpoint, whose body has another form. Without a
+    /// token no write was sent.
     pub(crate) fn explain_token(
         status: u16,
         retry_after: Option<Duration>,
@@ -143,11 +145,11 @@ impl Refusal {
         struct Entra {
             error: Option<String>,
             error_description: Option<String>,
-            /// Where the machine itself is asked, on App Service.
+            /// From the local token endpoint of App Service.
             message: Option<String>,
         }
         let entra = serde_json::from_slice::<Entra>(answer.body.unwrap_or_default()).ok();
-        // What follows the first line are numbers for Microsoft's support.
+        // The lines after the first are for Microsoft's support.
         let described =
             entra.as_ref().and_then(|entra| entra.error_description.as_ref().or(entra.message.as_ref()));
         let first = described.and_then(|text| text.lines().next()).map(short);
@@ -156,10 +158,10 @@ impl Refusal {
         match status {
             429 => StorageErrorKind::Throttled { retry_after }.into(),
             408 | 410 | 500..=599 => StorageErrorKind::Unreachable {
-                reason: format!("no token was to be had, with status {status} ({said})").into(),
+                reason: format!("the token endpoint failed with status {status} ({said})").into(),
             }
             .into(),
-            status => authentication(format!("no token was given, with status {status} ({said})")),
+            status => authentication(format!("the token endpoint refused with status {status} ({said})")),
         }
     }
 
@@ -181,14 +183,14 @@ impl Refusal {
         })
     }
 
-    /// Azure's own words in one short line, with the innermost code first.
+    /// Azure's own text in one short line, with the innermost code first.
     fn words(&self) -> String {
         let said = match &self.said {
             Ok(said) => said,
             Err(described) => return described.clone(),
         };
         let code = short(self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code"));
-        // A refusal by role is long; these lines of it say who was refused what.
+        // A refusal by RBAC is long; these lines of it name the principal and the action.
         let lines = || said.message.lines().map(str::trim);
         let facts = ["Caller:", "Action:"].map(|fact| lines().find(|line| line.starts_with(fact)));
         match facts {
@@ -198,13 +200,13 @@ impl Refusal {
     }
 }
 
-/// A backend's words. What looks like a token is left out, should a server repeat it: of a client of the caller's, the token is not
-/// known.
+/// A text of the backend, shortened. Words that look like a token are removed, in case a server
+/// repeats one: the token of a caller's own client is not known here.
 fn short(text: &str) -> String {
     said(text, &[], is_token)
 }
 
-/// Each of Entra's begins with a JSON object in base64 (RFC 7519), and has many characters after it.
+/// Entra's tokens begin with a JSON object in base64 (RFC 7519), followed by many characters.
 fn is_token(word: &str) -> bool {
     const SHORTEST: usize = 40;
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|token| token.len() >= SHORTEST)
@@ -218,14 +220,15 @@ fn denied(reason: String) -> StorageError {
     StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
 }
 
-/// What the SDK (azure_core 1.1) says where a call has been given a token, and finds none: the refusal of another call, such as
-/// the challenge that each of a cold burst gets, has emptied the place that all share. Nothing was sent.
+/// The SDK's (azure_core 1.1) text for a call that finds no token after one was fetched for it: the
+/// refusal of another call, such as the challenge to each call of a cold burst, has cleared the
+/// shared token. Nothing was sent.
 const THROWN_AWAY: &str = "error while fetching the access token";
 
-/// What an error of the SDK means that is no refusal of the vault.
+/// The storage error of an SDK error that is not a refusal by the vault.
 pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
     use azure_core::error::ErrorKind;
-    // What our own transport and credential have told already.
+    // An error of this crate's transport or credential, which the SDK has wrapped.
     if let Some(ours) = connection::cause::<StorageError>(error) {
         return ours.clone();
     }
@@ -234,23 +237,27 @@ pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
     }
     match error.kind() {
         ErrorKind::Connection => {
-            StorageErrorKind::Unreachable { reason: "no connection was made".into() }.into()
+            StorageErrorKind::Unreachable { reason: "no connection could be made".into() }.into()
         }
         ErrorKind::Io => StorageError::unavailable("the connection broke"),
         ErrorKind::Credential if error.to_string().contains(THROWN_AWAY) => StorageErrorKind::Unreachable {
-            reason: "the SDK threw the token away on the way, since another call was refused".into(),
+            reason: "the SDK dropped the token before the call was sent, because another call was refused"
+                .into(),
         }
         .into(),
         ErrorKind::Credential => {
-            authentication(format!("no token was given ({})", short(&error.to_string())))
+            authentication(format!("no token could be obtained ({})", short(&error.to_string())))
         }
-        _ => authentication(format!("the vault's challenge was not met ({})", short(&error.to_string()))),
+        _ => authentication(format!(
+            "the vault's challenge could not be answered ({})",
+            short(&error.to_string())
+        )),
     }
 }
 
-/// Why no whole answer came.
+/// The storage error of a call without a complete answer.
 pub(crate) fn unanswered(error: &reqwest::Error, address: Option<&str>) -> StorageError {
-    let way = connection::Way { address, trust: "give that authority as `ca_cert`" };
+    let way = connection::Way { address, trust: "set `ca_cert` to that authority" };
     connection::no_answer(error, !error.is_connect(), way)
 }
 

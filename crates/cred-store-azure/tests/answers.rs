@@ -244,8 +244,7 @@ async fn a_purge_that_the_vault_forbids_names_the_day_of_azures_own_purge() {
     };
     let purge = async |answers: [Answer; 2]| {
         let vault = Scripted::answering(answers);
-        let error =
-            vault.provider.soft_delete().unwrap().purge(&id("key"), &unscoped()).await.unwrap_err();
+        let error = vault.provider.soft_delete().unwrap().purge(&id("key"), &unscoped()).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
         assert_eq!(vault.asked(), ["DELETE /deletedsecrets/key", "GET /deletedsecrets/key"]);
         error.to_string()
@@ -282,7 +281,7 @@ async fn a_store_waits_out_what_is_on_its_way_and_no_longer_than_its_time() {
         let vault = Scripted::answering([conflict(inner)]);
         let error = vault.store().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }), "{error:?}");
-        assert!(error.to_string().contains("still going") && !error.may_have_written(), "{error}");
+        assert!(error.to_string().contains("in progress") && !error.may_have_written(), "{error}");
     }
 }
 

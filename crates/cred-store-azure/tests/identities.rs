@@ -136,6 +136,6 @@ async fn a_page_instead_of_a_token_names_the_address_and_no_write_was_sent() {
         let expected =
             format!("`{}` sent {called}, which is not an answer of a token endpoint", portal.address());
         assert!(text.contains(&expected) && !text.contains("welcome"), "{text}");
-        assert!(text.contains("no token was to be had"), "{text}");
+        assert!(text.contains("no token could be obtained"), "{text}");
     }
 }

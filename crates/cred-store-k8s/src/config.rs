@@ -1,4 +1,4 @@
-//! What can be chosen, and what is refused.
+//! The configuration and its validation.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::client::Access;
 use crate::marks;
 
-/// Which cluster and namespace keep the credentials, and how their secrets look.
+/// The cluster and namespace that store the credentials, and the names and labels of their Secrets.
 ///
 /// ```
 /// use cred_store_k8s::KubernetesSecretsConfig;
@@ -25,46 +25,54 @@ use crate::marks;
 ///
 /// `Default` reads `KUBERNETES_NAMESPACE` from the environment of the process, as
 /// [`from_env`](Self::from_env) does, so a default can differ between two processes; set
-/// [`namespace`](Self::namespace) where it must not. A configuration that is read from a file does not
-/// take it.
+/// [`namespace`](Self::namespace) where it must not. A configuration that is read from a file does
+/// not take it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KubernetesSecretsConfig {
-    /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, a letter or digit at either end;
-    /// default `KUBERNETES_NAMESPACE`, or else `default`.
+    /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, with a letter or digit at either
+    /// end. Default `KUBERNETES_NAMESPACE`, or else `default`.
     pub namespace: String,
-    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: found as `kubectl` finds it, by
-    /// `KUBECONFIG` and then `~/.kube/config`, and where there is neither, the service account of the pod.
+    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: the same
+    /// file as for `kubectl`, from `KUBECONFIG` or else `~/.kube/config`; if neither exists, the
+    /// service account of the pod.
     pub kubeconfig_path: Option<PathBuf>,
-    /// The context of the kubeconfig; default `None`: its current one. Not for a pod's service account.
+    /// The context of the kubeconfig. Default `None`: its current context. Not used with the
+    /// service account of a pod.
     pub context: Option<String>,
-    /// Goes before every name: 1 to 63 of `a-z 0-9 - .`, a letter or digit first; default `nebula-cred-`. Two providers
-    /// share credentials exactly if cluster, namespace and this are equal.
+    /// The prefix of every Secret's name: 1 to 63 of `a-z 0-9 - .` that begin with a letter or
+    /// digit; default `nebula-cred-`. Two providers share credentials exactly if cluster, namespace
+    /// and prefix are equal.
     pub secret_prefix: String,
-    /// The longest that one call takes, doubled for writes; 1 to 60 s, default 5 s. Written `"5s"` in files.
+    /// The timeout of one call, doubled for writes: 1 to 60 s, default 5 s. Written `"5s"` in
+    /// files.
     #[serde(with = "cred_provider_kit::duration")]
     pub timeout: Duration,
-    /// The longest that one operation takes, all its calls, retries and waits together; 1 s to 10 minutes, default 60 s.
+    /// The timeout of one operation with all its calls, retries and waits: 1 s to 10 minutes,
+    /// default 60 s.
     #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
-    /// How transient failures are tried again.
+    /// How transient failures are retried.
     pub retry_policy: RetryPolicy,
     /// Tokens of the [`RetryBudget`], which bounds the retries of all operations together while the
-    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries at
-    /// all, set `max_retries` of the policy to 0.
+    /// backend fails: 10 to 1,000,000, default 500, which is 100 retries in a row. For no retries
+    /// at all, set `max_retries` of the policy to 0.
     pub retry_budget: u32,
-    /// Labels of every secret, besides those of its tags: at most 64, keys and values of up to 63 characters. Default:
-    /// `app.kubernetes.io/name` and `app.kubernetes.io/component`.
+    /// Labels on every Secret, in addition to those of its tags: at most 64, with keys and values
+    /// of at most 63 characters. Default: `app.kubernetes.io/name` and
+    /// `app.kubernetes.io/component`.
     pub default_labels: BTreeMap<String, String>,
-    /// Annotations of every secret: keys of up to 63 characters, 64 KiB in all; default none.
+    /// Annotations on every Secret: keys of at most 63 characters, at most 64 KiB in all; default
+    /// none.
     pub default_annotations: BTreeMap<String, String>,
-    /// Whether a secret that somebody has made immutable is deleted and created anew when its credential is stored, so that it is
-    /// gone for a moment, and for good if the process dies in between; default false: such a store is refused.
+    /// Whether a store deletes and recreates a Secret that is marked as immutable; default false:
+    /// such a store is refused. The credential does not exist for a moment then, and permanently if
+    /// the process ends in between.
     pub replace_immutable: bool,
 }
 
-/// The defaults of a configuration that is read from a file, where no variable counts.
+/// The defaults of a configuration that is read from a file: no variable is read.
 fn defaults() -> KubernetesSecretsConfig {
     KubernetesSecretsConfig::from_env_with(&MapEnv::default())
 }
@@ -78,10 +86,12 @@ impl Default for KubernetesSecretsConfig {
 impl KubernetesSecretsConfig {
     const LONGEST_PREFIX: usize = 63;
     const MOST_LABELS: usize = 64;
-    /// Of the 256 KiB that Kubernetes allows; the rest is for ours and for those that others add.
+    /// Of the 256 KiB that Kubernetes allows. The rest is for the provider's annotations and for
+    /// those of other tools.
     const MOST_ANNOTATION_BYTES: usize = 64 * 1_024;
 
-    /// Returns the defaults with the namespace in `KUBERNETES_NAMESPACE` of this process's environment.
+    /// Returns the defaults with the namespace in `KUBERNETES_NAMESPACE` of this process's
+    /// environment.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
     /// source of variables.
@@ -132,13 +142,13 @@ impl KubernetesSecretsConfig {
         Names::new(naming::KUBERNETES, "secret_prefix", self.secret_prefix.as_str())
     }
 
-    /// The cluster and who asks it, as files and environment say.
+    /// The cluster and the identity, from the files and the environment.
     pub(crate) fn access(&self, env: &dyn Env) -> Result<Access, ConfigError> {
         Access::find(self.kubeconfig_path.as_deref(), self.context.as_deref(), env)
             .map_err(|problem| ConfigError::invalid(self.provider_name(), problem.field, problem.text))
     }
 
-    /// All but where the cluster is.
+    /// Checks everything but the access to the cluster.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         if !is_namespace(&self.namespace) {
@@ -153,13 +163,14 @@ impl KubernetesSecretsConfig {
         self.names()?;
         check_deadlines(self.provider_name(), self.timeout, self.operation_timeout)?;
         check_retry_budget(self.provider_name(), self.retry_budget)?;
-        const LABELS: &str = "must have keys and values that Kubernetes takes as labels, of up to 63 characters, none of \
-                              them beginning with this library's own `cred-rs.github.io/`, and at most 64";
+        const LABELS: &str = "must have at most 64 labels, with keys and values of at most 63 characters that Kubernetes \
+                              accepts, and without keys that begin with `cred-rs.github.io/`, which the provider uses";
         if self.default_labels.len() > Self::MOST_LABELS || !self.default_labels.iter().all(is_label) {
             return invalid("default_labels", LABELS);
         }
-        const ANNOTATIONS: &str = "must have keys that Kubernetes takes for annotations, of up to 63 characters, none of \
-                                   them beginning with this library's own `cred-rs.github.io/`, and at most 64 KiB";
+        const ANNOTATIONS: &str = "must have at most 64 KiB, with keys of at most 63 characters that Kubernetes \
+                                   accepts, and without keys that begin with `cred-rs.github.io/`, which the provider \
+                                   uses";
         let bytes: usize = self.default_annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         let mut keys = self.default_annotations.keys();
         if bytes > Self::MOST_ANNOTATION_BYTES || !keys.all(|key| is_label((key, &String::new()))) {
@@ -182,9 +193,9 @@ fn is_label((key, value): (&String, &String)) -> bool {
 }
 
 impl ProviderConfig for KubernetesSecretsConfig {
-    /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) names one, and touches no
-    /// network. Where none is named, the provider's constructor looks for the cluster: a configuration
-    /// can be validated on another machine than the one that uses it.
+    /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) is set, and accesses no
+    /// network. If it is not set, the provider's constructor looks for the cluster, so that a
+    /// configuration can be validated on another machine than the one that uses it.
     fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
         match self.kubeconfig_path {

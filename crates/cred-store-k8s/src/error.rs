@@ -1,4 +1,4 @@
-//! What Kubernetes or the way to it said, as what it means for a credential.
+//! Error mapping: answers of Kubernetes and failures of the connection as storage errors.
 
 use std::error::Error;
 use std::fmt;
@@ -8,14 +8,14 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{AttemptError, Wrote, connection, said};
 use hyper_util::client::legacy;
 
-/// A failed write, and what the provider does about it.
+/// A failed write, with what the provider needs to react to it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) meaning: Meaning,
     pub(crate) error: StorageError,
 }
 
-/// What a failed write means besides its error.
+/// What a failed write means in addition to its error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// Nothing more.
@@ -39,8 +39,8 @@ impl Failure {
 
     pub(crate) fn immutable(place: &Place<'_>) -> Self {
         let error = StorageError::invalid_request(format!(
-            "somebody has made the secret immutable, which forbids {place}; delete the credential and store it anew, \
-             or set `replace_immutable`"
+            "the secret is marked as immutable, which forbids {place}; delete the credential and store it again, or \
+             set `replace_immutable`"
         ));
         Self { meaning: Meaning::Immutable, error }
     }
@@ -51,7 +51,7 @@ impl AttemptError for Failure {
         &self.error
     }
 
-    /// Whatever has its own meaning was refused before anything was written.
+    /// Every meaning but `Plain` is a refusal before anything was written.
     fn wrote(&self) -> Wrote {
         match self.meaning {
             Meaning::Plain => self.error.wrote(),
@@ -72,10 +72,10 @@ impl From<Failure> for StorageError {
     }
 }
 
-/// Where a call went, as a Role spells it.
+/// The verb and the resource of a call, as a Role names them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// What a Role calls the right to do this.
+    /// The verb that the call needs.
     pub(crate) verb: &'static str,
     pub(crate) namespace: &'a str,
     /// `None`: all secrets of the namespace.
@@ -92,7 +92,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -100,7 +100,7 @@ pub(crate) struct Refusal {
     pub(crate) reason: Option<String>,
     /// Its `message`, or a description of an answer that is not one.
     pub(crate) message: String,
-    /// What the absent thing is, as in `secrets`.
+    /// The kind of the absent object, such as `secrets`.
     pub(crate) kind: Option<String>,
     pub(crate) retry_after: Option<Duration>,
 }
@@ -110,45 +110,45 @@ impl Refusal {
         self.status == status && self.reason.as_deref() == Some(reason)
     }
 
-    /// Whether it is how Kubernetes says that there is no secret of that name.
+    /// Whether it is Kubernetes' answer for an absent secret.
     pub(crate) fn is_absence(&self) -> bool {
         self.is(404, "NotFound") && self.kind.as_deref() == Some("secrets")
     }
 
-    /// Whether a secret of that name is there already.
+    /// Whether a secret of that name exists already.
     pub(crate) fn is_presence(&self) -> bool {
         self.is(409, "AlreadyExists")
     }
 
-    /// Whether the secret is another one than the request expects.
+    /// Whether the secret is not the one that the request expects.
     pub(crate) fn is_conflict(&self) -> bool {
         self.is(409, "Conflict")
     }
 
-    /// Whether the rest of a list can no longer be had: etcd has compacted its moment.
+    /// Whether the rest of a list is no longer available, because etcd has compacted its revision.
     pub(crate) fn is_expiry(&self) -> bool {
         self.is(410, "Expired") || self.is(410, "Gone")
     }
 
-    /// Whether the secret may not be changed, only deleted. Kubernetes has no code for it; the text is pinned by a test on
-    /// the real server.
+    /// Whether the secret is immutable: it can be deleted, but not changed. Kubernetes has no code
+    /// for it; a test on the real server pins the text.
     pub(crate) fn is_immutable(&self) -> bool {
         self.is(422, "Invalid") && self.message.contains("field is immutable when `immutable` is set")
     }
 
-    /// What the refusal of a call means. `hide` is what may not be repeated, whoever echoes it.
+    /// The storage error of a refused call. `hide` are secrets that the text must not repeat.
     pub(crate) fn explain(&self, place: &Place<'_>, hide: &[&str]) -> StorageError {
         let said = self.said(hide);
         let status = self.status;
         let kind = match status {
             401 => StorageErrorKind::AuthenticationFailed {
-                reason: format!("Kubernetes does not know who asks for {place} ({said}); is the token or certificate expired?")
+                reason: format!("Kubernetes refuses the token or certificate for {place} ({said}); renew it if it has expired")
                     .into(),
             },
             403 => StorageErrorKind::PermissionDenied {
                 reason: format!("Kubernetes refuses {place} ({said})").into(),
             },
-            // Of the API server's priority and fairness, which has not begun with it.
+            // From the API server's priority and fairness, before the request is executed.
             429 => StorageErrorKind::Throttled { retry_after: self.retry_after },
             404 if self.kind.as_deref() == Some("namespaces") => StorageErrorKind::InvalidRequest {
                 reason: format!(
@@ -159,8 +159,8 @@ impl Refusal {
             },
             404 | 405 | 410 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "what answers {place} with status {status} is no API server of Kubernetes ({said}); correct the \
-                     cluster's address"
+                    "the server that answered {place} with status {status} is not an API server of Kubernetes ({said}); \
+                     correct the cluster's address"
                 )
                 .into(),
             },
@@ -169,12 +169,12 @@ impl Refusal {
                 retry_after: self.retry_after,
             },
             413 => StorageErrorKind::InvalidRequest {
-                reason: format!("the API server takes no request of this size ({said}); store less").into(),
+                reason: format!("the API server does not accept a request of this size ({said}); store a smaller credential").into(),
             },
             300..=399 => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "what answers {place} redirects (status {status}), which an API server does not; correct the cluster's \
-                     address"
+                    "the server that answered {place} redirects (status {status}), which an API server does not do; \
+                     correct the cluster's address"
                 )
                 .into(),
             },
@@ -182,14 +182,14 @@ impl Refusal {
                 reason: format!("Kubernetes refuses {place} with status {status} ({said})").into(),
             },
             _ => StorageErrorKind::Unavailable {
-                reason: format!("Kubernetes answers {place} with status {status} ({said})").into(),
+                reason: format!("Kubernetes answered {place} with status {status} ({said})").into(),
                 retry_after: self.retry_after,
             },
         };
         kind.into()
     }
 
-    /// Kubernetes' own words in one short line, or that there are none.
+    /// Kubernetes' own text in one short line, or that there is none.
     fn said(&self, hide: &[&str]) -> String {
         match self.reason {
             Some(_) => said(&self.message, hide, |_| false),
@@ -198,24 +198,25 @@ impl Refusal {
     }
 }
 
-/// A secret lies under the name that was not written by this library, or not by this store.
+/// The error if the name belongs to a secret that another store or another program has written.
 pub(crate) fn in_the_way(place: &Place<'_>) -> StorageError {
     StorageError::invalid_request(format!(
-        "a secret that this store has not written is in the way of {place}; remove it, or give another `secret_prefix`"
+        "a secret that this store has not written has the name, which prevents {place}; remove it, or set another \
+         `secret_prefix`"
     ))
 }
 
-/// Why no whole answer came.
+/// The storage error of a call without a complete answer.
 pub(crate) fn broken(cause: &(dyn Error + 'static), address: Option<&str>) -> StorageError {
     if connection::cause::<kube::client::AuthError>(cause).is_some() {
-        // Its text may hold what the program printed, the token among it.
+        // Its text may contain the output of the program, and so the token.
         return StorageErrorKind::AuthenticationFailed {
-            reason: "the program of the kubeconfig gave no usable token; run `kubectl` with it to see why"
+            reason: "the program in the kubeconfig returned no usable token; run `kubectl` with this kubeconfig to see why"
                 .into(),
         }
         .into();
     }
     let unsent = connection::cause::<legacy::Error>(cause).is_some_and(legacy::Error::is_connect);
-    let trust = "give that authority as `certificate-authority` of the cluster in the kubeconfig";
+    let trust = "set `certificate-authority` of the cluster in the kubeconfig to that authority";
     connection::no_answer(cause, !unsent, connection::Way { address, trust })
 }

@@ -1,4 +1,4 @@
-//! What Vault or the way to it said, as what it means for a credential.
+//! Error mapping: answers of Vault and failures of the connection as storage errors.
 
 use std::error::Error;
 use std::fmt;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{AttemptError, Wrote, connection, said};
 
-/// A failed call, and what a provider does about it.
+/// A failed call, with what the provider needs to react to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) meaning: Meaning,
     pub(crate) error: StorageError,
 }
 
-/// What a failed call means besides its error.
+/// What a failed call means in addition to its error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// Nothing more.
     Plain,
-    /// Vault refused before it did anything, though it may do it a little later.
+    /// Vault refused before it did anything; the same call may succeed later.
     NothingDone,
-    /// The token is expired, revoked or was never one.
+    /// The token is expired, revoked or invalid.
     TokenInvalid,
-    /// Vault takes no login with these: it counts them.
+    /// Vault refuses the login, and counts it.
     LoginRefused,
-    /// The mount or the key takes conditional writes alone.
+    /// The mount or the secret accepts only conditional writes.
     CasRequired,
     /// Another version is the current one.
     CasMismatch,
@@ -42,7 +42,7 @@ impl AttemptError for Failure {
         &self.error
     }
 
-    /// Whatever has a meaning of its own was refused before anything was done.
+    /// Every meaning but `Plain` is a refusal before anything was written.
     fn wrote(&self) -> Wrote {
         match self.meaning {
             Meaning::Plain => self.error.wrote(),
@@ -63,10 +63,10 @@ impl From<Failure> for StorageError {
     }
 }
 
-/// Where a call went, as Vault's policies spell it.
+/// The path and the capability of a call, as a Vault policy names them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// What a policy calls the right to do this.
+    /// The capability that the call needs.
     pub(crate) right: &'static str,
     pub(crate) mount: &'a str,
     /// `data`, `metadata`, ... below the mount.
@@ -85,7 +85,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -95,12 +95,12 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether it is how KV says that nothing is there: 404 without a reason.
+    /// Whether it is KV's answer for an absent secret: 404 without a reason.
     pub(crate) fn is_absence(&self) -> bool {
         self.status == 404 && self.reasons.as_ref().is_ok_and(Vec::is_empty)
     }
 
-    /// What the refusal of a call means. `hide` is what may not be repeated, whoever echoes it.
+    /// The failure of a refused call. `hide` is a secret that the text must not repeat.
     pub(crate) fn explain(&self, place: &Place<'_>, hide: &str) -> Failure {
         let said = self.said(hide);
         let right = place.right;
@@ -110,20 +110,19 @@ impl Refusal {
             retry_after: self.retry_after,
         };
         match self.status {
-            // Vault's own texts: it has no codes. Pinned by the tests on a real server.
+            // Vault has no error codes, only texts. The tests on a real server pin them.
             400 if has("check-and-set parameter required") => Failure::new(
                 Meaning::CasRequired,
-                StorageError::invalid_request(format!("`{place}` takes conditional writes alone ({said})")),
+                StorageError::invalid_request(format!("`{place}` accepts only conditional writes ({said})")),
             ),
-            400 if has("check-and-set parameter did not match") => Failure::new(
-                Meaning::CasMismatch,
-                StorageError::conflict("another version is stored there"),
-            ),
+            400 if has("check-and-set parameter did not match") => {
+                Failure::new(Meaning::CasMismatch, StorageError::conflict("another version is stored"))
+            }
             403 if self.refuses_the_token() => Failure::new(
                 Meaning::TokenInvalid,
                 StorageErrorKind::AuthenticationFailed {
                     reason: format!(
-                        "the token has expired, was revoked or is none, as Vault says of `{place}` ({said})"
+                        "Vault refuses the token for `{place}`: it is expired, revoked or invalid ({said})"
                     )
                     .into(),
                 },
@@ -137,19 +136,21 @@ impl Refusal {
                 )))
             }
             405 => Failure::from(StorageError::invalid_request(format!(
-                "Vault's engine at `{place}` cannot `{right}` ({said}); is `mount_path` KV version 2?"
+                "Vault's engine at `{place}` does not support `{right}` ({said}); set `mount_path` to a KV version 2 mount"
             ))),
             307 | 308 => Failure::new(
                 Meaning::NothingDone,
                 unavailable(
-                    "this node is a standby that redirects; give the address of the active node or of a load \
-                     balancer in front of all"
+                    "this node is a standby that redirects; set `address` to the active node or to a load \
+                     balancer in front of all nodes"
                         .to_owned(),
                 ),
             ),
             412 => Failure::new(
                 Meaning::NothingDone,
-                unavailable(format!("this node has not caught up with the active one yet ({said})")),
+                unavailable(format!(
+                    "this node has not yet received the latest writes of the active one ({said})"
+                )),
             ),
             429 => Failure::from(StorageError::from(StorageErrorKind::Throttled {
                 retry_after: self.retry_after,
@@ -160,7 +161,7 @@ impl Refusal {
             ),
             _ if has("node not active") || has("in standby mode") => Failure::new(
                 Meaning::NothingDone,
-                unavailable(format!("this node is a standby without an active one ({said})")),
+                unavailable(format!("this node is a standby, and the cluster has no active node ({said})")),
             ),
             // Right after `vault kv enable-versioning`, on the active node and on the others.
             _ if has("Upgrading from non-versioned to versioned data")
@@ -171,26 +172,26 @@ impl Refusal {
                     unavailable(format!("Vault is upgrading `{place}` to KV version 2 ({said}); try again")),
                 )
             }
-            // Of the listener, its reader of JSON, and the storage; the last two come as errors of the server.
+            // From the listener, its JSON reader and the storage; the last two have a 5xx status.
             status if status == 413 || has("being too large") || has("exceeds allowed length") => {
                 Failure::from(StorageError::invalid_request(format!(
-                    "Vault takes no value of this size (status {status}: {said}); lower `max_payload_len`, or raise \
-                     Vault's limits"
+                    "Vault does not accept a value of this size (status {status}: {said}); lower `max_payload_len`, or \
+                     raise Vault's limits"
                 )))
             }
             status @ 400..=499 => Failure::from(StorageError::invalid_request(format!(
                 "Vault refuses `{right}` on `{place}` with status {status} ({said})"
             ))),
             status => Failure::from(StorageError::from(unavailable(format!(
-                "Vault answers `{right}` on `{place}` with status {status} ({said})"
+                "Vault answered `{right}` on `{place}` with status {status} ({said})"
             )))),
         }
     }
 
     /// Whether the token itself is refused, and not an operation of its owner.
     ///
-    /// Vault says so in words. OpenBao answers the bare text for a token that it does not know, and
-    /// a policy's refusal as a list: `1 error occurred:\n\t* permission denied`. Pinned by the tests
+    /// Vault reports it as a text. OpenBao answers the bare text for an unknown token, and a
+    /// policy's refusal as a list: `1 error occurred:\n\t* permission denied`. Pinned by the tests
     /// on both servers.
     fn refuses_the_token(&self) -> bool {
         self.reasons.iter().flatten().any(|reason| {
@@ -198,7 +199,7 @@ impl Refusal {
         })
     }
 
-    /// Vault's own words in one short line, or that there are none.
+    /// Vault's own text in one short line, or that there is none.
     pub(crate) fn said(&self, hide: &str) -> String {
         match &self.reasons {
             Ok(reasons) => said(&reasons.join("; "), &[hide], |_| false),
@@ -222,16 +223,17 @@ pub(crate) fn wrapped(place: &Place<'_>) -> StorageError {
     .into()
 }
 
-/// An engine that takes the call and means something else by it.
+/// The error of a KV version 1 mount, which accepts some of the same calls.
 pub(crate) fn kv1(mount: &str) -> StorageError {
     StorageError::invalid_request(format!(
         "`{mount}` is a KV version 1 engine, which has no versions and no atomic writes; upgrade it with `vault kv \
-         enable-versioning {mount}`, or give a version 2 mount as `mount_path`"
+         enable-versioning {mount}`, or set `mount_path` to a version 2 mount"
     ))
 }
 
-/// Why no whole answer came: the phrase, and whether a connection was there at all.
+/// Why a call has no complete answer.
 pub(crate) struct Broken<'a> {
+    /// Whether the connection was established.
     pub(crate) connected: bool,
     /// Host and port.
     pub(crate) address: Option<&'a str>,
@@ -240,7 +242,7 @@ pub(crate) struct Broken<'a> {
 
 impl From<Broken<'_>> for StorageError {
     fn from(broken: Broken<'_>) -> Self {
-        let way = connection::Way { address: broken.address, trust: "give that authority as `ca_cert`" };
+        let way = connection::Way { address: broken.address, trust: "set `ca_cert` to that authority" };
         connection::no_answer(broken.cause, broken.connected, way)
     }
 }

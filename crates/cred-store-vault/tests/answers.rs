@@ -87,14 +87,14 @@ async fn a_standby_that_redirects_is_not_followed() {
 async fn a_standby_without_an_active_node_is_unavailable() {
     let body = r#"{"errors":["local node not active but active cluster node not found"]}"#;
     let vault = Scripted::answering(500, &[], body).await;
-    is_unavailable(&vault.store().await, "standby without an active one");
+    is_unavailable(&vault.store().await, "the cluster has no active node");
 }
 
 #[tokio::test]
 async fn a_node_that_lags_is_asked_again() {
     let body = r#"{"errors":["required index state not present"]}"#;
     let vault = Scripted::answering(412, &[], body).await;
-    is_unavailable(&vault.store().await, "has not caught up");
+    is_unavailable(&vault.store().await, "has not yet received the latest writes");
     // The look-up of the token, by the task, may be among them.
     assert!(vault.proxy.requests() >= 3, "{}", vault.proxy.requests());
 }

@@ -26,7 +26,7 @@ pub(crate) struct Endpoint {
 
 /// Reads an endpoint; the error continues a sentence that begins with the field.
 pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
-    const FORM: &str = "is no address of a server; give it as `https://host:port`";
+    const FORM: &str = "is not the address of a server; write it as `https://host:port`";
     let uri: Uri = text.parse().map_err(|_| FORM)?;
     let plain = match uri.scheme_str() {
         Some("http") => true,
@@ -35,10 +35,10 @@ pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
     };
     let authority = uri.authority().ok_or(FORM)?;
     if authority.as_str().contains('@') {
-        return Err("has a user or a password, which AWS knows not; leave them away");
+        return Err("has a user or a password, which AWS does not use; remove them");
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err("has more than a host and a port; leave all else away");
+        return Err("has more than a host and a port; remove everything after them");
     }
     let host = authority.host();
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

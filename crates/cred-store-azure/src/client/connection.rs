@@ -61,25 +61,25 @@ pub(crate) fn check_vault(address: &str, allowed_host: Option<&str>) -> Result<V
     };
     match CLOUDS.into_iter().find(|(cloud, _)| below(cloud)) {
         Some(cloud) => Ok(Vault { url, cloud: Some(cloud) }),
-        None => {
-            Err("is not a host of Azure Key Vault, such as `my-vault.vault.azure.net`; if it is meant, set \
-                     `allowed_host`")
-        }
+        None => Err(
+            "is not a host of Azure Key Vault, such as `my-vault.vault.azure.net`; to use it nevertheless, \
+                     set `allowed_host`",
+        ),
     }
 }
 
 /// Reads an address that is https, a host and a port alone.
 pub(crate) fn check_origin(address: &str) -> Result<Url, &'static str> {
     let url = Url::parse(address)
-        .map_err(|_| "is no address of a server; give it as `https://my-vault.vault.azure.net/`")?;
+        .map_err(|_| "is not the address of a server; write it as `https://my-vault.vault.azure.net/`")?;
     if url.scheme() != "https" {
-        return Err("is not https, which tokens and values need");
+        return Err("is not https, which is required to send tokens and values");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password, which Azure knows not; give `credential_type`");
+        return Err("has a user or a password, which Azure does not use; set `credential_type` instead");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("has more than a host and a port");
+        return Err("has more than a host and a port; remove everything after them");
     }
     Ok(url)
 }
@@ -92,12 +92,12 @@ pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str>
 fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, &'static str> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let bytes =
-        std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
+        std::fs::read(file).map_err(|_| "cannot be read; set it to a PEM file that this process can read")?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => {
-            Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate")
-        }
+        _ => Err(
+            "contains no certificate; set it to a PEM file of the authorities that sign the server's certificate",
+        ),
     }
 }
 

@@ -81,10 +81,10 @@ fn unsent(error: StorageError) -> StorageError {
     use cred_core::StorageErrorKind::{Unavailable, Unreachable};
     match error.kind() {
         Unavailable { reason, .. } => {
-            Unreachable { reason: format!("no token was to be had: {reason}").into() }.into()
+            Unreachable { reason: format!("no token could be obtained: {reason}").into() }.into()
         }
         Unreachable { reason } => {
-            Unreachable { reason: format!("no token was to be had: {reason}").into() }.into()
+            Unreachable { reason: format!("no token could be obtained: {reason}").into() }.into()
         }
         _ => error,
     }

@@ -58,7 +58,7 @@ fn each_wrong_field_is_named() {
 #[test]
 fn the_placeholder_is_refused_as_one() {
     let error = AzureKeyVaultConfig::from_env_with(&MapEnv::default()).validate().unwrap_err();
-    assert!(error.to_string().contains("give the address of your vault"), "{error}");
+    assert!(error.to_string().contains("set it to the address of your vault"), "{error}");
     assert!(AzureKeyVaultConfig::default().check().is_ok(), "a client has an address of its own");
 }
 

@@ -93,7 +93,7 @@ fn of_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Co
         .is_some_and(|url| !url.is_empty());
     if has_proxy {
         return Err(Problem::new(
-            "names a proxy for its cluster, which is not supported; give a client that uses it to `with_client`",
+            "names a proxy for its cluster, which is not supported; pass a client that uses the proxy to `with_client`",
         ));
     }
     let mut config = Config::try_from(kubeconfig).map_err(|error| explain(&error))?;
@@ -114,14 +114,14 @@ fn in_cluster(folder: &Path, env: &dyn Env) -> Result<Config, Problem> {
     let address = (env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT"));
     let (Some(host), Some(port)) = address else {
         return Err(Problem::new(
-            "is not given, and there is neither a kubeconfig where `kubectl` looks for one (`KUBECONFIG`, `~/.kube/config`) \
-             nor a pod's service account",
+            "is not set, and neither a kubeconfig of `kubectl` (`KUBECONFIG`, `~/.kube/config`) nor the service account of a \
+             pod was found; set it to a kubeconfig",
         ));
     };
     let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
     let uri: Uri = format!("https://{host}:{port}")
         .parse()
-        .map_err(|_| Problem::new("is not given, and KUBERNETES_SERVICE_HOST and _PORT make no address"))?;
+        .map_err(|_| Problem::new("is not set, and KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not an address; correct them"))?;
     let authorities = folder.join("ca.crt");
     let mut config = Config::new(uri);
     config.root_cert = Some(certificates(&authorities)?);
@@ -133,10 +133,8 @@ fn in_cluster(folder: &Path, env: &dyn Env) -> Result<Config, Problem> {
 
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Problem> {
     let unusable = || {
-        let text = format!(
-            "is not given, and the pod's `{}` holds no certificates that can be read",
-            path.display()
-        );
+        let text =
+            format!("is not set, and the pod's `{}` contains no readable certificates", path.display());
         Problem::new(text)
     };
     let found = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?;
@@ -149,13 +147,13 @@ fn trustworthy(config: &Config) -> Result<(), Problem> {
     let host = config.cluster_url.host().unwrap_or_default();
     match config.cluster_url.scheme_str() {
         Some("https") if config.accept_invalid_certs => Err(Problem::new(
-            "skips the verification of TLS, so anybody could answer as the cluster and take the token; give its authority \
-             instead",
+            "skips the verification of TLS, so any server could pose as the cluster and receive the token; set \
+             `certificate-authority` instead",
         )),
         Some("https") => Ok(()),
         Some("http") if is_loopback(host) => Ok(()),
-        Some("http") => Err(Problem::new("would send the token in the clear to another host; use https")),
-        _ => Err(Problem::new("has a cluster whose address is no URL; give it as `https://host:6443`")),
+        Some("http") => Err(Problem::new("would send the token unencrypted to another host; use https")),
+        _ => Err(Problem::new("has a cluster whose address is not a URL; write it as `https://host:6443`")),
     }
 }
 
@@ -168,31 +166,31 @@ fn is_loopback(host: &str) -> bool {
 fn explain(error: &KubeconfigError) -> Problem {
     Problem::new(match error {
         KubeconfigError::ReadConfig(error, _) => {
-            format!("cannot be read ({}); give a file that this process may read", error.kind())
+            format!("cannot be read ({}); set it to a file that this process can read", error.kind())
         }
-        KubeconfigError::Parse(_) => "is no kubeconfig; give one that `kubectl` takes".to_owned(),
-        KubeconfigError::CurrentContextNotSet => "has no current context; give one as `context`".to_owned(),
+        KubeconfigError::Parse(_) => "is not a kubeconfig; set it to one that `kubectl` accepts".to_owned(),
+        KubeconfigError::CurrentContextNotSet => "has no current context; set `context`".to_owned(),
         // Not by its name, which the configuration may have given.
         KubeconfigError::LoadContext(_) => {
             return Problem {
                 field: "context",
-                text: "is not in the kubeconfig; give one that `kubectl config get-contexts` shows"
+                text: "is not in the kubeconfig; set it to one that `kubectl config get-contexts` lists"
                     .to_owned(),
             };
         }
         KubeconfigError::LoadClusterOfContext(name) => {
-            format!("has no cluster `{name}`, which its context names")
+            format!("has no cluster `{name}`, which its context names; correct the context")
         }
         KubeconfigError::MissingClusterUrl | KubeconfigError::ParseClusterUrl(_) => {
-            "has a cluster whose address is no URL; give it as `https://host:6443`".to_owned()
+            "has a cluster whose address is not a URL; write it as `https://host:6443`".to_owned()
         }
         KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
-            "names an authority that cannot be read, or is no PEM".to_owned()
+            "names an authority that cannot be read or is not PEM; correct `certificate-authority`".to_owned()
         }
         KubeconfigError::ParseProxyUrl(_) => {
-            "cannot be used while `HTTPS_PROXY` is no URL; correct or unset that".to_owned()
+            "cannot be used while `HTTPS_PROXY` is not a URL; correct or unset the variable".to_owned()
         }
-        _ => "cannot be used; give one that `kubectl` takes".to_owned(),
+        _ => "cannot be used; set it to one that `kubectl` accepts".to_owned(),
     })
 }
 
@@ -222,11 +220,11 @@ mod tests {
     #[test]
     fn what_would_give_the_token_away_is_refused() {
         for (cluster, words) in [
-            ("server: \"http://10.0.0.1:8080\"", "in the clear"),
+            ("server: \"http://10.0.0.1:8080\"", "unencrypted"),
             ("server: \"https://10.0.0.1\", insecure-skip-tls-verify: true", "skips the verification"),
             ("server: \"https://10.0.0.1\", proxy-url: \"http://proxy:3128\"", "proxy"),
-            ("server: \"10.0.0.1\"", "no URL"),
-            ("server: \"ftp://10.0.0.1\"", "no URL"),
+            ("server: \"10.0.0.1\"", "not a URL"),
+            ("server: \"ftp://10.0.0.1\"", "not a URL"),
             ("certificate-authority: /does/not/exist, server: \"https://10.0.0.1\"", "authority"),
         ] {
             let problem = found(cluster, None).unwrap_err();
@@ -285,7 +283,7 @@ mod tests {
         assert_eq!(of(list.to_str().unwrap()).unwrap(), "listed", "the first that is there wins");
         fs::write(&home, "broken: [").unwrap();
         assert!(of("").is_err(), "a broken one is no reason to become somebody else");
-        assert!(of("/does/not/exist").unwrap_err().text.contains("nor a pod's service account"));
+        assert!(of("/does/not/exist").unwrap_err().text.contains("nor the service account of a pod"));
     }
 
     #[test]

@@ -35,7 +35,11 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
         cas.store_if(&key, data, metadata, None, &ctx).await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
-        assert!(error.to_string().contains("in the way") && !error.may_have_written(), "{error}");
+        assert!(
+            error.to_string().contains("a secret that this store has not written")
+                && !error.may_have_written(),
+            "{error}"
+        );
     }
 }
 
@@ -88,7 +92,13 @@ async fn a_prefix_that_begins_another_is_another_store() {
     assert!(long.list_tree(None, &unscoped()).await.unwrap().is_empty());
     assert!(long.retrieve(&id("u1"), &unscoped()).await.unwrap_err().is_not_found());
     long.delete(&id("u1"), &unscoped()).await.unwrap();
-    assert!(store(&long, "u1", 2).await.unwrap_err().to_string().contains("in the way"));
+    assert!(
+        store(&long, "u1", 2)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("a secret that this store has not written")
+    );
     assert_eq!(short.retrieve(&id("prod_1"), &unscoped()).await.unwrap(), value(1));
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Address {
 
 /// Reads an address; the error continues a sentence that begins with the field.
 pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
-    const FORM: &str = "is no address of a server; give it as `https://vault.example.com:8200`";
+    const FORM: &str = "is not the address of a server; write it as `https://vault.example.com:8200`";
     let url = Url::parse(address).map_err(|_| FORM)?;
     let plain = match url.scheme() {
         "http" => true,
@@ -26,10 +26,10 @@ pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
         _ => return Err(FORM),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password, which Vault knows not; give `auth_method`");
+        return Err("has a user or a password, which Vault does not use; set `auth_method` instead");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("has more than a host and a port; leave `/v1` and all else away");
+        return Err("has more than a host and a port; remove `/v1` and everything else after them");
     }
     let host = url.host_str().ok_or(FORM)?;
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -50,12 +50,12 @@ pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str>
 
 fn authorities(file: &Path) -> Result<Vec<Certificate>, &'static str> {
     let bytes =
-        std::fs::read(file).map_err(|_| "cannot be read; give a PEM file that this process may read")?;
+        std::fs::read(file).map_err(|_| "cannot be read; set it to a PEM file that this process can read")?;
     match Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => {
-            Err("holds no certificate; give a PEM file of the authorities that sign the server's certificate")
-        }
+        _ => Err(
+            "contains no certificate; set it to a PEM file of the authorities that sign the server's certificate",
+        ),
     }
 }
 

@@ -158,7 +158,7 @@ async fn a_token_that_ended_is_told_apart_from_a_missing_right() {
     admin.done("POST", "auth/token/revoke", json!({"token": token})).await;
     let error = store(&provider, "key", 2).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
-    assert!(error.to_string().contains("expired, was revoked or is none"), "{error}");
+    assert!(error.to_string().contains("it is expired, revoked or invalid"), "{error}");
     assert!(!error.may_have_written());
 }
 
