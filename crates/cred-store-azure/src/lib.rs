@@ -46,8 +46,9 @@
 //! **`exists` reads the value.** The only request of Key Vault that returns the state of a secret
 //! without its value lists the versions of the secret. It needs List, and Azure does not document
 //! its answer for a deleted secret. `exists` makes the request of `retrieve` instead, so it needs
-//! no right that `retrieve` does not need. The value in the answer is the sealed credential; it is
-//! not decoded or opened, and is dropped with the answer. The vault's audit log has the request as
+//! no right that `retrieve` does not need. The value in the answer is the sealed credential, unless
+//! another program has stored a secret under the name; it is not opened, and is dropped with the
+//! answer. The vault's audit log has the request as
 //! `SecretGet`. An identity that must not read values can list, but cannot call `exists`.
 //!
 //! # Calls to Azure
@@ -71,8 +72,8 @@
 //! a secret can set it, so this provider has no setting for it. Azure returns the period of a
 //! deleted secret as `recoverableDays`, and the end of it as `scheduledPurgeDate`;
 //! `az keyvault secret show-deleted` prints both. With purge protection, no identity can purge a
-//! secret earlier: `purge` is `PermissionDenied` then, and its error names the day on which Azure
-//! purges the secret.
+//! secret earlier: `purge` is `PermissionDenied` then. With the right to read deleted secrets, its
+//! error names the day on which Azure purges the secret.
 //!
 //! **Stores over a deleted name** do what [`over_deleted`](AzureKeyVaultConfig::over_deleted)
 //! selects. The default recovers the secret and writes a new version. The old value can be read for
