@@ -257,7 +257,7 @@ mod tests {
     fn the_annotation_names_the_creator_where_one_is_recorded() {
         let path: CredentialPath = "org:a/key".parse().unwrap();
         let summary = |metadata: &CredentialMetadata| -> Value {
-            let marked = marks().of(path.as_ref(), metadata).unwrap();
+            let marked = marks().of(path.as_path_ref(), metadata).unwrap();
             serde_json::from_str(&marked.annotations[METADATA]).unwrap()
         };
         let metadata = tagged("env", "prod");

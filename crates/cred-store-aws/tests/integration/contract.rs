@@ -31,7 +31,7 @@ impl Aws {
 
     /// Deletions for good, and tags of its own that leave fewer to credentials.
     async fn start() -> Self {
-        let tags = [("managed-by".to_owned(), "cred".to_owned())].into_iter().collect();
+        let tags = [("managed-by", "cred")];
         Self::with(config().with_recovery_window_days(None).with_default_tags(tags)).await
     }
 

@@ -81,8 +81,7 @@ async fn operations_of_one_credential_make_as_many_requests_as_documented() {
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
 async fn tags_that_changed_cost_up_to_three_more_requests() {
-    let tags = |team: &str| [("team".to_owned(), team.to_owned())].into();
-    let c = Counted::new(config().with_default_tags(tags("payments"))).await;
+    let c = Counted::new(config().with_default_tags([("team", "payments")])).await;
     assert_eq!(c.tagged("key", &["a"]).await, 2, "something new");
     assert_eq!(c.tagged("key", &["a"]).await, 2, "the same tags");
     assert_eq!(c.tagged("key", &["a", "b"]).await, 3, "another tag");

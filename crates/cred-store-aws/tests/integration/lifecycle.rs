@@ -42,8 +42,7 @@ async fn what_others_scheduled_is_restored_although_deletions_here_are_for_good(
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
 async fn tags_key_and_description_are_those_that_were_asked_for() {
-    let tags = [("team".to_owned(), "payments".to_owned())].into_iter().collect();
-    let config = config().with_default_tags(tags).with_kms_key_id("alias/credentials");
+    let config = config().with_default_tags([("team", "payments")]).with_kms_key_id("alias/credentials");
     let prefix = config.secret_prefix.clone();
     let provider = provider(config, server());
     let Sealed { data, mut metadata } = value(1);

@@ -197,11 +197,11 @@ async fn limits_are_refused_before_anything_is_sent() {
     let error = aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "InvalidRequest");
 
-    let tags = |from: u32, to: u32| (from..to).map(|number| (format!("t{number}"), String::new())).collect();
+    let tags = |from: u32, to: u32| (from..to).map(|number| (format!("t{number}"), ""));
     let two = Aws::with(config().with_default_tags(tags(100, 102)), |_| done()).await;
     assert_eq!(two.provider.describe().limits.max_tags, Some(48));
     let Sealed { data, mut metadata } = value(1);
-    metadata.tags = Tags::try_from(tags(0, 49)).unwrap();
+    metadata.tags = Tags::from_pairs(tags(0, 49)).unwrap();
     let error = two.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "InvalidRequest");
     assert_eq!((aws.actions().len(), two.actions().len()), (0, 0));
