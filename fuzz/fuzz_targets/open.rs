@@ -38,6 +38,7 @@ enum Edit {
     Modified(u64),
     Version(u64),
     Expires(Option<u64>),
+    Creator(Option<u8>),
     Tagged(u8, u8),
     Untagged,
     Unknown(u16, u8),
@@ -82,6 +83,7 @@ fn apply(
         Edit::Modified(moment) => metadata.last_modified = Timestamp::from_unix_millis(moment),
         Edit::Version(version) => metadata.version = version,
         Edit::Expires(moment) => metadata.expires_at = moment.map(Timestamp::from_unix_millis),
+        Edit::Creator(name) => metadata.created_by = name.and_then(|name| name.to_string().parse().ok()),
         Edit::Tagged(key, value) => {
             // More tags than there may be are refused, which is no edit.
             let _ = metadata.tags.insert(format!("k{}", key % 4), value.to_string());

@@ -18,13 +18,13 @@
 //!
 //! let path: CredentialPath = "org:acme/stripe-api-key".parse()?;
 //! let metadata = CredentialMetadata::new(Timestamp::now());
-//! let sealed = keys.seal(path.as_ref(), &metadata, b"sk_live_...").await?;
-//! let opened = keys.open(path.as_ref(), &sealed, &metadata).await?;
+//! let sealed = keys.seal(path.as_path_ref(), &metadata, b"sk_live_...").await?;
+//! let opened = keys.open(path.as_path_ref(), &sealed, &metadata).await?;
 //! assert_eq!(*opened.secret, b"sk_live_...");
 //!
 //! // Sealing binds the path: the same bytes do not open elsewhere.
 //! let elsewhere: CredentialPath = "org:evil/stripe-api-key".parse()?;
-//! assert!(keys.open(elsewhere.as_ref(), &sealed, &metadata).await.is_err());
+//! assert!(keys.open(elsewhere.as_path_ref(), &sealed, &metadata).await.is_err());
 //! # Ok(())
 //! # }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(sealing()).unwrap();

@@ -47,7 +47,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///     ) -> StorageResult<()> {
 ///         let envelope = &file.encode_within(wire.limits())?;
 ///         wire.write(async |_| {
-///             self.entries().insert(path.to_owned(), envelope.clone());
+///             self.entries().insert(path.to_path(), envelope.clone());
 ///             Ok(())
 ///         })
 ///         .await
@@ -59,7 +59,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         path: PathRef<'_>,
 ///     ) -> StorageResult<Option<CredentialFile>> {
 ///         wire.read(async |_| {
-///             let envelope = self.entries().get(&path.to_owned()).cloned();
+///             let envelope = self.entries().get(&path.to_path()).cloned();
 ///             envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
 ///         })
 ///         .await
@@ -67,7 +67,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///
 ///     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
 ///         wire.write(async |_| {
-///             self.entries().remove(&path.to_owned());
+///             self.entries().remove(&path.to_path());
 ///             Ok(())
 ///         })
 ///         .await

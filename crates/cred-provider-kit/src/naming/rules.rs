@@ -57,7 +57,7 @@ impl Rules {
     /// let rules = Rules::custom("tables", Case::Ignored, "", '_')?.with_max_len(128);
     /// let names = Names::new(rules, "prefix", "cred_")?;
     /// let path: CredentialPath = "org:acme/API_KEY".parse()?;
-    /// let name = names.encode(path.as_ref());
+    /// let name = names.encode(path.as_path_ref());
     /// assert_eq!(name.text, "cred_org_cacme_s_kapi_ukey");
     /// assert_eq!(names.decode(&name.text), Decoded::Exact(path));
     ///
