@@ -234,7 +234,7 @@ impl Profile<'_> {
     /// # Errors
     /// If it is not 1 to 256 bytes of printable ASCII, or its variable is not set.
     pub fn created_by(&self) -> Result<Option<CreatedBy>, Error> {
-        let name = self.node.get("created_by").map(|node| node.read(&[])).transpose();
+        let name = self.node.get("created_by").map(|node| node.read_text()).transpose();
         name.map_err(|misfit| misfit.of(self.file()))
     }
 

@@ -137,6 +137,11 @@ impl<'a> Node<'a> {
         result.map_err(|misfit| self.located(misfit))
     }
 
+    /// Reads a text that is not secret, also as `{ env = "NAME" }`.
+    pub(crate) fn read_text<T: serde::de::DeserializeOwned>(&self) -> Result<T, Misfit> {
+        T::deserialize(Reader(self.clone())).map_err(|misfit| self.located(misfit))
+    }
+
     /// Where it is in the file.
     pub(crate) fn place(&self) -> Place {
         self.file.place(self.file.line(self.offset))

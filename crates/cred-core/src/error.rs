@@ -136,8 +136,9 @@ pub enum StorageErrorKind {
         /// What made it ambiguous.
         reason: Cow<'static, str>,
     },
-    /// Somebody else wrote first; nothing was written.
-    #[error("it was changed by somebody else: {reason}; read it again and repeat the change")]
+    /// The condition of the write does not hold, such as after a write of another process. Nothing
+    /// was written.
+    #[error("the condition of the write does not hold: {reason}; nothing was written, read it again")]
     Conflict {
         /// What was found instead.
         reason: Cow<'static, str>,
@@ -258,7 +259,7 @@ impl StorageError {
         self
     }
 
-    /// Adds the cause. It must not print a secret: an SDK's error is reduced to one that does not.
+    /// Adds the cause. Neither it nor its own causes must print a secret: an SDK's error is reduced to one that does not.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());

@@ -15,7 +15,7 @@ pub struct CredentialMetadata {
     /// When the credential was first stored; kept by `rotate`, and by a plain store where the manager
     /// has the credential in its cache. Any other store sets it.
     pub created_at: Timestamp,
-    /// When this value was sealed.
+    /// When this value was stored. A change of tags, expiry or policy alone keeps it.
     pub last_modified: Timestamp,
     /// Counts the values: one more after each `rotate`, and after a plain store where the manager has
     /// the credential in its cache. Any other store starts at 1. 0: unknown.
@@ -26,8 +26,9 @@ pub struct CredentialMetadata {
     pub expires_at: Option<Timestamp>,
     /// When it should be replaced; `None`: no policy.
     pub rotation: Option<RotationPolicy>,
-    /// Which service or person first stored the credential, as its writer named itself; kept as
-    /// [`created_at`](Self::created_at) is. `None`: not recorded.
+    /// Which service or person first stored the credential, as its writer named itself. `None`: not
+    /// recorded. Kept and set as [`created_at`](Self::created_at) is: a plain store of a credential
+    /// that the manager does not have in its cache records its own writer, or none.
     ///
     /// Sealing binds it, so a backend cannot change it. It proves nothing about the writer: a
     /// holder of the sealing key can record any name.

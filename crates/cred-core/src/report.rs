@@ -1,13 +1,14 @@
 //! The `Debug` of errors.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Writes the message of an error, and those of its causes below `Caused by:`: the `Debug` of every
 /// error of these crates. A `main` that returns `Result<(), Box<dyn Error>>`, `unwrap` and `expect`
 /// print the `Debug` of an error, and so print what failed and what to do.
 ///
-/// Causes are written by their `Display`: the `Debug` of a foreign error may contain a secret.
+/// Causes are written by their `Display`, on one line each and with control characters escaped: the
+/// `Debug` of a foreign error may contain a secret.
 ///
 /// ```
 /// use std::error::Error;
@@ -47,8 +48,42 @@ pub fn fmt_report(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         f.write_str("\n\nCaused by:")?;
     }
     while let Some(error) = cause {
-        write!(f, "\n    {error}")?;
+        f.write_str("\n    ")?;
+        write!(Escaped(f), "{error}")?;
         cause = error.source();
     }
     Ok(())
+}
+
+/// Escapes control characters, so that a foreign message cannot look like lines of its own.
+struct Escaped<'f, 'a>(&'f mut fmt::Formatter<'a>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(self.0, "{}", c.escape_default()),
+            false => self.0.write_char(c),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::sync::Arc;
+
+    use crate::{StorageError, StorageErrorKind};
+
+    #[test]
+    fn every_cause_is_one_line() {
+        let failed = |source: Arc<dyn Error + Send + Sync>| {
+            StorageError::from(StorageErrorKind::NotFound).with_source(source)
+        };
+        let inner = failed(Arc::new(std::io::Error::other("first\nforged \u{1b}[2J")));
+        let outer = failed(Arc::new(inner));
+        let printed = format!("{outer:?}");
+        let lines: Vec<_> = printed.lines().collect();
+        assert_eq!(lines.len(), 5, "{printed}");
+        assert_eq!(lines[4], r"    first\nforged \u{1b}[2J");
+    }
 }

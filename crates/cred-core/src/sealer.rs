@@ -170,7 +170,7 @@ pub enum SealError {
         what: &'static str,
         /// Whether trying again may help.
         transient: bool,
-        /// The cause. Its `Display` must print no secret.
+        /// The cause. Its `Display` must print no secret, and neither must that of its own causes.
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },

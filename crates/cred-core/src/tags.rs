@@ -52,11 +52,8 @@ impl Tags {
     pub fn from_pairs<K: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, ParseError> {
-        let mut tags = Self::new();
-        for (key, value) in pairs {
-            tags.insert(key, value)?;
-        }
-        Ok(tags)
+        let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value.into()));
+        Self::try_from(pairs.collect::<BTreeMap<_, _>>())
     }
 
     /// Sets a tag and gives back the value that it had.

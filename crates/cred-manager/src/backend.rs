@@ -14,8 +14,7 @@ impl CredentialManager {
     /// as `/readyz`. One call of the provider, never cached.
     ///
     /// It reads the id `cred-readiness`, which need not exist: an answer proves that the network,
-    /// the authentication and the permission to read work, also where nothing is stored under that
-    /// id, or data that cannot be read. It takes no longer than the provider's
+    /// the authentication and the permission to read that id work. It takes no longer than the provider's
     /// [`operation_timeout`](cred_core::Description::operation_timeout) and a second.
     ///
     /// - **Permissions.** The backend's policy must permit this service to read any id of the
@@ -23,8 +22,11 @@ impl CredentialManager {
     ///   right for one tenant alone, use a [`scoped`](Self::scoped) handle. If the policy lists
     ///   single names, call [`exists`](Self::exists) for one of those instead.
     /// - **Not checked.** Writing, other scopes, and the keys: nothing is opened. A missing key
-    ///   fails when the manager is built, or when a credential is read. Kubernetes answers a read in
-    ///   a namespace that does not exist as if nothing were stored there.
+    ///   fails when the manager is built, or when a credential is read. On AWS with a KMS key, the
+    ///   right to use it: it is only checked if a credential is stored as `cred-readiness`. Two
+    ///   backends answer as if nothing were stored: Kubernetes in a namespace that does not exist,
+    ///   and local files where `base_path` does not exist, such as a volume that is not mounted. Set
+    ///   `create_dir` to false there, and a missing volume fails at the start.
     ///
     /// Each check is a request to the backend: a probe every few seconds in each replica counts
     /// towards its rate limits, its price and its audit log.
@@ -39,7 +41,8 @@ impl CredentialManager {
     /// ```
     ///
     /// # Errors
-    /// [`ManagerError::Storage`]; [`ManagerError::ShutDown`].
+    /// [`ManagerError::Storage`], also [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if what
+    /// is stored under the id is damaged; [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -47,18 +50,14 @@ impl CredentialManager {
         let id = CredentialId::from_static(READINESS_ID);
         observe("check_ready", self, Some(&id), async {
             self.shared.tasks.refuse_when_closed()?;
-            match self.shared.fetch_sealed(&id, &self.context).await {
-                Ok(_) => Ok(()),
-                Err(ManagerError::Storage(error)) if error.is_corrupted() => Ok(()),
-                Err(error) => Err(error),
-            }
+            self.shared.fetch_sealed(&id, &self.context).await.map(drop)
         })
         .await
     }
 
     /// Whether the backend has compare-and-set, which [`retrieve_versioned`](Self::retrieve_versioned),
-    /// [`store_if`](Self::store_if) and [`update`](Self::update) need. Local files, memory, Vault and
-    /// Kubernetes have it, AWS and Azure do not. No call of the provider.
+    /// [`store_if`](Self::store_if) and [`update`](Self::update) need. Memory, Vault,
+    /// Kubernetes and local files with `enable_locking` have it, AWS and Azure do not. No call of the provider.
     #[must_use]
     pub fn supports_conditional_updates(&self) -> bool {
         self.shared.provider.compare_and_set().is_some()

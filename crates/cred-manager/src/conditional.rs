@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cred_core::{
-    Credential, CredentialId, CredentialMetadata, CredentialPath, Lifecycle, Opened, Operation, Revision,
-    Sealed, StorageError, StorageErrorKind, StorageProvider as _, Versioned,
+    Credential, CredentialId, CredentialPath, Lifecycle, Opened, Operation, Revision, Sealed, StorageError,
+    StorageErrorKind, StorageProvider as _, Versioned,
 };
 
 use crate::observe::observe;
@@ -133,11 +133,9 @@ impl Shared {
                 let absent = StorageError::from(StorageErrorKind::NotFound);
                 return Err(ManagerError::from(self.at(absent, Operation::Retrieve, path.clone())).into());
             };
-            let (credential, former) = {
-                let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await;
-                let opened = opened.map_err(ManagerError::from)?;
-                (make(&opened)?, opened.metadata)
-            };
+            let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await;
+            let former = opened.map_err(ManagerError::from)?;
+            let credential = make(&former)?;
             match self.carry_on(writer, path, &lock, (credential, former), revision).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
                 answer => return Ok(answer?.0),
@@ -145,19 +143,23 @@ impl Shared {
         }
     }
 
-    /// Replaces the credential that was read, with this metadata and revision. Creation time, creator
-    /// and fields of newer writers are carried on, and the version goes up by one.
+    /// Replaces the credential that was read and opened, if it still has this revision. Creation
+    /// time, creator and fields of newer writers are carried on, and the version goes up by one. A
+    /// change of the metadata alone keeps the time of the value: it must not postpone a rotation.
     pub(crate) async fn carry_on(
         &self,
         writer: Writer,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
-        (credential, former): (Credential, CredentialMetadata),
+        (credential, former): (Credential, Opened),
         revision: Option<Revision>,
     ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
         // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
-        let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former)));
-        metadata.unknown = former.unknown;
+        let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former.metadata)));
+        if !writer.rotates() && self.sealing.is_value_of(&credential, &former) {
+            metadata.last_modified = former.metadata.last_modified;
+        }
+        metadata.unknown = former.metadata.unknown;
         let lifecycle = Lifecycle::of(&metadata);
         let sealed = self.sealing.seal(path.as_path_ref(), metadata, &credential).await?;
         let revision = self.replace(writer, path, lock, revision, sealed).await?;

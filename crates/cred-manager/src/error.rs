@@ -22,7 +22,7 @@ pub enum ManagerError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// The credential was opened, but its contents cannot be read; or it cannot be encoded.
-    #[error("credential `{path}` cannot be read or encoded; if it is what is stored, store it anew")]
+    #[error("credential `{path}` cannot be read or encoded; if it is stored, replace it by a new value")]
     Credential {
         /// The credential.
         path: CredentialPath,

@@ -84,42 +84,59 @@ impl CredentialManager {
     ///   reads within [`Consistency::point`](cred_core::Consistency::point) after the other's write.
     ///   Run the job in one process there.
     ///
-    /// `renew` is only called if the credential is due, but a process that then loses a conflict has
-    /// called it. If its value is from an issuer, revoke it where the result is not `Some`.
+    /// `renew` is called at most once, and only if the credential is due. After a conflict its
+    /// credential is stored over the newer one if that is still due.
+    ///
+    /// A new value that an issuer makes is made before the call, in each process that runs the job.
+    /// Revoke it only where it was certainly not stored:
     ///
     /// ```
     /// # use cred_core::{Credential, CredentialId};
+    /// # async fn revoke(_: Credential) {}
     /// # async fn job(manager: cred_manager::CredentialManager, fresh: Credential) -> Result<(), cred_manager::ManagerError> {
     /// let id = CredentialId::from_static("stripe-api-key");
-    /// match manager.rotate_if_due(&id, |_| fresh.clone()).await? {
-    ///     Some(rotated) => println!("version {} is stored", rotated.version),
-    ///     None => println!("it is not due: another replica has rotated it"),
+    /// match manager.rotate_if_due(&id, |_| fresh.clone()).await {
+    ///     Ok(Some(rotated)) => println!("version {} is stored", rotated.version),
+    ///     Ok(None) => revoke(fresh).await, // no longer due: another replica was faster
+    ///     Err(error) if !error.may_have_written() => {
+    ///         revoke(fresh).await;
+    ///         return Err(error);
+    ///     }
+    ///     // It may be stored: read the credential before you revoke anything.
+    ///     Err(error) => return Err(error),
     /// }
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the new credential would be due at
-    /// once, and nothing was written: with a policy `before-expiry`, give it a later expiry, or each
-    /// run of the job would rotate it again. Else as [`rotate_with`](Self::rotate_with).
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the new credential would be
+    /// expired or due at once, and nothing was written: give it a later expiry, or each run of the
+    /// job would rotate it again. Else as [`rotate_with`](Self::rotate_with).
     ///
     /// # Cancellation
-    /// As [`store`](Self::store).
+    /// As [`store`](Self::store): a rotation that has begun is finished, so the new value may be stored.
     pub async fn rotate_if_due(
         &self,
         id: &CredentialId,
-        mut renew: impl FnMut(&Credential) -> Credential + Send,
+        renew: impl FnOnce(&Credential) -> Credential + Send,
     ) -> Result<Option<Lifecycle>, ManagerError> {
         let path = self.path(id);
+        let (mut renew, mut renewed) = (Some(renew), None);
         let renew = |old: &Opened| {
             let now = Timestamp::now();
             let former = &old.metadata;
             if !is_due(former.rotation, former.last_modified, former.expires_at, now) {
                 return Err(Kept::NotDue);
             }
-            let credential = keep_unset(renew(&decode(path, old)?), former);
-            match is_due(credential.rotation(), now, credential.expires_at(), now) {
+            if let Some(renew) = renew.take() {
+                renewed = Some(renew(&decode(path, old)?));
+            }
+            // Absent only if an earlier call failed, which ends the loop.
+            let renewed = renewed.clone().ok_or(Kept::NotDue)?;
+            let credential = keep_unset(renewed, former);
+            let is_expired = credential.expires_at().is_some_and(|expiry| expiry <= now);
+            match is_expired || is_due(credential.rotation(), now, credential.expires_at(), now) {
                 true => Err(ManagerError::from(self.due_at_once(id)).into()),
                 false => Ok(credential),
             }
@@ -149,8 +166,8 @@ impl CredentialManager {
     }
 
     fn due_at_once(&self, id: &CredentialId) -> StorageError {
-        let reason = "the new credential would be due for rotation at once, and nothing was written; give it a \
-                      later expiry (`with_expires_at`) or another rotation policy";
+        let reason = "the new credential would be expired or due for rotation at once, and nothing was written; \
+                      give it a later expiry (`with_expires_at`) or another rotation policy";
         self.shared.at(StorageError::invalid_request(reason), Operation::Store, self.path(id).to_path())
     }
 }

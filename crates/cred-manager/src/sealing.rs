@@ -90,6 +90,11 @@ impl Sealing {
         self.seal_bytes(path, metadata, &secret).await
     }
 
+    /// Whether a credential has the same secret as what was opened.
+    pub(crate) fn is_value_of(&self, credential: &Credential, opened: &Opened) -> bool {
+        credential.to_secret_bytes().is_ok_and(|secret| *secret == *opened.secret)
+    }
+
     /// Whether a re-key can leave it alone.
     pub(crate) fn is_current(&self, data: &EncryptedData) -> bool {
         self.keys.sealer().is_current(data)

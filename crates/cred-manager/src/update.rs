@@ -62,7 +62,7 @@ impl CredentialManager {
     ///
     /// The creation time and the version of a replacement are those of a [rotation](Self::rotate):
     /// the first stays and the second goes up by one. Tags, expiry and policy are those of
-    /// `credential`. Two calls of the provider; one with `None`.
+    /// `credential`. The same secret again keeps the time of its last modification. Two calls of the provider; one with `None`.
     ///
     /// [`store_if_absent`](Self::store_if_absent) creates on every backend, and returns no revision.
     /// [`supports_conditional_updates`](Self::supports_conditional_updates) returns whether this
@@ -113,7 +113,9 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
-    /// The creation time stays and the version goes up by one, also if `change` changes nothing. Two
+    /// The creation time stays and the version goes up by one, also if `change` changes nothing. If it
+    /// keeps the secret, the time of the last modification stays too, and with it the time at which
+    /// the credential is due for rotation. Two
     /// calls of the provider, and two more after each conflict.
     ///
     /// # Errors
@@ -153,12 +155,12 @@ impl Shared {
     ) -> Result<Option<Revision>, ManagerError> {
         let conflict = |why| self.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
         let found = self.look(path).await?;
-        let (stored, revision) = found.ok_or_else(|| conflict("nothing is stored any more"))?;
+        let (stored, revision) = found.ok_or_else(|| conflict("nothing is stored"))?;
         // Compared here too, so that a revision that some client made up never reaches the backend.
         if revision.as_ref() != Some(expected) {
             return Err(conflict("another revision is stored").into());
         }
-        let former = self.sealing.open_bytes(path.as_path_ref(), &stored).await?.metadata;
+        let former = self.sealing.open_bytes(path.as_path_ref(), &stored).await?;
         let (_, revision) =
             self.carry_on(Writer::StoreIf, path, lock, (credential, former), revision).await?;
         Ok(revision)
@@ -176,7 +178,8 @@ impl Shared {
     }
 
     fn no_compare_and_set(&self, operation: Operation, path: &CredentialPath) -> ManagerError {
-        let what = "this backend has no compare-and-set; use `rotate`, and let one process alone write the credential";
+        let what = "this backend has no compare-and-set, or its configuration turns it off; use `retrieve`, \
+                    `store_if_absent` and `rotate_with`, and let one process alone write the credential";
         let error = StorageError::from(StorageErrorKind::Unsupported { what: what.into() });
         self.at(error, operation, path.clone()).into()
     }

@@ -44,6 +44,11 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
+    /// Whether it gives the credential a new value, also where that is equal to the former one.
+    pub(crate) const fn rotates(self) -> bool {
+        matches!(self, Self::Rotate | Self::RotateWith | Self::RotateIfDue)
+    }
+
     /// The operation's name in logs and metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

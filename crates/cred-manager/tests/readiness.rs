@@ -35,10 +35,11 @@ async fn a_refused_read_is_not_ready_and_names_the_scope_of_the_handle() {
 }
 
 #[tokio::test]
-async fn a_credential_that_cannot_be_read_does_not_make_the_backend_unready() {
+async fn damaged_data_is_not_an_answer() {
     let provider = Metered::new(true, Duration::ZERO);
     provider.refuse(|_, _| Some(StorageErrorKind::Corrupted { reason: "not JSON".into() }));
-    over(provider, &keys()).check_ready().await.unwrap();
+    let error = over(provider, &keys()).check_ready().await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Broken, "{error}");
 }
 
 #[tokio::test(start_paused = true)]

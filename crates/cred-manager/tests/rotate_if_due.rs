@@ -4,10 +4,11 @@
 mod doubles;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cred_core::{
-    Credential, CredentialContext, PathRef, RotationPolicy, Sealed, Sealer, StorageErrorKind,
+    Credential, CredentialContext, Operation, PathRef, RotationPolicy, Sealed, Sealer, StorageErrorKind,
     StorageProvider, Timestamp,
 };
 use cred_manager::crypto::KeyRing;
@@ -104,6 +105,53 @@ async fn a_new_credential_that_would_be_due_at_once_is_refused() {
     assert!(error.to_string().contains("`a`") && error.to_string().contains("later expiry"), "{error}");
     assert!(!error.may_have_written());
     assert_eq!(text(&stored(&manager).await), "old");
+}
+
+#[tokio::test]
+async fn a_new_credential_that_has_expired_is_refused() {
+    let (provider, keys) = (memory(), keys());
+    let manager = over(provider.clone(), &keys);
+    let expired = Credential::text("old").with_expires_at(Timestamp::now().saturating_sub(HOUR));
+    manager.store(&id("a"), expired).await.unwrap();
+    store_aged(&provider, &keys, RotationPolicy::periodic(HOUR)).await;
+    // The new one has no expiry, so the former one would stay.
+    let error = manager.rotate_if_due(&id("a"), |_| Credential::text("new")).await.unwrap_err();
+    assert!(error.to_string().contains("later expiry"), "{error}");
+    assert_eq!(text(&stored(&manager).await), "old");
+    assert!(manager.rotate_if_due(&id("a"), |_| renewed(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn one_value_is_made_however_many_conflicts_there_are() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let manager = over(provider.clone(), &keys());
+    manager.store(&id("a"), due()).await.unwrap();
+    let met = AtomicUsize::new(0);
+    provider.refuse(move |operation, _| {
+        let conflict = || StorageErrorKind::Conflict { reason: "as another process might".into() };
+        let is_one = operation == Operation::StoreIf && met.fetch_add(1, Ordering::SeqCst) < 2;
+        is_one.then(conflict)
+    });
+    let mut made = 0;
+    let renew = |_: &Credential| {
+        made += 1;
+        renewed(made)
+    };
+    assert!(manager.rotate_if_due(&id("a"), renew).await.unwrap().is_some());
+    assert_eq!((made, text(&stored(&manager).await)), (1, "1"));
+}
+
+/// As its documentation warns: the value must not be revoked then.
+#[tokio::test]
+async fn a_lost_answer_is_an_error_after_which_the_new_value_may_be_stored() {
+    let provider = Metered::new(true, Duration::ZERO);
+    let (manager, a) = (over(provider.clone(), &keys()), id("a"));
+    manager.store(&a, due()).await.unwrap();
+    provider.loses_answers.store(true, Ordering::SeqCst);
+    let error = manager.rotate_if_due(&a, |_| renewed(1)).await.unwrap_err();
+    assert!(error.may_have_written(), "{error}");
+    provider.loses_answers.store(false, Ordering::SeqCst);
+    assert_eq!(text(&stored(&manager).await), "1");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cred_core::{Consistency, Credential, Operation, Revision, StorageErrorKind, Versioned};
+use cred_core::{Consistency, Credential, Operation, Revision, RotationPolicy, StorageErrorKind, Versioned};
 use cred_manager::{CredentialManager, ManagerError};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 use doubles::backend::Backend;
@@ -67,6 +67,27 @@ async fn an_update_keeps_what_it_does_not_change() {
     assert_eq!((updated.version, updated.created_at), (2, stored.lifecycle().unwrap().created_at));
     let read = read(&manager, "a").await.value;
     assert_eq!((&read, read.lifecycle()), (&stored.with_tag("team", "x").unwrap(), Some(updated)));
+}
+
+#[tokio::test]
+async fn a_change_of_tags_does_not_postpone_a_rotation() {
+    let (manager, a) = (manager(memory()), id("a"));
+    let periodic = RotationPolicy::periodic(Duration::from_secs(3_600));
+    manager.store(&a, Credential::text("1").with_rotation(periodic)).await.unwrap();
+    let modified = async || read(&manager, "a").await.value.lifecycle().unwrap().last_modified;
+    let first = modified().await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    manager.update(&a, |old| old.clone().with_tag("team", "x").unwrap()).await.unwrap();
+    assert_eq!(modified().await, first, "an update");
+    let seen = read(&manager, "a").await;
+    manager.store_if(&a, &seen.revision, seen.value).await.unwrap();
+    assert_eq!(modified().await, first, "a conditional store");
+    manager.update(&a, plus_one).await.unwrap();
+    let second = modified().await;
+    assert!(second > first, "another secret");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    manager.rotate(&a, Credential::text("2")).await.unwrap();
+    assert!(modified().await > second, "a rotation to an equal secret");
 }
 
 #[tokio::test]
@@ -211,7 +232,10 @@ async fn without_compare_and_set_it_says_what_to_use() {
         manager.update(&a, plus_one).await.map(drop).unwrap_err(),
     ] {
         assert!(matches!(kind(&error), StorageErrorKind::Unsupported { .. }), "{error}");
-        assert!(error.to_string().contains("no compare-and-set; use `rotate`"), "{error}");
+        assert!(
+            error.to_string().contains("no compare-and-set, or its configuration turns it off; use"),
+            "{error}"
+        );
         assert!(error.to_string().contains("credential `a` in backend") && !error.may_have_written());
     }
     assert_eq!(backend.reads(), 0);

@@ -181,7 +181,7 @@
 //!
 //! ## Readiness
 //! [`check_ready`](CredentialManager::check_ready) makes one read of the backend, which proves that network,
-//! authentication and permission work. It needs no key. Answer `/livez` without it: a restart does not
+//! authentication and the permission to read in the handle's scope work. It needs no key. Answer `/livez` without it: a restart does not
 //! repair a backend.
 //!
 //! ```
@@ -240,10 +240,16 @@
 //!     let fresh = new_value_from_the_issuer().await;
 //!     // Tags and policy stay. The expiry stays as well where the new value has none: a credential
 //!     // with the policy `before-expiry` needs a later one.
-//!     if manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await?.is_none() {
-//!         revoke(fresh).await; // another replica was faster
+//!     match manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await {
+//!         Ok(Some(_)) => Ok(()),
+//!         Ok(None) => Ok(revoke(fresh).await), // no longer due: another replica was faster
+//!         Err(error) => {
+//!             if !error.may_have_written() {
+//!                 revoke(fresh).await;
+//!             }
+//!             Err(error)
+//!         }
 //!     }
-//!     Ok(())
 //! }
 //! # async fn new_value_from_the_issuer() -> Credential { Credential::text("fresh") }
 //! # async fn revoke(_: Credential) {}

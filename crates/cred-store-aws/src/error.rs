@@ -70,9 +70,9 @@ impl Refusal<'_> {
                 denied(format!("AWS refuses {place} ({})", said()))
             }
             // AWS's text may repeat the request with the session token.
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => {
-                unauthenticated(format!("AWS does not know the access key or session token of {place}"))
-            }
+            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => unauthenticated(
+                format!("AWS refuses {place}: it does not know this access key or session token"),
+            ),
             "ExpiredTokenException" | "ExpiredToken" => {
                 unauthenticated(format!("AWS refuses {place}: the session token has expired; renew it"))
             }

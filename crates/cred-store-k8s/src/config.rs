@@ -34,9 +34,9 @@ pub struct KubernetesSecretsConfig {
     /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, with a letter or digit at either
     /// end. Default `KUBERNETES_NAMESPACE`, or else `default`.
     pub namespace: String,
-    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: the same
-    /// file as for `kubectl`, from `KUBECONFIG` or else `~/.kube/config`; if neither exists, the
-    /// service account of the pod.
+    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: the
+    /// files of the variable `KUBECONFIG`, merged as by `kubectl`, or `~/.kube/config` if it is not
+    /// set; if none of them exists, the service account of the pod.
     pub kubeconfig_path: Option<PathBuf>,
     /// The context of the kubeconfig. Default `None`: its current context. Not used with the
     /// service account of a pod.

@@ -136,7 +136,7 @@ impl Refusal {
                 )))
             }
             405 => Failure::from(StorageError::invalid_request(format!(
-                "Vault's engine at `{place}` does not support `{right}` ({said}); set `mount_path` to a KV version 2 mount"
+                "Vault's engine at `{place}` does not support `{right}` ({said}); if that is not KV version 2, set `mount_path` to a mount that is"
             ))),
             307 | 308 => Failure::new(
                 Meaning::NothingDone,

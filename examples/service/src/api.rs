@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -49,7 +49,7 @@ struct Policy {
 }
 
 /// Stores the body, for the job to rotate with `?rotation=every:90d`. With `If-Match`, it replaces
-/// only the value that the client has seen.
+/// only the value that the client has seen, and with `If-None-Match: *` none.
 async fn store(
     Slot { tenant, id }: Slot,
     Query(policy): Query<Policy>,
@@ -57,12 +57,13 @@ async fn store(
     secret: String,
 ) -> Result<Response, Failure> {
     let credential = Credential::api_key(secret).with_rotation(policy.rotation);
-    let Some(tag) = headers.get(header::IF_MATCH) else {
+    let revision = |tag: &HeaderValue| Revision::new(tag.to_str().unwrap_or_default().trim_matches('"'));
+    let seen = headers.get(header::IF_MATCH).map(revision);
+    if seen.is_none() && !headers.contains_key(header::IF_NONE_MATCH) {
         tenant.store(&id, credential).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
-    };
-    let seen = Revision::new(tag.to_str().unwrap_or_default().trim_matches('"'));
-    match tenant.store_if(&id, &seen, credential).await {
+    }
+    match tenant.store_if(&id, seen.as_ref(), credential).await {
         Err(error) if error.class() == ErrorClass::Conflict => {
             Ok(StatusCode::PRECONDITION_FAILED.into_response())
         }

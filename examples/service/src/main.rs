@@ -28,7 +28,6 @@ async fn main() -> anyhow::Result<()> {
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let listener = TcpListener::bind(env::var("LISTEN").as_deref().unwrap_or("127.0.0.1:8080")).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(rotation::run(manager.clone(), stop.clone()));

@@ -27,7 +27,7 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
 }
 
 async fn rotate(manager: &CredentialManager, path: &CredentialPath) -> Result<(), Box<dyn Error>> {
-    let fresh = issue()?; // `rotate_if_due` is `None` where another replica was faster.
+    let fresh = issue()?; // `rotate_if_due` is `None` where it is no longer due.
     if let Some(rotated) = manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await? {
         tracing::info!(%path, version = rotated.version, "a credential was rotated");
     }

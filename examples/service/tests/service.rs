@@ -30,7 +30,8 @@ fn a_credential_is_stored_described_used_and_deleted_over_http() {
     let folder = folder();
     let service = Service::start(folder.path());
     assert_eq!(service.status("GET", KEY, "", ""), 404);
-    assert_eq!(service.status("PUT", KEY, "", SECRET), 204);
+    assert_eq!(service.status("PUT", KEY, "If-None-Match: *\r\n", SECRET), 204);
+    assert_eq!(service.status("PUT", KEY, "If-None-Match: *\r\n", "sk_live_late"), 412);
     assert_eq!(service.status("POST", &format!("{KEY}/verify"), "", SECRET), 204);
     assert_eq!(service.status("POST", &format!("{KEY}/verify"), "", "sk_live_guessed"), 403);
     assert_eq!(service.status("GET", "/tenants/other/credentials/stripe", "", ""), 404);
@@ -50,7 +51,7 @@ fn a_credential_is_stored_described_used_and_deleted_over_http() {
     assert_eq!(service.status("GET", "/readyz", "", ""), 204);
     let metrics = service.send("GET", "/metrics", "", "");
     let stores =
-        "cred_operations_total{operation=\"store\",outcome=\"ok\",provider=\"local\",error=\"none\"} 1";
+        "cred_operations_total{operation=\"store_if\",outcome=\"ok\",provider=\"local\",error=\"none\"} 2";
     assert!(metrics.contains(stores), "{metrics}");
     service.stop();
 }

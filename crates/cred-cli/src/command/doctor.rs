@@ -140,6 +140,9 @@ impl Doctor {
         if self.offline {
             return Ok(());
         }
+        if let Some(name) = profile.created_by()? {
+            findings.good("creator", format!("{name} is recorded with what is first stored"));
+        }
         clock(findings);
         let keys = keys(app, &profile, findings)?;
         let provider = app.provider(&profile)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use cred_core::{CredentialPath, ScopeId};
 use cred_manager::{Finding, ValidationResult};
 use futures_util::StreamExt as _;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::failure::{Exit, Failure};
@@ -60,29 +61,30 @@ impl Validate {
         drop(progress);
 
         let count = found.len();
-        let mut rows = Vec::new();
+        let mut shown = Vec::new();
         let (mut findings, mut outages) = (0, 0);
         for (path, result) in found {
             if let ValidationResult::LookupFailed { error } = &result {
                 // What no second try will find is a finding.
                 outages += usize::from(error.is_transient());
             }
-            for (state, detail) in states(result) {
-                let is_valid = state == VALID;
-                findings += usize::from(!is_valid);
-                if !is_valid || self.all {
-                    rows.push(vec![path.to_string(), state.to_owned(), detail]);
-                }
+            let states = states(result);
+            let faults = states.iter().filter(|(state, _)| *state != VALID).count();
+            findings += faults;
+            if faults > 0 || (self.all && !states.is_empty()) {
+                shown.push((path.to_string(), states));
             }
         }
         if app.output.json {
-            let record = |row: &Vec<String>| match row.as_slice() {
-                [path, state, detail] => serde_json::json!({"path": path, "state": state, "detail": detail}),
-                _ => serde_json::Value::Null,
-            };
-            let findings: Vec<_> = rows.iter().map(record).collect();
-            app.output.document(&serde_json::json!({"checked": count, "credentials": findings}))?;
-        } else if !rows.is_empty() {
+            let credentials: Vec<_> = shown.iter().map(|(path, states)| record(path, states)).collect();
+            app.output.document(&json!({"checked": count, "credentials": credentials}))?;
+        } else if !shown.is_empty() {
+            let row =
+                |path: &str, (state, detail): (&str, String)| vec![path.to_owned(), state.to_owned(), detail];
+            let rows = shown
+                .into_iter()
+                .flat_map(|(path, states)| states.into_iter().map(move |state| row(&path, state)));
+            let rows: Vec<_> = rows.collect();
             app.output.result(&output::table(&["credential", "state", "since or why"], &rows))?;
         }
         match findings {
@@ -95,6 +97,14 @@ impl Validate {
 }
 
 const VALID: &str = "valid";
+
+/// The document of a credential: its first finding, and all of them.
+fn record(path: &str, states: &[(&str, String)]) -> Value {
+    let (state, detail) = states.first().map_or((VALID, ""), |(state, detail)| (*state, detail.as_str()));
+    let finding = |(state, detail): &(&str, String)| json!({"state": state, "detail": detail});
+    let findings: Vec<_> = states.iter().filter(|(state, _)| *state != VALID).map(finding).collect();
+    json!({"path": path, "state": state, "detail": detail, "findings": findings})
+}
 
 /// What a credential is, and since when or why: a row for each finding.
 fn states(result: ValidationResult) -> Vec<(&'static str, String)> {

@@ -127,13 +127,14 @@ const ADDRESSES: [&str; 4] = ["address", "vault_url", "endpoint_url", "authority
 
 /// Fields that decide where data goes, or what may happen to it. What other fields say, such as limits
 /// and times, is not shown: a secret may have been written there.
-const SHOWN: [&str; 25] = [
+const SHOWN: [&str; 26] = [
     "allow_http",
     "allow_open_dirs",
     "allowed_host",
     "client_id",
     "context",
     "create_dir",
+    "created_by",
     "custom_metadata",
     "delete_mode",
     "enable_locking",

@@ -44,7 +44,17 @@ fn a_profile_names_the_creator_of_what_is_stored() {
     };
     assert_eq!(write("").unwrap().created_by, None);
     assert_eq!(write("created_by = \"payments\"").unwrap().created_by.unwrap().as_str(), "payments");
-    for wrong in ["created_by = \"\"", "created_by = \"hunter2\\n\"", "created_by = 7"] {
+    // Set by cargo for each test.
+    assert_eq!(
+        write("created_by = { env = \"CARGO_PKG_NAME\" }").unwrap().created_by.unwrap().as_str(),
+        "cred-config"
+    );
+    for wrong in [
+        "created_by = \"\"",
+        "created_by = { env = \"CRED_CONFIG_TEST_UNSET\" }",
+        "created_by = \"hunter2\\n\"",
+        "created_by = 7",
+    ] {
         let error = write(wrong).unwrap_err().to_string();
         assert!(error.contains("cred.toml:3: `profiles.p.created_by`"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");

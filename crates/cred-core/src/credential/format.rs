@@ -1,12 +1,14 @@
 //! Whether the fields of a credential have the format of its kind.
 
+use std::fmt;
+
 use self::FormatProblem::{ControlCharacter, ControlCharacterAtEnd, Empty, IncompletePem, NoValue, NotText};
 use super::{Credential, CredentialKind, field};
 use crate::ExposeSecret;
 
 /// A fault in the fields of a credential, found by [`Credential::format_problems`]. Its message names
 /// the field and what to do, and never a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatProblem {
     /// An opaque or custom credential has no field, or all its fields are empty.
@@ -26,7 +28,8 @@ pub enum FormatProblem {
         field: &'static str,
     },
     /// An API key or a token of one line begins or ends with a line break or another control
-    /// character, such as the line break at the end of a file.
+    /// character, such as the line break at the end of a file. One of several lines may end in line
+    /// breaks.
     #[error(
         "field `{field}` begins or ends with a line break or another control character; store it again \
          without that character"
@@ -50,6 +53,12 @@ pub enum FormatProblem {
     },
 }
 
+impl fmt::Debug for FormatProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::fmt_report(self, f)
+    }
+}
+
 impl Credential {
     /// Returns every fault in the format of its fields, by the rules of its kind; empty if there is
     /// none. The order is that of the fields in this table:
@@ -58,7 +67,7 @@ impl Credential {
     /// |---|---|
     /// | API key | [`VALUE`](field::VALUE) is not blank, and is text without stray control characters |
     /// | token | the same for [`ACCESS_TOKEN`](field::ACCESS_TOKEN), and for [`REFRESH_TOKEN`](field::REFRESH_TOKEN) if it has a value |
-    /// | login | [`USERNAME`](field::USERNAME) and [`PASSWORD`](field::PASSWORD) are not empty; they may have any characters |
+    /// | login | [`PASSWORD`](field::PASSWORD) is not empty; it and [`USERNAME`](field::USERNAME) may have any characters |
     /// | key pair | [`PRIVATE_KEY`](field::PRIVATE_KEY) and [`PUBLIC_KEY`](field::PUBLIC_KEY) are not empty; each PEM block is complete; other formats, such as DER, are not checked |
     /// | opaque, custom | at least one field is not empty |
     ///
@@ -89,8 +98,9 @@ impl Credential {
                 problems
             }
             CredentialKind::UsernamePassword => {
-                let fields = [field::USERNAME, field::PASSWORD].into_iter();
-                fields.filter(|field| self.value(field).is_empty()).map(|field| Empty { field }).collect()
+                // Some services take a token without a user name.
+                let field = field::PASSWORD;
+                if self.value(field).is_empty() { vec![Empty { field }] } else { Vec::new() }
             }
             CredentialKind::KeyPair => {
                 let fields = [field::PRIVATE_KEY, field::PUBLIC_KEY].into_iter();
@@ -109,7 +119,9 @@ impl Credential {
         if inner.trim().is_empty() {
             return vec![Empty { field }];
         }
-        let at_end = inner.len() < text.len() && !inner.contains('\n');
+        let is_stray = |c: char| !(inner.contains('\n') && matches!(c, '\t' | '\r' | '\n'));
+        let (start, end) = text.split_once(inner).unwrap_or_default();
+        let at_end = start.chars().chain(end.chars()).any(is_stray);
         let inside = inner.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\r' | '\n'));
         let at_end = at_end.then_some(ControlCharacterAtEnd { field });
         at_end.into_iter().chain(inside.then_some(ControlCharacter { field })).collect()
@@ -128,23 +140,26 @@ impl Credential {
     }
 }
 
-/// Whether a PEM block has no `END` line with its own label. Bytes that are not text are not PEM.
+/// Whether a PEM block lacks its `BEGIN` line, or an `END` line with its own label. Bytes that are not text are not PEM.
 fn has_incomplete_pem(key: &[u8]) -> bool {
     let mut rest = std::str::from_utf8(key).unwrap_or_default();
-    while let Some((_, block)) = rest.split_once("-----BEGIN ") {
+    while let Some((before, block)) = rest.split_once("-----BEGIN ") {
         match after_pem_block(block) {
-            Some(after) => rest = after,
-            None => return true,
+            Some(after) if !before.contains("-----END ") => rest = after,
+            _ => return true,
         }
     }
-    false
+    rest.contains("-----END ")
 }
 
 /// The text after a block that begins with its label. It allocates nothing: in a damaged block, the
 /// key may be where the label should be.
 fn after_pem_block(block: &str) -> Option<&str> {
     let (label, body) = block.split_once("-----")?;
-    let (_, end) = body.split_once("-----END ")?;
+    let (contents, end) = body.split_once("-----END ")?;
+    if contents.contains("-----BEGIN ") {
+        return None;
+    }
     end.strip_prefix(label)?.strip_prefix("-----")
 }
 
@@ -174,6 +189,7 @@ mod tests {
             Credential::oauth2_token("a", "r"),
             Credential::oauth2_token("a", ""),
             Credential::username_password("app", "hunter2"),
+            Credential::username_password("", "a token"),
             Credential::username_password("app", " \u{1b}\n"),
             Credential::key_pair(PEM.as_bytes().to_vec(), CHAIN.as_bytes().to_vec()),
             Credential::key_pair(PEM.replace('\n', "\\n").into_bytes(), b"ssh-ed25519 AAAA app\n".to_vec()),
@@ -199,6 +215,7 @@ mod tests {
             (Credential::api_key("key\n"), vec![ControlCharacterAtEnd { field: value }]),
             (Credential::api_key("key\r\n"), vec![ControlCharacterAtEnd { field: value }]),
             (Credential::api_key("\0key"), vec![ControlCharacterAtEnd { field: value }]),
+            (Credential::api_key("\u{1b}[200~{\n}\n\0"), vec![ControlCharacterAtEnd { field: value }]),
             (Credential::api_key("k\0e\0y"), vec![ControlCharacter { field: value }]),
             (binary(Credential::api_key("k"), value), vec![NotText { field: value }]),
             (Credential::of(CredentialKind::ApiKey), vec![Empty { field: value }]),
@@ -216,6 +233,17 @@ mod tests {
             (
                 Credential::key_pair(PEM.replace("END PRIVATE", "END PUBLIC").into_bytes(), vec![1]),
                 vec![IncompletePem { field: private_key }],
+            ),
+            (
+                Credential::key_pair(PEM.replace("-----BEGIN", "").into_bytes(), vec![1]),
+                vec![IncompletePem { field: private_key }],
+            ),
+            (
+                Credential::key_pair(
+                    vec![1],
+                    CHAIN.replacen("-----END CERTIFICATE-----\n", "", 1).into_bytes(),
+                ),
+                vec![IncompletePem { field: public_key }],
             ),
             (Credential::text(""), vec![NoValue]),
             (Credential::opaque(vec![]), vec![NoValue]),
@@ -239,7 +267,7 @@ mod tests {
         );
         assert_eq!(
             Credential::username_password("", "").format_problems(),
-            [Empty { field: field::USERNAME }, Empty { field: field::PASSWORD }]
+            [Empty { field: field::PASSWORD }]
         );
         assert_eq!(
             Credential::key_pair(vec![], b"-----BEGIN CERTIFICATE".to_vec()).format_problems(),

@@ -41,7 +41,8 @@ use crate::sealed::while_sealing;
 /// # Ok::<(), CredentialError>(())
 /// ```
 pub trait TypedCredential {
-    /// The kind of the credentials that hold this type. It is stored with each of them, so credentials
+    /// The kind of the credentials that hold this type, which is not one of the built-in kinds:
+    /// [`KindName::from_static`] panics for their names, at the first use of this type. It is stored with each of them, so credentials
     /// that are stored already cannot be read as this type after it changes.
     fn kind() -> KindName;
 }

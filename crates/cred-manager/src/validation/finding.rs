@@ -130,12 +130,17 @@ mod tests {
 
     #[test]
     fn all_findings_are_given_in_order() {
-        let login = Credential::username_password("", "");
+        let pair = Credential::key_pair(vec![], vec![]);
         let empty = |field| Malformed { problem: FormatProblem::Empty { field } };
         let since = at(3_600_000);
         assert_eq!(
-            found_of(&login, Some(5), RotationPolicy::periodic(HOUR), 9_000_000),
-            [Expired { since: at(5) }, empty(field::USERNAME), empty(field::PASSWORD), RotationDue { since },]
+            found_of(&pair, Some(5), RotationPolicy::periodic(HOUR), 9_000_000),
+            [
+                Expired { since: at(5) },
+                empty(field::PRIVATE_KEY),
+                empty(field::PUBLIC_KEY),
+                RotationDue { since },
+            ]
         );
         assert_eq!(
             found_of(&login, Some(9_000_001), RotationPolicy::periodic(HOUR), 9_000_000),
