@@ -15,6 +15,7 @@ pub(crate) struct Settings {
 #[serde(default, deny_unknown_fields)]
 struct Bounds {
     max_payload_len: Option<usize>,
+    recommended_payload_len: Option<usize>,
     max_tags: Option<usize>,
     max_tag_key_len: Option<usize>,
     max_tag_value_len: Option<usize>,
@@ -24,6 +25,7 @@ impl From<Settings> for MemoryStorageConfig {
     fn from(settings: Settings) -> Self {
         let mut limits = Limits::none();
         limits.max_payload_len = settings.limits.max_payload_len;
+        limits.recommended_payload_len = settings.limits.recommended_payload_len;
         limits.max_tags = settings.limits.max_tags;
         limits.max_tag_key_len = settings.limits.max_tag_key_len;
         limits.max_tag_value_len = settings.limits.max_tag_value_len;

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Description {
     /// The backend's name in errors, spans and metrics, such as `vault`.
     pub name: Cow<'static, str>,
-    /// What it takes at most.
+    /// What it takes at most, and the payload size that is recommended.
     pub limits: Limits,
     /// When a write shows.
     pub consistency: Consistency,
@@ -66,12 +66,21 @@ impl Description {
     }
 }
 
-/// What a provider takes at most. What is over a limit is refused before anything is sent. `None`: no limit is known.
+/// What a provider takes at most, and the payload size that is recommended. What is over a limit is refused before
+/// anything is sent; what is over the recommendation is stored. `None`: no limit is known, or no size is recommended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of the encoded payload, as the backend counts them.
     pub max_payload_len: Option<usize>,
+    /// Bytes of the encoded payload, as the backend counts them, up to which the backend is meant to be used. Advice,
+    /// not a limit: `cred-provider-kit` logs a warning when a longer payload is stored, and stores it. Default: `None`,
+    /// which warns of nothing. A value at or above [`max_payload_len`](Self::max_payload_len) has no effect, since a
+    /// longer payload is refused.
+    ///
+    /// The numbers of the stores are those of the specification's table of size limits: local files 1 MiB, AWS
+    /// 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
+    pub recommended_payload_len: Option<usize>,
     /// Tags on one credential.
     pub max_tags: Option<usize>,
     /// Bytes of a tag's key.
@@ -81,16 +90,29 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits.
+    /// No limits, and no recommendation.
     #[must_use]
     pub const fn none() -> Self {
-        Self { max_payload_len: None, max_tags: None, max_tag_key_len: None, max_tag_value_len: None }
+        Self {
+            max_payload_len: None,
+            recommended_payload_len: None,
+            max_tags: None,
+            max_tag_key_len: None,
+            max_tag_value_len: None,
+        }
     }
 
     /// Sets [`max_payload_len`](Self::max_payload_len).
     #[must_use]
     pub const fn with_max_payload_len(mut self, bytes: usize) -> Self {
         self.max_payload_len = Some(bytes);
+        self
+    }
+
+    /// Sets [`recommended_payload_len`](Self::recommended_payload_len).
+    #[must_use]
+    pub const fn with_recommended_payload_len(mut self, bytes: usize) -> Self {
+        self.recommended_payload_len = Some(bytes);
         self
     }
 

@@ -24,7 +24,8 @@ mod wire;
 mod tests;
 
 use cred_core::{
-    CredentialMetadata, CredentialPath, EncryptedData, Limits, Sealed, StorageError, StorageResult,
+    CredentialMetadata, CredentialPath, Description, EncryptedData, PathRef, Sealed, StorageError,
+    StorageResult,
 };
 
 use self::wire::{Agrees, Envelope};
@@ -110,13 +111,16 @@ impl CredentialFile {
             .map_err(|_| StorageError::invalid_request("the envelope is no text"))
     }
 
-    /// Its canonical bytes, where they and the tags fit into these limits: for a backend that counts the bytes as they are.
+    /// Its canonical bytes, to be stored under `path`, where they and the tags fit into the limits of the provider: for
+    /// a backend that counts the bytes as they are. Logs a warning where they are larger than recommended, as
+    /// [`limits::check_payload_len`] does. Call it once for each write, before its first attempt.
     ///
     /// # Errors
-    /// Those of [`encode`](Self::encode) and of [`limits::check`]. Nothing was written.
-    pub fn encode_within(&self, limits: &Limits) -> StorageResult<Vec<u8>> {
+    /// Those of [`encode`](Self::encode), [`limits::check_tags`] and [`limits::check_payload_len`]. Nothing was written.
+    pub fn encode_within(&self, description: &Description, path: PathRef<'_>) -> StorageResult<Vec<u8>> {
+        limits::check_tags(&description.limits, &self.metadata)?;
         let bytes = self.encode()?;
-        limits::check(limits, &bytes, &self.metadata)?;
+        limits::check_payload_len(description, path, bytes.len())?;
         Ok(bytes)
     }
 

@@ -1,22 +1,45 @@
 //! Checking against a backend's limits before anything is sent.
 
-use cred_core::{CredentialMetadata, Limits, StorageError, StorageErrorKind, StorageResult};
+use cred_core::{
+    CredentialMetadata, Description, Limits, PathRef, StorageError, StorageErrorKind, StorageResult,
+};
 
 /// Checks an encoded payload and the tags of its metadata, in the units of the backend. Allocates only where it refuses.
+/// Logs nothing, also where the payload is larger than recommended: for a check without a write, such as a dry run.
 ///
 /// # Errors
 /// [`TooLarge`](StorageErrorKind::TooLarge) for the payload, [`InvalidRequest`](StorageErrorKind::InvalidRequest) for
 /// tags, naming the key of the first one that does not fit and never its value. Nothing was written.
 pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> StorageResult<()> {
-    check_payload_len(limits, payload.len())?;
+    refuse_above(limits, payload.len())?;
     check_tags(limits, metadata)
 }
 
-/// Checks the length of an encoded payload in bytes, as the backend counts them.
+/// Checks the length of an encoded payload that is about to be stored under `path`, in bytes as the backend counts
+/// them. Call it once for each write, before its first attempt.
+///
+/// A payload that fits and is longer than [`recommended_payload_len`](Limits::recommended_payload_len) is not refused.
+/// It is logged as a warning with the target `cred::storage` and the fields `provider`, `path`, `size` and
+/// `recommended`, both in bytes. Nothing of its contents is logged.
 ///
 /// # Errors
-/// [`TooLarge`](StorageErrorKind::TooLarge), with both lengths.
-pub fn check_payload_len(limits: &Limits, size: usize) -> StorageResult<()> {
+/// [`TooLarge`](StorageErrorKind::TooLarge), with both lengths. Nothing was written or logged.
+pub fn check_payload_len(description: &Description, path: PathRef<'_>, size: usize) -> StorageResult<()> {
+    refuse_above(&description.limits, size)?;
+    if let Some(recommended) = exceeded(size, description.limits.recommended_payload_len) {
+        tracing::warn!(
+            target: "cred::storage",
+            provider = %description.name,
+            %path,
+            size,
+            recommended,
+            "the payload to store is larger than recommended for this backend"
+        );
+    }
+    Ok(())
+}
+
+fn refuse_above(limits: &Limits, size: usize) -> StorageResult<()> {
     match limits.max_payload_len {
         Some(limit) if size > limit => Err(StorageErrorKind::TooLarge { size, limit }.into()),
         _ => Ok(()),
@@ -57,7 +80,11 @@ fn exceeded(length: usize, limit: Option<usize>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use cred_core::{Tags, Timestamp};
+    use std::time::Duration;
+
+    use cred_core::{CredentialPath, Tags, Timestamp};
+    use cred_testing::log::Log;
+    use tracing::Level;
 
     use super::*;
 
@@ -87,6 +114,46 @@ mod tests {
             assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
             assert!(!error.may_have_written());
         }
+    }
+
+    /// What is logged, at any level, while a payload of this size is checked for a write.
+    fn logged(limits: Limits, size: usize) -> String {
+        let description = Description::new("vault", Duration::from_secs(1)).with_limits(limits);
+        let path: CredentialPath = "org:acme/stripe".parse().unwrap();
+        let (log, listening) = Log::of_thread(Level::TRACE);
+        let fits = check_payload_len(&description, path.as_path_ref(), size).is_ok();
+        drop(listening);
+        assert_eq!(fits, limits.max_payload_len.is_none_or(|limit| size <= limit));
+        log.text()
+    }
+
+    #[test]
+    fn a_payload_above_the_recommended_size_is_logged_and_not_refused() {
+        let limits = Limits::none().with_max_payload_len(30).with_recommended_payload_len(20);
+        let log = logged(limits, 21);
+        for part in
+            ["WARN", "cred::storage", "provider=vault", "path=org:acme/stripe", "size=21", "recommended=20"]
+        {
+            assert!(log.contains(part), "{part}: {log}");
+        }
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+
+    #[test]
+    fn a_payload_is_not_logged_up_to_the_recommended_size_nor_where_it_is_refused() {
+        let limits = Limits::none().with_max_payload_len(30).with_recommended_payload_len(20);
+        assert_eq!(logged(limits, 20), "");
+        assert_eq!(logged(limits, 31), "");
+        assert_eq!(logged(Limits::none(), usize::MAX), "", "no size is recommended");
+    }
+
+    #[test]
+    fn a_check_without_a_write_logs_nothing() {
+        let limits = Limits::none().with_recommended_payload_len(3);
+        let (log, listening) = Log::of_thread(Level::TRACE);
+        check(&limits, b"1234", &metadata(&[])).unwrap();
+        drop(listening);
+        assert_eq!(log.text(), "");
     }
 
     #[test]

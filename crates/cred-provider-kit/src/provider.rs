@@ -45,7 +45,7 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///         path: PathRef<'_>,
 ///         file: CredentialFile,
 ///     ) -> StorageResult<()> {
-///         let envelope = &file.encode_within(wire.limits())?;
+///         let envelope = &file.encode_within(wire.description(), path)?;
 ///         wire.write(async |_| {
 ///             self.entries().insert(path.to_path(), envelope.clone());
 ///             Ok(())

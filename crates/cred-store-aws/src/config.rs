@@ -140,6 +140,8 @@ impl AwsSecretsManagerConfig {
     /// The largest value in bytes
     /// ([quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
     const MAX_PAYLOAD_LEN: usize = 65_536;
+    /// Bytes of the largest value that is recommended, by the specification's table of size limits.
+    const RECOMMENDED_PAYLOAD_LEN: usize = 32 * 1_024;
 
     /// Returns the defaults with the settings of this process's environment: `AWS_REGION` (or else
     /// `AWS_DEFAULT_REGION`), `AWS_PROFILE`, and `AWS_ENDPOINT_URL_SECRETS_MANAGER` (or else
@@ -200,7 +202,9 @@ impl AwsSecretsManagerConfig {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        let limits = Limits::none().with_max_payload_len(Self::MAX_PAYLOAD_LEN);
+        let limits = Limits::none()
+            .with_max_payload_len(Self::MAX_PAYLOAD_LEN)
+            .with_recommended_payload_len(Self::RECOMMENDED_PAYLOAD_LEN);
         tags::AWS.bound(limits, self.default_tags.len())
     }
 

@@ -111,7 +111,7 @@ impl Backend for SecretsManager {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let write = self.version(path, file, wire.limits())?;
+        let write = self.version(path, file, wire.description())?;
         self.store(wire, &write).await
     }
 

@@ -26,6 +26,9 @@ use crate::{AzureKeyVaultConfig, AzureOverDeleted};
 /// ([limits](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)).
 const LONGEST_VALUE: usize = 25 * 1_024;
 
+/// Bytes of the longest value that is recommended, by the specification's table of size limits.
+const RECOMMENDED_VALUE: usize = 10 * 1_024;
+
 /// How long lists may lag: a deletion was seen to take seconds until the list of the deleted has
 /// it, and Azure names no bound.
 const LISTS_LAG: Duration = Duration::from_secs(30);
@@ -93,7 +96,10 @@ impl AzureKeyVaultProvider {
     fn over(config: AzureKeyVaultConfig, client: Client) -> Result<Self, ConfigError> {
         let name = config.provider_name();
         let naming = Naming::new(config.names()?, config.default_tags);
-        let limits = tags::AZURE.bound(Limits::none().with_max_payload_len(LONGEST_VALUE), naming.own_tags());
+        let sizes = Limits::none()
+            .with_max_payload_len(LONGEST_VALUE)
+            .with_recommended_payload_len(RECOMMENDED_VALUE);
+        let limits = tags::AZURE.bound(sizes, naming.own_tags());
         let description = Description::new(name, config.operation_timeout)
             .with_limits(limits)
             .with_consistency(Consistency::Eventual { point: Duration::ZERO, list: LISTS_LAG });
@@ -116,7 +122,7 @@ impl Backend for KeyVault {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let (name, draft) = self.draft(path, &file, wire.limits())?;
+        let (name, draft) = self.draft(path, &file, wire.description())?;
         self.store(wire, &name, &draft).await
     }
 

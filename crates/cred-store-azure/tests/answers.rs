@@ -532,6 +532,8 @@ async fn a_list_never_ends_early_without_an_error() {
 #[tokio::test]
 async fn nothing_that_is_too_long_is_sent() {
     let vault = Scripted::answering([secret(1)]);
+    let limits = vault.provider.describe().limits;
+    assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(25_600), Some(10_240)));
     let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0; 25 * 1_024];
     let error = vault.provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();

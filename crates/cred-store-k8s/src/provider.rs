@@ -25,6 +25,9 @@ use crate::marks::Marks;
 /// which Kubernetes counts before base64.
 const MAX_PAYLOAD_LEN: usize = 1_024 * 1_024;
 
+/// Bytes of the largest envelope that is recommended, by the specification's table of size limits.
+const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
+
 /// For how long the API server works on a request whose client has gone: its
 /// [`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/).
 const WORKS_ON: Duration = Duration::from_secs(60);
@@ -83,7 +86,8 @@ impl KubernetesSecretsProvider {
         // Tags that cannot be labels are in an annotation, which takes all that a credential can have.
         let limits = Limits::none()
             .with_max_tags(Tags::MAX_COUNT, Tags::MAX_KEY_LEN, Tags::MAX_VALUE_LEN)
-            .with_max_payload_len(MAX_PAYLOAD_LEN);
+            .with_max_payload_len(MAX_PAYLOAD_LEN)
+            .with_recommended_payload_len(RECOMMENDED_PAYLOAD_LEN);
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(limits)
             .with_in_doubt(WORKS_ON);
@@ -107,7 +111,7 @@ impl Backend for Kubernetes {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let draft = self.draft(path, &file, wire.limits())?;
+        let draft = self.draft(path, &file, wire.description())?;
         self.store(wire, &draft).await
     }
 
@@ -165,7 +169,7 @@ impl Conditional for Kubernetes {
         file: CredentialFile,
         expected: Option<&Revision>,
     ) -> StorageResult<Revision> {
-        let draft = self.draft(path, &file, wire.limits())?;
+        let draft = self.draft(path, &file, wire.description())?;
         match expected {
             Some(expected) => self.replace(wire, &draft, expected).await,
             None => self.create(wire, &draft).await,

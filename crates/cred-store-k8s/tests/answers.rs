@@ -135,6 +135,8 @@ fn page(names: &[&str], next: &str) -> Answer {
 #[tokio::test]
 async fn a_constructor_asks_nobody() {
     let server = Scripted::answering([absent()]).await;
+    let limits = server.provider.describe().limits;
+    assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(1_048_576), Some(262_144)));
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.provider.shutdown().await;
     assert!(server.server.asked().is_empty());

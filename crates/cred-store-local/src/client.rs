@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cred_core::{
-    ConfigError, CredentialFilter, CredentialPath, Limits, PathRef, Revision, ScopeId, StorageError,
+    ConfigError, CredentialFilter, CredentialPath, Description, PathRef, Revision, ScopeId, StorageError,
     StorageErrorKind, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::FileNames;
@@ -125,13 +125,13 @@ impl Client {
         path: PathRef<'_>,
         file: &CredentialFile,
         condition: &Condition,
-        limits: &Limits,
+        description: &Description,
         deadline: Deadline,
     ) -> Result<Revision, WriteError> {
         let name = self.names.file(path.id).text;
         let prepare = || {
             deadline.check()?;
-            let bytes = file.encode_within(limits)?;
+            let bytes = file.encode_within(description, path)?;
 
             let base = self.created_base()?;
             base.anchor(&self.anchored)?;

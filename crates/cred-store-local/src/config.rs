@@ -7,7 +7,7 @@ use std::env::consts::OS;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cred_core::{ConfigError, ProviderConfig};
+use cred_core::{ConfigError, Limits, ProviderConfig};
 use cred_provider_kit::naming::FileNames;
 use cred_provider_kit::{Env, MapEnv, ProcessEnv, setters};
 use serde::Deserialize;
@@ -56,7 +56,7 @@ pub struct LocalStorageConfig {
     ///
     /// A store and a read have the whole file and the sealed bytes in memory, together 1.8 times
     /// the length of the file (measured at 171 MiB and at 341 MiB): with the maximum, one operation
-    /// takes up to 1.8 GiB.
+    /// takes up to 1.8 GiB. A file of more than 1 MiB is written with a warning in the log.
     pub max_payload_len: usize,
 }
 
@@ -77,6 +77,8 @@ impl LocalStorageConfig {
     const LEAST_PAYLOAD_LEN: usize = 4 * 1_024;
     const DEFAULT_MAX_PAYLOAD_LEN: usize = 16 * 1_024 * 1_024;
     const MOST_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
+    /// By the specification's table of size limits.
+    const RECOMMENDED_PAYLOAD_LEN: usize = 1_024 * 1_024;
 
     /// Returns the defaults, with the base path `nebula/credentials` in the user's data directory:
     ///
@@ -125,6 +127,13 @@ impl LocalStorageConfig {
     /// of up to the default unreadable.
     pub(crate) fn max_read_len(&self) -> usize {
         self.max_payload_len.max(Self::DEFAULT_MAX_PAYLOAD_LEN)
+    }
+
+    /// What a file may have, and the size that is recommended.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::none()
+            .with_max_payload_len(self.max_payload_len)
+            .with_recommended_payload_len(Self::RECOMMENDED_PAYLOAD_LEN.min(self.max_payload_len))
     }
 
     /// The names of the files.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cred_core::{
-    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, Limits, PathRef,
-    ProviderConfig, RetryPolicy, Revision, StorageError, StorageResult, Versioned,
+    CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig,
+    RetryPolicy, Revision, StorageError, StorageResult, Versioned,
 };
 use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
 
@@ -43,9 +43,9 @@ impl LocalStorageProvider {
     /// [`ConfigError`] names the field that cannot be used.
     pub fn new(config: LocalStorageConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        let LocalStorageConfig { enable_locking: locking, operation_timeout, max_payload_len, .. } = config;
-        let description = Description::new(config.provider_name(), operation_timeout)
-            .with_limits(Limits::none().with_max_payload_len(max_payload_len));
+        let LocalStorageConfig { enable_locking: locking, operation_timeout, .. } = config;
+        let description =
+            Description::new(config.provider_name(), operation_timeout).with_limits(config.limits());
         // A local disk is not asked again: what it refuses once it refuses twice, and a lock has its own tries.
         let once = RetryPolicy::default().with_max_retries(0);
         let executor = Executor::new(description, operation_timeout).with_retry_policy(once);
@@ -132,11 +132,11 @@ impl Local {
         file: CredentialFile,
         condition: Condition,
     ) -> StorageResult<Revision> {
-        let (path, limits) = (path.to_path(), *wire.limits());
+        let (path, description) = (path.to_path(), wire.description().clone());
         let what = Arc::new((self.client.address(file, path.as_path_ref()), condition));
         self.write(wire, move |client, deadline| {
             let (file, condition) = &*what;
-            client.store(path.as_path_ref(), file, condition, &limits, deadline)
+            client.store(path.as_path_ref(), file, condition, &description, deadline)
         })
         .await
     }

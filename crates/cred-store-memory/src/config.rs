@@ -10,7 +10,7 @@ use cred_provider_kit::setters;
 pub struct MemoryStorageConfig {
     /// Whether deleted credentials can be recovered; default false.
     pub soft_delete: bool,
-    /// What is taken at most; default: no limits.
+    /// What is taken at most, and the size that is recommended; default: no limits, and no recommendation.
     pub limits: Limits,
 }
 

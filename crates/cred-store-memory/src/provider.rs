@@ -97,7 +97,7 @@ impl Memory {
 /// Nothing is sent anywhere, so there are no attempts to make through the [`Wire`].
 impl Backend for Memory {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let payload = file.encode_within(wire.limits())?;
+        let payload = file.encode_within(wire.description(), path)?;
         self.state().put(path, payload.into());
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Conditional for Memory {
         file: CredentialFile,
         expected: Option<&Revision>,
     ) -> StorageResult<Revision> {
-        let payload = file.encode_within(wire.limits())?;
+        let payload = file.encode_within(wire.description(), path)?;
         let mut state = self.state();
         match (state.get(path).map(|entry| &entry.revision), expected) {
             (stored, expected) if stored == expected => Ok(state.put(path, payload.into())),

@@ -28,6 +28,9 @@ use crate::error::Failure;
 use crate::versions::Current;
 use crate::{VaultConfig, VaultDeleteMode, VaultVersions};
 
+/// Bytes of the largest secret that is recommended, by the specification's table of size limits.
+const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
+
 /// For how long Vault works on a request whose client has gone: its `default_max_request_duration`
 /// ([listener](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)).
 const WORKS_ON: Duration = Duration::from_secs(90);
@@ -88,7 +91,9 @@ impl HashiCorpVaultProvider {
     }
 
     fn over(config: VaultConfig, client: Client) -> Result<Self, ConfigError> {
-        let limits = Limits::none().with_max_payload_len(config.max_payload_len);
+        let limits = Limits::none()
+            .with_max_payload_len(config.max_payload_len)
+            .with_recommended_payload_len(RECOMMENDED_PAYLOAD_LEN.min(config.max_payload_len));
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(limits)
             .with_in_doubt(WORKS_ON);
@@ -153,7 +158,7 @@ impl Backend for Vault {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let (name, envelope) = (self.name(path), writing::encode(&file, wire.limits())?);
+        let (name, envelope) = (self.name(path), writing::encode(&file, wire.description(), path)?);
         self.store(wire, &name, &envelope).await?;
         self.note(wire, &name, &file.metadata).await;
         Ok(())
@@ -240,7 +245,7 @@ impl Conditional for Vault {
         file: CredentialFile,
         expected: Option<&Revision>,
     ) -> StorageResult<Revision> {
-        let (name, envelope) = (self.name(path), writing::encode(&file, wire.limits())?);
+        let (name, envelope) = (self.name(path), writing::encode(&file, wire.description(), path)?);
         let version = match expected {
             Some(expected) => self.replace(wire, &name, &envelope, expected).await?,
             None => self.create(wire, &name, &envelope).await?,

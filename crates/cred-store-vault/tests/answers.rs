@@ -265,6 +265,17 @@ async fn a_refused_login_is_not_repeated_for_each_who_waits() {
     assert!(logins as u64 <= 1 + seconds, "{logins} logins within {seconds} s: one a second");
 }
 
+#[test]
+fn the_recommended_size_is_256_kib_or_a_lower_limit() {
+    let recommended = |config: VaultConfig| {
+        let config = config.with_auth_method(VaultAuthMethod::token(TOKEN.into()));
+        HashiCorpVaultProvider::new(config).unwrap().describe().limits.recommended_payload_len
+    };
+    let config = VaultConfig::default().with_address("https://127.0.0.1:8200");
+    assert_eq!(recommended(config.clone()), Some(256 * 1_024));
+    assert_eq!(recommended(config.with_max_payload_len(64 * 1_024)), Some(64 * 1_024));
+}
+
 #[tokio::test]
 async fn a_constructor_asks_nobody() {
     let vault = Scripted::answering(200, &[], "{}").await;

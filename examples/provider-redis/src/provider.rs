@@ -45,7 +45,7 @@ impl RedisProvider {
 impl Backend for Redis {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let (key, envelope, revision) =
-            (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
+            (&self.key(path), &file.encode_within(wire.description(), path)?, &new_revision());
         wire.write(|_| self.client.set(key, envelope, revision)).await
     }
 
@@ -126,7 +126,7 @@ impl Conditional for Redis {
         expected: Option<&Revision>,
     ) -> StorageResult<Revision> {
         let (key, envelope, revision) =
-            (&self.key(path), &file.encode_within(wire.limits())?, &new_revision());
+            (&self.key(path), &file.encode_within(wire.description(), path)?, &new_revision());
         let expected = expected.map_or("", Revision::as_str);
         // Refused by the attempt itself: a request that was answered well has written.
         wire.write(async |_| match self.client.set_if(key, envelope, revision, expected).await? {

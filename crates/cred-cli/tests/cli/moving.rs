@@ -25,6 +25,24 @@ fn sealed_bytes_go_as_they_are() {
 }
 
 #[test]
+fn a_write_above_the_recommended_size_logs_one_warning_and_a_dry_run_none() {
+    let mut world = World::with_other(false);
+    world.set("CRED_LOG", "warn");
+    // Three bytes are four of base64: above 1 MiB once it is sealed and encoded.
+    let secret = "hunter2 ".repeat(100 * 1_024);
+    let migrate = ["migrate", "--from", "dev", "--to", "other", "--dry-run"];
+    for (args, warnings) in [(&["set", "org:acme/long"][..], 1), (&migrate, 0), (&migrate[..5], 1)] {
+        let log = world.run_with(args, &secret).good().err;
+        let found: Vec<_> = log.lines().filter(|line| line.contains("larger than recommended")).collect();
+        assert_eq!(found.len(), warnings, "{args:?}: {log}");
+        for part in ["WARN", "provider=local", "path=org:acme/long", "recommended=1048576"] {
+            assert!(found.iter().all(|line| line.contains(part)), "{part}: {log}");
+        }
+        assert!(!log.contains("hunter2"));
+    }
+}
+
+#[test]
 fn without_the_other_sides_key_it_is_said_what_will_not_open() {
     let world = World::with_other(true);
     world.fill(3);

@@ -119,7 +119,7 @@ const SAMPLES: &[(&str, &[&str])] = &[
         "memory",
         &[r#"
             soft_delete = true
-            limits = { max_payload_len = 8192, max_tags = 3, max_tag_key_len = 10, max_tag_value_len = 20 }
+            limits = { max_payload_len = 8192, recommended_payload_len = 4096, max_tags = 3, max_tag_key_len = 10, max_tag_value_len = 20 }
         "#],
     ),
 ];

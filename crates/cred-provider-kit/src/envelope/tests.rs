@@ -1,7 +1,12 @@
+use std::time::Duration;
+
 use cred_core::{
-    CreatedBy, KeyId, RotationPolicy, Sealed, StorageErrorKind, Tags, Timestamp, UnknownFields, WrappedKey,
+    CreatedBy, KeyId, Limits, RotationPolicy, Sealed, StorageErrorKind, Tags, Timestamp, UnknownFields,
+    WrappedKey,
 };
+use cred_testing::log::Log;
 use proptest::prelude::*;
+use tracing::Level;
 
 use super::*;
 
@@ -91,6 +96,25 @@ fn one_allocation_holds_the_whole_encoding() {
         let bytes = file.encode().unwrap();
         assert!(bytes.len() <= hint && hint <= bytes.len() + 512, "{} of {hint}", bytes.len());
     }
+}
+
+#[test]
+fn an_encoding_above_the_recommended_size_is_logged_once_without_its_contents() {
+    let file = full();
+    let size = file.encode().unwrap().len();
+    let path: CredentialPath = "org:acme/stripe".parse().unwrap();
+    let logged = |recommended: usize| {
+        let limits = Limits::none().with_recommended_payload_len(recommended);
+        let description = Description::new("vault", Duration::from_secs(1)).with_limits(limits);
+        let (log, listening) = Log::of_thread(Level::TRACE);
+        assert_eq!(file.encode_within(&description, path.as_path_ref()).unwrap(), file.encode().unwrap());
+        drop(listening);
+        log.text()
+    };
+    assert_eq!(logged(size), "");
+    let log = logged(size - 1);
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains(&format!("size={size}")) && !log.contains("ciphertext"), "{log}");
 }
 
 #[test]

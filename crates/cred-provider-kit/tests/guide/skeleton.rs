@@ -47,7 +47,7 @@ pub(crate) fn open() -> Provider<MyBackend> {
 impl Backend for MyBackend {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         // Once, so that all attempts write the same.
-        let (name, envelope) = (&path.to_string(), &file.encode_within(wire.limits())?);
+        let (name, envelope) = (&path.to_string(), &file.encode_within(wire.description(), path)?);
         wire.write(|_| self.client.put(name, envelope)).await
     }
 

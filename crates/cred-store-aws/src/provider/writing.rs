@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Limits, PathRef, StorageError, StorageErrorKind, StorageResult};
+use cred_core::{Description, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits, tags};
 
 use super::SecretsManager;
@@ -27,12 +27,12 @@ impl SecretsManager {
         &self,
         path: PathRef<'_>,
         file: CredentialFile,
-        limits: &Limits,
+        description: &Description,
     ) -> StorageResult<Write> {
         let tags = tags::AWS.project(&file.metadata.tags, &self.config.default_tags)?;
         let name = self.names.encode(path);
         let envelope = file.with_path(name.hashed.then(|| path.to_path())).encode_text()?;
-        limits::check_payload_len(limits, envelope.len())?;
+        limits::check_payload_len(description, path, envelope.len())?;
         Ok(Write {
             description: name.hashed.then(|| path.to_string()),
             name: name.text,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use cred_core::{Sealed, StorageError, StorageProvider, Tags};
 use cred_store_aws::AwsOverDeleted;
-use cred_testing::value::{id, kind, value};
+use cred_testing::log::Log;
+use cred_testing::value::{id, kind, sized, value};
 use serde_json::json;
+use tracing::Level;
 
 use crate::server::{Answer, Aws, absent, config, ctx, described, done, exists, refusal, scheduled};
 
@@ -180,10 +182,30 @@ async fn a_live_secret_is_neither_recovered_nor_purged() {
 }
 
 #[tokio::test]
+async fn a_value_above_the_recommended_size_is_stored_with_one_warning_for_all_attempts() {
+    let aws = Aws::new(|call| match call.number {
+        0 => refusal("InternalServiceError", "x"),
+        _ => done(),
+    })
+    .await;
+    let store = async |len: usize| {
+        let Sealed { data, metadata } = sized(1, len);
+        let (log, listening) = Log::of_thread(Level::WARN);
+        aws.provider.store(&id("key"), data, metadata, &ctx()).await.unwrap();
+        drop(listening);
+        log.text().matches("larger than recommended").count()
+    };
+    // Three bytes are four of base64, and the rest of the envelope is less than a kibibyte.
+    assert_eq!(store(32 * 1_024 / 4 * 3).await, 1);
+    assert_eq!(aws.inputs("UpdateSecret").len(), 2);
+    assert_eq!(store(31 * 1_024 / 4 * 3).await, 0);
+}
+
+#[tokio::test]
 async fn limits_are_refused_before_anything_is_sent() {
     let aws = Aws::new(|_| done()).await;
     let limits = aws.provider.describe().limits;
-    assert_eq!(limits.max_payload_len, Some(65_536));
+    assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(65_536), Some(32_768)));
     assert_eq!(
         (limits.max_tags, limits.max_tag_key_len, limits.max_tag_value_len),
         (Some(50), Some(128), Some(256))

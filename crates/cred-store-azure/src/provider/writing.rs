@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{Limits, PathRef, StorageError, StorageErrorKind, StorageResult};
+use cred_core::{Description, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::KeyVault;
@@ -51,7 +51,7 @@ impl KeyVault {
         &self,
         path: PathRef<'_>,
         file: &CredentialFile,
-        limits: &Limits,
+        description: &Description,
     ) -> StorageResult<(String, Draft)> {
         let (name, tags) = self.naming.tagged(path, &file.metadata.tags)?;
         let expires = file
@@ -59,7 +59,7 @@ impl KeyVault {
             .expires_at
             .map(|moment| i64::try_from(moment.as_unix_millis() / 1_000).unwrap_or(i64::MAX));
         let value = file.encode_text()?;
-        limits::check_payload_len(limits, value.len())?;
+        limits::check_payload_len(description, path, value.len())?;
         Ok((name, Draft { value, tags, expires }))
     }
 

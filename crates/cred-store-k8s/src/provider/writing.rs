@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cred_core::{Limits, PathRef, Revision, StorageError, StorageResult};
+use cred_core::{Description, PathRef, Revision, StorageError, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire};
 
 use super::Kubernetes;
@@ -31,10 +31,10 @@ impl Kubernetes {
         &self,
         path: PathRef<'a>,
         file: &CredentialFile,
-        limits: &Limits,
+        description: &Description,
     ) -> StorageResult<Draft<'a>> {
         let marked = self.marks.of(path, &file.metadata)?;
-        let envelope = file.encode_within(limits)?;
+        let envelope = file.encode_within(description, path)?;
         let encoded = BASE64_STANDARD.encode(&envelope);
         Ok(Draft { path, name: self.marks.name(path), envelope, encoded, marked })
     }

@@ -2,7 +2,7 @@
 
 use crate::place::*;
 use cred_core::{CredentialContext, CredentialFilter, StorageErrorKind, StorageProvider as _, Timestamp};
-use cred_store_local::LocalStorageProvider;
+use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 #[tokio::test]
 async fn what_is_stored_comes_back_and_is_gone_when_deleted() {
@@ -177,6 +177,16 @@ async fn a_file_that_was_moved_from_a_hashed_name_is_corrupted() {
     });
     assert_eq!(corrupted.count(), 1);
     assert!(provider.list_tree(None, &CredentialContext::unscoped()).await.is_err());
+}
+
+#[test]
+fn the_recommended_size_is_1_mib_or_a_lower_limit() {
+    let place = Place::new();
+    let recommended = |config: LocalStorageConfig| {
+        LocalStorageProvider::new(config).unwrap().describe().limits.recommended_payload_len
+    };
+    assert_eq!(recommended(place.config()), Some(1_024 * 1_024));
+    assert_eq!(recommended(place.config().with_max_payload_len(64 * 1_024)), Some(64 * 1_024));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cred_core::{Limits, Revision, StorageError, StorageErrorKind, StorageResult};
+use cred_core::{Description, PathRef, Revision, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::{Vault, revision};
@@ -165,9 +165,13 @@ impl Vault {
 }
 
 /// The envelope as text, if it fits.
-pub(super) fn encode(file: &CredentialFile, limits: &Limits) -> StorageResult<String> {
+pub(super) fn encode(
+    file: &CredentialFile,
+    description: &Description,
+    path: PathRef<'_>,
+) -> StorageResult<String> {
     let envelope = file.encode_text()?;
-    limits::check_payload_len(limits, kept_len(&envelope))?;
+    limits::check_payload_len(description, path, kept_len(&envelope))?;
     Ok(envelope)
 }
 
