@@ -272,6 +272,10 @@ fn limits(provider: &dyn StorageProvider, findings: &mut Findings) {
         .limits
         .max_payload_len
         .map_or("any size".to_owned(), |bytes| format!("up to {bytes} bytes"));
+    let recommended = description
+        .limits
+        .recommended_payload_len
+        .map_or(String::new(), |bytes| format!(", at most {bytes} recommended"));
     let tags = description.limits.max_tags.map_or(String::new(), |tags| format!(", {tags} tags"));
     let shows = match description.consistency {
         Consistency::Strong => "at once".to_owned(),
@@ -280,7 +284,7 @@ fn limits(provider: &dyn StorageProvider, findings: &mut Findings) {
     findings.good(
         "limits",
         format!(
-            "values of {bytes} sealed and encoded{tags}; a write shows {shows}; an operation ends within {:?}",
+            "values of {bytes} sealed and encoded{recommended}{tags}; a write shows {shows}; an operation ends within {:?}",
             description.operation_timeout
         ),
     );

@@ -87,6 +87,18 @@ fn a_healthy_place_gets_no_advice_and_keeps_nothing() {
 }
 
 #[test]
+fn doctor_shows_the_limit_and_the_recommended_size_in_one_line() {
+    let world = World::new();
+    let line =
+        "values of up to 16777216 bytes sealed and encoded, at most 1048576 recommended; a write shows";
+    let text = world.run(&["doctor"]).good().out;
+    assert!(text.lines().any(|found| found.contains(line)), "{text}");
+    let json = world.run(&["doctor", "--json"]).good().json();
+    let limits = json.as_array().unwrap().iter().find(|found| found["what"] == "limits").unwrap();
+    assert!(limits["found"].as_str().unwrap().starts_with(line), "{limits}");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_what_to_do() {
     let world = World::new();
     world.store("a", "1");
