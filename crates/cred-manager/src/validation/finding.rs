@@ -143,10 +143,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            found_of(&login, Some(9_000_001), RotationPolicy::periodic(HOUR), 9_000_000),
+            found_of(&pair, Some(9_000_001), RotationPolicy::periodic(HOUR), 9_000_000),
             [
-                empty(field::USERNAME),
-                empty(field::PASSWORD),
+                empty(field::PRIVATE_KEY),
+                empty(field::PUBLIC_KEY),
                 RotationDue { since },
                 ExpiringSoon { at: at(9_000_001) },
             ]
