@@ -219,15 +219,17 @@ impl Client {
 
     /// `None`: it does not exist, and a store may create it.
     fn open_base(&self) -> StorageResult<Option<Arc<Directory>>> {
+        // Read before the directory is looked for: another thread may create and open it meanwhile.
+        let was_opened = self.opened.load(Ordering::Acquire);
         match Directory::base(&self.base, self.trust)? {
             Some(base) => Ok(Some(self.hold(base))),
-            None if self.create_dir && !self.opened.load(Ordering::Relaxed) => Ok(None),
+            None if self.create_dir && !was_opened => Ok(None),
             None => Err(self.base_is_missing()),
         }
     }
 
     fn hold(&self, base: Directory) -> Arc<Directory> {
-        if !self.opened.swap(true, Ordering::Relaxed) {
+        if !self.opened.swap(true, Ordering::AcqRel) {
             // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
             let _ = temporary::sweep(&base);
         }

@@ -112,6 +112,21 @@ async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
     assert!(both > 0, "the conditional one always came second, so nothing is shown");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_stores_of_a_new_directory_do_not_disturb_each_other() {
+    for round in 0..400 {
+        let (_place, provider) = Place::opened();
+        let mut stores = JoinSet::new();
+        for number in 0..8 {
+            let provider = provider.clone();
+            stores.spawn(async move { put(&provider, &format!("org:a{number}/key"), value(1)).await });
+        }
+        while let Some(stored) = stores.join_next().await {
+            stored.unwrap().unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_store_makes_another_revision_even_of_equal_bytes() {
     let (_place, provider) = Place::opened();
