@@ -66,8 +66,8 @@ pub enum Error {
     },
     /// The profile's backend exists, and its feature is off.
     #[error(
-        "{at}: `{field}` is a backend that is not built in; turn on the feature `{backend}` of `cred-config`, \
-         or use one of {}",
+        "{at}: `{field}` is a backend that is not built in; turn on the feature `{backend}` of `cred-rs` or \
+         `cred-config`, or use one of {}",
         listed(.built)
     )]
     NotBuilt {

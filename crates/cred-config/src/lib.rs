@@ -35,6 +35,18 @@
 //! keys.prod-2025 = { env = "CRED_OLD_KEY" }
 //! ```
 //!
+//! The smallest one, with local files:
+//!
+//! ```toml
+//! [profiles.dev]
+//! backend = "local"
+//! base_path = "store"
+//!
+//! [rings.main]
+//! active = "main-2026"
+//! keys.main-2026 = { file = "main.key" }
+//! ```
+//!
 //! - The fields of a profile, beside `backend`, `ring` and `created_by`, are those of the backend's own
 //!   configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is an error.
 //! - A field that is secret takes `{ env = "NAME" }` or `{ file = "PATH" }` and nothing else.
@@ -45,7 +57,8 @@
 //! - A relative path counts from the folder of the file, and `~/` is the home folder.
 //! - A key is `{ file = "PATH" }` or `{ env = "NAME" }`: the base64 of 32 random bytes. Or it is a
 //!   passphrase: `{ passphrase = { file = "PATH" }, kdf_salt = "..", check = ".." }`.
-//!   `cred key add` writes both.
+//!   `cred key add` writes both. By hand, in a file that other users cannot read:
+//!   `(umask 077; head -c 32 /dev/urandom | base64 > main.key)`.
 //! - `[files]` has exceptions to the rules for files: `owners`, user ids beside this user and root
 //!   that files may belong to, and `shared_secrets = true`, by which files with secrets may be
 //!   readable by other users, as docker mounts them.

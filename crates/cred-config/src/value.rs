@@ -134,7 +134,18 @@ impl<'a> Node<'a> {
             Data::Table(_) => T::deserialize(TableOf { node: self, without }),
             Data::List(_) | Data::Scalar(_) => T::deserialize(Reader(self.clone())),
         };
-        result.map_err(|misfit| self.located(misfit))
+        result.map_err(|misfit| self.located(self.with_names(misfit, without)))
+    }
+
+    /// Adds the names of the other entries to the names that an unknown field of this table could have.
+    fn with_names(&self, mut misfit: Misfit, without: &[&str]) -> Misfit {
+        let inner = misfit.at.as_ref().and_then(|(field, _)| field.strip_prefix(&self.field));
+        let is_own = inner.is_some_and(|field| field.matches('.').count() == 1);
+        if let (true, Some(names)) = (is_own && !without.is_empty(), misfit.problem.strip_prefix(NOT_A_FIELD))
+        {
+            misfit.problem = format!("{NOT_A_FIELD}{}, {names}", without.join(", "));
+        }
+        misfit
     }
 
     /// Reads a text that is not secret, also as `{ env = "NAME" }`.
@@ -281,6 +292,8 @@ impl fmt::Debug for Node<'_> {
     }
 }
 
+const NOT_A_FIELD: &str = "is not a field of this table, which has ";
+
 /// Why a value cannot be read.
 #[derive(Debug)]
 pub(crate) struct Misfit {
@@ -328,7 +341,7 @@ impl serde::de::Error for Misfit {
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(format_args!("is not a field of this table, which has {}", expected.join(", ")))
+        Self::custom(format_args!("{NOT_A_FIELD}{}", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {

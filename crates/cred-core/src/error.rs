@@ -426,6 +426,30 @@ impl StorageError {
         StorageErrorKind::Unavailable { reason: reason.into(), retry_after: None }.into()
     }
 
+    /// [`StorageErrorKind::Unreachable`].
+    #[must_use]
+    pub fn unreachable(reason: impl Into<Cow<'static, str>>) -> Self {
+        StorageErrorKind::Unreachable { reason: reason.into() }.into()
+    }
+
+    /// [`StorageErrorKind::ReadOnly`].
+    #[must_use]
+    pub fn read_only(reason: impl Into<Cow<'static, str>>) -> Self {
+        StorageErrorKind::ReadOnly { reason: reason.into() }.into()
+    }
+
+    /// [`StorageErrorKind::PermissionDenied`].
+    #[must_use]
+    pub fn permission_denied(reason: impl Into<Cow<'static, str>>) -> Self {
+        StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
+    }
+
+    /// [`StorageErrorKind::AuthenticationFailed`].
+    #[must_use]
+    pub fn authentication_failed(reason: impl Into<Cow<'static, str>>) -> Self {
+        StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
+    }
+
     /// [`StorageErrorKind::Other`].
     #[must_use]
     pub fn other(reason: impl Into<Cow<'static, str>>) -> Self {

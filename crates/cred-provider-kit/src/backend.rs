@@ -19,10 +19,12 @@ use crate::{CredentialFile, Provider, Wire};
 /// An implementation may write `async fn` for each method.
 pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Called at the begin of each operation. A backend that must log in or look at its server first
-    /// does so here, once. Default: nothing.
+    /// does so here, once. So does a database that creates its tables at the first use: inside
+    /// [`Wire::read`], since it may be repeated and stores no credential. It counts towards the time
+    /// of the operation. Default: nothing.
     ///
     /// # Errors
-    /// What keeps every operation from its work. Nothing was written.
+    /// What keeps every operation from its work. No credential was written.
     fn prepare(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }

@@ -65,7 +65,7 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fro
 const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
 /// Checks the fields `timeout` (of one attempt: 1 to 60 s) and `operation_timeout` (of all attempts together: 1 s to 10 minutes)
-/// of a backend on a network. The second may be the shorter one: it ends an attempt as well.
+/// of a backend, on a network or not. The second may be the shorter one: it ends an attempt as well.
 ///
 /// # Errors
 /// [`ConfigError`] names the field.

@@ -341,7 +341,8 @@
 //! ```
 //!
 //! # A unit test
-//! With the features `memory` and `testing`, a test needs no server, and can take the backend down:
+//! A test needs no server, and can take the backend down, with
+//! `cargo add --dev cred-rs --features memory,testing`:
 //!
 //! ```
 //! # #[cfg(all(feature = "memory", feature = "testing"))]
@@ -384,10 +385,12 @@ pub use cred_core::{
     SealError, Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics,
     StorageProvider, Tags, Target, Timestamp, TypedCredential, Versioned, field, sealed,
 };
+/// Called `ManagerError` in `cred-manager`, whose documentation uses that name.
+pub use cred_manager::ManagerError as Error;
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
-    BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, Finding, ListOptions,
-    ManagerError as Error, No, OnExpired, Rekey, RekeyReport, Slot, ValidatedPath, ValidationResult, Yes,
+    BatchItem, CacheStats, CredentialManager, CredentialManagerBuilder, Finding, ListOptions, No, OnExpired,
+    Rekey, RekeyReport, Slot, ValidatedPath, ValidationResult, Yes,
 };
 
 #[cfg(feature = "config")]

@@ -33,7 +33,7 @@ fn what_does_not_fit_is_refused_with_line_and_field() {
     let cases = [
         (
             "backend = \"local\"\nbase_bath = \"/x\"\n",
-            "cred.toml:5: `profiles.p.base_bath` is not a field of this table, which has base_path",
+            "cred.toml:5: `profiles.p.base_bath` is not a field of this table, which has backend, ring, created_by, base_path",
         ),
         ("backend = \"local\"\nbase_path = 7316\n", "cred.toml:5: `profiles.p.base_path` must be"),
         (
