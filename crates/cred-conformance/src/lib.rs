@@ -53,7 +53,7 @@
 //! is repeated until that time has passed since the write; the answer to a question asked later counts. So a suite is slow where
 //! a bound is long and answers are wrong, not where it is merely long; clauses on compare-and-set and on broken bytes wait for the
 //! whole `point`. Every operation must end within `operation_timeout` and five seconds, which a busy machine is given.
-//! The clauses of a stall last for `operation_timeout`, and the one of cancel-2 for `in_doubt` besides.
+//! The clauses of a stall last for `operation_timeout`, and the one of cancel-2 twice for `in_doubt` as well.
 //!
 //! # Without the macro
 //! [`Clause::all`] and [`Clause::check`] run the clauses from a program of yours, on any tokio runtime with time enabled, a

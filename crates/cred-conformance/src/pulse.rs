@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -21,7 +20,7 @@ const MISSED: u32 = 50;
 pub(crate) struct Stall {
     heart: JoinSet<()>,
     held: mpsc::Sender<()>,
-    ended: oneshot::Receiver<Ended>,
+    ended: mpsc::Receiver<Ended>,
 }
 
 pub(crate) struct Ended {
@@ -46,7 +45,7 @@ impl Stall {
             }
         });
         let (held, until) = mpsc::channel();
-        let (end, ended) = oneshot::channel();
+        let (end, ended) = mpsc::channel();
         let harness = Arc::clone(harness);
         std::thread::spawn(move || {
             let stood_still = stands_still(&beats, &until, longest);
@@ -61,8 +60,10 @@ impl Stall {
     pub(crate) async fn end(self) -> Ended {
         let Self { heart, held, ended } = self;
         drop((heart, held));
-        // The thread ends without a word where the harness panics.
-        ended.await.unwrap_or(Ended { stood_still: false, let_go: false })
+        // A task that blocks keeps a paused clock from running on until the backend is let go. The
+        // thread sends nothing if the harness panics.
+        let ended = tokio::task::spawn_blocking(move || ended.recv().ok()).await.ok().flatten();
+        ended.unwrap_or(Ended { stood_still: false, let_go: false })
     }
 }
 

@@ -60,7 +60,7 @@ flaws! {
     OutageIsNotFound, OutageIsEmpty, OutageIsOk, OutageWritesAndDenies,
     // Stalls.
     BlocksTheRuntime, HangsInAStall, StallIsOk, StallIsEmpty, StallIsOther, LandsAfterItWasGivenUp,
-    LandsAfterItWasDropped, LandsAfterItWasDenied,
+    LandsAfterItWasDropped, LandsAfterItWasDenied, LandsWhenDroppedEarly,
     // Dropped futures.
     FirstStoreInParts, DeletesInParts, KeepsItsLockWhenDropped, ReadsTakeAway, SwapsInParts,
     RecoversInParts,

@@ -41,6 +41,13 @@ impl Flawed {
             ) => {
                 Some(tokio::spawn(lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted)))
             }
+            // It waits for less time than the operation has, so it is gone where the caller waits to the end.
+            Some(Flaw::LandsWhenDroppedEarly) => {
+                let lands = lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted);
+                let patience = self.description.operation_timeout * 9 / 10;
+                tokio::spawn(async move { _ = timeout(patience, lands).await });
+                None
+            }
             _ => None,
         };
         let turn = self.turn(operation, path.clone()).await;
