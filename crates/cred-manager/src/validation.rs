@@ -57,7 +57,7 @@ pub enum ValidationResult {
         /// it cannot be used come first.
         findings: Vec<Finding>,
     },
-    /// It can be read, and there is no finding.
+    /// It can be read and has no findings.
     Valid,
 }
 

@@ -101,7 +101,7 @@ pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), Con
 ///
 /// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in constants too, and
 /// `into with_name(name: String);` whatever becomes the field. For a field that is an `Option`, `some with_path(path: PathBuf);` takes
-/// whatever becomes what is in it: who has an `Option` sets the field. `map with_tags(tags: BTreeMap<String, String>);`
+/// whatever converts into its value; to set it to an `Option`, assign the field. `map with_tags(tags: BTreeMap<String, String>);`
 /// replaces the map by pairs of whatever becomes its keys and values: an array, a `Vec` or another map.
 #[macro_export]
 macro_rules! setters {

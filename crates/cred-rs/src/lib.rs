@@ -139,7 +139,7 @@
 //! returns it for a GET. For a PUT, [`store_if`](CredentialManager::store_if) takes the one of an `If-Match`,
 //! and creates with `None`, as `If-None-Match: *` asks for. A `Conflict` is then 412, which the hint cannot
 //! know. Where [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is false,
-//! there are no revisions.
+//! the backend has no revisions.
 //!
 //! ```
 //! use cred::{Credential, CredentialId, CredentialManager, ErrorClass, Revision};

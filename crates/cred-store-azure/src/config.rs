@@ -32,7 +32,7 @@ use crate::provider::PATH_TAG;
 /// differ between two processes; set [`vault_url`](Self::vault_url) where it must not. A
 /// configuration that is read from a file does not take it.
 ///
-/// There is no setting for the recovery period of deleted credentials: it is the vault's property
+/// The recovery period of deleted credentials is not a setting here: it is the vault's property
 /// `softDeleteRetentionInDays`, 7 to 90 days, set when the vault is created (90 by default) and
 /// [fixed after that](https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
 ///

@@ -19,8 +19,8 @@
 //! characters without case, so what they cannot hold is written with hyphens, and no two paths
 //! share a name. One that is longer is hashed, and its path stands in the tags `cred-path-0` to
 //! `-2`. The value is the sealed credential; its tags and its expiry are set with it, so that
-//! people see them in the portal. Whoever may list can read tags: never put a secret into one. Tags
-//! that somebody edits there hide the credential from filters of these tags.
+//! people see them in the portal. A principal that can list can read tags: never put a secret into
+//! one. Tags that a person edits there hide the credential from filters of these tags.
 //!
 //! Key Vault keeps all versions of a secret until it is purged. After a change of keys the earlier
 //! ones are still sealed under the old key.

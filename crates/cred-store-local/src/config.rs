@@ -29,7 +29,7 @@ use serde::Deserialize;
 #[non_exhaustive]
 pub struct LocalStorageConfig {
     /// The base directory, as an absolute path. Default: `nebula/credentials` in the user's data
-    /// directory, as [`from_env`](Self::from_env) finds it; in files there is no default.
+    /// directory, as [`from_env`](Self::from_env) finds it; a configuration file must name it.
     pub base_path: PathBuf,
     /// Whether the first store creates the base directory and those missing above it, with mode
     /// 0700; default true.

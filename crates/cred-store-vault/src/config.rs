@@ -67,7 +67,7 @@ pub struct VaultConfig {
     /// Whether the server's certificate is verified; default true. With an https
     /// [`address`](Self::address), [`validate`](ProviderConfig::validate) refuses false: for a
     /// private authority, set [`ca_cert`](Self::ca_cert). With plain http it has no effect, since
-    /// there is no certificate.
+    /// the server has no certificate.
     pub tls_verify: bool,
     /// A PEM file of the authorities that may sign the server's certificate, in place of those that
     /// the system trusts; default none: the system's. Read once, by the constructor. With plain

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use cred_core::{
-    CredentialPath, Description, Limits, Operation, StorageError, StorageErrorKind, StorageResult,
-};
+use cred_core::{CredentialPath, Description, Operation, StorageError, StorageErrorKind, StorageResult};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Span;
 
@@ -67,12 +65,6 @@ impl<'e> Wire<'e> {
     #[must_use]
     pub fn description(&self) -> &'e Description {
         &self.executor.description
-    }
-
-    /// The limits of the provider: what is over one is refused before it is sent.
-    #[must_use]
-    pub fn limits(&self) -> &'e Limits {
-        &self.executor.description.limits
     }
 
     /// Names the credential that an error is about, in an operation on several: a list, as a rule.
