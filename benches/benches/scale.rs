@@ -1,8 +1,8 @@
 //! Operations on many credentials, for `docs/performance.md`:
 //! `cargo bench -p cred-benches --bench scale`.
 //!
-//! With `-- rekey`, it re-keys 100,000 credentials over a backend that takes 20 ms per call, once with
-//! and once without compare-and-set. That takes about 20 minutes.
+//! With `-- rekey`, it re-keys 100,000 credentials over a backend that takes 20 ms per call, once
+//! with and once without compare-and-set. That takes about 20 minutes.
 
 use std::cell::Cell;
 

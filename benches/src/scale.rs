@@ -138,7 +138,8 @@ impl Wrapper for TwentyMillis {
     }
 }
 
-/// Prints how long it takes to re-key this many credentials over a backend that takes 20 ms per call.
+/// Prints how long it takes to re-key this many credentials over a backend that takes 20 ms per
+/// call.
 pub fn rekey(count: usize, compare_and_set: bool) {
     let key = |byte| SealingKey::from_bytes(Zeroizing::new([byte; 32]));
     let ring = |active: &str| {

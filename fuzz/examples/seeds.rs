@@ -1,8 +1,8 @@
 //! Writes the seed corpus: real encodings of the crates themselves and of the vectors, the same in
 //! each run.
 //!
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds` rewrites it; `git diff` then shows what
-//! has changed.
+//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds` rewrites it; `git diff` then shows
+//! what has changed.
 
 use std::fs;
 use std::path::Path;
@@ -169,7 +169,8 @@ fn opened() -> Seeds {
     };
     let mut seeds: Seeds = short().map(|known| (known.name.clone(), file(known))).collect();
     for edit in 0..18_u8 {
-        // A choice of the credential, an edit (numbered in the upper bytes of four), and what it needs.
+        // A choice of the credential, an edit (numbered in the upper bytes of four), and what it
+        // needs.
         let bytes = [&[0][..], &u32::to_le_bytes(u32::from(edit) * 238_609_295), &[1; 12]].concat();
         seeds.push(seed(&format!("edit-{edit}"), bytes));
     }

@@ -209,8 +209,8 @@ fn kubernetes_configuration(body: &[u8]) {
 }
 
 /// Holds that a configuration is accepted exactly where it is valid, and that it prints no secret.
-/// `arm` puts the secret in, and takes out the files that the fuzzer names. Where `new` only validates,
-/// a provider reads the certificates of the system, which takes 20 ms.
+/// `arm` puts the secret in, and takes out the files that the fuzzer names. Where `new` only
+/// validates, a provider reads the certificates of the system, which takes 20 ms.
 fn configuration<C: ProviderConfig + Debug + DeserializeOwned>(
     body: &[u8],
     arm: impl FnOnce(&mut C),

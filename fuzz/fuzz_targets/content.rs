@@ -1,4 +1,5 @@
-//! What is inside a sealed credential, as a holder of the key could write it: metadata and secret have one encoding each.
+//! What is inside a sealed credential, as a holder of the key could write it: metadata and secret
+//! have one encoding each.
 #![no_main]
 
 use cred_core::{Credential, CredentialMetadata};

@@ -1,5 +1,5 @@
-//! `cred.toml`: an error names the line and the field, and never repeats a value. What a file would do
-//! is shown without anything that draws on a terminal.
+//! `cred.toml`: an error names the line and the field, and never repeats a value. What a file would
+//! do is shown without anything that draws on a terminal.
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]
@@ -27,8 +27,8 @@ use toml_edit::{DocumentMut, Item, TableLike, Value};
 use crate::program::config::effects;
 use crate::program::escape;
 
-/// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files are
-/// values like any other: a secret may have been written in their place.
+/// Names that a message may repeat: those of a profile, a ring, a key. Names of variables and files
+/// are values like any other: a secret may have been written in their place.
 const NAMES: [&str; 3] = ["profile", "ring", "active"];
 
 fuzz_target!(|input: &[u8]| {

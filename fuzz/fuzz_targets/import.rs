@@ -1,4 +1,5 @@
-//! What `cred import` reads, .env files and JSON: what was read is written and read again, and what is refused is not repeated.
+//! What `cred import` reads, .env files and JSON: what was read is written and read again, and what
+//! is refused is not repeated.
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]

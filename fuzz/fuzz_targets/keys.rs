@@ -1,5 +1,6 @@
-//! Keys and rings: a key's text is taken exactly where another reader of base64 takes it too, from a variable and a file
-//! alike, and a ring is made exactly of ids that differ, with the active one among them.
+//! Keys and rings: a key's text is taken exactly where another reader of base64 takes it too, from
+//! a variable and a file alike, and a ring is made exactly of ids that differ, with the active one
+//! among them.
 #![no_main]
 
 use std::collections::BTreeSet;

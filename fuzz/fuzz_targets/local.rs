@@ -1,7 +1,8 @@
-//! What local files hold, whoever wrote them: a list is complete or an error, what it names is there, and what is read is
-//! exactly what stands in the file.
+//! What local files hold, whoever wrote them: a list is complete or an error, what it names is
+//! there, and what is read is exactly what stands in the file.
 //!
-//! The first line of the input is a place below the base, the rest stands there. All of it is taken for a configuration too.
+//! The first line of the input is a place below the base, the rest stands there. All of it is taken
+//! for a configuration too.
 #![no_main]
 
 use std::fs;
@@ -84,7 +85,8 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
     }
     if found.is_empty() {
         assert_eq!(filtered.expect("nothing"), []);
-        // Where no list has it, nobody reads it. A directory may lie in a file's place, and a file in a scope's.
+        // Where no list has it, nobody reads it. A directory may lie in a file's place, and a file
+        // in a scope's.
         let path: CredentialPath = "org:acme/stripe-api-key".parse().expect("a path");
         let error =
             provider.retrieve(&path.id, &CredentialContext::from(path.scope)).await.expect_err("nothing");

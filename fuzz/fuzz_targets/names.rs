@@ -1,5 +1,5 @@
-//! Physical names, in every alphabet: what decodes encodes back to the same name, no two paths share one, and each has only
-//! what its backend takes.
+//! Physical names, in every alphabet: what decodes encodes back to the same name, no two paths
+//! share one, and each has only what its backend takes.
 //!
 //! The input is up to three lines: a prefix, and two texts that are taken for names and for paths.
 #![no_main]
@@ -8,7 +8,8 @@ use cred_core::{CredentialPath, ScopeId};
 use cred_provider_kit::naming::{AWS, AZURE, Decoded, FileNames, KUBERNETES, Names, Rules, VAULT};
 use libfuzzer_sys::fuzz_target;
 
-/// A backend's rules, a prefix that it always takes, whether case counts, the longest name, and its characters.
+/// A backend's rules, a prefix that it always takes, whether case counts, the longest name, and its
+/// characters.
 struct Backend {
     rules: Rules,
     prefix: &'static str,

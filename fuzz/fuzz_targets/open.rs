@@ -1,4 +1,5 @@
-//! Opening: nothing opens but what was sealed, where it was sealed, with the metadata that were sealed.
+//! Opening: nothing opens but what was sealed, where it was sealed, with the metadata that were
+//! sealed.
 //!
 //! The input is an envelope with its path, or a list of edits of a credential that opens.
 #![no_main]
@@ -100,7 +101,8 @@ fn apply(
     }
 }
 
-/// Opens only what is known; fields of newer writers, which a backend may not keep, are not compared.
+/// Opens only what is known; fields of newer writers, which a backend may not keep, are not
+/// compared.
 fn open(path: &CredentialPath, data: &EncryptedData, metadata: &CredentialMetadata) {
     let bare = |metadata: &CredentialMetadata| {
         let mut bare = metadata.clone();

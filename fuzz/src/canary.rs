@@ -5,8 +5,8 @@ use std::error::Error;
 /// A secret. None of our own texts contains it, so a text that does has repeated the input.
 pub const CANARY: &str = "hunter2";
 
-/// The input with the canary in it, at a place that the input itself decides: the fuzzer moves it by
-/// any change.
+/// The input with the canary in it, at a place that the input itself decides: the fuzzer moves it
+/// by any change.
 #[must_use]
 pub fn planted(input: &[u8]) -> Vec<u8> {
     planted_with(input, CANARY)

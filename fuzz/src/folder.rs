@@ -4,7 +4,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A temporary folder of this target's own, in memory where the system has such a place: a disk would be all that is measured.
+/// A temporary folder of this target's own, in memory where the system has such a place: a disk
+/// would be all that is measured.
 ///
 /// # Panics
 /// If it cannot be made.

@@ -1,4 +1,5 @@
-//! Sealed credentials whose every byte is known: the vectors of cred-crypto, which another implementation sealed.
+//! Sealed credentials whose every byte is known: the vectors of cred-crypto, which another
+//! implementation sealed.
 
 #[path = "../../crates/cred-crypto/tests/vectors/vector.rs"]
 #[allow(dead_code, reason = "it also tells of keys that are not raw")]
@@ -41,7 +42,8 @@ pub fn known() -> &'static [Known] {
     &KNOWN
 }
 
-/// The keys of all of them. One id has one key: those of which another key came first are not among the known.
+/// The keys of all of them. One id has one key: those of which another key came first are not among
+/// the known.
 ///
 /// # Panics
 /// If no ring can be made.

@@ -14,8 +14,9 @@ use crate::guard::guarded;
 
 /// A cargo command that behaves as if it were typed at the prompt.
 ///
-/// `cargo run` tells its child about the package that it runs. Passed on, these variables would make build
-/// scripts that watch them (ring's does) run again whenever a person and a chore take turns.
+/// `cargo run` tells its child about the package that it runs. Passed on, these variables would
+/// make build scripts that watch them (ring's does) run again whenever a person and a chore take
+/// turns.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_xtask(&mut command);
@@ -63,8 +64,8 @@ pub(crate) fn each_line(command: &Command, limit: Duration, mut line: impl FnMut
     })
 }
 
-/// Runs under a guard to the end, handing each line of stdout and stderr to `line`; true on success.
-/// A command that takes longer than `limit` is stopped, which is an error.
+/// Runs under a guard to the end, handing each line of stdout and stderr to `line`; true on
+/// success. A command that takes longer than `limit` is stopped, which is an error.
 ///
 /// Both streams share one pipe, so that lines arrive in their order.
 pub(crate) fn each_line_unseen(

@@ -13,7 +13,8 @@ use crate::{cache, cargo, test, tools, workspace};
 /// What `--allow-missing` calls the database of [`advisories`].
 pub(crate) const ADVISORY_DB: &str = "advisory-db";
 
-/// The workspaces outside ours whose code the gate lints: what authors of providers and services copy.
+/// The workspaces outside ours whose code the gate lints: what authors of providers and services
+/// copy.
 const EXAMPLES: [&str; 2] = ["examples/provider-redis", test::EXAMPLE];
 /// Those of which the nightly run lints the code as well. Each compiles every SDK again.
 const OTHERS: [&str; 2] = ["examples/downstream", "benches/peers"];
@@ -31,8 +32,8 @@ pub(crate) fn clippy() -> Result<()> {
     lint(&mut cargo::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]))
 }
 
-/// The example provider, the example service, and the fuzz targets that need no SDK, each with its own
-/// lock file, which must fit.
+/// The example provider, the example service, and the fuzz targets that need no SDK, each with its
+/// own lock file, which must fit.
 pub(crate) fn clippy_outside() -> Result<()> {
     EXAMPLES.iter().try_for_each(|folder| clippy_in(folder))?;
     clippy_fuzz(&[])
@@ -62,8 +63,8 @@ fn lint(clippy: &mut Command) -> Result<()> {
     cargo::run(clippy)
 }
 
-/// Lints each published crate without its features and with each one alone, and what else is outside
-/// of our workspace: a crate that builds with all features may not build with one.
+/// Lints each published crate without its features and with each one alone, and what else is
+/// outside of our workspace: a crate that builds with all features may not build with one.
 pub(crate) fn features() -> Result<()> {
     for package in workspace::members()?.iter().filter(|package| workspace::is_published(package)) {
         for features in feature_choices(package) {
@@ -75,8 +76,9 @@ pub(crate) fn features() -> Result<()> {
     clippy_fuzz(&["--all-features"])
 }
 
-/// None, unless the manifest says that the crate needs one (`package.metadata.cred.needs-a-feature`, with
-/// the reason); then one at a time. Nothing for a crate without features.
+/// None, unless the manifest says that the crate needs one
+/// (`package.metadata.cred.needs-a-feature`, with the reason); then one at a time. Nothing for a
+/// crate without features.
 fn feature_choices(package: &Package) -> Vec<String> {
     let needs_one = package.metadata.pointer("/cred/needs-a-feature").is_some();
     let own: Vec<_> = package.features.keys().filter(|name| *name != "default").cloned().collect();
@@ -95,8 +97,8 @@ pub(crate) fn deny() -> Result<()> {
     cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"]))
 }
 
-/// Known vulnerabilities, unmaintained and yanked packages: in what the published crates need, or with
-/// `everywhere` in every lock file of the checkout. `Ok(false)`: the database cannot be had.
+/// Known vulnerabilities, unmaintained and yanked packages: in what the published crates need, or
+/// with `everywhere` in every lock file of the checkout. `Ok(false)`: the database cannot be had.
 pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     if let Err(error) = cargo::run(tools::cargo_deny()?.args(["fetch", "db"])) {
         println!("{error:#}");
@@ -123,8 +125,8 @@ fn without_unpublished() -> Result<Vec<String>> {
     Ok(unpublished.flat_map(|package| ["--exclude".to_owned(), package.name.to_string()]).collect())
 }
 
-/// Packs every published crate. With `verify`, builds each from its archive alone as well: a file that is
-/// missing from an archive, or a path that works in the checkout only, shows there.
+/// Packs every published crate. With `verify`, builds each from its archive alone as well: a file
+/// that is missing from an archive, or a path that works in the checkout only, shows there.
 ///
 /// All go in one command: cargo (1.90 or newer) lets the archives find each other.
 pub(crate) fn package(verify: bool) -> Result<()> {
@@ -178,9 +180,9 @@ pub(crate) fn semver() -> Result<()> {
     cargo::run(&mut check)
 }
 
-/// Compiles what is committed with each of our direct dependencies at the lowest version that a manifest
-/// allows. A build with the newest ones never notices that a bound is too low; a user with an old lock file
-/// does.
+/// Compiles what is committed with each of our direct dependencies at the lowest version that a
+/// manifest allows. A build with the newest ones never notices that a bound is too low; a user with
+/// an old lock file does.
 pub(crate) fn minimal_versions() -> Result<()> {
     let folder = workspace::metadata()?.target_directory.join("minimal-versions").into_std_path_buf();
     let checkout = folder.join("checkout");
@@ -190,7 +192,8 @@ pub(crate) fn minimal_versions() -> Result<()> {
     fs::remove_file(checkout.join("Cargo.lock"))?;
 
     let mut resolve = cargo::cargo(["generate-lockfile", "-Z", "direct-minimal-versions"]);
-    // The option is unstable. For this command alone: build scripts that see the variable behave otherwise.
+    // The option is unstable. For this command alone: build scripts that see the variable behave
+    // otherwise.
     resolve.env("RUSTC_BOOTSTRAP", "1").current_dir(&checkout);
     cargo::run(&mut resolve)
         .context("a dependency's lowest version is lower than another one needs: raise it")?;

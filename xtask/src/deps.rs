@@ -40,7 +40,8 @@ const RULES: [Rule; 22] = [
     ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs"),
     ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs"),
     ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs"),
-    // A store of each backend behind a feature of its own name: a service builds the ones that it names.
+    // A store of each backend behind a feature of its own name: a service builds the ones that it
+    // names.
     ("cred-config", 275, CONFIG, ""),
     ("cred-rs", 290, FRONT_DOOR, ""),
     ("cred-cli", 305, "cred-config cred-core cred-crypto cred-manager cred-provider-kit", ""),
@@ -132,8 +133,8 @@ fn read() -> Result<Vec<Crate>> {
     Ok(crates)
 }
 
-/// The features for which `rust-version` is promised, where the manifest lists some that need a newer
-/// Rust (`package.metadata.cred.newer-rust`). `None`: it is promised for all.
+/// The features for which `rust-version` is promised, where the manifest lists some that need a
+/// newer Rust (`package.metadata.cred.newer-rust`). `None`: it is promised for all.
 fn features_of_promise(package: &Package) -> Option<String> {
     let newer = package.metadata.pointer("/cred/newer-rust")?.as_array()?;
     let is_promised = |name: &&String| !newer.iter().any(|newer| newer == name.as_str());

@@ -1,4 +1,5 @@
-//! The whole test suite again and again on a busy machine: a test that can fail by chance shows here.
+//! The whole test suite again and again on a busy machine: a test that can fail by chance shows
+//! here.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, ExitCode};

@@ -13,7 +13,8 @@ use crate::{cargo, tools, workspace};
 /// A workspace of its own, with the layout of cargo-fuzz.
 const FOLDER: &str = "fuzz";
 const TOOLCHAIN: &str = "nightly";
-/// No decoder needs more, and no input takes longer: beyond them an input is an artifact like a crash.
+/// No decoder needs more, and no input takes longer: beyond them an input is an artifact like a
+/// crash.
 const LIMITS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
 /// What a build with every SDK may take on top of the fuzzing itself.
 const BUILD: Duration = Duration::from_secs(60 * 60);

@@ -21,7 +21,8 @@ use crate::{servers, table, workspace};
 pub(crate) struct Options {
     /// The backends: local, vault, aws, azure, k8s, redis (an example); all where none is named
     backends: Vec<String>,
-    /// A server that may be missing: its tests are then skipped and named, instead of failing the run
+    /// A server that may be missing: its tests are then skipped and named, instead of failing the
+    /// run
     #[arg(long, value_name = "SERVER")]
     allow_missing: Vec<String>,
 }
@@ -68,8 +69,8 @@ fn packages() -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// Tests the backends, two at a time: each waits for its own server most of the time. Returns a table
-/// of what was tested, against what, and how it went.
+/// Tests the backends, two at a time: each waits for its own server most of the time. Returns a
+/// table of what was tested, against what, and how it went.
 fn with_servers(
     backends: &[&'static Backend],
     allow_missing: &[String],
@@ -172,8 +173,8 @@ impl BackendRun {
 
     /// Of what was skipped, runs by name what needs only servers that are up.
     ///
-    /// Not `--include-ignored` on everything: what is ignored for another reason, such as a clause on
-    /// an ability that the provider does not offer, stays ignored.
+    /// Not `--include-ignored` on everything: what is ignored for another reason, such as a clause
+    /// on an ability that the provider does not offer, stays ignored.
     fn catch_up(&mut self, servers: &Servers) {
         let is_up = |server: &&str| servers.get(server).is_some();
         let environment = servers.environment();
@@ -239,8 +240,8 @@ fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     if own.is_empty() {
         return None;
     }
-    // Of a program that is named after it, what this backend needs: all features of its package would
-    // compile the other SDKs too.
+    // Of a program that is named after it, what this backend needs: all features of its package
+    // would compile the other SDKs too.
     if !own.contains(&format!("integration_{}", backend.name)) {
         words.push("--all-features".to_owned());
     } else if package.features.contains_key(backend.name) {

@@ -17,8 +17,8 @@ const STRACE_REASON: &str = "needs strace";
 /// An entry point for the tests' own processes.
 const FIRE_WORKER: &str = "worker::worker";
 
-/// glibc's caches for each thread fill for many minutes and look like a leak. Without them, and with
-/// one arena, resident memory stays close to what is held. Another allocator ignores this.
+/// glibc's caches for each thread fill for many minutes and look like a leak. Without them, and
+/// with one arena, resident memory stays close to what is held. Another allocator ignores this.
 const NO_MALLOC_CACHES: (&str, &str) =
     ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1");
 
@@ -32,13 +32,15 @@ pub(crate) struct SoakOptions {
 /// Local files under fire, at full size.
 pub(crate) fn fire() -> Result<()> {
     strace()?;
-    // Optimised: a list by contents of 100,000 files would not end in an operation's time otherwise.
+    // Optimised: a list by contents of 100,000 files would not end in an operation's time
+    // otherwise.
     let mut command = cargo::cargo(["test", "--package", FIRE_PACKAGE, "--test", "fire", "--release", "--"]);
     command.args(["--include-ignored", "--skip", FIRE_WORKER, "--test-threads=1", "--show-output"]);
     cargo::run(command.env("CRED_FIRE_FULL", "1"))
 }
 
-/// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short form.
+/// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short
+/// form.
 pub(crate) fn strace_catch_up(allow_missing: bool, programs: &[Program], report: &mut Report) -> Result<()> {
     let mut waiting = Vec::new();
     for program in programs {

@@ -48,8 +48,8 @@ struct Mutant {
     to: String,
 }
 
-/// Runs the model at full size, and then on each mutant of what is in git's index. Fails if the first fails, or if one of the
-/// others passes.
+/// Runs the model at full size, and then on each mutant of what is in git's index. Fails if the
+/// first fails, or if one of the others passes.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // Before the long run: an error in the list shows at once.
     let mut mutants = mutants()?;

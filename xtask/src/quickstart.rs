@@ -13,8 +13,8 @@ const SCOPE: &str = "org:acme/app:web";
 /// Of the sample.
 const LENGTH: &str = "echo DATABASE_URL has ${#DATABASE_URL} characters";
 
-/// Builds `cred` and goes through its first commands with a sample, printing no value. Key, store and
-/// `cred.toml` are in a fresh temporary folder, which stays to be looked at.
+/// Builds `cred` and goes through its first commands with a sample, printing no value. Key, store
+/// and `cred.toml` are in a fresh temporary folder, which stays to be looked at.
 pub(crate) fn run() -> Result<()> {
     cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", "cred-cli"]))?;
     of_built_program()

@@ -18,7 +18,8 @@ use crate::{cargo, workspace};
 /// The example service: a workspace of its own, whose tests need no server.
 pub(crate) const EXAMPLE: &str = "examples/service";
 
-/// `cargo xtask test`: the tests of these crates; of all crates and the example service if none is named.
+/// `cargo xtask test`: the tests of these crates; of all crates and the example service if none is
+/// named.
 pub(crate) fn run(crates: &[String]) -> Result<ExitCode> {
     let run = |name, programs: Result<Vec<Program>>| match programs {
         Ok(programs) => run_all(&programs),
@@ -45,7 +46,8 @@ pub(crate) fn example_programs() -> Result<Vec<Program>> {
     build(&["--locked".to_owned(), "--manifest-path".to_owned(), manifest], &workspace::members_of(EXAMPLE)?)
 }
 
-/// Runs the programs, as many at once as the machine has cores: most tests wait more than they compute.
+/// Runs the programs, as many at once as the machine has cores: most tests wait more than they
+/// compute.
 pub(crate) fn run_all(programs: &[Program]) -> Report {
     let (next, report) = (AtomicUsize::new(0), Mutex::new(Report::default()));
     thread::scope(|scope| {

@@ -27,7 +27,8 @@ pub(crate) fn cargo_fuzz() -> Result<Command> {
     Ok(Command::new(CARGO_FUZZ.installed()?))
 }
 
-/// `cargo semver-checks`, installed first where it is missing: only where there is a tag to compare with.
+/// `cargo semver-checks`, installed first where it is missing: only where there is a tag to compare
+/// with.
 pub(crate) fn cargo_semver_checks() -> Result<Command> {
     Ok(Command::new(CARGO_SEMVER_CHECKS.installed()?))
 }

@@ -102,8 +102,8 @@ fn is_alive(pid: &str) -> bool {
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-/// The same command, ended by each signal also where this test inherited that it is ignored, as in the
-/// background of a script or under `nohup`.
+/// The same command, ended by each signal also where this test inherited that it is ignored, as in
+/// the background of a script or under `nohup`.
 fn with_default_signals(command: &Command) -> Command {
     let mut env = Command::new("env");
     if cfg!(target_os = "linux") {

@@ -1,4 +1,5 @@
-//! What commands work with: the configuration, what was opened, and the wait for it, which signals end.
+//! What commands work with: the configuration, what was opened, and the wait for it, which signals
+//! end.
 
 use std::cell::{OnceCell, RefCell};
 use std::pin::pin;
@@ -22,7 +23,8 @@ use crate::output::Output;
 use crate::process;
 use crate::signals::Signals;
 
-/// How long is waited at the end for what still runs: a write that has begun, a token that is given back.
+/// How long is waited at the end for what still runs: a write that has begun, a token that is given
+/// back.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct App {
@@ -88,8 +90,8 @@ impl App {
         config::find(self.global.config.as_deref())
     }
 
-    /// Whether the configuration could be used as it is now. It is read anew where it is used: before that, a person is asked for
-    /// what takes minutes.
+    /// Whether the configuration could be used as it is now. It is read anew where it is used:
+    /// before that, a person is asked for what takes minutes.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         self.chosen(&self.read()?)?.keys()?;
         Ok(())
@@ -145,11 +147,12 @@ impl App {
         self.managers.borrow_mut().push(manager.clone());
     }
 
-    /// Waits for an answer, or for the signal that ends the program: then the work is dropped where it stands, and what
-    /// it has begun to write is waited for in [`close`](Self::close).
+    /// Waits for an answer, or for the signal that ends the program: then the work is dropped where
+    /// it stands, and what it has begun to write is waited for in [`close`](Self::close).
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.runtime()?.block_on(async {
-            // From the first wait on, a signal ends nothing by itself: one that comes between two is seen by the second.
+            // From the first wait on, a signal ends nothing by itself: one that comes between two
+            // is seen by the second.
             let mut signals = match self.signals.take() {
                 Some(signals) => signals,
                 None => Signals::listen()?,

@@ -1,4 +1,5 @@
-//! Reading stdin and writing stdout, which may be pipes that nobody writes or reads: a signal ends the wait.
+//! Reading stdin and writing stdout, which may be pipes that nobody writes or reads: a signal ends
+//! the wait.
 
 use std::fmt;
 use std::io;
@@ -39,11 +40,12 @@ mod unix {
     use super::Ended;
     use crate::failure::Exit;
 
-    /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so is this.
+    /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so
+    /// is this.
     static COME: OnceLock<Vec<(UnixStream, Exit)>> = OnceLock::new();
 
-    /// From now on a signal ends what waits here, unless the parent process ignored it. Before, a signal
-    /// ends the process by itself.
+    /// From now on a signal ends what waits here, unless the parent process ignored it. Before, a
+    /// signal ends the process by itself.
     pub(crate) fn listen() -> io::Result<()> {
         if COME.get().is_some() {
             return Ok(());
@@ -60,9 +62,9 @@ mod unix {
         Ok(())
     }
 
-    /// Whether the parent process ignored a signal, as a shell does for a background job. Such a signal
-    /// gets no handler: exec resets a handled signal to the default, so that the command of `cred run`
-    /// would no longer ignore it.
+    /// Whether the parent process ignored a signal, as a shell does for a background job. Such a
+    /// signal gets no handler: exec resets a handled signal to the default, so that the command of
+    /// `cred run` would no longer ignore it.
     #[cfg(target_os = "linux")]
     pub(crate) fn is_ignored(signal: Signal) -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

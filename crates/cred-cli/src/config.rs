@@ -15,8 +15,8 @@ use cred_core::SealError;
 
 use crate::failure::{Exit, Failure};
 
-/// Reads the files. Whether a project's file may be used, [`require_trust`] decides: nothing that the
-/// files name is looked at before.
+/// Reads the files. Whether a project's file may be used, [`require_trust`] decides: nothing that
+/// the files name is looked at before.
 pub(crate) fn find(given: Option<&Path>) -> Result<Config, Failure> {
     let config = Config::new(file::find(given)?);
     refuse_redefinitions(&config)?;
@@ -40,7 +40,8 @@ pub(crate) fn require_trust(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A project that took the place of a user's profile or ring would get what is meant for the user's.
+/// A project that took the place of a user's profile or ring would get what is meant for the
+/// user's.
 fn refuse_redefinitions(config: &Config) -> Result<(), Failure> {
     let [project, user] = config.files() else { return Ok(()) };
     let of_user: Vec<_> = user.names().collect();

@@ -47,8 +47,8 @@ impl Change {
         }
     }
 
-    /// Makes the change to each credential, one after another. One failure does not end it, a signal
-    /// does.
+    /// Makes the change to each credential, one after another. One failure does not end it, a
+    /// signal does.
     pub(crate) fn run(
         &self,
         app: &App,

@@ -1,4 +1,5 @@
-//! Credentials as variables: what `run` gives to a process and `export` writes to a file of variables.
+//! Credentials as variables: what `run` gives to a process and `export` writes to a file of
+//! variables.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,8 @@ pub(crate) struct Variable<'e, 'c> {
 }
 
 impl<'c> Environment<'c> {
-    /// Adds all fields of a credential: under its id, and with several fields under its id and theirs.
-    /// `unusable` decides what becomes of one that cannot be a variable.
+    /// Adds all fields of a credential: under its id, and with several fields under its id and
+    /// theirs. `unusable` decides what becomes of one that cannot be a variable.
     pub(crate) fn add_all(
         &mut self,
         path: &'c CredentialPath,

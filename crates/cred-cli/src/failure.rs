@@ -130,7 +130,8 @@ impl Failure {
         self
     }
 
-    /// Whether the others would fail as well, each after its own wait: nothing is wrong with this one.
+    /// Whether the others would fail as well, each after its own wait: nothing is wrong with this
+    /// one.
     pub(crate) const fn is_outage(&self) -> bool {
         matches!(self.exit, Exit::Unavailable)
     }

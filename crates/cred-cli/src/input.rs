@@ -1,4 +1,5 @@
-//! How a value comes in: by a prompt, stdin, a file or the system's random source, and never as an argument.
+//! How a value comes in: by a prompt, stdin, a file or the system's random source, and never as an
+//! argument.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,4 +1,5 @@
-//! `cred`: look into sealed credentials, move them between backends, repair them. The README is the specification.
+//! `cred`: look into sealed credentials, move them between backends, repair them. The README is the
+//! specification.
 
 mod app;
 mod blocking;

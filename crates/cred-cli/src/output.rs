@@ -83,7 +83,8 @@ impl Output {
         self.bytes(format!("{}\n", escaped_json(&json)).as_bytes())
     }
 
-    /// A result with secret values, as JSON. On its way to another program it is not collected in memory.
+    /// A result with secret values, as JSON. On its way to another program it is not collected in
+    /// memory.
     pub(crate) fn secret_document(self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
             return self.document(value);
@@ -104,7 +105,8 @@ impl Output {
         }
     }
 
-    /// What was left undone, for people, even if they asked for quiet; a document has it in a field of its own.
+    /// What was left undone, for people, even if they asked for quiet; a document has it in a field
+    /// of its own.
     pub(crate) fn left(self, text: impl AsRef<str>) {
         if !self.json {
             let _ = writeln!(anstream::stderr(), "  {}", escaped(text.as_ref()));

@@ -100,8 +100,8 @@ fn opaque() -> String {
     "opaque".to_owned()
 }
 
-/// An object's entries, in the order of the text. One whose name is there already is refused: of two values one would be
-/// lost.
+/// An object's entries, in the order of the text. One whose name is there already is refused: of
+/// two values one would be lost.
 #[derive(Default)]
 struct Entries<T>(Vec<(String, T)>);
 

@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::blocking;
 use crate::failure::{Exit, Failure};
 
-/// From the first one on, a signal ends nothing by itself. One that was ignored from the start stays so.
+/// From the first one on, a signal ends nothing by itself. One that was ignored from the start
+/// stays so.
 #[cfg(unix)]
 pub(crate) struct Signals {
     interrupt: Option<Signal>,

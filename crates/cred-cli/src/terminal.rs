@@ -131,7 +131,8 @@ mod tty {
             Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
             Next::Signal(signal) => {
                 let _ = terminal.write_all(b"ended by a signal; nothing was changed\n");
-                // A parent sees which signal it was. It returns where the signal cannot end the program.
+                // A parent sees which signal it was. It returns where the signal cannot end the
+                // program.
                 let _ = emulate_default_handler(signal);
                 Err(Failure::said(Exit::Terminated))
             }
@@ -184,7 +185,8 @@ mod tty {
         Next::More
     }
 
-    /// The signals that end a program, caught while a terminal is silent: its echo must come back first.
+    /// The signals that end a program, caught while a terminal is silent: its echo must come back
+    /// first.
     struct Ended {
         /// A byte comes with each.
         signals: Vec<(i32, UnixStream)>,
@@ -227,7 +229,8 @@ mod tty {
         }
     }
 
-    /// A terminal without echo, until it is dropped. Ctrl-C is a key then, and no signal: the echo comes back first.
+    /// A terminal without echo, until it is dropped. Ctrl-C is a key then, and no signal: the echo
+    /// comes back first.
     struct Silent {
         terminal: File,
         before: Termios,

@@ -9,7 +9,8 @@ use crate::escape::escaped;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-/// Says what is wrong, as JSON where that was asked for; help and version are printed instead where they are.
+/// Says what is wrong, as JSON where that was asked for; help and version are printed instead where
+/// they are.
 pub(crate) fn told(mut error: clap::Error) -> ExitCode {
     // Whoever closed the output does not want to know.
     if !error.use_stderr() {
@@ -32,8 +33,9 @@ pub(crate) fn told(mut error: clap::Error) -> ExitCode {
     Exit::Usage.into()
 }
 
-/// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks like a mistyped option or
-/// command, or stands where a path or a scope belongs. Says where a value belongs, if there was one too many.
+/// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks
+/// like a mistyped option or command, or stands where a path or a scope belongs. Says where a value
+/// belongs, if there was one too many.
 fn hidden(error: &mut clap::Error) -> Option<&'static str> {
     let is_typo =
         |text: &str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');

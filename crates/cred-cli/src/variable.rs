@@ -9,8 +9,9 @@ pub(crate) fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The variable that an id becomes: an id with a dash, or in lower case without an underscore, becomes
-/// capitals with underscores; any other id is the variable unchanged. `None`: it begins with a digit.
+/// The variable that an id becomes: an id with a dash, or in lower case without an underscore,
+/// becomes capitals with underscores; any other id is the variable unchanged. `None`: it begins
+/// with a digit.
 pub(crate) fn of_id(id: &CredentialId) -> Option<String> {
     let id = id.as_str();
     let is_plain = !id.contains(|letter: char| letter.is_ascii_uppercase() || letter == '_');
@@ -30,8 +31,8 @@ pub(crate) fn of_field(stem: &str, field: &str) -> String {
     }
 }
 
-/// Whether a variable chooses code that a program, its runtime, its shell or its loader runs, or the
-/// files that they trust: a principal that can write a scope must not gain that.
+/// Whether a variable chooses code that a program, its runtime, its shell or its loader runs, or
+/// the files that they trust: a principal that can write a scope must not gain that.
 pub(crate) fn takes_over(name: &str) -> bool {
     // Windows does not distinguish case.
     let upper = cfg!(windows).then(|| name.to_ascii_uppercase());

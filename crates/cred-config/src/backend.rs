@@ -26,8 +26,8 @@ pub struct Backend {
 /// What is built in with a backend's feature.
 pub(crate) struct Driver {
     pub(crate) open: fn(&Node<'_>) -> Result<Arc<dyn StorageProvider>, OpenError>,
-    /// Everything that decides where it keeps credentials, defaults included: two profiles for which
-    /// it is equal are one store.
+    /// Everything that decides where it keeps credentials, defaults included: two profiles for
+    /// which it is equal are one store.
     pub(crate) place: fn(&Node<'_>) -> Result<Place, Misfit>,
 }
 

@@ -104,8 +104,9 @@ impl Config {
         }
     }
 
-    /// The names of all variables that any file reads keys and secrets from, also where that does not
-    /// fit or its backend is not built in. A variable of a field that is not secret is not one of them.
+    /// The names of all variables that any file reads keys and secrets from, also where that does
+    /// not fit or its backend is not built in. A variable of a field that is not secret is not one
+    /// of them.
     #[must_use]
     pub fn variables(&self) -> BTreeSet<&str> {
         fn collect<'a>(

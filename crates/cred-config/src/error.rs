@@ -10,9 +10,9 @@ use cred_crypto::KeyRingError;
 /// Why a `cred.toml`, or something that it names, cannot be used.
 ///
 /// A message names the file, and the line and the field where there is one, and says what to do. It
-/// has names of fields, profiles, key rings and keys that the file defines, and never a value of the
-/// file, such as the name of a variable or of a file with a secret: the secret may have been written
-/// in its place. `Debug` is the message with its causes.
+/// has names of fields, profiles, key rings and keys that the file defines, and never a value of
+/// the file, such as the name of a variable or of a file with a secret: the secret may have been
+/// written in its place. `Debug` is the message with its causes.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -37,8 +37,8 @@ pub enum Origin {
     /// The caller named it: up to 1 MiB, and it may be a link, a pipe or a file of another user.
     Given,
     /// It was found in a project, so that a clone may have brought it: up to 64 KiB, neither a link
-    /// nor a pipe, and owned by this user or root. It cannot make exceptions to the rules for files,
-    /// and takes no relative path from a variable.
+    /// nor a pipe, and owned by this user or root. It cannot make exceptions to the rules for
+    /// files, and takes no relative path from a variable.
     Project,
     /// It is the user's own: up to 1 MiB, not a pipe, and owned by this user or root.
     User,
@@ -171,7 +171,8 @@ impl ConfigFile {
         Node::root(self, self.document.as_table())
     }
 
-    /// The profiles and key rings, each as the name of its table, `profiles` or `rings`, and its own.
+    /// The profiles and key rings, each as the name of its table, `profiles` or `rings`, and its
+    /// own.
     pub fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
         ["profiles", "rings"].into_iter().flat_map(|kind| {
             let entries = self.root().get(kind).map(|node| node.entries()).unwrap_or_default();
@@ -183,8 +184,8 @@ impl ConfigFile {
     /// from the folder of the file.
     ///
     /// # Errors
-    /// If the home folder or the folder of the file is not known. The error is the end of a sentence
-    /// that begins with the field.
+    /// If the home folder or the folder of the file is not known. The error is the end of a
+    /// sentence that begins with the field.
     pub fn resolve(&self, path: impl AsRef<Path>) -> Result<PathBuf, String> {
         let file = std::path::absolute(&self.path).map_err(|error| format!("cannot be found ({error})"))?;
         resolve(path.as_ref(), file.parent().unwrap_or(Path::new("/")))

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! # Features
-//! One for each backend, and none by default: `local`, `aws`, `azure`, `k8s` and `vault`. `memory` is
-//! for the tests of services: each opening makes a new, empty store. `azure` needs Rust 1.88, `k8s`
-//! 1.89 and `aws` 1.94.1; the others need 1.85.
+//! One for each backend, and none by default: `local`, `aws`, `azure`, `k8s` and `vault`. `memory`
+//! is for the tests of services: each opening makes a new, empty store. `azure` needs Rust 1.88,
+//! `k8s` 1.89 and `aws` 1.94.1; the others need 1.85.
 //!
 //! # The file
 //! ```toml
@@ -47,13 +47,15 @@
 //! keys.main-2026 = { file = "main.key" }
 //! ```
 //!
-//! - The fields of a profile, beside `backend`, `ring` and `created_by`, are those of the backend's own
-//!   configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is an error.
+//! - The fields of a profile, beside `backend`, `ring` and `created_by`, are those of the backend's
+//!   own configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is an
+//!   error.
 //! - A field that is secret takes `{ env = "NAME" }` or `{ file = "PATH" }` and nothing else.
 //!   [`SecretSource`] has the rules, and is for the configuration of the service too.
-//! - Any other text, number or truth value can come from a variable: `address = { env = "VAULT_ADDR" }`.
-//!   No default of a field comes from a variable. Where `aws` has no `region`, `profile` or
-//!   `endpoint_url`, and `k8s` no `kubeconfig_path`, the chain of their SDK does read the environment.
+//! - Any other text, number or truth value can come from a variable:
+//!   `address = { env = "VAULT_ADDR" }`. No default of a field comes from a variable. Where `aws`
+//!   has no `region`, `profile` or `endpoint_url`, and `k8s` no `kubeconfig_path`, the chain of
+//!   their SDK does read the environment.
 //! - A relative path counts from the folder of the file, and `~/` is the home folder.
 //! - A key is `{ file = "PATH" }` or `{ env = "NAME" }`: the base64 of 32 random bytes. Or it is a
 //!   passphrase: `{ passphrase = { file = "PATH" }, kdf_salt = "..", check = ".." }`.
@@ -64,7 +66,8 @@
 //!   readable by other users, as docker mounts them.
 //!
 //! # Errors
-//! An [`Error`] names the file, the line and the field, and says what to do. It never repeats a value.
+//! An [`Error`] names the file, the line and the field, and says what to do. It never repeats a
+//! value.
 
 mod backend;
 mod config;

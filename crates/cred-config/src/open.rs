@@ -34,11 +34,11 @@ impl fmt::Debug for Store {
 /// `profile`: the name of the profile. `None`: the profile that the variable `CRED_PROFILE` names,
 /// or else the line `profile` of the file, or else the only profile.
 ///
-/// **Blocks**: it reads files, waits up to 30 s for a pipe that is named in the place of a file, and then until
-/// its writer closes it, and
-/// derives each passphrase that has a check, which takes a tenth of a second or more. Call it before
-/// the service starts its work, or with `spawn_blocking`. It makes no connection. Some providers
-/// need a Tokio runtime when they are used, and none needs one here.
+/// **Blocks**: it reads files, waits up to 30 s for a pipe that is named in the place of a file,
+/// and then until its writer closes it, and derives each passphrase that has a check, which takes a
+/// tenth of a second or more. Call it before the service starts its work, or with `spawn_blocking`.
+/// It makes no connection. Some providers need a Tokio runtime when they are used, and none needs
+/// one here.
 ///
 /// **Trust**: whoever can write the file decides where secrets go, which files and variables are
 /// read, and which programs the backend starts. Pass only the path of a file that you trust: the

@@ -19,8 +19,8 @@ pub(crate) struct Exceptions {
     pub(crate) shared_secrets: bool,
 }
 
-/// What to do about a file of another user. Given files may belong to any user, so `--config` of the
-/// program helps with settings, and not with secrets.
+/// What to do about a file of another user. Given files may belong to any user, so `--config` of
+/// the program helps with settings, and not with secrets.
 const NAME_IT: &str =
     "name it with --config, or put `owners = [OWNER]` below `[files]` in your own cred.toml";
 const SET_OWNERS: &str = "put `owners = [OWNER]` below `[files]` in your own cred.toml";
@@ -38,7 +38,8 @@ pub(crate) fn settings(
     let is_given = origin == Origin::Given;
     let entry = fs::symlink_metadata(path)?;
     if origin == Origin::Project && entry.is_symlink() {
-        // Its relative paths would count from here, and its contents would be those of another project.
+        // Its relative paths would count from here, and its contents would be those of another
+        // project.
         return Err(
             "is a link, which a project's file cannot be; name the file that is meant with --config".into()
         );
@@ -173,8 +174,8 @@ mod unix {
     /// How long a pipe is waited for whose writer has not come yet.
     const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
-    /// Opens a regular file, or a pipe if that is allowed, and nothing else: opening a device may have an
-    /// effect. Opening does not wait for the writer of a pipe.
+    /// Opens a regular file, or a pipe if that is allowed, and nothing else: opening a device may
+    /// have an effect. Opening does not wait for the writer of a pipe.
     pub(super) fn opened(path: &Path, may_be_pipe: bool) -> Result<(File, Metadata), Refusal> {
         let is_usable = |found: &Metadata| found.is_file() || may_be_pipe && is_pipe(found);
         if !is_usable(&fs::metadata(path)?) {
@@ -208,8 +209,9 @@ mod unix {
         found.file_type().is_fifo()
     }
 
-    /// The bits of a mode that let other users write. The group does not count that has this user alone,
-    /// by the convention of many systems that it has the number of the user: their umask is 002.
+    /// The bits of a mode that let other users write. The group does not count that has this user
+    /// alone, by the convention of many systems that it has the number of the user: their umask is
+    /// 002.
     fn writers(found: &Metadata) -> u32 {
         let me = rustix::process::geteuid();
         let (user, group) = (me.as_raw(), rustix::process::getegid().as_raw());
@@ -250,8 +252,8 @@ mod unix {
         Err(format!("is readable by other users (mode {mode:04o}); run `chmod 600` on it{advice}").into())
     }
 
-    /// A user that can write the folder can put another file in its place, unless the folder is sticky.
-    /// `exceptions`: for the owner of the folder; `None`: any user may own it.
+    /// A user that can write the folder can put another file in its place, unless the folder is
+    /// sticky. `exceptions`: for the owner of the folder; `None`: any user may own it.
     pub(super) fn folder_closed(folder: &Path, exceptions: Option<&Exceptions>) -> Result<(), Refusal> {
         let found = fs::metadata(folder)?;
         let mode = found.mode() & 0o7777;

@@ -48,7 +48,8 @@ enum KeySource {
     },
 }
 
-/// The salt of a passphrase, and what finds a mistyped one; files of before there was such a check have none.
+/// The salt of a passphrase, and what finds a mistyped one; files of before there was such a check
+/// have none.
 #[derive(Debug, Clone, Copy)]
 struct Salt {
     kdf_salt: [u8; 16],

@@ -18,8 +18,8 @@ const MAX_LEN: usize = 64 * 1_024;
 /// Where a secret is: `{ env = "NAME" }` or `{ file = "PATH" }`.
 ///
 /// For the configuration of a service that needs secrets of its own. The secret itself is refused
-/// in its place, and no error and no `Debug` repeats what the configuration has there. A format's own
-/// error may: that of the `toml` crate shows the line of the file, so log its `message()`.
+/// in its place, and no error and no `Debug` repeats what the configuration has there. A format's
+/// own error may: that of the `toml` crate shows the line of the file, so log its `message()`.
 ///
 /// ```
 /// use cred_config::SecretSource;
@@ -106,7 +106,8 @@ impl SecretSource {
     }
 
     /// Reads the secret of a path that is absolute. The error is the end of a sentence that begins
-    /// with the field, and repeats neither variable nor path: the secret may have been written there.
+    /// with the field, and repeats neither variable nor path: the secret may have been written
+    /// there.
     ///
     /// `exceptions`: those of the `cred.toml`; `None`: there is none, so that none can be made.
     pub(crate) fn fetch(&self, exceptions: Option<&Exceptions>) -> Result<Zeroizing<String>, String> {

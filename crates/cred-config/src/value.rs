@@ -1,5 +1,5 @@
-//! Reading a table of `cred.toml` into a type, so that an error names line and field and never repeats
-//! the value.
+//! Reading a table of `cred.toml` into a type, so that an error names line and field and never
+//! repeats the value.
 
 mod reading;
 
@@ -137,7 +137,8 @@ impl<'a> Node<'a> {
         result.map_err(|misfit| self.located(self.with_names(misfit, without)))
     }
 
-    /// Adds the names of the other entries to the names that an unknown field of this table could have.
+    /// Adds the names of the other entries to the names that an unknown field of this table could
+    /// have.
     fn with_names(&self, mut misfit: Misfit, without: &[&str]) -> Misfit {
         let inner = misfit.at.as_ref().and_then(|(field, _)| field.strip_prefix(&self.field));
         let is_own = inner.is_some_and(|field| field.matches('.').count() == 1);
@@ -208,8 +209,8 @@ impl<'a> Node<'a> {
         self.field.get(self.special.from..).is_some_and(|name| names.contains(&name))
     }
 
-    /// What is wrong with the name of this value, as the table has it. Between the tables of a secret
-    /// that name may be the secret itself, so there the error is about the table.
+    /// What is wrong with the name of this value, as the table has it. Between the tables of a
+    /// secret that name may be the secret itself, so there the error is about the table.
     fn misnamed(&self, name: &str, misfit: Misfit) -> Misfit {
         let table = self.field.strip_suffix(name).and_then(|table| table.strip_suffix('.'));
         let inner = table.and_then(|table| table.get(self.special.from..)).unwrap_or_default();
@@ -241,7 +242,8 @@ impl<'a> Node<'a> {
                 let is_relative =
                     !text.starts_with("~/") && !std::path::Path::new(text.as_str()).is_absolute();
                 if is_path && is_relative && self.file.origin() == Origin::Project {
-                    // It would choose a file of the project, which nothing showed when it was trusted.
+                    // It would choose a file of the project, which nothing showed when it was
+                    // trusted.
                     return Err(
                         self.misfit("takes a path from a variable, which must be absolute in a project")
                     );

@@ -1,4 +1,5 @@
-//! Providers for tests: a correct one, and wrappers that fail, lag or record; and a sealer that fails.
+//! Providers for tests: a correct one, and wrappers that fail, lag or record; and a sealer that
+//! fails.
 //!
 //! Each wrapper hands out the abilities of what it wraps, no more and no less.
 

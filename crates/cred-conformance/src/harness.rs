@@ -5,73 +5,82 @@ use std::sync::Arc;
 
 use cred_core::{CredentialPath, StorageProvider, async_trait};
 
-/// A provider under test: any [`StorageProvider`] that has a `Debug`, which must not print what it keeps.
+/// A provider under test: any [`StorageProvider`] that has a `Debug`, which must not print what it
+/// keeps.
 pub trait Subject: StorageProvider + fmt::Debug {}
 
 impl<P: StorageProvider + fmt::Debug + ?Sized> Subject for P {}
 
-/// An edit of the raw bytes that the backend holds for one path: takes the old bytes, gives the new ones.
+/// An edit of the raw bytes that the backend holds for one path: takes the old bytes, gives the new
+/// ones.
 pub type Edit<'a> = &'a (dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync);
 
 /// One empty place to store in, and how to reach it.
 ///
-/// [`suite!`](crate::suite) makes a new harness for each clause, and clauses run at the same time, so a harness stands
-/// for a namespace that nobody else uses: a temporary directory, a random prefix, a fresh map. Only [`Harness::open`] has to be written. Each of the
-/// others makes more clauses run; those that a harness has are declared in the suite's `offers: [...]`.
+/// [`suite!`](crate::suite) makes a new harness for each clause, and clauses run at the same time,
+/// so a harness stands for a namespace that nobody else uses: a temporary directory, a random
+/// prefix, a fresh map. Only [`Harness::open`] has to be written. Each of the others makes more
+/// clauses run; those that a harness has are declared in the suite's `offers: [...]`.
 ///
-/// A method of a harness panics when it cannot do its work: the clause is red then, and says why. None has a deadline
-/// from the kit.
+/// A method of a harness panics when it cannot do its work: the clause is red then, and says why.
+/// None has a deadline from the kit.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// A provider over this harness's namespace, empty at the first call. The harness keeps no copy of it that has
-    /// background tasks: a clause drops it and looks for what is left. Tasks of the harness's own (a server in this
-    /// process) begin before.
+    /// A provider over this harness's namespace, empty at the first call. The harness keeps no copy
+    /// of it that has background tasks: a clause drops it and looks for what is left. Tasks of the
+    /// harness's own (a server in this process) begin before.
     async fn open(&self) -> Arc<dyn Subject>;
 
-    /// `offers: [reopen]`. Another client, built anew over the same data while the first may still be in use, by its
-    /// constructor alone: with `outage`, the backend may be down at that time. `None`: the data ends with the provider.
+    /// `offers: [reopen]`. Another client, built anew over the same data while the first may still
+    /// be in use, by its constructor alone: with `outage`, the backend may be down at that time.
+    /// `None`: the data ends with the provider.
     async fn reopen(&self) -> Option<Arc<dyn Subject>> {
         None
     }
 
-    /// `offers: [raw_edit]`. Replaces the bytes that the backend holds for `path`, past the provider, by what `edit`
-    /// makes of them. False: it cannot be done. What the backend cannot hold, such as bytes that are no text, or none at
-    /// all, may be replaced by the nearest that it can: `String::from_utf8_lossy`, a single space.
+    /// `offers: [raw_edit]`. Replaces the bytes that the backend holds for `path`, past the
+    /// provider, by what `edit` makes of them. False: it cannot be done. What the backend cannot
+    /// hold, such as bytes that are no text, or none at all, may be replaced by the nearest that it
+    /// can: `String::from_utf8_lossy`, a single space.
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
         let _ = (path, edit);
         false
     }
 
-    /// `offers: [outage]`. Makes the backend unreachable or failing for the open provider, or brings it back with all
-    /// its data; bringing back what is not down changes nothing. False: it cannot be done. An operation in an outage takes
-    /// as long as the provider tries, so give it an `operation_timeout` of a few seconds.
+    /// `offers: [outage]`. Makes the backend unreachable or failing for the open provider, or
+    /// brings it back with all its data; bringing back what is not down changes nothing. False: it
+    /// cannot be done. An operation in an outage takes as long as the provider tries, so give it an
+    /// `operation_timeout` of a few seconds.
     async fn outage(&self, down: bool) -> bool {
         let _ = down;
         false
     }
 
-    /// `offers: [stall]`. Holds the backend, so that a call of the open provider neither takes effect nor answers nor fails,
-    /// or lets it go with all its data; letting go what is not held changes nothing. False: it cannot be done.
+    /// `offers: [stall]`. Holds the backend, so that a call of the open provider neither takes
+    /// effect nor answers nor fails, or lets it go with all its data; letting go what is not held
+    /// changes nothing. False: it cannot be done.
     ///
-    /// What need not wait, such as a read beside the lock of a writer, may be answered. The backend itself must not do later
-    /// what a call had sent before it was given up: let another handle hold the lock, or let a door in front of a server pass
-    /// nothing on and then close what it held; a stopped process does, when it goes on, whatever its socket took.
+    /// What need not wait, such as a read beside the lock of a writer, may be answered. The backend
+    /// itself must not do later what a call had sent before it was given up: let another handle
+    /// hold the lock, or let a door in front of a server pass nothing on and then close what it
+    /// held; a stopped process does, when it goes on, whatever its socket took.
     ///
-    /// It is let go from a thread and a runtime of the kit's own, since the provider's may be blocked. Clauses wait for the
-    /// provider's `operation_timeout` and `in_doubt`, so give it a few seconds of each.
+    /// It is let go from a thread and a runtime of the kit's own, since the provider's may be
+    /// blocked. Clauses wait for the provider's `operation_timeout` and `in_doubt`, so give it a
+    /// few seconds of each.
     async fn stall(&self, held: bool) -> bool {
         let _ = held;
         false
     }
 
-    /// `offers: [backend_secrets]`. What the provider itself logs in with; none of it may be printed. Give values that
-    /// nothing else contains.
+    /// `offers: [backend_secrets]`. What the provider itself logs in with; none of it may be
+    /// printed. Give values that nothing else contains.
     fn backend_secrets(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What the backend calls this path. Where it is known, the kit tries to take that name for another credential.
-    /// `None`: unknown.
+    /// What the backend calls this path. Where it is known, the kit tries to take that name for
+    /// another credential. `None`: unknown.
     fn physical_name(&self, path: &CredentialPath) -> Option<String> {
         let _ = path;
         None
@@ -90,10 +99,11 @@ pub trait Harness: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Effort {
-    /// Credentials in a long list, at least 10. Default: 1,000. Keep it above the backend's page size.
+    /// Credentials in a long list, at least 10. Default: 1,000. Keep it above the backend's page
+    /// size.
     pub list_entries: usize,
-    /// Rounds of a race, and twice the polls after which a future is dropped at every single one, later at fewer and
-    /// fewer; at least 4. Default: 100.
+    /// Rounds of a race, and twice the polls after which a future is dropped at every single one,
+    /// later at fewer and fewer; at least 4. Default: 100.
     pub rounds: usize,
 }
 
@@ -119,9 +129,9 @@ impl Effort {
     }
 }
 
-/// What a provider and its harness have besides the five operations. Each field is a word of `offers: [...]` in
-/// [`suite!`](crate::suite); the clauses that need a word which is not declared are ignored, and one clause finds
-/// whatever is declared wrongly or forgotten.
+/// What a provider and its harness have besides the five operations. Each field is a word of
+/// `offers: [...]` in [`suite!`](crate::suite); the clauses that need a word which is not declared
+/// are ignored, and one clause finds whatever is declared wrongly or forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "a set of words; each is declared by name")]

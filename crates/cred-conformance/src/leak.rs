@@ -1,4 +1,5 @@
-//! Whether a text prints bytes that it must not, in any of the spellings that a derived `Debug` or an encoder gives.
+//! Whether a text prints bytes that it must not, in any of the spellings that a derived `Debug` or
+//! an encoder gives.
 
 /// The spelling that was found; `None`: the text is clean.
 pub(crate) fn leak(text: &str, secret: &[u8]) -> Option<&'static str> {
@@ -17,8 +18,8 @@ pub(crate) fn leak(text: &str, secret: &[u8]) -> Option<&'static str> {
     if let Some((how, _)) = spellings.iter().find(|(_, spelling)| text.contains(spelling.as_str())) {
         return Some(how);
     }
-    // Inside a longer encoding the same bytes are spelled in one of three ways, by where they begin; the letters at
-    // both ends depend on the neighbours and are left out.
+    // Inside a longer encoding the same bytes are spelled in one of three ways, by where they
+    // begin; the letters at both ends depend on the neighbours and are left out.
     (0..3_usize)
         .filter_map(|skip| secret.get(skip..))
         .map(|tail| base64(tail.get(..tail.len() / 3 * 3).unwrap_or_default()))

@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::rule::fail;
 
-/// Repeats a question until the declared bound has passed, and once more: only what is asked after the bound counts
-/// against the provider.
+/// Repeats a question until the declared bound has passed, and once more: only what is asked after
+/// the bound counts against the provider.
 #[derive(Clone)]
 pub(crate) struct Patience {
     declared: Consistency,

@@ -12,11 +12,13 @@ use crate::Harness;
 
 const BEAT: Duration = Duration::from_millis(20);
 
-/// So many beats in a row are not missed by chance: on a busy machine, who counts them comes as late as who makes them.
+/// So many beats in a row are not missed by chance: on a busy machine, who counts them comes as
+/// late as who makes them.
 const MISSED: u32 = 50;
 
-/// A stall that a thread of its own holds. It lets go when this is ended or dropped, and when the runtime stands still or the
-/// end does not come: then a thread of the runtime is blocked, and nobody else could let go.
+/// A stall that a thread of its own holds. It lets go when this is ended or dropped, and when the
+/// runtime stands still or the end does not come: then a thread of the runtime is blocked, and
+/// nobody else could let go.
 pub(crate) struct Stall {
     heart: JoinSet<()>,
     held: mpsc::Sender<()>,
@@ -67,8 +69,8 @@ impl Stall {
     }
 }
 
-/// Returns when the runtime stands still, or when it is told to. With several threads, one that is blocked shows only by an
-/// end that does not come.
+/// Returns when the runtime stands still, or when it is told to. With several threads, one that is
+/// blocked shows only by an end that does not come.
 fn stands_still(beats: &AtomicU64, until: &mpsc::Receiver<()>, longest: Duration) -> bool {
     let (began, mut last, mut missed) = (Instant::now(), 0, 0);
     while until.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {

@@ -6,15 +6,15 @@ use std::panic::resume_unwind;
 
 use cred_core::StorageError;
 
-/// What a clause found. It travels as the payload of a panic that prints nothing, through the clause's own tasks, to
-/// the one place that knows which clause it was.
+/// What a clause found. It travels as the payload of a panic that prints nothing, through the
+/// clause's own tasks, to the one place that knows which clause it was.
 struct Failure {
     problem: String,
     advice: String,
 }
 
-/// Ends the clause: what is wrong, and what its author can do. Where the problem begins with a rule (`describe-3: ...`)
-/// it breaks that one, else the clause's own.
+/// Ends the clause: what is wrong, and what its author can do. Where the problem begins with a rule
+/// (`describe-3: ...`) it breaks that one, else the clause's own.
 pub(crate) fn fail(problem: &str, advice: &str) -> ! {
     resume_unwind(Box::new(Failure { problem: problem.to_owned(), advice: advice.to_owned() }))
 }

@@ -13,10 +13,11 @@ use crate::{Harness, Offers, rule};
 
 /// One test for each clause, in the module where it stands.
 ///
-/// `suite!(harness, offers: [words])`: the first part is an expression that makes a new [`Harness`](crate::Harness),
-/// evaluated for each clause inside a tokio runtime (it may `.await`). The words are those of
-/// [`Offers`](crate::Offers); clauses that need another one become `#[ignore = "not offered"]`. Attributes before the
-/// harness go to every test, so that a suite that needs a server can be ignored by default:
+/// `suite!(harness, offers: [words])`: the first part is an expression that makes a new
+/// [`Harness`](crate::Harness), evaluated for each clause inside a tokio runtime (it may `.await`).
+/// The words are those of [`Offers`](crate::Offers); clauses that need another one become
+/// `#[ignore = "not offered"]`. Attributes before the harness go to every test, so that a suite
+/// that needs a server can be ignored by default:
 ///
 /// ```
 /// # struct VaultHarness(cred_conformance::doubles::Reference);
@@ -35,9 +36,10 @@ use crate::{Harness, Offers, rule};
 /// # fn main() {}
 /// ```
 ///
-/// Tests are named after the clauses in the documentation of [`StorageProvider`](cred_core::StorageProvider):
-/// `store_1_what_was_stored_is_given_back_exactly` proves clause store-1. The caller's crate needs no dependency but
-/// this one: each test brings its own runtime, multi-threaded except where a provider that blocks is looked for.
+/// Tests are named after the clauses in the documentation of
+/// [`StorageProvider`](cred_core::StorageProvider): `store_1_what_was_stored_is_given_back_exactly`
+/// proves clause store-1. The caller's crate needs no dependency but this one: each test brings its
+/// own runtime, multi-threaded except where a provider that blocks is looked for.
 #[macro_export]
 macro_rules! suite {
     (#[$($attribute:tt)*] $($rest:tt)*) => {
@@ -48,7 +50,8 @@ macro_rules! suite {
     };
 }
 
-/// Collects the attributes: an expression may begin with one as well, so they have to be taken before it is parsed.
+/// Collects the attributes: an expression may begin with one as well, so they have to be taken
+/// before it is parsed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __suite_with {
@@ -60,7 +63,8 @@ macro_rules! __suite_with {
     };
 }
 
-/// `$d` is a dollar sign, which a macro needs to write a macro: `__cred_clause` knows the offered words as literals.
+/// `$d` is a dollar sign, which a macro needs to write a macro: `__cred_clause` knows the offered
+/// words as literals.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __suite {
@@ -78,7 +82,8 @@ macro_rules! __suite {
                 }
             };
             ([$d($need:ident)+] $d name:ident) => {
-                // The first reason counts: what is not offered is never run, be there a server or not.
+                // The first reason counts: what is not offered is never run, be there a server or
+                // not.
                 #[ignore = "not offered"]
                 #[allow(unused_attributes, reason = "the suite itself may be ignored as well")]
                 $($attribute)*
@@ -118,8 +123,9 @@ impl Clause {
         self.name
     }
 
-    /// The rule that it proves, such as `store-1`: its name in the docs of [`StorageProvider`](cred_core::StorageProvider)
-    /// and its abilities. A word without a number where the docs give none: `offers`, `metrics`.
+    /// The rule that it proves, such as `store-1`: its name in the docs of
+    /// [`StorageProvider`](cred_core::StorageProvider) and its abilities. A word without a number
+    /// where the docs give none: `offers`, `metrics`.
     #[must_use]
     pub fn rule(&self) -> String {
         rule::of(self.name)
@@ -137,15 +143,16 @@ impl Clause {
         self.needs
     }
 
-    /// Runs it over a fresh harness and closes that. For runners of your own, on any tokio runtime with time enabled;
-    /// [`suite!`](crate::suite) does it for you.
+    /// Runs it over a fresh harness and closes that. For runners of your own, on any tokio runtime
+    /// with time enabled; [`suite!`](crate::suite) does it for you.
     ///
     /// # Panics
     /// If the provider breaks the clause; the message says how and what to do.
     #[expect(clippy::panic, reason = "this is how a test reports")]
     pub async fn check(&self, harness: Arc<dyn Harness>, offers: Offers) {
         let (check, opened) = (self.check, Arc::clone(&harness));
-        // A task, so that a panic does not pass the harness's end by; in a set, so that it ends with this future.
+        // A task, so that a panic does not pass the harness's end by; in a set, so that it ends
+        // with this future.
         let mut clause = JoinSet::new();
         clause.spawn(async move { check(Trial::open(opened, offers).await).await });
         let outcome = clause.join_next().await;
@@ -158,8 +165,8 @@ impl Clause {
     }
 }
 
-/// What each test of a suite does. Whether a provider blocks its thread shows where that is the only one; the tasks of the
-/// harness, such as a server, go on in a runtime of their own.
+/// What each test of a suite does. Whether a provider blocks its thread shows where that is the
+/// only one; the tasks of the harness, such as a server, go on in a runtime of their own.
 #[doc(hidden)]
 #[expect(clippy::panic, reason = "it reports to the test runner")]
 pub fn run<H: Harness + 'static>(name: &str, offers: Offers, harness: impl Future<Output = H>) {

@@ -1,4 +1,5 @@
-//! One provider on trial: every operation with its deadline, and the questions that most clauses ask.
+//! One provider on trial: every operation with its deadline, and the questions that most clauses
+//! ask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::value::{context, difference};
 use crate::wording::{mismatch, moved, short, spell};
 use crate::{Effort, Harness, Offers, Subject};
 
-/// What an operation may take over its `operation_timeout` before it counts as late: a busy machine is no defect.
+/// What an operation may take over its `operation_timeout` before it counts as late: a busy machine
+/// is no defect.
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// Writes of one clause in flight.
@@ -189,7 +191,8 @@ impl Trial {
     }
 }
 
-/// What most clauses ask. Each question is repeated until the bound that the provider declares has passed.
+/// What most clauses ask. Each question is repeated until the bound that the provider declares has
+/// passed.
 impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Sealed) {
         let what = "a plain store, which the clause needs, failed";

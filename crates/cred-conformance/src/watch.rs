@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Keeps a writer writing until those who look have looked often enough: without it, a quick writer is done before the
-/// first look, and the clause has seen nothing.
+/// Keeps a writer writing until those who look have looked often enough: without it, a quick writer
+/// is done before the first look, and the clause has seen nothing.
 pub(crate) struct Watch {
     ended: AtomicBool,
     looks: AtomicUsize,

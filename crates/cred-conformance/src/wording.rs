@@ -51,7 +51,8 @@ fn sample<T: Display>(names: &[&T]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// A path that is listed in another scope than it was stored in: one mistake that looks like many in every list.
+/// A path that is listed in another scope than it was stored in: one mistake that looks like many
+/// in every list.
 pub(crate) fn moved<'a>(
     expected: &'a [CredentialPath],
     actual: &'a [CredentialPath],

@@ -1,5 +1,6 @@
-//! A store whose writers wait for a lock by blocking their thread, as embedded databases and synchronous SDKs do, called in
-//! three ways, on real threads: of the two that are wrong, the clauses of a stall say so.
+//! A store whose writers wait for a lock by blocking their thread, as embedded databases and
+//! synchronous SDKs do, called in three ways, on real threads: of the two that are wrong, the
+//! clauses of a stall say so.
 
 #![cfg(test)]
 
@@ -158,7 +159,8 @@ impl Harness for Blocking {
     }
 }
 
-/// What each clause of a stall that is red says first, all at once, each as its test in a suite runs.
+/// What each clause of a stall that is red says first, all at once, each as its test in a suite
+/// runs.
 fn told(way: Way) -> Vec<String> {
     let (mut offers, mut threads) = (Offers::NONE, Vec::new());
     offers.stall = true;

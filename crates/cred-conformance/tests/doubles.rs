@@ -1,4 +1,5 @@
-//! The wrappers are providers: with nothing asked of them they keep the contract, and each fault is what it says.
+//! The wrappers are providers: with nothing asked of them they keep the contract, and each fault is
+//! what it says.
 
 #![cfg(test)]
 

@@ -1,4 +1,5 @@
-//! A provider whose writes show late keeps the contract where it says so, and breaks it where it claims to be strong.
+//! A provider whose writes show late keeps the contract where it says so, and breaks it where it
+//! claims to be strong.
 
 #![cfg(test)]
 

@@ -1,4 +1,5 @@
-//! What the kit tells the author of a first attempt: a `HashMap` keyed by the id alone, written in ten minutes.
+//! What the kit tells the author of a first attempt: a `HashMap` keyed by the id alone, written in
+//! ten minutes.
 
 #![cfg(test)]
 
@@ -99,8 +100,8 @@ fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
         assert_eq!(*named, format!("  the clause: {clause}"));
         broken.insert(number);
     }
-    // The scope is ignored (and so are filters), a delete of nothing fails, and errors do not say where. What it does
-    // right is not among them: values come back whole, and absence is NotFound.
+    // The scope is ignored (and so are filters), a delete of nothing fails, and errors do not say
+    // where. What it does right is not among them: values come back whole, and absence is NotFound.
     let expected = [
         "delete-2",
         "delete-3",

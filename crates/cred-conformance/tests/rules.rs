@@ -1,4 +1,5 @@
-//! The clauses of the kit are the rules of the contract's docs: none is without a test, none is made up.
+//! The clauses of the kit are the rules of the contract's docs: none is without a test, none is
+//! made up.
 
 #![cfg(test)]
 
@@ -7,8 +8,8 @@ use std::path::Path;
 
 use cred_conformance::Clause;
 
-/// What has no number in the docs of the contract: the kit's own words, and a method whose rule is the docs of
-/// `StorageMetrics`.
+/// What has no number in the docs of the contract: the kit's own words, and a method whose rule is
+/// the docs of `StorageMetrics`.
 const UNNUMBERED: [&str; 2] = ["offers", "metrics"];
 
 /// Each numbered rule in the docs of this source, with the item whose docs they are.

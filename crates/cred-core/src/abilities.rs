@@ -13,10 +13,10 @@ use crate::{CredentialContext, CredentialId, CredentialMetadata, EncryptedData, 
 pub trait CompareAndSet: Send + Sync {
     /// Reads a credential with its revision.
     ///
-    /// - **cas-1.** Data and metadata are those of [`retrieve`](crate::StorageProvider::retrieve), absence is
-    ///   [`NotFound`](crate::StorageErrorKind::NotFound).
-    /// - **cas-2.** Every store of the path, conditional or not, makes another revision; so do a delete and a store
-    ///   after it.
+    /// - **cas-1.** Data and metadata are those of [`retrieve`](crate::StorageProvider::retrieve),
+    ///   absence is [`NotFound`](crate::StorageErrorKind::NotFound).
+    /// - **cas-2.** Every store of the path, conditional or not, makes another revision; so do a
+    ///   delete and a store after it.
     ///
     /// # Errors
     /// As [`retrieve`](crate::StorageProvider::retrieve).
@@ -26,22 +26,26 @@ pub trait CompareAndSet: Send + Sync {
         ctx: &CredentialContext,
     ) -> Result<Versioned<Sealed>, StorageError>;
 
-    /// Stores only if the stored revision is `expected`; with `None`, only if nothing is stored. Gives the new revision.
+    /// Stores only if the stored revision is `expected`; with `None`, only if nothing is stored.
+    /// Gives the new revision.
     ///
-    /// - **cas-3.** With the stored revision it writes as [`store`](crate::StorageProvider::store) does, and the
-    ///   revision that it gives is the one that the next conditional store expects.
+    /// - **cas-3.** With the stored revision it writes as [`store`](crate::StorageProvider::store)
+    ///   does, and the revision that it gives is the one that the next conditional store expects.
     /// - **cas-4.** With any other revision, or `None` where something is stored, it is
     ///   [`Conflict`](crate::StorageErrorKind::Conflict) and nothing is written.
     /// - **cas-5.** With a revision where nothing is stored, it is a conflict as well.
-    /// - **cas-6.** `None` writes where nothing is stored; a soft-deleted name counts as nothing stored.
+    /// - **cas-6.** `None` writes where nothing is stored; a soft-deleted name counts as nothing
+    ///   stored.
     /// - **cas-7.** Of several concurrent calls with one revision, exactly one succeeds.
     ///
-    /// What is stored need not be readable: a backend that compares revisions without reading may write over what is corrupted;
-    /// one that must read it says [`Corrupted`](crate::StorageErrorKind::Corrupted).
+    /// What is stored need not be readable: a backend that compares revisions without reading may
+    /// write over what is corrupted; one that must read it says
+    /// [`Corrupted`](crate::StorageErrorKind::Corrupted).
     ///
     /// # Errors
-    /// [`Conflict`](crate::StorageErrorKind::Conflict) as above, else as [`store`](crate::StorageProvider::store). After
-    /// an ambiguous attempt the provider reads back before it says conflict.
+    /// [`Conflict`](crate::StorageErrorKind::Conflict) as above, else as
+    /// [`store`](crate::StorageProvider::store). After an ambiguous attempt the provider reads back
+    /// before it says conflict.
     async fn store_if(
         &self,
         id: &CredentialId,
@@ -52,15 +56,16 @@ pub trait CompareAndSet: Send + Sync {
     ) -> Result<Revision, StorageError>;
 }
 
-/// Which write of a path is stored, in the backend's own terms. Opaque: it can be compared and handed back, no more. It is
-/// not secret.
+/// Which write of a path is stored, in the backend's own terms. Opaque: it can be compared and
+/// handed back, no more. It is not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revision(Box<str>);
 
 impl Revision {
     /// Wraps a revision's text: in a provider the backend's own mark, in an HTTP handler the
-    /// `If-Match` of a request without its double quotes. Any text is taken, and one that is not the
-    /// stored revision is a [`Conflict`](crate::StorageErrorKind::Conflict) of a conditional store.
+    /// `If-Match` of a request without its double quotes. Any text is taken, and one that is not
+    /// the stored revision is a [`Conflict`](crate::StorageErrorKind::Conflict) of a conditional
+    /// store.
     #[must_use]
     pub fn new(mark: impl Into<Box<str>>) -> Self {
         Self(mark.into())
@@ -113,8 +118,9 @@ impl<T> Versioned<T> {
 
 /// Recovery of deleted credentials.
 ///
-/// Handed out by [`StorageProvider::soft_delete`](crate::StorageProvider::soft_delete). Where it is, a
-/// [`delete`](crate::StorageProvider::delete) keeps the credential out of sight for a time that the backend sets.
+/// Handed out by [`StorageProvider::soft_delete`](crate::StorageProvider::soft_delete). Where it
+/// is, a [`delete`](crate::StorageProvider::delete) keeps the credential out of sight for a time
+/// that the backend sets.
 #[async_trait]
 pub trait SoftDelete: Send + Sync {
     /// Brings a deleted credential back, as it was.
@@ -133,8 +139,8 @@ pub trait SoftDelete: Send + Sync {
     /// - **soft-4.** It is idempotent, and never touches a credential that is not deleted.
     ///
     /// # Errors
-    /// [`PermissionDenied`](crate::StorageErrorKind::PermissionDenied) where the backend protects from purging, or what
-    /// else it refuses.
+    /// [`PermissionDenied`](crate::StorageErrorKind::PermissionDenied) where the backend protects
+    /// from purging, or what else it refuses.
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError>;
 
     /// The deleted ids of exactly this scope that can still be recovered.

@@ -26,7 +26,8 @@ pub enum ConfigError {
         provider: Cow<'static, str>,
         /// The field.
         field: Cow<'static, str>,
-        /// What is wrong with it and what would be right; it continues a sentence that begins with the field.
+        /// What is wrong with it and what would be right; it continues a sentence that begins with
+        /// the field.
         problem: Cow<'static, str>,
     },
 }
@@ -38,7 +39,8 @@ impl fmt::Debug for ConfigError {
 }
 
 impl ConfigError {
-    /// A field with a value that it cannot have: `problem` continues a sentence that begins with the field.
+    /// A field with a value that it cannot have: `problem` continues a sentence that begins with
+    /// the field.
     #[must_use]
     pub fn invalid(
         provider: impl Into<Cow<'static, str>>,

@@ -2,7 +2,8 @@
 
 use crate::{CredentialId, PathRef, ScopeId};
 
-/// On whose behalf an operation runs. Its scope is the only place that says where a credential lives.
+/// On whose behalf an operation runs. Its scope is the only place that says where a credential
+/// lives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialContext {

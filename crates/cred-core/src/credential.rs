@@ -24,8 +24,9 @@ use crate::{
 
 /// A secret value with a kind, tags, an expiry and a rotation policy.
 ///
-/// Cheap to clone; the secret fields are wiped from memory when the last clone is dropped. It prints its kind and the
-/// names of its fields, never a value, and does not serialize: it leaves the process sealed, or not at all.
+/// Cheap to clone; the secret fields are wiped from memory when the last clone is dropped. It
+/// prints its kind and the names of its fields, never a value, and does not serialize: it leaves
+/// the process sealed, or not at all.
 ///
 /// ```
 /// use cred_core::{Credential, field};
@@ -77,8 +78,8 @@ pub struct Lifecycle {
     pub created_at: Timestamp,
     /// When this value was stored.
     pub last_modified: Timestamp,
-    /// Counts its values: one more after each rotation, and after a plain store where the manager has
-    /// the credential in its cache. Any other store starts at 1.
+    /// Counts its values: one more after each rotation, and after a plain store where the manager
+    /// has the credential in its cache. Any other store starts at 1.
     pub version: u64,
     /// What its first writer named itself; `None`: not recorded. Not a proof of who wrote it, see
     /// [`CredentialMetadata::created_by`].
@@ -142,8 +143,8 @@ impl Credential {
         Self::token(access_token).set_text(field::REFRESH_TOKEN, &refresh_token.into())
     }
 
-    /// A private key with its public key or certificate chain, PEM or DER, in the fields [`field::PRIVATE_KEY`] and
-    /// [`field::PUBLIC_KEY`].
+    /// A private key with its public key or certificate chain, PEM or DER, in the fields
+    /// [`field::PRIVATE_KEY`] and [`field::PUBLIC_KEY`].
     #[must_use]
     pub fn key_pair(private_key: impl Into<SecretSlice<u8>>, public_key: impl Into<SecretSlice<u8>>) -> Self {
         Self::of(CredentialKind::KeyPair)
@@ -273,8 +274,9 @@ impl Credential {
     /// Name and password of a [login](Credential::username_password).
     ///
     /// # Errors
-    /// [`CredentialError::WrongKind`] if it is of another kind, even if it has these fields; read those
-    /// with [`expose_text`](Credential::expose_text). Else as `expose_text`, for either field.
+    /// [`CredentialError::WrongKind`] if it is of another kind, even if it has these fields; read
+    /// those with [`expose_text`](Credential::expose_text). Else as `expose_text`, for either
+    /// field.
     pub fn expose_login(&self) -> Result<Login<'_>, CredentialError> {
         self.check_kind(CredentialKind::UsernamePassword)?;
         Ok(Login {
@@ -302,7 +304,8 @@ impl Credential {
         self.0.expires_at
     }
 
-    /// Whether its expiry has passed, by the system clock. A credential without an expiry never expires.
+    /// Whether its expiry has passed, by the system clock. A credential without an expiry never
+    /// expires.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.is_expired_at(Timestamp::now())
@@ -335,7 +338,8 @@ impl Credential {
             .with_rotation(self.0.rotation)
     }
 
-    /// The secret half as bytes, to be sealed: kind and fields, without what [`Credential::to_metadata`] has.
+    /// The secret half as bytes, to be sealed: kind and fields, without what
+    /// [`Credential::to_metadata`] has.
     ///
     /// # Errors
     /// [`CredentialError::TooLarge`] if a field does not fit the format's 32-bit lengths.
@@ -346,7 +350,8 @@ impl Credential {
     /// Puts an opened credential together again.
     ///
     /// # Errors
-    /// [`CredentialError::Malformed`] if the bytes are not what [`Credential::to_secret_bytes`] makes.
+    /// [`CredentialError::Malformed`] if the bytes are not what [`Credential::to_secret_bytes`]
+    /// makes.
     pub fn from_secret_bytes(secret: &[u8], metadata: &CredentialMetadata) -> Result<Self, CredentialError> {
         let (kind, fields) = codec::decode(secret)?;
         Ok(Self(Arc::new(Inner {
@@ -360,8 +365,8 @@ impl Credential {
     }
 }
 
-/// Equal in kind, secret fields, tags, expiry and policy, whenever they were stored. Values of equal length are compared
-/// in constant time.
+/// Equal in kind, secret fields, tags, expiry and policy, whenever they were stored. Values of
+/// equal length are compared in constant time.
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&*self.0, &*other.0);

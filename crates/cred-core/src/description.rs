@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// What a provider promises. Fixed at construction: the answer never changes in the provider's life.
+/// What a provider promises. Fixed at construction: the answer never changes in the provider's
+/// life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
@@ -14,17 +15,19 @@ pub struct Description {
     pub limits: Limits,
     /// When a write shows.
     pub consistency: Consistency,
-    /// The longest that one operation takes, all its attempts and waits together: after it, the caller has an answer.
+    /// The longest that one operation takes, all its attempts and waits together: after it, the
+    /// caller has an answer.
     pub operation_timeout: Duration,
     /// How long after an unanswered write was given up it may still take effect.
     pub in_doubt: Duration,
-    /// Ids per wire call of `retrieve_many`; 1: there is no real batch, and callers do as well with single reads.
+    /// Ids per wire call of `retrieve_many`; 1: there is no real batch, and callers do as well with
+    /// single reads.
     pub batch: NonZeroUsize,
 }
 
 impl Description {
-    /// A provider without limits, strongly consistent and without a real batch, whose unanswered writes may still take
-    /// effect for another `operation_timeout`.
+    /// A provider without limits, strongly consistent and without a real batch, whose unanswered
+    /// writes may still take effect for another `operation_timeout`.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, operation_timeout: Duration) -> Self {
         Self {
@@ -66,20 +69,21 @@ impl Description {
     }
 }
 
-/// What a provider takes at most, and the payload size that is recommended. What is over a limit is refused before
-/// anything is sent; what is over the recommendation is stored. `None`: no limit is known, or no size is recommended.
+/// What a provider takes at most, and the payload size that is recommended. What is over a limit is
+/// refused before anything is sent; what is over the recommendation is stored. `None`: no limit is
+/// known, or no size is recommended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of the encoded payload, as the backend counts them.
     pub max_payload_len: Option<usize>,
-    /// Bytes of the encoded payload, as the backend counts them, up to which the backend is meant to be used. Advice,
-    /// not a limit: `cred-provider-kit` logs a warning when a longer payload is stored, and stores it. Default: `None`,
-    /// which warns of nothing. A value at or above [`max_payload_len`](Self::max_payload_len) has no effect, since a
-    /// longer payload is refused.
+    /// Bytes of the encoded payload, as the backend counts them, up to which the backend is meant
+    /// to be used. Advice, not a limit: `cred-provider-kit` logs a warning when a longer payload is
+    /// stored, and stores it. Default: `None`, which warns of nothing. A value at or above
+    /// [`max_payload_len`](Self::max_payload_len) has no effect, since a longer payload is refused.
     ///
-    /// The numbers of the stores are those of the specification's table of size limits: local files 1 MiB, AWS
-    /// 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
+    /// The numbers of the stores are those of the specification's table of size limits: local files
+    /// 1 MiB, AWS 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
     pub recommended_payload_len: Option<usize>,
     /// Tags on one credential.
     pub max_tags: Option<usize>,

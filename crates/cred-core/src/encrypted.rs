@@ -30,7 +30,8 @@ impl SealVersion {
     }
 }
 
-/// A sealed credential: all that a provider ever sees of one. It gives every byte back as it was given.
+/// A sealed credential: all that a provider ever sees of one. It gives every byte back as it was
+/// given.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncryptedData {
@@ -83,8 +84,8 @@ impl EncryptedData {
         self
     }
 
-    /// Bytes of all fields together, before any encoding. Backends count the *encoded* payload, which is about 4/3 of
-    /// this: limits are checked there.
+    /// Bytes of all fields together, before any encoding. Backends count the *encoded* payload,
+    /// which is about 4/3 of this: limits are checked there.
     #[must_use]
     pub fn total_size(&self) -> usize {
         let fixed = 1 + self.salt.len() + self.commitment.len() + self.nonce.len() + self.tag.len();

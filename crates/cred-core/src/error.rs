@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 
-/// Why an operation on a backend failed: [what happened](StorageErrorKind), which [operation](Operation) failed on
-/// which [target](Target) of which provider, and the cause as [`source`](Error::source).
+/// Why an operation on a backend failed: [what happened](StorageErrorKind), which
+/// [operation](Operation) failed on which [target](Target) of which provider, and the cause as
+/// [`source`](Error::source).
 ///
-/// Cheap to clone, so that one failure can answer many callers. Its `Display` is one sentence; neither it nor its
-/// `Debug` holds a secret. The provider, the operation and the target are added once, by [`StorageError::at`]: a
-/// provider's inner code only says what happened.
+/// Cheap to clone, so that one failure can answer many callers. Its `Display` is one sentence;
+/// neither it nor its `Debug` holds a secret. The provider, the operation and the target are added
+/// once, by [`StorageError::at`]: a provider's inner code only says what happened.
 ///
 /// ```
 /// use cred_core::{CredentialPath, Operation, StorageError, StorageErrorKind};
@@ -54,7 +55,8 @@ struct Context {
 pub enum Target {
     /// One credential.
     Credential(CredentialPath),
-    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or everything.
+    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or
+    /// everything.
     Scope(Option<ScopeId>),
     /// The backend as such.
     Backend,
@@ -86,7 +88,8 @@ pub enum StorageErrorKind {
     /// The backend knows who asks and refuses.
     #[error("permission was denied: {reason}; grant this identity the permission and try again")]
     PermissionDenied {
-        /// What was refused, and to whom where that is known. No text of the backend's that may repeat what was sent.
+        /// What was refused, and to whom where that is known. No text of the backend's that may
+        /// repeat what was sent.
         reason: Cow<'static, str>,
     },
     /// The backend does not accept who asks.
@@ -101,7 +104,8 @@ pub enum StorageErrorKind {
         /// How long the backend asks to wait; `None`: it did not say.
         retry_after: Option<Duration>,
     },
-    /// The backend answered that it cannot serve now, or broke off the answer. A write may have happened. Transient.
+    /// The backend answered that it cannot serve now, or broke off the answer. A write may have
+    /// happened. Transient.
     #[error("the backend is unavailable: {reason}; try again, and check its health if this lasts")]
     Unavailable {
         /// What was seen.
@@ -109,7 +113,8 @@ pub enum StorageErrorKind {
         /// How long the backend asks to wait; `None`: it did not say.
         retry_after: Option<Duration>,
     },
-    /// Its turn did not come in time, as for a lock that another writer holds; nothing was done. Transient.
+    /// Its turn did not come in time, as for a lock that another writer holds; nothing was done.
+    /// Transient.
     #[error("it was not its turn in time: {reason}; nothing was done, try again {}", in_time(.retry_after))]
     Busy {
         /// What it waited for.
@@ -164,8 +169,8 @@ pub enum StorageErrorKind {
         /// What is wrong and what would be right.
         reason: Cow<'static, str>,
     },
-    /// A soft-deleted credential was recovered to be overwritten, and the write then failed: the **old** value may be
-    /// readable again.
+    /// A soft-deleted credential was recovered to be overwritten, and the write then failed: the
+    /// **old** value may be readable again.
     #[error(
         "the deleted credential was recovered but the new value was not written ({reason}); \
          the old value may be readable again: store or delete it once more"
@@ -191,7 +196,8 @@ pub enum StorageErrorKind {
     /// The provider was shut down; nothing was done.
     #[error("the provider was shut down; make a new one")]
     ShutDown,
-    /// A defect of the provider or of the environment that fits no other kind, such as an I/O error.
+    /// A defect of the provider or of the environment that fits no other kind, such as an I/O
+    /// error.
     #[error("an unexpected failure: {reason}")]
     Other {
         /// What was seen.
@@ -221,7 +227,8 @@ impl StorageErrorKind {
         )
     }
 
-    /// Whether a failed write may have changed what is stored: true unless the kind proves that it has not.
+    /// Whether a failed write may have changed what is stored: true unless the kind proves that it
+    /// has not.
     #[must_use]
     pub const fn may_have_written(&self) -> bool {
         !matches!(
@@ -244,8 +251,8 @@ impl StorageErrorKind {
 }
 
 impl StorageError {
-    /// Says on which target of which provider the operation failed. Only the first call counts, so the layer nearest
-    /// to the backend names it; the target tells where the caller looked.
+    /// Says on which target of which provider the operation failed. Only the first call counts, so
+    /// the layer nearest to the backend names it; the target tells where the caller looked.
     #[must_use]
     pub fn at(
         mut self,
@@ -259,7 +266,8 @@ impl StorageError {
         self
     }
 
-    /// Adds the cause. Neither it nor its own causes must print a secret: an SDK's error is reduced to one that does not.
+    /// Adds the cause. Neither it nor its own causes must print a secret: an SDK's error is reduced
+    /// to one that does not.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
@@ -312,8 +320,9 @@ impl StorageError {
         self.0.kind.is_transient()
     }
 
-    /// Whether the failed operation may have changed what is stored: never, if it only reads; else what
-    /// [`StorageErrorKind::may_have_written`] says. Before [`StorageError::at`] any operation is taken for a write.
+    /// Whether the failed operation may have changed what is stored: never, if it only reads; else
+    /// what [`StorageErrorKind::may_have_written`] says. Before [`StorageError::at`] any operation
+    /// is taken for a write.
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         self.operation().is_none_or(Operation::is_write) && self.0.kind.may_have_written()
@@ -349,9 +358,9 @@ impl StorageError {
         }
     }
 
-    /// The status that an HTTP handler may answer with: that of the [class](ErrorClass::http_status_hint),
-    /// and more precisely 409 where it was not its turn, 413 for a value that is too large, 501 for what
-    /// is not supported, 503 after a shutdown.
+    /// The status that an HTTP handler may answer with: that of the
+    /// [class](ErrorClass::http_status_hint), and more precisely 409 where it was not its turn, 413
+    /// for a value that is too large, 501 for what is not supported, 503 after a shutdown.
     #[must_use]
     pub fn http_status_hint(&self) -> u16 {
         match self.kind() {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{CredentialMetadata, Timestamp};
 
-/// Which credentials a list should name. Every condition must hold; an empty filter admits everything. It is decided
-/// on the stored metadata, whatever a backend's own tags say.
+/// Which credentials a list should name. Every condition must hold; an empty filter admits
+/// everything. It is decided on the stored metadata, whatever a backend's own tags say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialFilter {

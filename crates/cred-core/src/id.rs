@@ -4,10 +4,11 @@ use crate::ParseError;
 use crate::text::{self, name_type, text_type};
 
 text_type! {
-    /// The name of a credential inside its scope: 1 to [`CredentialId::MAX_LEN`] bytes of `[A-Za-z0-9_-]`.
+    /// The name of a credential inside its scope: 1 to [`CredentialId::MAX_LEN`] bytes of
+    /// `[A-Za-z0-9_-]`.
     ///
-    /// Case matters: `Key` and `key` are two credentials on every backend. The same id in two scopes is two
-    /// credentials as well.
+    /// Case matters: `Key` and `key` are two credentials on every backend. The same id in two
+    /// scopes is two credentials as well.
     ///
     /// ```
     /// use cred_core::CredentialId;
@@ -19,7 +20,8 @@ text_type! {
 name_type!(CredentialId);
 
 impl CredentialId {
-    /// The longest id in bytes: a file name component on common file systems (NAME_MAX) is this long.
+    /// The longest id in bytes: a file name component on common file systems (NAME_MAX) is this
+    /// long.
     pub const MAX_LEN: usize = 255;
 }
 
@@ -30,8 +32,8 @@ fn check_credential_id(text: &str) -> Result<(), ParseError> {
 text_type! {
     /// The name of a sealing key: 1 to [`KeyId::MAX_LEN`] bytes of `[A-Za-z0-9._-]`.
     ///
-    /// It stands in every envelope and is printed in errors. A key id names one key for ever: other bytes, another
-    /// passphrase or other Argon2id parameters are a new id.
+    /// It stands in every envelope and is printed in errors. A key id names one key for ever: other
+    /// bytes, another passphrase or other Argon2id parameters are a new id.
     KeyId, check_key_id
 }
 name_type!(KeyId);

@@ -1,8 +1,9 @@
 //! Types, traits and errors of the `cred` credential manager.
 //!
-//! A Rust service seals its credentials on the client and keeps them, per tenant, in the backend that its operators
-//! already run. This crate is the contract between the parts: it holds no backend, no cryptography, no TLS and no
-//! async runtime, so that a storage provider can depend on it alone.
+//! A Rust service seals its credentials on the client and keeps them, per tenant, in the backend
+//! that its operators already run. This crate is the contract between the parts: it holds no
+//! backend, no cryptography, no TLS and no async runtime, so that a storage provider can depend on
+//! it alone.
 //!
 //! | you want to | start at |
 //! |---|---|
@@ -24,9 +25,9 @@
 //! ```
 //!
 //! # Secrets
-//! Nothing here prints a secret: every type that can hold one has a manual `Debug`, no error carries a value, and
-//! buffers are wiped when they are dropped. [`sealed`] lets a type of yours hold a [`SecretString`] that serializes
-//! only on its way into a [`Credential`].
+//! Nothing here prints a secret: every type that can hold one has a manual `Debug`, no error
+//! carries a value, and buffers are wiped when they are dropped. [`sealed`] lets a type of yours
+//! hold a [`SecretString`] that serializes only on its way into a [`Credential`].
 
 mod text;
 

@@ -6,19 +6,20 @@ use std::ops::Deref;
 use crate::text::{self, name_type, text_type};
 use crate::{ParseError, RotationPolicy, Tags, Timestamp};
 
-/// What is known of a credential without its key. Not secret; sealing binds it, so that an edit is found at opening.
+/// What is known of a credential without its key. Not secret; sealing binds it, so that an edit is
+/// found at opening.
 ///
 /// There is no time of last access: it would make every read a write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialMetadata {
-    /// When the credential was first stored; kept by `rotate`, and by a plain store where the manager
-    /// has the credential in its cache. Any other store sets it.
+    /// When the credential was first stored; kept by `rotate`, and by a plain store where the
+    /// manager has the credential in its cache. Any other store sets it.
     pub created_at: Timestamp,
     /// When this value was stored. A change of tags, expiry or policy alone keeps it.
     pub last_modified: Timestamp,
-    /// Counts the values: one more after each `rotate`, and after a plain store where the manager has
-    /// the credential in its cache. Any other store starts at 1. 0: unknown.
+    /// Counts the values: one more after each `rotate`, and after a plain store where the manager
+    /// has the credential in its cache. Any other store starts at 1. 0: unknown.
     pub version: u64,
     /// Labels to filter by.
     pub tags: Tags,
@@ -105,8 +106,8 @@ fn check_created_by(text: &str) -> Result<(), ParseError> {
     text::check("the creator's name", text, CreatedBy::MAX_LEN, printable, "printable ASCII")
 }
 
-/// Metadata fields that this version does not know, by field number, as bytes. They are written back unchanged, so
-/// that an older service does not strip what a newer one recorded.
+/// Metadata fields that this version does not know, by field number, as bytes. They are written
+/// back unchanged, so that an older service does not strip what a newer one recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnknownFields(BTreeMap<u16, Vec<u8>>);
 

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of a provider's operations since its construction. Each is exact; read together they are not one snapshot.
+/// Counters of a provider's operations since its construction. Each is exact; read together they
+/// are not one snapshot.
 ///
-/// `list_tree` and `list_deleted` count as lists, `retrieve_many` as one retrieve per id, conditional stores and reads
-/// as stores and reads. What has no counter of its own counts nowhere, so that [`StorageMetrics::error_rate`] stays
-/// between 0 and 1.
+/// `list_tree` and `list_deleted` count as lists, `retrieve_many` as one retrieve per id,
+/// conditional stores and reads as stores and reads. What has no counter of its own counts nowhere,
+/// so that [`StorageMetrics::error_rate`] stays between 0 and 1.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StorageMetrics {
@@ -32,8 +33,8 @@ pub struct StorageMetrics {
 }
 
 impl StorageMetrics {
-    /// Counts an operation by its [name](crate::Operation::as_str), with all its attempts and waits as one. An unknown
-    /// name counts nowhere.
+    /// Counts an operation by its [name](crate::Operation::as_str), with all its attempts and waits
+    /// as one. An unknown name counts nowhere.
     pub fn record_operation(&self, operation: &str, duration: Duration, success: bool) {
         let latency_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (count, latency_sum) = match operation {
@@ -74,7 +75,8 @@ impl StorageMetrics {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn error_rate(&self) -> f64 {
-        // Errors are read first: a failure that lands in between adds to the total alone, and the rate stays below 1.
+        // Errors are read first: a failure that lands in between adds to the total alone, and the
+        // rate stays below 1.
         let errors = self.error_count.load(Ordering::Acquire);
         let total: u64 = [
             &self.store_count,

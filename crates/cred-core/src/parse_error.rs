@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A text that cannot be an id, scope, tag or name. The message never repeats the text: whoever passes a secret where
-/// a name belongs must not find it in a log.
+/// A text that cannot be an id, scope, tag or name. The message never repeats the text: whoever
+/// passes a secret where a name belongs must not find it in a log.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {

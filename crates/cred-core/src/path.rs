@@ -9,8 +9,8 @@ use crate::{CredentialId, ParseError, ScopeId};
 
 /// Scope and id: the identity of a credential in storage, cache and sealing.
 ///
-/// Written and parsed as `scope/id`, or `id` alone where there is no scope; an id has no `:` and no `/`, so the two
-/// never meet.
+/// Written and parsed as `scope/id`, or `id` alone where there is no scope; an id has no `:` and no
+/// `/`, so the two never meet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialPath {
     /// The tenant that owns the credential; `None`: it belongs to no tenant.
@@ -32,8 +32,9 @@ impl CredentialPath {
         PathRef { scope: self.scope.as_ref(), id: &self.id }
     }
 
-    /// Whether it belongs to this scope or one below it, as [`list_tree`](crate::StorageProvider::list_tree) takes it;
-    /// `None`: every path does, those without a scope included.
+    /// Whether it belongs to this scope or one below it, as
+    /// [`list_tree`](crate::StorageProvider::list_tree) takes it; `None`: every path does, those
+    /// without a scope included.
     #[must_use]
     pub fn is_within(&self, root: Option<&ScopeId>) -> bool {
         root.is_none_or(|root| self.scope.as_ref().is_some_and(|scope| root.contains(scope)))
@@ -57,8 +58,8 @@ impl FromStr for CredentialPath {
     }
 }
 
-/// A borrowed [`CredentialPath`]. It hashes as the owned one and is [`Equivalent`] to it, so that a map keyed by paths
-/// is searched without allocating.
+/// A borrowed [`CredentialPath`]. It hashes as the owned one and is [`Equivalent`] to it, so that a
+/// map keyed by paths is searched without allocating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathRef<'a> {
     /// The tenant that owns the credential; `None`: it belongs to no tenant.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// Exponential backoff, one for all backends. Only [transient](crate::StorageErrorKind::is_transient) failures are
-/// tried again, and only while the operation's own timeout lasts.
+/// Exponential backoff, one for all backends. Only
+/// [transient](crate::StorageErrorKind::is_transient) failures are tried again, and only while the
+/// operation's own timeout lasts.
 ///
-/// With the defaults: at once, then after 100, 200, 400, 800 and 1,600 ms, each varied by a quarter; 6 attempts in all.
+/// With the defaults: at once, then after 100, 200, 400, 800 and 1,600 ms, each varied by a
+/// quarter; 6 attempts in all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -22,7 +24,8 @@ pub struct RetryPolicy {
     pub max_delay_ms: u64,
     /// Factor from one delay to the next; 1.0 to 10.0, default 2.0.
     pub multiplier: f64,
-    /// Varies each delay by up to a quarter either way, so that many clients don't return at one moment; default true.
+    /// Varies each delay by up to a quarter either way, so that many clients don't return at one
+    /// moment; default true.
     pub jitter: bool,
 }
 
@@ -38,8 +41,9 @@ impl RetryPolicy {
 
     /// The delay before retry number `retry`, counted from 0.
     ///
-    /// Pure: `random` is a number from 0.0 (shortest) to 1.0 (longest) that the caller draws; it is not used without
-    /// [`jitter`](Self::jitter). Never more than [`max_delay_ms`](Self::max_delay_ms), for any policy and any input.
+    /// Pure: `random` is a number from 0.0 (shortest) to 1.0 (longest) that the caller draws; it is
+    /// not used without [`jitter`](Self::jitter). Never more than
+    /// [`max_delay_ms`](Self::max_delay_ms), for any policy and any input.
     ///
     /// ```
     /// use cred_core::RetryPolicy;

@@ -23,8 +23,9 @@ use crate::{ParseError, Timestamp};
 /// # Ok::<(), cred_core::ParseError>(())
 /// ```
 ///
-/// Durations are kept in whole milliseconds: use [`RotationPolicy::periodic`] and [`RotationPolicy::before_expiry`],
-/// which cut them, so that a policy comes back equal to what was stored.
+/// Durations are kept in whole milliseconds: use [`RotationPolicy::periodic`] and
+/// [`RotationPolicy::before_expiry`], which cut them, so that a policy comes back equal to what was
+/// stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
@@ -61,8 +62,8 @@ impl RotationPolicy {
         Self::BeforeExpiry { lead_ms: whole_millis(lead) }
     }
 
-    /// The moment from which rotation is due, for a credential last modified and expiring at these moments; `None`:
-    /// never due by itself.
+    /// The moment from which rotation is due, for a credential last modified and expiring at these
+    /// moments; `None`: never due by itself.
     #[must_use]
     pub fn due_at(&self, last_modified: Timestamp, expires_at: Option<Timestamp>) -> Option<Timestamp> {
         match *self {

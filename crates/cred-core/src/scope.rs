@@ -4,10 +4,11 @@ use crate::ParseError;
 use crate::text::{self, text_type};
 
 text_type! {
-    /// The tenant path that owns a credential: `level:value` parts joined by `/`, such as `org:acme/team:payments`.
+    /// The tenant path that owns a credential: `level:value` parts joined by `/`, such as
+    /// `org:acme/team:payments`.
     ///
-    /// At most [`ScopeId::MAX_LEN`] bytes; level and value are each one or more of `[A-Za-z0-9._-]`, and a value is
-    /// neither `.` nor `..`. Case matters.
+    /// At most [`ScopeId::MAX_LEN`] bytes; level and value are each one or more of
+    /// `[A-Za-z0-9._-]`, and a value is neither `.` nor `..`. Case matters.
     ///
     /// A scope contains itself and what lies below it on a `/` boundary:
     ///
@@ -20,8 +21,8 @@ text_type! {
     /// ```
     ///
     /// Build the scope of a tenant whose name comes from outside by [`ScopeId::new`] and
-    /// [`ScopeId::child`]. Never parse a text that was put together from it: the tenant `acme/team:x`
-    /// would reach into another tenant's scope.
+    /// [`ScopeId::child`]. Never parse a text that was put together from it: the tenant
+    /// `acme/team:x` would reach into another tenant's scope.
     ScopeId, check_scope
 }
 

@@ -36,7 +36,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ExposeSecret, SecretString};
 
 thread_local! {
-    /// How many sealings are under way on this thread. Serializing is synchronous, so no other task can come between.
+    /// How many sealings are under way on this thread. Serializing is synchronous, so no other task
+    /// can come between.
     static SEALING: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -110,7 +111,8 @@ pub fn serialize<T: SealedSecret, S: Serializer>(secret: &T, serializer: S) -> R
     }
 }
 
-/// For `#[serde(with = "cred_core::sealed")]`. Reading is allowed everywhere: a secret may come from a user's input.
+/// For `#[serde(with = "cred_core::sealed")]`. Reading is allowed everywhere: a secret may come
+/// from a user's input.
 ///
 /// # Errors
 /// If the input is no string; the message does not repeat it.

@@ -8,17 +8,18 @@ use async_trait::async_trait;
 
 use crate::{CredentialMetadata, CredentialPath, EncryptedData, ErrorClass, KeyId, PathRef, Zeroizing};
 
-/// Seals credentials and opens them again. The key ring of `cred-crypto` is one; a key management service can stand in
-/// its place.
+/// Seals credentials and opens them again. The key ring of `cred-crypto` is one; a key management
+/// service can stand in its place.
 ///
-/// Sealing binds path, metadata and key id: an envelope that was moved, or whose metadata was edited, does not open.
+/// Sealing binds path, metadata and key id: an envelope that was moved, or whose metadata was
+/// edited, does not open.
 #[async_trait]
 pub trait Sealer: Send + Sync {
     /// The key that [`seal`](Self::seal) uses now.
     fn active_key_id(&self) -> KeyId;
 
-    /// Whether `data` is sealed as [`seal`](Self::seal) would seal it now, so that a re-key can leave it alone. The
-    /// default compares the key ids.
+    /// Whether `data` is sealed as [`seal`](Self::seal) would seal it now, so that a re-key can
+    /// leave it alone. The default compares the key ids.
     fn is_current(&self, data: &EncryptedData) -> bool {
         data.key_id == self.active_key_id()
     }
@@ -39,12 +40,12 @@ pub trait Sealer: Send + Sync {
 
     /// Opens what was sealed for this path; `metadata` is the copy that stood beside it, in clear.
     ///
-    /// The metadata in the answer is the sealed one: sealing it again with the same secret re-seals the credential with
-    /// nothing lost, the fields of a newer writer included.
+    /// The metadata in the answer is the sealed one: sealing it again with the same secret re-seals
+    /// the credential with nothing lost, the fields of a newer writer included.
     ///
     /// # Errors
-    /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`], [`SealError::KdfBusy`] or
-    /// [`SealError::Failed`].
+    /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`],
+    /// [`SealError::KdfBusy`] or [`SealError::Failed`].
     ///
     /// # Cancellation
     /// Dropping the future leaves nothing behind.
@@ -122,8 +123,8 @@ pub enum SealError {
         /// The key that is missing.
         key_id: KeyId,
     },
-    /// The ring's key of this id is not the one that it was sealed under: other key bytes, another passphrase, other
-    /// Argon2id parameters, or a damaged salt or commitment.
+    /// The ring's key of this id is not the one that it was sealed under: other key bytes, another
+    /// passphrase, other Argon2id parameters, or a damaged salt or commitment.
     #[error(
         "credential `{path}` was not sealed under the key that the ring knows as `{key_id}` (or its salts are \
          damaged); configure the right key under that id"
@@ -134,7 +135,8 @@ pub enum SealError {
         /// The id that stands in the envelope.
         key_id: KeyId,
     },
-    /// It was sealed under the right key, but not as it stands here: moved from another path, edited, or corrupt.
+    /// It was sealed under the right key, but not as it stands here: moved from another path,
+    /// edited, or corrupt.
     #[error(
         "credential `{path}` does not open: {what}; it was moved, edited or damaged since it was sealed, restore it \
          or store it anew"
@@ -161,7 +163,8 @@ pub enum SealError {
         /// What does not fit and what would.
         what: &'static str,
     },
-    /// Whoever holds the keys failed: the system's random source, the derivation thread, a key management service.
+    /// Whoever holds the keys failed: the system's random source, the derivation thread, a key
+    /// management service.
     #[error("credential `{path}` could not be sealed or opened: {what}")]
     Failed {
         /// The credential.

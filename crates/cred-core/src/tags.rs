@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::ParseError;
 
-/// Key-value labels of a credential, sorted by key. **Not secret**: backends keep them in clear so that lists can be
-/// filtered; sealing only proves that nobody changed them.
+/// Key-value labels of a credential, sorted by key. **Not secret**: backends keep them in clear so
+/// that lists can be filtered; sealing only proves that nobody changed them.
 ///
 /// At most [`Tags::MAX_COUNT`] tags; keys of 1 to [`Tags::MAX_KEY_LEN`] bytes and values of up to
 /// [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These are the bounds of AWS Secrets
-/// Manager, on every backend: a tag that could not be moved to a cloud service is refused when it is
-/// set. A backend that takes less (Azure: 12 tags) refuses a credential that does not fit; it never
-/// drops a tag.
+/// Manager, on every backend: a tag that could not be moved to a cloud service is refused when it
+/// is set. A backend that takes less (Azure: 12 tags) refuses a credential that does not fit; it
+/// never drops a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);
 
 impl Tags {
-    /// The most tags on one credential
-    /// ([AWS: 50](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
+    /// The most tags on one credential ([AWS:
+    /// 50](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
     pub const MAX_COUNT: usize = 50;
     /// The longest key in bytes.
     pub const MAX_KEY_LEN: usize = 128;
@@ -34,8 +34,8 @@ impl Tags {
         Self(BTreeMap::new())
     }
 
-    /// Makes tags of pairs: an array, a `Vec` or a map. Of two pairs with the same key, the later one
-    /// counts.
+    /// Makes tags of pairs: an array, a `Vec` or a map. Of two pairs with the same key, the later
+    /// one counts.
     ///
     /// ```
     /// use cred_core::{Credential, Tags};
@@ -59,7 +59,8 @@ impl Tags {
     /// Sets a tag and gives back the value that it had.
     ///
     /// # Errors
-    /// [`ParseError`] if key or value breaks the rules, or there are too many; nothing is changed then.
+    /// [`ParseError`] if key or value breaks the rules, or there are too many; nothing is changed
+    /// then.
     pub fn insert(
         &mut self,
         key: impl Into<String>,

@@ -2,8 +2,8 @@
 
 use crate::ParseError;
 
-/// Defines an immutable text type, cheap to clone, that exists only where `$rule` accepted it. Serde goes through the
-/// same constructor.
+/// Defines an immutable text type, cheap to clone, that exists only where `$rule` accepted it.
+/// Serde goes through the same constructor.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $rule:path) => {
         $(#[$doc])*
@@ -94,7 +94,8 @@ macro_rules! name_type {
             /// Parses the text.
             ///
             /// # Errors
-            /// [`ParseError`](crate::ParseError) names the first rule that it breaks, never the text itself.
+            /// [`ParseError`](crate::ParseError) names the first rule that it breaks, never the
+            /// text itself.
             pub fn new(text: impl AsRef<str>) -> Result<Self, crate::ParseError> {
                 text.as_ref().parse()
             }

@@ -10,9 +10,9 @@ use crate::ParseError;
 
 /// A moment in milliseconds since 1970-01-01T00:00:00Z. Serializes as that integer.
 ///
-/// It prints as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, with milliseconds where it
-/// has some, and is parsed from the same, or from the date alone. A moment after the year 9999 prints as
-/// the last millisecond of that year.
+/// It prints as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, with milliseconds where
+/// it has some, and is parsed from the same, or from the date alone. A moment after the year 9999
+/// prints as the last millisecond of that year.
 ///
 /// ```
 /// use cred_core::Timestamp;

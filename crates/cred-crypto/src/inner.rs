@@ -1,7 +1,7 @@
 //! The sealed content: `"CRP1" || u32 len(M) || M || secret`, where M is the metadata.
 //!
-//! M is a list of fields `u16 number || u32 length || value` with ascending numbers, in which a default is left out:
-//! one metadata has one encoding, and the decoder takes no other.
+//! M is a list of fields `u16 number || u32 length || value` with ascending numbers, in which a
+//! default is left out: one metadata has one encoding, and the decoder takes no other.
 
 use cred_core::{CreatedBy, CredentialMetadata, RotationPolicy, Tags, Timestamp};
 use zeroize::Zeroizing;
@@ -21,7 +21,8 @@ const BEFORE_EXPIRY: u8 = 2;
 const AT: u8 = 3;
 const MANUAL: u8 = 4;
 
-/// Writes the content into one buffer of exact capacity: a buffer that grows leaves copies of the secret behind.
+/// Writes the content into one buffer of exact capacity: a buffer that grows leaves copies of the
+/// secret behind.
 ///
 /// The error says what does not fit.
 pub(crate) fn encode(
@@ -127,7 +128,8 @@ fn put_header(number: u16, length: usize, put: &mut impl FnMut(&[u8])) -> Result
     Ok(())
 }
 
-/// Puts `u16 length || bytes`. For ids, scopes and tags alone, whose types bound them far below 65,536 bytes.
+/// Puts `u16 length || bytes`. For ids, scopes and tags alone, whose types bound them far below
+/// 65,536 bytes.
 pub(crate) fn put_prefixed(bytes: &[u8], put: &mut impl FnMut(&[u8])) {
     put(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
     put(bytes);

@@ -17,8 +17,8 @@ use crate::passphrase::{DeriveError, Passphrase};
 pub(crate) use keys::Found;
 use keys::{Derived, Keys, Salted};
 
-/// Derives and keeps the keys of a ring's passphrases. The thread ends when this is dropped, after the derivation
-/// that it is in.
+/// Derives and keeps the keys of a ring's passphrases. The thread ends when this is dropped, after
+/// the derivation that it is in.
 pub(crate) struct Kdf(Arc<Shared>);
 
 struct Shared {
@@ -40,7 +40,8 @@ struct Job {
 
 type Outcome = Result<Arc<Derived>, DeriveError>;
 
-/// Gives the outcome of a derivation to all who wait for it. Dropping it leaves the derivation going.
+/// Gives the outcome of a derivation to all who wait for it. Dropping it leaves the derivation
+/// going.
 type Waiting = watch::Receiver<Option<Outcome>>;
 
 /// Why there is no key.
@@ -55,12 +56,13 @@ pub(crate) enum KdfError {
     Broken,
 }
 
-/// How many derivations may wait for the thread. The budget lets through fewer for strangers' salts; the rest is for
-/// the ring's own.
+/// How many derivations may wait for the thread. The budget lets through fewer for strangers'
+/// salts; the rest is for the ring's own.
 const QUEUE: usize = 16;
 
 impl Kdf {
-    /// Starts the thread. `given` are the ids of the passphrases, with the salts to seal under where they are set.
+    /// Starts the thread. `given` are the ids of the passphrases, with the salts to seal under
+    /// where they are set.
     pub(crate) fn start(
         given: impl Iterator<Item = (KeyId, Option<[u8; 16]>)>,
         now: Clock,
@@ -78,7 +80,8 @@ impl Kdf {
         self.0.keys().sealing_salt(key_id)
     }
 
-    /// The key to seal under, and its salt; `random` becomes the salt where none is given or proven yet.
+    /// The key to seal under, and its salt; `random` becomes the salt where none is given or proven
+    /// yet.
     ///
     /// Dropping the future harms nothing: the derivation goes on for the next who asks.
     pub(crate) async fn for_sealing(

@@ -12,10 +12,12 @@ use crate::error::KeyOrigin;
 use crate::master::Master;
 use crate::{KeyRingError, Passphrase, key_file};
 
-/// A key for a [`KeyRing`](crate::KeyRing): 32 random bytes, or a [`Passphrase`]. Wiped when dropped, never printed.
+/// A key for a [`KeyRing`](crate::KeyRing): 32 random bytes, or a [`Passphrase`]. Wiped when
+/// dropped, never printed.
 ///
-/// The text form of a key, in variables and files, is the standard base64 of its 32 bytes with padding: 44 characters,
-/// the last one `=`. Nothing else is taken. Make one with `head -c 32 /dev/urandom | base64`.
+/// The text form of a key, in variables and files, is the standard base64 of its 32 bytes with
+/// padding: 44 characters, the last one `=`. Nothing else is taken. Make one with
+/// `head -c 32 /dev/urandom | base64`.
 pub struct SealingKey(pub(crate) Source);
 
 pub(crate) enum Source {
@@ -27,7 +29,8 @@ impl SealingKey {
     /// Characters of a key's text form.
     pub(crate) const TEXT_LEN: usize = 44;
 
-    /// Takes the key's bytes. They must be random: a password, or a hash of one, is a [`Passphrase`].
+    /// Takes the key's bytes. They must be random: a password, or a hash of one, is a
+    /// [`Passphrase`].
     #[must_use]
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
         let Ok(master) = Master::fill(|master| {
@@ -37,7 +40,8 @@ impl SealingKey {
         Self(Source::Raw(master))
     }
 
-    /// A new key from the system's random source. It is kept nowhere: what is sealed under it is lost with it.
+    /// A new key from the system's random source. It is kept nowhere: what is sealed under it is
+    /// lost with it.
     ///
     /// # Errors
     /// [`KeyRingError::Random`].
@@ -55,11 +59,12 @@ impl SealingKey {
 
     /// Reads the text form from a variable of this process's environment.
     ///
-    /// The process keeps its own copy of its environment, which nobody wipes, and children inherit it. A file is the
-    /// better place.
+    /// The process keeps its own copy of its environment, which nobody wipes, and children inherit
+    /// it. A file is the better place.
     ///
     /// # Errors
-    /// [`KeyRingError::VariableName`], [`KeyRingError::MissingVariable`], [`KeyRingError::Malformed`].
+    /// [`KeyRingError::VariableName`], [`KeyRingError::MissingVariable`],
+    /// [`KeyRingError::Malformed`].
     pub fn from_env(variable: &str) -> Result<Self, KeyRingError> {
         // As bytes: a text that is not UTF-8 is malformed, not missing.
         Self::from_variable(variable, |name| std::env::var_os(name).map(OsString::into_encoded_bytes))
@@ -74,7 +79,8 @@ impl SealingKey {
     }
 
     fn from_variable(variable: &str, lookup: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, KeyRingError> {
-        // The text of a key always has a `=`, so a key that is given for the name never gets into a message.
+        // The text of a key always has a `=`, so a key that is given for the name never gets into a
+        // message.
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !(1..=128).contains(&variable.len()) || !variable.bytes().all(is_name) {
             return Err(KeyRingError::VariableName);
@@ -86,9 +92,10 @@ impl SealingKey {
 
     /// Reads the text form, with or without a line end, from a file.
     ///
-    /// On Unix the file must be closed to group and others (`chmod 600`). The permissions are those of the file that
-    /// was opened, symbolic links followed, as Kubernetes mounts secrets: whoever can write to a directory on the
-    /// way decides which file that is. Elsewhere than on Unix permissions are not looked at.
+    /// On Unix the file must be closed to group and others (`chmod 600`). The permissions are those
+    /// of the file that was opened, symbolic links followed, as Kubernetes mounts secrets: whoever
+    /// can write to a directory on the way decides which file that is. Elsewhere than on Unix
+    /// permissions are not looked at.
     ///
     /// Blocks: call it while the program starts, not in a task.
     ///
@@ -101,8 +108,8 @@ impl SealingKey {
         Self::decode(key_file::without_line_end(&content), || KeyOrigin::File(path.to_owned()))
     }
 
-    /// Makes a new key and its file, readable by its owner alone from the first moment on and durable when this
-    /// returns. An existing file is never replaced.
+    /// Makes a new key and its file, readable by its owner alone from the first moment on and
+    /// durable when this returns. An existing file is never replaced.
     ///
     /// Keep a copy of the file where the sealed credentials are not: without it they are lost.
     ///

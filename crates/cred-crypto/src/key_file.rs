@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::KeyRingError;
 
-/// A key's text and a line end are 46 bytes; what is longer is no key file, and is not read further.
+/// A key's text and a line end are 46 bytes; what is longer is no key file, and is not read
+/// further.
 const MAX_LEN: usize = 64;
 
 /// Reads at most one byte more than a key file has, into a buffer that does not grow.

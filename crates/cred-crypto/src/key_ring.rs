@@ -19,15 +19,16 @@ use crate::message::{self, DRAW_LEN, ProvenKey, SealUnder};
 use crate::passphrase::{DeriveError, Passphrase};
 use crate::{KeyRingError, SealingKey};
 
-/// The keys that credentials are sealed under: one active key, which seals, and any number of older ones, which open.
+/// The keys that credentials are sealed under: one active key, which seals, and any number of older
+/// ones, which open.
 ///
-/// Cheap to clone: clones share the keys, and the keys are wiped with the last one. A ring does not change; to rotate
-/// a key, make one in which the new key is active and the old one still there, re-seal (`rekey`), and then drop the
-/// old one.
+/// Cheap to clone: clones share the keys, and the keys are wiped with the last one. A ring does not
+/// change; to rotate a key, make one in which the new key is active and the old one still there,
+/// re-seal (`rekey`), and then drop the old one.
 ///
-/// What it costs: a message key is derived and one AES-256-GCM pass made on the calling thread, some 10 microseconds
-/// for 1 KiB. A passphrase costs an Argon2id derivation per salt, once, on a thread of the ring's own, which ends with
-/// the ring.
+/// What it costs: a message key is derived and one AES-256-GCM pass made on the calling thread,
+/// some 10 microseconds for 1 KiB. A passphrase costs an Argon2id derivation per salt, once, on a
+/// thread of the ring's own, which ends with the ring.
 #[derive(Clone)]
 pub struct KeyRing(Arc<Inner>);
 
@@ -48,12 +49,14 @@ enum Key {
 type Random = fn(&mut [u8]) -> Result<(), Unspecified>;
 
 impl KeyRing {
-    /// A ring in which `active` is to seal. Add that key and the older ones, then [build](KeyRingBuilder::build).
+    /// A ring in which `active` is to seal. Add that key and the older ones, then
+    /// [build](KeyRingBuilder::build).
     pub const fn builder(active: KeyId) -> KeyRingBuilder {
         KeyRingBuilder { active, keys: Vec::new() }
     }
 
-    /// A ring of one key from a file: [`SealingKey::from_file`]. Blocks: for the start of a program.
+    /// A ring of one key from a file: [`SealingKey::from_file`]. Blocks: for the start of a
+    /// program.
     ///
     /// # Errors
     /// Those of [`SealingKey::from_file`].
@@ -83,8 +86,8 @@ impl KeyRing {
         Self::of_one(key_id, SealingKey::from_env_with(variable, env)?)
     }
 
-    /// A ring of one passphrase with the default [`Argon2Params`](crate::Argon2Params) and no salt given: see
-    /// [`Passphrase::with_kdf_salt`] before you use it for more than one process.
+    /// A ring of one passphrase with the default [`Argon2Params`](crate::Argon2Params) and no salt
+    /// given: see [`Passphrase::with_kdf_salt`] before you use it for more than one process.
     ///
     /// # Errors
     /// [`KeyRingError::EmptyPassphrase`], [`KeyRingError::Thread`].
@@ -135,10 +138,12 @@ impl KeyRingBuilder {
         self
     }
 
-    /// Makes the ring. Reads nothing and derives nothing; with a passphrase it starts the derivation thread.
+    /// Makes the ring. Reads nothing and derives nothing; with a passphrase it starts the
+    /// derivation thread.
     ///
     /// # Errors
-    /// [`KeyRingError::DuplicateKey`], [`KeyRingError::MissingActiveKey`], [`KeyRingError::Thread`].
+    /// [`KeyRingError::DuplicateKey`], [`KeyRingError::MissingActiveKey`],
+    /// [`KeyRingError::Thread`].
     pub fn build(self) -> Result<KeyRing, KeyRingError> {
         self.build_with(Environment::of_the_system(), Passphrase::derive)
     }
@@ -198,8 +203,8 @@ impl Sealer for KeyRing {
         self.0.active.clone()
     }
 
-    /// Beside the key id, a passphrase's salt must be the one that this ring seals under. While that is not decided,
-    /// no envelope is current.
+    /// Beside the key id, a passphrase's salt must be the one that this ring seals under. While
+    /// that is not decided, no envelope is current.
     fn is_current(&self, data: &EncryptedData) -> bool {
         let ring = &*self.0;
         let expected_salt = match ring.keys.get(&ring.active) {

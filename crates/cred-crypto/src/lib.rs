@@ -1,8 +1,8 @@
 //! Client-side sealing for [cred](https://docs.rs/cred-manager): keys, and what is done with them.
 //!
-//! A [`KeyRing`] is the [`Sealer`](cred_core::Sealer) that a credential manager seals with. It holds one active key,
-//! which seals, and any number of older ones, which only open. A key is 32 random bytes, from a file, an environment
-//! variable or the caller, or a [`Passphrase`].
+//! A [`KeyRing`] is the [`Sealer`](cred_core::Sealer) that a credential manager seals with. It
+//! holds one active key, which seals, and any number of older ones, which only open. A key is 32
+//! random bytes, from a file, an environment variable or the caller, or a [`Passphrase`].
 //!
 //! ```
 //! use cred_core::{CredentialMetadata, CredentialPath, Sealer, Timestamp};
@@ -30,8 +30,8 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(sealing()).unwrap();
 //! ```
 //!
-//! To replace a key, make a ring that holds both, with the new one active, let the manager re-seal (`rekey`), and then
-//! drop the old one:
+//! To replace a key, make a ring that holds both, with the new one active, let the manager re-seal
+//! (`rekey`), and then drop the old one:
 //!
 //! ```no_run
 //! use cred_crypto::{KeyRing, SealingKey};
@@ -44,10 +44,11 @@
 //! ```
 //!
 //! # What sealing does
-//! Each message has its own key, derived by HKDF-SHA-512 from the ring's key and 32 random bytes, and is encrypted with
-//! AES-256-GCM. A commitment, compared in constant time before anything is decrypted, tells a wrong key from an edited
-//! message, and no message opens under two keys. Path, key id and salts are authenticated; the metadata is sealed
-//! together with the secret and compared with the copy that the backend keeps in clear.
+//! Each message has its own key, derived by HKDF-SHA-512 from the ring's key and 32 random bytes,
+//! and is encrypted with AES-256-GCM. A commitment, compared in constant time before anything is
+//! decrypted, tells a wrong key from an edited message, and no message opens under two keys. Path,
+//! key id and salts are authenticated; the metadata is sealed together with the secret and compared
+//! with the copy that the backend keeps in clear.
 //!
 //! # The sealed format, version 1
 //! ```text
@@ -69,22 +70,26 @@
 //!   7 created_by: 1 to 256 bytes of printable ASCII
 //!   8 to 0x7fff: of newer writers, kept as they are; 0x8000 and above: reserved
 //! ```
-//! `kdf_salt` is there exactly where the key is a passphrase, `wrapped_key` (1 to 1,024 bytes) exactly where a KMS
-//! wraps the key, which a key ring's never is. The decoder takes no other bytes than the encoder writes.
+//! `kdf_salt` is there exactly where the key is a passphrase, `wrapped_key` (1 to 1,024 bytes)
+//! exactly where a KMS wraps the key, which a key ring's never is. The decoder takes no other bytes
+//! than the encoder writes.
 //!
 //! # Passphrases
-//! A key comes from a passphrase by Argon2id, which is meant to be slow ([`Argon2Params`]), once for each salt that the
-//! ring meets. That runs on a thread of the ring's own, one derivation at a time, never on the async runtime. The salt
-//! stands in the envelope, so whoever can write to the backend chooses it: salts that no opened envelope has proven
-//! may cost 8 derivations, and one more every 10 seconds; after that, opening under a new salt is the transient
-//! [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). Sealing, and salts that are proven, are not held up.
+//! A key comes from a passphrase by Argon2id, which is meant to be slow ([`Argon2Params`]), once
+//! for each salt that the ring meets. That runs on a thread of the ring's own, one derivation at a
+//! time, never on the async runtime. The salt stands in the envelope, so whoever can write to the
+//! backend chooses it: salts that no opened envelope has proven may cost 8 derivations, and one
+//! more every 10 seconds; after that, opening under a new salt is the transient
+//! [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). Sealing, and salts that are proven, are
+//! not held up.
 //!
 //! # What stays in memory
-//! Keys, passphrases, derived keys, opened content and Argon2id's memory are wiped when they are dropped. Not wiped,
-//! because the code that this crate calls does not do it, is what single calls leave on the stack and in registers:
-//! `ring`'s HMAC states, which have seen the ring's key, and its AES key schedules of single messages; the hash
-//! states of Argon2id, which have seen the passphrase. Memory is not locked: it may be swapped out or stand in a core
-//! dump. Turn both off where that matters.
+//! Keys, passphrases, derived keys, opened content and Argon2id's memory are wiped when they are
+//! dropped. Not wiped, because the code that this crate calls does not do it, is what single calls
+//! leave on the stack and in registers: `ring`'s HMAC states, which have seen the ring's key, and
+//! its AES key schedules of single messages; the hash states of Argon2id, which have seen the
+//! passphrase. Memory is not locked: it may be swapped out or stand in a core dump. Turn both off
+//! where that matters.
 
 mod error;
 #[cfg(fuzzing)]

@@ -1,4 +1,5 @@
-//! One sealed message, version 1: a key of its own under HKDF-SHA-512, a commitment to it, AES-256-GCM.
+//! One sealed message, version 1: a key of its own under HKDF-SHA-512, a commitment to it,
+//! AES-256-GCM.
 
 use cred_core::{
     CredentialMetadata, CredentialPath, EncryptedData, KeyId, Opened, PathRef, SealError, SealVersion,
@@ -96,7 +97,8 @@ impl ProvenKey {
         if let Some(what) = first_difference(&metadata, outer) {
             return Err(tampered(what));
         }
-        // In place: the buffer is wiped as a whole when it is dropped, what the metadata left behind included.
+        // In place: the buffer is wiped as a whole when it is dropped, what the metadata left
+        // behind included.
         content.drain(..secret_at);
         Ok(Opened::new(metadata, content))
     }
@@ -174,7 +176,8 @@ fn put_optional<T, P: FnMut(&[u8])>(value: Option<T>, put: &mut P, put_value: im
     }
 }
 
-/// What an edit of the outer copy would show in. Unknown fields are not compared: a backend may not keep them.
+/// What an edit of the outer copy would show in. Unknown fields are not compared: a backend may not
+/// keep them.
 fn first_difference(sealed: &CredentialMetadata, outer: &CredentialMetadata) -> Option<&'static str> {
     [
         (sealed.created_at == outer.created_at, "its time of creation differs from the sealed one"),

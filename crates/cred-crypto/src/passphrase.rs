@@ -11,8 +11,8 @@ use crate::master::Master;
 
 /// A passphrase to derive a key from with Argon2id. Wiped when dropped, never printed.
 ///
-/// Its UTF-8 bytes count as they are: nothing is trimmed or normalised. A key id names the passphrase *and* its
-/// [`Argon2Params`]; to change either, add a new id.
+/// Its UTF-8 bytes count as they are: nothing is trimmed or normalised. A key id names the
+/// passphrase *and* its [`Argon2Params`]; to change either, add a new id.
 pub struct Passphrase {
     text: SecretString,
     params: Argon2Params,
@@ -38,11 +38,12 @@ impl Passphrase {
         self
     }
 
-    /// Sets the salt to seal under: 16 random bytes, not secret, the same for all services that share the passphrase.
+    /// Sets the salt to seal under: 16 random bytes, not secret, the same for all services that
+    /// share the passphrase.
     ///
-    /// Each salt that is met costs a derivation. Without one given, the ring seals under that of the first envelope it
-    /// opens, and where it seals before it opens, under a random one: a service that does so at each start leaves as
-    /// many salts behind.
+    /// Each salt that is met costs a derivation. Without one given, the ring seals under that of
+    /// the first envelope it opens, and where it seals before it opens, under a random one: a
+    /// service that does so at each start leaves as many salts behind.
     #[must_use]
     pub const fn with_kdf_salt(mut self, kdf_salt: [u8; 16]) -> Self {
         self.kdf_salt = Some(kdf_salt);
@@ -84,8 +85,8 @@ pub(crate) enum DeriveError {
     Refused(argon2::Error),
 }
 
-/// The blocks that Argon2id works in. What is left in them at the end gives the key away, and the `argon2` crate does
-/// not wipe those that it allocates.
+/// The blocks that Argon2id works in. What is left in them at the end gives the key away, and the
+/// `argon2` crate does not wipe those that it allocates.
 struct Memory(Vec<Block>);
 
 impl Memory {
@@ -103,12 +104,14 @@ impl Drop for Memory {
     }
 }
 
-/// What one Argon2id derivation costs: whoever guesses passphrases pays it for every guess, a reader once per salt.
+/// What one Argon2id derivation costs: whoever guesses passphrases pays it for every guess, a
+/// reader once per salt.
 ///
-/// The default, 64 MiB with t = 3 and p = 4, is the second recommendation of
-/// [RFC 9106, section 4](https://www.rfc-editor.org/rfc/rfc9106.html#section-4). Less than 7 MiB, the least on
-/// [OWASP's list](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id), is for
-/// tests alone.
+/// The default, 64 MiB with t = 3 and p = 4, is the second recommendation of [RFC 9106, section
+/// 4](https://www.rfc-editor.org/rfc/rfc9106.html#section-4). Less than 7 MiB, the least on
+/// [OWASP's
+/// list](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id),
+/// is for tests alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
     m_kib: u32,
@@ -124,8 +127,9 @@ impl Argon2Params {
     /// The most lanes.
     pub const MAX_P: u32 = 64;
 
-    /// Takes memory in KiB (8 for each lane to [`MAX_M_KIB`](Self::MAX_M_KIB)), passes (1 to [`MAX_T`](Self::MAX_T))
-    /// and lanes (1 to [`MAX_P`](Self::MAX_P)). The lanes are computed one after another, on one thread.
+    /// Takes memory in KiB (8 for each lane to [`MAX_M_KIB`](Self::MAX_M_KIB)), passes (1 to
+    /// [`MAX_T`](Self::MAX_T)) and lanes (1 to [`MAX_P`](Self::MAX_P)). The lanes are computed one
+    /// after another, on one thread.
     ///
     /// # Errors
     /// [`KeyRingError::Argon2Parameter`] names the first that is out of its bounds.

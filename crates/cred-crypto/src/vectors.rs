@@ -1,5 +1,5 @@
-//! The known-answer vectors in `tests/vectors`, which another implementation wrote: `README.md` there says what they
-//! hold.
+//! The known-answer vectors in `tests/vectors`, which another implementation wrote: `README.md`
+//! there says what they hold.
 
 #[path = "../tests/vectors/vector.rs"]
 mod vector;
@@ -35,7 +35,8 @@ struct RejectVector {
 }
 
 impl Vector {
-    /// Opens through a key ring; where a KMS holds the key, which no ring does, with the master that it hands out.
+    /// Opens through a key ring; where a KMS holds the key, which no ring does, with the master
+    /// that it hands out.
     async fn open(&self, data: &EncryptedData) -> Result<Opened, SealError> {
         let (path, outer) = (self.path.parse(), self.outer_metadata.parse());
         if self.key.kms {

@@ -1,4 +1,5 @@
-//! Sends known keys, a passphrase and a secret through everything that can be printed, and looks for them.
+//! Sends known keys, a passphrase and a secret through everything that can be printed, and looks
+//! for them.
 
 #![cfg(test)]
 

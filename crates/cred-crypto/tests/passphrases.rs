@@ -88,7 +88,8 @@ async fn a_future_that_is_dropped_while_it_waits_harms_nothing() {
     for _ in 0..50 {
         let path = path();
         let metadata = metadata();
-        // Polled once, then dropped: `biased` looks at the second branch only if the first one waits.
+        // Polled once, then dropped: `biased` looks at the second branch only if the first one
+        // waits.
         tokio::select! {
             biased;
             _ = reader.open(path.as_path_ref(), &data, &metadata) => {}

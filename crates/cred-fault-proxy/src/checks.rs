@@ -21,12 +21,13 @@ pub trait Remote: Send + Sync {
     /// Where the server listens.
     fn server(&self) -> SocketAddr;
 
-    /// A provider that reaches the server through this address and nothing else, over a place that is empty at first. It has a
-    /// timeout of one second for an attempt, an operation timeout of five, three retries or more, and delays of at most
-    /// 200 ms between them.
+    /// A provider that reaches the server through this address and nothing else, over a place that
+    /// is empty at first. It has a timeout of one second for an attempt, an operation timeout of
+    /// five, three retries or more, and delays of at most 200 ms between them.
     async fn provider(&self, through: SocketAddr) -> Arc<dyn StorageProvider>;
 
-    /// How many requests a store of what is there already makes before the one that writes; 0 by default.
+    /// How many requests a store of what is there already makes before the one that writes; 0 by
+    /// default.
     fn looks(&self) -> usize {
         0
     }
@@ -34,8 +35,8 @@ pub trait Remote: Send + Sync {
     /// How the server says "not now" in its own words: a body for the status 503, and for 429.
     fn refusal(&self) -> String;
 
-    /// How the server says "never" in its own words: a status and a body that no attempt would change. Default: 403 with the
-    /// body of [`refusal`](Self::refusal).
+    /// How the server says "never" in its own words: a status and a body that no attempt would
+    /// change. Default: 403 with the body of [`refusal`](Self::refusal).
     fn denial(&self) -> (u16, String) {
         (403, self.refusal())
     }
@@ -326,7 +327,8 @@ async fn a_store_whose_answer_is_lost_and_that_is_refused_then_is_in_doubt(t: Tr
 
 async fn a_conditional_store_whose_answer_is_lost_is_found_to_be_done(t: Trial) {
     let Some(cas) = t.provider.compare_and_set() else { fail("the provider has no compare-and-set") };
-    // A provider may look before it writes: once the answer to its first request is lost, once that to its second.
+    // A provider may look before it writes: once the answer to its first request is lost, once that
+    // to its second.
     for (skipped, number) in [(0, 1), (1, 2)] {
         let revision = must(cas.retrieve_versioned(&t.id, &t.ctx).await, "a read").revision;
         let Sealed { data, metadata } = value(number);

@@ -78,7 +78,8 @@ async fn stall(mut client: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes one HTTP request to its end, answers it and closes: a client that still sends would see a reset instead.
+/// Takes one HTTP request to its end, answers it and closes: a client that still sends would see a
+/// reset instead.
 async fn answer_alone(mut client: TcpStream, mut request: Vec<u8>, answer: &[u8]) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     while !is_whole(&request) {

@@ -23,15 +23,19 @@ pub enum Fault {
     Latency(Duration),
     /// The request is taken, and nothing ever answered. It does not reach the server.
     Stall,
-    /// The answer stops after so many bytes, and the connection stays open. The server has answered.
+    /// The answer stops after so many bytes, and the connection stays open. The server has
+    /// answered.
     StallAfter(usize),
-    /// The connection is reset after so many bytes of the answer; 0: at its first byte. The server has answered.
+    /// The connection is reset after so many bytes of the answer; 0: at its first byte. The server
+    /// has answered.
     Reset(usize),
     /// The connection is closed in good order after so many bytes of the answer.
     Truncate(usize),
-    /// The request reaches the server and is answered; the connection ends before a byte of it arrives.
+    /// The request reaches the server and is answered; the connection ends before a byte of it
+    /// arrives.
     LoseAnswer,
-    /// This is answered at once, and the server never asked: a whole HTTP/1.1 answer. The connection ends with it.
+    /// This is answered at once, and the server never asked: a whole HTTP/1.1 answer. The
+    /// connection ends with it.
     Answer(Vec<u8>),
 }
 
@@ -56,7 +60,8 @@ pub struct Proxy {
     shared: Arc<Shared>,
     /// `None` while everybody is refused.
     door: Mutex<Option<Door>>,
-    /// Keeps the port while nobody listens: another proxy on it would answer for the server that is down.
+    /// Keeps the port while nobody listens: another proxy on it would answer for the server that is
+    /// down.
     _port: TcpSocket,
 }
 
@@ -133,8 +138,8 @@ impl Proxy {
         *self.script() = Script::default();
     }
 
-    /// Refuses connections and ends those that there are. Once this has returned, nothing passes; dropped before, it
-    /// closes a moment later. The port stays this proxy's.
+    /// Refuses connections and ends those that there are. Once this has returned, nothing passes;
+    /// dropped before, it closes a moment later. The port stays this proxy's.
     pub async fn refuse(&self) {
         let door = self.door().take();
         if let Some(door) = door {

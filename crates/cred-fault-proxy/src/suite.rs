@@ -2,9 +2,10 @@
 
 /// One test for each check, in the module where it stands.
 ///
-/// `suite!(remote, offers: [])`: an expression that makes a [`Remote`](crate::Remote), evaluated for each check inside a tokio runtime (it may
-/// `.await`). Attributes before it go to every test, such as the reason for which it is ignored without a server.
-/// `offers: []` for a provider without compare-and-set, else `offers: [compare_and_set]`.
+/// `suite!(remote, offers: [])`: an expression that makes a [`Remote`](crate::Remote), evaluated
+/// for each check inside a tokio runtime (it may `.await`). Attributes before it go to every test,
+/// such as the reason for which it is ignored without a server. `offers: []` for a provider without
+/// compare-and-set, else `offers: [compare_and_set]`.
 #[macro_export]
 macro_rules! suite {
     // An expression may begin with an attribute as well, so it is taken before one is parsed.

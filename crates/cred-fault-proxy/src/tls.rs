@@ -1,4 +1,5 @@
-//! A stretch of plain HTTP in the middle of TLS, for a [`Proxy`](crate::Proxy) to count and break requests on.
+//! A stretch of plain HTTP in the middle of TLS, for a [`Proxy`](crate::Proxy) to count and break
+//! requests on.
 //!
 //! ```text
 //! provider --TLS--> TlsEntry --plain--> Proxy --plain--> TlsExit --TLS--> server
@@ -17,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Takes TLS as the server, by a certificate of an authority of its own, and passes on what it held. Dropping it ends it.
+/// Takes TLS as the server, by a certificate of an authority of its own, and passes on what it
+/// held. Dropping it ends it.
 #[derive(Debug)]
 pub struct TlsEntry {
     address: SocketAddr,
@@ -33,7 +35,8 @@ pub struct TlsExit {
 }
 
 impl TlsEntry {
-    /// Begins to listen on loopback as `host`. A connection that `to` refuses ends before its handshake does.
+    /// Begins to listen on loopback as `host`. A connection that `to` refuses ends before its
+    /// handshake does.
     ///
     /// # Errors
     /// Where no certificate for that host, or no port, can be had.
@@ -65,7 +68,8 @@ impl TlsEntry {
 }
 
 impl TlsExit {
-    /// Begins to listen on loopback. `authorities` are those that may sign the certificate of `host`, as PEM.
+    /// Begins to listen on loopback. `authorities` are those that may sign the certificate of
+    /// `host`, as PEM.
     ///
     /// # Errors
     /// Where the authorities cannot be read, or no port can be had.

@@ -194,7 +194,8 @@ async fn who_is_refused_is_not_let_in_until_all_are_admitted() {
     assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), ANSWER);
 }
 
-/// A request that is under way as the proxy refuses was sent before; one that is sent after is never answered.
+/// A request that is under way as the proxy refuses was sent before; one that is sent after is
+/// never answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_passes_once_all_are_refused() {
     let (_upstream, proxy) = both().await;

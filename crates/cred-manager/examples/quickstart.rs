@@ -1,7 +1,8 @@
 //! The tour: `cargo run -p cred-manager --example quickstart -- path/to/.env`
 //!
-//! Makes a key file, seals each variable of the `.env` file into a local store for a tenant, lists them, reads one back
-//! and shows what lies on the disk. It prints no value, and leaves key and store in a temporary folder.
+//! Makes a key file, seals each variable of the `.env` file into a local store for a tenant, lists
+//! them, reads one back and shows what lies on the disk. It prints no value, and leaves key and
+//! store in a temporary folder.
 #![allow(clippy::print_stdout, reason = "it is a program for people")]
 
 use std::error::Error;
@@ -18,7 +19,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::Builder::new().prefix("cred-quickstart-").tempdir()?.keep();
     let (key_file, store) = (folder.join("main.key"), folder.join("store"));
 
-    // Where credentials are kept, and the key that seals them. The key belongs elsewhere than the store.
+    // Where credentials are kept, and the key that seals them. The key belongs elsewhere than the
+    // store.
     SealingKey::create_file(&key_file)?;
     let keys = KeyRing::from_key_file("main-2026".parse()?, &key_file)?;
     let storage = LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(&store))?;

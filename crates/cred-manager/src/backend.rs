@@ -10,12 +10,12 @@ const READINESS_ID: &str = "cred-readiness";
 
 /// The backend.
 impl CredentialManager {
-    /// Checks that a credential of this handle's scope could be read now, for a readiness probe such
-    /// as `/readyz`. One call of the provider, never cached.
+    /// Checks that a credential of this handle's scope could be read now, for a readiness probe
+    /// such as `/readyz`. One call of the provider, never cached.
     ///
     /// It reads the id `cred-readiness`, which need not exist: an answer proves that the network,
-    /// the authentication and the permission to read that id work. It takes no longer than the provider's
-    /// [`operation_timeout`](cred_core::Description::operation_timeout) and a second.
+    /// the authentication and the permission to read that id work. It takes no longer than the
+    /// provider's [`operation_timeout`](cred_core::Description::operation_timeout) and a second.
     ///
     /// - **Permissions.** The backend's policy must permit this service to read any id of the
     ///   handle's scope, as for every credential that does not exist yet. If the service has the
@@ -25,8 +25,8 @@ impl CredentialManager {
     ///   fails when the manager is built, or when a credential is read. On AWS with a KMS key, the
     ///   right to use it: it is only checked if a credential is stored as `cred-readiness`. Two
     ///   backends answer as if nothing were stored: Kubernetes in a namespace that does not exist,
-    ///   and local files where `base_path` does not exist, such as a volume that is not mounted. Set
-    ///   `create_dir` to false there, and a missing volume fails at the start.
+    ///   and local files where `base_path` does not exist, such as a volume that is not mounted.
+    ///   Set `create_dir` to false there, and a missing volume fails at the start.
     ///
     /// Each check is a request to the backend: a probe every few seconds in each replica counts
     /// towards its rate limits, its price and its audit log.
@@ -41,8 +41,8 @@ impl CredentialManager {
     /// ```
     ///
     /// # Errors
-    /// [`ManagerError::Storage`], also [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if what
-    /// is stored under the id is damaged; [`ManagerError::ShutDown`].
+    /// [`ManagerError::Storage`], also [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if
+    /// what is stored under the id is damaged; [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -55,9 +55,10 @@ impl CredentialManager {
         .await
     }
 
-    /// Whether the backend has compare-and-set, which [`retrieve_versioned`](Self::retrieve_versioned),
-    /// [`store_if`](Self::store_if) and [`update`](Self::update) need. Memory, Vault,
-    /// Kubernetes and local files with `enable_locking` have it, AWS and Azure do not. No call of the provider.
+    /// Whether the backend has compare-and-set, which
+    /// [`retrieve_versioned`](Self::retrieve_versioned), [`store_if`](Self::store_if) and
+    /// [`update`](Self::update) need. Memory, Vault, Kubernetes and local files with
+    /// `enable_locking` have it, AWS and Azure do not. No call of the provider.
     #[must_use]
     pub fn supports_conditional_updates(&self) -> bool {
         self.shared.provider.compare_and_set().is_some()

@@ -22,14 +22,16 @@ pub struct BatchItem<T> {
 }
 
 impl CredentialManager {
-    /// Stores many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
-    /// call of the provider each.
+    /// Stores many credentials,
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One call
+    /// of the provider each.
     ///
-    /// The answers are in input order; one failure touches its own slot alone. An id that is given twice is stored
-    /// twice, in input order, so that the last one stands.
+    /// The answers are in input order; one failure touches its own slot alone. An id that is given
+    /// twice is stored twice, in input order, so that the last one stands.
     ///
     /// # Cancellation
-    /// Dropping the future begins no further item; those that have begun go on, as in [`store`](Self::store).
+    /// Dropping the future begins no further item; those that have begun go on, as in
+    /// [`store`](Self::store).
     pub async fn store_batch(
         &self,
         items: Vec<(CredentialId, Credential)>,
@@ -45,13 +47,15 @@ impl CredentialManager {
         in_order(&ids, self.concurrently("store_batch", work, failure).await)
     }
 
-    /// Deletes many credentials, [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One
-    /// call of the provider for each different id.
+    /// Deletes many credentials,
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One call
+    /// of the provider for each different id.
     ///
     /// The answers are in input order; one failure touches its own slots alone.
     ///
     /// # Cancellation
-    /// Dropping the future begins no further item; those that have begun go on, as in [`delete`](Self::delete).
+    /// Dropping the future begins no further item; those that have begun go on, as in
+    /// [`delete`](Self::delete).
     pub async fn delete_batch(&self, ids: &[CredentialId]) -> Vec<BatchItem<Result<(), ManagerError>>> {
         let groups = group_ids(ids);
         let work =
@@ -59,12 +63,13 @@ impl CredentialManager {
         in_order(ids, self.concurrently("delete_batch", work, failure).await)
     }
 
-    /// Reads many credentials. Those that are cached cost nothing; of the others each different id is loaded once, by
-    /// calls of at most [`Description::batch`](cred_core::Description) ids, of which
-    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight.
+    /// Reads many credentials. Those that are cached cost nothing; of the others each different id
+    /// is loaded once, by calls of at most [`Description::batch`](cred_core::Description) ids, of
+    /// which [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in
+    /// flight.
     ///
-    /// The answers are in input order; one failure touches its own slots alone, and absence is `Ok(None)`.
-    /// Expired credentials are returned with a warning in the log, unless
+    /// The answers are in input order; one failure touches its own slots alone, and absence is
+    /// `Ok(None)`. Expired credentials are returned with a warning in the log, unless
     /// [`on_expired`](crate::CredentialManagerBuilder::on_expired) says otherwise.
     ///
     /// # Cancellation
@@ -115,8 +120,8 @@ impl CredentialManager {
         .await
     }
 
-    /// Runs at most `batch_concurrency` of the futures at once and returns their answers together. A
-    /// future that has not begun when the caller leaves does not begin.
+    /// Runs at most `batch_concurrency` of the futures at once and returns their answers together.
+    /// A future that has not begun when the caller leaves does not begin.
     pub(crate) async fn bounded<T>(
         &self,
         work: impl Iterator<Item = impl Future<Output = Vec<T>>>,
@@ -126,7 +131,8 @@ impl CredentialManager {
         answers.into_iter().flatten().collect()
     }
 
-    /// Loads different ids by one call of the provider, joining those that are under way; one answer for each.
+    /// Loads different ids by one call of the provider, joining those that are under way; one
+    /// answer for each.
     async fn load_many(&self, ids: Vec<CredentialId>) -> Vec<Loaded> {
         let shared = &self.shared;
         if let Err(closed) = shared.tasks.refuse_when_closed() {
@@ -192,7 +198,8 @@ pub(crate) fn chunks<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<
     })
 }
 
-/// Puts what is said of one id together, with its places in the input; ids in the order of their first appearance.
+/// Puts what is said of one id together, with its places in the input; ids in the order of their
+/// first appearance.
 fn group<I>(items: impl IntoIterator<Item = (CredentialId, I)>) -> Vec<(CredentialId, Vec<(usize, I)>)> {
     let mut places: HashMap<CredentialId, usize> = HashMap::new();
     let mut groups: Vec<(CredentialId, Vec<(usize, I)>)> = Vec::new();

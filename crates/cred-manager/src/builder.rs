@@ -66,12 +66,14 @@ pub struct CredentialManagerBuilder<Storage: Slot = No, Keys: Slot = No> {
 }
 
 impl CredentialManagerBuilder {
-    /// How many items of a batch are in flight, unless [`batch_concurrency`](Self::batch_concurrency) says otherwise.
+    /// How many items of a batch are in flight, unless
+    /// [`batch_concurrency`](Self::batch_concurrency) says otherwise.
     pub const DEFAULT_BATCH_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
-    /// How many credentials are cached at most, unless [`cache_max_size`](Self::cache_max_size) says otherwise.
-    pub const DEFAULT_CACHE_MAX_SIZE: usize = 10_000;
-    /// How many loads call the provider at once, unless [`load_concurrency`](Self::load_concurrency)
+    /// How many credentials are cached at most, unless [`cache_max_size`](Self::cache_max_size)
     /// says otherwise.
+    pub const DEFAULT_CACHE_MAX_SIZE: usize = 10_000;
+    /// How many loads call the provider at once, unless
+    /// [`load_concurrency`](Self::load_concurrency) says otherwise.
     pub const DEFAULT_LOAD_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63);
     /// How long before its expiry a credential counts as expiring soon, unless
     /// [`expiry_warning`](Self::expiry_warning) says otherwise: 7 days.
@@ -92,16 +94,16 @@ impl CredentialManagerBuilder {
 }
 
 impl<Keys: Slot> CredentialManagerBuilder<No, Keys> {
-    /// Where credentials are kept. Required. A provider that is shared or chosen at run time is given
-    /// as an `Arc<P>` or an `Arc<dyn StorageProvider>`.
+    /// Where credentials are kept. Required. A provider that is shared or chosen at run time is
+    /// given as an `Arc<P>` or an `Arc<dyn StorageProvider>`.
     pub fn storage(self, provider: impl StorageProvider + 'static) -> CredentialManagerBuilder<Yes, Keys> {
         CredentialManagerBuilder { storage: Arc::new(provider), keys: self.keys, settings: self.settings }
     }
 }
 
 impl<Storage: Slot> CredentialManagerBuilder<Storage, No> {
-    /// What seals them: a key ring, or a KMS of your own. Required. A sealer that is shared or chosen
-    /// at run time is given as an `Arc<S>` or an `Arc<dyn Sealer>`.
+    /// What seals them: a key ring, or a KMS of your own. Required. A sealer that is shared or
+    /// chosen at run time is given as an `Arc<S>` or an `Arc<dyn Sealer>`.
     /// [`set_keys`](CredentialManager::set_keys) exchanges it later.
     pub fn keys(self, sealer: impl Sealer + 'static) -> CredentialManagerBuilder<Storage, Yes> {
         CredentialManagerBuilder { storage: self.storage, keys: Arc::new(sealer), settings: self.settings }
@@ -112,14 +114,15 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// Enables the cache: a decrypted credential is served from memory for `ttl`, counted from the
     /// start of its load. Without it, or with zero, every read is a call of the provider.
     ///
-    /// Each value's TTL is shortened by a random part, up to a tenth of it, so that values that were
-    /// loaded together do not expire together.
+    /// Each value's TTL is shortened by a random part, up to a tenth of it, so that values that
+    /// were loaded together do not expire together.
     ///
     /// A write of another process becomes visible after `ttl` plus one load at the latest; over an
     /// eventually consistent provider after its [`point`](cred_core::Consistency) as well, which is
-    /// five minutes on AWS by default. Time is measured by the monotonic clock, which on most systems
-    /// stands still while the machine is suspended. A value that has expired stays in memory until it
-    /// is read or evicted; [`clear_cache`](crate::CredentialManager::clear_cache) wipes it at once.
+    /// five minutes on AWS by default. Time is measured by the monotonic clock, which on most
+    /// systems stands still while the machine is suspended. A value that has expired stays in
+    /// memory until it is read or evicted; [`clear_cache`](crate::CredentialManager::clear_cache)
+    /// wipes it at once.
     pub const fn cache_ttl(mut self, ttl: Duration) -> Self {
         self.settings.cache_ttl = ttl;
         self
@@ -129,10 +132,10 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// [`DEFAULT_CACHE_MAX_SIZE`](CredentialManagerBuilder::DEFAULT_CACHE_MAX_SIZE); zero turns the
     /// cache off. Without [`cache_ttl`](Self::cache_ttl) it has no effect.
     ///
-    /// The cache never holds more. From 512 credentials on, it is split into shards by a hash of the
-    /// path, and a full shard evicts although others have room: expect the first evictions when more
-    /// than three quarters are used, so set it to 4/3 of the credentials in use. Memory is allocated
-    /// as needed.
+    /// The cache never holds more. From 512 credentials on, it is split into shards by a hash of
+    /// the path, and a full shard evicts although others have room: expect the first evictions when
+    /// more than three quarters are used, so set it to 4/3 of the credentials in use. Memory is
+    /// allocated as needed.
     pub const fn cache_max_size(mut self, size: usize) -> Self {
         self.settings.cache_max_size = size;
         self
@@ -142,15 +145,15 @@ impl<Storage: Slot, Keys: Slot> CredentialManagerBuilder<Storage, Keys> {
     /// wait, in the order in which they began, for as long as a call may take; then they fail with
     /// [`Busy`](cred_core::StorageErrorKind::Busy).
     ///
-    /// A call of many ids counts as one. Only what fills the cache is limited: without a cache, reads
-    /// call the provider directly, as do writes, lists and validations.
+    /// A call of many ids counts as one. Only what fills the cache is limited: without a cache,
+    /// reads call the provider directly, as do writes, lists and validations.
     pub const fn load_concurrency(mut self, limit: NonZeroUsize) -> Self {
         self.settings.load_concurrency = limit;
         self
     }
 
-    /// How many items of a batch or of a re-key are in flight at once; default 10. A re-key can have
-    /// a limit of [its own](crate::Rekey::concurrency).
+    /// How many items of a batch or of a re-key are in flight at once; default 10. A re-key can
+    /// have a limit of [its own](crate::Rekey::concurrency).
     pub const fn batch_concurrency(mut self, limit: NonZeroUsize) -> Self {
         self.settings.batch_concurrency = limit;
         self

@@ -177,8 +177,8 @@ impl Cache {
         self.table().last_number
     }
 
-    /// For a refresh that began when `last_number` was the number of the last load: shares or starts
-    /// a later load.
+    /// For a refresh that began when `last_number` was the number of the last load: shares or
+    /// starts a later load.
     pub(crate) fn refresh(self: &Arc<Self>, path: PathRef<'_>, last_number: u64) -> Refresh {
         let mut table = self.table();
         match table.shared(path) {

@@ -19,9 +19,9 @@ pub(crate) const CONFLICT_RETRIES: usize = 5;
 
 impl CredentialManager {
     /// Seals a credential and stores it only where nothing is stored. `false`: a credential exists;
-    /// it was not read and is unchanged. A deleted credential does not exist. Where the provider has
-    /// compare-and-set, [`store_if`](Self::store_if) without a revision does the same and returns the
-    /// revision.
+    /// it was not read and is unchanged. A deleted credential does not exist. Where the provider
+    /// has compare-and-set, [`store_if`](Self::store_if) without a revision does the same and
+    /// returns the revision.
     ///
     /// Where the provider has compare-and-set, exactly one of several concurrent callers stores, in
     /// whichever process they are: one call of the provider. Elsewhere the manager checks first and
@@ -56,7 +56,8 @@ impl CredentialManager {
             let is_conditional = shared.provider.compare_and_set().is_some();
             match shared.create(Writer::StoreIfAbsent, &path, &lock, &credential).await {
                 Ok(_) => Ok(true),
-                // Without compare-and-set a plain store was refused, which does not show that one exists.
+                // Without compare-and-set a plain store was refused, which does not show that one
+                // exists.
                 Err(error) if is_conditional && is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
             }
@@ -154,7 +155,8 @@ impl Shared {
         (credential, former): (Credential, Opened),
         revision: Option<Revision>,
     ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
-        // By this machine's clock, be the former one's in the future: else that would keep every rotation from being due.
+        // By this machine's clock, be the former one's in the future: else that would keep every
+        // rotation from being due.
         let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former.metadata)));
         if !writer.rotates() && self.sealing.is_value_of(&credential, &former) {
             metadata.last_modified = former.metadata.last_modified;

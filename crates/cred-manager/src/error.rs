@@ -10,8 +10,8 @@ use cred_core::{
 
 /// Why an operation of the manager failed. Cheap to clone; never holds a secret.
 ///
-/// Errors of parsing, of configurations and of reading a credential's fields convert into it, so that
-/// a handler needs one error type.
+/// Errors of parsing, of configurations and of reading a credential's fields convert into it, so
+/// that a handler needs one error type.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
@@ -42,8 +42,8 @@ pub enum ManagerError {
         /// When it expired.
         since: Timestamp,
     },
-    /// A field of a credential cannot be read. From [`Credential`](cred_core::Credential), not from an
-    /// operation of the manager.
+    /// A field of a credential cannot be read. From [`Credential`](cred_core::Credential), not from
+    /// an operation of the manager.
     #[error(transparent)]
     Field(#[from] CredentialError),
     /// A text is not an id, a scope or a name. From parsing, not from an operation of the manager.
@@ -143,9 +143,9 @@ impl ManagerError {
 
     /// The status that an HTTP handler may answer with: that of the
     /// [class](ErrorClass::http_status_hint), and more precisely what
-    /// [`StorageError::http_status_hint`] says, 403 outside the scope of the handle, and 503 after a
-    /// shutdown. An absent credential is not an error of [`retrieve`](crate::CredentialManager::retrieve):
-    /// it gives `None`.
+    /// [`StorageError::http_status_hint`] says, 403 outside the scope of the handle, and 503 after
+    /// a shutdown. An absent credential is not an error of
+    /// [`retrieve`](crate::CredentialManager::retrieve): it gives `None`.
     #[must_use]
     pub fn http_status_hint(&self) -> u16 {
         match self {

@@ -34,9 +34,10 @@ impl CredentialManager {
     ///
     /// - Over an eventually consistent provider, a new credential may not be listed yet
     ///   ([`Consistency`](cred_core::Consistency), `list`).
-    /// - A deleted credential that can still be recovered ([`list_deleted`](Self::list_deleted)) is not
-    ///   resealed, and [`recover`](Self::recover) brings it back under the key of its time. Recover it
-    ///   before the re-key, purge it, or keep the former keys for as long as the backend keeps it.
+    /// - A deleted credential that can still be recovered ([`list_deleted`](Self::list_deleted)) is
+    ///   not resealed, and [`recover`](Self::recover) brings it back under the key of its time.
+    ///   Recover it before the re-key, purge it, or keep the former keys for as long as the backend
+    ///   keeps it.
     /// - A write whose outcome is unknown ([`ManagerError::may_have_written`]) has ended, but may
     ///   still take effect for [`Description::in_doubt`](cred_core::Description::in_doubt). Without
     ///   compare-and-set, the re-key waits for that time before it reseals such a credential. It

@@ -1,6 +1,7 @@
 //! The `cred` credential manager: sealed, scoped and ordered access to any storage provider.
 //!
-//! A provider and keys make a manager, and nothing else does: without either, `build()` does not compile.
+//! A provider and keys make a manager, and nothing else does: without either, `build()` does not
+//! compile.
 //!
 //! ```
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,14 +24,14 @@
 //! ```
 //!
 //! # What it does
-//! - **Sealing.** The provider sees sealed bytes only; there is no plaintext mode. A credential is bound to its path,
-//!   its metadata and its key: what was moved or edited does not open.
-//! - **Scopes.** A handle made by [`CredentialManager::scoped`] reaches its own tenant and what lies below it, and
-//!   can never be widened.
-//! - **Order.** Writes to one path run one at a time, in the order in which their futures were first
-//!   polled. A write that has begun runs in a task of the manager: dropping the caller's future
-//!   neither stops nor tears it. A caller that leaves while it waits for the write lock has written
-//!   nothing.
+//! - **Sealing.** The provider sees sealed bytes only; there is no plaintext mode. A credential is
+//!   bound to its path, its metadata and its key: what was moved or edited does not open.
+//! - **Scopes.** A handle made by [`CredentialManager::scoped`] reaches its own tenant and what
+//!   lies below it, and can never be widened.
+//! - **Order.** Writes to one path run one at a time, in the order in which their futures were
+//!   first polled. A write that has begun runs in a task of the manager: dropping the caller's
+//!   future neither stops nor tears it. A caller that leaves while it waits for the write lock has
+//!   written nothing.
 //! - **Truth.** If the outcome of a write is unknown, it fails as
 //!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt), never as a plain failure.
 //!
@@ -44,8 +45,8 @@
 //! [`in_doubt`](cred_core::Description::in_doubt). The cache keeps nothing of its path until then.
 //! Where the provider has no compare-and-set:
 //! - It can land after a later `store` or `delete` that was answered `Ok`, and replace it.
-//! - `rotate` and its variants, `store_if_absent` and `rekey` wait until it cannot land any more, or are
-//!   [`Busy`](cred_core::StorageErrorKind::Busy).
+//! - `rotate` and its variants, `store_if_absent` and `rekey` wait until it cannot land any more,
+//!   or are [`Busy`](cred_core::StorageErrorKind::Busy).
 //! - If a re-key made it, every later write of this manager to that path waits, or is `Busy`.
 //!
 //! A provider may send a write again after an attempt without a response, and then answer `Ok`. If
@@ -56,9 +57,11 @@
 //! each statement of the specification, where it is in the API, and what differs from it and why.
 //!
 //! # Watching it
-//! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with the fields `operation`, `scope`, `id`, `cache`, `outcome` and
-//! `error`, never a value. The outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation, an update or a recovery; of many at once also
-//! `partial`, with the first failure as the error. A cache hit makes a span only where a subscriber listens at DEBUG.
+//! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with
+//! the fields `operation`, `scope`, `id`, `cache`, `outcome` and `error`, never a value. The
+//! outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation, an update or a recovery; of
+//! many at once also `partial`, with the first failure as the error. A cache hit makes a span only
+//! where a subscriber listens at DEBUG.
 //!
 //! Events at WARN with the target `cred` report an expired credential that was loaded
 //! ([`OnExpired`]), and a write that failed after its caller had left.

@@ -11,9 +11,10 @@ use crate::{CredentialManager, ManagerError};
 /// [`list_with`](CredentialManager::list_with) and [`CredentialPath`] for
 /// [`list_tree_with`](CredentialManager::list_tree_with). The default admits everything.
 ///
-/// A list can be read in pages: for the next one, set [`after`](Self::after) to the last of the page
-/// before. **Each page is one whole list of the provider**, of which the manager returns a part; pages
-/// bound what is returned, not what is read. Each page shows what is stored when it is read.
+/// A list can be read in pages: for the next one, set [`after`](Self::after) to the last of the
+/// page before. **Each page is one whole list of the provider**, of which the manager returns a
+/// part; pages bound what is returned, not what is read. Each page shows what is stored when it is
+/// read.
 ///
 /// ```
 /// # async fn all(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
@@ -87,8 +88,8 @@ impl<T: Ord> ListOptions<T> {
 }
 
 impl CredentialManager {
-    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no tenant. One call of
-    /// the provider, never cached.
+    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no
+    /// tenant. One call of the provider, never cached.
     ///
     /// # Errors
     /// [`ManagerError::Storage`]; a list is complete or an error. [`ManagerError::ShutDown`].
@@ -119,8 +120,8 @@ impl CredentialManager {
         .await
     }
 
-    /// The paths stored in this handle's scope and below it, sorted; for the root everything. One call of the provider,
-    /// never cached. [`at`](Self::at) gives the handle for each of them.
+    /// The paths stored in this handle's scope and below it, sorted; for the root everything. One
+    /// call of the provider, never cached. [`at`](Self::at) gives the handle for each of them.
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -151,12 +152,12 @@ impl CredentialManager {
         .await
     }
 
-    /// Reads a credential of another scope inside this handle's; `None`: nothing is stored there. As
-    /// [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve) in one.
+    /// Reads a credential of another scope inside this handle's; `None`: nothing is stored there.
+    /// As [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve) in one.
     ///
     /// # Errors
-    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whatever is stored there: nobody learns what other
-    /// tenants hold. Else as [`retrieve`](Self::retrieve).
+    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whatever is stored there:
+    /// nobody learns what other tenants hold. Else as [`retrieve`](Self::retrieve).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -171,8 +172,9 @@ impl CredentialManager {
         }
     }
 
-    /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever scopes it is. Use
-    /// [`list_tree`](Self::list_tree) on a scoped handle to know where. One call of the provider.
+    /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever
+    /// scopes it is. Use [`list_tree`](Self::list_tree) on a scoped handle to know where. One call
+    /// of the provider.
     ///
     /// # Errors
     /// [`ManagerError::ScopeViolation`] outside this handle's scope. Else as [`list`](Self::list).

@@ -19,11 +19,11 @@ use crate::visibility::Writer;
 use crate::windows::LastWrite;
 use crate::{CredentialManagerBuilder, ManagerError};
 
-/// Sealed, scoped, ordered and cached access to a storage provider. Cheap to clone; clones and scoped handles share
-/// everything.
+/// Sealed, scoped, ordered and cached access to a storage provider. Cheap to clone; clones and
+/// scoped handles share everything.
 ///
-/// The builder's handle is the root: it contains every scope, and its own credentials are those that belong to no
-/// tenant. [`CredentialManager::scoped`] gives the same API inside one tenant.
+/// The builder's handle is the root: it contains every scope, and its own credentials are those
+/// that belong to no tenant. [`CredentialManager::scoped`] gives the same API inside one tenant.
 #[derive(Clone)]
 pub struct CredentialManager {
     pub(crate) shared: Arc<Shared>,
@@ -47,7 +47,8 @@ impl CredentialManager {
         self.context.scope_id.as_ref()
     }
 
-    /// A handle for one tenant. `scope` is absolute and must lie in this handle's scope: handles only ever narrow.
+    /// A handle for one tenant. `scope` is absolute and must lie in this handle's scope: handles
+    /// only ever narrow.
     ///
     /// # Errors
     /// [`ManagerError::ScopeViolation`].
@@ -61,12 +62,12 @@ impl CredentialManager {
     }
 
     /// A handle for the scope of a path, such as one of [`list_tree`](Self::list_tree):
-    /// `manager.at(&path)?.retrieve(&path.id)`. As [`scoped`](Self::scoped) for a path with a scope. For a
-    /// path without one, the root handle itself.
+    /// `manager.at(&path)?.retrieve(&path.id)`. As [`scoped`](Self::scoped) for a path with a
+    /// scope. For a path without one, the root handle itself.
     ///
     /// # Errors
-    /// [`ManagerError::ScopeViolation`] if the scope is not inside this handle's scope. A path without
-    /// a scope is outside of every scoped handle.
+    /// [`ManagerError::ScopeViolation`] if the scope is not inside this handle's scope. A path
+    /// without a scope is outside of every scoped handle.
     pub fn at(&self, path: &CredentialPath) -> Result<Self, ManagerError> {
         match (self.scope(), &path.scope) {
             (_, Some(scope)) => self.scoped(scope.clone()),
@@ -75,15 +76,17 @@ impl CredentialManager {
         }
     }
 
-    /// Refuses what comes from now on, empties the cache, waits for the writes and the shared loads that run, and shuts the
-    /// provider down. Reads that are not shared (lists, validations, every read without a cache) are not waited for. For every clone and every scoped handle; it can be called again.
+    /// Refuses what comes from now on, empties the cache, waits for the writes and the shared loads
+    /// that run, and shuts the provider down. Reads that are not shared (lists, validations, every
+    /// read without a cache) are not waited for. For every clone and every scoped handle; it can be
+    /// called again.
     ///
     /// A write or load runs on the runtime of its caller. If that runtime has stopped without being
     /// dropped, it never ends: drop such runtimes first.
     ///
     /// # Errors
-    /// [`ManagerError::RootOnly`] on a scoped handle: other tenants use the same manager. [`StorageErrorKind::Timeout`]
-    /// if a write, a load or the provider does not come to an end.
+    /// [`ManagerError::RootOnly`] on a scoped handle: other tenants use the same manager.
+    /// [`StorageErrorKind::Timeout`] if a write, a load or the provider does not come to an end.
     ///
     /// # Cancellation
     /// Dropped half-way, the manager stays closed; call it again to wait for the rest.
@@ -97,8 +100,8 @@ impl CredentialManager {
             if let Some(cache) = &shared.cache {
                 cache.close();
             }
-            // Before the wait, so that nothing is handed out if this future is dropped there; and after, for what the
-            // last loads have kept.
+            // Before the wait, so that nothing is handed out if this future is dropped there; and
+            // after, for what the last loads have kept.
             shared.clear(None);
             self.in_time(shared.task_limit(), shared.tasks.ended()).await?;
             shared.clear(None);
@@ -123,7 +126,8 @@ impl CredentialManager {
 
 /// One credential.
 impl CredentialManager {
-    /// Seals a credential and stores it, in the place of the one that may be there. One call of the provider.
+    /// Seals a credential and stores it, in the place of the one that may be there. One call of the
+    /// provider.
     ///
     /// If the credential it replaces is in the cache, the version is that one's plus one, and the
     /// creation time and the creator are kept. Otherwise it starts at version 1, created now by
@@ -151,10 +155,11 @@ impl CredentialManager {
     /// [`rekey`](Self::rekey) can no longer take effect. [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
-    /// Dropped before its turn has come, or while the credential is sealed, nothing is written. Dropped later, the
-    /// write goes on to its end; if it then fails, an event at WARN with the target `cred` is logged, with
-    /// the fields `operation`, `path` and `error`. Kept and not polled, as the loser of a `select!` that is polled again later, it keeps its
-    /// place in the queue, and other writes of the credential end in `Busy`: drop it, or poll it.
+    /// Dropped before its turn has come, or while the credential is sealed, nothing is written.
+    /// Dropped later, the write goes on to its end; if it then fails, an event at WARN with the
+    /// target `cred` is logged, with the fields `operation`, `path` and `error`. Kept and not
+    /// polled, as the loser of a `select!` that is polled again later, it keeps its place in the
+    /// queue, and other writes of the credential end in `Busy`: drop it, or poll it.
     pub async fn store(&self, id: &CredentialId, credential: Credential) -> Result<(), ManagerError> {
         observe("store", self, Some(id), async {
             let shared = &self.shared;
@@ -174,16 +179,17 @@ impl CredentialManager {
         .await
     }
 
-    /// Reads a credential; `None`: nothing is stored under that id. From the cache, or one call of the provider, shared
-    /// by all who miss the same credential at once.
+    /// Reads a credential; `None`: nothing is stored under that id. From the cache, or one call of
+    /// the provider, shared by all who miss the same credential at once.
     ///
     /// An expired credential is returned with a warning in the log, unless
     /// [`on_expired`](CredentialManagerBuilder::on_expired) says otherwise.
     ///
     /// # Errors
-    /// [`ManagerError::Storage`]; [`ManagerError::Seal`] if it does not open, and the message says why;
-    /// [`ManagerError::Credential`] if what was opened is no credential; [`ManagerError::Expired`] with
-    /// [`OnExpired::Refuse`](crate::OnExpired::Refuse); [`ManagerError::ShutDown`].
+    /// [`ManagerError::Storage`]; [`ManagerError::Seal`] if it does not open, and the message says
+    /// why; [`ManagerError::Credential`] if what was opened is no credential;
+    /// [`ManagerError::Expired`] with [`OnExpired::Refuse`](crate::OnExpired::Refuse);
+    /// [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing; a load that has begun goes on for others.
@@ -245,12 +251,13 @@ impl CredentialManager {
     /// Reads a credential from the provider, even if it is cached, and caches the result. At most
     /// one call of the provider.
     ///
-    /// The result is what was stored when the refresh began, or later: a refresh never shares a load
-    /// that began before it. Concurrent refreshes of a credential are merged: one runs, and all
-    /// others wait for it and then share the next one. Without a cache, each is a call.
+    /// The result is what was stored when the refresh began, or later: a refresh never shares a
+    /// load that began before it. Concurrent refreshes of a credential are merged: one runs, and
+    /// all others wait for it and then share the next one. Without a cache, each is a call.
     ///
-    /// If a refresh fails, the cached value stays, unless what is stored has expired and is refused. If its result may not be cached, because a write of
-    /// this manager may not be visible yet, the cached value is removed.
+    /// If a refresh fails, the cached value stays, unless what is stored has expired and is
+    /// refused. If its result may not be cached, because a write of this manager may not be visible
+    /// yet, the cached value is removed.
     ///
     /// # Errors
     /// As [`retrieve`](Self::retrieve).
@@ -277,8 +284,8 @@ impl CredentialManager {
         .await
     }
 
-    /// Whether a credential is stored, readable or not. One call of the provider, whatever is cached;
-    /// nothing is opened.
+    /// Whether a credential is stored, readable or not. One call of the provider, whatever is
+    /// cached; nothing is opened.
     ///
     /// # Errors
     /// [`ManagerError::Storage`]; [`ManagerError::ShutDown`].
@@ -296,9 +303,9 @@ impl CredentialManager {
         .await
     }
 
-    /// The metadata of a credential: tags, times, version, expiry and policy; `None`: nothing is stored
-    /// under that id. One call of the provider, whatever is cached; nothing is opened, so no key is
-    /// needed.
+    /// The metadata of a credential: tags, times, version, expiry and policy; `None`: nothing is
+    /// stored under that id. One call of the provider, whatever is cached; nothing is opened, so no
+    /// key is needed.
     ///
     /// The metadata is **not proven authentic**: a principal that can write to the backend can have
     /// edited it. [`retrieve`](Self::retrieve) and [`validate`](Self::validate) find such an edit.
@@ -329,8 +336,8 @@ impl CredentialManager {
     /// [`ManagerError::Storage`], as for [`store`](Self::store); [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
-    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to its
-    /// end, and a failure is logged as that of a [`store`](Self::store).
+    /// Dropped before its turn has come, nothing is deleted. Dropped later, the deletion goes on to
+    /// its end, and a failure is logged as that of a [`store`](Self::store).
     pub async fn delete(&self, id: &CredentialId) -> Result<(), ManagerError> {
         observe("delete", self, Some(id), async {
             let shared = &self.shared;
@@ -349,8 +356,8 @@ impl CredentialManager {
 
 /// The cache.
 impl CredentialManager {
-    /// Forgets every cached credential of this handle's scope and below it; for the root everything. What is being
-    /// loaded at this moment is not kept either.
+    /// Forgets every cached credential of this handle's scope and below it; for the root
+    /// everything. What is being loaded at this moment is not kept either.
     ///
     /// # Errors
     /// None today; the contract leaves room for a cache that is not in this process.
@@ -370,8 +377,8 @@ impl CredentialManager {
         Ok(())
     }
 
-    /// How the cache does; `None` where nothing is cached, and on a scoped handle: the numbers would tell of other
-    /// tenants.
+    /// How the cache does; `None` where nothing is cached, and on a scoped handle: the numbers
+    /// would tell of other tenants.
     #[must_use]
     pub fn cache_stats(&self) -> Option<CacheStats> {
         match self.scope() {

@@ -41,8 +41,8 @@ pub(crate) fn outcome_of(error: &ManagerError) -> &'static str {
     }
 }
 
-/// The outcome of an operation with this many parts, each with its own result, and the first of these
-/// failures among them.
+/// The outcome of an operation with this many parts, each with its own result, and the first of
+/// these failures among them.
 pub(crate) fn outcome_of_parts<'a>(
     all: usize,
     failures: impl Iterator<Item = &'a ManagerError>,

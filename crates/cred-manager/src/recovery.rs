@@ -11,17 +11,18 @@ use crate::visibility::Writer;
 use crate::windows::LastWrite;
 use crate::{CredentialManager, ManagerError};
 
-/// Deleted credentials. Whether a backend keeps any, and for how long, is a setting: `delete_mode` of
-/// Vault, `recovery_window_days` of AWS, `soft_delete` of memory, and of the vault itself on Azure.
-/// Local files and Kubernetes keep none. [`supports_recovery`](CredentialManager::supports_recovery)
-/// returns whether this backend does.
+/// Deleted credentials. Whether a backend keeps any, and for how long, is a setting: `delete_mode`
+/// of Vault, `recovery_window_days` of AWS, `soft_delete` of memory, and of the vault itself on
+/// Azure. Local files and Kubernetes keep none.
+/// [`supports_recovery`](CredentialManager::supports_recovery) returns whether this backend does.
 impl CredentialManager {
     /// Brings a deleted credential back as it was. One call of the provider.
     ///
     /// It first waits until this manager's earlier writes of the credential are visible
     /// ([`Consistency::point`](cred_core::Consistency)), and after a write whose outcome is unknown
-    /// until that write can no longer take effect. It waits only if that takes no longer than an answer
-    /// of the provider may take. Writes of other processes within that time are not waited for.
+    /// until that write can no longer take effect. It waits only if that takes no longer than an
+    /// answer of the provider may take. Writes of other processes within that time are not waited
+    /// for.
     ///
     /// A recovery whose outcome is unknown ([`ManagerError::may_have_written`]) may still take
     /// effect for [`Description::in_doubt`](cred_core::Description::in_doubt), and then bring a
@@ -29,12 +30,12 @@ impl CredentialManager {
     /// again.
     ///
     /// # Errors
-    /// [`NotFound`](StorageErrorKind::NotFound) if nothing deleted can be recovered under that id: it
-    /// was never stored, is not deleted, or is deleted permanently. Nothing was changed.
+    /// [`NotFound`](StorageErrorKind::NotFound) if nothing deleted can be recovered under that id:
+    /// it was never stored, is not deleted, or is deleted permanently. Nothing was changed.
     /// [`Unsupported`](StorageErrorKind::Unsupported) where the backend keeps nothing that is
-    /// deleted ([`supports_recovery`](Self::supports_recovery)). [`Busy`](StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes
-    /// after a write by default: [`ManagerError::retry_after`] is the time. Else as
-    /// [`delete`](Self::delete).
+    /// deleted ([`supports_recovery`](Self::supports_recovery)). [`Busy`](StorageErrorKind::Busy)
+    /// if it would wait for longer, on AWS for five minutes after a write by default:
+    /// [`ManagerError::retry_after`] is the time. Else as [`delete`](Self::delete).
     ///
     /// # Cancellation
     /// Dropped before its turn has come, nothing is recovered. Dropped later, the recovery goes on
@@ -43,8 +44,8 @@ impl CredentialManager {
         observe("recover", self, Some(id), self.write_deleted(id, Operation::Recover)).await
     }
 
-    /// Removes a deleted credential permanently: afterwards it can be neither recovered nor listed as
-    /// deleted. It is `Ok` where nothing is deleted, and never touches a credential that is not
+    /// Removes a deleted credential permanently: afterwards it can be neither recovered nor listed
+    /// as deleted. It is `Ok` where nothing is deleted, and never touches a credential that is not
     /// deleted. One call of the provider, after the waits of [`recover`](Self::recover). Over an
     /// eventually consistent provider, a credential that another process stored within
     /// [`Consistency::point`](cred_core::Consistency) may be taken for the deleted one and removed.

@@ -38,20 +38,20 @@ impl CredentialManager {
     ///
     /// 1. Each credential is read. If it is under another key, it is resealed and written.
     /// 2. If the sealer was too busy deriving passphrase keys for some, these follow one at a time.
-    ///    A key ring derives few keys of unproven salts: where it refuses, the re-key waits 11 s and
-    ///    tries again, at most three times for each credential.
+    ///    A key ring derives few keys of unproven salts: where it refuses, the re-key waits 11 s
+    ///    and tries again, at most three times for each credential.
     /// 3. Credentials that cannot be written yet follow in up to five rounds: another writer has
     ///    kept the write lock, or, without compare-and-set, this manager has written them shortly
     ///    before. A round begins once those writes are visible
-    ///    ([`Consistency::point`](cred_core::Consistency)) and, where the outcome is unknown, can no
-    ///    longer take effect ([`Description::in_doubt`](cred_core::Description::in_doubt)). It reads
-    ///    each of them, and does not write those that are under the active key by then. Other
+    ///    ([`Consistency::point`](cred_core::Consistency)) and, where the outcome is unknown, can
+    ///    no longer take effect ([`Description::in_doubt`](cred_core::Description::in_doubt)). It
+    ///    reads each of them, and does not write those that are under the active key by then. Other
     ///    writers do not wait meanwhile.
     /// 4. Without compare-and-set, everything that was written is read back, after one wait of
-    ///    `point` for all: five minutes on AWS by default. If the outcome of a write is unknown, the
-    ///    wait is `in_doubt` and `point`. A credential that is under another key, because another
-    ///    process has replaced it or the write did not take effect, is resealed again, in up to five
-    ///    rounds.
+    ///    `point` for all: five minutes on AWS by default. If the outcome of a write is unknown,
+    ///    the wait is `in_doubt` and `point`. A credential that is under another key, because
+    ///    another process has replaced it or the write did not take effect, is resealed again, in
+    ///    up to five rounds.
     /// 5. Over an eventually consistent provider, a credential that is not found is read again
     ///    after `point`, together with those of phase 4. Only then is it counted as gone.
     ///
@@ -75,10 +75,10 @@ impl CredentialManager {
     /// # Limitations
     /// - Credentials that the list does not contain yet
     ///   ([`Consistency`](cred_core::Consistency), `list`) are missed.
-    /// - Deleted credentials that can still be recovered ([`recover`](Self::recover)) stay under the key
-    ///   of their time.
-    /// - If the keys are exchanged meanwhile ([`set_keys`](Self::set_keys)), some credentials may be
-    ///   under the key that was active before. Run it again.
+    /// - Deleted credentials that can still be recovered ([`recover`](Self::recover)) stay under
+    ///   the key of their time.
+    /// - If the keys are exchanged meanwhile ([`set_keys`](Self::set_keys)), some credentials may
+    ///   be under the key that was active before. Run it again.
     /// - A re-key that is kept without being polled, or whose
     ///   [`on_progress`](Rekey::on_progress) blocks, holds up to `concurrency` write locks; other
     ///   writes of these credentials fail with `Busy`.

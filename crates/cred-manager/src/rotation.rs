@@ -11,14 +11,14 @@ use crate::visibility::Writer;
 use crate::{CredentialManager, ManagerError};
 
 impl CredentialManager {
-    /// Replaces a stored credential by a fresh one: creation time and fields of newer writers are carried on, the version
-    /// goes up by one. Two calls of the provider.
+    /// Replaces a stored credential by a fresh one: creation time and fields of newer writers are
+    /// carried on, the version goes up by one. Two calls of the provider.
     ///
     /// What the fresh credential does not say is kept: the tags if it has none, the expiry and the
     /// rotation policy if it has none, an expiry that has passed included. To drop one of them, use
-    /// [`store`](Self::store). A credential with the policy `before-expiry` stays due until it gets a
-    /// later expiry: set it on the new credential. [`rotate_if_due`](Self::rotate_if_due) refuses a
-    /// new credential without one.
+    /// [`store`](Self::store). A credential with the policy `before-expiry` stays due until it gets
+    /// a later expiry: set it on the new credential. [`rotate_if_due`](Self::rotate_if_due) refuses
+    /// a new credential without one.
     ///
     /// Where the provider has compare-and-set, concurrent rotations by several managers each get a
     /// version of their own; elsewhere only those of this manager do.
@@ -30,11 +30,12 @@ impl CredentialManager {
     /// no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// [`NotFound`](cred_core::StorageErrorKind::NotFound) if nothing is stored; [`ManagerError::Seal`] if the
-    /// stored credential does not open (a plain [`store`](Self::store) replaces it);
-    /// [`Conflict`](cred_core::StorageErrorKind::Conflict) if others kept writing in between;
-    /// [`Busy`](cred_core::StorageErrorKind::Busy) if it would wait for longer, on AWS for five minutes after
-    /// a write by default: the message names the time. Else as [`store`](Self::store).
+    /// [`NotFound`](cred_core::StorageErrorKind::NotFound) if nothing is stored;
+    /// [`ManagerError::Seal`] if the stored credential does not open (a plain
+    /// [`store`](Self::store) replaces it); [`Conflict`](cred_core::StorageErrorKind::Conflict) if
+    /// others kept writing in between; [`Busy`](cred_core::StorageErrorKind::Busy) if it would wait
+    /// for longer, on AWS for five minutes after a write by default: the message names the time.
+    /// Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -44,16 +45,17 @@ impl CredentialManager {
         self.rotate_to(Writer::Rotate, id, renew).await
     }
 
-    /// As [`rotate`](Self::rotate), with a new credential that `renew` makes of the stored one, such as
-    /// a login whose password alone changes. What the new one does not say is kept, as there.
+    /// As [`rotate`](Self::rotate), with a new credential that `renew` makes of the stored one,
+    /// such as a login whose password alone changes. What the new one does not say is kept, as
+    /// there.
     ///
     /// `renew` is called under the write lock of the credential, again for each write of another
     /// process that comes between; other writes of this manager wait meanwhile, so it should not
     /// block. If it panics, nothing is written.
     ///
     /// # Errors
-    /// As [`rotate`](Self::rotate), and [`ManagerError::Credential`] if the stored credential was opened
-    /// but cannot be read.
+    /// As [`rotate`](Self::rotate), and [`ManagerError::Credential`] if the stored credential was
+    /// opened but cannot be read.
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -79,10 +81,10 @@ impl CredentialManager {
     ///   ([`supports_conditional_updates`](Self::supports_conditional_updates)), one of several
     ///   processes rotates a due credential, and the others get `None`.
     /// - **Without**, that holds for the callers of one manager only. Two processes that both read
-    ///   before either has written both rotate, and each gets `Some`: the later write stays, and the
-    ///   value of the other is lost. Over an eventually consistent provider, so does a process that
-    ///   reads within [`Consistency::point`](cred_core::Consistency::point) after the other's write.
-    ///   Run the job in one process there.
+    ///   before either has written both rotate, and each gets `Some`: the later write stays, and
+    ///   the value of the other is lost. Over an eventually consistent provider, so does a process
+    ///   that reads within [`Consistency::point`](cred_core::Consistency::point) after the other's
+    ///   write. Run the job in one process there.
     ///
     /// `renew` is called at most once, and only if the credential is due. After a conflict its
     /// credential is stored over the newer one if that is still due.
@@ -110,12 +112,13 @@ impl CredentialManager {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the new credential would be
-    /// expired or due at once, and nothing was written: give it a later expiry, or each run of the
-    /// job would rotate it again. Else as [`rotate_with`](Self::rotate_with).
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the new credential would
+    /// be expired or due at once, and nothing was written: give it a later expiry, or each run of
+    /// the job would rotate it again. Else as [`rotate_with`](Self::rotate_with).
     ///
     /// # Cancellation
-    /// As [`store`](Self::store): a rotation that has begun is finished, so the new value may be stored.
+    /// As [`store`](Self::store): a rotation that has begun is finished, so the new value may be
+    /// stored.
     pub async fn rotate_if_due(
         &self,
         id: &CredentialId,
@@ -194,7 +197,8 @@ fn is_due(
     policy.and_then(|policy| policy.due_at(last_modified, expires_at)).is_some_and(|due| due <= now)
 }
 
-/// The new credential, with the tags, the expiry and the policy of the former one where it has none.
+/// The new credential, with the tags, the expiry and the policy of the former one where it has
+/// none.
 fn keep_unset(credential: Credential, former: &CredentialMetadata) -> Credential {
     let expires_at = credential.expires_at().or(former.expires_at);
     let rotation = credential.rotation().or(former.rotation);

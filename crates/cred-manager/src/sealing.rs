@@ -83,8 +83,8 @@ impl Sealing {
         self.in_time(path, open).await
     }
 
-    /// Seals what was opened once more, under the active key, with nothing inside changed. What stands beside it becomes
-    /// what stands inside.
+    /// Seals what was opened once more, under the active key, with nothing inside changed. What
+    /// stands beside it becomes what stands inside.
     pub(crate) async fn reseal(&self, path: PathRef<'_>, stored: &Sealed) -> Result<SealedWrite, SealError> {
         let Opened { metadata, secret, .. } = self.open_bytes(path, stored).await?;
         self.seal_bytes(path, metadata, &secret).await

@@ -25,8 +25,8 @@ use crate::windows::Seal;
 use crate::write_lock::WriteLocks;
 use crate::{ManagerError, OnExpired};
 
-/// What a provider gets beyond its own `operation_timeout` before the manager answers for it: enough for a busy
-/// runtime to deliver an answer that was just in time.
+/// What a provider gets beyond its own `operation_timeout` before the manager answers for it:
+/// enough for a busy runtime to deliver an answer that was just in time.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long a task of the manager runs at most: one call of the provider and one of the sealer.
@@ -170,8 +170,8 @@ impl Shared {
         self.meter.cache(result);
     }
 
-    /// The metadata of a credential that is stored now: as the first value, or after `former`, whose
-    /// creation it keeps.
+    /// The metadata of a credential that is stored now: as the first value, or after `former`,
+    /// whose creation it keeps.
     pub(crate) fn metadata(&self, credential: &Credential, former: Option<Lifecycle>) -> CredentialMetadata {
         let mut metadata = credential.to_metadata(Timestamp::now());
         match former {

@@ -19,12 +19,12 @@ impl CredentialManager {
     /// the provider, never from the cache.
     ///
     /// Every store makes another revision, and so does a delete with a store after it. An expired
-    /// credential is logged or refused as by [`retrieve`](Self::retrieve); [`update`](Self::update) and
-    /// [`rotate`](Self::rotate) replace one.
+    /// credential is logged or refused as by [`retrieve`](Self::retrieve); [`update`](Self::update)
+    /// and [`rotate`](Self::rotate) replace one.
     ///
     /// # Errors
-    /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set. Else
-    /// as [`retrieve`](Self::retrieve).
+    /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set.
+    /// Else as [`retrieve`](Self::retrieve).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -47,8 +47,8 @@ impl CredentialManager {
 
     /// Replaces a stored credential if it still has this revision, or, with `None`, stores it where
     /// nothing is stored. Returns the new revision. As an HTTP PUT with `If-Match`, or with
-    /// `If-None-Match: *`, it never replaces what the caller has not seen, in whichever process that
-    /// was written.
+    /// `If-None-Match: *`, it never replaces what the caller has not seen, in whichever process
+    /// that was written.
     ///
     /// ```
     /// # use cred_core::{Credential, CredentialId};
@@ -62,11 +62,12 @@ impl CredentialManager {
     ///
     /// The creation time and the version of a replacement are those of a [rotation](Self::rotate):
     /// the first stays and the second goes up by one. Tags, expiry and policy are those of
-    /// `credential`. The same secret again keeps the time of its last modification. Two calls of the provider; one with `None`.
+    /// `credential`. The same secret again keeps the time of its last modification. Two calls of
+    /// the provider; one with `None`.
     ///
-    /// [`store_if_absent`](Self::store_if_absent) creates on every backend, and returns no revision.
-    /// [`supports_conditional_updates`](Self::supports_conditional_updates) returns whether this
-    /// method works.
+    /// [`store_if_absent`](Self::store_if_absent) creates on every backend, and returns no
+    /// revision. [`supports_conditional_updates`](Self::supports_conditional_updates) returns
+    /// whether this method works.
     ///
     /// # Errors
     /// [`Conflict`](StorageErrorKind::Conflict) if the credential has another revision or does not
@@ -99,10 +100,10 @@ impl CredentialManager {
         .await
     }
 
-    /// Replaces a stored credential by what `change` returns for it, and loses no other change: where
-    /// another process has written in between, it reads again and calls `change` again. `change` is
-    /// called up to six times and holds other writes of the credential up, so it must do nothing
-    /// else and take no time.
+    /// Replaces a stored credential by what `change` returns for it, and loses no other change:
+    /// where another process has written in between, it reads again and calls `change` again.
+    /// `change` is called up to six times and holds other writes of the credential up, so it must
+    /// do nothing else and take no time.
     ///
     /// ```
     /// # async fn update(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
@@ -113,17 +114,18 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
-    /// The creation time stays and the version goes up by one, also if `change` changes nothing. If it
-    /// keeps the secret, the time of the last modification stays too, and with it the time at which
-    /// the credential is due for rotation. Two
-    /// calls of the provider, and two more after each conflict.
+    /// The creation time stays and the version goes up by one, also if `change` changes nothing. If
+    /// it keeps the secret, the time of the last modification stays too, and with it the time at
+    /// which the credential is due for rotation. Two calls of the provider, and two more after each
+    /// conflict.
     ///
     /// # Errors
     /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored;
     /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between: nothing was
     /// written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no
-    /// compare-and-set ([`supports_conditional_updates`](Self::supports_conditional_updates)). [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored
-    /// credential cannot be opened or read. Else as [`store`](Self::store).
+    /// compare-and-set ([`supports_conditional_updates`](Self::supports_conditional_updates)).
+    /// [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored credential cannot be
+    /// opened or read. Else as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).

@@ -37,24 +37,24 @@ use crate::{CredentialManager, ManagerError};
 pub enum ValidationResult {
     /// The look-up failed, so nothing is known about the credential. Only in the results of
     /// [`validate_batch`](CredentialManager::validate_batch) and
-    /// [`validate_tree`](CredentialManager::validate_tree); [`validate`](CredentialManager::validate)
-    /// fails instead.
+    /// [`validate_tree`](CredentialManager::validate_tree);
+    /// [`validate`](CredentialManager::validate) fails instead.
     LookupFailed {
         /// Why.
         error: ManagerError,
     },
     /// Nothing is stored under that id.
     NotFound,
-    /// It is stored, but cannot be read: it is corrupted, was tampered with, or is sealed under a key
-    /// that the key ring lacks. Neither its expiry nor its format is known.
+    /// It is stored, but cannot be read: it is corrupted, was tampered with, or is sealed under a
+    /// key that the key ring lacks. Neither its expiry nor its format is known.
     Unreadable {
         /// Why.
         error: ManagerError,
     },
     /// It can be read, and there is at least one finding.
     NeedsAttention {
-        /// All findings, never empty, in the order of the variants of [`Finding`]: those after which
-        /// it cannot be used come first.
+        /// All findings, never empty, in the order of the variants of [`Finding`]: those after
+        /// which it cannot be used come first.
         findings: Vec<Finding>,
     },
     /// It can be read and has no findings.
@@ -71,8 +71,8 @@ impl ValidationResult {
         }
     }
 
-    /// Whether the credential can be used now: it was read, has not expired and is not malformed. It
-    /// may be due for rotation or expire soon.
+    /// Whether the credential can be used now: it was read, has not expired and is not malformed.
+    /// It may be due for rotation or expire soon.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         match self {
@@ -109,8 +109,8 @@ impl CredentialManager {
     ///
     /// # Errors
     /// If it could not be looked up: [`ManagerError::Storage`], [`ManagerError::ShutDown`], or a
-    /// [`ManagerError::Seal`] that is transient or a failure of the key service. What is stored and cannot be read is
-    /// [`Unreadable`](ValidationResult::Unreadable), no error.
+    /// [`ManagerError::Seal`] that is transient or a failure of the key service. What is stored and
+    /// cannot be read is [`Unreadable`](ValidationResult::Unreadable), no error.
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -121,8 +121,8 @@ impl CredentialManager {
     /// Validates many credentials, in input order. It reads each different id once from the
     /// provider, whatever is cached, by calls of at most
     /// [`Description::batch`](cred_core::Description) ids, of which
-    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight: with
-    /// a `batch` of 20, a thousand ids are 50 calls.
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight:
+    /// with a `batch` of 20, a thousand ids are 50 calls.
     ///
     /// One failure touches its own slots alone: a failed look-up is
     /// [`LookupFailed`](ValidationResult::LookupFailed). A call that fails as a whole is one in the
@@ -136,15 +136,16 @@ impl CredentialManager {
         in_order(ids, self.concurrently("validate_batch", work, failed_look_up).await)
     }
 
-    /// Validates every credential of this handle's scope and below it; for the root, every credential.
-    /// Sorted by path. One list, then the calls of [`validate_batch`](Self::validate_batch) for each
-    /// scope, at most [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once.
+    /// Validates every credential of this handle's scope and below it; for the root, every
+    /// credential. Sorted by path. One list, then the calls of
+    /// [`validate_batch`](Self::validate_batch) for each scope, at most
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once.
     ///
     /// A credential that is deleted after the list is [`NotFound`](ValidationResult::NotFound).
     ///
     /// # Errors
-    /// If the tree cannot be listed: [`ManagerError::Storage`], [`ManagerError::ShutDown`]. A failed
-    /// look-up is [`LookupFailed`](ValidationResult::LookupFailed) of its credential.
+    /// If the tree cannot be listed: [`ManagerError::Storage`], [`ManagerError::ShutDown`]. A
+    /// failed look-up is [`LookupFailed`](ValidationResult::LookupFailed) of its credential.
     ///
     /// # Cancellation
     /// Dropping the future begins no further call.

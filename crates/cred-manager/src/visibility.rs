@@ -113,7 +113,8 @@ impl UnresolvedWrites {
         left(self.with_open(|windows| windows.all.until(path)))
     }
 
-    /// How long it takes until no uncertain write of a re-key to this path can take effect any more.
+    /// How long it takes until no uncertain write of a re-key to this path can take effect any
+    /// more.
     pub(crate) fn rekey_left(&self, path: PathRef<'_>) -> Duration {
         left(self.with_open(|windows| windows.rekeys.until(path)))
     }

@@ -26,8 +26,8 @@ impl WriteLocks {
     ) -> Result<WriteLock, StorageError> {
         let queue = Arc::clone(locks.lock().entry(path.clone()).or_default());
         let mut lock = WriteLock { locks: Arc::clone(locks), path, queue: Some(queue.clone()), held: None };
-        // Dropped here, `lock` removes the queue if no other writer is in it. Tokio's mutex is first in,
-        // first out.
+        // Dropped here, `lock` removes the queue if no other writer is in it. Tokio's mutex is
+        // first in, first out.
         match timeout(limit, queue.lock_owned()).await {
             Ok(held) => lock.held = Some(held),
             Err(_) => {
@@ -54,9 +54,9 @@ impl Drop for WriteLock {
     fn drop(&mut self) {
         self.held = None;
         let mut queues = self.locks.lock();
-        // Every writer in the queue owns it through a `WriteLock` that is released under this lock: a
-        // count of two, the map's and this one's, means that no other writer is in it, and none can
-        // join before the lock is free.
+        // Every writer in the queue owns it through a `WriteLock` that is released under this lock:
+        // a count of two, the map's and this one's, means that no other writer is in it, and none
+        // can join before the lock is free.
         if self.queue.take().is_some_and(|queue| Arc::strong_count(&queue) == 2) {
             queues.remove(&self.path);
         }

@@ -308,7 +308,8 @@ async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
 async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
     let (backend, manager) = storing("1").await;
     read(&manager).await;
-    // Another manager, with the same keys, writes behind this one's back: a raw copy of a later value.
+    // Another manager, with the same keys, writes behind this one's back: a raw copy of a later
+    // value.
     let other = CredentialManager::builder().storage(backend.clone()).keys(keys()).build();
     other.delete(&id("a")).await.unwrap();
     assert_eq!(read(&manager).await.as_deref(), Some("1"), "unseen for at most its time");

@@ -1,4 +1,5 @@
-//! A secret is sent through every operation, every error, `tracing` at TRACE and a panic, and must come out nowhere.
+//! A secret is sent through every operation, every error, `tracing` at TRACE and a panic, and must
+//! come out nowhere.
 #![cfg(test)]
 
 mod doubles;

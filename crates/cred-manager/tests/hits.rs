@@ -39,8 +39,8 @@ async fn a_hit_allocates_nothing() {
     assert!(miss.count_total > 0, "the counter counts nothing");
 }
 
-/// The bounds of the specification are 10 ms for a hit and 100 ms for a miss. The time is virtual, so
-/// a wait that the manager adds to the backend's time is found, and CPU time is not.
+/// The bounds of the specification are 10 ms for a hit and 100 ms for a miss. The time is virtual,
+/// so a wait that the manager adds to the backend's time is found, and CPU time is not.
 #[tokio::test(start_paused = true)]
 async fn a_hit_waits_for_nothing_and_a_miss_for_one_call_of_the_backend() {
     let backend_takes = Duration::from_millis(80);

@@ -1,4 +1,5 @@
-//! The memory of large batches, and of no-cache windows and unresolved writes after they have passed.
+//! The memory of large batches, and of no-cache windows and unresolved writes after they have
+//! passed.
 #![cfg(test)]
 
 mod doubles;

@@ -45,7 +45,8 @@ impl Pattern {
             let (mut at, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
             while at < to {
                 let len = chunk.len().min(usize::try_from(to - at).unwrap());
-                // Its own copy of what was read is not looked at twice: the needle is compared masked.
+                // Its own copy of what was read is not looked at twice: the needle is compared
+                // masked.
                 let Ok(read @ 1..) = memory.read_at(&mut chunk[..len], at) else { break };
                 chunk[..read].iter_mut().for_each(|byte| *byte ^= Self::MASK);
                 found += chunk[..read].windows(32).filter(|window| *window == self.0).count();

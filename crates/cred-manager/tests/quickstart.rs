@@ -1,4 +1,5 @@
-//! The tour: it reads a value back, and neither what it says nor what it leaves on the disk tells one.
+//! The tour: it reads a value back, and neither what it says nor what it leaves on the disk tells
+//! one.
 #![cfg(test)]
 
 use std::path::Path;

@@ -18,10 +18,10 @@ use crate::{CredentialFile, Provider, Wire};
 ///
 /// An implementation may write `async fn` for each method.
 pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
-    /// Called at the begin of each operation. A backend that must log in or look at its server first
-    /// does so here, once. So does a database that creates its tables at the first use: inside
-    /// [`Wire::read`], since it may be repeated and stores no credential. It counts towards the time
-    /// of the operation. Default: nothing.
+    /// Called at the begin of each operation. A backend that must log in or look at its server
+    /// first does so here, once. So does a database that creates its tables at the first use:
+    /// inside [`Wire::read`], since it may be repeated and stores no credential. It counts towards
+    /// the time of the operation. Default: nothing.
     ///
     /// # Errors
     /// What keeps every operation from its work. No credential was written.
@@ -40,8 +40,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         async { Ok(()) }
     }
 
-    /// Stores a credential, in the place of the one that may be there. Its tags fit into the limits;
-    /// the length of what is sent is checked here, as
+    /// Stores a credential, in the place of the one that may be there. Its tags fit into the
+    /// limits; the length of what is sent is checked here, as
     /// [`encode_within`](CredentialFile::encode_within) does.
     ///
     /// # Errors
@@ -56,7 +56,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// Reads a credential; `None`: it is not there.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for what cannot be read, or what the backend refuses.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for what cannot be read, or what the
+    /// backend refuses.
     fn get(
         &self,
         wire: &mut Wire<'_>,
@@ -73,9 +74,9 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<()>> + Send;
 
-    /// The paths in reach: all of them, or an error. More than those, and one more than once, does no
-    /// harm. Paths that certainly do not match the `hint` can be left out; where that costs a request
-    /// for each path, leave it to the provider.
+    /// The paths in reach: all of them, or an error. More than those, and one more than once, does
+    /// no harm. Paths that certainly do not match the `hint` can be left out; where that costs a
+    /// request for each path, leave it to the provider.
     ///
     /// # Errors
     /// What the backend refuses.
@@ -104,12 +105,12 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         }
     }
 
-    /// Reads several credentials: exactly `paths.len()` answers, in their order. One that is missing or
-    /// corrupted fails alone.
+    /// Reads several credentials: exactly `paths.len()` answers, in their order. One that is
+    /// missing or corrupted fails alone.
     ///
     /// Default: [`get`](Self::get) for one after the other. [`Wire::read_each`] reads some at once.
-    /// A list with a filter reads what it lists through this method, and so does `retrieve_many` where
-    /// the [`batch`](cred_core::Description::batch) of the description is above 1.
+    /// A list with a filter reads what it lists through this method, and so does `retrieve_many`
+    /// where the [`batch`](cred_core::Description::batch) of the description is above 1.
     ///
     /// # Errors
     /// What the backend refuses for all of them.
@@ -135,8 +136,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     /// reads names and contents in one request.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for a credential that the filter cannot decide, located by
-    /// [`Wire::locate`]; or what the backend refuses.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for a credential that the filter
+    /// cannot decide, located by [`Wire::locate`]; or what the backend refuses.
     fn matching(
         &self,
         wire: &mut Wire<'_>,
@@ -166,8 +167,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         }
     }
 
-    /// Ends background tasks, and gives back what the backend took (a login, a lease). Called at each
-    /// shutdown of the provider, also after one that succeeded. Default: nothing.
+    /// Ends background tasks, and gives back what the backend took (a login, a lease). Called at
+    /// each shutdown of the provider, also after one that succeeded. Default: nothing.
     ///
     /// # Errors
     /// What could not be given back. It is logged.
@@ -176,8 +177,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         async { Ok(()) }
     }
 
-    /// Compare-and-set, for a backend that is [`Conditional`]: `Some(provider)`. Whether it is there
-    /// never changes in the life of the provider.
+    /// Compare-and-set, for a backend that is [`Conditional`]: `Some(provider)`. Whether it is
+    /// there never changes in the life of the provider.
     fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
         let _ = provider;
         None
@@ -203,8 +204,8 @@ pub trait Conditional: Backend {
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<Option<Versioned<CredentialFile>>>> + Send;
 
-    /// Stores only where the stored revision is `expected`; with `None`, only where nothing is stored.
-    /// Gives the new revision.
+    /// Stores only where the stored revision is `expected`; with `None`, only where nothing is
+    /// stored. Gives the new revision.
     ///
     /// # Errors
     /// As [`CompareAndSet::store_if`].
@@ -247,8 +248,9 @@ pub trait Recoverable: Backend {
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 }
 
-/// Credentials that a filtered list holds at once: of more, it would keep all contents in memory, and
-/// read on where the first already failed. A multiple of the 16 and the 100 that backends read at a time.
+/// Credentials that a filtered list holds at once: of more, it would keep all contents in memory,
+/// and read on where the first already failed. A multiple of the 16 and the 100 that backends read
+/// at a time.
 const AT_ONCE: usize = 400;
 
 /// Which paths a list is about.

@@ -2,16 +2,17 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Bounds the retries of all of a provider's operations together, so that an outage is not answered by six times the load.
+/// Bounds the retries of all of a provider's operations together, so that an outage is not answered
+/// by six times the load.
 ///
-/// A retry spends tokens, a retry after a timeout twice as many: its cause took the longest. What the backend then
-/// answers gives them back, and each first attempt that is answered adds one. With nothing left, a failure is returned at
-/// once instead of being tried again; first attempts are never held back, so a backend that is well again is noticed and
-/// the bucket refills.
+/// A retry spends tokens, a retry after a timeout twice as many: its cause took the longest. What
+/// the backend then answers gives them back, and each first attempt that is answered adds one. With
+/// nothing left, a failure is returned at once instead of being tried again; first attempts are
+/// never held back, so a backend that is well again is noticed and the bucket refills.
 ///
-/// The rule and its numbers are those of the AWS SDKs' standard retry mode (`token_bucket.rs` of `aws-smithy-runtime`:
-/// 500 tokens, 5 a retry, 10 after a timeout, 1 regained): bursts of a hundred failures are ridden out, and while an outage
-/// lasts there is one retry for five answers.
+/// The rule and its numbers are those of the AWS SDKs' standard retry mode (`token_bucket.rs` of
+/// `aws-smithy-runtime`: 500 tokens, 5 a retry, 10 after a timeout, 1 regained): bursts of a
+/// hundred failures are ridden out, and while an outage lasts there is one retry for five answers.
 ///
 /// Time alone refills nothing. Lock-free.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ impl RetryBudget {
     /// Tokens that an answered first attempt adds.
     pub const REGAINED: u32 = 1;
 
-    /// A full bucket of `capacity` tokens; with fewer than [`RetryBudget::RETRY_COST`], nothing is ever tried again.
+    /// A full bucket of `capacity` tokens; with fewer than [`RetryBudget::RETRY_COST`], nothing is
+    /// ever tried again.
     #[must_use]
     pub const fn new(capacity: u32) -> Self {
         Self { tokens: AtomicU32::new(capacity), capacity }
@@ -65,7 +67,8 @@ impl Default for RetryBudget {
     }
 }
 
-/// Tokens set aside for a retry that waits to be sent. Who is dropped while waiting has sent nothing, and gives them back.
+/// Tokens set aside for a retry that waits to be sent. Who is dropped while waiting has sent
+/// nothing, and gives them back.
 pub(crate) struct Reserved<'a> {
     budget: &'a RetryBudget,
     cost: u32,

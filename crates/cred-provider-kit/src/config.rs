@@ -64,8 +64,9 @@ use crate::RetryBudget;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
-/// Checks the fields `timeout` (of one attempt: 1 to 60 s) and `operation_timeout` (of all attempts together: 1 s to 10 minutes)
-/// of a backend, on a network or not. The second may be the shorter one: it ends an attempt as well.
+/// Checks the fields `timeout` (of one attempt: 1 to 60 s) and `operation_timeout` (of all attempts
+/// together: 1 s to 10 minutes) of a backend, on a network or not. The second may be the shorter
+/// one: it ends an attempt as well.
 ///
 /// # Errors
 /// [`ConfigError`] names the field.
@@ -83,8 +84,8 @@ pub fn check_deadlines(
     Ok(())
 }
 
-/// Checks the field `retry_budget`, the capacity of a [`RetryBudget`]: 10 to 1,000,000 tokens. Fewer
-/// would not pay for a retry after a timeout.
+/// Checks the field `retry_budget`, the capacity of a [`RetryBudget`]: 10 to 1,000,000 tokens.
+/// Fewer would not pay for a retry after a timeout.
 ///
 /// # Errors
 /// [`ConfigError`] names the field.
@@ -97,12 +98,14 @@ pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), Con
     Ok(())
 }
 
-/// The `with_` methods of a configuration with public fields, inside its `impl`; [`config`](mod@crate::config) has an example.
+/// The `with_` methods of a configuration with public fields, inside its `impl`;
+/// [`config`](mod@crate::config) has an example.
 ///
-/// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in constants too, and
-/// `into with_name(name: String);` whatever becomes the field. For a field that is an `Option`, `some with_path(path: PathBuf);` takes
-/// whatever converts into its value; to set it to an `Option`, assign the field. `map with_tags(tags: BTreeMap<String, String>);`
-/// replaces the map by pairs of whatever becomes its keys and values: an array, a `Vec` or another map.
+/// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in
+/// constants too, and `into with_name(name: String);` whatever becomes the field. For a field that
+/// is an `Option`, `some with_path(path: PathBuf);` takes whatever converts into its value; to set
+/// it to an `Option`, assign the field. `map with_tags(tags: BTreeMap<String, String>);` replaces
+/// the map by pairs of whatever becomes its keys and values: an array, a `Vec` or another map.
 #[macro_export]
 macro_rules! setters {
     () => {};

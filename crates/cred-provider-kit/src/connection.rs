@@ -10,7 +10,8 @@ use rustls::CertificateError;
 
 use crate::{Env, ProcessEnv};
 
-/// An error and its causes, the outermost first. An I/O error keeps its cause where `source` does not give it.
+/// An error and its causes, the outermost first. An I/O error keeps its cause where `source` does
+/// not give it.
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |error| inner(*error))
 }
@@ -75,7 +76,8 @@ pub fn untrusted(error: &(dyn Error + 'static), way: Way<'_>) -> Option<StorageE
 
 /// What it means that no whole answer came, with a hint for a host that DNS does not know and for a
 /// port without TLS: [`untrusted`], else [`Unreachable`](StorageErrorKind::Unreachable) where no
-/// connection was made (`connected` is false), so that nothing was sent, else [`Unavailable`](StorageErrorKind::Unavailable).
+/// connection was made (`connected` is false), so that nothing was sent, else
+/// [`Unavailable`](StorageErrorKind::Unavailable).
 #[must_use]
 pub fn no_answer(error: &(dyn Error + 'static), connected: bool, way: Way<'_>) -> StorageError {
     if let Some(error) = untrusted(error, way) {

@@ -1,7 +1,7 @@
 //! Durations in configuration files, written as `"30s"`.
 //!
-//! For `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is refused, and no error repeats what
-//! was written: a value in the wrong line of a file may be a secret.
+//! For `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is refused, and no
+//! error repeats what was written: a value in the wrong line of a file may be a secret.
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,8 +30,8 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// Reads one or more numbers with their units, from `ns` to `years`, as the `humantime` crate does. The format must be
-/// self-describing, as those of configuration files are.
+/// Reads one or more numbers with their units, from `ns` to `years`, as the `humantime` crate does.
+/// The format must be self-describing, as those of configuration files are.
 ///
 /// # Errors
 /// On anything else, a number without a unit included. The message does not repeat the input.

@@ -7,8 +7,9 @@ use cred_core::{SecretString, Zeroizing};
 
 /// Where a configuration reads environment variables.
 ///
-/// An empty variable counts as unset. Shells and container files cannot easily unset one, so people empty it instead,
-/// and a program that then sees "set" does the unexpected: `VAULT_SKIP_VERIFY=""` turned verification off.
+/// An empty variable counts as unset. Shells and container files cannot easily unset one, so people
+/// empty it instead, and a program that then sees "set" does the unexpected: `VAULT_SKIP_VERIFY=""`
+/// turned verification off.
 ///
 /// ```
 /// use cred_provider_kit::{Env, MapEnv};
@@ -26,8 +27,8 @@ pub trait Env: Send + Sync {
         self.lookup(name).filter(|value| !value.is_empty())
     }
 
-    /// As [`Env::get`], for a variable that holds a secret: the copies made on the way are wiped. The process's own copy
-    /// stays.
+    /// As [`Env::get`], for a variable that holds a secret: the copies made on the way are wiped.
+    /// The process's own copy stays.
     fn secret(&self, name: &str) -> Option<SecretString> {
         // From the slice: making a box of a String may move it, and leaves the old place unwiped.
         self.get(name).map(Zeroizing::new).map(|value| SecretString::from(value.as_str()))
@@ -36,8 +37,8 @@ pub trait Env: Send + Sync {
 
 /// The environment of this process.
 ///
-/// What is not UTF-8 in a variable is replaced by U+FFFD, so that it is refused where it is used. To take it as unset
-/// would silently put a default in its place.
+/// What is not UTF-8 in a variable is replaced by U+FFFD, so that it is refused where it is used.
+/// To take it as unset would silently put a default in its place.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnv;
 

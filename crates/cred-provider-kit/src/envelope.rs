@@ -10,13 +10,14 @@
 //!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
 //!
-//! There is one way to write a credential: no white space, keys in this order, tags by key, `extra` by number, moments
-//! in integer milliseconds, bytes in padded base64. What is absent or empty is left out; integers always stand. The
-//! rotation policy is `{"periodic_ms":n}`, `{"before_expiry_ms":n}`, `{"at":ms}` or `"manual"`. The passphrase salt of
-//! the sealed data stands in `salt` alone, metadata fields of a newer writer in `extra`.
+//! There is one way to write a credential: no white space, keys in this order, tags by key, `extra`
+//! by number, moments in integer milliseconds, bytes in padded base64. What is absent or empty is
+//! left out; integers always stand. The rotation policy is `{"periodic_ms":n}`,
+//! `{"before_expiry_ms":n}`, `{"at":ms}` or `"manual"`. The passphrase salt of the sealed data
+//! stands in `salt` alone, metadata fields of a newer writer in `extra`.
 //!
-//! Reading decodes, encodes again and compares: a backend's garbage, an edit by hand or a flipped bit that JSON would
-//! forgive is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
+//! Reading decodes, encodes again and compares: a backend's garbage, an edit by hand or a flipped
+//! bit that JSON would forgive is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 
 mod wire;
 
@@ -43,10 +44,11 @@ pub struct CredentialFile {
     pub metadata: CredentialMetadata,
     /// Salt of the passphrase derivation; `None` where the key is no passphrase.
     pub salt: Option<[u8; 16]>,
-    /// Where it belongs: there exactly where the physical name is hashed and cannot tell; `None` where it can.
+    /// Where it belongs: there exactly where the physical name is hashed and cannot tell; `None`
+    /// where it can.
     pub path: Option<CredentialPath>,
-    /// Random bytes that tell this store of the path from every other, where the backend has no revisions of its own
-    /// (local files); `None` where it has.
+    /// Random bytes that tell this store of the path from every other, where the backend has no
+    /// revisions of its own (local files); `None` where it has.
     pub mark: Option<[u8; 16]>,
 }
 
@@ -89,11 +91,12 @@ impl CredentialFile {
         Sealed::new(encrypted_data.with_kdf_salt(kdf_salt), metadata)
     }
 
-    /// Its canonical bytes: about 4/3 of the ciphertext and 400 bytes more. One allocation as a rule.
+    /// Its canonical bytes: about 4/3 of the ciphertext and 400 bytes more. One allocation as a
+    /// rule.
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy of a newer `cred-core` than this
-    /// crate was written for.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy of a
+    /// newer `cred-core` than this crate was written for.
     pub fn encode(&self) -> StorageResult<Vec<u8>> {
         let envelope = Envelope::of(self)?;
         let mut bytes = Vec::with_capacity(envelope.len_hint());
@@ -111,12 +114,14 @@ impl CredentialFile {
             .map_err(|_| StorageError::invalid_request("the envelope is no text"))
     }
 
-    /// Its canonical bytes, to be stored under `path`, where they and the tags fit into the limits of the provider: for
-    /// a backend that counts the bytes as they are. Logs a warning where they are larger than recommended, as
-    /// [`limits::check_payload_len`] does. Call it once for each write, before its first attempt.
+    /// Its canonical bytes, to be stored under `path`, where they and the tags fit into the limits
+    /// of the provider: for a backend that counts the bytes as they are. Logs a warning where they
+    /// are larger than recommended, as [`limits::check_payload_len`] does. Call it once for each
+    /// write, before its first attempt.
     ///
     /// # Errors
-    /// Those of [`encode`](Self::encode), [`limits::check_tags`] and [`limits::check_payload_len`]. Nothing was written.
+    /// Those of [`encode`](Self::encode), [`limits::check_tags`] and [`limits::check_payload_len`].
+    /// Nothing was written.
     pub fn encode_within(&self, description: &Description, path: PathRef<'_>) -> StorageResult<Vec<u8>> {
         limits::check_tags(&description.limits, &self.metadata)?;
         let bytes = self.encode()?;
@@ -127,7 +132,8 @@ impl CredentialFile {
     /// Reads canonical bytes, and nothing else.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a reason of its own for a newer version. It holds none of the bytes.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a reason of its own for a newer
+    /// version. It holds none of the bytes.
     pub fn decode(bytes: &[u8]) -> StorageResult<Self> {
         // The parser's own error is not passed on: it repeats parts of what it read.
         let parsed = serde_json::from_slice::<Envelope<'_>>(bytes).ok();

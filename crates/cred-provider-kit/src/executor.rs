@@ -1,4 +1,5 @@
-//! Running operations: timeouts, retries, doubt, context, metrics and spans, for every backend in one place.
+//! Running operations: timeouts, retries, doubt, context, metrics and spans, for every backend in
+//! one place.
 
 mod attempt_error;
 mod doubt;
@@ -32,37 +33,44 @@ use crate::RetryBudget;
 /// [`Provider`](crate::Provider) makes each of its operations one [`Executor::sequence`].
 ///
 /// # Time
-/// An attempt takes at most the attempt timeout, doubled for writes. The operation takes at most `operation_timeout`, all
-/// attempts and waits together, counted from the first poll. Both are kept to the runtime's timer resolution (1 ms).
+/// An attempt takes at most the attempt timeout, doubled for writes. The operation takes at most
+/// `operation_timeout`, all attempts and waits together, counted from the first poll. Both are kept
+/// to the runtime's timer resolution (1 ms).
 ///
 /// # Retries
-/// Only [transient](cred_core::StorageErrorKind::is_transient) failures are tried again, each wire call up to
-/// [`RetryPolicy::max_retries`] times, after [`RetryPolicy::delay`]. Where the backend says how long to wait
-/// (`retry_after` above zero), exactly that is waited instead. A wait that would not end before the deadline is not begun:
-/// the last error is returned at once, with the backend's delay in it. So it is when the [`RetryBudget`] is empty.
+/// Only [transient](cred_core::StorageErrorKind::is_transient) failures are tried again, each wire
+/// call up to [`RetryPolicy::max_retries`] times, after [`RetryPolicy::delay`]. Where the backend
+/// says how long to wait (`retry_after` above zero), exactly that is waited instead. A wait that
+/// would not end before the deadline is not begun: the last error is returned at once, with the
+/// backend's delay in it. So it is when the [`RetryBudget`] is empty.
 ///
 /// # Doubt
 /// An attempt of a write is *ambiguous* when it fails in a way that [may have
 /// written](cred_core::StorageErrorKind::may_have_written). From then on the operation ends `Ok` or
-/// [`InDoubt`](cred_core::StorageErrorKind::InDoubt), whose source is the last error, never in a definite refusal. The same
-/// holds after a write call that succeeded, when a later call of the sequence fails. Two kinds say something more precise
-/// and stand: [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
-/// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A provider that has read back and knows
-/// better calls [`Wire::settle`]. Operations that are no [writes](Operation::is_write) are never in doubt.
+/// [`InDoubt`](cred_core::StorageErrorKind::InDoubt), whose source is the last error, never in a
+/// definite refusal. The same holds after a write call that succeeded, when a later call of the
+/// sequence fails. Two kinds say something more precise and stand:
+/// [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
+/// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A provider that has
+/// read back and knows better calls [`Wire::settle`]. Operations that are no
+/// [writes](Operation::is_write) are never in doubt.
 ///
-/// When the time runs out before a write was sent, the error is [`Timeout`](cred_core::StorageErrorKind::Timeout). Its
-/// `may_have_written` is true although nothing was written: doubt too many is the safe side.
+/// When the time runs out before a write was sent, the error is
+/// [`Timeout`](cred_core::StorageErrorKind::Timeout). Its `may_have_written` is true although
+/// nothing was written: doubt too many is the safe side.
 ///
 /// # Errors and records
-/// Provider, operation and target are added to the error once. One operation is one record in the [`StorageMetrics`], with
-/// its total time; absence is an answer, not a failure. At debug level each operation has a `tracing` span `operation`
-/// with the target `cred::storage` and the fields `provider`, `operation`, `scope`, `id`, `attempts` and `outcome`, and
-/// each retry an event. No value, no metadata and no text of the backend is in them.
+/// Provider, operation and target are added to the error once. One operation is one record in the
+/// [`StorageMetrics`], with its total time; absence is an answer, not a failure. At debug level
+/// each operation has a `tracing` span `operation` with the target `cred::storage` and the fields
+/// `provider`, `operation`, `scope`, `id`, `attempts` and `outcome`, and each retry an event. No
+/// value, no metadata and no text of the backend is in them.
 ///
 /// # Dropped futures
-/// Dropping the future of an operation drops the attempt in flight, so a write may or may not have happened. It is
-/// counted nowhere (nobody was answered), its span has no outcome, and tokens of a retry that was not yet sent go back.
-/// No task is spawned and nothing else stays behind. A panic of an attempt passes through in the same way.
+/// Dropping the future of an operation drops the attempt in flight, so a write may or may not have
+/// happened. It is counted nowhere (nobody was answered), its span has no outcome, and tokens of a
+/// retry that was not yet sent go back. No task is spawned and nothing else stays behind. A panic
+/// of an attempt passes through in the same way.
 pub struct Executor {
     description: Description,
     timeout: Duration,
@@ -74,8 +82,8 @@ pub struct Executor {
 
 impl Executor {
     /// For the provider that `description` is of: its name stands in errors and spans, and its
-    /// `operation_timeout` bounds all attempts and waits of an operation together. `timeout` is that
-    /// of one attempt of a read, and doubled for writes.
+    /// `operation_timeout` bounds all attempts and waits of an operation together. `timeout` is
+    /// that of one attempt of a read, and doubled for writes.
     ///
     /// The retry policy, the metrics and the budget are their defaults until set.
     #[must_use]
@@ -111,7 +119,8 @@ impl Executor {
         self
     }
 
-    /// Sets the source of the numbers, 0.0 to 1.0, that vary the delays; by default `fastrand`'s, one generator a thread.
+    /// Sets the source of the numbers, 0.0 to 1.0, that vary the delays; by default `fastrand`'s,
+    /// one generator a thread.
     #[must_use]
     pub fn with_random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.random = Box::new(random);
@@ -137,15 +146,15 @@ impl Executor {
     }
 
     /// Runs an operation, whose wire calls `body` makes through the [`Wire`] that it is given. One
-    /// deadline, one record, one span and one context cover them all, and whatever else `body` awaits
-    /// is under the deadline too.
+    /// deadline, one record, one span and one context cover them all, and whatever else `body`
+    /// awaits is under the deadline too.
     ///
-    /// Where nothing fails and nobody listens to the span, it allocates nothing. Needs a tokio runtime
-    /// with its timer enabled, and panics without one.
+    /// Where nothing fails and nobody listens to the span, it allocates nothing. Needs a tokio
+    /// runtime with its timer enabled, and panics without one.
     ///
     /// # Errors
-    /// What `body` gave, judged as the type's docs say, or [`Timeout`](cred_core::StorageErrorKind::Timeout) if it did
-    /// not end in time.
+    /// What `body` gave, judged as the type's docs say, or
+    /// [`Timeout`](cred_core::StorageErrorKind::Timeout) if it did not end in time.
     pub async fn sequence<'t, T, F>(
         &self,
         operation: Operation,
@@ -168,12 +177,14 @@ impl Executor {
         result
     }
 
-    /// Runs a [`retrieve_many`](cred_core::StorageProvider::retrieve_many): `body` makes the wire calls for all `ids` of
-    /// one scope and gives their answers in the order of `ids`. Gives exactly `ids.len()` answers.
+    /// Runs a [`retrieve_many`](cred_core::StorageProvider::retrieve_many): `body` makes the wire
+    /// calls for all `ids` of one scope and gives their answers in the order of `ids`. Gives
+    /// exactly `ids.len()` answers.
     ///
-    /// Each id is recorded as one retrieve, with the time that the whole took, since that is what its answer took. An
-    /// error of `body` answers every id; so does a number of answers other than that of the ids, since nobody can tell
-    /// then which is whose. For no ids, `body` is not called.
+    /// Each id is recorded as one retrieve, with the time that the whole took, since that is what
+    /// its answer took. An error of `body` answers every id; so does a number of answers other than
+    /// that of the ids, since nobody can tell then which is whose. For no ids, `body` is not
+    /// called.
     pub async fn run_many<T, F>(
         &self,
         ids: &[CredentialId],

@@ -12,8 +12,9 @@
 //! # }
 //! ```
 //!
-//! Layers refuse, and never put a credential elsewhere: sealing binds it to its path. A wrapped provider has exactly the abilities
-//! of the one inside. Operations that a layer refuses are in no metrics; those of the provider inside go on counting what reaches it.
+//! Layers refuse, and never put a credential elsewhere: sealing binds it to its path. A wrapped
+//! provider has exactly the abilities of the one inside. Operations that a layer refuses are in no
+//! metrics; those of the provider inside go on counting what reaches it.
 //!
 //! [`HotSwap`] is no layer but a provider whose inside can be exchanged.
 

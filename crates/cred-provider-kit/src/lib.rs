@@ -1,4 +1,5 @@
-//! What every storage provider of `cred` needs once. `docs/writing-a-provider.md` is the way through it.
+//! What every storage provider of `cred` needs once. `docs/writing-a-provider.md` is the way
+//! through it.
 //!
 //! | you want to | start at |
 //! |---|---|

@@ -4,22 +4,25 @@ use cred_core::{
     CredentialMetadata, Description, Limits, PathRef, StorageError, StorageErrorKind, StorageResult,
 };
 
-/// Checks an encoded payload and the tags of its metadata, in the units of the backend. Allocates only where it refuses.
-/// Logs nothing, also where the payload is larger than recommended: for a check without a write, such as a dry run.
+/// Checks an encoded payload and the tags of its metadata, in the units of the backend. Allocates
+/// only where it refuses. Logs nothing, also where the payload is larger than recommended: for a
+/// check without a write, such as a dry run.
 ///
 /// # Errors
-/// [`TooLarge`](StorageErrorKind::TooLarge) for the payload, [`InvalidRequest`](StorageErrorKind::InvalidRequest) for
-/// tags, naming the key of the first one that does not fit and never its value. Nothing was written.
+/// [`TooLarge`](StorageErrorKind::TooLarge) for the payload,
+/// [`InvalidRequest`](StorageErrorKind::InvalidRequest) for tags, naming the key of the first one
+/// that does not fit and never its value. Nothing was written.
 pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> StorageResult<()> {
     refuse_above(limits, payload.len())?;
     check_tags(limits, metadata)
 }
 
-/// Checks the length of an encoded payload that is about to be stored under `path`, in bytes as the backend counts
-/// them. Call it once for each write, before its first attempt.
+/// Checks the length of an encoded payload that is about to be stored under `path`, in bytes as the
+/// backend counts them. Call it once for each write, before its first attempt.
 ///
-/// A payload that fits and is longer than [`recommended_payload_len`](Limits::recommended_payload_len) is not refused.
-/// It is logged as a warning with the target `cred::storage` and the fields `provider`, `path`, `size` and
+/// A payload that fits and is longer than
+/// [`recommended_payload_len`](Limits::recommended_payload_len) is not refused. It is logged as a
+/// warning with the target `cred::storage` and the fields `provider`, `path`, `size` and
 /// `recommended`, both in bytes. Nothing of its contents is logged.
 ///
 /// # Errors

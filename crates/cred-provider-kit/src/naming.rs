@@ -1,7 +1,7 @@
 //! Physical names: what a backend calls a path.
 //!
-//! No two paths share a name on any backend, whatever it thinks of case and of lengths, and a listing gives the exact
-//! path back. Names are as readable as the backend's alphabet allows:
+//! No two paths share a name on any backend, whatever it thinks of case and of lengths, and a
+//! listing gives the exact path back. Names are as readable as the backend's alphabet allows:
 //!
 //! | path | [local file](FileNames) | [AWS] | [Azure](AZURE), [Kubernetes](KUBERNETES) | [Vault](VAULT) |
 //! |---|---|---|---|---|
@@ -10,15 +10,16 @@
 //! | `org:acme/db` | `org=acme/db` | `org=acme/db` | `org-cacme-sdb` | `org:acme/db` |
 //! | longer than the name can be | `%h...` | `@h...` | `-h...` | does not happen |
 //!
-//! Where upper case cannot be told from lower, a mark (`+`, `-k`) switches between them. `%xx`, `@xx` and `-xxx` are bytes
-//! in hexadecimal, for what a backend refuses at that place only. There is one way to write a path: a name that is
-//! written otherwise is [foreign](Decoded::Foreign).
+//! Where upper case cannot be told from lower, a mark (`+`, `-k`) switches between them. `%xx`,
+//! `@xx` and `-xxx` are bytes in hexadecimal, for what a backend refuses at that place only. There
+//! is one way to write a path: a name that is written otherwise is [foreign](Decoded::Foreign).
 //!
-//! A backend that is none of these has [`Rules`] of its own: [`Rules::custom`] takes its characters and what it makes of case.
+//! A backend that is none of these has [`Rules`] of its own: [`Rules::custom`] takes its characters
+//! and what it makes of case.
 //!
-//! `h` is no hexadecimal digit, so a hashed name is never a readable one. It holds SHA-256 of the path in base32; the
-//! provider keeps the path beside it, as [`CredentialFile::path`](crate::CredentialFile::path) or where one listing call
-//! returns it.
+//! `h` is no hexadecimal digit, so a hashed name is never a readable one. It holds SHA-256 of the
+//! path in base32; the provider keeps the path beside it, as
+//! [`CredentialFile::path`](crate::CredentialFile::path) or where one listing call returns it.
 
 mod alphabet;
 mod digest;
@@ -51,8 +52,8 @@ pub struct PhysicalName {
 pub enum Decoded<T> {
     /// Exactly this.
     Exact(T),
-    /// Something of ours whose name was too long: what is kept beside the name tells, and must be given this very name
-    /// again when it is encoded.
+    /// Something of ours whose name was too long: what is kept beside the name tells, and must be
+    /// given this very name again when it is encoded.
     Hashed,
     /// Nothing of ours.
     Foreign,
@@ -71,8 +72,9 @@ impl<T> Decoded<T> {
 
 /// The names of one backend in which a whole path is one name, under a prefix.
 ///
-/// Two prefixes of which one begins the other (`app` and `app-prod`) can meet in one backend. End a prefix with a separator,
-/// and where that is also a letter of the names (`-` in [`AZURE`]), let none begin another.
+/// Two prefixes of which one begins the other (`app` and `app-prod`) can meet in one backend. End a
+/// prefix with a separator, and where that is also a letter of the names (`-` in [`AZURE`]), let
+/// none begin another.
 #[derive(Debug, Clone)]
 pub struct Names {
     rules: Rules,
@@ -80,10 +82,12 @@ pub struct Names {
 }
 
 impl Names {
-    /// Names by these rules. Every name begins with `prefix`; `field` is what the configuration calls it.
+    /// Names by these rules. Every name begins with `prefix`; `field` is what the configuration
+    /// calls it.
     ///
     /// # Errors
-    /// [`ConfigError`] where the backend does not take names that begin so, or no hashed name has room behind it.
+    /// [`ConfigError`] where the backend does not take names that begin so, or no hashed name has
+    /// room behind it.
     pub fn new(rules: Rules, field: &'static str, prefix: impl Into<String>) -> Result<Self, ConfigError> {
         let prefix = prefix.into();
         rules.check_prefix(&prefix).map_err(|problem| ConfigError::invalid(rules.backend, field, problem))?;
@@ -127,8 +131,8 @@ impl Names {
         }
     }
 
-    /// What every readable name in or below this scope begins with; hashed names don't. Where names are folders
-    /// ([`VAULT`]), it is the scope's folder.
+    /// What every readable name in or below this scope begins with; hashed names don't. Where names
+    /// are folders ([`VAULT`]), it is the scope's folder.
     #[must_use]
     pub fn scope_prefix(&self, scope: Option<&ScopeId>) -> String {
         match scope {

@@ -12,13 +12,15 @@ use cred_core::{
 
 use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, TargetRef, Wire, limits};
 
-/// The [`StorageProvider`] of a [`Backend`]: what is the same for all of them. Clones share everything.
+/// The [`StorageProvider`] of a [`Backend`]: what is the same for all of them. Clones share
+/// everything.
 ///
 /// Each operation is one [sequence](Executor::sequence) of the executor. After
 /// [`shutdown`](StorageProvider::shutdown) every operation is refused as
 /// [`ShutDown`](StorageErrorKind::ShutDown).
 ///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen then.
+/// Dropping the future of an operation drops the request in flight: a write may or may not happen
+/// then.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -95,7 +97,8 @@ struct Shared<B> {
 }
 
 impl<B: Backend> Provider<B> {
-    /// A provider over a backend, whose operations `executor` runs. Its description is the provider's.
+    /// A provider over a backend, whose operations `executor` runs. Its description is the
+    /// provider's.
     #[must_use]
     pub fn new(executor: Executor, backend: B) -> Self {
         Self(Arc::new(Shared { executor, backend, is_shut_down: AtomicBool::new(false) }))
@@ -107,8 +110,8 @@ impl<B: Backend> Provider<B> {
         &self.0.backend
     }
 
-    /// Looks whether the backend can be used, so that a wrong address or a missing right shows when a
-    /// program starts. Nothing needs it: the first operation connects by itself.
+    /// Looks whether the backend can be used, so that a wrong address or a missing right shows when
+    /// a program starts. Nothing needs it: the first operation connects by itself.
     ///
     /// # Errors
     /// What the backend refuses.
@@ -117,8 +120,9 @@ impl<B: Backend> Provider<B> {
             .await
     }
 
-    /// Runs an operation that the backend offers beyond the traits, as [`Executor::sequence`] does. After
-    /// [`shutdown`](StorageProvider::shutdown) it is refused. Nothing is checked against the limits.
+    /// Runs an operation that the backend offers beyond the traits, as [`Executor::sequence`] does.
+    /// After [`shutdown`](StorageProvider::shutdown) it is refused. Nothing is checked against the
+    /// limits.
     ///
     /// # Errors
     /// Those of the backend and of [`Executor::sequence`];
@@ -342,9 +346,9 @@ impl<B: Backend> fmt::Debug for Provider<B> {
     }
 }
 
-/// Defines the public type of a provider around the [`Provider`] of a private [`Backend`], so that the
-/// crate can give it constructors of its own: `Self(Provider::new(executor, backend))`. With `connect`,
-/// documented as given, it has [`Provider::connect`].
+/// Defines the public type of a provider around the [`Provider`] of a private [`Backend`], so that
+/// the crate can give it constructors of its own: `Self(Provider::new(executor, backend))`. With
+/// `connect`, documented as given, it has [`Provider::connect`].
 ///
 /// ```
 /// # use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};

@@ -18,8 +18,8 @@ struct Letter {
 
 /// The text with `[redacted]` in place of each of these secrets. A secret is found unchanged, with
 /// other white space, line breaks or invisible characters in it, percent-encoded, and with the
-/// escapes of JSON. Case counts. The rest of the text stays as it is; a text of more than 64 KiB, which
-/// no backend has for a refusal, is redacted as a whole.
+/// escapes of JSON. Case counts. The rest of the text stays as it is; a text of more than 64 KiB,
+/// which no backend has for a refusal, is redacted as a whole.
 ///
 /// ```
 /// use cred_provider_kit::redact;

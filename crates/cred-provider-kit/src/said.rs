@@ -42,8 +42,8 @@ pub fn said(text: &str, hide: &[&str], looks_secret: impl Fn(&str) -> bool) -> S
     }
 }
 
-/// The part of a text that is looked at: at most 64 KiB, and up to the end of a word, since half a secret
-/// would not look like one.
+/// The part of a text that is looked at: at most 64 KiB, and up to the end of a word, since half a
+/// secret would not look like one.
 fn beginning(text: &str) -> &str {
     if text.len() <= LONGEST_READ {
         return text;

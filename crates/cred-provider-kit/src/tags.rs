@@ -1,11 +1,12 @@
-//! Tags as a backend's own tags or labels, where they only pre-select: filters are decided on the envelope.
+//! Tags as a backend's own tags or labels, where they only pre-select: filters are decided on the
+//! envelope.
 
 use std::collections::BTreeMap;
 
 use cred_core::{Limits, StorageError, StorageResult, Tags};
 
-/// What a backend takes as tags: [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or those of another backend, by
-/// [`TagRules::custom`].
+/// What a backend takes as tags: [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or those of another
+/// backend, by [`TagRules::custom`].
 #[derive(Debug, Clone, Copy)]
 pub struct TagRules {
     /// Tags on one credential, the provider's own included.
@@ -21,8 +22,9 @@ pub struct TagRules {
 }
 
 /// AWS: 50 tags, keys of 128 and values of 256 characters, no key that begins with `aws:` ([service
-/// quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)), of letters, digits, spaces
-/// and `_.:/=+-@` ([tags](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Tag.html)).
+/// quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)), of
+/// letters, digits, spaces and `_.:/=+-@`
+/// ([tags](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Tag.html)).
 pub const AWS: TagRules = TagRules {
     max_count: 50,
     max_key_len: 128,
@@ -33,7 +35,8 @@ pub const AWS: TagRules = TagRules {
 };
 
 /// Azure Key Vault: 15 tags, keys and values of 256 characters ([secret
-/// tags](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)). Whoever may list can read them.
+/// tags](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)). Whoever may list can
+/// read them.
 pub const AZURE: TagRules = TagRules {
     max_count: 15,
     max_key_len: 256,
@@ -54,10 +57,11 @@ pub const VAULT: TagRules = TagRules {
     allowed: "any text",
 };
 
-/// Kubernetes labels: keys and values of 63 characters that begin and end with a letter or digit, with `-`, `_` and `.`
-/// between; a key may have a DNS prefix and a slash, all in the 63; a value may be empty
-/// ([labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/), which allow a longer prefix). Their
-/// number is bounded by the object's size alone.
+/// Kubernetes labels: keys and values of 63 characters that begin and end with a letter or digit,
+/// with `-`, `_` and `.` between; a key may have a DNS prefix and a slash, all in the 63; a value
+/// may be empty
+/// ([labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/), which
+/// allow a longer prefix). Their number is bounded by the object's size alone.
 pub const KUBERNETES: TagRules = TagRules {
     max_count: usize::MAX,
     max_key_len: 63,
@@ -71,8 +75,8 @@ pub const KUBERNETES: TagRules = TagRules {
 };
 
 impl TagRules {
-    /// The rules of a backend that none of the constants is for: so many tags on one credential, the provider's own included,
-    /// with keys and values of so many bytes and any text.
+    /// The rules of a backend that none of the constants is for: so many tags on one credential,
+    /// the provider's own included, with keys and values of so many bytes and any text.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -95,7 +99,8 @@ impl TagRules {
         Self { max_count, max_key_len, max_value_len, key: any, value: any, allowed: "any text" }
     }
 
-    /// With the keys and the values for which these are true, and no others. `allowed` says in errors what they must be.
+    /// With the keys and the values for which these are true, and no others. `allowed` says in
+    /// errors what they must be.
     #[must_use]
     pub const fn with_texts(
         mut self,
@@ -137,11 +142,12 @@ impl TagRules {
         value.len() <= self.max_value_len && (self.value)(value)
     }
 
-    /// The tags of a credential together with the provider's own. All of them or an error: none is dropped or cut.
+    /// The tags of a credential together with the provider's own. All of them or an error: none is
+    /// dropped or cut.
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) naming the key of the first tag that does not fit or
-    /// is one of the provider's own, never a value.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) naming the key of the first
+    /// tag that does not fit or is one of the provider's own, never a value.
     pub fn project(
         &self,
         tags: &Tags,

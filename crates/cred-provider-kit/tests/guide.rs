@@ -1,4 +1,5 @@
-//! The provider that `docs/writing-a-provider.md` begins with keeps the contract, and is the one that stands there.
+//! The provider that `docs/writing-a-provider.md` begins with keeps the contract, and is the one
+//! that stands there.
 
 #[path = "guide/skeleton.rs"]
 mod skeleton;

@@ -1,4 +1,5 @@
-//! Wrappers keep the contract where they refuse nothing, refuse what they say, and neither hide nor invent an ability.
+//! Wrappers keep the contract where they refuse nothing, refuse what they say, and neither hide nor
+//! invent an ability.
 #![cfg(test)]
 
 use std::num::NonZeroUsize;

@@ -7,18 +7,19 @@ use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
 
 /// Opens a `cred.toml` and builds a manager of its default settings, which caches nothing.
 ///
-/// The profile is the one that the variable `CRED_PROFILE` names, else the line `profile` of the file, else
-/// the only one. [`configure`] chooses another, and gives the builder, for a cache and the other settings.
+/// The profile is the one that the variable `CRED_PROFILE` names, else the line `profile` of the
+/// file, else the only one. [`configure`] chooses another, and gives the builder, for a cache and
+/// the other settings.
 ///
-/// It reads the file, and the keys and secrets that the file names, on a thread that may block, and makes
-/// no connection: the backend is first used by the first operation.
+/// It reads the file, and the keys and secrets that the file names, on a thread that may block, and
+/// makes no connection: the backend is first used by the first operation.
 ///
-/// **Trust**: whoever can write the file decides where secrets go, which files and variables are read,
-/// and which programs a backend starts. Give only a file that you trust.
+/// **Trust**: whoever can write the file decides where secrets go, which files and variables are
+/// read, and which programs a backend starts. Give only a file that you trust.
 ///
 /// # Errors
-/// [`OpenError`] names the file, the line and the field, says what to do, and never repeats a value. A
-/// `main` that returns it, or a `Box<dyn Error>`, prints that message and its causes.
+/// [`OpenError`] names the file, the line and the field, says what to do, and never repeats a
+/// value. A `main` that returns it, or a `Box<dyn Error>`, prints that message and its causes.
 ///
 /// # Cancellation
 /// Dropping the future builds nothing; reading goes on to its end.

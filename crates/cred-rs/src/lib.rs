@@ -1,10 +1,10 @@
 //! Sealed credentials for Rust services, per tenant, in the store that you already run.
 //!
-//! This crate is the one dependency of a service: `cargo add cred-rs`. The library is named `cred`. It
-//! re-exports the manager, the types that it works with, and each store behind a feature.
+//! This crate is the one dependency of a service: `cargo add cred-rs`. The library is named `cred`.
+//! It re-exports the manager, the types that it works with, and each store behind a feature.
 //!
-//! `cred init`, of the program, makes a key, a local store, and a `cred.toml` that names both. With the
-//! feature `config` a service opens the same file:
+//! `cred init`, of the program, makes a key, a local store, and a `cred.toml` that names both. With
+//! the feature `config` a service opens the same file:
 //!
 //! ```no_run
 //! # #[cfg(feature = "config")]
@@ -35,8 +35,8 @@
 //! | `metrics` | counts and times every operation through the `metrics` facade |
 //! | `testing` | [`testing`]: providers and a sealer that fail, lag or record |
 //!
-//! A service compiles the stores that it names and no other. Without `config`, build the manager from
-//! a store and a key ring:
+//! A service compiles the stores that it names and no other. Without `config`, build the manager
+//! from a store and a key ring:
 //!
 //! ```no_run
 //! # #[cfg(feature = "local")]
@@ -57,8 +57,8 @@
 //! # }
 //! ```
 //!
-//! A function that returns a builder names its two slots, storage and keys, as [`Yes`] or [`No`]. With
-//! both set, it is `CredentialManagerBuilder<Yes, Yes>`:
+//! A function that returns a builder names its two slots, storage and keys, as [`Yes`] or [`No`].
+//! With both set, it is `CredentialManagerBuilder<Yes, Yes>`:
 //!
 //! ```
 //! use cred::{CredentialManager, CredentialManagerBuilder, No, StorageProvider, Yes};
@@ -72,9 +72,9 @@
 //! ```
 //!
 //! # In an HTTP handler
-//! One error type is enough: parsing, reading a field and every operation of the manager convert into
-//! [`Error`]. It says which status to answer with. The text of an error never holds a secret; it does
-//! name paths and backends, so log it and answer with the status alone.
+//! One error type is enough: parsing, reading a field and every operation of the manager convert
+//! into [`Error`]. It says which status to answer with. The text of an error never holds a secret;
+//! it does name paths and backends, so log it and answer with the status alone.
 //!
 //! ```
 //! use axum::extract::{Path, State};
@@ -135,11 +135,12 @@
 //! | the manager was shut down | `Broken` | 503 |
 //!
 //! ## ETag and If-Match
-//! A [`Revision`] in double quotes is an `ETag`. [`retrieve_versioned`](CredentialManager::retrieve_versioned)
-//! returns it for a GET. For a PUT, [`store_if`](CredentialManager::store_if) takes the one of an `If-Match`,
-//! and creates with `None`, as `If-None-Match: *` asks for. A `Conflict` is then 412, which the hint cannot
-//! know. Where [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is false,
-//! the backend has no revisions.
+//! A [`Revision`] in double quotes is an `ETag`.
+//! [`retrieve_versioned`](CredentialManager::retrieve_versioned) returns it for a GET. For a PUT,
+//! [`store_if`](CredentialManager::store_if) takes the one of an `If-Match`, and creates with
+//! `None`, as `If-None-Match: *` asks for. A `Conflict` is then 412, which the hint cannot know.
+//! Where [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is
+//! false, the backend has no revisions.
 //!
 //! ```
 //! use cred::{Credential, CredentialId, CredentialManager, ErrorClass, Revision};
@@ -180,9 +181,9 @@
 //! ```
 //!
 //! ## Readiness
-//! [`check_ready`](CredentialManager::check_ready) makes one read of the backend, which proves that network,
-//! authentication and the permission to read in the handle's scope work. It needs no key. Answer `/livez` without it: a restart does not
-//! repair a backend.
+//! [`check_ready`](CredentialManager::check_ready) makes one read of the backend, which proves that
+//! network, authentication and the permission to read in the handle's scope work. It needs no key.
+//! Answer `/livez` without it: a restart does not repair a backend.
 //!
 //! ```
 //! # use axum::extract::State;
@@ -202,10 +203,10 @@
 //! ```
 //!
 //! # A background job
-//! The [`RotationPolicy`] of a credential defines when it is due; nothing rotates by itself. This job runs
-//! every hour until `stop` is cancelled, and completes the rotation that has begun. With compare-and-set,
-//! every replica can run it: [`rotate_if_due`](CredentialManager::rotate_if_due) rotates in one of them. On
-//! AWS and Azure, run it in one replica.
+//! The [`RotationPolicy`] of a credential defines when it is due; nothing rotates by itself. This
+//! job runs every hour until `stop` is cancelled, and completes the rotation that has begun. With
+//! compare-and-set, every replica can run it: [`rotate_if_due`](CredentialManager::rotate_if_due)
+//! rotates in one of them. On AWS and Azure, run it in one replica.
 //!
 //! ```
 //! use std::time::Duration;
@@ -256,9 +257,9 @@
 //! ```
 //!
 //! # Keys at run time
-//! A service replaces its key without a restart. First the manager gets a ring with both keys: it seals
-//! under the new one and still opens what is under the old one. Then everything is resealed, and the
-//! old key is dropped:
+//! A service replaces its key without a restart. First the manager gets a ring with both keys: it
+//! seals under the new one and still opens what is under the old one. Then everything is resealed,
+//! and the old key is dropped:
 //!
 //! ```
 //! use std::path::Path;
@@ -301,16 +302,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Copy the new key file to a safe place before anything is sealed under it, and name both keys in the
-//! configuration until the re-key is complete, so that a restart finds them.
-//! [`set_keys`](CredentialManager::set_keys) says what several processes need, and when a re-key must
-//! be repeated before the old key is dropped.
+//! Copy the new key file to a safe place before anything is sealed under it, and name both keys in
+//! the configuration until the re-key is complete, so that a restart finds them.
+//! [`set_keys`](CredentialManager::set_keys) says what several processes need, and when a re-key
+//! must be repeated before the old key is dropped.
 //!
 //! # Shutdown
 //! Stop in this order: the server, the jobs, then [`shutdown`](CredentialManager::shutdown), which
-//! completes the writes that have begun and refuses all further operations.
-//! `examples/service` in the repository is a whole service on axum: tenants, conditional writes, this job,
-//! metrics and a graceful shutdown.
+//! completes the writes that have begun and refuses all further operations. `examples/service` in
+//! the repository is a whole service on axum: tenants, conditional writes, this job, metrics and a
+//! graceful shutdown.
 //!
 //! # Several fields
 //! A type of your own is one credential. Its secret fields serialize only while it is sealed, and a
@@ -370,13 +371,14 @@
 //! ```
 //!
 //! # A provider of your own
-//! Implement `Backend` of the crate `cred-provider-kit` (four methods), or [`StorageProvider`] itself, and
-//! prove it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the repository is the
-//! way through it. The manager takes it like any other: `.storage(MyProvider::new())`.
+//! Implement `Backend` of the crate `cred-provider-kit` (four methods), or [`StorageProvider`]
+//! itself, and prove it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the
+//! repository is the way through it. The manager takes it like any other:
+//! `.storage(MyProvider::new())`.
 //!
 //! # Single crates
-//! Each store, the manager and the contract are crates of their own, for a library that must not choose
-//! for its users. Depend on `cred-core` alone to take or give credentials.
+//! Each store, the manager and the contract are crates of their own, for a library that must not
+//! choose for its users. Depend on `cred-core` alone to take or give credentials.
 
 pub use cred_core::{
     ConfigError, CreatedBy, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,

@@ -94,7 +94,8 @@ impl Client {
         self.sdk.initialized()
     }
 
-    /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one is dropped, the next.
+    /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one
+    /// is dropped, the next.
     pub(crate) async fn open(&self) -> StorageResult<()> {
         self.sdk().await.map(drop)
     }
@@ -160,7 +161,8 @@ impl Client {
         secret.secret_string.ok_or_else(no_text)
     }
 
-    /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some may be left out.
+    /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some
+    /// may be left out.
     pub(crate) async fn values(&self, names: &[String]) -> StorageResult<Vec<Answered>> {
         let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names.to_vec()));
         let batch = sent(call.send())
@@ -207,8 +209,8 @@ impl Client {
         }
     }
 
-    /// One page of the secrets whose names begin so. `None`: the token of the page before counts no more, and the listing
-    /// must begin anew.
+    /// One page of the secrets whose names begin so. `None`: the token of the page before counts no
+    /// more, and the listing must begin anew.
     pub(crate) async fn list(
         &self,
         prefix: &str,
@@ -302,8 +304,8 @@ impl Client {
 /// What holds the address of the endpoint.
 const SETTING: &str = "the endpoint (`endpoint_url`, or that of the region)";
 
-/// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on the heap, and not into those
-/// of our callers.
+/// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on
+/// the heap, and not into those of our callers.
 fn sent<F: Future>(call: F) -> Pin<Box<F>> {
     Box::pin(call)
 }

@@ -1,5 +1,5 @@
-//! Sealed credentials in AWS Secrets Manager: AWS's own chain of credentials, deletions that can be undone, reads of twenty
-//! at once.
+//! Sealed credentials in AWS Secrets Manager: AWS's own chain of credentials, deletions that can be
+//! undone, reads of twenty at once.
 //!
 //! ```no_run
 //! use cred_core::{CredentialContext, StorageProvider};
@@ -17,14 +17,15 @@
 //! ```
 //!
 //! # Who asks
-//! AWS's own chain, as its SDK has it, in this order: `AWS_ACCESS_KEY_ID` and its fellows, the profile (keys, an assumed role,
-//! SSO after `aws sso login`, `credential_process`), a web identity token (EKS), the container (ECS, EKS Pod Identity), the
-//! instance (IMDSv2). It is asked at the first use, within the operation's time, and renews by itself what expires. Profiles
-//! made by `aws login` are not understood. Another source, such as keys of your own, comes with
+//! AWS's own chain, as its SDK has it, in this order: `AWS_ACCESS_KEY_ID` and its fellows, the
+//! profile (keys, an assumed role, SSO after `aws sso login`, `credential_process`), a web identity
+//! token (EKS), the container (ECS, EKS Pod Identity), the instance (IMDSv2). It is asked at the
+//! first use, within the operation's time, and renews by itself what expires. Profiles made by
+//! `aws login` are not understood. Another source, such as keys of your own, comes with
 //! [`AwsSecretsManagerProvider::with_client`].
 //!
-//! The least that a policy must allow, for the default prefix; `RestoreSecret` for recovery and for stores over what is
-//! scheduled for deletion, `TagResource` and `UntagResource` for tags:
+//! The least that a policy must allow, for the default prefix; `RestoreSecret` for recovery and for
+//! stores over what is scheduled for deletion, `TagResource` and `UntagResource` for tags:
 //! ```json
 //! { "Version": "2012-10-17", "Statement": [
 //!   { "Effect": "Allow",
@@ -36,22 +37,23 @@
 //!     "Action": ["secretsmanager:ListSecrets", "secretsmanager:BatchGetSecretValue"],
 //!     "Resource": "*" } ] }
 //! ```
-//! A KMS key of your own needs `kms:Decrypt`, `kms:GenerateDataKey` and `kms:Encrypt` besides. `ListSecrets` shows the names of
-//! all secrets of the account, and cannot be narrowed. Without `BatchGetSecretValue` secrets are read one by one, which is
-//! found out once.
+//! A KMS key of your own needs `kms:Decrypt`, `kms:GenerateDataKey` and `kms:Encrypt` besides.
+//! `ListSecrets` shows the names of all secrets of the account, and cannot be narrowed. Without
+//! `BatchGetSecretValue` secrets are read one by one, which is found out once.
 //!
 //! # In Secrets Manager
 //! The credential `db-password` of the scope `org:acme/team:payments` is the secret
-//! `<prefix>org=acme/team=payments/db-password`; its value is the envelope, as text. A name that would be too long, or end as an
-//! ARN does, is hashed, and its path stands in the description, which one listing gives back; where somebody has changed that,
-//! in the value. A secret whose value is something else is somebody else's: its name is listed, and reading it is
+//! `<prefix>org=acme/team=payments/db-password`; its value is the envelope, as text. A name that
+//! would be too long, or end as an ARN does, is hashed, and its path stands in the description,
+//! which one listing gives back; where somebody has changed that, in the value. A secret whose
+//! value is something else is somebody else's: its name is listed, and reading it is
 //! [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 //!
 //! # Tags
 //! The tags of a secret follow the metadata of its credential, with
-//! [`default_tags`](AwsSecretsManagerConfig::default_tags), at every store. New and changed tags are
-//! set. A tag is removed if the stored credential has it, with the value that the secret has, and the
-//! new one lacks it. All other tags of the secret stay, those of other users and former
+//! [`default_tags`](AwsSecretsManagerConfig::default_tags), at every store. New and changed tags
+//! are set. A tag is removed if the stored credential has it, with the value that the secret has,
+//! and the new one lacks it. All other tags of the secret stay, those of other users and former
 //! `default_tags` among them. A credential's own tag replaces one of the same key that another user
 //! has set.
 //!
@@ -65,8 +67,8 @@
 //!   over a secret with tags of other users.
 //! - Filters are decided on the value, never on tags.
 //!
-//! With [`update_tags`](AwsSecretsManagerConfig::update_tags) set to false, tags are set when a secret
-//! is created, and stay as they are.
+//! With [`update_tags`](AwsSecretsManagerConfig::update_tags) set to false, tags are set when a
+//! secret is created, and stay as they are.
 //!
 //! # Calls to AWS
 //! | operation | calls |
@@ -85,36 +87,42 @@
 //! | ... with a filter | 1 more for each 20 of them |
 //! | recover, purge | 2 |
 //!
-//! An unscoped `list` reads the names of all scopes, since AWS has no folders. AWS allows 100 lists and batches a second in a
-//! region, 10,000 reads, and 50 stores
+//! An unscoped `list` reads the names of all scopes, since AWS has no folders. AWS allows 100 lists
+//! and batches a second in a region, 10,000 reads, and 50 stores
 //! ([quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
 //!
 //! # When a write shows
 //! AWS says that [everything is eventually
-//! consistent](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html), and names a time for
-//! lists alone: five minutes. So both [`read_lag`](AwsSecretsManagerConfig::read_lag) and
-//! [`list_lag`](AwsSecretsManagerConfig::list_lag) are five minutes by default, and a manager keeps nothing in its cache that it
-//! reads so soon after its own write. A re-keying waits that long once, before it reads back what it has sealed anew; a rotation
-//! so soon after a write of its manager is `Busy`. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
+//! consistent](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html),
+//! and names a time for lists alone: five minutes. So both
+//! [`read_lag`](AwsSecretsManagerConfig::read_lag) and
+//! [`list_lag`](AwsSecretsManagerConfig::list_lag) are five minutes by default, and a manager keeps
+//! nothing in its cache that it reads so soon after its own write. A re-keying waits that long
+//! once, before it reads back what it has sealed anew; a rotation so soon after a write of its
+//! manager is `Busy`. Lower `read_lag` where you know better. Both at zero are for doubles of AWS.
 //!
 //! # Deletion
-//! By default a deleted secret can be recovered for 30 days, and its name stays taken. A store over it restores the secret
-//! and writes, or refuses, by [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls the old value can be
-//! read. Where the write fails, the secret is deleted again unless somebody else has written it, and the error is
-//! [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten); a process that ends in between leaves the old
-//! value.
+//! By default a deleted secret can be recovered for 30 days, and its name stays taken. A store over
+//! it restores the secret and writes, or refuses, by
+//! [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls the old value can
+//! be read. Where the write fails, the secret is deleted again unless somebody else has written it,
+//! and the error is [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten); a
+//! process that ends in between leaves the old value.
 //!
-//! With [`recovery_window_days`](AwsSecretsManagerConfig::recovery_window_days) at `None` deletions are for good. AWS removes
-//! such a secret in its own time; a store of the same name waits for that, up to the operation's timeout.
+//! With [`recovery_window_days`](AwsSecretsManagerConfig::recovery_window_days) at `None` deletions
+//! are for good. AWS removes such a secret in its own time; a store of the same name waits for
+//! that, up to the operation's timeout.
 //!
-//! A purge looks whether the secret is scheduled and then removes it: AWS cannot do that in one. Who restores and writes it
-//! between the two loses it.
+//! A purge looks whether the secret is scheduled and then removes it: AWS cannot do that in one.
+//! Who restores and writes it between the two loses it.
 //!
 //! # Why there is no compare-and-set
-//! AWS could be asked to write a version under a private stage and then to move `AWSCURRENT` from the expected version to it,
-//! which it refuses where another one is current. But it documents all its operations as eventually consistent, and nowhere
-//! that this condition is decided against the last write rather than against what one of its replicas knows. Two writers could
-//! both be told that they won. What cannot be proven is not offered; a re-keying reads again just before each write, and reads back at the end.
+//! AWS could be asked to write a version under a private stage and then to move `AWSCURRENT` from
+//! the expected version to it, which it refuses where another one is current. But it documents all
+//! its operations as eventually consistent, and nowhere that this condition is decided against the
+//! last write rather than against what one of its replicas knows. Two writers could both be told
+//! that they won. What cannot be proven is not offered; a re-keying reads again just before each
+//! write, and reads back at the end.
 //!
 //! # What is told apart
 //! | seen | told as |
@@ -128,21 +136,24 @@
 //! | a quota that is used up, a parameter that AWS does not take | `InvalidRequest` with AWS's reason |
 //! | a name that AWS still removes | `Busy`, after the operation's time |
 //!
-//! AWS's own words are repeated, shortened, without what looks like a key or a token, and not at all where a request's
-//! signature was refused, since AWS repeats the request then. AWS's code is the error's source. At TRACE the SDK writes its
-//! settings, and with them the name of an access key that was given to its client; never the key. It writes AWS's words there too:
-//! a session's token is taken out of them before the SDK reads them.
+//! AWS's own words are repeated, shortened, without what looks like a key or a token, and not at
+//! all where a request's signature was refused, since AWS repeats the request then. AWS's code is
+//! the error's source. At TRACE the SDK writes its settings, and with them the name of an access
+//! key that was given to its client; never the key. It writes AWS's words there too: a session's
+//! token is taken out of them before the SDK reads them.
 //!
 //! # Limits
 //! - A value has 65,536 bytes, as the envelope is encoded. Tags are 50 with
 //!   [`default_tags`](AwsSecretsManagerConfig::default_tags), of AWS's characters.
-//! - **Versions.** Each store is one. AWS removes old ones beyond 100, but none of the last 24 hours, so that more than one
-//!   store of a credential in ten minutes, sustained, uses the quota up: stores are refused then, as
+//! - **Versions.** Each store is one. AWS removes old ones beyond 100, but none of the last 24
+//!   hours, so that more than one store of a credential in ten minutes, sustained, uses the quota
+//!   up: stores are refused then, as
 //!   [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest), until a day has passed.
 //! - A signed request is taken for five minutes: so long a write in doubt may still land.
-//! - The SDK's own retries, timeouts and protection of streams are off. Its sources of credentials keep theirs, within the
-//!   attempt's timeout.
-//! - Needs Rust 1.94.1, as the SDK does. TLS is rustls with aws-lc-rs, and the authorities that the machine trusts.
+//! - The SDK's own retries, timeouts and protection of streams are off. Its sources of credentials
+//!   keep theirs, within the attempt's timeout.
+//! - Needs Rust 1.94.1, as the SDK does. TLS is rustls with aws-lc-rs, and the authorities that the
+//!   machine trusts.
 
 mod client;
 mod config;

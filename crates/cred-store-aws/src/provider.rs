@@ -25,26 +25,27 @@ use crate::client::{Client, Described};
 use crate::error::is_about_state;
 
 /// For how long AWS takes a request after it was signed
-/// ([signing](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)): so long a write
-/// that is still on its way may land.
+/// ([signing](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)):
+/// so long a write that is still on its way may land.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of counters.
+    /// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of
+    /// counters.
     ///
     /// Needs a tokio runtime with timer and I/O enabled. Has no background task.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole. A store over
-    /// a secret that is scheduled for deletion consists of two, a restore and a write: dropped between them, the old value stays
-    /// readable.
+    /// Dropping the future of an operation drops the request in flight: a write may or may not
+    /// happen then, whole. A store over a secret that is scheduled for deletion consists of two, a
+    /// restore and a write: dropped between them, the old value stays readable.
     pub struct AwsSecretsManagerProvider(SecretsManager);
 
-    /// Finds region and credentials by AWS's chain, which the first operation does by itself. Secrets Manager is not asked:
-    /// what these credentials may do is seen at the first use.
+    /// Finds region and credentials by AWS's chain, which the first operation does by itself.
+    /// Secrets Manager is not asked: what these credentials may do is seen at the first use.
     ///
     /// # Errors
-    /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no credentials,
-    /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
+    /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no
+    /// credentials, [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
     connect
 }
 
@@ -58,8 +59,8 @@ struct SecretsManager {
 }
 
 impl AwsSecretsManagerProvider {
-    /// A provider for one account and region, found by AWS's own chain of settings and credentials at the first use. Touches
-    /// no network and reads no file.
+    /// A provider for one account and region, found by AWS's own chain of settings and credentials
+    /// at the first use. Touches no network and reads no file.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -69,9 +70,10 @@ impl AwsSecretsManagerProvider {
         Self::over(config, client)
     }
 
-    /// As [`AwsSecretsManagerProvider::new`], with the region, the endpoint, the credentials and the connection of a client of
-    /// your own: those of the configuration are not used. Retries, timeouts and the protection against stalled streams of
-    /// the client are turned off in a copy of it, since the provider has its own.
+    /// As [`AwsSecretsManagerProvider::new`], with the region, the endpoint, the credentials and
+    /// the connection of a client of your own: those of the configuration are not used. Retries,
+    /// timeouts and the protection against stalled streams of the client are turned off in a copy
+    /// of it, since the provider has its own.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -97,8 +99,8 @@ impl AwsSecretsManagerProvider {
 }
 
 impl Backend for SecretsManager {
-    /// Makes the client at the first use, in a read: where that fails, no write was sent, so none is
-    /// uncertain.
+    /// Makes the client at the first use, in a read: where that fails, no write was sent, so none
+    /// is uncertain.
     async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         match self.client.is_open() {
             true => Ok(()),
@@ -185,8 +187,8 @@ impl SecretsManager {
         Ok(self.describe(wire, name).await?.is_some_and(|secret| secret.scheduled))
     }
 
-    /// The current value. A secret that is scheduled for deletion is `NotFound`; AWS refuses it with a
-    /// code that it gives for other states too.
+    /// The current value. A secret that is scheduled for deletion is `NotFound`; AWS refuses it
+    /// with a code that it gives for other states too.
     async fn value(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<String> {
         match wire.read(|_| self.client.value(name)).await {
             Err(error) if is_about_state(&error) => match self.describe(wire, name).await? {

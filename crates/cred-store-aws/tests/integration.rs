@@ -1,4 +1,5 @@
-//! The contract, faults of the network and the calls that are made, on a double of AWS that runs as a server (moto).
+//! The contract, faults of the network and the calls that are made, on a double of AWS that runs as
+//! a server (moto).
 #![cfg(test)]
 
 mod client;

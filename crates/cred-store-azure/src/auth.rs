@@ -1,7 +1,8 @@
 //! Who asks: one token for all, and another one where the vault takes it no longer.
 //!
-//! The SDK's credentials keep a token until it ends, and give the same again after a vault has refused it; failures they give to
-//! nobody but who asked. This one sits between: it throws away the token that was refused, and shares failures.
+//! The SDK's credentials keep a token until it ends, and give the same again after a vault has
+//! refused it; failures they give to nobody but who asked. This one sits between: it throws away
+//! the token that was refused, and shares failures.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,17 +17,20 @@ use tokio::time::Instant;
 use crate::client::{Identity, Vault};
 use crate::error::{authentication, failed};
 
-/// For how long a refusal of the token endpoint is not asked for again: it would refuse a thousand others as well.
+/// For how long a refusal of the token endpoint is not asked for again: it would refuse a thousand
+/// others as well.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(1);
 
-/// A token is replaced so long before it ends, as the SDK does, or when a third of its life is left.
+/// A token is replaced so long before it ends, as the SDK does, or when a third of its life is
+/// left.
 const BEFORE_ITS_END: Span = Span::minutes(5);
 
 /// The token of a provider.
 pub(crate) struct Tokens {
     identity: Identity,
     vault: Vault,
-    /// Held while a token is asked for, so that one request serves all who wait. Who leaves meanwhile leaves it to the next.
+    /// Held while a token is asked for, so that one request serves all who wait. Who leaves
+    /// meanwhile leaves it to the next.
     asking: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }

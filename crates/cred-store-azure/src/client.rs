@@ -164,7 +164,8 @@ impl Client {
         self.model(answer.map_err(|error| self.told(&error, &call))?, "id").map(drop)
     }
 
-    /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did not say.
+    /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did
+    /// not say.
     pub(crate) async fn recover(&self, name: &str) -> StorageResult<Option<String>> {
         let call = Call { right: "recover", name };
         let options = SecretClientRecoverDeletedSecretOptions { method_options: begun() };
@@ -287,7 +288,8 @@ impl Client {
         Foreign { service: "Key Vault", address: Some(&self.address), content_type, body }
     }
 
-    /// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own reading fails at every escape.
+    /// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own
+    /// reading fails at every escape.
     fn told(&self, error: &azure_core::Error, call: &Call<'_>) -> StorageError {
         match error.kind() {
             ErrorKind::HttpResponse { raw_response: Some(response), .. } => {

@@ -1,5 +1,5 @@
-//! Who asks without a secret in its configuration: a machine, or a developer. The SDK finds both in the environment of the process,
-//! so each is tried in a process of its own.
+//! Who asks without a secret in its configuration: a machine, or a developer. The SDK finds both in
+//! the environment of the process, so each is tried in a process of its own.
 #![cfg(unix)]
 #![cfg(test)]
 

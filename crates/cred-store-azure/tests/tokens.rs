@@ -74,8 +74,8 @@ async fn a_cold_burst_makes_one_request_also_when_it_fails() {
     assert!(double.counts().token_requests > requests);
 }
 
-/// The SDK throws its token away at each refusal, also the one that another call has just been given: before that was known, one of
-/// 600 bursts had a call that failed.
+/// The SDK throws its token away at each refusal, also the one that another call has just been
+/// given: before that was known, one of 600 bursts had a call that failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_another_call_throws_away_on_the_way_is_asked_for_again() {
     let double = Double::start(Settings::default()).await.unwrap();

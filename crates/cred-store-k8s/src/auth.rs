@@ -1,7 +1,8 @@
 //! The token of a service account, which is replaced on disk before it expires.
 //!
-//! Everything else that a kubeconfig can name (a token, a certificate, a program that gives either) is kube's to apply. Its
-//! reading of token files is not used: it goes on for up to a minute with a token that the server no longer takes.
+//! Everything else that a kubeconfig can name (a token, a certificate, a program that gives either)
+//! is kube's to apply. Its reading of token files is not used: it goes on for up to a minute with a
+//! token that the server no longer takes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -50,7 +51,8 @@ impl TokenFile {
         Self { path, held: Mutex::default() }
     }
 
-    /// The token to ask with. Where the file cannot be read any more, the last one that was: some remove it on purpose.
+    /// The token to ask with. Where the file cannot be read any more, the last one that was: some
+    /// remove it on purpose.
     pub(crate) async fn current(&self) -> StorageResult<Arc<Token>> {
         if let Some(token) = self.fresh() {
             return Ok(token);
@@ -75,8 +77,8 @@ impl TokenFile {
         Some(self.held().token.insert(token).clone())
     }
 
-    /// The token that is held, unless the file is to be read. Who is told to read it is the only one for a while: others go on
-    /// with what there is.
+    /// The token that is held, unless the file is to be read. Who is told to read it is the only
+    /// one for a while: others go on with what there is.
     fn fresh(&self) -> Option<Arc<Token>> {
         let mut held = self.held();
         let stale = held.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN);

@@ -1,7 +1,8 @@
 //! Calls to the API server: one for each function, and no retries.
 //!
-//! kube gives the credentials, the TLS settings and the headers; requests and answers are written and read here. Its typed calls
-//! lose the headers (`Retry-After`), write an answer that they cannot read into the log, whole, and read a whole list at once.
+//! kube gives the credentials, the TLS settings and the headers; requests and answers are written
+//! and read here. Its typed calls lose the headers (`Retry-After`), write an answer that they
+//! cannot read into the log, whole, and read a whole list at once.
 
 mod access;
 mod answer;
@@ -26,8 +27,8 @@ use crate::auth::Token;
 use crate::error::{Failure, Place, Refusal};
 use crate::marks::Marked;
 
-/// The longest answer that is read. Of one secret it is far more than there can be; a page of several is asked for anew and
-/// shorter.
+/// The longest answer that is read. Of one secret it is far more than there can be; a page of
+/// several is asked for anew and shorter.
 const LONGEST: usize = 8 * 1_024 * 1_024;
 
 const WHOLE: &str = "application/json";
@@ -302,8 +303,9 @@ pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> StorageRes
     object(&metadata, envelope)
 }
 
-/// The body that replaces a secret. Its labels and its data are the credential's alone; what others have added else stays. It
-/// holds the resource version, so that it replaces what was seen and nothing newer.
+/// The body that replaces a secret. Its labels and its data are the credential's alone; what others
+/// have added else stays. It holds the resource version, so that it replaces what was seen and
+/// nothing newer.
 pub(crate) fn replaced(seen: &Metadata, marked: &Marked, envelope: &str) -> StorageResult<Bytes> {
     let mut metadata = seen.all.clone();
     metadata.remove("managedFields");

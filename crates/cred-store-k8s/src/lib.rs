@@ -14,9 +14,10 @@
 //! ```
 //!
 //! # In Kubernetes
-//! The credential `db-password` of the scope `org:acme` is the secret `nebula-cred-org-cacme-sdb--password`, of type `Opaque`, with
-//! one field, `envelope`: the sealed credential. Names are those of [`naming`](cred_provider_kit::naming); what is longer than a
-//! name can be is hashed.
+//! The credential `db-password` of the scope `org:acme` is the secret
+//! `nebula-cred-org-cacme-sdb--password`, of type `Opaque`, with one field, `envelope`: the sealed
+//! credential. Names are those of [`naming`](cred_provider_kit::naming); what is longer than a name
+//! can be is hashed.
 //!
 //! | label or annotation | holds |
 //! |---|---|
@@ -27,17 +28,19 @@
 //! | annotation `cred-rs.github.io/metadata` | times, version, creator and, as `tags`, all other tags; nothing is decided by it |
 //! | annotation `cred-rs.github.io/write` | another random number with each write, so that each makes a new version |
 //!
-//! **Tags.** A tag can be a label if Kubernetes takes it as one: up to 63 of `A-Z a-z 0-9 - _ .`, a letter
-//! or digit at either end. Any other tag, such as `owner=alice@example.com`, is a part of the metadata
-//! annotation. Filters find both: labels only select the secrets that are read, and the envelope
-//! decides. A filter by tags of the second kind alone reads all contents. A tag with the key of a
-//! [default label](KubernetesSecretsConfig::default_labels) or of a mark above is refused. Every
-//! identity that can list secrets can read tags.
+//! **Tags.** A tag can be a label if Kubernetes takes it as one: up to 63 of `A-Z a-z 0-9 - _ .`, a
+//! letter or digit at either end. Any other tag, such as `owner=alice@example.com`, is a part of
+//! the metadata annotation. Filters find both: labels only select the secrets that are read, and
+//! the envelope decides. A filter by tags of the second kind alone reads all contents. A tag with
+//! the key of a [default label](KubernetesSecretsConfig::default_labels) or of a mark above is
+//! refused. Every identity that can list secrets can read tags.
 //!
-//! **Whose a secret is.** A secret belongs to this store exactly if it has the store's label and its own path in the annotation, under
-//! the name of that path. Any other is somebody else's, whatever its name: it is not listed, reads say that nothing is there, a
-//! deletion does nothing, and a store says that it is in the way. Who takes the label or the annotation away takes the secret over.
-//! What others have added to a secret of ours stays when it is stored anew: annotations, owners, finalizers; labels do not.
+//! **Whose a secret is.** A secret belongs to this store exactly if it has the store's label and
+//! its own path in the annotation, under the name of that path. Any other is somebody else's,
+//! whatever its name: it is not listed, reads say that nothing is there, a deletion does nothing,
+//! and a store says that it is in the way. Who takes the label or the annotation away takes the
+//! secret over. What others have added to a secret of ours stays when it is stored anew:
+//! annotations, owners, finalizers; labels do not.
 //!
 //! # What a Role needs
 //! ```yaml

@@ -17,12 +17,12 @@ const DOMAIN: &str = "cred-rs.github.io/";
 pub(crate) const STORE: &str = "cred-rs.github.io/store";
 /// The annotation with the exact path.
 pub(crate) const PATH: &str = "cred-rs.github.io/path";
-/// The annotation with what the envelope says of the credential, for whoever looks at the secret: times, version,
-/// creator and the tags that cannot be labels. Nothing is decided by it.
+/// The annotation with what the envelope says of the credential, for whoever looks at the secret:
+/// times, version, creator and the tags that cannot be labels. Nothing is decided by it.
 const METADATA: &str = "cred-rs.github.io/metadata";
 
-/// The annotation that no two writes have in common: Kubernetes takes a write that changes nothing for none, and its secret would keep
-/// its version.
+/// The annotation that no two writes have in common: Kubernetes takes a write that changes nothing
+/// for none, and its secret would keep its version.
 const WRITE: &str = "cred-rs.github.io/write";
 
 /// Whether a key is one of this library's own.
@@ -74,7 +74,8 @@ impl Marks {
         }
         let mut others = Map::new();
         for (key, value) in metadata.tags.iter() {
-            // A scope's label beside those of this credential would make it another scope's for a selector.
+            // A scope's label beside those of this credential would make it another scope's for a
+            // selector.
             if is_own(key) {
                 return Err(StorageError::invalid_request(format!(
                     "tag `{key}` begins with `{DOMAIN}`, which is this library's own; use another key"
@@ -97,14 +98,15 @@ impl Marks {
         Ok(Marked { labels, annotations })
     }
 
-    /// Whether a secret that lies under the name of a path is the credential of that path. Whatever else lies there is
-    /// somebody else's.
+    /// Whether a secret that lies under the name of a path is the credential of that path. Whatever
+    /// else lies there is somebody else's.
     pub(crate) fn owns(&self, secret: &Identity, path: PathRef<'_>) -> bool {
         let labelled = secret.store() == Some(self.store.as_str());
         labelled && secret.path().is_some_and(|text| text == path.to_string())
     }
 
-    /// Which credential a listed secret is; `None`: none of this store's, or one that is on its way out.
+    /// Which credential a listed secret is; `None`: none of this store's, or one that is on its way
+    /// out.
     pub(crate) fn path_of(&self, secret: &Identity) -> Option<CredentialPath> {
         let path: CredentialPath = secret.path()?.parse().ok()?;
         let ours = !secret.is_terminating()
@@ -129,7 +131,8 @@ impl Marks {
     }
 }
 
-/// Narrows a selector by the tags that a filter asks for, those that can be labels. What it lets through is still to be looked at.
+/// Narrows a selector by the tags that a filter asks for, those that can be labels. What it lets
+/// through is still to be looked at.
 pub(crate) fn narrowed(mut selector: String, filter: &CredentialFilter) -> String {
     for (key, value) in &filter.tags {
         if !is_own(key) && tags::KUBERNETES.takes(key, value) {

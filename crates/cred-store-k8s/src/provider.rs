@@ -21,8 +21,8 @@ use crate::client::{Client, Identity, Metadata, Part, Secret};
 use crate::marks::Marks;
 
 /// Bytes of a secret's data
-/// ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)): those of the envelope,
-/// which Kubernetes counts before base64.
+/// ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)):
+/// those of the envelope, which Kubernetes counts before base64.
 const MAX_PAYLOAD_LEN: usize = 1_024 * 1_024;
 
 /// Bytes of the largest envelope that is recommended, by the specification's table of size limits.
@@ -33,14 +33,18 @@ const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
 const WORKS_ON: Duration = Duration::from_secs(60);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in the Secrets of one namespace. Clones share one connection pool and one set of counters.
+    /// Keeps sealed credentials in the Secrets of one namespace. Clones share one connection pool
+    /// and one set of counters.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its connections.
+    /// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its
+    /// connections.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
+    /// Dropping the future of an operation drops the request in flight: a write may or may not
+    /// happen then, whole.
     pub struct KubernetesSecretsProvider(Kubernetes);
 
-    /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation connects by itself.
+    /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation
+    /// connects by itself.
     ///
     /// # Errors
     /// What Kubernetes refuses.
@@ -55,10 +59,12 @@ struct Kubernetes {
 }
 
 impl KubernetesSecretsProvider {
-    /// A provider over one namespace. Reads the kubeconfig or the files of the pod's service account, and touches no network
-    /// before the first use. A program that the kubeconfig names for its credentials is run by the first use.
+    /// A provider over one namespace. Reads the kubeconfig or the files of the pod's service
+    /// account, and touches no network before the first use. A program that the kubeconfig names
+    /// for its credentials is run by the first use.
     ///
-    /// Where no provider of cryptography was chosen for the process, it installs rustls' aws-lc-rs, as kube does.
+    /// Where no provider of cryptography was chosen for the process, it installs rustls' aws-lc-rs,
+    /// as kube does.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -70,9 +76,10 @@ impl KubernetesSecretsProvider {
         Self::over(&config, client)
     }
 
-    /// As [`KubernetesSecretsProvider::new`], with a client of your own: its cluster, credentials, proxy and layers are used,
-    /// and `kubeconfig_path` and `context` are not. Turn its retries off (`default_retry` of its configuration), which would
-    /// multiply the provider's own. Such a client belongs to the runtime that it was made on.
+    /// As [`KubernetesSecretsProvider::new`], with a client of your own: its cluster, credentials,
+    /// proxy and layers are used, and `kubeconfig_path` and `context` are not. Turn its retries off
+    /// (`default_retry` of its configuration), which would multiply the provider's own. Such a
+    /// client belongs to the runtime that it was made on.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -83,7 +90,8 @@ impl KubernetesSecretsProvider {
     }
 
     fn over(config: &KubernetesSecretsConfig, client: Client) -> Result<Self, ConfigError> {
-        // Tags that cannot be labels are in an annotation, which takes all that a credential can have.
+        // Tags that cannot be labels are in an annotation, which takes all that a credential can
+        // have.
         let limits = Limits::none()
             .with_max_tags(Tags::MAX_COUNT, Tags::MAX_KEY_LEN, Tags::MAX_VALUE_LEN)
             .with_max_payload_len(MAX_PAYLOAD_LEN)

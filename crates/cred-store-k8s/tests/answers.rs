@@ -240,7 +240,8 @@ async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
 
 #[tokio::test]
 async fn a_creation_that_may_still_land_is_no_conflict() {
-    // The first attempt gets no answer; then somebody else's value is found. Once that is deleted, the attempt may land.
+    // The first attempt gets no answer; then somebody else's value is found. Once that is deleted,
+    // the attempt may land.
     let exists = status(409, "AlreadyExists", "secrets \"nebula-cred-key\" already exists");
     let script = [Answer::lost(), exists.clone(), secret("key", 7, 9), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
@@ -259,7 +260,8 @@ async fn a_creation_that_may_still_land_is_no_conflict() {
 
 #[tokio::test]
 async fn a_conditional_store_that_others_may_have_written_over_is_no_conflict() {
-    // The first attempt gets no answer. It may have been written, read, and written over by who read it.
+    // The first attempt gets no answer. It may have been written, read, and written over by who
+    // read it.
     let changed = status(409, "Conflict", "the object has been modified");
     let script = [secret("key", 1, 0), Answer::lost(), changed.clone(), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
@@ -394,7 +396,8 @@ async fn a_page_instead_of_an_answer_of_kubernetes_names_the_address_and_is_not_
         let error = server.provider.delete(&id("key"), &unscoped()).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
     }
-    // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a missing namespace is none.
+    // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a
+    // missing namespace is none.
     let namespace = json!({"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces"}});
     for answer in
         [Answer::new(404, "<html>not found</html>"), Answer::new(404, namespace), Answer::new(301, "")]

@@ -1,4 +1,5 @@
-//! The files: each method is the whole blocking work of one operation. Nothing else here knows the operating system.
+//! The files: each method is the whole blocking work of one operation. Nothing else here knows the
+//! operating system.
 
 mod anchored;
 mod directory;
@@ -62,7 +63,8 @@ pub(crate) struct Client {
     max_read_len: usize,
     /// Whether the base was there once: from then on its absence is an outage.
     opened: AtomicBool,
-    /// The base, open since it was last seen: to look whether it still is what it was takes less than to open it.
+    /// The base, open since it was last seen: to look whether it still is what it was takes less
+    /// than to open it.
     held: Mutex<Option<Arc<Directory>>>,
     anchored: Anchored,
     queue: Queue,
@@ -88,7 +90,8 @@ impl Client {
         })
     }
 
-    /// Opens the base directory, creates it where that is wanted, and removes what crashed writers left.
+    /// Opens the base directory, creates it where that is wanted, and removes what crashed writers
+    /// left.
     pub(crate) fn connect(&self) -> StorageResult<()> {
         self.opened.store(false, Ordering::Relaxed);
         self.open_or_create_base().map(drop)
@@ -185,7 +188,8 @@ impl Client {
 
 /// What the operations are made of.
 impl Client {
-    /// The base as it is, for what creates nothing; `None`: it does not exist yet, so nothing is stored.
+    /// The base as it is, for what creates nothing; `None`: it does not exist yet, so nothing is
+    /// stored.
     fn base(&self) -> StorageResult<Option<Arc<Directory>>> {
         match self.held_base()? {
             Some(base) => Ok(Some(base)),
@@ -230,7 +234,8 @@ impl Client {
 
     fn hold(&self, base: Directory) -> Arc<Directory> {
         if !self.opened.swap(true, Ordering::AcqRel) {
-            // What cannot be removed now is at the next opening; a read must work on a file system without room or rights.
+            // What cannot be removed now is at the next opening; a read must work on a file system
+            // without room or rights.
             let _ = temporary::sweep(&base);
         }
         let base = Arc::new(base);

@@ -123,8 +123,8 @@ impl LocalStorageConfig {
         const with_max_payload_len(max_payload_len: usize);
     }
 
-    /// Bytes of the longest file that is read. Lowering `max_payload_len` does not make stored files
-    /// of up to the default unreadable.
+    /// Bytes of the longest file that is read. Lowering `max_payload_len` does not make stored
+    /// files of up to the default unreadable.
     pub(crate) fn max_read_len(&self) -> usize {
         self.max_payload_len.max(Self::DEFAULT_MAX_PAYLOAD_LEN)
     }

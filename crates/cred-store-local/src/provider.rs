@@ -14,19 +14,19 @@ use crate::client::{Client, Condition, Deadline};
 use crate::error::WriteError;
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in local files. Clones share one set of counters; several providers, also of several
-    /// processes, may use one directory.
+    /// Keeps sealed credentials in local files. Clones share one set of counters; several
+    /// providers, also of several processes, may use one directory.
     ///
     /// Strongly consistent. Needs a tokio runtime with its timer enabled, and starts no task
     /// that outlives an operation's own work.
     pub struct LocalStorageProvider(Local);
 
-    /// Opens the directory, creates it where that is wanted, and removes what crashed writers left. The first operation
-    /// does so by itself, except that only a store creates the directory.
+    /// Opens the directory, creates it where that is wanted, and removes what crashed writers left.
+    /// The first operation does so by itself, except that only a store creates the directory.
     ///
     /// # Errors
-    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and not to be created, or
-    /// what the file system refuses.
+    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and
+    /// not to be created, or what the file system refuses.
     connect
 }
 
@@ -37,7 +37,8 @@ struct Local {
 }
 
 impl LocalStorageProvider {
-    /// A provider over a directory. It looks at the directory, and changes nothing before the first use.
+    /// A provider over a directory. It looks at the directory, and changes nothing before the first
+    /// use.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -46,7 +47,8 @@ impl LocalStorageProvider {
         let LocalStorageConfig { enable_locking: locking, operation_timeout, .. } = config;
         let description =
             Description::new(config.provider_name(), operation_timeout).with_limits(config.limits());
-        // A local disk is not asked again: what it refuses once it refuses twice, and a lock has its own tries.
+        // A local disk is not asked again: what it refuses once it refuses twice, and a lock has
+        // its own tries.
         let once = RetryPolicy::default().with_max_retries(0);
         let executor = Executor::new(description, operation_timeout).with_retry_policy(once);
         let client = Arc::new(Client::new(config)?);
@@ -174,7 +176,8 @@ impl Local {
         Ok(wire.write(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await?)
     }
 
-    /// One operation's work on a thread that may block. It runs to its end whatever becomes of the caller.
+    /// One operation's work on a thread that may block. It runs to its end whatever becomes of the
+    /// caller.
     async fn hop<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         deadline: Deadline,

@@ -3,14 +3,15 @@
 use cred_core::{ConfigError, Limits, ProviderConfig};
 use cred_provider_kit::setters;
 
-/// How a [`MemoryStorageProvider`](crate::MemoryStorageProvider) behaves. The default takes everything and deletes for
-/// good.
+/// How a [`MemoryStorageProvider`](crate::MemoryStorageProvider) behaves. The default takes
+/// everything and deletes for good.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct MemoryStorageConfig {
     /// Whether deleted credentials can be recovered; default false.
     pub soft_delete: bool,
-    /// What is taken at most, and the size that is recommended; default: no limits, and no recommendation.
+    /// What is taken at most, and the size that is recommended; default: no limits, and no
+    /// recommendation.
     pub limits: Limits,
 }
 

@@ -1,4 +1,5 @@
-//! The contract of a storage provider, clause by clause, in both configurations that change what is promised.
+//! The contract of a storage provider, clause by clause, in both configurations that change what is
+//! promised.
 
 #![cfg(test)]
 
@@ -8,7 +9,8 @@ use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{CredentialPath, Limits, async_trait};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 
-/// One store; its clones are the clients. Memory cannot fail, so there is no outage, and it logs in nowhere.
+/// One store; its clones are the clients. Memory cannot fail, so there is no outage, and it logs in
+/// nowhere.
 struct Memory(MemoryStorageProvider);
 
 impl Memory {

@@ -1,8 +1,9 @@
 //! Who asks: the token, kept alive, and exchanged while requests run.
 //!
-//! One task does all of it. It begins with the first use, logs in whenever somebody waits for a token, renews before the lease
-//! ends, logs in anew where Vault no longer prolongs it, and ends with the provider. However many wait, one login
-//! serves them all; a request keeps the token that it began with.
+//! One task does all of it. It begins with the first use, logs in whenever somebody waits for a
+//! token, renews before the lease ends, logs in anew where Vault no longer prolongs it, and ends
+//! with the provider. However many wait, one login serves them all; a request keeps the token that
+//! it began with.
 
 mod hold;
 mod keeper;
@@ -76,8 +77,8 @@ impl Auth {
         Some(session)
     }
 
-    /// The token to ask with, after a login where that is needed. Whoever is dropped while waiting leaves the login to the
-    /// others.
+    /// The token to ask with, after a login where that is needed. Whoever is dropped while waiting
+    /// leaves the login to the others.
     ///
     /// # Errors
     /// Why the login failed; the same error for all who waited for it.
@@ -123,16 +124,19 @@ impl Auth {
         true
     }
 
-    /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that we created, until it was.
+    /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that
+    /// we created, until it was.
     ///
-    /// It waits for `patience` at most. Dropped, it leaves everything to the next one: the task ends by itself, and the session waits to be revoked.
+    /// It waits for `patience` at most. Dropped, it leaves everything to the next one: the task
+    /// ends by itself, and the session waits to be revoked.
     pub(crate) async fn close(&self, patience: Duration) -> Option<Arc<Session>> {
         self.keeper.state().closed = true;
         self.keeper.wake.notify_one();
         self.keeper.end_login();
         let running = self.task().as_ref().map(|task| task.running.clone());
         if let Some(mut running) = running {
-            // A login that is under way gives a token that must be revoked, so it may end; it has a timeout itself.
+            // A login that is under way gives a token that must be revoked, so it may end; it has a
+            // timeout itself.
             let limit = self.keeper.timeout.saturating_add(MARGIN).min(patience);
             if timeout(limit, running.changed()).await.is_err() {
                 self.abort();

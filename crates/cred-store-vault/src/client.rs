@@ -1,7 +1,8 @@
 //! Calls to Vault: its endpoints as `vaultrs` spells them, its answers as they are.
 //!
-//! The answers are read here and not by `vaultrs`, because that drops the headers (`Retry-After`), hides the body of some
-//! answers in an error that says nothing, and writes an event at ERROR for each credential that is not there.
+//! The answers are read here and not by `vaultrs`, because that drops the headers (`Retry-After`),
+//! hides the body of some answers in an error that says nothing, and writes an event at ERROR for
+//! each credential that is not there.
 
 mod answer;
 mod connection;
@@ -29,7 +30,8 @@ pub(crate) use self::connection::{check_address, check_authorities};
 use crate::error::{Failure, Meaning, Place, kv1};
 use crate::{VaultConfig, VaultVersions};
 
-/// The field of a secret that holds the envelope, as text: Vault writes JSON anew, and the envelope's bytes are canonical.
+/// The field of a secret that holds the envelope, as text: Vault writes JSON anew, and the
+/// envelope's bytes are canonical.
 const FIELD: &str = "envelope";
 
 /// One Vault, one mount, no token.
@@ -39,7 +41,8 @@ pub(crate) struct Client {
     /// Host and port, for errors.
     address: Option<Arc<str>>,
     mount: String,
-    /// The version of the API and the namespace. Tokens are not left to it, which would copy them for each request.
+    /// The version of the API and the namespace. Tokens are not left to it, which would copy them
+    /// for each request.
     middle: EndpointMiddleware,
 }
 
@@ -197,7 +200,8 @@ impl Client {
         self.call(token, &place, endpoint).await?.done(&place, token)
     }
 
-    /// Refuses a mount that is known not to be KV version 2. A token that may not ask leaves it unknown.
+    /// Refuses a mount that is known not to be KV version 2. A token that may not ask leaves it
+    /// unknown.
     pub(crate) async fn check_mount(&self, token: &Token) -> Result<(), Failure> {
         let place = Place { right: "read", mount: "sys/internal/ui/mounts", section: "", name: &self.mount };
         let answer = self.call(token, &place, MountRequest { mount: &self.mount }).await?;
@@ -328,8 +332,8 @@ impl Token {
     }
 }
 
-/// What kind of engine a mount is: an endpoint that `vaultrs` does not have, and every token may ask that may do anything
-/// in the mount.
+/// What kind of engine a mount is: an endpoint that `vaultrs` does not have, and every token may
+/// ask that may do anything in the mount.
 struct MountRequest<'a> {
     mount: &'a str,
 }

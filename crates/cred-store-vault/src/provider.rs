@@ -36,20 +36,22 @@ const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
 const WORKS_ON: Duration = Duration::from_secs(90);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in HashiCorp Vault or OpenBao. Clones share one token, one connection pool and one set of
-    /// counters.
+    /// Keeps sealed credentials in HashiCorp Vault or OpenBao. Clones share one token, one
+    /// connection pool and one set of counters.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled. From the first use on it has one background task, which keeps the token
-    /// alive and ends with the last clone.
+    /// Needs a tokio runtime with timer and I/O enabled. From the first use on it has one
+    /// background task, which keeps the token alive and ends with the last clone.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not happen then, whole.
+    /// Dropping the future of an operation drops the request in flight: a write may or may not
+    /// happen then, whole.
     pub struct HashiCorpVaultProvider(Vault);
 
-    /// Logs in where that is needed, and looks whether the mount is KV version 2. The first operation does so by itself.
+    /// Logs in where that is needed, and looks whether the mount is KV version 2. The first
+    /// operation does so by itself.
     ///
     /// # Errors
-    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where the mount is another
-    /// engine.
+    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where
+    /// the mount is another engine.
     connect
 }
 
@@ -68,7 +70,8 @@ struct Vault {
 }
 
 impl HashiCorpVaultProvider {
-    /// A provider over one mount. Reads the file of authorities, and touches no network before the first use.
+    /// A provider over one mount. Reads the file of authorities, and touches no network before the
+    /// first use.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -78,9 +81,10 @@ impl HashiCorpVaultProvider {
         Self::over(config, client)
     }
 
-    /// As [`HashiCorpVaultProvider::new`], with the connection of a client of your own: its TLS, proxy, address and namespace
-    /// are used, those of the configuration are not. Its token is not used: who asks is `config.auth_method`. Turn its
-    /// redirects off, which would carry the token along, and its timeout, which would count beside the provider's own.
+    /// As [`HashiCorpVaultProvider::new`], with the connection of a client of your own: its TLS,
+    /// proxy, address and namespace are used, those of the configuration are not. Its token is not
+    /// used: who asks is `config.auth_method`. Turn its redirects off, which would carry the token
+    /// along, and its timeout, which would count beside the provider's own.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -113,8 +117,8 @@ impl HashiCorpVaultProvider {
         Ok(Self(Provider::new(executor, vault)))
     }
 
-    /// The versions of a credential that Vault keeps, deleted and destroyed ones included. Makes one
-    /// call and reads no value.
+    /// The versions of a credential that Vault keeps, deleted and destroyed ones included. Makes
+    /// one call and reads no value.
     ///
     /// ```no_run
     /// # use cred_core::{CredentialContext, StorageResult};
@@ -130,8 +134,8 @@ impl HashiCorpVaultProvider {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](StorageErrorKind::NotFound) if Vault keeps no version under the credential's name;
-    /// what Vault refuses.
+    /// [`NotFound`](StorageErrorKind::NotFound) if Vault keeps no version under the credential's
+    /// name; what Vault refuses.
     pub async fn versions(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<VaultVersions> {
         let path = ctx.path(id);
         let vault = self.0.backend();
@@ -191,8 +195,8 @@ impl Backend for Vault {
     ) -> StorageResult<Vec<CredentialPath>> {
         let paths = self.names(wire, reach).await?;
         match hint {
-            // Where each is looked into, what is deleted shows then.
-            // Custom metadata that arrived after a permanent deletion leave a name without versions.
+            // Where each is looked into, what is deleted shows then. Custom metadata that arrived
+            // after a permanent deletion leave a name without versions.
             None if self.soft || self.custom_metadata => Ok(self.sort(wire, paths).await?.live),
             _ => Ok(paths),
         }

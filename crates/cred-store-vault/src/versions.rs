@@ -23,8 +23,8 @@ pub struct VaultVersion {
     /// When it was written, in RFC 3339 by Vault's clock, with up to nine decimals of a second.
     #[serde(default)]
     pub created_time: String,
-    /// When it was or will be marked as deleted, as [`created_time`](Self::created_time) is written.
-    /// Empty: never. A time to come is that of a mount with `delete_version_after`.
+    /// When it was or will be marked as deleted, as [`created_time`](Self::created_time) is
+    /// written. Empty: never. A time to come is that of a mount with `delete_version_after`.
     pub deletion_time: String,
     /// Whether its value was removed permanently.
     pub destroyed: bool,

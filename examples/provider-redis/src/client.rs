@@ -13,7 +13,8 @@ use crate::{RedisConfig, error};
 /// Keys that one step of a scan looks at.
 const SCANNED: usize = 1_000;
 
-/// Writes only where `ARGV[1]` is stored, nothing being `''`. Finding its own revision `ARGV[2]`, an earlier attempt has written.
+/// Writes only where `ARGV[1]` is stored, nothing being `''`. Finding its own revision `ARGV[2]`,
+/// an earlier attempt has written.
 const STORE_IF: &str = "\
     local stored = redis.call('HGET', KEYS[1], 'revision') or '' \
     if stored ~= ARGV[2] then \
@@ -80,8 +81,8 @@ impl Client {
         self.ask::<u64>(redis::cmd("DEL").arg(key)).await.map(drop)
     }
 
-    /// One step of a scan from `cursor`: the next cursor, 0 at the end, and keys that begin with `prefix`. A key that is there
-    /// all the time is seen, perhaps more than once.
+    /// One step of a scan from `cursor`: the next cursor, 0 at the end, and keys that begin with
+    /// `prefix`. A key that is there all the time is seen, perhaps more than once.
     pub(crate) async fn scan(&self, cursor: u64, prefix: &str) -> StorageResult<(u64, Vec<Vec<u8>>)> {
         let mut scan = redis::cmd("SCAN");
         self.ask(scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCANNED)).await
@@ -98,7 +99,8 @@ impl Client {
         lent.back(answer)
     }
 
-    /// Two that connect at once make two connections, of which one is kept. No timeout but the executor's counts.
+    /// Two that connect at once make two connections, of which one is kept. No timeout but the
+    /// executor's counts.
     async fn lend(&self) -> StorageResult<Lent<'_>> {
         let open = self.open().clone();
         let connection = match open {
@@ -119,7 +121,8 @@ impl Client {
     }
 }
 
-/// The connection during one request. One that gave no answer, as when the executor gave the attempt up, is not used again.
+/// The connection during one request. One that gave no answer, as when the executor gave the
+/// attempt up, is not used again.
 struct Lent<'c> {
     client: &'c Client,
     connection: MultiplexedConnection,

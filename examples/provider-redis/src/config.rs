@@ -5,7 +5,8 @@ use std::time::Duration;
 use cred_core::{ConfigError, ProviderConfig, SecretString};
 use cred_provider_kit::naming::{Case, Names, Rules};
 
-/// How a [`RedisProvider`](crate::RedisProvider) reaches its server. Its `Debug` does not print the password.
+/// How a [`RedisProvider`](crate::RedisProvider) reaches its server. Its `Debug` does not print the
+/// password.
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
     /// `HOST:PORT`. Default: `127.0.0.1:6379`.
@@ -36,7 +37,8 @@ impl Default for RedisConfig {
 }
 
 impl RedisConfig {
-    /// A key is any bytes and case counts: a path is its own name, and nothing in it means anything in the patterns of SCAN.
+    /// A key is any bytes and case counts: a path is its own name, and nothing in it means anything
+    /// in the patterns of SCAN.
     pub(crate) fn names(&self) -> Result<Names, ConfigError> {
         let rules = Rules::custom(self.provider_name(), Case::Kept, "_-.:/", '%')?;
         Names::new(rules, "prefix", self.prefix.as_str())

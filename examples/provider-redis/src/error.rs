@@ -24,7 +24,8 @@ pub(crate) fn answered(error: &RedisError) -> StorageError {
             StorageErrorKind::PermissionDenied { reason }.into()
         }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => StorageErrorKind::ReadOnly { reason }.into(),
-        // The server looked at the request and did nothing: it loads its data, runs a script, or its memory is full.
+        // The server looked at the request and did nothing: it loads its data, runs a script, or
+        // its memory is full.
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) | (_, Some("BUSY" | "OOM" | "MISCONF")) => {
             StorageErrorKind::Busy { reason, retry_after: None }.into()
         }

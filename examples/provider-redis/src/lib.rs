@@ -1,8 +1,8 @@
 //! Keeps sealed credentials in Redis: what `docs/writing-a-provider.md` builds, whole.
 //!
-//! One hash a credential, at the key `PREFIX` and the path: the field `envelope` is what is sealed, `revision` tells this write from
-//! every other. Give it a database of its own: lists look at all keys. Redis answers before a write is on the disk, unless
-//! its `appendfsync` is `always`.
+//! One hash a credential, at the key `PREFIX` and the path: the field `envelope` is what is sealed,
+//! `revision` tells this write from every other. Give it a database of its own: lists look at all
+//! keys. Redis answers before a write is on the disk, unless its `appendfsync` is `always`.
 //!
 //! ```no_run
 //! use cred_core::{CredentialContext, StorageProvider};

@@ -16,9 +16,9 @@ use crate::{RedisConfig, client::Client};
 const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with timer
-    /// and I/O enabled; the connection's task ends with the last clone. A write whose future is dropped
-    /// may or may not happen, whole.
+    /// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with
+    /// timer and I/O enabled; the connection's task ends with the last clone. A write whose future
+    /// is dropped may or may not happen, whole.
     pub struct RedisProvider(Redis);
 }
 

@@ -1,5 +1,5 @@
-//! The contract of a storage provider, clause by clause, on a real Redis behind a door that an outage shuts and a stall
-//! holds.
+//! The contract of a storage provider, clause by clause, on a real Redis behind a door that an
+//! outage shuts and a stall holds.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ enum Door {
     Open,
     /// Connections end, and new ones are closed at once.
     Shut,
-    /// Nothing passes. What waits is closed when the door opens, so that no request of it comes late.
+    /// Nothing passes. What waits is closed when the door opens, so that no request of it comes
+    /// late.
     Held,
 }
 

@@ -36,8 +36,8 @@ impl FromRequestParts<CredentialManager> for Slot {
     async fn from_request_parts(parts: &mut Parts, manager: &CredentialManager) -> Result<Self, Response> {
         let path = Path::<(String, String)>::from_request_parts(parts, manager).await;
         let Path((tenant, id)) = path.map_err(IntoResponse::into_response)?;
-        // A real service checks here that the caller may act for the tenant. `ScopeId::new` takes the
-        // name as one value: `acme/team:x` is an error, not a scope inside acme.
+        // A real service checks here that the caller may act for the tenant. `ScopeId::new` takes
+        // the name as one value: `acme/team:x` is an error, not a scope inside acme.
         let open = || Ok(Self { tenant: manager.scoped(ScopeId::new("org", &tenant)?)?, id: id.parse()? });
         open().map_err(|failure: Failure| failure.into_response())
     }
@@ -71,8 +71,8 @@ async fn store(
     }
 }
 
-/// Returns facts about a credential, and its ETag where the backend has revisions. Never the secret:
-/// a value that can be read back over HTTP ends up in browsers, proxies and logs.
+/// Returns facts about a credential, and its ETag where the backend has revisions. Never the
+/// secret: a value that can be read back over HTTP ends up in browsers, proxies and logs.
 async fn show(Slot { tenant, id }: Slot) -> Result<Response, Failure> {
     let found = match tenant.supports_conditional_updates() {
         true => tenant.retrieve_versioned(&id).await?.map(|found| (found.value, Some(found.revision))),

@@ -15,7 +15,8 @@ impl<E: Into<cred::Error>> From<E> for Failure {
 }
 
 impl IntoResponse for Failure {
-    /// Error messages contain no secret, but they name paths and backends: they are for the log alone.
+    /// Error messages contain no secret, but they name paths and backends: they are for the log
+    /// alone.
     fn into_response(self) -> Response {
         let error: &(dyn Error + 'static) = &self.0; // tracing records the sources of this type
         let hint = StatusCode::from_u16(self.0.http_status_hint());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use cred::{Credential, CredentialManager, CredentialPath};
 use tokio_util::sync::CancellationToken;
 
-/// Rotates what is due, expired or not, at the start and then every hour. After `stop`, it completes
-/// the rotation that has begun and returns.
+/// Rotates what is due, expired or not, at the start and then every hour. After `stop`, it
+/// completes the rotation that has begun and returns.
 pub async fn run(manager: CredentialManager, stop: CancellationToken) {
     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
     while stop.run_until_cancelled(hour.tick()).await.is_some() {

@@ -59,7 +59,8 @@ fn a_credential_is_stored_described_used_and_deleted_over_http() {
 #[test]
 fn a_tenant_reaches_no_other_tenant_whatever_its_name() {
     let folder = folder();
-    // Of a scope inside acme, and of no tenant: what hostile names would reach if they were joined to paths.
+    // Of a scope inside acme, and of no tenant: what hostile names would reach if they were joined
+    // to paths.
     let inside = ["org=acme/team=x/stripe.enc.json", "stripe.enc.json"]
         .map(|file| folder.path().join("store").join(file));
     let id = CredentialId::from_static("stripe");

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-/// Runs a test again in a child process that has these environment variables too, and returns whether this
-/// is that process. A test cannot change its own environment, which it shares with the tests beside it.
+/// Runs a test again in a child process that has these environment variables too, and returns
+/// whether this is that process. A test cannot change its own environment, which it shares with the
+/// tests beside it.
 ///
 /// `test` is the test's whole name, as `cargo test` prints it.
 ///

@@ -9,8 +9,8 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::settings::Certificate;
 
-/// The settings of a TLS server for these hosts, and the authority that clients must trust, as PEM. Two certificates: rustls takes
-/// none as a server's that is an authority's as well.
+/// The settings of a TLS server for these hosts, and the authority that clients must trust, as PEM.
+/// Two certificates: rustls takes none as a server's that is an authority's as well.
 pub(crate) fn make(kind: Certificate, hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)> {
     let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
     params.distinguished_name.push(DnType::CommonName, "authority of a test double");

@@ -1,8 +1,10 @@
-//! A test double of Azure Key Vault's secrets and of the token endpoint in front of it. It is a double, for tests alone.
+//! A test double of Azure Key Vault's secrets and of the token endpoint in front of it. It is a
+//! double, for tests alone.
 //!
-//! A real https server on loopback: an authority and a certificate are made at its start, tokens are signed and checked, soft
-//! deletion takes its time. `cargo xtask test-integration azure` starts it; alone it is started by
-//! `cargo run -p cred-keyvault-double`, or in a test of this workspace:
+//! A real https server on loopback: an authority and a certificate are made at its start, tokens
+//! are signed and checked, soft deletion takes its time. `cargo xtask test-integration azure`
+//! starts it; alone it is started by `cargo run -p cred-keyvault-double`, or in a test of this
+//! workspace:
 //!
 //! ```
 //! # async fn start() -> std::io::Result<()> {
@@ -27,13 +29,18 @@
 //! | a disabled secret is 403 `SecretDisabled`; one that is expired or not yet valid can be read | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
 //!
 //! # Where it differs
-//! - Tokens are signed with a shared key (HS256) and checked by who signed them; Entra's are RS256. Clients do not look inside.
-//! - One tenant, one client, which may do everything: no access policies, roles or firewalls.
-//!   A managed identity is that client as well, and its endpoint the one of App Service alone, by https.
-//! - Tags of more than 256 characters are refused. Older documents of Azure say 256, newer ones 512.
+//! - Tokens are signed with a shared key (HS256) and checked by who signed them; Entra's are RS256.
+//!   Clients do not look inside.
+//! - One tenant, one client, which may do everything: no access policies, roles or firewalls. A
+//!   managed identity is that client as well, and its endpoint the one of App Service alone, by
+//!   https.
+//! - Tags of more than 256 characters are refused. Older documents of Azure say 256, newer ones
+//!   512.
 //! - Lists are by name. Azure promises no order.
-//! - No backup and restore, no keys and certificates, no rotation. Deleted secrets are never purged by themselves.
-//! - It never throttles by itself: Azure does beyond [4,000 requests in 10 s](https://learn.microsoft.com/azure/key-vault/general/service-limits).
+//! - No backup and restore, no keys and certificates, no rotation. Deleted secrets are never purged
+//!   by themselves.
+//! - It never throttles by itself: Azure does beyond [4,000 requests in 10
+//!   s](https://learn.microsoft.com/azure/key-vault/general/service-limits).
 //! - Paths that begin with `/double/` are its own: see [`Double`].
 
 mod certificate;

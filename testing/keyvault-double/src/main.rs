@@ -1,4 +1,5 @@
-//! Runs a double until it is killed: `cargo run -p cred-keyvault-double -- --port 8443 --ca-file ca.pem`.
+//! Runs a double until it is killed:
+//! `cargo run -p cred-keyvault-double -- --port 8443 --ca-file ca.pem`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -27,9 +27,9 @@ const LONGEST: usize = 1_024 * 1_024;
 
 /// A double that runs until it is dropped, with its connections.
 ///
-/// Its own paths, for tests that need a double: `GET /double/health`; `POST /double/revoke-tokens`, as
-/// [`Double::revoke_tokens`]; `POST /double/refuse?status=429&retry-after=1&times=2`, as [`Double::throttle`], or with 503 as
-/// [`Double::be_unavailable`]. None of them needs a token.
+/// Its own paths, for tests that need a double: `GET /double/health`; `POST /double/revoke-tokens`,
+/// as [`Double::revoke_tokens`]; `POST /double/refuse?status=429&retry-after=1&times=2`, as
+/// [`Double::throttle`], or with 503 as [`Double::be_unavailable`]. None of them needs a token.
 #[derive(Debug)]
 pub struct Double {
     address: SocketAddr,

@@ -21,7 +21,8 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// How long a deletion takes; default nothing.
     pub deletion: Duration,
-    /// How long a recovery takes; default nothing. Reads find the secret after half of it, writes have to wait for the end.
+    /// How long a recovery takes; default nothing. Reads find the secret after half of it, writes
+    /// have to wait for the end.
     pub recovery: Duration,
     /// How long a name is blocked after a purge; default nothing.
     pub purge: Duration,

@@ -82,7 +82,8 @@ impl Tokens {
         )
     }
 
-    /// Answers the machine itself, which proves by a header that it is the one that runs the program.
+    /// Answers the machine itself, which proves by a header that it is the one that runs the
+    /// program.
     pub(crate) fn grant_identity(
         &self,
         settings: &Settings,

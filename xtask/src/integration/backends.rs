@@ -10,7 +10,8 @@ pub(crate) struct Backend {
     pub(crate) package: &'static str,
     /// What its tests may need, the backend itself first. Empty: it has ordinary tests alone.
     pub(crate) servers: &'static [&'static str],
-    /// The folder of its workspace, if it is not ours: an example that stands for providers of others.
+    /// The folder of its workspace, if it is not ours: an example that stands for providers of
+    /// others.
     pub(crate) outside: Option<&'static str>,
 }
 
@@ -18,7 +19,8 @@ static BACKENDS: [Backend; 7] = [
     Backend { name: "local", package: "cred-store-local", servers: &[], outside: None },
     Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"], outside: None },
     Backend { name: "aws", package: "cred-store-aws", servers: &["moto"], outside: None },
-    // No emulator is in a registry: a double of the protocol, with Microsoft's client as its referee.
+    // No emulator is in a registry: a double of the protocol, with Microsoft's client as its
+    // referee.
     Backend {
         name: "azure",
         package: "cred-store-azure",
@@ -45,7 +47,8 @@ impl Backend {
         }
     }
 
-    /// Whether a test program is named after it, or is one of its own package and named after no other.
+    /// Whether a test program is named after it, or is one of its own package and named after no
+    /// other.
     pub(super) fn has_program(&self, package: &str, program: &str) -> bool {
         match program.strip_prefix("integration_").and_then(find) {
             Some(named) => named == self,

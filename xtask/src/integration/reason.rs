@@ -1,7 +1,7 @@
 //! How a test says which real servers it needs: by the reason that it is ignored for.
 //!
-//! `needs a real server: cargo xtask test-integration vault` needs the first server of the backend `vault`;
-//! `... vault (with vault-tls)` needs this one besides.
+//! `needs a real server: cargo xtask test-integration vault` needs the first server of the backend
+//! `vault`; `... vault (with vault-tls)` needs this one besides.
 
 use anyhow::{Context, Result, bail};
 

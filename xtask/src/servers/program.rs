@@ -111,8 +111,8 @@ impl Recipe {
         Ok(Program { path, version: format!("{}{}", self.label, version.trim()), source: source.to_owned() })
     }
 
-    /// Runs the script under a guard, so that a build of minutes ends with xtask. Prints the output of
-    /// one that fails.
+    /// Runs the script under a guard, so that a build of minutes ends with xtask. Prints the output
+    /// of one that fails.
     fn make(&self, making: &Path) -> Result<()> {
         let (name, begin, mut output) = (self.name, Instant::now(), String::new());
         let Kind::Script { script, folder, args } = self.kind else { bail!("{name} has no script") };

@@ -92,8 +92,8 @@ impl Report {
         format!("{passed} passed, {failed} failed, {} skipped", not_offered + skipped)
     }
 
-    /// Ends a chore: prints the summary, and returns its exit code. A report without a single test is
-    /// a failure.
+    /// Ends a chore: prints the summary, and returns its exit code. A report without a single test
+    /// is a failure.
     pub(crate) fn conclude(mut self) -> ExitCode {
         self.require_a_test();
         println!("\n{}\n{}", self.details(), self.totals());
@@ -106,8 +106,8 @@ impl Report {
         }
     }
 
-    /// A table of all suites, then what was skipped, and at the end, where a cut log still shows it,
-    /// what failed.
+    /// A table of all suites, then what was skipped, and at the end, where a cut log still shows
+    /// it, what failed.
     pub(crate) fn details(&self) -> String {
         let row = |suite: &Suite| {
             let numbers = [suite.passed, suite.failed, suite.skipped].map(|number| number.to_string());
@@ -144,7 +144,8 @@ impl Report {
 }
 
 impl Suite {
-    /// Runs a test program or a `cargo test`. Prints a line for it, and all of its output if it fails.
+    /// Runs a test program or a `cargo test`. Prints a line for it, and all of its output if it
+    /// fails.
     pub(crate) fn run(crate_name: &str, target: &str, command: &Command) -> Self {
         let (begin, mut output) = (Instant::now(), String::new());
         let ended = cargo::each_line_unseen(command, TIME_LIMIT, |line| output += &format!("{line}\n"));
@@ -161,7 +162,8 @@ impl Suite {
         suite
     }
 
-    /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs alone.
+    /// Reads a whole output. Doc tests have several summaries: merged ones, and each that runs
+    /// alone.
     pub(crate) fn read(output: &str, success: bool) -> Self {
         let (mut suite, mut summarized) = (Self::default(), false);
         for line in output.lines() {
@@ -186,7 +188,8 @@ impl Suite {
         suite
     }
 
-    /// What was counted exists, though its line was not understood; and a failure that no line shows is one.
+    /// What was counted exists, though its line was not understood; and a failure that no line
+    /// shows is one.
     fn account_for_all(&mut self, summarized: bool, success: bool) {
         if let Some(more) = self.failed.checked_sub(self.failures.len()).filter(|more| *more > 0) {
             self.failures.push(format!("{more} more, whose names were not understood"));
@@ -215,8 +218,8 @@ impl Suite {
         self.failures.push(why.to_owned());
     }
 
-    /// Adds a later run of tests that were skipped here. A test that was asked for and did not run is a
-    /// failure.
+    /// Adds a later run of tests that were skipped here. A test that was asked for and did not run
+    /// is a failure.
     pub(crate) fn catch_up(&mut self, names: &[String], mut later: Suite) {
         if let Some(lost) = names.len().checked_sub(later.passed + later.failed).filter(|lost| *lost > 0) {
             later.fail(&format!("{lost} tests did not run, but should have"));

@@ -36,7 +36,8 @@ fn commands(markdown: &str) -> Vec<String> {
 
 /// Only xtask's own commands are checked.
 fn check(command: &str) -> Result<(), String> {
-    let words = command.split_whitespace().skip_while(|word| word.contains('=')); // NAME=value before it
+    // NAME=value before it
+    let words = command.split_whitespace().skip_while(|word| word.contains('='));
     let words: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
     let ["cargo", "xtask", ..] = words.as_slice() else { return Ok(()) };
     match Cli::command().try_get_matches_from(words.iter().skip(1)) {

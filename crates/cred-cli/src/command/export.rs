@@ -36,7 +36,8 @@ pub(crate) struct Export {
     scope: Option<ScopeId>,
     #[arg(long, default_value = "json")]
     format: Format,
-    /// A new file, readable by its owner alone; `-`, or without it, stdout. With gha the file may exist already
+    /// A new file, readable by its owner alone; `-`, or without it, stdout. With gha the file may
+    /// exist already
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
     /// Prints it where it can be seen

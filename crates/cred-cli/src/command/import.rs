@@ -17,7 +17,8 @@ use crate::{docker, input, record, variable};
 /// A file of many credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A .env file; a line that sh, node, npm's dotenv and python-dotenv read differently is refused
+    /// A .env file; a line that sh, node, npm's dotenv and python-dotenv read differently is
+    /// refused
     Env,
     /// NAME=value without quotes, as docker run --env-file reads it
     Docker,
@@ -89,7 +90,8 @@ impl Import {
                 let work = async {
                     let handle = manager.at(&path)?;
                     match looked_at {
-                        // What cannot be read is left alone as well, so it is not opened here either.
+                        // What cannot be read is left alone as well, so it is not opened here
+                        // either.
                         Some(provider) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),
                         None if dry_run => Ok(true),
                         None if replace => Ok(handle.store(&path.id, credential).await.map(|()| true)?),

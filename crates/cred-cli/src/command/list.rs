@@ -85,7 +85,8 @@ pub(super) fn deleted(
     Ok(ids.iter().map(|id| ctx.path(id).to_path()).collect())
 }
 
-/// Sorted paths as a tree: each part of a scope is a line, and what is below it stands further to the right.
+/// Sorted paths as a tree: each part of a scope is a line, and what is below it stands further to
+/// the right.
 fn tree(paths: &[CredentialPath]) -> String {
     let mut text = String::new();
     let mut above: Vec<String> = Vec::new();

@@ -33,7 +33,8 @@ pub(crate) struct Migrate {
     /// Only this scope, and what is below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// Seals under the key of the other profile; without it the sealed bytes go as they are, and no key is needed
+    /// Seals under the key of the other profile; without it the sealed bytes go as they are, and no
+    /// key is needed
     #[arg(long)]
     reseal: bool,
     /// Replaces what differs on the other side, or cannot be read there

@@ -29,8 +29,8 @@ pub(crate) struct Run {
     /// The credentials of this scope, not of those below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// One credential, or one field of it, under a name of your own; can be given again. A credential that is named as a
-    /// whole is left out of what --scope gives
+    /// One credential, or one field of it, under a name of your own; can be given again. A
+    /// credential that is named as a whole is left out of what --scope gives
     #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = named)]
     named: Vec<Named>,
     /// Run the command even if nothing is stored in the scope
@@ -113,7 +113,8 @@ impl Run {
         let process = Process::new(&self.command, &environment, existing, &app.config()?.variables())?;
         drop(environment);
         drop((of_scope, by_name));
-        // Before this process becomes another: a login is given back, a write of the backend's own ends.
+        // Before this process becomes another: a login is given back, a write of the backend's own
+        // ends.
         app.close();
         process.start()
     }

@@ -12,8 +12,8 @@ use crate::output;
 /// Trust the cred.toml of a project
 ///
 /// A project's cred.toml decides where your secrets go and which files, variables and programs are
-/// used. It counts only after you trusted it, and only until its contents change, or those of a file in
-/// its folder that it names.
+/// used. It counts only after you trusted it, and only until its contents change, or those of a
+/// file in its folder that it names.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred trust

@@ -1,4 +1,5 @@
-//! Changing a cred.toml: its comments kept, whole or not at all, and never over what somebody else has changed.
+//! Changing a cred.toml: its comments kept, whole or not at all, and never over what somebody else
+//! has changed.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -13,8 +14,8 @@ use super::ring::to_hex;
 use super::trust;
 use crate::failure::Failure;
 
-/// Changes a file, its comments, line ends and byte order mark kept; a project's file stays trusted.
-/// `None` from the change: it did not find its place.
+/// Changes a file, its comments, line ends and byte order mark kept; a project's file stays
+/// trusted. `None` from the change: it did not find its place.
 pub(crate) fn edit(
     file: &ConfigFile,
     change: impl FnOnce(&mut DocumentMut) -> Option<()>,
@@ -83,8 +84,8 @@ pub(crate) fn create(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     written
 }
 
-/// Puts a text in the place of a file that still has the one from `before`, whole or not at all, with
-/// the file's permissions.
+/// Puts a text in the place of a file that still has the one from `before`, whole or not at all,
+/// with the file's permissions.
 fn replace(path: &Path, before: &str, text: &str) -> io::Result<()> {
     // Through links: the file that is meant is the one at their end.
     let path = fs::canonicalize(path)?;
@@ -122,8 +123,8 @@ fn fresh(path: &Path) -> io::Result<PathBuf> {
 /// Keeps other runs of this program from editing files, until it is dropped: between the look at a
 /// file and the rename, another edit would be lost. Other programs are not kept out.
 ///
-/// The lock is in the user's folder, where no other user can hold it. It is one of `fcntl`, which NFS
-/// has too.
+/// The lock is in the user's folder, where no other user can hold it. It is one of `fcntl`, which
+/// NFS has too.
 #[cfg(unix)]
 pub(crate) fn lock() -> Result<Option<fs::File>, Failure> {
     use rustix::fs::{FlockOperation, fcntl_lock};
@@ -174,7 +175,8 @@ pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     folder_builder(true).create(folder)
 }
 
-/// For folders that only their owner can enter; `above`: with the ones above, and no error if it exists.
+/// For folders that only their owner can enter; `above`: with the ones above, and no error if it
+/// exists.
 pub(crate) fn folder_builder(above: bool) -> fs::DirBuilder {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(above);

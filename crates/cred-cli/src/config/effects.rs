@@ -6,8 +6,9 @@ use cred_config::model::{Backend, ConfigFile, Node, Origin, Ring};
 
 use crate::escape::{escaped, in_ascii};
 
-/// One line for each profile, then one for each kind of effect: what it takes of the user's, variables,
-/// files, programs, prompts. The file is only parsed: nothing that it names is looked at.
+/// One line for each profile, then one for each kind of effect: what it takes of the user's,
+/// variables, files, programs, prompts. The file is only parsed: nothing that it names is looked
+/// at.
 pub(crate) fn of(file: &ConfigFile) -> Vec<String> {
     let (mut lines, mut seen) = (Vec::new(), Seen::default());
     let has = |kind: &str, name: &str| file.root().get(kind).is_some_and(|table| table.get(name).is_some());
@@ -86,8 +87,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Everything in a table, however deep it is and whether it fits its backend or not. `facts`: what
-    /// says where the backend is and what it may do.
+    /// Everything in a table, however deep it is and whether it fits its backend or not. `facts`:
+    /// what says where the backend is and what it may do.
     fn look_at(&mut self, node: &Node<'_>, facts: &mut Vec<String>) {
         for (name, value) in node.entries() {
             match value.text() {
@@ -125,8 +126,8 @@ impl Seen {
 /// Fields that are addresses, whatever their text looks like.
 const ADDRESSES: [&str; 4] = ["address", "vault_url", "endpoint_url", "authority_host"];
 
-/// Fields that decide where data goes, or what may happen to it. What other fields say, such as limits
-/// and times, is not shown: a secret may have been written there.
+/// Fields that decide where data goes, or what may happen to it. What other fields say, such as
+/// limits and times, is not shown: a secret may have been written there.
 const SHOWN: [&str; 26] = [
     "allow_http",
     "allow_open_dirs",

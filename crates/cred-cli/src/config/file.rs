@@ -39,8 +39,8 @@ pub(crate) fn of_project(path: PathBuf) -> Result<ConfigFile, Failure> {
     Ok(ConfigFile::read(path, Origin::Project, existing_user_file()?.as_ref())?)
 }
 
-/// The project's file: of this folder, or the nearest one above. A folder that all users share, such
-/// as `/tmp`, is passed over, and above the home folder every file of another user.
+/// The project's file: of this folder, or the nearest one above. A folder that all users share,
+/// such as `/tmp`, is passed over, and above the home folder every file of another user.
 pub(crate) fn project_file() -> Result<Option<PathBuf>, Failure> {
     let here = std::env::current_dir()
         .map_err(|error| Failure::config("this folder cannot be read").caused_by(error))?;
@@ -59,8 +59,8 @@ pub(crate) fn project_file() -> Result<Option<PathBuf>, Failure> {
     Ok(nearest.filter(|path| user.is_none() || path.canonicalize().ok() != user))
 }
 
-/// Whether something has this name, be it a broken link. What cannot be looked at counts: passing it
-/// over would use another file in its place.
+/// Whether something has this name, be it a broken link. What cannot be looked at counts: passing
+/// it over would use another file in its place.
 pub(crate) fn exists(path: &Path) -> bool {
     match fs::symlink_metadata(path) {
         Ok(_) => true,

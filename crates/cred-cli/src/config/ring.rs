@@ -16,8 +16,8 @@ pub(crate) fn ask(key: &Key) -> Result<Zeroizing<String>, Failure> {
     terminal::hidden(&format!("Passphrase of key {}: ", key.id()))
 }
 
-/// A new passphrase, typed twice, or made, shown and typed once: its salt and its check, as a file has
-/// them. It blocks.
+/// A new passphrase, typed twice, or made, shown and typed once: its salt and its check, as a file
+/// has them. It blocks.
 pub(crate) fn ask_new(id: &KeyId, generate: bool) -> Result<(String, String), Failure> {
     let ask = |question: &str| {
         terminal::hidden(question).map_err(|failure| match failure.exit {

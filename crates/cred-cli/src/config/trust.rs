@@ -1,5 +1,5 @@
-//! Which project files this user trusts: a file counts only with the contents that were trusted, its own
-//! and those of the files in the project that it names.
+//! Which project files this user trusts: a file counts only with the contents that were trusted,
+//! its own and those of the files in the project that it names.
 
 mod named;
 
@@ -95,8 +95,8 @@ impl TrustRecord {
     }
 }
 
-/// Whether a file may be used: by its origin, by `CRED_TRUST`, or by the record. The files that it names
-/// are read only where its own text is a trusted one.
+/// Whether a file may be used: by its origin, by `CRED_TRUST`, or by the record. The files that it
+/// names are read only where its own text is a trusted one.
 pub(crate) fn is_trusted(file: &ConfigFile) -> Result<bool, Failure> {
     if file.origin() != Origin::Project {
         return Ok(true);

@@ -14,7 +14,8 @@ const PIECE: usize = 512;
 
 pub(super) struct Results {
     out: File,
-    /// Of what was not written yet, never more than a piece: nothing is moved, and nothing is left behind.
+    /// Of what was not written yet, never more than a piece: nothing is moved, and nothing is left
+    /// behind.
     piece: Zeroizing<Vec<u8>>,
 }
 

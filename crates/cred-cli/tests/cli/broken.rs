@@ -2,7 +2,8 @@
 
 use crate::world::{World, files};
 
-/// A world with `other`, a store of its own under the same ring, where `dev` has `fine-a`, `broken` and `fine-z`.
+/// A world with `other`, a store of its own under the same ring, where `dev` has `fine-a`, `broken`
+/// and `fine-z`.
 fn world() -> World {
     let world = World::with_other(false);
     for path in ["org:acme/fine-a", "org:acme/broken", "org:acme/fine-z"] {

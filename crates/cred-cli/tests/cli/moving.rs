@@ -172,7 +172,8 @@ fn a_copy_that_does_not_open_is_neither_there_for_good_nor_the_same() {
     let diff = world.run(&["diff", "dev", "other"]).ends(9);
     assert!(diff.out.contains("a: does not open there"), "{diff:?}");
     let reseal = ["migrate", "--from", "dev", "--to", "other", "--reseal"];
-    // The other side may be this one under another name: what its readers open is not sealed for others unasked.
+    // The other side may be this one under another name: what its readers open is not sealed for
+    // others unasked.
     world.run(&reseal).ends(10).says("a differs there in does not open there; --replace");
     world.run(&[&reseal[..], &["--replace"]].concat()).good().says("1 copied");
     assert_eq!(world.run(&["get", "a", "-p", "other"]).good().out, "1");

@@ -1,4 +1,5 @@
-//! What the program does on each backend that is a server. The world has the profiles `dev` and `back`, both local, and `server`.
+//! What the program does on each backend that is a server. The world has the profiles `dev` and
+//! `back`, both local, and `server`.
 
 #[path = "terminal.rs"]
 mod terminal;
@@ -9,8 +10,8 @@ pub(crate) mod world;
 use self::terminal::Terminal;
 use self::world::World;
 
-/// The tests of one server: why they are ignored without it, its world, what `doctor` says there of replacing, how many credentials
-/// move, and the secrets of whoever is logged in.
+/// The tests of one server: why they are ignored without it, its world, what `doctor` says there of
+/// replacing, how many credentials move, and the secrets of whoever is logged in.
 macro_rules! on_a_server {
     (#[$ignored:meta] $world:expr, replaces: $replaces:literal, many: $many:literal, secrets: $secrets:expr) => {
         #[test]
@@ -71,7 +72,8 @@ pub(crate) fn what_is_deleted_is_recovered_or_purged(mut world: World) {
 /// A part of a value that no trace may have.
 const CANARY: &str = "canary-8d02e6b1-the-secret-word";
 
-/// A user with the profiles `dev` (local), `back` (another local one) and `server`, all of one ring.
+/// A user with the profiles `dev` (local), `back` (another local one) and `server`, all of one
+/// ring.
 pub(crate) fn world(server: &str) -> World {
     let world = World::new();
     let text = format!(
@@ -87,7 +89,8 @@ pub(crate) fn count(world: &World, profile: &str) -> usize {
     world.run(&["list", "--flat", "-p", profile]).good().out.lines().count()
 }
 
-/// Everything a newcomer does, from a prompt in a terminal to a new key. `swaps` is what `doctor` says of replacing.
+/// Everything a newcomer does, from a prompt in a terminal to a new key. `swaps` is what `doctor`
+/// says of replacing.
 pub(crate) fn a_new_user_works_in_a_terminal(mut world: World, swaps: &str) {
     world.set("CRED_PROFILE", "server");
     let mut terminal = Terminal::start(&world, &["set", "org:acme/stripe"]);

@@ -325,7 +325,8 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
     assert_eq!(world.value("a"), "1");
 }
 
-/// A kubeconfig names certificates, tokens and programs, and every path can be written in many ways.
+/// A kubeconfig names certificates, tokens and programs, and every path can be written in many
+/// ways.
 #[test]
 fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
     let mut world = World::empty();

@@ -71,7 +71,8 @@ fn metadata() -> CredentialMetadata {
     CredentialMetadata::new(Timestamp::from_unix_millis(0))
 }
 
-/// The answer of a ring, on a thread of its own: the caller's may be in a runtime, which cannot wait.
+/// The answer of a ring, on a thread of its own: the caller's may be in a runtime, which cannot
+/// wait.
 fn waited<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
     thread::scope(|scope| {
         let wait = || Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(work));

@@ -14,8 +14,8 @@ const WHOLE: &str =
     "change what is visible in one step, or finish the change in a task that outlives the caller";
 const FREE: &str = "release locks and permits by guards that a dropped future drops as well";
 
-/// After how many polls a future is dropped: 0, 1, 2 and so on, later in growing steps, until it ends by itself. So
-/// every future is followed to its end, however many polls that takes.
+/// After how many polls a future is dropped: 0, 1, 2 and so on, later in growing steps, until it
+/// ends by itself. So every future is followed to its end, however many polls that takes.
 struct Points {
     next: usize,
     singly: usize,
@@ -27,7 +27,8 @@ impl Points {
         Self { next: 0, singly: t.effort.rounds / 2, ended: false }
     }
 
-    /// The next point, with its own path; `None`: the last future ended before it was to be dropped.
+    /// The next point, with its own path; `None`: the last future ended before it was to be
+    /// dropped.
     fn next(&mut self) -> Option<(usize, CredentialPath)> {
         let point = self.next;
         self.next += if point < self.singly { 1 } else { 1 + point / 4 };
@@ -82,8 +83,9 @@ async fn is_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Sealed>
     }
 }
 
-/// Stores to the place again, in time: a lock that the dropped future held would be in the way. The dropped write may
-/// still land after this one; `landed` is what it leaves then, whole. What was there before may not come back.
+/// Stores to the place again, in time: a lock that the dropped future held would be in the way. The
+/// dropped write may still land after this one; `landed` is what it leaves then, whole. What was
+/// there before may not come back.
 async fn is_usable(t: &Trial, place: &CredentialPath, landed: &[Option<&Sealed>]) {
     let last = sized(4, 30);
     let what = format!("cancel-1: after a dropped future, a store of `{place}` fails");

@@ -80,7 +80,8 @@ async fn is_told(t: &Trial, place: &CredentialPath, how: &str) {
     }
 }
 
-/// A flip inside a ciphertext is found by whoever opens it; here it may be read, but never told as something else.
+/// A flip inside a ciphertext is found by whoever opens it; here it may be read, but never told as
+/// something else.
 pub(super) async fn error_3_a_flipped_bit_is_never_told_as_something_else(t: Trial) {
     let place = stored(&t, "org:a/flipped").await;
     for step in 0..t.effort.rounds.max(16) {

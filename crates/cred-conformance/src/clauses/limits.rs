@@ -18,8 +18,8 @@ pub(super) fn is_invalid_request(error: &StorageError, what: &str) {
     }
 }
 
-/// A payload whose encoded size the clause steers: coarsely by the ciphertext, finely by the key's name, which no
-/// encoding rounds up by more than a few bytes.
+/// A payload whose encoded size the clause steers: coarsely by the ciphertext, finely by the key's
+/// name, which no encoding rounds up by more than a few bytes.
 fn payload(ciphertext_len: usize, key_len: usize) -> Sealed {
     let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0xa5; ciphertext_len];
@@ -47,7 +47,8 @@ struct Boundary {
     limit: usize,
 }
 
-/// Finds the boundary from what refusals say of sizes: all probes are far too large, so none is written.
+/// Finds the boundary from what refusals say of sizes: all probes are far too large, so none is
+/// written.
 async fn boundary(t: &Trial) -> Boundary {
     /// Ciphertext bytes after which every base64, nested base64 or hex repeats its rounding.
     const PERIOD: usize = 36;

@@ -88,7 +88,8 @@ pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
     let (lister, watched) = (t.clone(), Arc::clone(&watch));
     tasks.spawn(async move {
         while watched.goes_on() {
-            // Before the declared bound even what nobody touches may still be on its way to some replica.
+            // Before the declared bound even what nobody touches may still be on its way to some
+            // replica.
             let strict = settled.has_passed();
             let advice = "what disappears between two steps of a list is not in it, and no error";
             let listed = lister.list(Some(&here), None).await;
@@ -115,7 +116,8 @@ pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
     all(tasks).await;
 }
 
-/// A list that was taken while others wrote: nothing twice, nothing foreign, and what nobody touched is in it.
+/// A list that was taken while others wrote: nothing twice, nothing foreign, and what nobody
+/// touched is in it.
 fn is_sound(listed: &[CredentialId], stable: &BTreeSet<CredentialId>, strict: bool) {
     let unique: BTreeSet<_> = listed.iter().cloned().collect();
     if unique.len() != listed.len() {

@@ -10,8 +10,8 @@ use crate::wording::short;
 const IN_ORDER: &str = "give one answer for each id, in the order of the ids: look each up in what the backend gave, \
                         never count on the backend's order";
 
-/// The answers are those of single reads: the value where there is one, else NotFound that names the path (a clause on
-/// errors besides, which is told as such).
+/// The answers are those of single reads: the value where there is one, else NotFound that names
+/// the path (a clause on errors besides, which is told as such).
 async fn answers(
     t: &Trial,
     here: Option<&ScopeId>,

@@ -18,7 +18,8 @@ const EXACT: &str = "give back exactly the scope and the id that were stored: ke
 const ID_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 const NAME_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
 
-/// All are stored at once; each reads and lists as itself; deleting every second one leaves the others.
+/// All are stored at once; each reads and lists as itself; deleting every second one leaves the
+/// others.
 async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice: &str) {
     let unique: BTreeSet<CredentialPath> = names.into_iter().map(|name| path(name.as_ref())).collect();
     let entries: Vec<_> = unique.into_iter().zip((1..).map(value)).collect();
@@ -42,7 +43,8 @@ async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice
 async fn list_exactly<'a>(t: &Trial, paths: impl Iterator<Item = &'a CredentialPath>) {
     let paths: Vec<_> = paths.cloned().collect();
     let scopes: BTreeSet<Option<ScopeId>> = paths.iter().map(|path| path.scope.clone()).collect();
-    // The tree shows all of them; a list is asked of some, for a call each is slow on a distant backend.
+    // The tree shows all of them; a list is asked of some, for a call each is slow on a distant
+    // backend.
     for scope in scopes.iter().step_by(scopes.len() / 16 + 1) {
         let here = paths.iter().filter(|path| path.scope == *scope);
         let ids: Vec<CredentialId> = here.map(|path| path.id.clone()).collect();

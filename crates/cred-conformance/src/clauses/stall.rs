@@ -13,7 +13,8 @@ use crate::rule::fail;
 use crate::trial::{MARGIN, Trial, all};
 use crate::value::{context, path, value};
 
-/// How long a future runs before it is dropped, where the provider has time for that: its request is under way by then.
+/// How long a future runs before it is dropped, where the provider has time for that: its request
+/// is under way by then.
 const UNDER_WAY: Duration = Duration::from_millis(500);
 
 /// How long after the stall a late write is looked for.
@@ -191,7 +192,8 @@ async fn writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Writte
     all(tasks).await
 }
 
-/// As [`writes`], but the futures are dropped when their requests are under way; of one that ended by then, what it said.
+/// As [`writes`], but the futures are dropped when their requests are under way; of one that ended
+/// by then, what it said.
 async fn dropped(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Written> {
     let under_way = UNDER_WAY.min(t.description.operation_timeout / 2);
     let left = || Err(StorageError::in_doubt("its future was dropped"));
@@ -258,8 +260,9 @@ pub(super) async fn error_2_what_was_refused_in_a_stall_is_never_written(t: Tria
 
 pub(super) async fn cancel_2_what_was_given_up_in_a_stall_is_not_written_later(t: Trial) {
     let [first, second, third, fourth] = prepared(&t, ["left", "left-2", "stored", "deleted"]).await;
-    // The futures that are dropped first: what holds a connection or a lock is to be dropped with them.
-    // This stall ends early, so that a thread that waits for less than `operation_timeout` is seen too.
+    // The futures that are dropped first: what holds a connection or a lock is to be dropped with
+    // them. This stall ends early, so that a thread that waits for less than `operation_timeout` is
+    // seen too.
     let stall = begins(&t).await;
     let left = dropped(&t, [first, second]).await;
     sleep(t.description.in_doubt).await;

@@ -203,7 +203,8 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
         let settled = settled.clone();
         tasks.spawn(async move {
             while watch.goes_on() {
-                // Before the declared bound the first value may still be on its way to some replica.
+                // Before the declared bound the first value may still be on its way to some
+                // replica.
                 let strict = settled.has_passed();
                 match t.retrieve(&place).await {
                     Ok(read) if values.contains(&read) => {}

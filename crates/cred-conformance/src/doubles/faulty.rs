@@ -60,7 +60,8 @@ pub enum Fault {
     Delay(Duration),
     /// The wrapped provider is never called, and no answer ever comes.
     Hang,
-    /// What a read gives is changed by this function. Without effect on operations that give no contents.
+    /// What a read gives is changed by this function. Without effect on operations that give no
+    /// contents.
     Alter(Alter),
 }
 

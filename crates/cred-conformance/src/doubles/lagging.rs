@@ -13,10 +13,12 @@ use cred_core::{
 };
 use tokio::time::Instant;
 
-/// Wraps any provider and shows its own writes late: to reads of one credential after one time, to lists after
-/// another, as replicated backends do. Conditional stores and the list of deleted ids see every write at once.
+/// Wraps any provider and shows its own writes late: to reads of one credential after one time, to
+/// lists after another, as replicated backends do. Conditional stores and the list of deleted ids
+/// see every write at once.
 ///
-/// Only writes through this wrapper lag. The times run on tokio's clock, so a paused one steers them.
+/// Only writes through this wrapper lag. The times run on tokio's clock, so a paused one steers
+/// them.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -255,7 +257,8 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
     }
 
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        // The wrapped provider counts the wrapper's own reads as well, so its numbers say nothing of this one.
+        // The wrapped provider counts the wrapper's own reads as well, so its numbers say nothing
+        // of this one.
         None
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cred_core::{CredentialId, Description, Operation, ScopeId, StorageError, StorageProvider, Wrapper};
 
-/// Wraps any provider and keeps the list of calls, in the order in which they began (at their first poll). What was
-/// stored is not in it.
+/// Wraps any provider and keeps the list of calls, in the order in which they began (at their first
+/// poll). What was stored is not in it.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};

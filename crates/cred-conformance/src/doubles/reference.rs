@@ -17,12 +17,13 @@ use tokio::time::timeout;
 
 use super::encoding::encode;
 
-/// A provider that does all that the contract asks, in memory: the measure of the clauses, and a stand-in for a
-/// backend in tests.
+/// A provider that does all that the contract asks, in memory: the measure of the clauses, and a
+/// stand-in for a backend in tests.
 ///
-/// It is strongly consistent and has every ability. Each operation is done at its first poll, except in a stall. Clones share the data,
-/// as two clients of one backend do. It is made for tests: values are kept until it is dropped, a deleted one until it
-/// is purged, and nothing is wiped. A shutdown ends the one client, not its clones.
+/// It is strongly consistent and has every ability. Each operation is done at its first poll,
+/// except in a stall. Clones share the data, as two clients of one backend do. It is made for
+/// tests: values are kept until it is dropped, a deleted one until it is purged, and nothing is
+/// wiped. A shutdown ends the one client, not its clones.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -105,7 +106,8 @@ impl Reference {
     /// Its name in errors.
     pub const NAME: &'static str = "reference";
 
-    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it waits outside a stall.
+    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it
+    /// waits outside a stall.
     #[must_use]
     pub fn new() -> Self {
         let description = Description::new(Self::NAME, Duration::from_secs(5)).with_in_doubt(Duration::ZERO);
@@ -126,13 +128,15 @@ impl Reference {
         self
     }
 
-    /// Makes every operation fail as [`Unavailable`](StorageErrorKind::Unavailable) and without effect, or work again.
+    /// Makes every operation fail as [`Unavailable`](StorageErrorKind::Unavailable) and without
+    /// effect, or work again.
     pub fn set_outage(&self, down: bool) {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 
-    /// Makes every operation wait, or go on again. One that has waited for its `operation_timeout` fails as
-    /// [`Busy`](StorageErrorKind::Busy) and without effect; waiting needs a tokio runtime with time enabled.
+    /// Makes every operation wait, or go on again. One that has waited for its `operation_timeout`
+    /// fails as [`Busy`](StorageErrorKind::Busy) and without effect; waiting needs a tokio runtime
+    /// with time enabled.
     pub fn set_stall(&self, held: bool) {
         self.shared.stalled.send_replace(held);
     }
@@ -147,7 +151,8 @@ impl Reference {
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
-        // A panic elsewhere cannot leave the maps half changed: no step between two changes can panic.
+        // A panic elsewhere cannot leave the maps half changed: no step between two changes can
+        // panic.
         self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,8 @@
 //! The proof of the kit: every clause turns red on some flawed provider, and none on a correct one.
 //!
-//! `MUTANTS.md` beside the manifest has the table of both. `CRED_BLESS=1 cargo test -p cred-conformance
-//! --test mutants` writes it; without the variable, a stale table fails.
+//! `MUTANTS.md` beside the manifest has the table of both.
+//! `CRED_BLESS=1 cargo test -p cred-conformance --test mutants` writes it; without the variable, a
+//! stale table fails.
 
 #![cfg(test)]
 

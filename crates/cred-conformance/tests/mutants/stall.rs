@@ -27,7 +27,8 @@ impl Flawed {
         }
     }
 
-    /// As [`Flawed::turn`], for a write that leaves `wanted`: here are the flaws by which it happens all the same.
+    /// As [`Flawed::turn`], for a write that leaves `wanted`: here are the flaws by which it
+    /// happens all the same.
     pub(crate) async fn turn_to_write(
         &self,
         operation: Operation,
@@ -41,7 +42,8 @@ impl Flawed {
             ) => {
                 Some(tokio::spawn(lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted)))
             }
-            // It waits for less time than the operation has, so it is gone where the caller waits to the end.
+            // It waits for less time than the operation has, so it is gone where the caller waits
+            // to the end.
             Some(Flaw::LandsWhenDroppedEarly) => {
                 let lands = lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted);
                 let patience = self.description.operation_timeout * 9 / 10;

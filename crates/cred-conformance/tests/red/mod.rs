@@ -8,8 +8,8 @@ use cred_conformance::{Clause, Harness, Offers};
 /// The clauses that are red, with their messages.
 pub(crate) type Red = BTreeMap<&'static str, String>;
 
-/// Checks every clause that the offers cover, each on one thread with a paused clock: the outcome is
-/// the same on every machine, and no lag takes real time.
+/// Checks every clause that the offers cover, each on one thread with a paused clock: the outcome
+/// is the same on every machine, and no lag takes real time.
 pub(crate) fn red<H: Harness + 'static>(offers: Offers, harness: impl Fn() -> H) -> Red {
     let mut red = Red::new();
     for clause in Clause::all().iter().filter(|clause| offers.cover(clause.needs())) {

@@ -6,7 +6,8 @@
 //! field = lp(name) || u32 length || value             names strictly ascending
 //! lp(x) = u16 length || x
 //! ```
-//! Binary and written into one buffer of exactly its size: a buffer that grows leaves unwiped copies behind.
+//! Binary and written into one buffer of exactly its size: a buffer that grows leaves unwiped
+//! copies behind.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::CredentialKind;
 
-/// Why a credential cannot be made or read. Never holds a secret: serde's own messages, which do, are left out.
+/// Why a credential cannot be made or read. Never holds a secret: serde's own messages, which do,
+/// are left out.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
@@ -25,7 +26,8 @@ pub enum CredentialError {
         field: String,
     },
     /// The credential is read as another kind than it has, by
-    /// [`to_typed`](crate::Credential::to_typed) or [`expose_login`](crate::Credential::expose_login).
+    /// [`to_typed`](crate::Credential::to_typed) or
+    /// [`expose_login`](crate::Credential::expose_login).
     #[error(
         "the credential has the kind `{kind}` and was read as the kind `{expected}`; check its id, or read \
          it as its own kind"

@@ -6,16 +6,16 @@ use self::FormatProblem::{ControlCharacter, ControlCharacterAtEnd, Empty, Incomp
 use super::{Credential, CredentialKind, field};
 use crate::ExposeSecret;
 
-/// A fault in the fields of a credential, found by [`Credential::format_problems`]. Its message names
-/// the field and what to do, and never a value.
+/// A fault in the fields of a credential, found by [`Credential::format_problems`]. Its message
+/// names the field and what to do, and never a value.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatProblem {
     /// An opaque or custom credential has no field, or all its fields are empty.
     #[error("none of its fields has a value; store it again with its value")]
     NoValue,
-    /// A field that its kind needs is missing or empty. An API key or a token that consists of white
-    /// space and control characters is empty too.
+    /// A field that its kind needs is missing or empty. An API key or a token that consists of
+    /// white space and control characters is empty too.
     #[error("field `{field}` is missing or empty; store the credential again with its value")]
     Empty {
         /// The field.
@@ -72,11 +72,11 @@ impl Credential {
     /// | opaque, custom | at least one field is not empty |
     ///
     /// A line break at the end of a text of several lines, such as a JSON file, is not a fault.
-    /// Further fields are not checked. The rules look at the form only: a credential without a fault
-    /// may still be refused by the service that it is for.
+    /// Further fields are not checked. The rules look at the form only: a credential without a
+    /// fault may still be refused by the service that it is for.
     ///
-    /// No operation refuses to store a credential with a fault. `validate` of `cred-manager` reports
-    /// it. No calls of a backend; the time is linear in the size of the fields.
+    /// No operation refuses to store a credential with a fault. `validate` of `cred-manager`
+    /// reports it. No calls of a backend; the time is linear in the size of the fields.
     ///
     /// ```
     /// use cred_core::{Credential, FormatProblem, field};
@@ -140,7 +140,8 @@ impl Credential {
     }
 }
 
-/// Whether a PEM block lacks its `BEGIN` line, or an `END` line with its own label. Bytes that are not text are not PEM.
+/// Whether a PEM block lacks its `BEGIN` line, or an `END` line with its own label. Bytes that are
+/// not text are not PEM.
 fn has_incomplete_pem(key: &[u8]) -> bool {
     let mut rest = std::str::from_utf8(key).unwrap_or_default();
     while let Some((before, block)) = rest.split_once("-----BEGIN ") {

@@ -9,7 +9,8 @@ use crate::ParseError;
 use crate::text::{self, name_type, text_type};
 
 /// What kind of secret a credential is. Written and parsed as `opaque`, `api-key`,
-/// `username-password`, `token`, `key-pair`, or the name of a kind of the user's own; serializes so.
+/// `username-password`, `token`, `key-pair`, or the name of a kind of the user's own; serializes
+/// so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
@@ -75,8 +76,8 @@ const BUILT_IN: [CredentialKind; 5] = [
 ];
 
 text_type! {
-    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`, and
-    /// none of the names that [`CredentialKind`] has for its own kinds.
+    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`,
+    /// and none of the names that [`CredentialKind`] has for its own kinds.
     KindName, check_kind_name
 }
 name_type!(KindName);
@@ -96,7 +97,8 @@ fn check_kind_name(text: &str) -> Result<(), ParseError> {
 }
 
 text_type! {
-    /// The name of a secret field: 1 to [`FieldName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`. Names are not secret.
+    /// The name of a secret field: 1 to [`FieldName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`. Names are
+    /// not secret.
     FieldName, check_field_name
 }
 name_type!(FieldName);

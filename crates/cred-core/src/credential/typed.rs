@@ -42,15 +42,16 @@ use crate::sealed::while_sealing;
 /// ```
 pub trait TypedCredential {
     /// The kind of the credentials that hold this type, which is not one of the built-in kinds:
-    /// [`KindName::from_static`] panics for their names, at the first use of this type. It is stored with each of them, so credentials
-    /// that are stored already cannot be read as this type after it changes.
+    /// [`KindName::from_static`] panics for their names, at the first use of this type. It is
+    /// stored with each of them, so credentials that are stored already cannot be read as this type
+    /// after it changes.
     fn kind() -> KindName;
 }
 
 impl Credential {
     /// Makes a credential of the [kind](TypedCredential::kind) of the type from a value, to be read
-    /// back by [`Credential::to_typed`]. Fields that are marked `#[serde(with = "cred_core::sealed")]`
-    /// serialize here and nowhere else.
+    /// back by [`Credential::to_typed`]. Fields that are marked
+    /// `#[serde(with = "cred_core::sealed")]` serialize here and nowhere else.
     ///
     /// The value is stored as MessagePack with field names, so that fields can be added and removed
     /// later, in the field [`field::VALUE`].
@@ -59,7 +60,8 @@ impl Credential {
     /// [`CredentialError::Unserializable`] if the type's own `Serialize` fails.
     pub fn typed<T: TypedCredential + Serialize + ?Sized>(value: &T) -> Result<Self, CredentialError> {
         let packed = while_sealing(|| {
-            // Growing a buffer leaves copies of the secret behind: count first, then write into one of the right size.
+            // Growing a buffer leaves copies of the secret behind: count first, then write into one
+            // of the right size.
             let mut counter = ByteCounter(0);
             rmp_serde::encode::write_named(&mut counter, value)?;
             let mut packed = Zeroizing::new(Vec::with_capacity(counter.0));
@@ -74,9 +76,10 @@ impl Credential {
     ///
     /// # Errors
     /// - [`CredentialError::WrongKind`] if the credential has another kind than the type.
-    /// - [`CredentialError::NoSuchField`] if it has the kind, but was not made by [`Credential::typed`].
-    /// - [`CredentialError::WrongShape`] if the stored value does not fit the type. The message does
-    ///   not repeat the value, as serde's own does.
+    /// - [`CredentialError::NoSuchField`] if it has the kind, but was not made by
+    ///   [`Credential::typed`].
+    /// - [`CredentialError::WrongShape`] if the stored value does not fit the type. The message
+    ///   does not repeat the value, as serde's own does.
     pub fn to_typed<T: TypedCredential + DeserializeOwned>(&self) -> Result<T, CredentialError> {
         self.check_kind(CredentialKind::Custom(T::kind()))?;
         let packed = self.expose_bytes(field::VALUE)?;

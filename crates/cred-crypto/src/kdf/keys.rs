@@ -1,4 +1,5 @@
-//! What is known of passphrase keys: which salts are proven, what was derived, what is being derived.
+//! What is known of passphrase keys: which salts are proven, what was derived, what is being
+//! derived.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -47,7 +48,8 @@ struct Sealing {
 }
 
 impl Keys {
-    /// How many keys of proven salts are kept: 32 bytes each, and each costs a derivation to have again.
+    /// How many keys of proven salts are kept: 32 bytes each, and each costs a derivation to have
+    /// again.
     pub(super) const PROVEN: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
     /// How many keys of unproven salts are kept: as many as the budget can pay for at once.
     pub(super) const UNPROVEN: NonZeroUsize = NonZeroUsize::new(8).unwrap();

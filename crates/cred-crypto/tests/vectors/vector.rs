@@ -1,4 +1,5 @@
-//! What both files of vectors have in common, for whoever tests against them: `README.md` says what it means.
+//! What both files of vectors have in common, for whoever tests against them: `README.md` says what
+//! it means.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How the cache has done since the manager was built. Each number is exact; read together they are not one snapshot.
+/// How the cache has done since the manager was built. Each number is exact; read together they are
+/// not one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {
@@ -97,7 +98,8 @@ impl Counters {
     }
 }
 
-/// A counter that threads don't fight over: each adds to a cache line of its own, as far as there are enough.
+/// A counter that threads don't fight over: each adds to a cache line of its own, as far as there
+/// are enough.
 #[derive(Default)]
 struct Striped([Stripe; STRIPES]);
 

@@ -13,8 +13,8 @@ use super::{Progress, Rekey};
 use crate::conditional::CONFLICT_RETRIES;
 use crate::{CredentialManager, ManagerError, RekeyReport};
 
-/// With the 5 s for which an opening is tried, a little longer than the 10 s that a key ring takes to
-/// allow one more key of an unproven salt.
+/// With the 5 s for which an opening is tried, a little longer than the 10 s that a key ring takes
+/// to allow one more key of an unproven salt.
 const KDF_WAIT: Duration = Duration::from_secs(6);
 
 /// How often a credential is tried again after that wait. Other users of the ring can be faster.

@@ -30,8 +30,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Loads many paths of one scope by one call, in one task of the manager. Each load ends when its
-    /// credential is opened, or with a panic of the sealer.
+    /// Loads many paths of one scope by one call, in one task of the manager. Each load ends when
+    /// its credential is opened, or with a panic of the sealer.
     pub(crate) fn begin_loads(
         self: &Arc<Self>,
         mut loads: Vec<Load>,

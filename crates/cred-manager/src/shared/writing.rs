@@ -154,7 +154,8 @@ impl Shared {
         self.tasks.until_closed(wait).await
     }
 
-    /// The error for a write that does not wait until earlier ones are resolved, in `left` from now.
+    /// The error for a write that does not wait until earlier ones are resolved, in `left` from
+    /// now.
     pub(crate) fn unresolved_for(
         &self,
         left: Duration,
@@ -188,8 +189,8 @@ impl From<LastWrite> for Effect {
     }
 }
 
-/// How a write ended: unknown unless an answer shows otherwise. Whatever ends it, the cache and later
-/// writers learn it.
+/// How a write ended: unknown unless an answer shows otherwise. Whatever ends it, the cache and
+/// later writers learn it.
 struct Outcome {
     cache: Option<Arc<Cache>>,
     unresolved: Arc<UnresolvedWrites>,

@@ -22,9 +22,9 @@ pub enum Finding {
         /// The problem.
         problem: FormatProblem,
     },
-    /// Its rotation policy requires a new value. Under a policy before the expiry, the new value needs
-    /// a later expiry: [`rotate`](crate::CredentialManager::rotate) keeps the stored one otherwise, and
-    /// the rotation stays due.
+    /// Its rotation policy requires a new value. Under a policy before the expiry, the new value
+    /// needs a later expiry: [`rotate`](crate::CredentialManager::rotate) keeps the stored one
+    /// otherwise, and the rotation stays due.
     RotationDue {
         /// When the rotation became due.
         since: Timestamp,

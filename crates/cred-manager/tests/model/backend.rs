@@ -19,8 +19,8 @@ use crate::{IN_DOUBT, LOAD_CONCURRENCY, OPERATION_TIMEOUT, PATHS, PATHS_OF_A_SCO
 /// The message of the panics that the backend plans.
 pub(crate) const PLANNED_PANIC: &str = "planned panic";
 
-/// How long a read takes at most, before and after it has seen what is stored. A batch reads its ids
-/// one after another.
+/// How long a read takes at most, before and after it has seen what is stored. A batch reads its
+/// ids one after another.
 pub(crate) const SLOWEST_READ: Duration = Duration::from_millis(5);
 
 /// How a write depends on what is stored. The caller's tag `kind` reports it.
@@ -180,8 +180,8 @@ impl Backend {
         self.land(write, None).unwrap();
     }
 
-    /// A write or a load has begun. (Other reads are bounded by their callers, and no shutdown waits
-    /// for them.)
+    /// A write or a load has begun. (Other reads are bounded by their callers, and no shutdown
+    /// waits for them.)
     fn enter(&self, load: Option<usize>) -> Running<'_> {
         self.running.fetch_add(1, SeqCst);
         if self.is_shut_down.load(SeqCst) {
@@ -237,8 +237,8 @@ impl Backend {
     }
 
     /// What depends on what is stored waits until earlier writes cannot land any more. So it may
-    /// replace only what its writer has seen, unless a later plain write was sent: that one does not
-    /// wait for it. (But after a re-key, it does.)
+    /// replace only what its writer has seen, unless a later plain write was sent: that one does
+    /// not wait for it. (But after a re-key, it does.)
     fn check_what_it_replaces(
         &self,
         log: &PathLog,
@@ -342,7 +342,8 @@ impl Backend {
     ) -> Write {
         let number = metadata.tags["write"].parse().unwrap();
         let kind = match metadata.tags.get("kind").map(AsRef::as_ref) {
-            // A re-key stores what was sent before. (A conditional write may be sent twice as well.)
+            // A re-key stores what was sent before. (A conditional write may be sent twice as
+            // well.)
             _ if number <= self.log(place).last_sent && expected.is_none() => Kind::Rekey,
             Some("rotation") if expected.is_none() => Kind::Rotation,
             Some("if_absent") if expected.is_none() => Kind::IfAbsent,

@@ -10,17 +10,17 @@
 //! - when the TTL has passed since a write of another process.
 //!
 //! A read below the floor at its start breaks the promise. Other rules:
-//! - writes of one path land in the order of their calls, and a write that depends on what is stored
-//!   replaces only what it has seen, also when an earlier one lands late;
+//! - writes of one path land in the order of their calls, and a write that depends on what is
+//!   stored replaces only what it has seen, also when an earlier one lands late;
 //! - a re-key never brings an earlier value back;
 //! - one path has one load at a time, and all paths together no more than are allowed;
 //! - no more values are cached than the capacity;
 //! - every read ends in time, also if the load that it shares is on a runtime that is not driven;
 //! - a shutdown waits for all writes and loads, and nothing runs after it.
 //!
-//! In virtual time, only the backend takes time, so many interleavings are tried. With threads, races
-//! are. `CRED_MODEL_READS` sets how many reads all tests make together; `cargo xtask model` makes
-//! ten million.
+//! In virtual time, only the backend takes time, so many interleavings are tried. With threads,
+//! races are. `CRED_MODEL_READS` sets how many reads all tests make together; `cargo xtask model`
+//! makes ten million.
 #![cfg(test)]
 
 mod backend;
@@ -168,8 +168,8 @@ async fn live(world: &Arc<World>) {
     assert!(violations.is_empty(), "{} violations, such as {first:#?}", violations.len());
 }
 
-/// Runs managers until they have made enough reads. A run with few operations of one kind would show
-/// nothing about it.
+/// Runs managers until they have made enough reads. A run with few operations of one kind would
+/// show nothing about it.
 fn in_virtual_time(variant: Variant) {
     hide_planned_panics();
     let mut totals = Totals::default();

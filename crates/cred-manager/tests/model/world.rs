@@ -344,8 +344,8 @@ impl World {
         });
     }
 
-    /// After a write with an unknown outcome: it can land over the next one, which is read meanwhile,
-    /// and then a read must show it.
+    /// After a write with an unknown outcome: it can land over the next one, which is read
+    /// meanwhile, and then a read must show it.
     async fn write_at_once(&self, place: usize, unknown: u64) {
         let cannot_land = sleep(IN_DOUBT + self.variant.lag() + SLOWEST_READ * self.variant.batch);
         let (number, handle) = (self.next(place), &self.handles[place]);

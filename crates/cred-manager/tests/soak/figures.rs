@@ -59,7 +59,8 @@ impl Growth {
         *self.0.last().unwrap()
     }
 
-    /// Compares the last quarter with the one after the warm-up, by their medians: an allocator gives back when it likes.
+    /// Compares the last quarter with the one after the warm-up, by their medians: an allocator
+    /// gives back when it likes.
     ///
     /// # Panics
     /// If something grows.

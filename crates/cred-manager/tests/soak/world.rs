@@ -160,8 +160,8 @@ impl World {
         self.lives.fetch_add(1, SeqCst);
     }
 
-    /// Between two lives no read is under way, and one that begins later shows nothing from before the floor. Without this the
-    /// test's own books grow for hours.
+    /// Between two lives no read is under way, and one that begins later shows nothing from before
+    /// the floor. Without this the test's own books grow for hours.
     fn forget_deletes(&self) {
         for path in &self.paths {
             let floor = path.floor.load(SeqCst);

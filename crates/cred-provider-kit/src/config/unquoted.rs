@@ -8,8 +8,8 @@ use serde::de::{
     Visitor,
 };
 
-/// Reads a configuration that holds secrets. An error names what was expected and never repeats what
-/// was found, which may be a secret in the wrong place: serde's own message for
+/// Reads a configuration that holds secrets. An error names what was expected and never repeats
+/// what was found, which may be a secret in the wrong place: serde's own message for
 /// `auth_method = { token = "s3cret" }` is `invalid type: string "s3cret"`.
 ///
 /// The format must be self-describing, as those of configuration files are. Where an error of the
@@ -39,12 +39,12 @@ pub fn unquoted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D)
     T::deserialize(Unquoted(deserializer)).map_err(|Error(error)| error)
 }
 
-/// Implements `Deserialize` for configurations that hold secrets, through [`unquoted`]: an error names
-/// what was expected and never repeats what was found.
+/// Implements `Deserialize` for configurations that hold secrets, through [`unquoted`]: an error
+/// names what was expected and never repeats what was found.
 ///
 /// `Config as ConfigFields;` reads `Config` as `ConfigFields`, a private type that derives
-/// `Deserialize` with `#[serde(remote = "Config")]` and repeats its fields, which the compiler compares.
-/// The calling crate depends on `serde` with the feature `derive`.
+/// `Deserialize` with `#[serde(remote = "Config")]` and repeats its fields, which the compiler
+/// compares. The calling crate depends on `serde` with the feature `derive`.
 ///
 /// ```
 /// use cred_core::SecretString;

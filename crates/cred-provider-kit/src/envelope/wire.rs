@@ -1,4 +1,5 @@
-//! The JSON itself. Everything is borrowed on the way out, and only what is kept is allocated on the way in.
+//! The JSON itself. Everything is borrowed on the way out, and only what is kept is allocated on
+//! the way in.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -66,7 +67,8 @@ struct Metadata<'a> {
     extra: BTreeMap<u16, Bytes<'a>>,
 }
 
-/// As an enum of its own, because core's may grow: what cannot be written here is refused, not guessed.
+/// As an enum of its own, because core's may grow: what cannot be written here is refused, not
+/// guessed.
 #[derive(Serialize, Deserialize)]
 enum Rotation {
     #[serde(rename = "periodic_ms")]
@@ -291,7 +293,8 @@ impl<'de> Deserialize<'de> for Bytes<'_> {
     }
 }
 
-/// The version, which stands first in every version of the form; `None` where these bytes don't begin with one.
+/// The version, which stands first in every version of the form; `None` where these bytes don't
+/// begin with one.
 pub(super) fn version(bytes: &[u8]) -> Option<u32> {
     let rest = bytes.strip_prefix(b"{\"version\":")?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -56,7 +56,8 @@ pub trait AttemptError: From<StorageError> + Send {
     fn storage_error(&self) -> &StorageError;
 
     /// Whether the attempt may have written. Default: what the kind of the
-    /// [`storage_error`](Self::storage_error) [proves](cred_core::StorageErrorKind::may_have_written).
+    /// [`storage_error`](Self::storage_error)
+    /// [proves](cred_core::StorageErrorKind::may_have_written).
     fn wrote(&self) -> Wrote {
         match self.storage_error().kind().may_have_written() {
             true => Wrote::Perhaps,

@@ -23,14 +23,15 @@ impl Written {
         matches!(self, Self::Unknown(_))
     }
 
-    /// A write attempt is sent: until its result is [noted](Written::note), whatever drops it leaves doubt. Gives the
-    /// state before it.
+    /// A write attempt is sent: until its result is [noted](Written::note), whatever drops it
+    /// leaves doubt. Gives the state before it.
     pub(super) fn send(&mut self) -> Self {
         std::mem::replace(self, Self::Unknown(Cow::Borrowed("the time ran out while it was being written")))
     }
 
-    /// Notes the result of the write attempt number `attempt`, sent in the state `before`. The first ambiguity is the one
-    /// that is told, and it stays: a later success of the same call is followed by an error only when another call fails.
+    /// Notes the result of the write attempt number `attempt`, sent in the state `before`. The
+    /// first ambiguity is the one that is told, and it stays: a later success of the same call is
+    /// followed by an error only when another call fails.
     pub(super) fn note<T, E: AttemptError>(&mut self, before: Self, attempt: u32, result: &Result<T, E>) {
         *self = match (before, result) {
             (before @ Self::Unknown(_), _) => before,
@@ -42,7 +43,8 @@ impl Written {
         };
     }
 
-    /// The error of a write operation that ends in this state: not a definite refusal unless nothing was written.
+    /// The error of a write operation that ends in this state: not a definite refusal unless
+    /// nothing was written.
     pub(super) fn judge(&self, error: StorageError) -> StorageError {
         let reason = match self {
             _ if is_precise(error.kind()) => return error,

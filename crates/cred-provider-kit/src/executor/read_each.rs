@@ -23,8 +23,8 @@ impl Wire<'_> {
     /// Reads each item by `ask`, `at_once` of them at a time, and gives the answers in their order.
     /// An item that fails, fails alone.
     ///
-    /// The items of one time are one wire call with one attempt timeout. An item that was answered, also by
-    /// a definite error, is not asked for again when others of its call are tried again.
+    /// The items of one time are one wire call with one attempt timeout. An item that was answered,
+    /// also by a definite error, is not asked for again when others of its call are tried again.
     pub async fn read_each<'i, I, T, E, F, Fut>(
         &mut self,
         items: &'i [I],
@@ -45,8 +45,8 @@ impl Wire<'_> {
         answers
     }
 
-    /// As [`read_each`](Self::read_each), where one failure fails the whole: what comes after it is not
-    /// asked for any more.
+    /// As [`read_each`](Self::read_each), where one failure fails the whole: what comes after it is
+    /// not asked for any more.
     ///
     /// # Errors
     /// That of the first item found to fail.
@@ -100,8 +100,8 @@ impl Wire<'_> {
                 };
                 async move {
                     let mut transient = None;
-                    // Each answer is kept as it comes: when the time of the attempt runs out, only the
-                    // others are asked for again.
+                    // Each answer is kept as it comes: when the time of the attempt runs out, only
+                    // the others are asked for again.
                     while let Some((index, answer)) = asked.next().await {
                         match answer {
                             Err(error) if error.storage_error().is_transient() => transient = Some(error),

@@ -10,7 +10,8 @@ use cred_core::{CredentialContext, CredentialId, CredentialPath, PathRef, ScopeI
 pub enum TargetRef<'a> {
     /// One credential.
     Credential(PathRef<'a>),
-    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or everything.
+    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or
+    /// everything.
     Scope(Option<&'a ScopeId>),
     /// The backend as such.
     Backend,

@@ -32,10 +32,12 @@ pub struct Wire<'e> {
 pub struct Attempt {
     /// Counted from 1.
     pub number: u32,
-    /// Whether an earlier write attempt of the operation was ambiguous, so that this one may meet what that one wrote.
+    /// Whether an earlier write attempt of the operation was ambiguous, so that this one may meet
+    /// what that one wrote.
     pub in_doubt: bool,
-    /// How long it may take, at its begin. What it waits for, such as a lock, it gives up a little earlier, as
-    /// [`Busy`](StorageErrorKind::Busy): after the whole time the executor must call a write in doubt.
+    /// How long it may take, at its begin. What it waits for, such as a lock, it gives up a little
+    /// earlier, as [`Busy`](StorageErrorKind::Busy): after the whole time the executor must call a
+    /// write in doubt.
     pub limit: Duration,
 }
 
@@ -87,13 +89,15 @@ impl<'e> Wire<'e> {
         self.call(Access::Read, attempt).await
     }
 
-    /// Makes a wire call that changes something: its attempts take twice the timeout, and leave doubt when they fail
-    /// without a definite answer. It must bear being sent twice: an ambiguous attempt that a later one made good may still
-    /// take effect, so give the backend what makes both one write (a request token, a revision) where it takes that.
+    /// Makes a wire call that changes something: its attempts take twice the timeout, and leave
+    /// doubt when they fail without a definite answer. It must bear being sent twice: an ambiguous
+    /// attempt that a later one made good may still take effect, so give the backend what makes
+    /// both one write (a request token, a revision) where it takes that.
     ///
     /// # Errors
-    /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt included: the body may still
-    /// look what became of it ([`Wire::in_doubt`], [`Wire::settle`]). The operation's result is judged when it ends.
+    /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt
+    /// included: the body may still look what became of it ([`Wire::in_doubt`], [`Wire::settle`]).
+    /// The operation's result is judged when it ends.
     pub async fn write<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
         E: AttemptError,
@@ -106,8 +110,8 @@ impl<'e> Wire<'e> {
     /// Waits, as between two looks at something that the backend does in its own time.
     ///
     /// # Errors
-    /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. A body that knows what it was
-    /// waiting for gives that error instead.
+    /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. A body
+    /// that knows what it was waiting for gives that error instead.
     pub async fn pause(&self, duration: Duration) -> StorageResult<()> {
         let end = later(Instant::now(), duration);
         if end >= self.cutoff {
@@ -123,8 +127,8 @@ impl<'e> Wire<'e> {
         self.cutoff.saturating_duration_since(Instant::now())
     }
 
-    /// Holds time back for what must be done if the next calls fail: they now end `reserve` before the deadline, but
-    /// keep at least half of what remains. Zero gives it all back.
+    /// Holds time back for what must be done if the next calls fail: they now end `reserve` before
+    /// the deadline, but keep at least half of what remains. Zero gives it all back.
     ///
     /// A store that recovers a deleted credential first holds back the time to delete it again.
     pub fn hold_back(&mut self, reserve: Duration) {
@@ -138,9 +142,9 @@ impl<'e> Wire<'e> {
         self.written.is_unknown()
     }
 
-    /// Says that what the write calls so far have done, or may have done, is known not to be the write that was asked for,
-    /// and that it cannot land any more: a read-back has shown it, or they only prepared it. A definite refusal may stand
-    /// again.
+    /// Says that what the write calls so far have done, or may have done, is known not to be the
+    /// write that was asked for, and that it cannot land any more: a read-back has shown it, or
+    /// they only prepared it. A definite refusal may stand again.
     ///
     /// ```
     /// # use cred_core::{StorageErrorKind, StorageResult};
@@ -183,7 +187,8 @@ impl<'e> Wire<'e> {
         self.started.elapsed()
     }
 
-    /// Runs the body of a sequence. Its wire calls and pauses end in time by themselves; this bounds what else it awaits.
+    /// Runs the body of a sequence. Its wire calls and pauses end in time by themselves; this
+    /// bounds what else it awaits.
     pub(super) async fn in_time<T, F>(&mut self, body: F) -> StorageResult<T>
     where
         F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,

@@ -8,8 +8,9 @@ use tokio::sync::Semaphore;
 
 use super::Layer;
 
-/// Lets so many operations through at once; the others wait their turn, in the order in which they came, no longer than a
-/// bound. Who waited in vain is told [`Busy`](cred_core::StorageErrorKind::Busy): nothing was done. Who leaves the queue leaves no
+/// Lets so many operations through at once; the others wait their turn, in the order in which they
+/// came, no longer than a bound. Who waited in vain is told
+/// [`Busy`](cred_core::StorageErrorKind::Busy): nothing was done. Who leaves the queue leaves no
 /// trace. A `retrieve_many` counts as one; the shutdown does not wait.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
@@ -19,8 +20,8 @@ pub struct ConcurrencyLimit {
 }
 
 impl ConcurrencyLimit {
-    /// At most `most` at once (more than 2^60 are as good as no limit), of which each waits `longest_wait` at most. The
-    /// provider's `operation_timeout` grows by that.
+    /// At most `most` at once (more than 2^60 are as good as no limit), of which each waits
+    /// `longest_wait` at most. The provider's `operation_timeout` grows by that.
     #[must_use]
     pub fn new(most: NonZeroUsize, longest_wait: Duration) -> Self {
         let most = most.get().min(Semaphore::MAX_PERMITS);

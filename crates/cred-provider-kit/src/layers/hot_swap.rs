@@ -6,11 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cred_core::{Call, Description, StorageError, StorageProvider, StorageResult, Wrapper};
 
-/// Forwards to a provider that can be [swapped](HotSwap::swap) for another: with renewed backend credentials, another address,
-/// other timeouts of its wire calls. Each operation goes to the one that is inside when it begins, and stays with it.
+/// Forwards to a provider that can be [swapped](HotSwap::swap) for another: with renewed backend
+/// credentials, another address, other timeouts of its wire calls. Each operation goes to the one
+/// that is inside when it begins, and stays with it.
 ///
-/// Both have to hold the same credentials. Nothing is copied, and a cache above knows nothing of a swap: a manager over stores
-/// that differ may give a cached value for its TTL more, unless `clear_cache` follows the swap.
+/// Both have to hold the same credentials. Nothing is copied, and a cache above knows nothing of a
+/// swap: a manager over stores that differ may give a cached value for its TTL more, unless
+/// `clear_cache` follows the swap.
 pub struct HotSwap {
     description: Description,
     offers: Offers,
@@ -34,18 +36,21 @@ impl Offers {
 }
 
 impl HotSwap {
-    /// Begins with this provider. What it promises and which abilities it has holds for all that follow it.
+    /// Begins with this provider. What it promises and which abilities it has holds for all that
+    /// follow it.
     pub fn new(provider: impl StorageProvider + 'static) -> Self {
         let (description, offers) = (provider.describe().clone(), Offers::of(&provider));
         Self { description, offers, current: RwLock::new(Arc::new(provider)) }
     }
 
-    /// Lets `next` answer what begins from now on, and gives back the one that did so far. Operations that have begun with that one
-    /// go on: shut it down once they have had its `operation_timeout`.
+    /// Lets `next` answer what begins from now on, and gives back the one that did so far.
+    /// Operations that have begun with that one go on: shut it down once they have had its
+    /// `operation_timeout`.
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if `next` promises anything else in its
-    /// [`Description`], or has other abilities: neither may change in a provider's life. Nothing was swapped.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if `next` promises anything
+    /// else in its [`Description`], or has other abilities: neither may change in a provider's
+    /// life. Nothing was swapped.
     pub fn swap(&self, next: impl StorageProvider + 'static) -> StorageResult<Arc<dyn StorageProvider>> {
         if *next.describe() != self.description {
             return Err(StorageError::invalid_request(

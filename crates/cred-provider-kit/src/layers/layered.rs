@@ -28,7 +28,8 @@ use crate::TargetRef;
 /// }
 /// ```
 pub trait Layer: Send + Sync {
-    /// What the wrapped provider promises, made of what the one inside promises. Asked once, at construction.
+    /// What the wrapped provider promises, made of what the one inside promises. Asked once, at
+    /// construction.
     fn describe(&self, inside: Description) -> Description {
         inside
     }
@@ -45,7 +46,8 @@ pub trait Layer: Send + Sync {
         Ok(())
     }
 
-    /// Runs an operation that was admitted. Whatever drops `call` before its end leaves a write in doubt, and has to say so.
+    /// Runs an operation that was admitted. Whatever drops `call` before its end leaves a write in
+    /// doubt, and has to say so.
     ///
     /// # Errors
     /// What `call` gives, or what the layer makes of it.
@@ -58,8 +60,8 @@ pub trait Layer: Send + Sync {
         call
     }
 
-    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) is passed on id by id, given whether it is one call of the
-    /// provider inside. By default it is passed on as it is.
+    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) is passed on id by id, given
+    /// whether it is one call of the provider inside. By default it is passed on as it is.
     fn splits_many(&self, is_one_call: bool) -> bool {
         let _ = is_one_call;
         false

@@ -5,8 +5,9 @@ use cred_core::{Operation, StorageErrorKind, StorageResult};
 use super::Layer;
 use crate::TargetRef;
 
-/// Passes reads and lists on, and answers every write with [`ReadOnly`](StorageErrorKind::ReadOnly), those of abilities
-/// included. Abilities are still handed out: what they read can be read.
+/// Passes reads and lists on, and answers every write with
+/// [`ReadOnly`](StorageErrorKind::ReadOnly), those of abilities included. Abilities are still
+/// handed out: what they read can be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReadOnly;
 

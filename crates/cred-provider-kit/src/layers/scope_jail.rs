@@ -6,8 +6,9 @@ use super::Layer;
 use crate::TargetRef;
 
 /// Passes on what is about one scope or lies below it, and refuses the rest with
-/// [`PermissionDenied`](StorageErrorKind::PermissionDenied) whatever is stored there: the unscoped credentials, and the tree
-/// of everything, too. Paths stay as they are: nothing is moved below the scope.
+/// [`PermissionDenied`](StorageErrorKind::PermissionDenied) whatever is stored there: the unscoped
+/// credentials, and the tree of everything, too. Paths stay as they are: nothing is moved below the
+/// scope.
 #[derive(Debug, Clone)]
 pub struct ScopeJail {
     scope: ScopeId,

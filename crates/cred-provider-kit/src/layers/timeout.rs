@@ -6,19 +6,20 @@ use cred_core::{Description, Operation, StorageError, StorageErrorKind, StorageR
 
 use super::Layer;
 
-/// Ends every operation after a time, whatever the provider does. A read ends in [`Timeout`](StorageErrorKind::Timeout), a
-/// write in [`InDoubt`](StorageErrorKind::InDoubt): its call is dropped, and what was sent may still take effect. The shutdown is not
-/// bounded.
+/// Ends every operation after a time, whatever the provider does. A read ends in
+/// [`Timeout`](StorageErrorKind::Timeout), a write in [`InDoubt`](StorageErrorKind::InDoubt): its
+/// call is dropped, and what was sent may still take effect. The shutdown is not bounded.
 ///
-/// A [`retrieve_many`](cred_core::StorageProvider::retrieve_many) has the time once where it is one call of the provider, and
-/// once for each id elsewhere. Kept to the timer's resolution of 1 ms.
+/// A [`retrieve_many`](cred_core::StorageProvider::retrieve_many) has the time once where it is one
+/// call of the provider, and once for each id elsewhere. Kept to the timer's resolution of 1 ms.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeout {
     limit: Duration,
 }
 
 impl Timeout {
-    /// The longest that one operation takes. Where the provider's own `operation_timeout` is shorter, that counts.
+    /// The longest that one operation takes. Where the provider's own `operation_timeout` is
+    /// shorter, that counts.
     #[must_use]
     pub const fn new(limit: Duration) -> Self {
         Self { limit }

@@ -2,8 +2,8 @@
 
 use super::digest;
 
-/// How texts are written in one backend. No code begins another, and none begins with a byte that stands for itself, so
-/// that a text is read back in one way.
+/// How texts are written in one backend. No code begins another, and none begins with a byte that
+/// stands for itself, so that a text is read back in one way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alphabet {
     /// Bytes that stand for themselves.
@@ -68,8 +68,8 @@ impl Alphabet {
         written
     }
 
-    /// Reads a text; `None` where no text is written so. What it gives must be written again and compared, as a text can
-    /// be spelled in more ways than one.
+    /// Reads a text; `None` where no text is written so. What it gives must be written again and
+    /// compared, as a text can be spelled in more ways than one.
     pub(super) fn decode(&self, written: &str) -> Option<String> {
         let mut text = String::with_capacity(written.len());
         let mut upper = false;

@@ -7,12 +7,13 @@ use super::{Decoded, PhysicalName, digest};
 
 /// NAME_MAX of the common file systems, and the longest component on Windows.
 const MAX_COMPONENT: usize = 255;
-/// Device names of Windows, with any extension
-/// ([naming files](https://learn.microsoft.com/windows/win32/fileio/naming-a-file)); `com0` to `com9` and `lpt0` to `lpt9`
-/// besides.
+/// Device names of Windows, with any extension ([naming
+/// files](https://learn.microsoft.com/windows/win32/fileio/naming-a-file)); `com0` to `com9` and
+/// `lpt0` to `lpt9` besides.
 const DEVICES: [&[u8]; 4] = [b"aux", b"con", b"nul", b"prn"];
 
-/// Letters of lower case, digits, `_`, `-` and `.`: the same on file systems that ignore case, and on Windows.
+/// Letters of lower case, digits, `_`, `-` and `.`: the same on file systems that ignore case, and
+/// on Windows.
 const COMPONENT: Alphabet = Alphabet {
     plain: Plain::LOWER_AND_DIGITS.and(b"_-."),
     codes: &[(b':', "=")],
@@ -21,11 +22,13 @@ const COMPONENT: Alphabet = Alphabet {
     hashed: "%h",
 };
 
-/// The names of local files: each part of a scope is a directory, an id is a file with an extension.
+/// The names of local files: each part of a scope is a directory, an id is a file with an
+/// extension.
 ///
-/// They are portable: no two meet on a file system that ignores case, none is a device of Windows, none begins or ends
-/// with a dot, none is longer than 255 bytes. A directory's name has a `=` or is hashed, so it is never that of an id's
-/// file. What begins with a dot is free for the provider's own files.
+/// They are portable: no two meet on a file system that ignores case, none is a device of Windows,
+/// none begins or ends with a dot, none is longer than 255 bytes. A directory's name has a `=` or
+/// is hashed, so it is never that of an id's file. What begins with a dot is free for the
+/// provider's own files.
 #[derive(Debug, Clone)]
 pub struct FileNames {
     /// With its dot.
@@ -36,11 +39,12 @@ impl FileNames {
     /// The longest extension in bytes.
     pub const MAX_EXTENSION_LEN: usize = 64;
 
-    /// Names with this extension, given without its dot; `field` is what the configuration calls it.
+    /// Names with this extension, given without its dot; `field` is what the configuration calls
+    /// it.
     ///
     /// # Errors
-    /// [`ConfigError`] unless it is 1 to [`FileNames::MAX_EXTENSION_LEN`] bytes of `[A-Za-z0-9._-]` that neither begin nor
-    /// end with a dot.
+    /// [`ConfigError`] unless it is 1 to [`FileNames::MAX_EXTENSION_LEN`] bytes of `[A-Za-z0-9._-]`
+    /// that neither begin nor end with a dot.
     pub fn new(field: &'static str, extension: &str) -> Result<Self, ConfigError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = (1..=Self::MAX_EXTENSION_LEN).contains(&extension.len());
@@ -91,8 +95,8 @@ impl FileNames {
         }
     }
 
-    /// The scope of one part, `level:value`, that a directory's name stands for; joined with the names above it, it makes
-    /// the whole scope. Any text is an answer.
+    /// The scope of one part, `level:value`, that a directory's name stands for; joined with the
+    /// names above it, it makes the whole scope. Any text is an answer.
     #[must_use]
     pub fn decode_directory(&self, name: &str) -> Decoded<ScopeId> {
         if COMPONENT.is_hashed(name) {

@@ -3,9 +3,10 @@
 use super::alphabet::{Alphabet, Plain};
 use super::rules::Rules;
 
-/// AWS Secrets Manager: 512 characters of `A-Za-z0-9/_+=.@-`, case-sensitive, not ending with a hyphen and six characters
-/// ([CreateSecret](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html): they look like
-/// the end of an ARN). A prefix has at most 458 bytes.
+/// AWS Secrets Manager: 512 characters of `A-Za-z0-9/_+=.@-`, case-sensitive, not ending with a
+/// hyphen and six characters
+/// ([CreateSecret](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html):
+/// they look like the end of an ARN). A prefix has at most 458 bytes.
 pub const AWS: Rules = Rules {
     backend: "aws",
     alphabet: Alphabet {
@@ -27,8 +28,8 @@ pub const AWS: Rules = Rules {
     },
 };
 
-/// A hyphen of the id before the last six bytes, and, of six bytes behind a prefix that ends with a hyphen, the id's first. Never
-/// a byte of the scope, by which listings find the name.
+/// A hyphen of the id before the last six bytes, and, of six bytes behind a prefix that ends with a
+/// hyphen, the id's first. Never a byte of the scope, by which listings find the name.
 fn would_end_as_an_arn(prefix: &[u8], text: &[u8], at: usize) -> bool {
     match text.len().checked_sub(7) {
         Some(seventh) => {
@@ -47,8 +48,8 @@ fn ends_as_an_arn(name: &str) -> bool {
 }
 
 /// Azure Key Vault: 1 to 127 of `0-9A-Za-z-`, compared without case ([object
-/// identifiers](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates)). A prefix has at
-/// most 73 bytes.
+/// identifiers](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates)).
+/// A prefix has at most 73 bytes.
 pub const AZURE: Rules = Rules {
     backend: "azure",
     alphabet: DASHED,
@@ -63,9 +64,10 @@ pub const AZURE: Rules = Rules {
 };
 
 /// Kubernetes object names: 253 characters, a DNS subdomain
-/// ([names](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/)): lower-case letters, digits, `-`
-/// and `.`, beginning and ending with a letter or digit, as does each label between dots. A prefix is needed, as a name's
-/// own first byte may be a mark; it has at most 199 bytes. A [`digest`](fn@super::digest) is a label value as well.
+/// ([names](https://kubernetes.io/docs/concepts/overview/working-with-objects/names/)): lower-case
+/// letters, digits, `-` and `.`, beginning and ending with a letter or digit, as does each label
+/// between dots. A prefix is needed, as a name's own first byte may be a mark; it has at most 199
+/// bytes. A [`digest`](fn@super::digest) is a label value as well.
 pub const KUBERNETES: Rules = Rules {
     backend: "kubernetes",
     alphabet: DASHED,
@@ -86,11 +88,13 @@ pub const KUBERNETES: Rules = Rules {
     },
 };
 
-/// Vault and OpenBao KV v2: path segments, case-sensitive, none of them empty, `.` or `..`, which clients resolve away.
-/// A path is such segments already, and the longest is far below what Raft storage takes for a key (32 KiB,
-/// [limits](https://developer.hashicorp.com/vault/docs/internals/limits)); nothing is ever hashed. Consul as storage takes 512
-/// bytes only, encrypted and encoded: keep paths below 250 bytes there. A prefix is empty or ends with `/`,
-/// and has no `:`: the names of scope `org:acme` below `app/` would be the unscoped ones of the prefix `app/org:acme/`.
+/// Vault and OpenBao KV v2: path segments, case-sensitive, none of them empty, `.` or `..`, which
+/// clients resolve away. A path is such segments already, and the longest is far below what Raft
+/// storage takes for a key (32 KiB,
+/// [limits](https://developer.hashicorp.com/vault/docs/internals/limits)); nothing is ever hashed.
+/// Consul as storage takes 512 bytes only, encrypted and encoded: keep paths below 250 bytes there.
+/// A prefix is empty or ends with `/`, and has no `:`: the names of scope `org:acme` below `app/`
+/// would be the unscoped ones of the prefix `app/org:acme/`.
 pub const VAULT: Rules = Rules {
     backend: "vault",
     alphabet: Alphabet {

@@ -5,8 +5,9 @@ use cred_core::ConfigError;
 use super::alphabet::{Alphabet, Plain};
 use super::digest;
 
-/// How one backend's names are built: [`AWS`](super::AWS), [`AZURE`](super::AZURE), [`VAULT`](super::VAULT),
-/// [`KUBERNETES`](super::KUBERNETES), or those of another backend, by [`Rules::custom`].
+/// How one backend's names are built: [`AWS`](super::AWS), [`AZURE`](super::AZURE),
+/// [`VAULT`](super::VAULT), [`KUBERNETES`](super::KUBERNETES), or those of another backend, by
+/// [`Rules::custom`].
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// The backend in errors.
@@ -16,7 +17,8 @@ pub struct Rules {
     pub(super) max_len: Option<usize>,
     /// Whether the backend takes two names that differ in case for one.
     pub(super) ignores_case: bool,
-    /// Whether the byte of a text at a position must be written in hexadecimal behind this prefix: a matter of its place.
+    /// Whether the byte of a text at a position must be written in hexadecimal behind this prefix:
+    /// a matter of its place.
     pub(super) refused: fn(prefix: &[u8], text: &[u8], at: usize) -> bool,
     /// Whether a whole name is refused none the less, so that it is hashed.
     pub(super) unusable: fn(&str) -> bool,
@@ -29,16 +31,16 @@ pub struct Rules {
 pub enum Case {
     /// `A` and `a` are two letters, and a name may hold both.
     Kept,
-    /// A name has no upper case, or the backend takes two names that differ in case alone for one, or gives a name back in
-    /// another case: names are written in lower case, and a mark switches.
+    /// A name has no upper case, or the backend takes two names that differ in case alone for one,
+    /// or gives a name back in another case: names are written in lower case, and a mark switches.
     Ignored,
 }
 
 impl Rules {
-    /// The rules of a backend that none of the constants is for. It takes the lower-case letters and the digits, of upper
-    /// case what `case` says, and the characters in `punctuation`, each at any place behind the prefix: leave out what it
-    /// takes at some places only, or gives a meaning. `mark` is one more that it takes, and begins what stands for
-    /// everything else:
+    /// The rules of a backend that none of the constants is for. It takes the lower-case letters
+    /// and the digits, of upper case what `case` says, and the characters in `punctuation`, each at
+    /// any place behind the prefix: leave out what it takes at some places only, or gives a
+    /// meaning. `mark` is one more that it takes, and begins what stands for everything else:
     ///
     /// | of a path | in a name, where the mark is `~` |
     /// |---|---|
@@ -46,8 +48,8 @@ impl Rules {
     /// | a change between lower and upper case, where it is ignored | `~k` |
     /// | a path that is too long, as a [`digest`](fn@super::digest) | `~h...` |
     ///
-    /// A name never ends with the mark. No two paths share a name, whatever is given here: what would let them is refused.
-    /// `backend` is its name in errors.
+    /// A name never ends with the mark. No two paths share a name, whatever is given here: what
+    /// would let them is refused. `backend` is its name in errors.
     ///
     /// ```
     /// use cred_core::CredentialPath;
@@ -67,8 +69,8 @@ impl Rules {
     /// ```
     ///
     /// # Errors
-    /// [`ConfigError`] unless `mark` is one of `- _ . : / + = @ ~ % ! $ # ,` and not in `punctuation`, which is other printable
-    /// ASCII than letters, digits and the space.
+    /// [`ConfigError`] unless `mark` is one of `- _ . : / + = @ ~ % ! $ # ,` and not in
+    /// `punctuation`, which is other printable ASCII than letters, digits and the space.
     pub fn custom(
         backend: &'static str,
         case: Case,
@@ -112,9 +114,9 @@ impl Rules {
         })
     }
 
-    /// With names of at most so many bytes, the prefix included: a longer one is hashed. By default every path has room,
-    /// and nothing is. [`Names::new`](super::Names::new) refuses a prefix that leaves no room for a hashed name, which takes
-    /// 54 bytes.
+    /// With names of at most so many bytes, the prefix included: a longer one is hashed. By default
+    /// every path has room, and nothing is. [`Names::new`](super::Names::new) refuses a prefix that
+    /// leaves no room for a hashed name, which takes 54 bytes.
     #[must_use]
     pub const fn with_max_len(mut self, bytes: usize) -> Self {
         self.max_len = Some(bytes);

@@ -275,8 +275,8 @@ fn any_text(alphabet: &'static str, most: usize) -> impl Strategy<Value = String
     ]
 }
 
-/// Six bytes behind a hyphen look like the end of an ARN, and the hyphen is the prefix's: what gives way is never the scope, or
-/// a listing by the scope's prefix would pass the name over.
+/// Six bytes behind a hyphen look like the end of an ARN, and the hyphen is the prefix's: what
+/// gives way is never the scope, or a listing by the scope's prefix would pass the name over.
 #[test]
 fn an_aws_name_that_must_not_end_as_an_arn_is_still_found_by_its_scope() {
     let names = names(AWS, "cred-");

@@ -46,8 +46,8 @@ pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
     Ok(Endpoint { plain, loopback })
 }
 
-/// A client by AWS's own chain of settings. Reads the environment and the shared files, and asks the instance for its region
-/// where nothing else names one.
+/// A client by AWS's own chain of settings. Reads the environment and the shared files, and asks
+/// the instance for its region where nothing else names one.
 pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) -> StorageResult<SdkClient> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(region) = &config.region {
@@ -77,7 +77,8 @@ pub(super) fn of_sdk(client: &SdkClient, address: &Address) -> SdkClient {
     SdkClient::from_conf(alone(client.config().to_builder(), address).build())
 }
 
-/// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our token.
+/// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our
+/// token.
 fn alone(builder: Builder, address: &Address) -> Builder {
     builder
         .retry_config(RetryConfig::disabled())

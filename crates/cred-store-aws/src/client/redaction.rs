@@ -1,7 +1,7 @@
 //! What a refusal repeats of a session's token is taken out before the SDK reads it.
 //!
-//! AWS answers a wrong signature with the request as it should have been signed, the token among its headers, and the SDK writes
-//! each refusal to its log at TRACE.
+//! AWS answers a wrong signature with the request as it should have been signed, the token among
+//! its headers, and the SDK writes each refusal to its log at TRACE.
 //!
 //! The body is bounded here as well, before anything collects it: the SDK reads one without end.
 

@@ -19,7 +19,8 @@ const BATCHES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 type Values = BTreeMap<String, StorageResult<String>>;
 
 impl SecretsManager {
-    /// The current values of these names, in their order. A name that is given twice is requested once.
+    /// The current values of these names, in their order. A name that is given twice is requested
+    /// once.
     pub(super) async fn values(&self, wire: &mut Wire<'_>, names: &[String]) -> Vec<StorageResult<String>> {
         let mut open = names.to_vec();
         open.sort_unstable();
@@ -34,8 +35,8 @@ impl SecretsManager {
         names.iter().map(|name| values.get(name).cloned().unwrap_or_else(unanswered)).collect()
     }
 
-    /// Reads twenty at once. Names that AWS leaves out are left out here too, and so are those whose
-    /// refusal is transient or may mean a scheduled deletion.
+    /// Reads twenty at once. Names that AWS leaves out are left out here too, and so are those
+    /// whose refusal is transient or may mean a scheduled deletion.
     async fn batches(&self, wire: &mut Wire<'_>, names: &[String]) -> Values {
         let chunks: Vec<_> = names.chunks(Client::BATCH.get()).collect();
         let batches = wire.read_each(&chunks, BATCHES_AT_ONCE, |chunk| self.client.values(chunk)).await;

@@ -19,7 +19,8 @@ pub(super) enum Which {
 }
 
 /// Bytes of a value that a list is filtered by
-/// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and of the longest name.
+/// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and
+/// of the longest name.
 const LONGEST_FILTER: usize = 512;
 
 impl SecretsManager {
@@ -33,10 +34,12 @@ impl SecretsManager {
         let mut entries = Vec::new();
         match scope {
             None => self.entries(wire, self.names.prefix(), which, &mut entries).await?,
-            // Hashed names tell nothing of their scopes. AWS does not say what a filter of two values means.
+            // Hashed names tell nothing of their scopes. AWS does not say what a filter of two
+            // values means.
             Some(_) => {
                 let prefix = self.names.scope_prefix(scope);
-                // Where no name has room behind it all are hashed, and AWS takes no longer value of a filter.
+                // Where no name has room behind it all are hashed, and AWS takes no longer value of
+                // a filter.
                 if prefix.len() < LONGEST_FILTER {
                     self.entries(wire, &prefix, which, &mut entries).await?;
                 }
@@ -77,7 +80,8 @@ impl SecretsManager {
         Err(StorageError::unavailable("AWS forgets a listing before it has ended"))
     }
 
-    /// The paths of hashed names whose description somebody has changed: their values hold them too.
+    /// The paths of hashed names whose description somebody has changed: their values hold them
+    /// too.
     async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> StorageResult<Vec<CredentialPath>> {
         let mut paths = Vec::new();
         for (name, value) in names.iter().zip(self.values(wire, names).await) {

@@ -7,7 +7,8 @@ use super::{SecretsManager, decode};
 use crate::client::{Described, Write};
 
 impl SecretsManager {
-    /// Makes the tags of a secret those of the version that will be written. Other users' tags stay.
+    /// Makes the tags of a secret those of the version that will be written. Other users' tags
+    /// stay.
     pub(super) async fn tag(
         &self,
         wire: &mut Wire<'_>,
@@ -16,7 +17,8 @@ impl SecretsManager {
     ) -> StorageResult<()> {
         let was_in_doubt = wire.in_doubt();
         let tagged = self.untag_and_tag(wire, write, found).await;
-        // Tags are not the write that was asked for: what fails from here on has not written the value.
+        // Tags are not the write that was asked for: what fails from here on has not written the
+        // value.
         if !was_in_doubt {
             wire.settle();
         }
@@ -43,8 +45,9 @@ impl SecretsManager {
         Ok(())
     }
 
-    /// The keys of the tags that the stored credential has given to its secret, and that the next version lacks. The
-    /// stored metadata decides: a tag that it does not have, or has with another value, is another user's.
+    /// The keys of the tags that the stored credential has given to its secret, and that the next
+    /// version lacks. The stored metadata decides: a tag that it does not have, or has with another
+    /// value, is another user's.
     async fn gone(
         &self,
         wire: &mut Wire<'_>,

@@ -14,8 +14,8 @@ use crate::error::is_about_state;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often AWS may refuse a secret as it is, although a look finds it live. Others restore and delete; but more than that,
-/// and it is refused for another reason.
+/// How often AWS may refuse a secret as it is, although a look finds it live. Others restore and
+/// delete; but more than that, and it is refused for another reason.
 const LOOKS: u32 = 3;
 
 /// The window in which a secret is scheduled again where none is configured: AWS's own.
@@ -98,7 +98,8 @@ impl SecretsManager {
         wire.write(|_| self.client.create(write)).await
     }
 
-    /// Writes over a secret. Its tags come first: if AWS refuses them, the value is still the old one.
+    /// Writes over a secret. Its tags come first: if AWS refuses them, the value is still the old
+    /// one.
     async fn overwrite(
         &self,
         wire: &mut Wire<'_>,
@@ -111,8 +112,8 @@ impl SecretsManager {
         wire.write(|_| self.client.update(write)).await
     }
 
-    /// Restores a secret that is scheduled for deletion and writes over it, where that is configured. `None`: it can no
-    /// longer be restored.
+    /// Restores a secret that is scheduled for deletion and writes over it, where that is
+    /// configured. `None`: it can no longer be restored.
     async fn store_over_scheduled(
         &self,
         wire: &mut Wire<'_>,
@@ -140,7 +141,8 @@ impl SecretsManager {
         answer
     }
 
-    /// Deletes what was restored and could not be written, unless somebody else has written it since.
+    /// Deletes what was restored and could not be written, unless somebody else has written it
+    /// since.
     async fn schedule_again(
         &self,
         wire: &mut Wire<'_>,

@@ -22,8 +22,8 @@ impl Counted {
         Self { proxy, provider, ctx: CredentialContext::unscoped() }
     }
 
-    /// The requests that an operation made, and its answer. Retries are not counted: moto answers with an error of the
-    /// service whenever another test writes while it looks for a secret.
+    /// The requests that an operation made, and its answer. Retries are not counted: moto answers
+    /// with an error of the service whenever another test writes while it looks for a secret.
     async fn of<T>(&self, operation: impl Future<Output = T>) -> (usize, T) {
         let requests = || {
             let retries = self.provider.metrics().unwrap().retry_count.load(Ordering::Relaxed);

@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::client::sdk;
 use crate::server::{Answer, Aws, absent, config, ctx, done, refusal};
 
-/// What each operation does, when every call is answered so; what of it remains in doubt is told by a `?`.
+/// What each operation does, when every call is answered so; what of it remains in doubt is told by
+/// a `?`.
 async fn told(answer: fn() -> Answer) -> [String; 5] {
     let aws = Aws::new(move |_| answer()).await;
     let doubt =

@@ -1,4 +1,5 @@
-//! Keys and tokens of AWS are sent through every operation and every error, with `tracing` at TRACE, and must come out nowhere.
+//! Keys and tokens of AWS are sent through every operation and every error, with `tracing` at
+//! TRACE, and must come out nowhere.
 
 use cred_core::StorageProvider;
 use cred_testing::log::Log;

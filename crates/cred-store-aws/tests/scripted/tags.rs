@@ -1,4 +1,5 @@
-//! Tags of secrets that follow the metadata: which are set, which are removed, and what fails with them.
+//! Tags of secrets that follow the metadata: which are set, which are removed, and what fails with
+//! them.
 
 use std::collections::BTreeMap;
 

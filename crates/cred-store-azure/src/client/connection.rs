@@ -6,8 +6,10 @@ use reqwest::{Certificate, Url, redirect};
 
 use crate::AzureKeyVaultConfig;
 
-/// The names below which Azure's vaults are, each with the host that gives tokens for it: [vaults of the public and the
-/// sovereign clouds](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates), [their
+/// The names below which Azure's vaults are, each with the host that gives tokens for it: [vaults
+/// of the public and the sovereign
+/// clouds](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates),
+/// [their
 /// authorities](https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud).
 const CLOUDS: [(&str, &str); 4] = [
     ("vault.azure.net", "https://login.microsoftonline.com"),
@@ -34,8 +36,8 @@ impl Vault {
         self.cloud.is_some()
     }
 
-    /// Whether a token of this scope may be sent to it: one for Key Vault, or for this very host. A host that asks for
-    /// another one would be given what opens more than itself.
+    /// Whether a token of this scope may be sent to it: one for Key Vault, or for this very host. A
+    /// host that asks for another one would be given what opens more than itself.
     pub(crate) fn takes(&self, scope: &str) -> bool {
         let Some(resource) = scope.strip_suffix("/.default").and_then(|resource| Url::parse(resource).ok())
         else {
@@ -54,7 +56,8 @@ pub(crate) fn check_vault(address: &str, allowed_host: Option<&str>) -> Result<V
     if allowed_host.is_some_and(|allowed| allowed.eq_ignore_ascii_case(&host)) {
         return Ok(Vault { url, cloud: None });
     }
-    // At the border of a label: `evil-vault.azure.net` is somebody else's, and so is `x.vault.azure.net.example.com`.
+    // At the border of a label: `evil-vault.azure.net` is somebody else's, and so is
+    // `x.vault.azure.net.example.com`.
     let below = |cloud: &str| {
         let name = host.strip_suffix(cloud).and_then(|name| name.strip_suffix('.'));
         name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
@@ -111,7 +114,8 @@ pub(super) fn to_vault(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, 
     build(builder)
 }
 
-/// A client that gets tokens: from an authority by https, or from the machine itself by plain http, as Azure has it there.
+/// A client that gets tokens: from an authority by https, or from the machine itself by plain http,
+/// as Azure has it there.
 pub(super) fn to_tokens(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
     build(builder(config).tls_certs_merge(authorities(config.ca_cert.as_deref())?))
 }
@@ -123,7 +127,8 @@ fn builder(config: &AzureKeyVaultConfig) -> reqwest::ClientBuilder {
         .read_timeout(config.timeout.saturating_mul(2))
         // A redirect would carry the token to wherever the answer says.
         .redirect(redirect::Policy::none())
-        // Whether the environment's proxies count would depend on the features that other crates choose.
+        // Whether the environment's proxies count would depend on the features that other crates
+        // choose.
         .no_proxy()
         .http1_only()
         .user_agent(concat!("cred-store-azure/", env!("CARGO_PKG_VERSION")))

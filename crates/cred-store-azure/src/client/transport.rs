@@ -62,7 +62,8 @@ impl HttpClient for ToTokens {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         // No write has been sent before there is a token, so none is in doubt.
         let mut answer = Answer::of(&self.http, request).await.map_err(|error| told(unsent(error)))?;
-        // Read here: the SDK's own reading of a refusal fails at the line ends that every one of Entra's has.
+        // Read here: the SDK's own reading of a refusal fails at the line ends that every one of
+        // Entra's has.
         if answer.status >= 400 {
             answer.hide(self.hidden.as_ref().map_or("", |secret| secret.expose_secret()));
             let foreign = answer.foreign("a token endpoint");
@@ -125,7 +126,8 @@ impl Answer {
             body.extend_from_slice(&chunk);
         }
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which Azure does not give and which needs clocks that agree.
+        // The other form of the header is a date, which Azure does not give and which needs clocks
+        // that agree.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let mut headers = Headers::new();
         for (name, value) in response.headers() {

@@ -9,7 +9,8 @@ use crate::client::Shelf;
 use crate::error::Blocked;
 
 impl Recoverable for KeyVault {
-    /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still going.
+    /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still
+    /// going.
     async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.naming.name(path);
         let mut pauses = Pauses::new();
@@ -71,8 +72,8 @@ impl KeyVault {
         Ok(())
     }
 
-    /// The error of a refused purge: the identity lacks the right, or purge protection is on. Without
-    /// the right to read the deleted secret, it is Azure's own error.
+    /// The error of a refused purge: the identity lacks the right, or purge protection is on.
+    /// Without the right to read the deleted secret, it is Azure's own error.
     async fn unpurged(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
         if !matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }) {
             return error;

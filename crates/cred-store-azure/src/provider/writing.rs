@@ -34,7 +34,8 @@ impl Pauses {
 /// What a store did to a deleted secret.
 enum Recovery {
     NotBegun,
-    /// The old value may be readable. With the address of the version that came back, where that is known.
+    /// The old value may be readable. With the address of the version that came back, where that is
+    /// known.
     Begun(Option<String>),
 }
 
@@ -114,7 +115,8 @@ impl KeyVault {
         }
     }
 
-    /// Recovers a deleted secret to be written over. It counts as recovered unless Azure says that it is not.
+    /// Recovers a deleted secret to be written over. It counts as recovered unless Azure says that
+    /// it is not.
     async fn begin_recovery(
         &self,
         wire: &mut Wire<'_>,
@@ -127,7 +129,8 @@ impl KeyVault {
                 *recovery = Recovery::Begun(old);
                 Ok(())
             }
-            // Somebody else was quicker, this way or that, or an attempt that lost its answer: the write finds out.
+            // Somebody else was quicker, this way or that, or an attempt that lost its answer: the
+            // write finds out.
             Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => {
                 if wire.in_doubt() && !doubted {
                     *recovery = Recovery::Begun(None);
@@ -143,9 +146,11 @@ impl KeyVault {
         }
     }
 
-    /// The write failed after a recovery: deletes the secret again, as well as that can be done. It looks before each attempt: its own
-    /// value was written after all, and another version than the recovered one is somebody else's and stays. Azure has no conditional
-    /// deletion, so that who writes between look and deletion loses it; what cannot be told apart is deleted, since it was before.
+    /// The write failed after a recovery: deletes the secret again, as well as that can be done. It
+    /// looks before each attempt: its own value was written after all, and another version than the
+    /// recovered one is somebody else's and stays. Azure has no conditional deletion, so that who
+    /// writes between look and deletion loses it; what cannot be told apart is deleted, since it
+    /// was before.
     async fn withdraw(
         &self,
         wire: &mut Wire<'_>,

@@ -1,4 +1,5 @@
-//! Microsoft's own client in Python against the vault: what it finds there is what a double must give.
+//! Microsoft's own client in Python against the vault: what it finds there is what a double must
+//! give.
 
 use cred_testing::value::variable;
 

@@ -13,7 +13,8 @@ use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultPr
 use cred_testing::value::{fresh, variable};
 use reqwest::{Certificate, Url};
 
-/// The vault that `cargo xtask test-integration` has started or was given. Who asks may do everything to secrets.
+/// The vault that `cargo xtask test-integration` has started or was given. Who asks may do
+/// everything to secrets.
 #[derive(Clone)]
 pub(crate) struct Vault {
     pub(crate) url: Url,
@@ -65,8 +66,8 @@ impl Vault {
         config
     }
 
-    /// A provider that reaches the vault by another address of loopback, where whoever listens has a certificate of these
-    /// authorities.
+    /// A provider that reaches the vault by another address of loopback, where whoever listens has
+    /// a certificate of these authorities.
     pub(crate) fn provider(
         &self,
         config: AzureKeyVaultConfig,

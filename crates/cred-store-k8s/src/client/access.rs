@@ -30,7 +30,8 @@ impl Problem {
 }
 
 impl Access {
-    /// From the file, or where none is given from those that the environment names, or else from a pod's service account.
+    /// From the file, or where none is given from those that the environment names, or else from a
+    /// pod's service account.
     pub(crate) fn find(path: Option<&Path>, context: Option<&str>, env: &dyn Env) -> Result<Self, Problem> {
         let found = match path {
             Some(path) => Some(read(&expanded(path, env)?)?),

@@ -160,7 +160,8 @@ impl Answer {
     {
         let status = response.status().as_u16();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which the API server does not give and which needs clocks that agree.
+        // The other form of the header is a date, which the API server does not give and which
+        // needs clocks that agree.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let mut stream = response.into_body();

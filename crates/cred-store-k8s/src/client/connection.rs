@@ -34,7 +34,8 @@ pub(super) struct Connection {
 enum Way {
     Ours {
         stack: OnceCell<Stack>,
-        /// Where the stack is made by the first use: a program has to be run for it, which takes its time.
+        /// Where the stack is made by the first use: a program has to be run for it, which takes
+        /// its time.
         unmade: Option<Box<Config>>,
         connect_timeout: Duration,
         /// Host and port, for errors.
@@ -131,7 +132,8 @@ async fn made(config: Option<&Config>, connect_timeout: Duration) -> StorageResu
 }
 
 fn stack(config: &Config, connect_timeout: Duration) -> Result<Stack, kube::Error> {
-    // rustls panics where two providers are in the program and none was chosen; kube chooses this one too.
+    // rustls panics where two providers are in the program and none was chosen; kube chooses this
+    // one too.
     if CryptoProvider::get_default().is_none() {
         // Somebody else may be quicker, and is as right.
         let _ = aws_lc_rs::default_provider().install_default();

@@ -9,7 +9,8 @@ use crate::marks::narrowed;
 
 /// Secrets on a page without their data, some 1 KiB each.
 const NAMES: u32 = 500;
-/// Secrets on a page with their data, at first. Where they are long, pages become as short as they must.
+/// Secrets on a page with their data, at first. Where they are long, pages become as short as they
+/// must.
 const CONTENTS: u32 = 250;
 
 /// How often a list that expires is begun again.
@@ -121,8 +122,8 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    /// Begins the list again, after the rest of it expired. A new list is of another moment, so what
-    /// was found so far is dropped. A first page cannot expire, so that is an error at once.
+    /// Begins the list again, after the rest of it expired. A new list is of another moment, so
+    /// what was found so far is dropped. A first page cannot expire, so that is an error at once.
     fn restart(&mut self, expired: StorageError) -> StorageResult<()> {
         if self.next.is_none() || self.restarts == RESTARTS {
             return Err(expired);

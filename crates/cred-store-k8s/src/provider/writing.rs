@@ -1,4 +1,5 @@
-//! Writes: each on the condition that nobody else was quicker, so that an attempt which lands late undoes nothing newer.
+//! Writes: each on the condition that nobody else was quicker, so that an attempt which lands late
+//! undoes nothing newer.
 
 use std::time::Duration;
 

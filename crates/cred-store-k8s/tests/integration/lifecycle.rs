@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 use crate::admin::{Admin, kubeconfig};
 use crate::server::ApiServer;
 
-/// How long after its end the API server still takes a token: the leeway of its reader, and the time for which it remembers a
-/// token that it has seen.
+/// How long after its end the API server still takes a token: the leeway of its reader, and the
+/// time for which it remembers a token that it has seen.
 const LEEWAY: u64 = 60;
 const REMEMBERED: u64 = 10;
 
@@ -65,8 +65,8 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
         sleep(Duration::from_millis(50)).await;
     }
 
-    // Each token ends within seconds; each is replaced before that, and the one in use is refused long before a client would read
-    // the file again by the clock.
+    // Each token ends within seconds; each is replaced before that, and the one in use is refused
+    // long before a client would read the file again by the clock.
     let done = AtomicBool::new(false);
     let operations = tokio::join!(
         async {

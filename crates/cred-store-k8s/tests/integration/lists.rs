@@ -1,4 +1,5 @@
-//! Lists on a real API server: what they transfer, how long they may be, and a rest that can no longer be had.
+//! Lists on a real API server: what they transfer, how long they may be, and a rest that can no
+//! longer be had.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -151,7 +152,8 @@ async fn compact(admin: &Admin, namespace: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
 async fn a_list_whose_rest_is_compacted_away_begins_anew() {
-    // With its cache, a server goes on with a list from memory for a while, whatever etcd has forgotten.
+    // With its cache, a server goes on with a list from memory for a while, whatever etcd has
+    // forgotten.
     let server = ApiServer::start(&["--watch-cache=false"]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let exit = plain(&admin).await;

@@ -93,8 +93,8 @@ impl ApiServer {
         }
     }
 
-    /// A token of a service account, as the API server would sign it, but with a life of the caller's choice: the server
-    /// itself gives none of less than ten minutes.
+    /// A token of a service account, as the API server would sign it, but with a life of the
+    /// caller's choice: the server itself gives none of less than ten minutes.
     pub(crate) fn token(&self, account: &Value, expires_at: u64) -> String {
         let (namespace, name) = (&account["metadata"]["namespace"], &account["metadata"]["name"]);
         let issuer = "https://kubernetes.default.svc";

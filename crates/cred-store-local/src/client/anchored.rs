@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cred_core::StorageResult;
 use rustix::fs::Stat;
 
-/// Directories that are remembered: some 2 MiB, with names of 60 bytes. Beyond it all are forgotten, which costs a sync each.
+/// Directories that are remembered: some 2 MiB, with names of 60 bytes. Beyond it all are
+/// forgotten, which costs a sync each.
 const MOST: usize = 16 * 1_024;
 
 /// The device and the number of an inode.
@@ -23,8 +24,8 @@ impl Identity {
 /// Where a directory is: its name in the one that holds it.
 pub(super) type Place = (Identity, Box<str>);
 
-/// The directories whose entries in those above them were synced in this process. That a directory is there proves
-/// nothing: who made it may be about to sync it, or was killed before.
+/// The directories whose entries in those above them were synced in this process. That a directory
+/// is there proves nothing: who made it may be about to sync it, or was killed before.
 #[derive(Debug, Default)]
 pub(super) struct Anchored(Mutex<HashMap<Place, Identity>>);
 
@@ -48,8 +49,8 @@ impl Anchored {
         Ok(())
     }
 
-    /// Nothing is there any more. Called before another directory is made there: it may get the number of the one that was
-    /// removed, and would be taken for it.
+    /// Nothing is there any more. Called before another directory is made there: it may get the
+    /// number of the one that was removed, and would be taken for it.
     pub(super) fn forget(&self, place: &Place) {
         self.known().remove(place);
     }

@@ -1,5 +1,5 @@
-//! Directories and files below the base, opened one name at a time: no name is ever resolved through a link, and what was
-//! checked is what is used.
+//! Directories and files below the base, opened one name at a time: no name is ever resolved
+//! through a link, and what was checked is what is used.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -85,7 +85,8 @@ impl Directory {
                 self.create(name)?
             }
         };
-        // Not only where it was made here: another process may have made it just now, or was killed before it synced.
+        // Not only where it was made here: another process may have made it just now, or was killed
+        // before it synced.
         anchored.once(place, child.identity, || self.sync())?;
         Ok(child)
     }
@@ -100,7 +101,8 @@ impl Directory {
         self.child(name)?.ok_or_else(removed)
     }
 
-    /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to those of other users.
+    /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to
+    /// those of other users.
     pub(super) fn anchor(&self, anchored: &Anchored) -> StorageResult<()> {
         anchored.once((self.identity, "..".into()), self.identity, || {
             self.sync_above().map_err(|errno| from_errno(errno, "syncing the directories above", &self.place))
@@ -122,7 +124,8 @@ impl Directory {
                 Err(errno) => return Err(errno),
             }
             let stat = fstat(&above)?;
-            // Only a directory of this user can have been made for the base. The root is above itself.
+            // Only a directory of this user can have been made for the base. The root is above
+            // itself.
             if stat.st_uid != geteuid().as_raw() || Identity::of(&stat) == identity {
                 return Ok(());
             }
@@ -191,13 +194,15 @@ impl Directory {
         self.fd.sync_all().map_err(|error| from_io(&error, "syncing", &self.place))
     }
 
-    /// What is in it, in no order, and what the file system said of each; names that are no text are nobody's of ours.
+    /// What is in it, in no order, and what the file system said of each; names that are no text
+    /// are nobody's of ours.
     pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> StorageResult<()> {
         let failed = |errno| from_errno(errno, "listing", &self.place);
         let mut take = |name: &CStr, kind: FileType| {
             let Ok(name) = name.to_str() else { return };
             let kind = match kind {
-                // This file system does not tell; what is gone meanwhile is told by whoever opens it.
+                // This file system does not tell; what is gone meanwhile is told by whoever opens
+                // it.
                 FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
                     .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => kind,
@@ -259,10 +264,11 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours never do: the file
-    /// that is renamed is never changed again.
+    /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours
+    /// never do: the file that is renamed is never changed again.
     pub(super) fn share(&self) -> StorageResult<()> {
-        // A sweep holds a file for a moment to see whether it is in use; more where its thread has to wait for a core.
+        // A sweep holds a file for a moment to see whether it is in use; more where its thread has
+        // to wait for a core.
         for patience_ms in [1, 2, 4, 8, 16, 32] {
             match flock(self.file.as_fd(), FlockOperation::NonBlockingLockShared) {
                 Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(patience_ms)),
@@ -286,8 +292,8 @@ impl Content {
         if length > limit {
             return Err(too_long());
         }
-        // One byte of room more tells a file that grew. A file that did not is at its end when all of it was read, and is
-        // not asked again.
+        // One byte of room more tells a file that grew. A file that did not is at its end when all
+        // of it was read, and is not asked again.
         let mut bytes = vec![0; length.saturating_add(1)];
         let mut filled = 0;
         loop {

@@ -1,4 +1,5 @@
-//! The lock among writers: a file for all processes, and before it a queue for the threads of one provider.
+//! The lock among writers: a file for all processes, and before it a queue for the threads of one
+//! provider.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -24,7 +25,8 @@ const LONGEST_GROUP: Duration = Duration::from_millis(1);
 /// With whom a holder bears to hold the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// With others of the same provider: what is done is one rename or one removal, which need no order among themselves.
+    /// With others of the same provider: what is done is one rename or one removal, which need no
+    /// order among themselves.
     Together,
     /// With nobody: what is done rests on what was looked at.
     Alone,
@@ -32,8 +34,9 @@ pub(super) enum Access {
     Listing,
 }
 
-/// Where the threads of one provider wait, first come, first served. Only one of them asks the file, and writers go through
-/// together: ten that all ask the file take more than twice the time of ten that have no lock.
+/// Where the threads of one provider wait, first come, first served. Only one of them asks the
+/// file, and writers go through together: ten that all ask the file take more than twice the time
+/// of ten that have no lock.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -46,12 +49,14 @@ struct State {
     next_ticket: u64,
     /// Who holds the lock, or is asking the file for it.
     holders: usize,
-    /// The locked file, and until when others may join; `None`: nobody holds it, somebody asks for it, or holds it alone.
+    /// The locked file, and until when others may join; `None`: nobody holds it, somebody asks for
+    /// it, or holds it alone.
     joinable: Option<Instant>,
     file: Option<OwnedFd>,
 }
 
-/// Held until it is dropped. Each provider opens the file anew, so providers of one process exclude each other as well.
+/// Held until it is dropped. Each provider opens the file anew, so providers of one process exclude
+/// each other as well.
 #[derive(Debug)]
 pub(super) struct StoreLock<'a>(&'a Queue);
 
@@ -95,8 +100,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its turn, and tells whether it is the first of a group, who has to lock the file; `None`: the deadline
-    /// came first.
+    /// Waits for its turn, and tells whether it is the first of a group, who has to lock the file;
+    /// `None`: the deadline came first.
     fn enter(&self, access: Access, deadline: Instant) -> Option<(StoreLock<'_>, bool)> {
         let mut state = self.state();
         let ticket = state.next_ticket;
@@ -131,8 +136,9 @@ fn held(base: &Directory) -> StorageError {
     StorageError::busy(format!("another writer holds `{}`", place.display()))
 }
 
-/// Locks the file that has the name at that time: a restore or a copy of the directory may have removed
-/// the file, or replaced it by another one, while this process waited. `None` as in [`lock_file`].
+/// Locks the file that has the name at that time: a restore or a copy of the directory may have
+/// removed the file, or replaced it by another one, while this process waited. `None` as in
+/// [`lock_file`].
 fn locked_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
     loop {
         let Some(file) = lock_file(base, access, deadline)? else { return Ok(None) };
@@ -156,8 +162,8 @@ fn has_the_name(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
     }
 }
 
-/// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is read-only
-/// and has no lock file, or no locks.
+/// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is
+/// read-only and has no lock file, or no locks.
 fn lock_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
     let place = || base.place(NAME);
     // NFS needs write access for an exclusive lock, and read access for a shared one.

@@ -15,7 +15,8 @@ use crate::error::{WriteError, from_errno, from_io};
 const DIRECTORY: &str = ".tmp";
 /// Digits of a temporary name: 64 bits.
 const NAME_LEN: usize = 16;
-/// Another of ours had the name, or a sweep was faster. Each is rare, and twice in a row means something else.
+/// Another of ours had the name, or a sweep was faster. Each is rare, and twice in a row means
+/// something else.
 const TRIES: usize = 4;
 
 /// A file that nobody else knows, removed when it is dropped before its rename.
@@ -49,9 +50,10 @@ impl Temporary {
         };
         let temporary = Self { directory, name, file, renamed: false };
         let failed = |errno, doing| from_errno(errno, doing, &temporary.directory.place(&temporary.name));
-        // Shared, because it stays on the file after the rename, where readers share it. A sweep wants the file alone, so
-        // it is locked, or swept already and without a name. Where there are no locks, nothing is swept. EBADF is how
-        // some network file systems refuse a kind of lock.
+        // Shared, because it stays on the file after the rename, where readers share it. A sweep
+        // wants the file alone, so it is locked, or swept already and without a name. Where there
+        // are no locks, nothing is swept. EBADF is how some network file systems refuse a kind of
+        // lock.
         match retry_on_intr(|| flock(&temporary.file, FlockOperation::NonBlockingLockShared)) {
             Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL | Errno::BADF) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -61,8 +63,8 @@ impl Temporary {
         Ok((stat.st_nlink > 0).then_some(temporary))
     }
 
-    /// Writes and syncs. After a failed sync nobody knows what is on the disk, and trying again would tell nothing: the
-    /// file goes.
+    /// Writes and syncs. After a failed sync nobody knows what is on the disk, and trying again
+    /// would tell nothing: the file goes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> StorageResult<()> {
         let failed = |error: std::io::Error, doing| from_io(&error, doing, &self.directory.place(&self.name));
         let mut file = &self.file;

@@ -14,7 +14,8 @@ use super::directory::Directory;
 use super::lock::Access;
 use super::{Client, Deadline};
 
-/// File systems stamp changes with a clock that ticks each 1 to 10 ms: what changed within a tick may look unchanged.
+/// File systems stamp changes with a clock that ticks each 1 to 10 ms: what changed within a tick
+/// may look unchanged.
 const TICK: Duration = Duration::from_millis(20);
 /// More directories in a row than a scope has parts: 128 parts of four bytes.
 const DEEPEST: usize = 130;
@@ -220,8 +221,9 @@ impl<'a> Walk<'a> {
         in_place && names.file(path.id).text == name
     }
 
-    /// What is in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced while the directory is
-    /// read, and then miss it: where something changed, it is read once more with writers kept out.
+    /// What is in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced
+    /// while the directory is read, and then miss it: where something changed, it is read once more
+    /// with writers kept out.
     fn names(&self, directory: &Directory) -> StorageResult<Names> {
         let started =
             SystemTime::now().checked_sub(TICK).and_then(|start| start.duration_since(UNIX_EPOCH).ok());
@@ -241,7 +243,8 @@ impl<'a> Walk<'a> {
             if name.starts_with('.') {
                 return;
             }
-            // A link is both, and refused when it is opened: in the place of a scope it would hide all that is below.
+            // A link is both, and refused when it is opened: in the place of a scope it would hide
+            // all that is below.
             if matches!(kind, FileType::Directory | FileType::Symlink) {
                 names.directories.push(name.to_owned());
             }

@@ -43,7 +43,8 @@ impl Disk {
     pub(crate) fn apply(&mut self, call: &Call) {
         let moment = call.ended;
         match call.deed() {
-            // Others may find it, and sync what is above it, before the call has ended for who made it.
+            // Others may find it, and sync what is above it, before the call has ended for who made
+            // it.
             Some(Deed::Directory(place)) => self.put(&place, call.began, directory()),
             Some(Deed::Created(place)) if self.find(&place).is_none() => {
                 self.put(&place, moment, Node::File { now: Vec::new(), durable: Vec::new(), synced: false });
@@ -114,8 +115,9 @@ impl Disk {
         Some(inode)
     }
 
-    /// Writes into an empty directory what the disk holds after a cut: of each directory's changes since its last sync a
-    /// beginning, of each file's bytes what was synced, a beginning, zeros or all.
+    /// Writes into an empty directory what the disk holds after a cut: of each directory's changes
+    /// since its last sync a beginning, of each file's bytes what was synced, a beginning, zeros or
+    /// all.
     pub(crate) fn cut(&self, into: &Path) {
         self.write(ROOT, into);
     }

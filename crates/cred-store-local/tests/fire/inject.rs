@@ -13,8 +13,8 @@ use crate::worker::{self, Process, look, open, runtime, store};
 
 const CALLS: &str = "openat,newfstatat,fstat,statx,fcntl,mkdirat,flock,read,write,fsync,fdatasync,renameat,renameat2,\
                      unlinkat,getdents64";
-/// Silent writes and reads before the call that is hit, in the same thread, so that its calls are told from those of other threads,
-/// which make fewer of each kind.
+/// Silent writes and reads before the call that is hit, in the same thread, so that its calls are
+/// told from those of other threads, which make fewer of each kind.
 const WARM_UP: u64 = 25;
 const THREADS: usize = 3;
 

@@ -32,8 +32,9 @@ type State = (Option<u64>, u64);
 
 /// The first call that no order explains; `None`: all are explained.
 ///
-/// Follows the history from moment to moment with all states that are possible. A call takes effect at one moment
-/// between its begin and its end, so when it ends only those states remain in which it has.
+/// Follows the history from moment to moment with all states that are possible. A call takes effect
+/// at one moment between its begin and its end, so when it ends only those states remain in which
+/// it has.
 pub(crate) fn violation(history: &[Record]) -> Option<Record> {
     let mut events: Vec<(u64, bool, usize)> = Vec::new();
     for (index, record) in history.iter().enumerate() {

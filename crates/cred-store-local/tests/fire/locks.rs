@@ -1,5 +1,5 @@
-//! Locks that work on NFS: a shared one needs a descriptor that is open for reading, an exclusive one
-//! needs a descriptor that is open for writing, and a folder cannot be locked at all.
+//! Locks that work on NFS: a shared one needs a descriptor that is open for reading, an exclusive
+//! one needs a descriptor that is open for writing, and a folder cannot be locked at all.
 
 use std::collections::BTreeMap;
 

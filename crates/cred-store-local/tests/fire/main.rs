@@ -1,6 +1,7 @@
 //! Local files under fire: killed writers, injected errors, lost power, eight processes at once.
 //!
-//! `cargo xtask fire` runs all of it at full size; an ordinary test run does the short form of what needs no strace.
+//! `cargo xtask fire` runs all of it at full size; an ordinary test run does the short form of what
+//! needs no strace.
 #![cfg(target_os = "linux")]
 #![cfg(test)]
 

@@ -19,7 +19,8 @@ fn a_list_of_very_many_files_is_complete() {
     }
     let mut there = 1;
     for count in sized(vec![2_000], vec![10_000, 100_000]) {
-        // Copies of one: to store each durably would take minutes. Among them what is nobody's of ours.
+        // Copies of one: to store each durably would take minutes. Among them what is nobody's of
+        // ours.
         for number in there..count {
             copy(&base.join("key-0.enc.json"), &base.join(format!("key-{number}.enc.json")));
             if number % 100 == 0 {

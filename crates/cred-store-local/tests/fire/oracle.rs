@@ -89,7 +89,8 @@ impl Oracle {
         self.begun = None;
     }
 
-    /// Whether this may be found at a path: the last that was acknowledged, or what was begun after it.
+    /// Whether this may be found at a path: the last that was acknowledged, or what was begun after
+    /// it.
     pub(crate) fn admits(&self, path: &CredentialPath, found: Option<u64>) -> bool {
         let acknowledged = self.acknowledged.get(path).copied().flatten();
         let begun = self.begun.as_ref().and_then(Operation::effect);

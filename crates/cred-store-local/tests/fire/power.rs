@@ -33,7 +33,8 @@ fn no_cut_of_power_loses_what_was_acknowledged() {
     assert!(acknowledged > records * cuts, "the cuts came before anything was written");
 }
 
-/// That a directory is there does not mean that it stays: whoever made it may have been killed before the sync.
+/// That a directory is there does not mean that it stays: whoever made it may have been killed
+/// before the sync.
 #[test]
 #[ignore = "needs strace: cargo xtask fire"]
 fn what_a_killed_writer_has_made_is_synced_by_the_next() {
@@ -86,8 +87,9 @@ fn work(root: &Path) -> Vec<Call> {
     in_order(read(&record))
 }
 
-/// By the moments when calls took effect, as far as answers tell. Another writer may see a directory before the one that makes it has
-/// its answer, so these count from their beginning; and one may begin before another writer begins to make what is above it.
+/// By the moments when calls took effect, as far as answers tell. Another writer may see a
+/// directory before the one that makes it has its answer, so these count from their beginning; and
+/// one may begin before another writer begins to make what is above it.
 fn in_order(mut calls: Vec<Call>) -> Vec<Call> {
     // What is above stands before what is below.
     let mut made: BTreeMap<PathBuf, usize> = BTreeMap::new();

@@ -98,7 +98,8 @@ fn kind(did: Did) -> &'static str {
     }
 }
 
-/// The role of a client: calls at random of a few threads with one provider, each with its moments, kept until the end.
+/// The role of a client: calls at random of a few threads with one provider, each with its moments,
+/// kept until the end.
 pub(crate) fn client() {
     let setting = |name: &str| std::env::var(name).expect("it is started by another test");
     let base = setting("CRED_FIRE_BASE");

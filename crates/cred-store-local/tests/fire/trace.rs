@@ -22,7 +22,8 @@ pub(crate) struct Call {
     pub(crate) thread: u32,
     pub(crate) name: String,
     pub(crate) arguments: Vec<String>,
-    /// As strace writes it: `0`, `7</a/b>`, `-1 EIO (...)`; empty where the thread was killed in it.
+    /// As strace writes it: `0`, `7</a/b>`, `-1 EIO (...)`; empty where the thread was killed in
+    /// it.
     pub(crate) result: String,
     pub(crate) began: usize,
     pub(crate) ended: usize,

@@ -95,7 +95,8 @@ pub(crate) async fn store_if(
     }
 }
 
-/// Does one operation; a rotation is a store on the condition that nobody else has stored meanwhile.
+/// Does one operation; a rotation is a store on the condition that nobody else has stored
+/// meanwhile.
 pub(crate) async fn perform(
     provider: &LocalStorageProvider,
     operation: &Operation,
@@ -161,7 +162,8 @@ fn script() {
         for line in setting("CRED_FIRE_SCRIPT").split(';') {
             let operation: Operation = line.parse().unwrap();
             if matches!(operation, Operation::ListTree(_)) {
-                // What changed a moment ago is read twice, which would make the number of system calls a matter of time.
+                // What changed a moment ago is read twice, which would make the number of system
+                // calls a matter of time.
                 std::thread::sleep(Duration::from_millis(100));
             }
             say(line);
@@ -247,7 +249,8 @@ impl Process {
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .envs(settings)
-            // Cargo's list of folders would make the loader search them, and with it the numbers of system calls.
+            // Cargo's list of folders would make the loader search them, and with it the numbers of
+            // system calls.
             .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

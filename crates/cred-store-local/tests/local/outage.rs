@@ -50,8 +50,8 @@ async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
     assert!(!place.base.exists());
 }
 
-/// Runs one of the tests below in a process of its own, with a shell's `setup` before it. Through pipes: a limit on files would
-/// count for a log as well.
+/// Runs one of the tests below in a process of its own, with a shell's `setup` before it. Through
+/// pipes: a limit on files would count for a log as well.
 pub(crate) fn run_after(setup: &str, test: &str, place: &Place) {
     let output = Command::new("sh")
         .args(["-c", &format!("{setup} exec \"$0\" --exact {test} --ignored --nocapture")])
@@ -69,8 +69,8 @@ pub(crate) fn base_of_the_other_process() -> LocalStorageProvider {
     LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(base)).unwrap()
 }
 
-/// `ulimit -f` is a limit in blocks of 512 bytes (1,024 in some shells) that every user can set; reached, it fails as a
-/// full disk does, in the middle of the write.
+/// `ulimit -f` is a limit in blocks of 512 bytes (1,024 in some shells) that every user can set;
+/// reached, it fails as a full disk does, in the middle of the write.
 #[test]
 fn no_room_for_a_file_leaves_the_old_value() {
     let place = Place::new();

@@ -254,7 +254,8 @@ async fn a_sweep_takes_only_what_nobody_writes() {
     flock(&writer, FlockOperation::LockShared).unwrap();
     assert_eq!(tree(&place.open()).await, ["key"]);
     assert_eq!(names(&tmp), ["00000000000000bb", "not-one-of-ours"]);
-    // The lock of a file that is merely dropped lives on in a process that another test is starting.
+    // The lock of a file that is merely dropped lives on in a process that another test is
+    // starting.
     flock(&writer, FlockOperation::Unlock).unwrap();
     place.open().connect().await.unwrap();
     assert_eq!(names(&tmp), ["not-one-of-ours"]);

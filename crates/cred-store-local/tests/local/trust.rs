@@ -191,7 +191,8 @@ async fn a_device_is_never_read() {
     provider.connect().await.unwrap();
     let file = place.base.join("key.enc.json");
     let mode = Mode::RUSR | Mode::WUSR;
-    // The device of endless zeros. Only root can make one; everyone else makes a pipe, which is refused in the same place.
+    // The device of endless zeros. Only root can make one; everyone else makes a pipe, which is
+    // refused in the same place.
     mknodat(CWD, &file, FileType::CharacterDevice, mode, makedev(1, 5))
         .or_else(|_| mkfifoat(CWD, &file, mode))
         .unwrap();

@@ -17,16 +17,19 @@ pub(super) struct Hold {
 }
 
 impl Hold {
-    /// For whatever no login was refused by: an outage, another server, a certificate. A burst that fails is one login.
+    /// For whatever no login was refused by: an outage, another server, a certificate. A burst that
+    /// fails is one login.
     const FAILED: Duration = Duration::from_millis(100);
 
-    /// After the first refusals. A fourth one, and all that follow, are held for [`LONGEST`](Self::LONGEST).
+    /// After the first refusals. A fourth one, and all that follow, are held for
+    /// [`LONGEST`](Self::LONGEST).
     const REFUSED: [Duration; 3] =
         [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(100)];
 
-    /// Vault locks a role out, for whoever logs in with it, when it has refused five logins without a pause of 15 minutes
-    /// ([user lockout](https://developer.hashicorp.com/vault/docs/concepts/user-lockout)). With this pause after the
-    /// fourth, its count begins anew each time.
+    /// Vault locks a role out, for whoever logs in with it, when it has refused five logins without
+    /// a pause of 15 minutes ([user
+    /// lockout](https://developer.hashicorp.com/vault/docs/concepts/user-lockout)). With this pause
+    /// after the fourth, its count begins anew each time.
     const LONGEST: Duration = Duration::from_secs(1_000);
 
     /// After a failure, and the one before it where there was no success between.

@@ -122,7 +122,8 @@ impl Keeper {
         (!state.idle && !state.closed).then_some(due)
     }
 
-    /// Learns the lease of a token that was given to us. Where that may not be asked, the token is used as it is.
+    /// Learns the lease of a token that was given to us. Where that may not be asked, the token is
+    /// used as it is.
     async fn look_up(&self) {
         let mut pause = Duration::from_secs(1);
         loop {
@@ -254,7 +255,8 @@ impl Keeper {
     }
 }
 
-/// Whether Vault has said that this token may not look itself up, or is none. Any other answer may be another one later.
+/// Whether Vault has said that this token may not look itself up, or is none. Any other answer may
+/// be another one later.
 fn is_final(failure: &Failure) -> bool {
     failure.meaning == Meaning::TokenInvalid
         || matches!(failure.error.kind(), StorageErrorKind::PermissionDenied { .. })

@@ -18,13 +18,14 @@ pub(super) struct Lease {
 impl Lease {
     /// The part of a lease that is left when it is prolonged, at the most.
     const REST: u32 = 3;
-    /// How much earlier than that chance may have it, so that many who began together do not return together.
+    /// How much earlier than that chance may have it, so that many who began together do not return
+    /// together.
     const SPREAD: f64 = 0.1;
     const SHORTEST_WAIT: Duration = Duration::from_millis(100);
     const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-    /// A lease of a request that was sent at `begun`. Prolonged when `threshold` is left of it, or a third where that is
-    /// less. `random` is 0.0 to 1.0. `None`: it never ends.
+    /// A lease of a request that was sent at `begun`. Prolonged when `threshold` is left of it, or
+    /// a third where that is less. `random` is 0.0 to 1.0. `None`: it never ends.
     pub(super) fn new(
         begun: Instant,
         granted: Duration,
@@ -64,7 +65,8 @@ impl Lease {
         now >= self.due
     }
 
-    /// Whether a renewal that granted this has met the token's maximum age: every further one grants less.
+    /// Whether a renewal that granted this has met the token's maximum age: every further one
+    /// grants less.
     pub(super) fn is_cut_to(&self, granted: Duration) -> bool {
         granted < self.whole / 2
     }

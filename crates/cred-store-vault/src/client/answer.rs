@@ -105,7 +105,8 @@ impl Answer {
         let mut response = http.execute(request).await.map_err(|error| broken(&error))?;
         let status = response.status().as_u16();
         let header = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which Vault does not give and which needs clocks that agree.
+        // The other form of the header is a date, which Vault does not give and which needs clocks
+        // that agree.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
@@ -223,8 +224,9 @@ impl Answer {
         self.data()
     }
 
-    /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client are not, nor, where the answer did
-    /// not announce its length, those that grew too small for it.
+    /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client
+    /// are not, nor, where the answer did not announce its length, those that grew too small for
+    /// it.
     pub(crate) fn grant(&self) -> Option<Grant> {
         #[derive(Deserialize)]
         struct Outer {

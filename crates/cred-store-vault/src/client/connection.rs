@@ -68,7 +68,8 @@ pub(super) fn build(config: &VaultConfig) -> Result<reqwest::Client, (&'static s
         .connect_timeout(config.timeout)
         // A redirect would carry the token to wherever the answer says.
         .redirect(redirect::Policy::none())
-        // Whether the environment's proxies count would depend on the features that other crates choose.
+        // Whether the environment's proxies count would depend on the features that other crates
+        // choose.
         .no_proxy()
         .user_agent(concat!("cred-store-vault/", env!("CARGO_PKG_VERSION")));
     if address.plain {

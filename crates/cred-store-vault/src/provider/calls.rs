@@ -1,4 +1,5 @@
-//! Requests to Vault, each with a token. One that is refused for its token is made once more, with another.
+//! Requests to Vault, each with a token. One that is refused for its token is made once more, with
+//! another.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -47,7 +48,8 @@ impl Vault {
         }
     }
 
-    /// Makes a request that changes nothing for each item, some at once. One failure fails the whole.
+    /// Makes a request that changes nothing for each item, some at once. One failure fails the
+    /// whole.
     pub(super) async fn read_all<'i, I, T, F, Fut>(
         &self,
         wire: &mut Wire<'_>,
@@ -77,7 +79,8 @@ impl Vault {
         Ok(answers)
     }
 
-    /// A token. A login is a wire call of its own: where it fails, no write was sent that could be in doubt.
+    /// A token. A login is a wire call of its own: where it fails, no write was sent that could be
+    /// in doubt.
     async fn session(&self, wire: &mut Wire<'_>) -> StorageResult<Arc<Session>> {
         match self.auth.current() {
             Some(session) => Ok(session),

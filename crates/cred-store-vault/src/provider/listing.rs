@@ -68,7 +68,8 @@ impl Vault {
         Ok(paths)
     }
 
-    /// Tells what is there from what is deleted: by the versions, and by the server's clock where these name a time.
+    /// Tells what is there from what is deleted: by the versions, and by the server's clock where
+    /// these name a time.
     pub(super) async fn sort(
         &self,
         wire: &mut Wire<'_>,

@@ -1,4 +1,5 @@
-//! The metadata of a credential as custom metadata of its secret, for whoever looks at the secret in Vault.
+//! The metadata of a credential as custom metadata of its secret, for whoever looks at the secret
+//! in Vault.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,8 +16,9 @@ const DOMAIN: &str = "cred-rs.github.io/";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Vault {
-    /// Writes the custom metadata of a secret whose value was just written, where that is configured. A
-    /// failure is logged, and is not one of the store: nothing depends on custom metadata.
+    /// Writes the custom metadata of a secret whose value was just written, where that is
+    /// configured. A failure is logged, and is not one of the store: nothing depends on custom
+    /// metadata.
     pub(super) async fn note(&self, wire: &mut Wire<'_>, name: &str, metadata: &CredentialMetadata) {
         if !self.custom_metadata {
             return;
@@ -44,8 +46,8 @@ impl Vault {
     }
 }
 
-/// The tags, and the times, the version and the creator under keys of this library's own. Vault refuses all of them if
-/// one has an empty value, so tags without a value are left out.
+/// The tags, and the times, the version and the creator under keys of this library's own. Vault
+/// refuses all of them if one has an empty value, so tags without a value are left out.
 fn custom_metadata(metadata: &CredentialMetadata) -> HashMap<String, String> {
     let tags = metadata.tags.iter().filter(|(_, value)| !value.is_empty());
     let tags = tags.map(|(key, value)| (key.clone(), value.clone()));

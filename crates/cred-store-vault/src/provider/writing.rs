@@ -32,8 +32,8 @@ impl Vault {
         .await
     }
 
-    /// Writes whatever is there: one call, or where conditions are required, a look and a write that repeat until no other
-    /// writer comes between.
+    /// Writes whatever is there: one call, or where conditions are required, a look and a write
+    /// that repeat until no other writer comes between.
     pub(super) async fn store(&self, wire: &mut Wire<'_>, name: &str, envelope: &str) -> Result<(), Failure> {
         if !self.needs_cas.load(Ordering::Relaxed) {
             match self.write_version(wire, name, envelope, None).await {
@@ -70,7 +70,8 @@ impl Vault {
         envelope: &str,
         expected: &Revision,
     ) -> Result<Version, Failure> {
-        // The number alone would let a write pass that expects an earlier generation of the same name.
+        // The number alone would let a write pass that expects an earlier generation of the same
+        // name.
         let number = match self.found(wire, name).await? {
             Found::Live(secret) if revision(&secret.version) == *expected => secret.version.number,
             Found::Live(_) => return Err(StorageError::conflict("another revision is stored").into()),
@@ -99,7 +100,8 @@ impl Vault {
                 answer => return answer,
             };
             cas = match self.found(wire, name).await? {
-                // What was deleted may be what an attempt of ours has written: writing it again would bring it back.
+                // What was deleted may be what an attempt of ours has written: writing it again
+                // would bring it back.
                 found if wire.in_doubt() => {
                     return self.unless_ours(wire, found, envelope, cas, failure);
                 }
@@ -111,9 +113,10 @@ impl Vault {
         Err(StorageError::conflict("it is created and deleted by others all the time").into())
     }
 
-    /// A write over version `cas` met another one, after an attempt of it that may have landed: what was found may be its
-    /// own. Doubt ends only where the version that it would have made is there and somebody else's, and numbers never begin
-    /// anew. A later version may stand over one that was ours; without soft deletion the number may yet come back to `cas`.
+    /// A write over version `cas` met another one, after an attempt of it that may have landed:
+    /// what was found may be its own. Doubt ends only where the version that it would have made is
+    /// there and somebody else's, and numbers never begin anew. A later version may stand over one
+    /// that was ours; without soft deletion the number may yet come back to `cas`.
     fn unless_ours(
         &self,
         wire: &mut Wire<'_>,
@@ -145,9 +148,9 @@ impl Vault {
         }
     }
 
-    /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if nobody has stored
-    /// anew meanwhile. Nor does it destroy a version only if that is deleted: one that is recovered within the last call
-    /// would go.
+    /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if
+    /// nobody has stored anew meanwhile. Nor does it destroy a version only if that is deleted: one
+    /// that is recovered within the last call would go.
     pub(super) async fn destroy(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
         let Found::Deleted { version } = self.found(wire, name).await? else { return Ok(()) };
         let kept = self.kept(wire, name).await?;
@@ -175,7 +178,8 @@ pub(super) fn encode(
     Ok(envelope)
 }
 
-/// Bytes of the secret as Vault keeps it: `{"envelope":".."}` in the JSON of Go, which escapes more than others.
+/// Bytes of the secret as Vault keeps it: `{"envelope":".."}` in the JSON of Go, which escapes more
+/// than others.
 fn kept_len(envelope: &str) -> usize {
     const AROUND: usize = r#"{"envelope":""}"#.len();
     let escaped = |c: char| match c {

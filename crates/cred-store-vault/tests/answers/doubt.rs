@@ -23,8 +23,8 @@ fn provider(config: VaultConfig, mode: VaultDeleteMode) -> HashiCorpVaultProvide
     HashiCorpVaultProvider::new(config.with_auth_method(method).with_delete_mode(mode)).unwrap()
 }
 
-/// A conditional store whose first attempt gets no answer and whose second meets another version; `found` is there then.
-/// Gives what it ends with, and how many attempts of it were made.
+/// A conditional store whose first attempt gets no answer and whose second meets another version;
+/// `found` is there then. Gives what it ends with, and how many attempts of it were made.
 async fn swapped(
     mode: VaultDeleteMode,
     expected: Option<u64>,

@@ -47,7 +47,8 @@ async fn a_login_that_fails_for_a_while_is_not_repeated_for_each_who_waits() {
 #[tokio::test]
 async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated_at_once() {
     for _ in 0..10 {
-        // The lease cannot be prolonged, so the task logs in anew when two thirds of it have passed.
+        // The lease cannot be prolonged, so the task logs in anew when two thirds of it have
+        // passed.
         let server = Script::start(|asked, times| match asked.ends_with("/login") {
             true if times == 0 => granted(2, false),
             true => said(400, REFUSED),

@@ -1,4 +1,5 @@
-//! The contract of a storage provider, clause by clause, for each way to delete and each way to log in.
+//! The contract of a storage provider, clause by clause, for each way to delete and each way to log
+//! in.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -59,7 +59,8 @@ async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
     }
     let operations: u32 = workers.join_all().await.into_iter().sum();
     assert!(operations > 1_000, "only {operations} operations in a minute");
-    // At 15 s each token has reached its maximum age, so that there were several, and the last ones may overlap.
+    // At 15 s each token has reached its maximum age, so that there were several, and the last ones
+    // may overlap.
     assert!((1..=2).contains(&living(&admin, &role.mount).await));
     provider.shutdown().await;
 }

@@ -176,7 +176,8 @@ pub(super) async fn contents(
     }
 }
 
-/// Something to write: sealed under the ring, or under a key that is thrown away where the ring cannot be had.
+/// Something to write: sealed under the ring, or under a key that is thrown away where the ring
+/// cannot be had.
 async fn sealed(path: &CredentialPath, keys: Option<&KeyRing>) -> Result<Sealed, Failure> {
     let throwaway;
     let keys = match keys {

@@ -1,4 +1,5 @@
-//! The credential that `cred doctor` writes, and those that an earlier run could not take away again.
+//! The credential that `cred doctor` writes, and those that an earlier run could not take away
+//! again.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -20,7 +20,8 @@ pub(crate) enum Format {
     Shell,
     /// NAME=value without quotes, for docker run --env-file and kubectl --from-env-file
     Docker,
-    /// Appends to the file that GITHUB_ENV names, and prints commands that mask the values in the log
+    /// Appends to the file that GITHUB_ENV names, and prints commands that mask the values in the
+    /// log
     Gha,
 }
 

@@ -106,8 +106,8 @@ impl Add {
             Some(())
         });
         if let Err(failure) = edited {
-            // A key that no file names has sealed nothing. One of --file stays: somebody else may have named it by now,
-            // and the next try takes it.
+            // A key that no file names has sealed nothing. One of --file stays: somebody else may
+            // have named it by now, and the next try takes it.
             if let (Some(path), None) = (&made, &self.file) {
                 let _ = fs::remove_file(path);
             }
@@ -135,7 +135,8 @@ impl Add {
     }
 }
 
-/// Refuses a variable that holds no key. Its name is not repeated: it may be a key that was given in its place.
+/// Refuses a variable that holds no key. Its name is not repeated: it may be a key that was given
+/// in its place.
 fn key_in_variable(name: &str) -> Result<(), Failure> {
     let no_name = || {
         Failure::usage("--env was given what is no name of a variable")

@@ -1,4 +1,5 @@
-//! Copying from one provider to another: what is written is read back, and what is there is not lost.
+//! Copying from one provider to another: what is written is read back, and what is there is not
+//! lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,8 @@ pub(super) struct Copier {
 
 /// What became of one credential.
 pub(super) enum Outcome {
-    /// With the key that the copy is sealed under, and what was wrong with what was there, if it could not be read.
+    /// With the key that the copy is sealed under, and what was wrong with what was there, if it
+    /// could not be read.
     Copied(KeyId, Option<String>),
     There(KeyId),
     Differs(Vec<&'static str>),
@@ -54,8 +56,9 @@ impl Copier {
         let mut paths = self.from.list_tree(None, ctx).await?;
         paths.sort_unstable();
         progress.of(paths.len());
-        // What is wrong with the other side as a whole is told once, not for each credential: then it cannot even say
-        // whether the first one is there. Where it can, that one alone is broken.
+        // What is wrong with the other side as a whole is told once, not for each credential: then
+        // it cannot even say whether the first one is there. Where it can, that one alone is
+        // broken.
         if let Some(first) = paths.first()
             && let Err(error) = compare::stored(&*self.to, first).await
             && self.to.exists(&first.id, &first.scope.clone().into()).await.is_err()
@@ -78,8 +81,8 @@ impl Copier {
             if parts.is_empty() {
                 return Ok(Outcome::There(there.data.key_id.clone()));
             }
-            // Also where the bytes are the same and do not open there: it may be the same store under another name, whose
-            // readers would lose it.
+            // Also where the bytes are the same and do not open there: it may be the same store
+            // under another name, whose readers would lose it.
             if !self.replace {
                 return Ok(Outcome::Differs(parts));
             }
@@ -94,7 +97,8 @@ impl Copier {
         if self.dry_run {
             return Ok(Outcome::Copied(key, broken));
         }
-        // What is read back decides, whatever the write was answered: an answer may be lost on the way.
+        // What is read back decides, whatever the write was answered: an answer may be lost on the
+        // way.
         let written = self.write(path, copy.clone(), &there).await;
         match (self.verified(path, &copy).await, written) {
             (Ok(true), _) => Ok(Outcome::Copied(key, broken)),
@@ -137,7 +141,8 @@ impl Copier {
         Ok(Sealed::new(data, opened.metadata))
     }
 
-    /// Whether the other side can hold it, as far as its description tells, so that a dry run tells as well.
+    /// Whether the other side can hold it, as far as its description tells, so that a dry run tells
+    /// as well.
     fn check(&self, path: &CredentialPath, copy: &Sealed) -> Result<(), Failure> {
         let payload = CredentialFile::new(copy.data.clone(), copy.metadata.clone()).encode()?;
         let description = self.to.describe();
@@ -162,7 +167,8 @@ impl Copier {
         }
     }
 
-    /// Whether what is read back is what was written, as soon as the other side promises to show it.
+    /// Whether what is read back is what was written, as soon as the other side promises to show
+    /// it.
     async fn verified(&self, path: &CredentialPath, copy: &Sealed) -> Result<bool, StorageError> {
         const PAUSE: Duration = Duration::from_millis(250);
         let shown = Instant::now() + self.to.describe().consistency.point();

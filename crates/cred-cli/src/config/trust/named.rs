@@ -16,8 +16,8 @@ const MAX_LEN: u64 = 64 * 1_024 * 1_024;
 /// The longest kubeconfig, which is searched for names of other files.
 const MAX_KUBECONFIG_LEN: u64 = 1_024 * 1_024;
 
-/// The hash of the files of one kind, in hex; `None`: there are none. `salt` comes first, so that a hash of
-/// secrets cannot be compared with guesses by a reader of the hash alone.
+/// The hash of the files of one kind, in hex; `None`: there are none. `salt` comes first, so that a
+/// hash of secrets cannot be compared with guesses by a reader of the hash alone.
 pub(super) fn hash(file: &ConfigFile, kind: Kind, salt: &[u8]) -> Result<Option<String>, Failure> {
     let project = Project::of(file);
     let (mut all, mut count) = (Sha256::new(), 0);
@@ -54,8 +54,8 @@ impl Project {
             || path.canonicalize().is_ok_and(|target| target.starts_with(&self.folder))
     }
 
-    /// The name as it is written, where it leads, and the contents of a regular file. Nothing depends on
-    /// where the project is. A folder may come later: a store makes its own.
+    /// The name as it is written, where it leads, and the contents of a regular file. Nothing
+    /// depends on where the project is. A folder may come later: a store makes its own.
     fn add(&self, written: &str, path: &Path, all: &mut Sha256) -> Result<(), Failure> {
         let failed = |error| Failure::file("read", path, error);
         let target = path.canonicalize().unwrap_or_default();
@@ -71,8 +71,8 @@ impl Project {
         Ok(())
     }
 
-    /// Every word of a kubeconfig that is the name of a file in the project: certificates, tokens, programs
-    /// and their arguments.
+    /// Every word of a kubeconfig that is the name of a file in the project: certificates, tokens,
+    /// programs and their arguments.
     fn named_by_kubeconfig(&self, path: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
         let failed = |error| Failure::file("read", path, error);
         if !fs::metadata(path).is_ok_and(|found| found.is_file()) {

@@ -25,7 +25,8 @@ impl Asked {
     }
 }
 
-/// 2 fails once and is answered then; 3 is denied; 4 hangs for ever; all others are answered at once.
+/// 2 fails once and is answered then; 3 is denied; 4 hangs for ever; all others are answered at
+/// once.
 async fn answer(asked: &Asked, item: u32) -> StorageResult<u32> {
     match (item, asked.count(item)) {
         (2, 1) => Err(StorageError::busy("once")),

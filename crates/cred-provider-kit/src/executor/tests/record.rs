@@ -178,8 +178,8 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
 
 /// Hears what this thread tells, until it is dropped.
 fn listen(recorder: &Recorder) -> impl Drop + use<> {
-    // Of a single one, tracing asks whichever thread comes by a span first, and keeps the answer: that thread may be another
-    // test's, where nobody listens. Of two it asks both.
+    // Of a single one, tracing asks whichever thread comes by a span first, and keeps the answer:
+    // that thread may be another test's, where nobody listens. Of two it asks both.
     static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
     LazyLock::force(&SECOND);
     tracing::subscriber::set_default(tracing_subscriber::registry().with(recorder.clone()))
