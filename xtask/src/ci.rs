@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::test::{self, Report, Suite};
-use crate::{checks, deps, integration, long, quickstart, table, tidy};
+use crate::{checks, deps, integration, long, quickstart, site, table, tidy};
 
 /// Runs all steps, also after one has failed: one run shows everything that is to be fixed.
 pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
@@ -39,6 +39,7 @@ pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     gate.step("strace", || long::strace_catch_up(may_miss(long::STRACE), &programs, &mut report));
     gate.step("integration", || integration::catch_up(&servers, &programs, &mut report));
     gate.step("docs", checks::docs);
+    gate.step("site", site::run);
     gate.step("quickstart", quickstart::of_built_program);
     gate.step("deny", checks::deny);
     gate.optional_step("advisories", || match checks::advisories(false)? {

@@ -1,8 +1,8 @@
 //! Every chore of the workspace, one command each: `cargo xtask --help` lists them.
 //!
-//! Written in Rust rather than in shell, so that a machine with a Rust toolchain needs nothing else and the
-//! rules of the project (`tidy`, `deps`) are tested like any other code. It depends on no crate of ours: it
-//! must build while they don't.
+//! Written in Rust rather than in shell, so that a machine with a Rust toolchain needs nothing else
+//! and the rules of the project (`tidy`, `deps`) are tested like any other code. It depends on no
+//! crate of ours: it must build while they don't.
 
 mod cache;
 mod cargo;
@@ -17,6 +17,7 @@ mod long;
 mod model;
 mod quickstart;
 mod servers;
+mod site;
 mod table;
 mod test;
 mod tidy;
@@ -38,7 +39,8 @@ pub(crate) struct Cli {
 enum Chore {
     /// Check everything that must hold before a merge; ends with tables of steps and tests
     Ci {
-        /// A server, `strace` or `advisory-db` that may be missing: what needs it is skipped and named
+        /// A server, `strace` or `advisory-db` that may be missing: what needs it is skipped and
+        /// named
         #[arg(long, value_name = "NAME")]
         allow_missing: Vec<String>,
     },
@@ -62,12 +64,15 @@ enum Chore {
     Model(model::Options),
     /// Run the manager under load and faults for an hour: it loses nothing, and nothing grows
     Soak(long::SoakOptions),
-    /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs, guards
+    /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs,
+    /// guards
     Tidy,
     /// Check which crates depend on which, how many packages each needs, and each rust-version
     Deps,
     /// Build the documentation, with warnings denied
     Docs,
+    /// Build the documentation site with mdBook in the target folder, and check its links
+    Site,
     /// Lint each published crate without its features and with each one alone
     Features,
     /// Compile what is committed with the lowest versions of dependencies that the manifests allow
@@ -104,7 +109,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Chores whose last lines are a summary give their exit code themselves, so that nothing is printed after it.
+/// Chores whose last lines are a summary give their exit code themselves, so that nothing is
+/// printed after it.
 fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Ci { allow_missing } => return ci::run(&allow_missing),
@@ -120,6 +126,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Tidy => tidy::run()?,
         Chore::Deps => deps::run()?,
         Chore::Docs => checks::docs()?,
+        Chore::Site => site::run()?,
         Chore::Features => checks::features()?,
         Chore::MinimalVersions => checks::minimal_versions()?,
         Chore::Package => checks::package(true)?,

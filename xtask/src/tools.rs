@@ -8,18 +8,27 @@ use anyhow::Result;
 
 use crate::{cache, cargo};
 
-const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
-const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
-const CARGO_SEMVER_CHECKS: Tool = Tool { name: "cargo-semver-checks", version: "0.51.0" };
+const CARGO_DENY: Tool = tool("cargo-deny", "0.20.2");
+const CARGO_FUZZ: Tool = tool("cargo-fuzz", "0.13.2");
+/// Without its server, which nothing here uses.
+const MDBOOK: Tool = Tool { features: Some("search"), ..tool("mdbook", "0.5.4") };
+const CARGO_SEMVER_CHECKS: Tool = tool("cargo-semver-checks", "0.51.0");
 
 pub(crate) fn run() -> Result<()> {
-    println!("{}", CARGO_DENY.installed()?.display());
+    for tool in [CARGO_DENY, MDBOOK] {
+        println!("{}", tool.installed()?.display());
+    }
     Ok(())
 }
 
 /// `cargo deny`, installed first where it is missing.
 pub(crate) fn cargo_deny() -> Result<Command> {
     Ok(Command::new(CARGO_DENY.installed()?))
+}
+
+/// `mdbook`, installed first where it is missing.
+pub(crate) fn mdbook() -> Result<Command> {
+    Ok(Command::new(MDBOOK.installed()?))
 }
 
 /// `cargo fuzz`, installed first where it is missing: only where somebody fuzzes.
@@ -36,6 +45,12 @@ pub(crate) fn cargo_semver_checks() -> Result<Command> {
 struct Tool {
     name: &'static str,
     version: &'static str,
+    /// `None`: the default features.
+    features: Option<&'static str>,
+}
+
+const fn tool(name: &'static str, version: &'static str) -> Tool {
+    Tool { name, version, features: None }
 }
 
 impl Tool {
@@ -50,6 +65,9 @@ impl Tool {
         let exact = format!("{}@{}", self.name, self.version);
         let mut command = cargo::cargo(["install", "--locked", "--root"]);
         command.arg(building).arg("--target-dir").arg(building.join("target")).arg(&exact);
+        if let Some(features) = self.features {
+            command.args(["--no-default-features", "--features", features]);
+        }
         // Build settings of the project's run must not leak into the tool.
         command.current_dir(building).env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
         println!("installing {exact} into {} (once for this machine)", home.display());
