@@ -67,6 +67,11 @@ enum Chore {
     /// Check the project's own lints: modules, sizes, names, manifests, commands in the docs,
     /// guards
     Tidy,
+    /// Count the words that docs/style.md advises against, here or in another folder
+    Prose {
+        /// The folder to measure, such as the source of another crate; default: this project
+        folder: Option<std::path::PathBuf>,
+    },
     /// Check which crates depend on which, how many packages each needs, and each rust-version
     Deps,
     /// Build the documentation, with warnings denied
@@ -124,6 +129,7 @@ fn run(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Fire => long::fire()?,
         Chore::Soak(options) => long::soak(&options)?,
         Chore::Tidy => tidy::run()?,
+        Chore::Prose { folder } => tidy::measure(&folder.unwrap_or_else(workspace::root))?,
         Chore::Deps => deps::run()?,
         Chore::Docs => checks::docs()?,
         Chore::Site => site::run()?,

@@ -2,24 +2,28 @@
 
 mod crates;
 mod docs;
+mod prose;
 mod sources;
 mod tree;
 
 use anyhow::{Result, bail};
 
+pub(crate) use self::prose::measure;
 use self::tree::Tree;
 use crate::workspace;
 
 /// Returns one message per broken rule: the place, what is wrong and what to do.
 type Lint = fn(&Tree) -> Vec<String>;
 
-const LINTS: [Lint; 6] = [
+const LINTS: [Lint; 8] = [
     sources::files,
     sources::lines,
     crates::packages_are_complete,
     crates::stores_have_the_same_modules,
     docs::commands_exist,
     docs::guards_exist,
+    prose::habits,
+    prose::width,
 ];
 
 /// Runs every lint and prints all findings; any of them is an error.

@@ -47,12 +47,41 @@ fn clean() -> Tree {
         (
             "docs/architecture.md",
             format!(
-                "`testing` test: this, `test: {0}::in_order`, `test: {0}::reads_too`",
+                "`testing` test: this, `test: {0}::in_order`,\n`test: {0}::reads_too`",
                 "crates/cred-store-x/tests/order.rs"
             ),
         ),
     ];
     Tree(files.into_iter().map(|(path, text)| (path.to_owned(), text)).collect())
+}
+
+#[test]
+fn code_and_marked_lines_are_not_prose() {
+    let wide = "x".repeat(101);
+    // not prose: samples
+    for text in [
+        "fn told() { nobody(\"{}\") }".to_owned(),
+        "/// `told` and `it is none of them`".to_owned(),
+        "/// ```\n/// // told anew\n/// ```".to_owned(),
+        "// It is\n\n// none.".to_owned(),
+        "// not prose: quotes a server\n// told anew\nlet a = \"nobody\";".to_owned(),
+        format!("let a = \"{wide}\";\n// https://{wide}\n/// | {wide} |"),
+    ] {
+        let mut tree = clean();
+        tree.0.insert("crates/cred-store-x/src/a.rs".to_owned(), text.clone());
+        assert_eq!(findings(&tree), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_habit_may_be_as_frequent_as_elsewhere() {
+    let mut tree = clean();
+    let mut found = |hits: usize| {
+        let text = format!("| {}{}", "word ".repeat(18_000), ["to", "ld "].concat().repeat(hits));
+        tree.0.insert("docs/a.md".to_owned(), text);
+        findings(&tree).len()
+    };
+    assert_eq!((found(1), found(4)), (0, 4));
 }
 
 #[test]
@@ -85,6 +114,7 @@ fn each_lint_finds_its_sample() {
     let file = "crates/cred-store-x/tests/order.rs";
     let [lib, source] = ["lib", "a"].map(|name| format!("crates/cred-store-x/src/{name}.rs"));
     let [manifest, architecture] = ["crates/cred-store-x/Cargo.toml", "docs/architecture.md"];
+    // not prose: samples
     for (path, text, message) in [
         (&*lib, LIB.to_owned() + &lines("mod a;\n", 75), "81 lines besides the docs"),
         (&lib, LIB.to_owned() + "pub async fn a() {}", ":8: a function in lib.rs"),
@@ -111,6 +141,15 @@ fn each_lint_finds_its_sample() {
         (architecture, guard(&format!("{file}::in_ord")), ":2: the guard"),
         (architecture, guard(&format!("{file}::reads")), "there is no `reads`"),
         (architecture, guard("crates/gone.rs::in_order"), "there is no file crates/gone.rs"),
+        (&source, "// It is told\n//! to wait.".to_owned(), ":1: `told`: write report"),
+        (&source, "// Nobody waits.".to_owned(), ":1: `Nobody`: write no process"),
+        (&source, "//! What it has\n/// is read.".to_owned(), ":1: `What it has is read.`"),
+        (&source, "fn a() {\n    b(\"it is\\\n        doubtful\");".to_owned(), ":3: `doubtful`"),
+        (&source, "fn it_waits_its_turn() {}".to_owned(), ":1: `its turn`"),
+        ("docs/a.md", "One of\ntheir own.".to_owned(), ":1: `of their own`"),
+        ("crates/cred-store-x/a.toml", "a = 1 # made anew".to_owned(), ":1: `anew`"),
+        (&source, format!("\n// {}", lines("ab ", 33)), ":2: 102 columns, more than 100"),
+        ("docs/a.md", lines("ab ", 34), ":1: 102 columns, more than 100"),
         (architecture, guard("order"), "write it as"),
         (architecture, guard(&format!("{file}::")), "there is no ``"),
     ] {
