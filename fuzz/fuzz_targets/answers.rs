@@ -1,5 +1,5 @@
 //! Answers of the remote backends, decoded without a client or a server: values, lists, refusals. A
-//! configuration stands in the place of an answer.
+//! configuration can take the place of an answer.
 //!
 //! The first line of the input names a backend and the status of its answer; the rest is the body.
 #![no_main]
@@ -140,18 +140,19 @@ fn vault(status: u16, body: &[u8]) {
     short(&refusal(status, body, CANARY), CANARY);
 }
 
-/// Holds that what was read is written as it was sent, and that an error does not repeat it.
+/// Checks that a decoded value encodes to the bytes of the answer, and that an error does not
+/// repeat them.
 fn canonical(read: Result<CredentialFile, StorageError>, secret: &str, is_sent: impl FnOnce(&str) -> bool) {
     match read {
         Ok(file) => {
             let written = file.encode().expect("what was decoded");
-            assert!(is_sent(std::str::from_utf8(&written).expect("JSON")), "it was not sent so");
+            assert!(is_sent(std::str::from_utf8(&written).expect("JSON")), "it differs from the answer");
         }
         Err(error) => silent_about(secret, &error),
     }
 }
 
-/// Holds that a refusal is one short line without the secret.
+/// Checks that a refusal is one short line without the secret.
 fn short(error: &StorageError, secret: &str) {
     const LONGEST: usize = 2_000;
     silent_about(secret, error);
@@ -208,7 +209,7 @@ fn kubernetes_configuration(body: &[u8]) {
     }
 }
 
-/// Holds that a configuration is accepted exactly where it is valid, and that it prints no secret.
+/// Checks that a configuration is accepted exactly if it is valid, and that it prints no secret.
 /// `arm` puts the secret in, and takes out the files that the fuzzer names. Where `new` only
 /// validates, a provider reads the certificates of the system, which takes 20 ms.
 fn configuration<C: ProviderConfig + Debug + DeserializeOwned>(
@@ -225,5 +226,5 @@ fn configuration<C: ProviderConfig + Debug + DeserializeOwned>(
             silent(error);
         }
     }
-    assert_eq!(new(config), valid, "a configuration is accepted exactly where it is valid");
+    assert_eq!(new(config), valid, "a configuration is accepted exactly if it is valid");
 }

@@ -1,5 +1,5 @@
-//! What is inside a sealed credential, as a holder of the key could write it: metadata and secret
-//! have one encoding each.
+//! The contents of a sealed credential, as a holder of the key could write them: metadata and
+//! secret have one encoding each.
 #![no_main]
 
 use cred_core::{Credential, CredentialMetadata};
@@ -20,7 +20,7 @@ fn content(bytes: &[u8]) {
         Ok((metadata, at)) => {
             let (_, secret_bytes) = bytes.split_at(at);
             let again = encode(&metadata, secret_bytes).expect("what was decoded");
-            assert_eq!(*again, bytes, "there is one way to write it");
+            assert_eq!(*again, bytes, "it has one encoding");
             secret(secret_bytes, &metadata);
             beside(metadata);
         }
@@ -49,7 +49,7 @@ fn secret(bytes: &[u8], metadata: &CredentialMetadata) {
     }
 }
 
-/// Whatever metadata can be sealed can stand in an envelope, and come back from there.
+/// All metadata that can be sealed can be written to an envelope and read back.
 fn beside(metadata: CredentialMetadata) {
     let data = cred_fuzz::known()[0].data.clone();
     let bytes = CredentialFile::new(data, metadata.clone()).encode().expect("metadata of this version");

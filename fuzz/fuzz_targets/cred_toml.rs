@@ -1,9 +1,9 @@
-//! `cred.toml`: an error names the line and the field, and never repeats a value. What a file would
-//! do is shown without anything that draws on a terminal.
+//! `cred.toml`: an error names the line and the field, and never repeats a value. The
+//! effects of a file are shown without control characters.
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]
-#![allow(dead_code, reason = "of the program's modules only those that show a file are used")]
+#![allow(dead_code, reason = "only the modules that show a file are used")]
 
 #[path = "../../crates/cred-cli/src"]
 mod program {
@@ -39,7 +39,7 @@ fuzz_target!(|input: &[u8]| {
     }
     errors.iter().for_each(unrepeated);
     let Ok(document) = text.parse::<DocumentMut>() else { return };
-    // Each value in turn is the secret of somebody who put it there.
+    // Each value in turn is a secret that a user wrote there.
     let (mut number, mut last) = (0, false);
     while !last && number < 16 {
         let mut planted = document.clone();
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Reads all that the file says; makes no connection, and asks for nothing.
+/// Reads the whole file; makes no connection, and does not prompt.
 fn read(text: &str) -> Vec<Error> {
     static PLACE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
         let folder = cred_fuzz::folder();
@@ -62,7 +62,8 @@ fn read(text: &str) -> Vec<Error> {
         Ok(file) => file,
         Err(error) => return vec![error],
     };
-    // What is shown of a file before it is trusted draws nothing, whatever the file says.
+    // The text that is shown before a file is trusted has no control characters, whatever the file
+    // contains.
     let effects = effects::of(&file).concat();
     assert!(!effects.chars().any(escape::is_active), "{effects:?}");
     let config = Config::new(vec![file]);
@@ -86,7 +87,7 @@ fn read(text: &str) -> Vec<Error> {
 
 fn unrepeated(error: &Error) {
     silent_text(&format!("{error} {error:?} {:?}", error.source()));
-    // A message without a place sends its reader through the whole file.
+    // A message without a line would make its reader search the whole file.
     assert!(error.to_string().contains("cred.toml"), "{error}");
 }
 

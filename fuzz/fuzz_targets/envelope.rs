@@ -1,4 +1,4 @@
-//! The envelope: only canonical bytes are read, and what is refused is not repeated.
+//! The envelope: only canonical bytes are accepted, and refused bytes are not repeated.
 #![no_main]
 
 use cred_core::{Sealed, StorageErrorKind};
@@ -14,11 +14,7 @@ fuzz_target!(|input: &[u8]| {
 fn read(bytes: &[u8]) {
     match CredentialFile::decode(bytes) {
         Ok(file) => {
-            assert_eq!(
-                file.encode().expect("what was decoded"),
-                bytes,
-                "there is one way to write a credential"
-            );
+            assert_eq!(file.encode().expect("what was decoded"), bytes, "a credential has one encoding");
             let (path, mark) = (file.path.clone(), file.mark);
             let Sealed { data, metadata } = file.clone().into_sealed();
             assert_eq!(CredentialFile::new(data, metadata).with_path(path).with_mark(mark), file);

@@ -1,9 +1,9 @@
-//! What `cred import` reads, .env files and JSON: what was read is written and read again, and what
-//! is refused is not repeated.
+//! The files of `cred import`, .env and JSON: a file that was read is written and read again, and a
+//! refused one is not repeated.
 //!
 //! cred-cli is a program, so that its modules are compiled into this target.
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "of the program's modules only those that read are used")]
+#![allow(dead_code, unused_imports, reason = "only the modules that read are used")]
 
 #[path = "../../crates/cred-cli/src"]
 mod program {
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// What any backend may hold is shown, and read again where the calendar has room for it.
+/// Every stored time is shown, and read again if the calendar can express it.
 fn policies(number: u64) {
     /// The last moment of the year 9999.
     const LAST: u64 = 253_402_300_799_999;
@@ -62,10 +62,10 @@ fn variables(bytes: &[u8]) {
     same_again(bytes, docker::read, docker::write, docker::len);
 }
 
-/// Adds a line with this name and this value, or says why it cannot.
+/// Adds a line with this name and this value, or returns why it cannot.
 type Writer = fn(&str, &str, &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str>;
 
-/// What was read is written, unless the line is too long, and read again.
+/// The variables that were read are written, unless the line is too long, and read again.
 fn same_again(
     bytes: &[u8],
     read: fn(&[u8]) -> Result<Vec<Assignment>, Failure>,

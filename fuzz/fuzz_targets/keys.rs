@@ -1,6 +1,6 @@
-//! Keys and rings: a key's text is taken exactly where another reader of base64 takes it too, from
-//! a variable and a file alike, and a ring is made exactly of ids that differ, with the active one
-//! among them.
+//! Keys and rings: a key's text is accepted exactly if another base64 decoder accepts it, from a
+//! variable and from a file, and a ring is built exactly from distinct ids that include the active
+//! one.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The key that a text is, by another reader.
+/// The key in a text, by another decoder.
 fn expected(text: &[u8]) -> Option<[u8; 32]> {
     let bytes = STANDARD.decode(text).ok().filter(|_| text.len() == 44)?;
     bytes.try_into().ok()
@@ -36,7 +36,7 @@ fn key(bytes: &[u8]) {
         same(expected(bytes), SealingKey::from_base64(text));
         let variable = |_: &str| Some(text.to_owned());
         same(expected(bytes), SealingKey::from_env_with("CRED_KEY", variable));
-        // Whoever gives the key where its name belongs.
+        // The key, given where its name belongs.
         match SealingKey::from_env_with(text, |_| None) {
             Err(KeyRingError::VariableName) => {}
             Err(KeyRingError::MissingVariable { variable }) => {
@@ -52,7 +52,7 @@ fn key(bytes: &[u8]) {
     same(expected(line), SealingKey::from_file(file(bytes)));
 }
 
-/// A key is what the other reader read: what one seals, the other opens.
+/// The key equals that of the other decoder: one opens what the other seals.
 fn same(expected: Option<[u8; 32]>, key: Result<SealingKey, KeyRingError>) {
     match (expected, key) {
         (Some(bytes), Ok(key)) => {
@@ -68,7 +68,9 @@ fn same(expected: Option<[u8; 32]>, key: Result<SealingKey, KeyRingError>) {
             assert_eq!(*opened.expect("the same key").secret, b"secret");
         }
         (None, Err(error)) => silent(&error),
-        (expected, key) => panic!("another reader takes it: {}, and this one: {key:?}", expected.is_some()),
+        (expected, key) => {
+            panic!("another decoder accepts it: {}, and this one: {key:?}", expected.is_some())
+        }
     }
 }
 
@@ -103,7 +105,7 @@ fn id(text: &str) -> KeyId {
     text.parse().expect("a key id")
 }
 
-/// A file of the owner's own with this content.
+/// A file with this content, which only its owner can use.
 fn file(bytes: &[u8]) -> &'static Path {
     static PLACE: LazyLock<(tempfile::TempDir, std::path::PathBuf)> = LazyLock::new(|| {
         let folder = cred_fuzz::folder();

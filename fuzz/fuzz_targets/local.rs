@@ -1,8 +1,8 @@
-//! What local files hold, whoever wrote them: a list is complete or an error, what it names is
-//! there, and what is read is exactly what stands in the file.
+//! Local files with any contents: a list is complete or an error, each listed credential exists,
+//! and a credential that is read is exactly the one in the file.
 //!
-//! The first line of the input is a place below the base, the rest stands there. All of it is taken
-//! for a configuration too.
+//! The first line of the input is a path below the base, the rest the contents of that file. The
+//! whole input is also read as a configuration.
 #![no_main]
 
 use std::fs;
@@ -69,7 +69,7 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
     let filtered = provider.list_tree(Some(&filter), &root).await;
     for path in &found {
         let ctx = CredentialContext::from(path.scope.clone());
-        assert!(provider.exists(&path.id, &ctx).await.expect("a file that is there"));
+        assert!(provider.exists(&path.id, &ctx).await.expect("a file that exists"));
         assert_eq!(provider.list(None, &ctx).await.expect("a list"), std::slice::from_ref(&path.id));
         match provider.retrieve(&path.id, &ctx).await {
             Ok(stored) => {
@@ -85,8 +85,8 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
     }
     if found.is_empty() {
         assert_eq!(filtered.expect("nothing"), []);
-        // Where no list has it, nobody reads it. A directory may lie in a file's place, and a file
-        // in a scope's.
+        // A credential that is not listed cannot be read. A directory may have a file's name, and a
+        // file that of a scope.
         let path: CredentialPath = "org:acme/stripe-api-key".parse().expect("a path");
         let error =
             provider.retrieve(&path.id, &CredentialContext::from(path.scope)).await.expect_err("nothing");
@@ -96,7 +96,7 @@ async fn judge(provider: &LocalStorageProvider, place: &Path, bytes: &[u8]) {
     }
 }
 
-/// The names of files may be told, what stands in them may not.
+/// Errors may contain the names of files, but not their contents.
 fn corrupted(error: &StorageError, place: &Path) {
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error:?}");
     if !place.to_string_lossy().contains(cred_fuzz::CANARY) {
@@ -113,7 +113,7 @@ fn write(base: &Path, place: &Path, bytes: &[u8]) {
     std::io::Write::write_all(&mut file, bytes).expect("room");
 }
 
-/// A configuration is taken by its provider exactly where it is valid.
+/// A configuration is accepted by its provider exactly if it is valid.
 fn config(input: &[u8]) {
     let Ok(config) = serde_json::from_slice::<LocalStorageConfig>(input) else { return };
     let valid = config.validate();

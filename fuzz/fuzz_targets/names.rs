@@ -1,7 +1,7 @@
-//! Physical names, in every alphabet: what decodes encodes back to the same name, no two paths
-//! share one, and each has only what its backend takes.
+//! Physical names, in every alphabet: a name that decodes encodes back to itself, no two paths
+//! share one, and each has only characters that its backend accepts.
 //!
-//! The input is up to three lines: a prefix, and two texts that are taken for names and for paths.
+//! The input is up to three lines: a prefix, and two texts that are read as names and as paths.
 #![no_main]
 
 use cred_core::{CredentialPath, ScopeId};

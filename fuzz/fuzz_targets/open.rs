@@ -1,5 +1,5 @@
-//! Opening: nothing opens but what was sealed, where it was sealed, with the metadata that were
-//! sealed.
+//! Opening: only a sealed credential opens, only at the path and with the metadata that it was
+//! sealed with.
 //!
 //! The input is an envelope with its path, or a list of edits of a credential that opens.
 #![no_main]
@@ -86,7 +86,7 @@ fn apply(
         Edit::Expires(moment) => metadata.expires_at = moment.map(Timestamp::from_unix_millis),
         Edit::Creator(name) => metadata.created_by = name.and_then(|name| name.to_string().parse().ok()),
         Edit::Tagged(key, value) => {
-            // More tags than there may be are refused, which is no edit.
+            // A tag above the maximum is refused, so nothing is edited.
             let _ = metadata.tags.insert(format!("k{}", key % 4), value.to_string());
         }
         Edit::Untagged => metadata.tags = Default::default(),
@@ -114,7 +114,7 @@ fn open(path: &CredentialPath, data: &EncryptedData, metadata: &CredentialMetada
         .find(|known| known.path == *path && known.data == *data && bare(&known.metadata) == bare(metadata));
     match (ring().open(path.as_path_ref(), data, metadata).now_or_never().expect("no waiting"), sealed) {
         (Ok(opened), Some(known)) => assert_eq!(*opened.secret, known.secret, "{}", known.name),
-        (Ok(_), None) => panic!("it opens, and nobody has sealed it"),
+        (Ok(_), None) => panic!("it opens, but was never sealed"),
         (Err(error), Some(known)) => panic!("{} does not open: {error}", known.name),
         (Err(error), None) => {
             let has = |id: &KeyId| ring().key_ids().any(|key| key == id);

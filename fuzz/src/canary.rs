@@ -1,4 +1,4 @@
-//! A secret in the input, and the law that nothing repeats it.
+//! A secret in the input, and the rule that no output repeats it.
 
 use std::error::Error;
 

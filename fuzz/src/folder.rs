@@ -1,14 +1,14 @@
-//! Where files of the fuzzer lie.
+//! The folder for files of the fuzzer.
 
 use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A temporary folder of this target's own, in memory where the system has such a place: a disk
-/// would be all that is measured.
+/// A temporary folder for this target, in memory if the system has such a folder: on a disk, the
+/// fuzzer would mostly wait.
 ///
 /// # Panics
-/// If it cannot be made.
+/// If it cannot be created.
 #[must_use]
 pub fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");

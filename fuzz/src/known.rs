@@ -2,7 +2,7 @@
 //! implementation sealed.
 
 #[path = "../../crates/cred-crypto/tests/vectors/vector.rs"]
-#[allow(dead_code, reason = "it also tells of keys that are not raw")]
+#[allow(dead_code, reason = "it also describes keys that are not raw")]
 mod vector;
 
 use std::collections::BTreeMap;
@@ -17,15 +17,15 @@ use self::vector::{Hex, Vector};
 /// A credential that was sealed under a raw key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// What the vector is called.
+    /// The name of the vector.
     pub name: String,
-    /// Where it belongs.
+    /// Its path.
     pub path: CredentialPath,
     /// The sealed credential.
     pub data: EncryptedData,
-    /// Its metadata as they stand beside it.
+    /// Its metadata, as stored beside it.
     pub metadata: CredentialMetadata,
-    /// What was sealed.
+    /// The secret that was sealed.
     pub secret: Vec<u8>,
     /// The sealed content in clear: metadata and secret.
     pub content: Vec<u8>,

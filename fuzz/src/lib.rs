@@ -1,7 +1,8 @@
-//! What the fuzz targets share: the secret that no text may repeat, and known sealed credentials.
+//! Shared code of the fuzz targets: the secret that no text may repeat, and known sealed
+//! credentials.
 //!
-//! A target is a law, not a call: what decodes encodes back to the same bytes, what was edited does
-//! not open, a listed path is in the answer. Each input is its own seed: a real encoding, without a
+//! A target checks a rule: decoded bytes encode back to themselves, an edited credential does not
+//! open, a listed path is in the answer. Each input is its own seed: a real encoding, without a
 //! header that a person could not write.
 
 mod canary;

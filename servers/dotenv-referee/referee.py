@@ -83,7 +83,8 @@ def read(text, names):
         for reader in READERS:
             try:
                 values = reader(path, names)
-            except Exception as error:  # a missing program, a syntax error: the test that asked prints it
+            # A missing program or a syntax error: the test that sent the request prints it.
+            except Exception as error:
                 raise RuntimeError(f"the reader {reader.__name__} failed: {error!r}") from error
             found[reader.__name__] = {name: values[name] for name in names if name in values}
         if os.listdir(folder) != ["vars.env"]:

@@ -1,6 +1,6 @@
 """Microsoft's own client as the referee of a vault: each check asks the vault what any client of Azure would.
 
-`python -m referee PORT` answers `GET /check/NAME` with 200, or with 500 and what went wrong. The vault and who asks stand in the environment,
+`python -m referee PORT` answers `GET /check/NAME` with 200, or with 500 and the failure. The environment names the vault and the client,
 as for the tests in Rust.
 """
 
@@ -139,7 +139,7 @@ def refuses_a_wrong_secret():
         assert "AADSTS7000215" in str(error), error
 
 
-def tells_absence():
+def reports_absence():
     vault, name = client(), fresh("absent")
     for read in (vault.get_secret, vault.get_deleted_secret):
         try:
@@ -179,14 +179,14 @@ CHECKS = {
         purges,
         refuses_a_deleted_name,
         refuses_a_wrong_secret,
-        tells_absence,
+        reports_absence,
     )
 }
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        status, text = 404, "there is no such check"
+        status, text = 404, "no such check"
         check = CHECKS.get(self.path.removeprefix("/check/"))
         if self.path == "/health":
             status, text = 200, "{}"
@@ -194,7 +194,7 @@ class Handler(BaseHTTPRequestHandler):
             try:
                 check()
                 status, text = 200, "fine"
-            except Exception:  # whatever it is, the test that asked says so
+            except Exception:  # the test that sent the request reports it
                 status, text = 500, traceback.format_exc()
         body = text.encode()
         self.send_response(status)

@@ -1,5 +1,5 @@
-//! The cache folder: what is made once for a machine, outside `target/`, so that `cargo clean` and
-//! a fresh clone keep it.
+//! The cache folder: files that are made once for a machine, outside `target/`, so that
+//! `cargo clean` and a fresh clone keep them.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
     folder_by(|name| env::var_os(name))
 }
 
-/// The path of `program` in `home`, a folder in the cache that `make` fills where it is missing.
+/// The path of `program` in `home`, a folder in the cache, which `make` fills if it is missing.
 ///
 /// The folder appears whole or not at all: `make` fills a temporary one, which is renamed at the
 /// end. A lock lets concurrent runs make it once.

@@ -14,9 +14,9 @@ use crate::guard::guarded;
 
 /// A cargo command that behaves as if it were typed at the prompt.
 ///
-/// `cargo run` tells its child about the package that it runs. Passed on, these variables would
-/// make build scripts that watch them (ring's does) run again whenever a person and a chore take
-/// turns.
+/// `cargo run` sets variables about the package that it runs. If they were passed on, build scripts
+/// that watch them (as ring's does) would run again each time that cargo is started in the other
+/// way.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     forget_xtask(&mut command);
@@ -44,7 +44,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs to the end and gives what it printed on stdout.
+/// Runs to the end and returns its stdout.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command.output().with_context(|| format!("cannot start `{shown}`"))?;

@@ -1,4 +1,4 @@
-//! The checks that other programs make: form, lints, docs, dependencies, packing, versions.
+//! Checks by other programs: formatting, lints, docs, dependencies, packing, versions.
 
 use std::env;
 use std::fs;
@@ -10,16 +10,16 @@ use cargo_metadata::Package;
 
 use crate::{cache, cargo, test, tools, workspace};
 
-/// What `--allow-missing` calls the database of [`advisories`].
+/// The name that `--allow-missing` takes for the database of [`advisories`].
 pub(crate) const ADVISORY_DB: &str = "advisory-db";
 
-/// The workspaces outside ours whose code the gate lints: what authors of providers and services
-/// copy.
+/// The workspaces outside ours that the gate lints: authors of providers and services copy their
+/// code.
 const EXAMPLES: [&str; 2] = ["examples/provider-redis", test::EXAMPLE];
-/// Those of which the nightly run lints the code as well. Each compiles every SDK again.
+/// Those that only the nightly run lints. Each compiles every SDK again.
 const OTHERS: [&str; 2] = ["examples/downstream", "benches/peers"];
 
-/// The form of all workspaces in the checkout.
+/// Checks the formatting of all workspaces in the checkout.
 pub(crate) fn format() -> Result<()> {
     cargo::run(&mut cargo::cargo(["fmt", "--all", "--check"]))?;
     for manifest in workspace::outside()? {
@@ -33,7 +33,7 @@ pub(crate) fn clippy() -> Result<()> {
 }
 
 /// The example provider, the example service, and the fuzz targets that need no SDK, each with its
-/// own lock file, which must fit.
+/// own lock file, which must match.
 pub(crate) fn clippy_outside() -> Result<()> {
     EXAMPLES.iter().try_for_each(|folder| clippy_in(folder))?;
     clippy_fuzz(&[])
@@ -42,7 +42,7 @@ pub(crate) fn clippy_outside() -> Result<()> {
 fn clippy_fuzz(features: &[&str]) -> Result<()> {
     let mut command = cargo::cargo(["clippy", "--locked", "--all-targets", "--manifest-path"]);
     command.arg(workspace::root().join("fuzz/Cargo.toml")).args(features).env("RUSTFLAGS", "--cfg fuzzing");
-    // A folder of its own: with other flags, each build would undo the other's.
+    // A separate folder: the flags differ, so each build would invalidate the other's.
     let target = workspace::metadata()?.target_directory.join("fuzz");
     // Nothing is linked, so libFuzzer's runtime, which needs a C++ compiler, is not built.
     command.env("CUSTOM_LIBFUZZER_PATH", target.join("libnone.a")).env("CARGO_TARGET_DIR", target);
@@ -56,15 +56,15 @@ fn clippy_in(folder: &str) -> Result<()> {
     })
 }
 
-/// The last two also where a workspace has no `[lints]`.
+/// The last two lints are named here for workspaces without `[lints]`.
 fn lint(clippy: &mut Command) -> Result<()> {
     let denied = ["warnings", "clippy::allow_attributes_without_reason", "clippy::ignore_without_reason"];
     clippy.arg("--").args(denied.iter().flat_map(|lint| ["-D", lint]));
     cargo::run(clippy)
 }
 
-/// Lints each published crate without its features and with each one alone, and what else is
-/// outside of our workspace: a crate that builds with all features may not build with one.
+/// Lints each published crate without its features and with each one alone, since a crate that
+/// builds with all features may not build with one. Also lints the other workspaces.
 pub(crate) fn features() -> Result<()> {
     for package in workspace::members()?.iter().filter(|package| workspace::is_published(package)) {
         for features in feature_choices(package) {
@@ -76,9 +76,9 @@ pub(crate) fn features() -> Result<()> {
     clippy_fuzz(&["--all-features"])
 }
 
-/// None, unless the manifest says that the crate needs one
-/// (`package.metadata.cred.needs-a-feature`, with the reason); then one at a time. Nothing for a
-/// crate without features.
+/// No feature, and then each one alone. A crate whose manifest has
+/// `package.metadata.cred.needs-a-feature`, with the reason, is not built without features. Empty
+/// for a crate without features.
 fn feature_choices(package: &Package) -> Vec<String> {
     let needs_one = package.metadata.pointer("/cred/needs-a-feature").is_some();
     let own: Vec<_> = package.features.keys().filter(|name| *name != "default").cloned().collect();
@@ -97,8 +97,9 @@ pub(crate) fn deny() -> Result<()> {
     cargo::run(tools::cargo_deny()?.args(["check", "bans", "licenses", "sources"]))
 }
 
-/// Known vulnerabilities, unmaintained and yanked packages: in what the published crates need, or
-/// with `everywhere` in every lock file of the checkout. `Ok(false)`: the database cannot be had.
+/// Looks for vulnerable, unmaintained and yanked packages among the dependencies of the published
+/// crates, or with `everywhere` in every lock file of the checkout. `Ok(false)`: the database
+/// cannot be downloaded.
 pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     if let Err(error) = cargo::run(tools::cargo_deny()?.args(["fetch", "db"])) {
         println!("{error:#}");
@@ -118,15 +119,15 @@ pub(crate) fn advisories(everywhere: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// Arguments by which cargo's commands leave out the packages that are not published.
+/// Arguments that exclude the unpublished packages from a cargo command.
 fn without_unpublished() -> Result<Vec<String>> {
     let members = workspace::members()?;
     let unpublished = members.iter().filter(|package| !workspace::is_published(package));
     Ok(unpublished.flat_map(|package| ["--exclude".to_owned(), package.name.to_string()]).collect())
 }
 
-/// Packs every published crate. With `verify`, builds each from its archive alone as well: a file
-/// that is missing from an archive, or a path that works in the checkout only, shows there.
+/// Packs every published crate. With `verify`, also builds each from its archive alone, which fails
+/// if a file is missing from the archive or a path exists only in the checkout.
 ///
 /// All go in one command: cargo (1.90 or newer) lets the archives find each other.
 pub(crate) fn package(verify: bool) -> Result<()> {
@@ -134,7 +135,7 @@ pub(crate) fn package(verify: bool) -> Result<()> {
     let mut pack = cargo::cargo(["package", "--workspace", "--target-dir"]);
     pack.arg(&target);
     pack.args(without_unpublished()?);
-    // A person packs while working; a gate packs what is committed.
+    // A developer packs uncommitted work; the gate packs commits only.
     if env::var_os("CI").is_none() {
         pack.arg("--allow-dirty");
     }
@@ -146,7 +147,8 @@ pub(crate) fn package(verify: bool) -> Result<()> {
     cargo::run(&mut pack).context("packing needs cargo 1.90 or newer, and a registry to resolve with")
 }
 
-/// Cargo unpacks and compiles a version of a package once. That of an archive here changes.
+/// Cargo unpacks and compiles a version of a package only once, but an archive of ours changes
+/// without a new version.
 fn forget_packed(target: &Path) -> Result<()> {
     cache::remove_folder(target)?;
     let home = || env::home_dir().unwrap_or_default().join(".cargo");
@@ -164,14 +166,14 @@ fn forget_packed(target: &Path) -> Result<()> {
 }
 
 /// Compares the public API of every published crate with that of the last tag `vX.Y.Z` before this
-/// commit. Without a tag there is nothing to compare, and it says so.
+/// commit. Without a tag, it prints that it compared nothing.
 pub(crate) fn semver() -> Result<()> {
     let mut list = Command::new("git");
     list.current_dir(workspace::root());
     list.args(["tag", "--merged", "HEAD", "--list", "v[0-9]*", "--sort=-version:refname"]);
     let tags = cargo::output(&mut list)?;
     let Some(tag) = tags.lines().next() else {
-        println!("semver: there is no tag v*, so nothing was published; nothing was compared");
+        println!("semver: no tag v* exists, so nothing was published; nothing was compared");
         return Ok(());
     };
     let mut check = tools::cargo_semver_checks()?;
@@ -180,9 +182,9 @@ pub(crate) fn semver() -> Result<()> {
     cargo::run(&mut check)
 }
 
-/// Compiles what is committed with each of our direct dependencies at the lowest version that a
-/// manifest allows. A build with the newest ones never notices that a bound is too low; a user with
-/// an old lock file does.
+/// Compiles the last commit with each direct dependency at the lowest version that a manifest
+/// allows. A build with the newest versions cannot find a bound that is too low; a user with an old
+/// lock file can.
 pub(crate) fn minimal_versions() -> Result<()> {
     let folder = workspace::metadata()?.target_directory.join("minimal-versions").into_std_path_buf();
     let checkout = folder.join("checkout");
@@ -192,15 +194,16 @@ pub(crate) fn minimal_versions() -> Result<()> {
     fs::remove_file(checkout.join("Cargo.lock"))?;
 
     let mut resolve = cargo::cargo(["generate-lockfile", "-Z", "direct-minimal-versions"]);
-    // The option is unstable. For this command alone: build scripts that see the variable behave
-    // otherwise.
+    // The option is unstable. Set for this command only: the variable changes how some build
+    // scripts behave.
     resolve.env("RUSTC_BOOTSTRAP", "1").current_dir(&checkout);
     cargo::run(&mut resolve)
         .context("a dependency's lowest version is lower than another one needs: raise it")?;
 
     let mut check = cargo::cargo(["check", "--locked", "--workspace", "--all-features"]);
     check.arg("--target-dir").arg(folder.join("target")).current_dir(&checkout);
-    cargo::run(&mut check).context("our code needs a newer version of a dependency than its manifest says")
+    cargo::run(&mut check)
+        .context("our code needs a newer version of a dependency than its manifest requires")
 }
 
 #[cfg(test)]
@@ -208,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_feature_is_tried_alone_and_none_is_too() {
+    fn each_feature_is_linted_alone_and_a_crate_also_without_any() {
         let packages = workspace::members().unwrap();
         let package = |name: &str| packages.iter().find(|package| package.name.as_str() == name).unwrap();
         assert_eq!(feature_choices(package("cred-manager")), ["", "crypto", "metrics"]);

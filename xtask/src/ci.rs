@@ -1,4 +1,4 @@
-//! The gate: every check in one command, so that what passes at a desk passes there too.
+//! The gate: every check in one command, so that a change that passes locally passes there too.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::test::{self, Report, Suite};
 use crate::{checks, deps, integration, long, quickstart, site, table, tidy};
 
-/// Runs all steps, also after one has failed: one run shows everything that is to be fixed.
+/// Runs all steps, also after a failed one, so that one run shows every failure.
 pub(crate) fn run(allow_missing: &[String]) -> Result<ExitCode> {
     let (tools, servers): (Vec<String>, _) = allow_missing
         .iter()
@@ -82,7 +82,7 @@ impl Gate {
         self.optional_step(name, || work().map(|()| None));
     }
 
-    /// A step that returns why it was skipped, where it was.
+    /// A step that may be skipped, and then returns the reason.
     fn optional_step(&mut self, name: &'static str, work: impl FnOnce() -> Result<Option<&'static str>>) {
         println!("\n== {name}");
         let start = Instant::now();

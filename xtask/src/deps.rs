@@ -1,6 +1,6 @@
-//! Checks what cargo-deny cannot express: which of our crates depend on which, what each one brings
-//! to its users and how many packages that is, and whether its `rust-version` is true. Rules on the
-//! whole tree are in deny.toml.
+//! Checks what cargo-deny cannot express: the dependencies between our crates, the packages that
+//! each one adds to a user's build and their number, and whether its `rust-version` is true. Rules
+//! on the whole tree are in deny.toml.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Package, semver::Version};
 
 use crate::{cargo, table, test, workspace};
 
-/// Workspaces of their own: downstream programs, one for each backend, and the example service.
+/// Separate workspaces: downstream programs, one for each backend, and the example service.
 const SAMPLES: [&str; 2] = ["examples/downstream", test::EXAMPLE];
 
 /// Budgets are counted for one platform, so that they are the same on every machine.
@@ -22,7 +22,7 @@ const EVERYTHING: [&str; 3] = ["--all-features", "--target", "all"];
 /// 2. The budget: how many other packages a build on Linux with all features may need. It is the
 ///    measured number plus a few, so that growth is noticed and decided on.
 /// 3. Our crates that it may depend on; those with a `?` only behind a feature.
-/// 4. Families of packages that it may not bring: `aws` is `aws` and `aws-*`.
+/// 4. Families of packages that it must not add: `aws` is `aws` and `aws-*`.
 type Rule = (&'static str, usize, &'static str, &'static str);
 
 /// The dependency rules of the design: a change here is a change of the design.
@@ -40,8 +40,8 @@ const RULES: [Rule; 22] = [
     ("cred-store-k8s", 130, "cred-core cred-provider-kit", "h2 aws-config aws-sdk azure vaultrs"),
     ("cred-store-aws", 168, "cred-core cred-provider-kit", "azure kube vaultrs"),
     ("cred-store-azure", 152, "cred-core cred-provider-kit", "h2 aws-config aws-sdk kube vaultrs"),
-    // A store of each backend behind a feature of its own name: a service builds the ones that it
-    // names.
+    // Each store is behind the feature of its name: a service builds only the stores that it
+    // selects.
     ("cred-config", 275, CONFIG, ""),
     ("cred-rs", 290, FRONT_DOOR, ""),
     ("cred-cli", 305, "cred-config cred-core cred-crypto cred-manager cred-provider-kit", ""),

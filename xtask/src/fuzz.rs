@@ -10,13 +10,13 @@ use clap::Args;
 
 use crate::{cargo, tools, workspace};
 
-/// A workspace of its own, with the layout of cargo-fuzz.
+/// A separate workspace, with the layout of cargo-fuzz.
 const FOLDER: &str = "fuzz";
 const TOOLCHAIN: &str = "nightly";
 /// No decoder needs more, and no input takes longer: beyond them an input is an artifact like a
 /// crash.
 const LIMITS: [&str; 2] = ["-rss_limit_mb=2048", "-timeout=10"];
-/// What a build with every SDK may take on top of the fuzzing itself.
+/// The time that a build with every SDK may take, in addition to the fuzzing.
 const BUILD: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Args)]
@@ -60,7 +60,7 @@ fn targets() -> Result<BTreeMap<String, Vec<String>>> {
 fn chosen(mut all: BTreeMap<String, Vec<String>>, names: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
     if let Some(unknown) = names.iter().find(|name| !all.contains_key(*name)) {
         let known: Vec<_> = all.keys().map(String::as_str).collect();
-        bail!("there is no fuzz target `{unknown}`; there are {}", known.join(", "));
+        bail!("unknown fuzz target `{unknown}`; known: {}", known.join(", "));
     }
     all.retain(|name, _| names.is_empty() || names.contains(name));
     if all.is_empty() {

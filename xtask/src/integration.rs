@@ -28,7 +28,7 @@ pub(crate) struct Options {
 }
 
 /// `cargo xtask test-integration`: builds what these backends need, runs it without servers, then
-/// what was skipped for want of one.
+/// the tests that were skipped because a server was missing.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let packages = packages()?;
     let chosen = backends::select(&options.backends)?;
@@ -48,8 +48,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(report.conclude())
 }
 
-/// As a step of the gate: of what the tests have skipped, runs what needs a server, by the programs
-/// that are built already. (`cargo test --package` would compile each SDK again, since it gives the
+/// The step of the gate: of the skipped tests, runs those that need a server, with the programs
+/// that are already built. (`cargo test --package` would compile each SDK again, since it gives the
 /// dependencies other features.)
 pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &mut Report) -> Result<()> {
     let chosen = backends::select(&[])?;
@@ -60,7 +60,7 @@ pub(crate) fn catch_up(allow_missing: &[String], programs: &[Program], report: &
     if failed == before { Ok(()) } else { bail!("see the tables") }
 }
 
-/// Our packages, and those of the examples that stand for providers of others.
+/// Our packages, and those of the examples, which represent third-party providers.
 fn packages() -> Result<Vec<Package>> {
     let mut packages = workspace::members()?;
     for folder in backends::outside() {
@@ -70,7 +70,7 @@ fn packages() -> Result<Vec<Package>> {
 }
 
 /// Tests the backends, two at a time: each waits for its own server most of the time. Returns a
-/// table of what was tested, against what, and how it went.
+/// table of the backends, the servers and the results.
 fn with_servers(
     backends: &[&'static Backend],
     allow_missing: &[String],
@@ -80,7 +80,7 @@ fn with_servers(
 ) -> Result<String> {
     for name in allow_missing {
         servers::find(name).with_context(|| {
-            format!("--allow-missing: there is no server {name}; there are {}", servers::names().join(", "))
+            format!("--allow-missing: unknown server {name}; known: {}", servers::names().join(", "))
         })?;
     }
     let work = backends.iter().map(|backend| {
@@ -117,16 +117,16 @@ fn with_servers(
 struct BackendRun {
     backend: &'static Backend,
     programs: Vec<Program>,
-    /// What ran without servers, and then of the rest with them.
+    /// The results without servers, then those of the remaining tests with them.
     report: Report,
-    /// Those that were wanted: version and source, or that one is missing.
+    /// The required servers: version and source, or that one is missing.
     servers: Vec<String>,
     /// Whether a server was allowed to be missing, so that no test needs to have run.
     excused: bool,
 }
 
 impl BackendRun {
-    /// What goes wrong is in the report, whether a test could report it or not.
+    /// Every failure is in the report, also one that no test could report.
     fn test(&mut self, packages: &[Package], allow_missing: &[String]) {
         let backend = self.backend;
         println!("\n== {}", backend.name);
@@ -171,10 +171,10 @@ impl BackendRun {
         }
     }
 
-    /// Of what was skipped, runs by name what needs only servers that are up.
+    /// Of the skipped tests, runs by name those that need only servers that are up.
     ///
-    /// Not `--include-ignored` on everything: what is ignored for another reason, such as a clause
-    /// on an ability that the provider does not offer, stays ignored.
+    /// Does not use `--include-ignored`, which would also run tests that are ignored for another
+    /// reason, such as a clause on an ability that the provider does not offer.
     fn catch_up(&mut self, servers: &Servers) {
         let is_up = |server: &&str| servers.get(server).is_some();
         let environment = servers.environment();
@@ -226,7 +226,7 @@ fn pick(backend: &Backend, suite: &mut Suite, is_up: impl Fn(&&str) -> bool) -> 
     picked
 }
 
-/// What `cargo test` is to build of the package for the backend; `None`: nothing.
+/// The targets of the package that `cargo test` builds for the backend; `None`: nothing.
 fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     let is_own = package.name.as_str() == backend.package;
     let mut words = vec!["--package".to_owned(), package.name.to_string()];
@@ -240,8 +240,8 @@ fn words(backend: &Backend, package: &Package) -> Option<Vec<String>> {
     if own.is_empty() {
         return None;
     }
-    // Of a program that is named after it, what this backend needs: all features of its package
-    // would compile the other SDKs too.
+    // A program that is named after the backend gets only the features that this backend needs:
+    // all features of its package would compile the other SDKs too.
     if !own.contains(&format!("integration_{}", backend.name)) {
         words.push("--all-features".to_owned());
     } else if package.features.contains_key(backend.name) {

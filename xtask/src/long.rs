@@ -8,17 +8,18 @@ use clap::Args;
 use crate::cargo;
 use crate::test::{Program, Report};
 
-/// What `--allow-missing` calls the tool that some tests need.
+/// The name that `--allow-missing` takes for the tool that some tests need.
 pub(crate) const STRACE: &str = "strace";
 
 const FIRE_PACKAGE: &str = "cred-store-local";
-/// What the reason of a test begins with that needs strace.
+/// How the reason of a test that needs strace begins.
 const STRACE_REASON: &str = "needs strace";
 /// An entry point for the tests' own processes.
 const FIRE_WORKER: &str = "worker::worker";
 
 /// glibc's caches for each thread fill for many minutes and look like a leak. Without them, and
-/// with one arena, resident memory stays close to what is held. Another allocator ignores this.
+/// with one arena, resident memory stays close to the allocated memory. Another allocator ignores
+/// this.
 const NO_MALLOC_CACHES: (&str, &str) =
     ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1");
 
@@ -32,15 +33,14 @@ pub(crate) struct SoakOptions {
 /// Local files under fire, at full size.
 pub(crate) fn fire() -> Result<()> {
     strace()?;
-    // Optimised: a list by contents of 100,000 files would not end in an operation's time
-    // otherwise.
+    // Optimised: otherwise a filtered list of 100,000 files would exceed the timeout of an
+    // operation.
     let mut command = cargo::cargo(["test", "--package", FIRE_PACKAGE, "--test", "fire", "--release", "--"]);
     command.args(["--include-ignored", "--skip", FIRE_WORKER, "--test-threads=1", "--show-output"]);
     cargo::run(command.env("CRED_FIRE_FULL", "1"))
 }
 
-/// As a step of the gate: of what the tests have skipped, runs what needs strace, in its short
-/// form.
+/// The step of the gate: of the skipped tests, runs those that need strace, in their short form.
 pub(crate) fn strace_catch_up(allow_missing: bool, programs: &[Program], report: &mut Report) -> Result<()> {
     let mut waiting = Vec::new();
     for program in programs {
@@ -54,7 +54,7 @@ pub(crate) fn strace_catch_up(allow_missing: bool, programs: &[Program], report:
     }
     match strace() {
         Err(error) if allow_missing => {
-            println!("{error:#}\nwhat needs it stays skipped, as allowed");
+            println!("{error:#}\nthe tests that need it stay skipped, as allowed");
             return Ok(());
         }
         result => result?,
@@ -77,15 +77,15 @@ pub(crate) fn soak(options: &SoakOptions) -> Result<()> {
     cargo::run(command.env(NO_MALLOC_CACHES.0, NO_MALLOC_CACHES.1))
 }
 
-/// That the program exists is not enough: some containers forbid what it does.
+/// It is not enough that the program exists: some containers forbid tracing.
 fn strace() -> Result<()> {
     let mut command = Command::new(STRACE);
     command.args(["-o", "/dev/null", "true"]).stdin(Stdio::null()).stdout(Stdio::null());
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => bail!("strace may trace nothing here: the container needs the right to ptrace"),
+        Ok(_) => bail!("strace cannot trace here: the container needs the right to ptrace"),
         Err(_) => {
-            bail!("no strace on PATH: install the package strace, or say `--allow-missing strace` to `ci`")
+            bail!("no strace on PATH: install the package strace, or pass `--allow-missing strace` to `ci`")
         }
     }
 }

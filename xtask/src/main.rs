@@ -39,8 +39,8 @@ pub(crate) struct Cli {
 enum Chore {
     /// Check everything that must hold before a merge; ends with tables of steps and tests
     Ci {
-        /// A server, `strace` or `advisory-db` that may be missing: what needs it is skipped and
-        /// named
+        /// A server, `strace` or `advisory-db` that may be missing: tests that need it are skipped
+        /// and listed
         #[arg(long, value_name = "NAME")]
         allow_missing: Vec<String>,
     },
@@ -80,7 +80,7 @@ enum Chore {
     Site,
     /// Lint each published crate without its features and with each one alone
     Features,
-    /// Compile what is committed with the lowest versions of dependencies that the manifests allow
+    /// Compile the last commit with the lowest versions of dependencies that the manifests allow
     MinimalVersions,
     /// Pack every published crate, and build each from its archive
     Package,
@@ -88,16 +88,16 @@ enum Chore {
     Semver,
     /// Look for vulnerable, unmaintained and yanked packages in every lock file
     Advisories {
-        /// Only in what the published crates depend on
+        /// Check only the dependencies of the published crates
         #[arg(long)]
         published: bool,
     },
-    /// Run the tour of the README: the first commands of `cred` with a sample and a fresh store
+    /// Run the first commands of `cred` with a sample and a new store, as in the README
     Quickstart,
-    /// Make the real servers of the integration tests, or run a command with them
+    /// Build the real servers of the integration tests, or run a command with them
     #[command(subcommand)]
     Servers(servers::Chore),
-    /// Run a command until it or its chore ends: xtask puts this between itself and what it starts
+    /// Run a command until it or its chore ends: xtask starts every program through this
     #[command(hide = true)]
     Guard(guard::Guard),
     /// Install the pinned tools that `ci` needs into the cache folder
@@ -114,8 +114,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Chores whose last lines are a summary give their exit code themselves, so that nothing is
-/// printed after it.
+/// Chores whose last lines are a summary return their exit code, so that nothing is printed after
+/// it.
 fn run(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Ci { allow_missing } => return ci::run(&allow_missing),

@@ -48,10 +48,10 @@ struct Mutant {
     to: String,
 }
 
-/// Runs the model at full size, and then on each mutant of what is in git's index. Fails if the
-/// first fails, or if one of the others passes.
+/// Runs the model at full size, and then on each mutant of the files in git's index. Fails if the
+/// first run fails, or if one of the others passes.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    // Before the long run: an error in the list shows at once.
+    // Before the long run, so that an error in the list is reported at once.
     let mut mutants = mutants()?;
     mutants.retain(|mutant| mutant.rule.contains(&options.only));
     ensure!(!mutants.is_empty(), "no rule in {LIST} contains `{}`", options.only);
@@ -125,7 +125,8 @@ fn mutants() -> Result<Vec<Mutant>> {
 /// Parses a list, and checks that each mutant applies to its source.
 fn parse(list: &str, source: impl Fn(&str) -> Result<String>) -> Result<Vec<Mutant>> {
     let list: DocumentMut = list.parse()?;
-    let tables = list.get("mutant").and_then(Item::as_array_of_tables).context("there is no [[mutant]]")?;
+    let tables =
+        list.get("mutant").and_then(Item::as_array_of_tables).context("the list has no [[mutant]]")?;
     let mutants = tables.iter().map(Mutant::of).collect::<Result<Vec<_>>>()?;
     let (mut rules, mut wrong) = (HashSet::new(), Vec::new());
     for mutant in &mutants {

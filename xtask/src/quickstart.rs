@@ -1,4 +1,4 @@
-//! The tour that the README opens with.
+//! The demo that the README describes.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,17 +10,17 @@ use crate::{cargo, workspace};
 
 /// The tenant that the variables are stored for.
 const SCOPE: &str = "org:acme/app:web";
-/// Of the sample.
+/// Prints the length of a value of the sample.
 const LENGTH: &str = "echo DATABASE_URL has ${#DATABASE_URL} characters";
 
-/// Builds `cred` and goes through its first commands with a sample, printing no value. Key, store
-/// and `cred.toml` are in a fresh temporary folder, which stays to be looked at.
+/// Builds `cred` and runs its first commands with a sample, printing no value. Key, store and
+/// `cred.toml` are in a new temporary folder, which is not deleted.
 pub(crate) fn run() -> Result<()> {
     cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", "cred-cli"]))?;
     of_built_program()
 }
 
-/// The same by the program that is built already.
+/// The same with the program that is already built.
 pub(crate) fn of_built_program() -> Result<()> {
     let sample = workspace::root().join("examples/app.env").to_string_lossy().into_owned();
     let program = workspace::metadata()?.target_directory.join("debug/cred");
@@ -45,7 +45,7 @@ pub(crate) fn of_built_program() -> Result<()> {
     }
     println!("\nOn the disk, sealed ({}):", folder.display());
     show(&folder, &folder)?;
-    println!("\nThe folder stays, with the key beside the store: delete it when you have looked around.");
+    println!("\nThe folder is not deleted. It has the key beside the store: delete it when you are done.");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Real servers for the integration tests: found or made, started, and stopped at the end.
+//! Real servers for the integration tests: found or built, started, and stopped at the end.
 
 mod catalog;
 mod plans;
@@ -32,8 +32,8 @@ pub(crate) enum Chore {
     },
     /// Build or install servers into the cache, where they are missing
     ///
-    /// Without names, this makes what `test-integration` would. HashiCorp Vault takes 11 minutes
-    /// and is made only by its name, `vault`; otherwise OpenBao stands in for it.
+    /// Without names, this builds the servers that `test-integration` would build. HashiCorp Vault
+    /// takes 11 minutes and is made only by its name, `vault`; otherwise OpenBao stands in for it.
     Make {
         /// vault, openbao, moto, etcd, kube-apiserver, keyvault-referee, dotenv-referee, redis
         names: Vec<String>,
@@ -54,8 +54,8 @@ pub(crate) fn run(chore: &Chore) -> Result<ExitCode> {
     }
 }
 
-/// Makes what is named; without names, what a run on this machine would make, except with cargo.
-/// A failure does not stop the rest.
+/// Builds the named servers; without names, those that a run on this machine would build, except
+/// with cargo. A failure does not stop the rest.
 fn make(names: &[String]) -> Result<ExitCode> {
     let shelf = program::shelf()?;
     let named = names.iter().map(|name| catalog::recipe(name)).collect::<Result<Vec<_>>>()?;
@@ -68,7 +68,7 @@ fn make(names: &[String]) -> Result<ExitCode> {
     }
     for (name, result) in &results {
         match result {
-            Ok(program) => eprintln!("{name}: {} is there ({})", program.version, program.source),
+            Ok(program) => eprintln!("{name}: {} exists ({})", program.version, program.source),
             Err(error) => eprintln!("{name}: {error:#}"),
         }
     }

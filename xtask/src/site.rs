@@ -1,6 +1,6 @@
-//! The documentation site: an mdBook of `docs/`, and of pages whose text has its home elsewhere.
+//! The documentation site: an mdBook of `docs/`, and of texts from other folders.
 //!
-//! The docs of a store are the page of its backend, so that no fact has two homes. Links are
+//! The docs of a store are the page of its backend, so that no fact is written twice. Links are
 //! checked twice: those of the Markdown must lead to a file of the repository, and those of the
 //! built pages to a page and a heading of the site.
 

@@ -15,7 +15,7 @@ pub(crate) use self::program::{Program, build};
 pub(crate) use self::report::{Report, Suite};
 use crate::{cargo, workspace};
 
-/// The example service: a workspace of its own, whose tests need no server.
+/// The example service: a separate workspace, whose tests need no server.
 pub(crate) const EXAMPLE: &str = "examples/service";
 
 /// `cargo xtask test`: the tests of these crates; of all crates and the example service if none is

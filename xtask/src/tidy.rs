@@ -12,7 +12,7 @@ pub(crate) use self::prose::measure;
 use self::tree::Tree;
 use crate::workspace;
 
-/// Returns one message per broken rule: the place, what is wrong and what to do.
+/// Returns one message per broken rule: the place, the fault and the fix.
 type Lint = fn(&Tree) -> Vec<String>;
 
 const LINTS: [Lint; 8] = [

@@ -31,13 +31,12 @@ pub(crate) fn mdbook() -> Result<Command> {
     Ok(Command::new(MDBOOK.installed()?))
 }
 
-/// `cargo fuzz`, installed first where it is missing: only where somebody fuzzes.
+/// `cargo fuzz`, installed first where it is missing. Only `cargo xtask fuzz` needs it.
 pub(crate) fn cargo_fuzz() -> Result<Command> {
     Ok(Command::new(CARGO_FUZZ.installed()?))
 }
 
-/// `cargo semver-checks`, installed first where it is missing: only where there is a tag to compare
-/// with.
+/// `cargo semver-checks`, installed first where it is missing. Only needed once a tag exists.
 pub(crate) fn cargo_semver_checks() -> Result<Command> {
     Ok(Command::new(CARGO_SEMVER_CHECKS.installed()?))
 }

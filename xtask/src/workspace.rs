@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use toml_edit::{DocumentMut, Item};
 
-/// The root of the checkout: xtask stands directly in it.
+/// The root of the checkout, the parent of xtask's folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_path_buf()
@@ -18,7 +18,7 @@ pub(crate) fn metadata() -> Result<Metadata> {
     command().exec().context("cannot read the workspace with `cargo metadata`")
 }
 
-/// Our packages alone, which asks no registry.
+/// Our packages alone, without a request to a registry.
 pub(crate) fn members() -> Result<Vec<Package>> {
     let metadata = command().no_deps().exec().context("cannot read the workspace with `cargo metadata`")?;
     Ok(metadata.packages)
@@ -58,7 +58,7 @@ pub(crate) fn is_published(package: &Package) -> bool {
     package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
 }
 
-/// Whether the package stands in `crates/`, where the rules of the design bind.
+/// Whether the package is in `crates/`, to which the rules of the design apply.
 pub(crate) fn is_product(package: &Package) -> bool {
     package.manifest_path.starts_with(root().join("crates").to_string_lossy().as_ref())
 }

@@ -1,10 +1,6 @@
 //! Everything that xtask starts ends with it, however it ends: tested from outside, with shell
 //! scripts as servers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panic says what it must"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -209,7 +205,7 @@ fn a_missing_server_is_made_once_and_fails_the_run_if_it_cannot_be_made() {
     for source in ["made now", "cache"] {
         let (code, _, error) = outcome(machine.xtask(&["servers", "make", "etcd"]));
         assert_eq!(code, Some(0), "{error}");
-        assert!(error.ends_with(&format!("etcd: 9.9.8 is there ({source})\n")), "{error}");
+        assert!(error.ends_with(&format!("etcd: 9.9.8 exists ({source})\n")), "{error}");
         assert!(error.lines().all(|line| line.starts_with("etcd: ")), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The requests, over one connection that all share.
+//! The requests, over one shared connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -82,7 +82,7 @@ impl Client {
     }
 
     /// One step of a scan from `cursor`: the next cursor, 0 at the end, and keys that begin with
-    /// `prefix`. A key that is there all the time is seen, perhaps more than once.
+    /// `prefix`. A key that exists during the whole scan is returned, perhaps more than once.
     pub(crate) async fn scan(&self, cursor: u64, prefix: &str) -> StorageResult<(u64, Vec<Vec<u8>>)> {
         let mut scan = redis::cmd("SCAN");
         self.ask(scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCANNED)).await
@@ -121,8 +121,8 @@ impl Client {
     }
 }
 
-/// The connection during one request. One that gave no answer, as when the executor gave the
-/// attempt up, is not used again.
+/// The connection during one request. A connection without an answer, for example because the
+/// executor cancelled the attempt, is not used again.
 struct Lent<'c> {
     client: &'c Client,
     connection: MultiplexedConnection,

@@ -1,4 +1,4 @@
-//! What can be chosen.
+//! The settings.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use cred_provider_kit::naming::{Case, Names, Rules};
 pub struct RedisConfig {
     /// `HOST:PORT`. Default: `127.0.0.1:6379`.
     pub address: String,
-    /// `None`, the default: the server asks for none.
+    /// `None`, the default: the server requires no password.
     pub password: Option<SecretString>,
-    /// What every key begins with, of `A-Z a-z 0-9 : . _ / - %`. Default: `cred:`.
+    /// The beginning of every key, of `A-Z a-z 0-9 : . _ / - %`. Default: `cred:`.
     pub prefix: String,
     /// For one request, doubled for writes. Default: 1 s.
     pub timeout: Duration,
@@ -37,8 +37,8 @@ impl Default for RedisConfig {
 }
 
 impl RedisConfig {
-    /// A key is any bytes and case counts: a path is its own name, and nothing in it means anything
-    /// in the patterns of SCAN.
+    /// A key is any bytes and case counts: a path is its own name, and it has no
+    /// special character of a SCAN pattern.
     pub(crate) fn names(&self) -> Result<Names, ConfigError> {
         let rules = Rules::custom(self.provider_name(), Case::Kept, "_-.:/", '%')?;
         Names::new(rules, "prefix", self.prefix.as_str())
@@ -52,7 +52,7 @@ impl ProviderConfig for RedisConfig {
             return wrong("operation_timeout", "is shorter than `timeout`, or both are zero; give it more");
         }
         if self.max_payload_len == 0 {
-            return wrong("max_payload_len", "is 0, which nothing fits; set at least one byte");
+            return wrong("max_payload_len", "is 0, so no value would fit; set at least one byte");
         }
         self.names().map(drop)
     }

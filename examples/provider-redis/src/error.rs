@@ -1,4 +1,4 @@
-//! What Redis or the way to it said, as what it means for a credential.
+//! Errors of Redis and of its connection, as storage errors.
 //!
 //! Redis repeats arguments in its messages, so only the error's code is passed on.
 
@@ -29,7 +29,7 @@ pub(crate) fn answered(error: &RedisError) -> StorageError {
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) | (_, Some("BUSY" | "OOM" | "MISCONF")) => {
             StorageErrorKind::Busy { reason, retry_after: None }.into()
         }
-        (_, Some("WRONGTYPE")) => StorageError::corrupted("the key holds something that is no credential"),
+        (_, Some("WRONGTYPE")) => StorageError::corrupted("the key holds another type of value"),
         (ErrorKind::Io, _) => StorageErrorKind::Unavailable { reason, retry_after: None }.into(),
         _ => StorageErrorKind::Other { reason }.into(),
     }

@@ -1,7 +1,7 @@
-//! Keeps sealed credentials in Redis: what `docs/writing-a-provider.md` builds, whole.
+//! Stores sealed credentials in Redis: the complete code of `docs/writing-a-provider.md`.
 //!
-//! One hash a credential, at the key `PREFIX` and the path: the field `envelope` is what is sealed,
-//! `revision` tells this write from every other. Give it a database of its own: lists look at all
+//! Each credential is one hash, at the key `PREFIX` and the path. The field `envelope` has the
+//! sealed credential, `revision` identifies the write. Use a separate database: a list scans all
 //! keys. Redis answers before a write is on the disk, unless its `appendfsync` is `always`.
 //!
 //! ```no_run

@@ -1,4 +1,4 @@
-//! The storage trait on top of one hash a credential.
+//! The storage trait, with one hash for each credential.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use crate::{RedisConfig, client::Client};
 const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with
+    /// Stores sealed credentials in Redis. Clones share one connection. Needs a tokio runtime with
     /// timer and I/O enabled; the connection's task ends with the last clone. A write whose future
     /// is dropped may or may not happen, whole.
     pub struct RedisProvider(Redis);
@@ -131,7 +131,7 @@ impl Conditional for Redis {
         // Refused by the attempt itself: a request that was answered well has written.
         wire.write(async |_| match self.client.set_if(key, envelope, revision, expected).await? {
             true => Ok(Revision::new(revision.as_str())),
-            false => Err(StorageError::conflict("another revision is stored, or none")),
+            false => Err(StorageError::conflict("the stored revision differs, or nothing is stored")),
         })
         .await
     }
@@ -142,7 +142,7 @@ impl Redis {
         self.names.encode(path).text
     }
 
-    /// Where the key is one of ours.
+    /// The path, if the key is one of ours.
     fn path(&self, key: &[u8]) -> Option<CredentialPath> {
         self.names.decode(std::str::from_utf8(key).ok()?).exact()
     }
@@ -152,12 +152,12 @@ fn decode(envelope: Option<Vec<u8>>) -> StorageResult<Option<CredentialFile>> {
     envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
 }
 
-/// One that no other write has.
+/// A revision that no other write has.
 fn new_revision() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Neither what is stored nor the password.
+/// Prints neither stored data nor the password.
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("prefix", &self.names.prefix()).finish_non_exhaustive()

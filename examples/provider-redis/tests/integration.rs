@@ -1,5 +1,5 @@
-//! The contract of a storage provider, clause by clause, on a real Redis behind a door that an
-//! outage shuts and a stall holds.
+//! The contract of a storage provider, clause by clause, on a real Redis behind a proxy that an
+//! outage closes and a stall stops.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ enum Door {
     Open,
     /// Connections end, and new ones are closed at once.
     Shut,
-    /// Nothing passes. What waits is closed when the door opens, so that no request of it comes
-    /// late.
+    /// No bytes pass. Waiting connections are closed at the end, so that none of their requests
+    /// arrives late.
     Held,
 }
 

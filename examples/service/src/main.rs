@@ -49,7 +49,8 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal. Meanwhile it drains samples, which pile up if nobody asks for the metrics.
+/// Waits for a signal. Meanwhile it drains samples, which accumulate if no client reads the
+/// metrics.
 async fn watch(
     [mut terminate, mut interrupt]: [Signal; 2],
     metrics: PrometheusHandle,

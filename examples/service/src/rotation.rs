@@ -1,4 +1,4 @@
-//! The background job that rotates what is due: in every replica, but on AWS and Azure in one.
+//! The background job that rotates due credentials: in every replica; on AWS and Azure in one.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use cred::{Credential, CredentialManager, CredentialPath};
 use tokio_util::sync::CancellationToken;
 
-/// Rotates what is due, expired or not, at the start and then every hour. After `stop`, it
+/// Rotates due credentials, expired or not, at the start and then every hour. After `stop`, it
 /// completes the rotation that has begun and returns.
 pub async fn run(manager: CredentialManager, stop: CancellationToken) {
     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
@@ -27,7 +27,7 @@ pub async fn run(manager: CredentialManager, stop: CancellationToken) {
 }
 
 async fn rotate(manager: &CredentialManager, path: &CredentialPath) -> Result<(), Box<dyn Error>> {
-    let fresh = issue()?; // `rotate_if_due` is `None` where it is no longer due.
+    let fresh = issue()?; // `rotate_if_due` returns `None` if another replica was faster.
     if let Some(rotated) = manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await? {
         tracing::info!(%path, version = rotated.version, "a credential was rotated");
     }

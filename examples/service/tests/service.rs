@@ -1,4 +1,4 @@
-//! The service as a process, over HTTP: what is promised in its README.
+//! The service as a process, over HTTP: the promises of its README.
 #![cfg(test)]
 
 use std::fs;
@@ -96,7 +96,7 @@ fn a_tenant_reaches_no_other_tenant_whatever_its_name() {
 }
 
 #[test]
-fn a_request_that_has_begun_before_the_stop_is_answered_and_stored() {
+fn a_request_that_began_before_the_stop_is_answered_and_stored() {
     let folder = folder();
     let mut service = Service::start(folder.path());
     let mut request = service.begin("PUT", KEY, "Expect: 100-continue\r\n", SECRET);
@@ -185,7 +185,7 @@ impl Service {
         }
     }
 
-    /// Sends the head of a request as it is: an HTTP client would resolve `..` itself.
+    /// Sends the head of a request unchanged: an HTTP client would resolve `..` itself.
     fn begin(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut connection = TcpStream::connect(&self.address).unwrap();
         let length = body.len();

@@ -8,10 +8,10 @@ use crate::test::Program;
 pub(crate) struct Backend {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,
-    /// What its tests may need, the backend itself first. Empty: it has ordinary tests alone.
+    /// The servers that its tests may need, the backend itself first. Empty: no test needs one.
     pub(crate) servers: &'static [&'static str],
-    /// The folder of its workspace, if it is not ours: an example that stands for providers of
-    /// others.
+    /// The folder of its workspace, if it is not ours: an example, which represents
+    /// third-party providers.
     pub(crate) outside: Option<&'static str>,
 }
 
@@ -19,8 +19,8 @@ static BACKENDS: [Backend; 7] = [
     Backend { name: "local", package: "cred-store-local", servers: &[], outside: None },
     Backend { name: "vault", package: "cred-store-vault", servers: &["vault", "vault-tls"], outside: None },
     Backend { name: "aws", package: "cred-store-aws", servers: &["moto"], outside: None },
-    // No emulator is in a registry: a double of the protocol, with Microsoft's client as its
-    // referee.
+    // No registry has an emulator, so the tests use a double of the protocol, which Microsoft's
+    // client checks.
     Backend {
         name: "azure",
         package: "cred-store-azure",
@@ -28,7 +28,7 @@ static BACKENDS: [Backend; 7] = [
         outside: None,
     },
     Backend { name: "k8s", package: "cred-store-k8s", servers: &["kube-apiserver", "etcd"], outside: None },
-    // No backend, but other programs, too: the readers of what `cred export` writes.
+    // Not a backend, but also other programs: the readers of the files of `cred export`.
     Backend { name: "dotenv", package: "cred-cli", servers: &["dotenv-referee"], outside: None },
     Backend {
         name: "redis",
@@ -47,7 +47,7 @@ impl Backend {
         }
     }
 
-    /// Whether a test program is named after it, or is one of its own package and named after no
+    /// Whether a test program is named after it, or is one of its package and named after no
     /// other.
     pub(super) fn has_program(&self, package: &str, program: &str) -> bool {
         match program.strip_prefix("integration_").and_then(find) {
@@ -70,7 +70,7 @@ pub(super) fn outside() -> impl Iterator<Item = &'static str> {
 pub(super) fn select(names: &[String]) -> Result<Vec<&'static Backend>> {
     if let Some(unknown) = names.iter().find(|name| find(name).is_none()) {
         let known: Vec<_> = BACKENDS.iter().map(|backend| backend.name).collect();
-        bail!("there is no backend {unknown}; there are {}", known.join(", "));
+        bail!("unknown backend {unknown}; known: {}", known.join(", "));
     }
     let wanted = |backend: &&Backend| names.is_empty() || names.iter().any(|name| name == backend.name);
     Ok(BACKENDS.iter().filter(wanted).collect())

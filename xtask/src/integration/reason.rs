@@ -1,13 +1,13 @@
-//! How a test says which real servers it needs: by the reason that it is ignored for.
+//! How a test declares which real servers it needs: by the reason in its `#[ignore]`.
 //!
 //! `needs a real server: cargo xtask test-integration vault` needs the first server of the backend
-//! `vault`; `... vault (with vault-tls)` needs this one besides.
+//! `vault`; `... vault (with vault-tls)` also needs that one.
 
 use anyhow::{Context, Result, bail};
 
 use super::backends::{self, Backend};
 
-/// What a reason begins with that this module reads.
+/// The beginning of each reason that this module reads.
 pub(crate) const PREFIX: &str = "needs a real server";
 
 const COMMAND: &str = ": cargo xtask test-integration ";
@@ -29,7 +29,7 @@ impl Reason {
             Some((name, list)) => (name, list.strip_suffix(')').context("a `(with ...` without its end")?),
             None => (rest, ""),
         };
-        let backend = backends::find(name).with_context(|| format!("there is no backend `{name}`"))?;
+        let backend = backends::find(name).with_context(|| format!("unknown backend `{name}`"))?;
         let own = backend.servers.first().with_context(|| format!("{name} has no real server"))?;
         let mut servers = vec![*own];
         for other in others.split(", ").filter(|other| !other.is_empty()) {

@@ -38,7 +38,7 @@ static SERVERS: [Server; 9] = [
             plans::vault_tls,
         )
     },
-    // A server that is given in its place need not be moto, so its path is not asked for.
+    // Another server may be given in its place, so its path is not requested.
     server("moto", &["CRED_TEST_AWS_ENDPOINT"], &MOTO, plans::moto),
     Server { health: Some("/health"), ..server("etcd", &["CRED_TEST_ETCD_ADDR"], &ETCD, plans::etcd) },
     Server {

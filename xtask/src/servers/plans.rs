@@ -82,6 +82,7 @@ pub(super) fn kube_apiserver(setup: &Setup<'_>) -> Result<Plan> {
     let (port, admin, nobody) = (free_port()?, token()?, token()?);
     let server = format!("https://127.0.0.1:{port}");
     let [config, ca, key] = ["kubeconfig", "apiserver.crt", "apiserver.key"].map(|name| setup.file(name));
+    // not prose: `nobody` is a user without rights
     setup.write("tokens.csv", &format!("{admin},admin,1,\"system:masters\"\n{nobody},nobody,2,\"\"\n"))?;
     let kubeconfig = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: admin\n\

@@ -89,13 +89,13 @@ impl Recipe {
                     let version = self.label.to_owned() + version.unwrap_or(UNKNOWN);
                     return Some(Program { source: path.display().to_string(), path, version });
                 }
-                _ => eprintln!("{}: {} does not run; searching on", self.name, path.display()),
+                _ => eprintln!("{}: {} does not run; searching further", self.name, path.display()),
             }
         }
         None
     }
 
-    /// The program in the cache, which is filled first where it lacks it.
+    /// The program in the cache, built first if it is missing.
     pub(super) fn made(&self, shelf: &Path) -> Result<Program> {
         if let Kind::Workspace(package) = self.kind {
             cargo::run(&mut cargo::cargo(["build", "--quiet", "--package", package]))?;
@@ -129,13 +129,13 @@ impl Recipe {
     }
 
     /// Its folder in the cache. The name has a hash of everything that decides what is made. A new
-    /// release of Rust may hash differently; then it is made once more.
+    /// release of Rust may hash differently; then it is made again.
     pub(super) fn home(&self, shelf: &Path) -> Result<PathBuf> {
         let Kind::Script { script, folder, args } = self.kind else { bail!("{} has no script", self.name) };
         let bound_to = match script {
             // A virtual environment works with one interpreter.
             "pip.sh" => Command::new("python3").arg("--version").output().map(|output| output.stdout),
-            // Unpacked programs need the libraries of their own release.
+            // Unpacked programs need the libraries of the same Debian release.
             "debian.sh" => fs::read("/etc/debian_version"),
             _ => Ok(Vec::new()),
         };

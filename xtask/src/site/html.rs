@@ -38,7 +38,7 @@ fn broken(pages: &BTreeMap<String, String>, others: &BTreeSet<String>) -> Result
         .collect();
     let mut found = Vec::new();
     for (page, text) in pages {
-        // These two repeat other pages under another address.
+        // These repeat other pages, or their links are relative to another page.
         if ["print.html", "404.html", "toc.html"].contains(&page.as_str()) {
             continue;
         }

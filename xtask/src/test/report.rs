@@ -1,7 +1,7 @@
-//! What ran, read from the output of test programs.
+//! The results of test programs, read from their output.
 //!
-//! The output is read for names and numbers only. Whether a run was good is decided by its exit
-//! code as well, and output that is not understood counts as a failure.
+//! The output gives names and numbers only. The exit code also decides whether a run passed, and
+//! output that cannot be parsed counts as a failure.
 
 use std::fmt;
 use std::io::Write;
@@ -30,7 +30,7 @@ pub(crate) struct Suite {
     passed: usize,
     failed: usize,
     skipped: usize,
-    /// The names of failed tests, and what else went wrong.
+    /// The names of failed tests, and other failures.
     failures: Vec<String>,
     skips: Vec<Skip>,
     took: Duration,
@@ -188,8 +188,7 @@ impl Suite {
         suite
     }
 
-    /// What was counted exists, though its line was not understood; and a failure that no line
-    /// shows is one.
+    /// Adds the counted tests whose lines could not be parsed, and a failure that no line shows.
     fn account_for_all(&mut self, summarized: bool, success: bool) {
         if let Some(more) = self.failed.checked_sub(self.failures.len()).filter(|more| *more > 0) {
             self.failures.push(format!("{more} more, whose names were not understood"));
@@ -247,7 +246,7 @@ impl Suite {
         Self { skips: skips.iter().map(skip).collect(), skipped: skips.len(), ..Self::default() }
     }
 
-    /// What was skipped for another reason than that the provider does not offer it.
+    /// The tests that were skipped for another reason than a missing ability of the provider.
     pub(crate) fn untried(&self) -> impl Iterator<Item = &Skip> {
         self.skips.iter().filter(|skip| !skip.is_not_offered())
     }

@@ -1,4 +1,4 @@
-//! What every package in `crates/` and `testing/` has, so that all are laid out alike.
+//! The files and fields that every package in `crates/` and `testing/` has.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::workspace::setting;
 
 /// The modules of a store; further ones are named by their domain.
 const MODULES: [&str; 5] = ["lib", "config", "client", "provider", "error"];
-/// A map makes no wire calls, has no settings and no errors of its own.
+/// The store in memory makes no requests, and has neither settings nor errors to map.
 const WITHOUT: [(&str, &str); 3] =
     [("cred-store-memory", "client"), ("cred-store-memory", "config"), ("cred-store-memory", "error")];
 

@@ -1,4 +1,4 @@
-//! Commands and guards in the docs: what they name exists.
+//! Commands and guards in the docs: the things that they name exist.
 
 use clap::CommandFactory;
 
@@ -57,8 +57,8 @@ pub(super) fn guards_exist(tree: &Tree) -> Vec<String> {
         for (quoted, guard) in quoted.filter_map(|quoted| Some((quoted, quoted.strip_prefix("test:")?))) {
             let why = match guard.trim().split_once("::").map(|(file, name)| (file, name, tree.text(file))) {
                 Some((_, name, Some(text))) if has_word(text, name) => continue,
-                Some((file, name, Some(_))) => format!("there is no `{name}` in {file}"),
-                Some((file, _, None)) => format!("there is no file {file}"),
+                Some((file, name, Some(_))) => format!("`{name}` does not occur in {file}"),
+                Some((file, _, None)) => format!("the file {file} does not exist"),
                 None => "write it as `test: crates/NAME/FILE.rs::TEST`".to_owned(),
             };
             found.push(format!("{path}:{number}: the guard `{quoted}`: {why}"));

@@ -5,7 +5,7 @@ use crate::integration::{PREFIX, Reason};
 
 /// A longer file cannot be read in one sitting.
 const LIMIT: usize = 600;
-/// What `lib.rs` may contain besides its docs.
+/// The number of lines that `lib.rs` may have, without its docs.
 const LIB_LIMIT: usize = 80;
 /// A module with such a name attracts anything.
 const VAGUE: [&str; 7] = ["utils", "util", "helpers", "helper", "misc", "common", "manager2"];
@@ -14,7 +14,7 @@ pub(super) fn files(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in tree.files().filter(|(path, _)| path.ends_with(".rs")) {
         if path.split(['/', '.']).any(|part| VAGUE.contains(&part)) {
-            found.push(format!("{path}: name the module after its contents; this name says nothing"));
+            found.push(format!("{path}: name the module after its contents"));
         }
         let count =
             |is_counted: fn(&str) -> bool| text.lines().filter(|line| is_counted(line.trim())).count();
@@ -24,7 +24,7 @@ pub(super) fn files(tree: &Tree) -> Vec<String> {
         }
         let lines = count(|line| !line.starts_with("//!"));
         if is_lib(path) && lines > LIB_LIMIT {
-            found.push(format!("{path}: {lines} lines besides the docs, more than {LIB_LIMIT}"));
+            found.push(format!("{path}: {lines} lines without the docs, more than {LIB_LIMIT}"));
         }
     }
     found
@@ -35,7 +35,7 @@ pub(super) fn lines(tree: &Tree) -> Vec<String> {
     for (path, number, line) in tree.lines() {
         let mut report = |message: &str| found.push(format!("{path}:{number}: {message}"));
         if is_lib(path) && format!(" {}", line.split("//").next().unwrap_or("")).contains(" fn ") {
-            report("a function in lib.rs, which holds docs and re-exports; move it to its module");
+            report("a function in lib.rs, which has only docs and re-exports; move it to its module");
         }
         if !path.ends_with(".rs") || path.starts_with("xtask/") {
             continue; // prose, and the samples of these lints

@@ -97,7 +97,7 @@ fn each_lint_finds_a_file_that_is_missing() {
         ("testing/double/README.md", "no README.md"),
         ("crates/cred-store-x/src/client/mod.rs", "no module `client`"),
         ("crates/cred-store-x/src/error.rs", "no module `error`"),
-        ("crates/cred-store-x/tests/order.rs", "there is no file"),
+        ("crates/cred-store-x/tests/order.rs", "does not exist"),
     ] {
         let mut tree = clean();
         tree.0.remove(path);
@@ -116,7 +116,7 @@ fn each_lint_finds_its_sample() {
     let [manifest, architecture] = ["crates/cred-store-x/Cargo.toml", "docs/architecture.md"];
     // not prose: samples
     for (path, text, message) in [
-        (&*lib, LIB.to_owned() + &lines("mod a;\n", 75), "81 lines besides the docs"),
+        (&*lib, LIB.to_owned() + &lines("mod a;\n", 75), "81 lines without the docs"),
         (&lib, LIB.to_owned() + "pub async fn a() {}", ":8: a function in lib.rs"),
         (&lib, LIB.replace("README", "readme"), "no `#[doc = include_str!"),
         (&source, lines("\n", 601), "601 lines, more than 600"),
@@ -139,8 +139,8 @@ fn each_lint_finds_its_sample() {
         ("docs/a.md", command("cargo xtask nothing"), "`cargo xtask nothing`: xtask does not accept it"),
         ("docs/a.md", command("A=1 cargo xtask deps --nothing"), "xtask does not accept it"),
         (architecture, guard(&format!("{file}::in_ord")), ":2: the guard"),
-        (architecture, guard(&format!("{file}::reads")), "there is no `reads`"),
-        (architecture, guard("crates/gone.rs::in_order"), "there is no file crates/gone.rs"),
+        (architecture, guard(&format!("{file}::reads")), "`reads` does not occur"),
+        (architecture, guard("crates/gone.rs::in_order"), "the file crates/gone.rs does not exist"),
         (&source, "// It is told\n//! to wait.".to_owned(), ":1: `told`: write report"),
         (&source, "// Nobody waits.".to_owned(), ":1: `Nobody`: write no process"),
         (&source, "//! What it has\n/// is read.".to_owned(), ":1: `What it has is read.`"),
@@ -151,7 +151,7 @@ fn each_lint_finds_its_sample() {
         (&source, format!("\n// {}", lines("ab ", 33)), ":2: 102 columns, more than 100"),
         ("docs/a.md", lines("ab ", 34), ":1: 102 columns, more than 100"),
         (architecture, guard("order"), "write it as"),
-        (architecture, guard(&format!("{file}::")), "there is no ``"),
+        (architecture, guard(&format!("{file}::")), "`` does not occur"),
     ] {
         let mut tree = clean();
         tree.0.insert(path.to_owned(), text);

@@ -1,4 +1,4 @@
-//! The files of the checkout in memory, so that a test can make a tree of its own.
+//! The files of the checkout in memory, so that a test can build a tree.
 
 use std::collections::BTreeMap;
 use std::fs;
