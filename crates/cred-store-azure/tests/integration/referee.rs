@@ -34,5 +34,5 @@ checks! {
     purges
     refuses_a_deleted_name
     refuses_a_wrong_secret
-    tells_absence
+    reports_absence
 }
