@@ -41,7 +41,7 @@ fn texts(items: Vec<BatchItem<Result<Option<Credential>, ManagerError>>>) -> Vec
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_are_in_input_order_and_duplicates_are_answered() {
+async fn results_are_in_input_order_and_duplicates_have_results() {
     for (batch, ttl) in [(1, TTL), (1, Duration::ZERO), (3, TTL), (3, Duration::ZERO)] {
         let (backend, manager) = batching(batch, ttl);
         assert!(results(manager.store_batch(named(0..10)).await).iter().all(Result::is_ok));
@@ -61,7 +61,7 @@ async fn answers_are_in_input_order_and_duplicates_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_batch_has_no_answers() {
+async fn an_empty_batch_has_no_results() {
     let (_, manager) = batching(1, TTL);
     assert!(manager.store_batch(vec![]).await.is_empty());
     assert!(manager.retrieve_batch(&[]).await.is_empty());
@@ -70,7 +70,7 @@ async fn an_empty_batch_has_no_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_are_in_flight_and_no_more() {
+async fn batch_concurrency_is_bounded() {
     let (backend, manager) = batching(1, TTL);
     backend.behave(|behaviour| {
         behaviour.write_takes = SECOND;
@@ -90,7 +90,7 @@ async fn so_many_are_in_flight_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_duplicate_the_last_in_input_order_stands() {
+async fn the_last_duplicate_in_input_order_is_stored() {
     let (_, manager) = batching(1, TTL);
     let values = (0..30).map(|value| (id("a"), Credential::text(value.to_string()))).collect();
     assert!(results(manager.store_batch(values).await).iter().all(Result::is_ok));
@@ -98,7 +98,7 @@ async fn of_a_duplicate_the_last_in_input_order_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failure_touches_its_own_slot_alone() {
+async fn one_failure_affects_only_its_own_item() {
     for batch in [1, 3] {
         let (backend, manager) = batching(batch, TTL);
         manager.store_batch(named(0..6)).await;
@@ -116,7 +116,7 @@ async fn one_failure_touches_its_own_slot_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_batch_begins_no_further_items() {
+async fn a_dropped_batch_starts_no_further_items() {
     let (backend, manager) = batching(1, TTL);
     backend.behave(|behaviour| behaviour.write_takes = SECOND);
     let batch = begun(manager.store_batch(named(0..20)));
@@ -158,7 +158,7 @@ fn faulty(backend: &Arc<Backend>, ttl: Duration, fault: Fault) -> CredentialMana
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_at_which_the_sealer_stalls_take_no_time_of_the_others() {
+async fn items_whose_sealer_stalls_do_not_delay_the_others() {
     let backend = Backend::with_batch(Consistency::Strong, 20);
     for ttl in [Duration::ZERO, TTL] {
         let manager = faulty(&backend, ttl, Fault::StallsAtShortIds);
@@ -186,7 +186,7 @@ async fn a_load_does_not_wait_for_its_neighbours_in_a_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_sealer_touches_its_own_slot_alone() {
+async fn a_panic_of_the_sealer_affects_only_its_own_item() {
     for batch in [1, 20] {
         let backend = Backend::with_batch(Consistency::Strong, batch);
         let manager = faulty(&backend, TTL, Fault::PanicsAtShortIds);
@@ -214,7 +214,7 @@ async fn credentials_that_the_sealer_is_too_busy_for_are_opened_after_the_others
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_joins_loads_that_are_under_way_and_finds_what_is_cached() {
+async fn a_batch_shares_in_flight_loads_and_uses_cached_values() {
     for batch in [1, 8] {
         let (backend, manager) = batching(batch, TTL);
         manager.store_batch(named(0..4)).await;
@@ -266,7 +266,7 @@ fn single_reads_of_a_batch_wait_no_longer_than_one_load_runs() {
 }
 
 #[tokio::test]
-async fn ten_thousand_concurrent_operations_finish() {
+async fn ten_thousand_concurrent_operations_complete() {
     let (_, manager) = batching(5, TTL);
     let work = (0..10_000_u32).map(|number| {
         let manager = manager.clone();

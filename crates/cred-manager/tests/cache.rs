@@ -49,7 +49,7 @@ async fn read(manager: &CredentialManager) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_is_loaded_once_and_kept_for_its_time() {
+async fn a_value_is_loaded_once_and_cached_for_its_ttl() {
     let (backend, manager) = storing("1").await;
     for _ in 0..5 {
         assert_eq!(read(&manager).await.as_deref(), Some("1"));
@@ -81,7 +81,7 @@ async fn a_store_over_a_cached_credential_keeps_its_creator() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_over_a_cached_credential_goes_on_counting() {
+async fn a_store_over_a_cached_credential_continues_its_version() {
     let (backend, manager) = storing("1").await;
     let lifecycle = async || manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
     let first = lifecycle().await;
@@ -115,7 +115,7 @@ async fn a_store_over_a_cached_credential_goes_on_counting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_load_does_not_lengthen_the_time_of_its_value() {
+async fn a_slow_load_does_not_extend_the_ttl_of_its_value() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = 8 * SECOND);
     read(&manager).await;
@@ -128,7 +128,7 @@ async fn a_slow_load_does_not_lengthen_the_time_of_its_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_time_or_room_nothing_is_cached_and_nothing_shared() {
+async fn without_a_ttl_or_capacity_nothing_is_cached_or_shared() {
     for (ttl, size) in [(Duration::ZERO, 10), (TTL, 0)] {
         let backend = Backend::new(Consistency::Strong);
         let manager = CredentialManager::builder()
@@ -153,7 +153,7 @@ async fn absence_is_not_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_misses_of_one_path_are_one_call_also_when_it_fails() {
+async fn a_thousand_misses_of_one_path_are_one_call_even_if_it_fails() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     assert!(
@@ -171,7 +171,7 @@ async fn a_thousand_misses_of_one_path_are_one_call_also_when_it_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_goes_on_when_the_reader_who_began_it_leaves() {
+async fn a_load_continues_after_its_first_reader_is_dropped() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     let a = id("a");
@@ -183,7 +183,7 @@ async fn a_load_goes_on_when_the_reader_who_began_it_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_runs_although_nobody_polls() {
+async fn a_load_runs_without_being_polled_by_a_reader() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
     let a = id("a");
@@ -195,7 +195,7 @@ async fn a_load_runs_although_nobody_polls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_after_a_write_never_joins_a_load_from_before_it() {
+async fn a_read_after_a_write_never_shares_an_earlier_load() {
     let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.read_takes = 5 * SECOND);
     let a = id("a");
@@ -208,7 +208,7 @@ async fn a_read_after_a_write_never_joins_a_load_from_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_that_overlaps_a_write_is_not_kept() {
+async fn a_load_that_overlaps_a_write_is_not_cached() {
     let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| {
         behaviour.write_takes = 2 * SECOND;
@@ -225,7 +225,7 @@ async fn a_load_that_overlaps_a_write_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_write_invalidates_when_it_ends() {
+async fn a_dropped_write_invalidates_the_cache_when_it_ends() {
     let (backend, manager) = storing("old").await;
     read(&manager).await;
     backend.behave(|behaviour| behaviour.write_takes = 2 * SECOND);
@@ -237,7 +237,7 @@ async fn a_dropped_write_invalidates_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_and_a_rotation_invalidate_as_well() {
+async fn a_delete_and_a_rotation_invalidate_the_cache() {
     let (_, manager) = storing("1").await;
     read(&manager).await;
     manager.rotate(&id("a"), Credential::text("2")).await.unwrap();
@@ -247,7 +247,7 @@ async fn a_delete_and_a_rotation_invalidate_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_loaded_while_a_write_may_lag_is_kept() {
+async fn nothing_loaded_while_a_write_may_lag_is_cached() {
     let lag = 4 * SECOND;
     let backend = Backend::new(Consistency::Eventual { point: 5 * SECOND, list: TTL });
     let manager = cached(&backend);
@@ -261,7 +261,7 @@ async fn nothing_loaded_while_a_write_may_lag_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_that_began_in_a_quiet_time_is_not_kept_although_it_ends_after() {
+async fn a_load_that_began_in_a_no_cache_window_is_not_cached_even_if_it_ends_later() {
     let backend = Backend::new(Consistency::Eventual { point: 5 * SECOND, list: TTL });
     let manager = cached(&backend);
     store(&manager, "old").await;
@@ -280,7 +280,7 @@ async fn a_load_that_began_in_a_quiet_time_is_not_kept_although_it_ends_after() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_write_in_doubt_nothing_is_kept_until_it_cannot_land_any_more() {
+async fn after_an_uncertain_write_nothing_is_cached_until_it_can_no_longer_take_effect() {
     let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
     let error = manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
@@ -293,7 +293,7 @@ async fn after_a_write_in_doubt_nothing_is_kept_until_it_cannot_land_any_more() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
+async fn a_success_does_not_end_the_no_cache_window_of_an_uncertain_write() {
     let (backend, manager) = storing("old").await;
     backend.behave(|behaviour| behaviour.writes_land_late = Some(25 * SECOND));
     manager.store(&id("a"), Credential::text("late")).await.unwrap_err();
@@ -305,7 +305,7 @@ async fn a_success_does_not_end_the_quiet_time_of_a_write_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
+async fn a_refresh_never_shares_an_earlier_load_and_replaces_the_cached_value() {
     let (backend, manager) = storing("1").await;
     read(&manager).await;
     // Another manager, with the same keys, writes behind this one's back: a raw copy of a later
@@ -328,7 +328,7 @@ async fn refresh_never_joins_a_load_and_replaces_what_was_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_fails_leaves_what_was_cached() {
+async fn a_failed_refresh_keeps_the_cached_value() {
     let (backend, manager) = storing("1").await;
     read(&manager).await;
     backend.behave(|behaviour| behaviour.reads_fail = true);
@@ -337,7 +337,7 @@ async fn a_refresh_that_fails_leaves_what_was_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clearing_also_keeps_out_what_is_being_loaded() {
+async fn clearing_the_cache_also_discards_in_flight_loads() {
     let (backend, manager) = storing("1").await;
     for clear in
         [CredentialManager::clear_cache, |manager: &CredentialManager| manager.clear_cache_for(&id("a"))]
@@ -377,7 +377,7 @@ async fn a_scoped_handle_clears_its_own_subtree_and_has_no_stats() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_value_is_handed_out_and_kept_for_a_second_at_most() {
+async fn an_expired_value_is_returned_and_cached_for_at_most_a_second() {
     let (backend, manager) = strong();
     let expired = Credential::text("1").with_expires_at(Timestamp::from_unix_millis(5));
     manager.store(&id("a"), expired).await.unwrap();
@@ -390,7 +390,7 @@ async fn an_expired_value_is_handed_out_and_kept_for_a_second_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_is_kept_no_longer_than_it_is_valid() {
+async fn a_value_is_not_cached_beyond_its_expiry() {
     let (backend, manager) = strong();
     let soon = Timestamp::now().saturating_add(10 * SECOND);
     manager.store(&id("a"), Credential::text("1").with_expires_at(soon)).await.unwrap();
@@ -401,7 +401,7 @@ async fn a_value_is_kept_no_longer_than_it_is_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_load_fails_its_readers_and_the_next_one_begins_anew() {
+async fn a_panicking_load_fails_its_readers_and_the_next_read_starts_a_new_load() {
     let (backend, manager) = storing("1").await;
     backend.behave(|behaviour| behaviour.reads_panic = true);
     let error = manager.retrieve(&id("a")).await.unwrap_err();
@@ -411,7 +411,7 @@ async fn a_panicking_load_fails_its_readers_and_the_next_one_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_expiry_is_one_load() {
+async fn an_expired_entry_causes_one_load() {
     let (backend, manager) = storing("1").await;
     read(&manager).await;
     sleep(TTL).await;
@@ -442,7 +442,7 @@ async fn the_statistics_add_up() {
 }
 
 #[test]
-fn a_load_on_a_runtime_that_has_stopped_is_not_waited_for_for_ever() {
+fn a_load_on_a_stopped_runtime_is_not_waited_for_forever() {
     let backend = Backend::new(Consistency::Strong);
     let manager = cached(&backend);
     let stopped = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -466,7 +466,7 @@ fn a_load_on_a_runtime_that_has_stopped_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_closes_hands_nothing_out_any_more() {
+async fn a_manager_that_shuts_down_returns_nothing_from_its_cache() {
     let backend = Backend::new(Consistency::Strong);
     let manager = cached(&backend);
     for name in ["a", "b"] {

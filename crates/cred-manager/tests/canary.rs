@@ -20,7 +20,7 @@ use doubles::{id, memory};
 const CANARY: &str = "canary-7f3a91";
 
 #[tokio::test]
-async fn a_secret_comes_out_of_nothing() {
+async fn no_output_contains_a_secret() {
     let (log, mut printed) = (Log::of_process(), Printed::default());
 
     // The types that can hold one.

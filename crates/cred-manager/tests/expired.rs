@@ -56,7 +56,7 @@ async fn an_expired_credential_is_logged_once_for_each_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_choice_applies_to_every_way_to_read() {
+async fn on_expired_applies_to_every_kind_of_read() {
     for (batch, ttl) in [(1, TTL), (1, Duration::ZERO), (3, TTL), (3, Duration::ZERO)] {
         for (choice, is_logged) in
             [(OnExpired::Return, false), (OnExpired::Warn, true), (OnExpired::Refuse, false)]
@@ -94,7 +94,7 @@ async fn the_choice_applies_to_every_way_to_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_can_be_validated_rotated_and_rekeyed() {
+async fn a_refused_expired_credential_can_be_validated_rotated_and_rekeyed() {
     let (backend, keys) = (Backend::new(Consistency::Strong), keys());
     let manager = manager(&backend, &keys, TTL, OnExpired::Refuse);
     manager.store(&id("a"), expired("1")).await.unwrap();

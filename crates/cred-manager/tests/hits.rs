@@ -42,7 +42,7 @@ async fn a_hit_allocates_nothing() {
 /// The bounds of the specification are 10 ms for a hit and 100 ms for a miss. The time is virtual,
 /// so a wait that the manager adds to the backend's time is found, and CPU time is not.
 #[tokio::test(start_paused = true)]
-async fn a_hit_waits_for_nothing_and_a_miss_for_one_call_of_the_backend() {
+async fn a_hit_does_not_wait_and_a_miss_waits_for_one_backend_call() {
     let backend_takes = Duration::from_millis(80);
     let backend = Backend::new(Consistency::Strong);
     backend.behave(|behaviour| behaviour.read_takes = backend_takes);
@@ -60,7 +60,7 @@ async fn a_hit_waits_for_nothing_and_a_miss_for_one_call_of_the_backend() {
 }
 
 #[tokio::test]
-async fn a_hit_makes_a_span_only_where_somebody_listens() {
+async fn a_hit_creates_a_span_only_if_a_subscriber_is_interested() {
     let (manager, id) = (warm().await, id("key"));
     for (level, expected) in [(Level::DEBUG, READS), (Level::INFO, 0)] {
         let (log, listening) = Log::of_thread(level);

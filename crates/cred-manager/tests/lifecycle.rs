@@ -25,7 +25,7 @@ const LAGGING: Consistency =
     Consistency::Eventual { point: Duration::from_secs(3), list: Duration::from_secs(3) };
 
 #[tokio::test]
-async fn a_rotation_carries_creation_and_version_on() {
+async fn a_rotation_keeps_the_creation_time_and_increases_the_version() {
     let manager = manager(memory());
     manager.store(&id("a"), Credential::text("1").with_tag("env", "prod").unwrap()).await.unwrap();
     let first = manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
@@ -94,7 +94,7 @@ async fn a_rekey_keeps_the_creator() {
 }
 
 #[tokio::test]
-async fn a_rotation_keeps_what_the_fresh_credential_does_not_say() {
+async fn a_rotation_keeps_what_the_new_credential_does_not_set() {
     let manager = manager(memory());
     let soon = Timestamp::now().saturating_add(Duration::from_secs(600));
     let daily = RotationPolicy::periodic(Duration::from_secs(86_400));
@@ -121,7 +121,7 @@ async fn a_rotation_keeps_what_the_fresh_credential_does_not_say() {
 
 /// Else one host with a clock of the far future would keep all later rotations from being due.
 #[tokio::test]
-async fn a_rotation_is_of_its_own_clock() {
+async fn a_rotation_uses_the_manager_clock() {
     let (provider, keys) = (memory(), keys());
     let manager = over(provider.clone(), &keys);
     let (a, root) = (id("a"), CredentialContext::unscoped());
@@ -184,7 +184,7 @@ async fn rotations_from_the_old_value_by_several_managers_lose_nothing() {
 }
 
 #[tokio::test]
-async fn rotations_by_several_managers_each_get_a_version_of_their_own() {
+async fn rotations_by_several_managers_each_get_a_different_version() {
     let (provider, keys) = (memory(), keys());
     let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
     managers[0].store(&id("a"), Credential::text("first")).await.unwrap();
@@ -209,7 +209,7 @@ async fn without_compare_and_set_rotations_of_one_manager_are_still_in_order() {
 }
 
 #[tokio::test]
-async fn of_managers_that_store_where_nothing_is_one_does() {
+async fn one_of_several_managers_that_store_if_absent_succeeds() {
     let (provider, keys) = (memory(), keys());
     let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
     let a = id("a");
@@ -226,7 +226,7 @@ async fn of_managers_that_store_where_nothing_is_one_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_compare_and_set_a_manager_still_stores_over_nothing_of_its_own() {
+async fn without_compare_and_set_store_if_absent_still_respects_own_writes() {
     for consistency in [Consistency::Strong, LAGGING] {
         let backend = Backend::new(consistency);
         let manager = over(backend.clone(), &keys());
@@ -252,7 +252,7 @@ async fn without_compare_and_set_a_manager_still_stores_over_nothing_of_its_own(
 }
 
 #[tokio::test]
-async fn what_is_there_and_does_not_open_is_left_alone() {
+async fn an_existing_credential_that_does_not_open_is_not_replaced() {
     let provider = memory();
     let theirs = over(provider.clone(), &keys());
     theirs.store(&id("a"), Credential::text("theirs")).await.unwrap();
@@ -261,7 +261,7 @@ async fn what_is_there_and_does_not_open_is_left_alone() {
 }
 
 #[tokio::test]
-async fn validation_tells_every_state_apart() {
+async fn validation_distinguishes_every_state() {
     let provider = memory();
     let manager = manager(provider.clone());
     let now = Timestamp::now();
@@ -331,7 +331,7 @@ async fn validation_tells_every_state_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
+async fn a_failed_lookup_has_a_result_and_stops_nothing() {
     let backend = Backend::new(Consistency::Strong);
     let manager = over(backend.clone(), &keys());
     backend.behave(|behaviour| behaviour.reads_fail = true);
@@ -345,7 +345,7 @@ async fn a_failed_look_up_has_a_slot_and_stops_nothing() {
 
 /// A key service that refuses says nothing of what is stored.
 #[tokio::test]
-async fn a_failure_of_who_holds_the_keys_is_no_fault_of_the_credential() {
+async fn a_failure_of_the_key_service_is_not_a_fault_of_the_credential() {
     let sealer = Faulty::new(Fault::Refuses);
     let manager = CredentialManager::builder().storage(memory()).keys(sealer).build();
     manager.store(&id("a"), Credential::text("x")).await.unwrap();
@@ -483,7 +483,7 @@ async fn existence_and_metadata_are_one_call_and_open_nothing() {
 
 /// With a turn that is held for the lag nobody could delete what has leaked.
 #[tokio::test(start_paused = true)]
-async fn what_must_see_a_write_that_shows_much_later_is_busy_and_holds_nobody_up() {
+async fn an_operation_that_must_see_a_much_later_visible_write_is_busy_and_blocks_no_other() {
     let lag = Duration::from_secs(300);
     let backend = Backend::new(Consistency::Eventual { point: lag, list: lag });
     backend.behave(|behaviour| behaviour.lag = lag);

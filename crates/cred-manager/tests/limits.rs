@@ -70,7 +70,7 @@ async fn reads_after_a_write_over_a_lagging_provider_are_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_still_shows_the_value_before_a_write_is_not_cached() {
+async fn a_read_that_still_returns_the_value_before_a_write_is_not_cached() {
     let (backend, manager) = lagging();
     store(&manager, "old").await;
     assert_eq!(read(&manager).await.as_deref(), Some("old"), "the caller's own write is cached");
@@ -85,7 +85,7 @@ async fn a_read_that_still_shows_the_value_before_a_write_is_not_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_shows_a_write_is_not_cached_while_a_write_with_an_unknown_outcome_can_land() {
+async fn a_read_of_a_write_is_not_cached_while_an_uncertain_write_can_take_effect() {
     let (backend, manager) = lagging();
     let late = 20 * SECOND;
     backend.behave(|behaviour| behaviour.writes_land_late = Some(late));
@@ -205,7 +205,7 @@ fn a_load_that_should_have_ended_long_ago_is_not_shared() {
 }
 
 #[test]
-fn loads_that_no_process_drives_do_not_block_the_others_for_ever() {
+fn loads_that_are_never_polled_do_not_block_the_others_forever() {
     // Two of them may call, and the others wait. Once cleared, no reader can share them any more.
     for (count, clear) in [(2, false), (2, true), (4, false), (4, true)] {
         let backend = Backend::new(Consistency::Strong);
@@ -224,7 +224,7 @@ fn loads_that_no_process_drives_do_not_block_the_others_for_ever() {
 }
 
 #[test]
-fn a_load_that_waits_on_a_stopped_runtime_does_not_block_the_others_for_ever() {
+fn a_load_that_waits_on_a_stopped_runtime_does_not_block_the_others_forever() {
     let backend = Backend::new(Consistency::Strong);
     let manager = limited(&backend, 1);
     backend.behave(|behaviour| behaviour.read_takes = SECOND);
@@ -245,7 +245,7 @@ fn a_load_that_waits_on_a_stopped_runtime_does_not_block_the_others_for_ever() {
 
 /// Each of the three parts stays within its own limit.
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_the_call_takes_no_time_of_the_call() {
+async fn waiting_for_a_call_does_not_shorten_its_timeout() {
     let backend = Backend::new(Consistency::Strong);
     let manager = CredentialManager::builder()
         .storage(backend.clone())
@@ -283,7 +283,7 @@ fn a_read_that_shares_a_load_of_a_runtime_that_ends_can_be_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_ends_the_loads_that_wait() {
+async fn a_shutdown_ends_waiting_loads() {
     let backend = Backend::new(Consistency::Strong);
     let manager = limited(&backend, 1);
     let ids = ids(20);

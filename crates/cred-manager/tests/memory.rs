@@ -39,7 +39,7 @@ impl Wrapper for Lagging {
 }
 
 #[test]
-fn windows_that_have_passed_take_no_memory() {
+fn expired_windows_use_no_memory() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let description = Description::new("lagging", Duration::from_secs(10))
@@ -87,7 +87,7 @@ fn the_memory_of_a_batch_grows_with_its_ids() {
 }
 
 #[test]
-fn reads_give_the_memory_of_resolved_writes_back() {
+fn reads_free_the_memory_of_resolved_writes() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let description = Description::new("lagging", Duration::from_secs(10))

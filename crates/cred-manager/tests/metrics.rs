@@ -113,7 +113,7 @@ fn every_operation_is_counted_and_every_call_of_the_provider_is_timed() {
 }
 
 #[test]
-fn a_batch_says_how_many_of_it_failed() {
+fn a_batch_reports_how_many_items_failed() {
     let counts = counted(async {
         let backend = Backend::with_batch(Consistency::Strong, 2);
         let manager = manager(backend.clone());
@@ -136,7 +136,7 @@ fn a_batch_says_how_many_of_it_failed() {
 }
 
 #[test]
-fn a_write_that_fails_after_its_caller_has_left_is_counted() {
+fn a_write_that_fails_after_its_caller_was_dropped_is_counted() {
     let counts = counted(async {
         let gated = Gated::new(false);
         *gated.then.lock().unwrap() = Then::Panic;
@@ -205,7 +205,7 @@ fn the_size_of_the_cache_and_its_evictions_are_counted() {
 }
 
 #[test]
-fn a_rotation_of_nothing_is_an_outcome_of_its_own() {
+fn a_rotation_of_nothing_has_its_own_outcome() {
     let counts = counted(async {
         let manager = manager(memory());
         manager.rotate(&id("absent"), Credential::text("x")).await.unwrap_err();

@@ -28,7 +28,7 @@ fn the_quickstart_reads_a_value_back_and_leaves_no_plaintext() {
 }
 
 #[test]
-fn a_line_that_is_wrong_is_not_repeated() {
+fn an_invalid_line_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let env_file = folder.path().join("app.env");
     std::fs::write(&env_file, format!("FIRST {}\n", VALUES[0])).unwrap();

@@ -35,7 +35,7 @@ async fn a_refused_read_is_not_ready_and_names_the_scope_of_the_handle() {
 }
 
 #[tokio::test]
-async fn damaged_data_is_not_an_answer() {
+async fn a_store_with_damaged_data_is_not_ready() {
     let provider = Metered::new(true, Duration::ZERO);
     provider.refuse(|_, _| Some(StorageErrorKind::Corrupted { reason: "not JSON".into() }));
     let error = over(provider, &keys()).check_ready().await.unwrap_err();

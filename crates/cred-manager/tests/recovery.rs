@@ -127,7 +127,7 @@ fn kind(error: &ManagerError) -> &StorageErrorKind {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_deleted_comes_back_as_it_was_and_a_purge_is_final() {
+async fn a_recovered_credential_is_unchanged_and_a_purge_is_final() {
     let manager = over(Soft::new(Consistency::Strong), &keys());
     let a = id("a");
     manager.store(&a, Credential::text("1").with_tag("env", "prod").unwrap()).await.unwrap();
@@ -154,7 +154,7 @@ async fn what_is_deleted_comes_back_as_it_was_and_a_purge_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_reaches_what_is_deleted_in_its_own_scope() {
+async fn a_handle_reaches_deleted_credentials_of_its_own_scope() {
     let root = over(Soft::new(Consistency::Strong), &keys());
     let [org, team] = ["org:a", "org:a/team:x"].map(|scope| root.scoped(scope.parse().unwrap()).unwrap());
     for handle in [&root, &org, &team] {
@@ -174,7 +174,7 @@ async fn a_handle_reaches_what_is_deleted_in_its_own_scope() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_deleted_is_kept_it_says_so() {
+async fn without_recovery_the_operations_are_unsupported() {
     let backend = Backend::new(Consistency::Strong);
     let manager = over(backend.clone(), &keys());
     manager.store(&id("a"), Credential::text("1")).await.unwrap();
@@ -197,7 +197,7 @@ async fn where_nothing_deleted_is_kept_it_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_recovery_no_read_is_answered_from_before_it() {
+async fn after_a_recovery_no_read_returns_an_earlier_result() {
     // Another process has replaced and deleted what is cached.
     let (soft, manager) = deleted(Consistency::Strong).await;
     manager.store(&id("a"), Credential::text("1")).await.unwrap();
@@ -222,7 +222,7 @@ async fn after_a_recovery_no_read_is_answered_from_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_read_before_a_recovery_must_be_visible_is_not_cached() {
+async fn a_read_before_a_recovery_must_be_visible_is_not_cached() {
     let (soft, manager) = deleted(Consistency::Eventual { point: LAG, list: LAG }).await;
     manager.recover(&id("a")).await.unwrap();
     let before = soft.reads();
@@ -263,7 +263,7 @@ async fn a_purge_and_a_recovery_wait_until_earlier_writes_are_visible() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_and_a_purge_without_an_answer_are_uncertain_writes() {
+async fn a_recovery_and_a_purge_without_a_response_are_uncertain_writes() {
     for purge in [false, true] {
         let (soft, manager) = deleted(Consistency::Strong).await;
         let a = id("a");

@@ -44,7 +44,7 @@ fn text(credential: Option<Credential>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_a_later_one_overlaps_is_kept() {
+async fn a_refresh_that_a_later_one_overlaps_is_cached() {
     let (backend, manager) = outdated().await;
     backend.behave(|behaviour| behaviour.read_takes = 2 * SECOND);
     let a = id("a");
@@ -116,7 +116,7 @@ async fn refreshes_are_one_running_and_one_pending() {
 
 /// A refresh returns what is stored at its start or later, never what an earlier load saw.
 #[tokio::test(start_paused = true)]
-async fn a_refresh_never_returns_what_an_earlier_load_saw() {
+async fn a_refresh_never_returns_the_result_of_an_earlier_load() {
     let (backend, manager) = outdated().await;
     backend.behave(|behaviour| behaviour.read_takes = 2 * SECOND);
     let a = id("a");
@@ -145,7 +145,7 @@ async fn a_refresh_in_a_window_removes_the_older_value() {
 
 /// The load that a refresh waits for runs on a runtime that is not driven any more.
 #[test]
-fn a_refresh_does_not_wait_for_ever_for_the_load_before_it() {
+fn a_refresh_does_not_wait_forever_for_an_earlier_load() {
     use futures_util::FutureExt as _;
     let backend = Backend::new(Consistency::Strong);
     let manager = CredentialManager::builder().storage(backend.clone()).keys(keys()).cache_ttl(TTL).build();

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test]
-async fn a_rekey_reseals_a_tree_and_changes_nothing_inside() {
+async fn a_rekey_reseals_a_tree_without_changing_contents() {
     for conditional in [true, false] {
         let (old, new) = old_and_new();
         let storage: Arc<dyn StorageProvider> = match conditional {
@@ -71,7 +71,7 @@ async fn a_rekey_continues_past_a_broken_credential_and_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_of_another_process_between_the_read_and_the_write_of_a_rekey_stands() {
+async fn a_rekey_does_not_overwrite_another_process_between_its_read_and_write() {
     let (old, new) = old_and_new();
     // A list, a read, and then a write, which takes effect 60 ms after the start.
     let provider = Metered::new(true, Duration::from_millis(20));
@@ -90,7 +90,7 @@ async fn a_write_of_another_process_between_the_read_and_the_write_of_a_rekey_st
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rekey_over_a_lagging_provider_undoes_no_write_of_its_manager() {
+async fn a_rekey_over_a_lagging_provider_reverts_no_write_of_its_manager() {
     let (old, new) = old_and_new();
     for ttl in [0, 60] {
         let backend = lagging();
@@ -164,7 +164,7 @@ async fn a_credential_that_another_process_writes_behind_a_rekey_is_resealed_too
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rekey_that_others_keep_overwriting_reports_that_it_may_have_written() {
+async fn a_rekey_that_is_always_overwritten_reports_that_it_may_have_written() {
     let (old, new) = old_and_new();
     // The re-key waits for the point before it reads back, and the others do not.
     let point = Duration::from_millis(50);
@@ -230,7 +230,7 @@ async fn a_rekey_that_wrote_and_cannot_read_back_reports_that_it_may_have_writte
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_between_the_first_read_of_a_rekey_and_its_write_stands() {
+async fn a_rekey_does_not_overwrite_a_store_after_its_first_read() {
     // Of this manager, over a backend whose reads lag and over one where they do not; and of
     // another one.
     for (backend, own) in [

@@ -47,7 +47,7 @@ async fn batch_concurrency_is_reached_and_not_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rekey_may_have_a_concurrency_of_its_own() {
+async fn a_rekey_can_set_its_own_concurrency() {
     let (provider, new) = filled(true, CALL, 60).await;
     let limit = NonZeroUsize::new(13).unwrap();
     let report = with_concurrency(provider.clone(), new, 7).rekey().concurrency(limit).await.unwrap();
@@ -66,7 +66,7 @@ fn aws() -> Arc<Backend> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_are_stored_again_and_again_hold_no_rekey_up() {
+async fn credentials_that_are_stored_repeatedly_do_not_delay_a_rekey() {
     // How long before the re-key the tokens were first stored under the new key, in seconds.
     for before in [1_000, 10] {
         let (old, new) = old_and_new();
@@ -107,7 +107,7 @@ async fn tokens_that_are_stored_again_and_again_hold_no_rekey_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_credential_that_a_lagging_backend_does_not_show_yet_is_not_gone() {
+async fn a_credential_that_is_not_visible_yet_is_not_counted_as_gone() {
     let (old, new) = old_and_new();
     let backend = lagging();
     let before = over(backend.clone(), &old);
@@ -192,7 +192,7 @@ async fn a_success_in_between_keeps_a_rekey_going() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_stops_a_rekey_like_an_outage() {
+async fn a_missing_permission_stops_a_rekey_like_an_outage() {
     let (provider, new) = filled(true, Duration::ZERO, 300).await;
     provider.refuse(|operation, _| operation.is_write().then(denied));
     let report = over(provider.clone(), &new).rekey().await.unwrap();
@@ -203,7 +203,7 @@ async fn a_missing_right_stops_a_rekey_like_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_missing_for_one_credential_stops_no_rekey() {
+async fn a_permission_missing_for_one_credential_does_not_stop_a_rekey() {
     let (provider, new) = filled(true, Duration::ZERO, 100).await;
     // A list, a read, and this write.
     provider.refuse(|_, before| (before == 2).then(denied));
@@ -231,7 +231,7 @@ async fn a_refused_login_or_write_stops_a_rekey_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_written_before_a_stop_is_still_read_back() {
+async fn credentials_written_before_a_stop_are_still_read_back() {
     let (provider, new) = filled(false, Duration::ZERO, 300).await;
     // A list, and then three calls for each credential.
     provider.refuse(|operation, before| (before > 3 * 50 && operation.is_write()).then(denied));
@@ -259,7 +259,7 @@ async fn a_shutdown_stops_a_rekey() {
 }
 
 #[tokio::test]
-async fn broken_credentials_stop_nothing_and_a_bounded_number_of_failures_is_kept() {
+async fn broken_credentials_do_not_stop_a_rekey_and_kept_failures_are_bounded() {
     let (provider, new) = filled(true, Duration::ZERO, 300).await;
     for name in 0..250 {
         let broken = id(&format!("{name:04}"));
@@ -272,7 +272,7 @@ async fn broken_credentials_stop_nothing_and_a_bounded_number_of_failures_is_kep
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_back_gives_up_by_the_same_rule() {
+async fn reading_back_stops_by_the_same_rule() {
     let (provider, new) = filled(false, Duration::ZERO, 200).await;
     // A list, three calls for each credential, and then nothing works.
     provider.refuse(|_, before| (before > 3 * 200).then(unavailable));

@@ -93,7 +93,7 @@ async fn credentials_whose_write_lock_is_not_free_come_last_and_stop_no_rekey() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_of_current_credentials_do_not_hide_that_writes_fail() {
+async fn reads_of_current_credentials_do_not_hide_failing_writes() {
     for conditional in [true, false] {
         let (provider, new) = filled(conditional, Duration::ZERO, 1_000).await;
         let current = over(provider.inner().clone(), &new);

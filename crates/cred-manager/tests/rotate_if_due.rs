@@ -51,7 +51,7 @@ async fn store_aged(provider: &impl StorageProvider, keys: &Arc<KeyRing>, policy
 }
 
 #[tokio::test]
-async fn what_is_due_is_rotated_once() {
+async fn a_due_credential_is_rotated_once() {
     let provider = Metered::new(true, Duration::ZERO);
     let (manager, a) = (over(provider.clone(), &keys()), id("a"));
     manager.store(&a, due().with_tag("env", "prod").unwrap()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_new_credential_that_has_expired_is_refused() {
 }
 
 #[tokio::test]
-async fn one_value_is_made_however_many_conflicts_there_are() {
+async fn one_value_is_created_however_many_conflicts_occur() {
     let provider = Metered::new(true, Duration::ZERO);
     let manager = over(provider.clone(), &keys());
     manager.store(&id("a"), due()).await.unwrap();
@@ -143,7 +143,7 @@ async fn one_value_is_made_however_many_conflicts_there_are() {
 
 /// As its documentation warns: the value must not be revoked then.
 #[tokio::test]
-async fn a_lost_answer_is_an_error_after_which_the_new_value_may_be_stored() {
+async fn after_a_lost_response_the_new_value_may_be_stored() {
     let provider = Metered::new(true, Duration::ZERO);
     let (manager, a) = (over(provider.clone(), &keys()), id("a"));
     manager.store(&a, due()).await.unwrap();

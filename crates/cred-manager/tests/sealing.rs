@@ -15,7 +15,7 @@ fn scoped(text: &str) -> CredentialContext {
 }
 
 #[tokio::test]
-async fn every_part_of_a_credential_comes_back() {
+async fn every_part_of_a_credential_is_read_back() {
     let manager = manager(memory());
     let stored = Credential::username_password("app", "hunter2")
         .with_field("note".parse().unwrap(), vec![0, 255])
@@ -44,7 +44,7 @@ async fn the_provider_never_sees_the_secret() {
 }
 
 #[tokio::test]
-async fn what_was_moved_to_another_id_or_tenant_does_not_open() {
+async fn a_credential_moved_to_another_id_or_tenant_does_not_open() {
     let provider = memory();
     let manager = manager(provider.clone());
     let a = manager.scoped("org:a".parse().unwrap()).unwrap();
@@ -95,7 +95,7 @@ async fn an_edited_tag_or_expiry_does_not_open() {
 }
 
 #[tokio::test]
-async fn another_key_of_the_same_id_and_a_missing_key_are_told_apart() {
+async fn a_wrong_key_and_a_missing_key_are_different_errors() {
     let provider = memory();
     manager(provider.clone()).store(&id("a"), Credential::text("x")).await.unwrap();
     let error = manager(provider.clone()).retrieve(&id("a")).await.unwrap_err();
@@ -126,7 +126,7 @@ async fn corrupted_bytes_name_the_path_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn opened_bytes_that_are_no_credential_say_so() {
+async fn opened_bytes_that_do_not_decode_are_reported() {
     use cred_core::{CredentialMetadata, Sealer as _};
     let (provider, keys) = (memory(), keys());
     let (a, metadata) = (id("a"), CredentialMetadata::new(Timestamp::from_unix_millis(1)));
@@ -139,7 +139,7 @@ async fn opened_bytes_that_are_no_credential_say_so() {
 }
 
 #[tokio::test]
-async fn a_scope_is_another_place_and_a_handle_only_narrows() {
+async fn scopes_are_separate_and_a_handle_only_narrows() {
     let manager = manager(memory());
     let org = manager.scoped("org:a".parse().unwrap()).unwrap();
     let team = org.scoped("org:a/team:x".parse().unwrap()).unwrap();

@@ -83,7 +83,7 @@ impl Wrapper for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn under_load_a_rekey_after_an_exchange_leaves_nothing_under_the_former_keys() {
+async fn under_load_a_rekey_after_set_keys_leaves_nothing_under_the_former_keys() {
     const EXCHANGES: u8 = 5;
     for (conditional, ttl) in [(true, 0), (false, 60)] {
         let memory = memory();
@@ -174,7 +174,7 @@ async fn an_exchange_waits_for_writes_under_the_former_keys_and_for_no_others() 
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_has_left_is_waited_for() {
+async fn set_keys_waits_for_a_write_whose_caller_was_dropped() {
     let (storage, manager) = gated();
     let a = id("a");
     drop(begun(manager.store(&a, Credential::text("a"))));
@@ -186,7 +186,7 @@ async fn a_write_whose_caller_has_left_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_reseal_under_the_former_keys_is_waited_for() {
+async fn set_keys_waits_for_a_reseal_under_the_former_keys() {
     let storage = Gated::new(false);
     let before = over(Gated::inner(&storage).clone(), &Arc::new(ring([0])));
     before.store(&id("a"), Credential::text("a")).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_reseal_under_the_former_keys_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exchange_whose_caller_leaves_blocks_nothing_and_the_next_one_waits_for_the_rest() {
+async fn a_dropped_exchange_blocks_nothing_and_the_next_one_waits_for_the_rest() {
     let backend = Backend::new(Consistency::Strong);
     let manager = CredentialManager::builder().storage(backend.clone()).keys(ring([0])).build();
     let (a, b) = (id("a"), id("b"));
@@ -232,7 +232,7 @@ async fn an_exchange_whose_caller_leaves_blocks_nothing_and_the_next_one_waits_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_is_kept_and_not_polled_holds_an_exchange_up_for_a_limited_time() {
+async fn a_write_that_is_not_polled_delays_an_exchange_for_a_limited_time() {
     let storage = Metered::new(true, Duration::ZERO);
     let stalls = Faulty::new(Fault::Stalls);
     let manager = CredentialManager::builder().storage(storage).keys(stalls).build();

@@ -150,7 +150,7 @@ async fn a_rekey_repeats_an_uncertain_write_that_never_took_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rekey_names_the_uncertain_writes_of_its_manager_that_hold_it_up() {
+async fn a_rekey_names_the_uncertain_writes_that_delay_it() {
     let (old, new) = old_and_new();
     let backend = patient();
     over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_rekey_names_the_uncertain_writes_of_its_manager_that_hold_it_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_would_wait_too_long_for_a_rekey_is_busy_and_names_the_time() {
+async fn a_write_that_would_wait_too_long_for_a_rekey_is_busy_with_a_time() {
     let backend = impatient();
     let manager = after_an_uncertain_rekey(&backend, Ending::Fails).await;
     let started = Instant::now();
@@ -221,7 +221,7 @@ async fn a_conditional_store_waits_until_an_uncertain_write_can_no_longer_take_e
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_wait_too_long_for_an_uncertain_write_is_busy_and_names_the_time() {
+async fn an_operation_that_would_wait_too_long_for_an_uncertain_write_is_busy_with_a_time() {
     let (backend, a) = (impatient(), id("a"));
     let manager = over(backend.clone(), &keys());
     late(&backend, Duration::from_secs(20), Ending::Fails);

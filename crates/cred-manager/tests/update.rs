@@ -91,7 +91,7 @@ async fn a_change_of_tags_does_not_postpone_a_rotation() {
 }
 
 #[tokio::test]
-async fn an_update_is_made_again_after_a_conflict_and_not_for_ever() {
+async fn an_update_is_repeated_after_a_conflict_but_not_forever() {
     for (conflicts, expected) in [(5, Ok(2)), (6, Err(6))] {
         let provider = Metered::new(true, Duration::ZERO);
         let manager = over(provider.clone(), &keys());
@@ -191,7 +191,7 @@ async fn only_the_stored_revision_is_stored_over() {
 
 /// Between the read of the manager and its write, too.
 #[tokio::test]
-async fn of_several_that_store_over_one_revision_one_does() {
+async fn one_of_several_stores_over_one_revision_succeeds() {
     let (provider, keys, a) = (memory(), keys(), id("a"));
     let managers: Vec<_> = (0..4).map(|_| over(provider.clone(), &keys)).collect();
     managers[0].store(&a, Credential::text("first")).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_revision_is_never_that_of_a_cached_value_and_a_conditional_write_repl
 }
 
 #[tokio::test]
-async fn without_compare_and_set_it_says_what_to_use() {
+async fn without_compare_and_set_the_error_names_the_alternative() {
     let backend = Backend::new(Consistency::Strong);
     let (manager, a) = (over(Arc::clone(&backend), &keys()), id("a"));
     manager.store(&a, Credential::text("1")).await.unwrap();

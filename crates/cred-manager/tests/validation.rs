@@ -130,7 +130,7 @@ async fn cached_credentials_are_validated_from_the_provider() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_call_is_a_failed_look_up_in_each_of_its_slots() {
+async fn a_failed_call_is_a_failed_lookup_for_each_of_its_items() {
     let (backend, manager) = filled(25, keys()).await;
     let failed = |found: &ValidationResult, message: &str| match found {
         ValidationResult::LookupFailed { error } => error.to_string().contains(message),

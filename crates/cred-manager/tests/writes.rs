@@ -35,7 +35,7 @@ fn is_in_doubt(error: &ManagerError) -> bool {
 }
 
 #[tokio::test]
-async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
+async fn the_last_of_many_concurrent_writes_is_stored() {
     let (gated, manager, a) = gated(false);
     let writes = join_all((0..100).map(|number| manager.store(&a, Credential::text(number.to_string()))));
     gated.admit(100);
@@ -47,7 +47,7 @@ async fn the_last_of_many_concurrent_writes_is_what_is_stored() {
 /// Before tokio 1.54, a task whose cooperative budget was spent did not join a mutex's queue when
 /// it polled the lock.
 #[tokio::test]
-async fn a_write_of_a_task_without_budget_keeps_its_place() {
+async fn a_write_of_a_task_without_budget_keeps_its_order() {
     for locked in [false, true] {
         let (gated, manager, a) = gated(false);
         let earlier = locked.then(|| begun(manager.store(&a, Credential::text("0"))));
@@ -68,7 +68,7 @@ async fn a_write_of_a_task_without_budget_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn a_delete_takes_its_turn_among_stores() {
+async fn a_delete_keeps_its_order_among_stores() {
     let (_, manager, a) = gated(true);
     let (first, second, third) = tokio::join!(
         manager.store(&a, Credential::text("1")),
@@ -80,7 +80,7 @@ async fn a_delete_takes_its_turn_among_stores() {
 }
 
 #[tokio::test]
-async fn other_paths_do_not_wait() {
+async fn a_write_does_not_block_other_paths() {
     let gated = Gated::new(false);
     let manager = manager(gated.clone());
     let tenant = manager.scoped("org:a".parse().unwrap()).unwrap();
@@ -99,7 +99,7 @@ async fn other_paths_do_not_wait() {
 }
 
 #[tokio::test]
-async fn a_write_that_has_begun_outlives_its_caller() {
+async fn a_started_write_outlives_its_caller() {
     let (gated, manager, a) = gated(false);
     let store = begun(manager.store(&a, Credential::text("1")));
     gated.until_entered(1).await;
@@ -118,7 +118,7 @@ async fn a_write_that_has_begun_outlives_its_caller() {
 }
 
 #[tokio::test]
-async fn who_leaves_while_waiting_has_written_nothing() {
+async fn a_caller_dropped_while_waiting_has_written_nothing() {
     let (gated, manager, a) = gated(false);
     let first = begun(manager.store(&a, Credential::text("1")));
     let second = begun(manager.store(&a, Credential::text("2")));
@@ -147,7 +147,7 @@ async fn logged(then: Then, caller_leaves: bool) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_after_the_caller_has_left_is_logged() {
+async fn a_failure_after_the_caller_was_dropped_is_logged() {
     for (then, reason) in [(Then::Panic, "panicked"), (Then::LoseTheAnswer, "no answer")] {
         assert_eq!(logged(then, false).await, "", "{then:?}: the caller has the error");
         let log = logged(then, true).await;
@@ -161,7 +161,7 @@ async fn a_failure_after_the_caller_has_left_is_logged() {
 }
 
 #[tokio::test]
-async fn a_failure_that_its_caller_has_not_read_is_logged() {
+async fn a_failure_that_its_caller_never_read_is_logged() {
     let (gated, manager, a) = gated(true);
     *gated.then.lock().unwrap() = Then::Panic;
     let (log, listening) = Log::of_thread(Level::WARN);
@@ -174,7 +174,7 @@ async fn a_failure_that_its_caller_has_not_read_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_failure_is_logged_after_the_caller_has_left() {
+async fn only_a_failure_is_logged_after_the_caller_was_dropped() {
     let conflict = || StorageErrorKind::Conflict { reason: "a credential exists".into() };
     for operation in ["store_if_absent", "rotate"] {
         let provider = Metered::new(true, Duration::from_secs(1));
@@ -203,7 +203,7 @@ async fn only_a_failure_is_logged_after_the_caller_has_left() {
 }
 
 #[tokio::test]
-async fn a_panicking_provider_is_in_doubt_and_the_path_stays_usable() {
+async fn a_panicking_provider_is_an_unknown_outcome_and_the_path_stays_usable() {
     let (gated, manager, a) = gated(true);
     *gated.then.lock().unwrap() = Then::Panic;
     let error = manager.store(&a, Credential::text("1")).await.unwrap_err();
@@ -215,7 +215,7 @@ async fn a_panicking_provider_is_in_doubt_and_the_path_stays_usable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_never_answers_leaves_the_write_in_doubt_after_its_own_timeout() {
+async fn a_provider_that_never_returns_is_an_unknown_outcome_after_its_timeout() {
     let (gated, manager, a) = gated(true);
     *gated.then.lock().unwrap() = Then::LoseTheAnswer;
     let started = tokio::time::Instant::now();
@@ -237,7 +237,7 @@ async fn a_stalled_sealer_fails_in_time_with_nothing_written() {
 }
 
 #[tokio::test]
-async fn shutdown_waits_for_running_writes_and_refuses_what_comes_later() {
+async fn shutdown_waits_for_running_writes_and_refuses_later_ones() {
     let (gated, manager, a) = gated(false);
     let store = begun(manager.store(&a, Credential::text("1")));
     gated.until_entered(1).await;
@@ -260,7 +260,7 @@ async fn shutdown_waits_for_running_writes_and_refuses_what_comes_later() {
 }
 
 #[tokio::test]
-async fn a_write_that_waits_for_its_turn_when_the_manager_closes_writes_nothing() {
+async fn a_write_that_waits_for_the_lock_at_shutdown_writes_nothing() {
     let (gated, manager, a) = gated(false);
     let mut first = Box::pin(manager.store(&a, Credential::text("1")));
     let mut second = Box::pin(manager.store(&a, Credential::text("2")));
@@ -284,7 +284,7 @@ async fn a_scoped_handle_cannot_shut_down_what_other_tenants_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_is_kept_and_not_polled_does_not_block_its_path_for_ever() {
+async fn a_write_that_is_not_polled_does_not_block_its_path_forever() {
     let provider = Gated::new(false);
     let manager = manager(provider.clone());
     let id = id("a");
