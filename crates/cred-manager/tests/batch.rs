@@ -1,4 +1,4 @@
-//! Batches: bounded, ordered, each item with an answer of its own.
+//! Batches: bounded and ordered, with one result for each item.
 #![cfg(test)]
 
 mod doubles;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 const TTL: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A backend that takes so many ids at once, and a manager of it.
+/// A backend that reads up to `batch` ids in one call, and its manager.
 fn batching(batch: usize, ttl: Duration) -> (Arc<Backend>, CredentialManager) {
     let backend = Backend::with_batch(Consistency::Strong, batch);
     let builder = CredentialManager::builder().storage(backend.clone()).keys(keys()).cache_ttl(ttl);

@@ -1,4 +1,4 @@
-//! The cache's promise, rule by rule, on a clock that the tests hold.
+//! The guarantee of the cache, rule by rule, in virtual time.
 #![cfg(test)]
 
 mod doubles;
@@ -85,7 +85,7 @@ async fn a_store_over_a_cached_credential_continues_its_version() {
     let (backend, manager) = storing("1").await;
     let lifecycle = async || manager.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap();
     let first = lifecycle().await;
-    // So that the clock has moved on.
+    // Advances the clock.
     std::thread::sleep(Duration::from_millis(5));
     let reads = backend.reads();
     store(&manager, "2").await;
@@ -94,12 +94,12 @@ async fn a_store_over_a_cached_credential_continues_its_version() {
     assert_eq!((second.version, second.created_at), (2, first.created_at));
     assert!(second.last_modified > first.last_modified);
 
-    // Another handle, and another credential, know nothing of it.
+    // Another handle, and another credential, are not affected.
     let other = manager.scoped("org:a".parse().unwrap()).unwrap();
     store(&other, "x").await;
     assert_eq!(other.retrieve(&id("a")).await.unwrap().unwrap().lifecycle().unwrap().version, 1);
 
-    // Nothing is known after a write, a delete, or the TTL.
+    // Nothing is cached after a write, a delete, or the TTL.
     store(&manager, "3").await;
     store(&manager, "4").await;
     let fresh = lifecycle().await;
@@ -202,7 +202,7 @@ async fn a_read_after_a_write_never_shares_an_earlier_load() {
     let early = begun(manager.retrieve(&a));
     sleep(SECOND).await;
     store(&manager, "new").await;
-    assert_eq!(read(&manager).await.as_deref(), Some("new"), "joined a flight from before the write");
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "it shared a load from before the write");
     assert_eq!(text(early.await.unwrap()).as_deref(), Some("old"), "it had begun before");
     assert_eq!(read(&manager).await.as_deref(), Some("new"), "the early load was kept");
 }
@@ -221,7 +221,7 @@ async fn a_load_that_overlaps_a_write_is_not_cached() {
     });
     stored.unwrap();
     assert_eq!(during.as_deref(), Some("old"), "the write was not answered yet");
-    assert_eq!(read(&manager).await.as_deref(), Some("new"), "inserted without its flight");
+    assert_eq!(read(&manager).await.as_deref(), Some("new"), "it was cached without its load-table entry");
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,7 +275,7 @@ async fn a_load_that_began_in_a_no_cache_window_is_not_cached_even_if_it_ends_la
     assert_eq!(
         read(&manager).await.as_deref(),
         Some("new"),
-        "the quiet time was judged at the end of the load"
+        "the no-cache window was checked at the end of the load"
     );
 }
 
@@ -308,8 +308,8 @@ async fn a_success_does_not_end_the_no_cache_window_of_an_uncertain_write() {
 async fn a_refresh_never_shares_an_earlier_load_and_replaces_the_cached_value() {
     let (backend, manager) = storing("1").await;
     read(&manager).await;
-    // Another manager, with the same keys, writes behind this one's back: a raw copy of a later
-    // value.
+    // Another manager, with the same keys, writes: a raw copy of a later value, which
+    // this manager does not see.
     let other = CredentialManager::builder().storage(backend.clone()).keys(keys()).build();
     other.delete(&id("a")).await.unwrap();
     assert_eq!(read(&manager).await.as_deref(), Some("1"), "unseen for at most its time");
@@ -323,7 +323,7 @@ async fn a_refresh_never_shares_an_earlier_load_and_replaces_the_cached_value() 
     sleep(SECOND).await;
     let before = backend.reads();
     manager.refresh(&a).await.unwrap();
-    assert_eq!(backend.reads(), before + 1, "a refresh joined the flight that was there");
+    assert_eq!(backend.reads(), before + 1, "a refresh shared an earlier load");
     slow.await.unwrap();
 }
 
@@ -451,7 +451,7 @@ fn a_load_on_a_stopped_runtime_is_not_waited_for_forever() {
         let id = id("a");
         assert!(manager.retrieve(&id).now_or_never().is_none());
     });
-    // It has begun there, and nobody drives that runtime any more.
+    // The load started there, and nothing drives that runtime any more.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (error, waited) = runtime.block_on(async {
@@ -459,7 +459,7 @@ fn a_load_on_a_stopped_runtime_is_not_waited_for_forever() {
         (manager.retrieve(&id("a")).await.unwrap_err(), started.elapsed())
     });
     assert!(error.is_transient() && waited < Duration::from_secs(60), "after {waited:?}: {error}");
-    // Nor does the next one wait for it, though it is still there.
+    // The next one does not wait for it either, although it still exists.
     assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
     drop(stopped);
     assert!(runtime.block_on(manager.retrieve(&id("a"))).unwrap().is_none());
@@ -477,7 +477,7 @@ async fn a_manager_that_shuts_down_returns_nothing_from_its_cache() {
     let loading = id("b");
     let reader = begun(manager.retrieve(&loading));
     let closing = Box::pin(manager.shutdown());
-    assert!(closing.now_or_never().is_none(), "it waits for the load, and is given up");
+    assert!(closing.now_or_never().is_none(), "it waits for the load, and is cancelled");
     assert_eq!(manager.cache_stats().unwrap().size, 0);
     assert!(matches!(manager.retrieve(&id("a")).await, Err(ManagerError::ShutDown)));
     assert!(reader.await.unwrap().is_some(), "it had begun before");

@@ -1,5 +1,5 @@
-//! A secret is sent through every operation, every error, `tracing` at TRACE and a panic, and must
-//! come out nowhere.
+//! A secret is sent through every operation, every error, `tracing` at TRACE and a panic. No output
+//! may contain it.
 #![cfg(test)]
 
 mod doubles;
@@ -23,7 +23,7 @@ const CANARY: &str = "canary-7f3a91";
 async fn no_output_contains_a_secret() {
     let (log, mut printed) = (Log::of_process(), Printed::default());
 
-    // The types that can hold one.
+    // The types that can contain one.
     let key = SealingKey::from_bytes(cred_core::Zeroizing::new(*b"canary-7f3a91-canary-7f3a91-key!"));
     printed.value(&key);
     let keys = Arc::new(
@@ -104,7 +104,7 @@ async fn no_output_contains_a_secret() {
     backend.behave(|behaviour| behaviour.writes_land_late = Some(std::time::Duration::ZERO));
     printed.error(&failing.store(&id("a"), Credential::text(CANARY)).await.unwrap_err());
 
-    // A panic that has a credential at hand.
+    // A panic with a credential in scope.
     let panicked = tokio::spawn(async { panic!("{:?}", Credential::text(CANARY)) }).await.unwrap_err();
     printed.value(&panicked.into_panic().downcast_ref::<String>());
 

@@ -1,4 +1,4 @@
-//! What a cache hit costs, and what it tells.
+//! The cost of a cache hit, and its span.
 #![cfg(test)]
 
 mod doubles;

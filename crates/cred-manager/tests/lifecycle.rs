@@ -20,7 +20,7 @@ use doubles::{id, keys, lagging, manager, memory, old_and_new, over, results, te
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-/// Writes show three seconds after their answer.
+/// Writes become visible three seconds after their response.
 const LAGGING: Consistency =
     Consistency::Eventual { point: Duration::from_secs(3), list: Duration::from_secs(3) };
 
@@ -35,7 +35,7 @@ async fn a_rotation_keeps_the_creation_time_and_increases_the_version() {
     assert_eq!((text(&read), read.lifecycle()), ("2", Some(second)));
 }
 
-/// What the credential `a` records of its creator.
+/// The creator that the credential `a` records.
 async fn creator(manager: &CredentialManager) -> Option<String> {
     let read = manager.retrieve(&id("a")).await.unwrap().unwrap();
     read.lifecycle().unwrap().created_by.map(String::from)
@@ -64,7 +64,8 @@ async fn the_first_writer_is_recorded_and_later_ones_are_not() {
     assert!(!billing.store_if_absent(&id("a"), Credential::text("4")).await.unwrap());
     assert_eq!(billing.metadata(&id("a")).await.unwrap().unwrap().created_by.unwrap().as_str(), "payments");
 
-    // Without a cache a plain store does not know what it replaces, as with the time of creation.
+    // Without a cache, a plain store does not know the creator and the creation time that it
+    // replaces.
     billing.store(&id("a"), Credential::text("5")).await.unwrap();
     assert_eq!(creator(&billing).await.as_deref(), Some("billing"));
     unnamed.store(&id("a"), Credential::text("6")).await.unwrap();
@@ -244,7 +245,7 @@ async fn without_compare_and_set_store_if_absent_still_respects_own_writes() {
             }
         );
         before.unwrap();
-        assert!(!there.unwrap(), "it stored over a store of its own manager: {consistency:?}");
+        assert!(!there.unwrap(), "it stored over a store of the same manager: {consistency:?}");
         assert!(absent.0.unwrap() && !absent.1.unwrap(), "{consistency:?}");
         sleep(Duration::from_secs(10)).await;
         assert_eq!(text(&manager.retrieve(&a).await.unwrap().unwrap()), "before");
@@ -343,7 +344,7 @@ async fn a_failed_lookup_has_a_result_and_stops_nothing() {
     assert!(manager.validate(&id("a")).await.unwrap_err().is_transient());
 }
 
-/// A key service that refuses says nothing of what is stored.
+/// A key service that refuses proves nothing about the stored data.
 #[tokio::test]
 async fn a_failure_of_the_key_service_is_not_a_fault_of_the_credential() {
     let sealer = Faulty::new(Fault::Refuses);
@@ -372,7 +373,7 @@ async fn the_scope_operations_stay_inside_the_handle() {
         let error = org.retrieve_scoped(&id(name), &scope.parse().unwrap()).await.unwrap_err();
         assert!(
             matches!(error, ManagerError::ScopeViolation { .. }),
-            "what is there must not matter: {error}"
+            "the stored value must not matter: {error}"
         );
     }
     assert_eq!(org.list_scoped(&"org:a".parse().unwrap()).await.unwrap(), [id("own"), id("same")]);
@@ -481,7 +482,7 @@ async fn existence_and_metadata_are_one_call_and_open_nothing() {
     assert!(matches!(manager.metadata(&id("a")).await, Err(ManagerError::ShutDown)));
 }
 
-/// With a turn that is held for the lag nobody could delete what has leaked.
+/// If the lock were held during the lag, no caller could delete a leaked credential.
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_must_see_a_much_later_visible_write_is_busy_and_blocks_no_other() {
     let lag = Duration::from_secs(300);

@@ -173,7 +173,7 @@ async fn a_load_that_cannot_call_the_provider_in_time_is_busy() {
     assert!(manager.retrieve(&ids[2]).await.unwrap().is_some());
 }
 
-/// A runtime on which reads of these ids have begun, and that no process drives any more.
+/// A runtime on which reads of these ids have begun, and that nothing drives any more.
 fn stopped(backend: &Backend, manager: &CredentialManager, ids: &[CredentialId]) -> Runtime {
     let stopped = Builder::new_current_thread().enable_time().build().unwrap();
     stopped.block_on(async {

@@ -31,7 +31,7 @@ impl Pattern {
         SecretSlice::new(self.0.iter().map(|byte| byte ^ Self::MASK).collect::<Box<[u8]>>())
     }
 
-    /// How often it stands in memory.
+    /// How often it occurs in memory.
     fn count(&self) -> usize {
         let (maps, memory) = (File::open("/proc/self/maps").unwrap(), File::open("/proc/self/mem").unwrap());
         let (mut found, mut chunk) = (0, vec![0_u8; 1 << 20]);
@@ -45,8 +45,7 @@ impl Pattern {
             let (mut at, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
             while at < to {
                 let len = chunk.len().min(usize::try_from(to - at).unwrap());
-                // Its own copy of what was read is not looked at twice: the needle is compared
-                // masked.
+                // The buffer of this search is not counted as well: the needle is compared masked.
                 let Ok(read @ 1..) = memory.read_at(&mut chunk[..len], at) else { break };
                 chunk[..read].iter_mut().for_each(|byte| *byte ^= Self::MASK);
                 found += chunk[..read].windows(32).filter(|window| *window == self.0).count();

@@ -1,4 +1,4 @@
-//! What is counted through the `metrics` facade.
+//! The metrics that are recorded through the `metrics` facade.
 #![cfg(feature = "metrics")]
 #![cfg(test)]
 
@@ -15,7 +15,7 @@ use doubles::backend::Backend;
 use doubles::{Gated, Then, begun, cached, id, keys, manager, memory};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-/// What is counted under the name and labels of each metric, and how often each name is described.
+/// The count under the name and labels of each metric, and how often each name is described.
 #[derive(Default)]
 struct Counts {
     counted: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
@@ -69,7 +69,7 @@ impl Recorder for Counts {
     }
 }
 
-/// What is counted while this runs.
+/// The counts while this runs.
 fn counted(work: impl Future<Output = ()>) -> BTreeMap<String, u64> {
     let counts = recorded(work).counted.into_inner().unwrap();
     counts.into_iter().map(|(name, count)| (name, count.load(Ordering::SeqCst))).collect()

@@ -1,5 +1,5 @@
-//! The tour: it reads a value back, and neither what it says nor what it leaves on the disk tells
-//! one.
+//! The example `quickstart`: it reads a value back, and neither its output nor the files that it
+//! writes contain one.
 #![cfg(test)]
 
 use std::path::Path;
@@ -15,12 +15,12 @@ fn the_quickstart_reads_a_value_back_and_leaves_no_plaintext() {
     std::fs::write(&env_file, ENV_FILE).unwrap();
     let kept = folder.path().join("kept");
     std::fs::create_dir(&kept).unwrap();
-    let (ended, said) = tour(&env_file, &kept);
-    assert!(ended, "{said}");
+    let (ended, output) = run_example(&env_file, &kept);
+    assert!(ended, "{output}");
     let length = VALUES[0].len();
-    assert!(said.contains(&format!("Read back and opened: FIRST has {length} characters")), "{said}");
-    assert!(said.contains("Stored for org:acme/app:web: FIRST, SECOND"), "{said}");
-    assert!(VALUES.iter().all(|value| !said.contains(value)), "a value was printed: {said}");
+    assert!(output.contains(&format!("Read back and opened: FIRST has {length} characters")), "{output}");
+    assert!(output.contains("Stored for org:acme/app:web: FIRST, SECOND"), "{output}");
+    assert!(VALUES.iter().all(|value| !output.contains(value)), "a value was printed: {output}");
 
     let mut seen = 0;
     look_for_values(&kept, &mut seen);
@@ -32,12 +32,12 @@ fn an_invalid_line_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let env_file = folder.path().join("app.env");
     std::fs::write(&env_file, format!("FIRST {}\n", VALUES[0])).unwrap();
-    let (ended, said) = tour(&env_file, folder.path());
-    assert!(!ended && said.contains("is not NAME=value") && !said.contains(VALUES[0]), "{said}");
+    let (ended, output) = run_example(&env_file, folder.path());
+    assert!(!ended && output.contains("is not NAME=value") && !output.contains(VALUES[0]), "{output}");
 }
 
-/// Whether it ended well, and all that it said.
-fn tour(env_file: &Path, temporary: &Path) -> (bool, String) {
+/// Whether it succeeded, and its output.
+fn run_example(env_file: &Path, temporary: &Path) -> (bool, String) {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--example", "quickstart", "--"])
         .arg(env_file)
@@ -45,8 +45,8 @@ fn tour(env_file: &Path, temporary: &Path) -> (bool, String) {
         .env("TMPDIR", temporary)
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
-    (output.status.success(), said)
+    let output = [output.stdout, output.stderr].map(|output| String::from_utf8(output).unwrap()).concat();
+    (output.status.success(), output)
 }
 
 fn look_for_values(folder: &Path, seen: &mut usize) {

@@ -23,16 +23,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const LAG: Duration = Duration::from_secs(3);
 const IN_DOUBT: Duration = Duration::from_secs(5);
 
-/// Memory that keeps what is deleted, without compare-and-set.
+/// Memory that keeps deleted credentials, without compare-and-set.
 struct Soft {
     inner: MemoryStorageProvider,
     description: Description,
     reads: AtomicUsize,
-    /// How long a read takes after it has seen what is stored.
+    /// How long a read takes after it has seen the stored value.
     read_takes: Mutex<Duration>,
     /// How long a write takes before it has its effect.
     write_takes: Mutex<Duration>,
-    /// Writes happen, and are answered `Unavailable`.
+    /// Writes take effect and return `Unavailable`.
     loses_answers: AtomicBool,
     running: AtomicUsize,
 }
@@ -154,7 +154,7 @@ async fn a_recovered_credential_is_unchanged_and_a_purge_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_reaches_deleted_credentials_of_its_own_scope() {
+async fn a_handle_reaches_deleted_credentials_of_its_scope() {
     let root = over(Soft::new(Consistency::Strong), &keys());
     let [org, team] = ["org:a", "org:a/team:x"].map(|scope| root.scoped(scope.parse().unwrap()).unwrap());
     for handle in [&root, &org, &team] {
@@ -198,7 +198,7 @@ async fn without_recovery_the_operations_are_unsupported() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_recovery_no_read_returns_an_earlier_result() {
-    // Another process has replaced and deleted what is cached.
+    // Another process has replaced and deleted the cached credential.
     let (soft, manager) = deleted(Consistency::Strong).await;
     manager.store(&id("a"), Credential::text("1")).await.unwrap();
     assert_eq!(value(&manager).await.as_deref(), Some("1"));

@@ -1,4 +1,4 @@
-//! Overlapping refreshes: what each returns, what is kept, and how many calls they make.
+//! Overlapping refreshes: the results, the cached values, and the number of calls.
 #![cfg(test)]
 
 mod doubles;
@@ -114,7 +114,7 @@ async fn refreshes_are_one_running_and_one_pending() {
     assert_eq!(backend.reads(), before + 2, "the pending ones were not one call");
 }
 
-/// A refresh returns what is stored at its start or later, never what an earlier load saw.
+/// A refresh returns the value stored at its start or a later one, never that of an earlier load.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_never_returns_the_result_of_an_earlier_load() {
     let (backend, manager) = outdated().await;

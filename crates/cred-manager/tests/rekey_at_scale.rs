@@ -1,4 +1,4 @@
-//! Re-keying many credentials: what it costs, when it gives up, and how it reports its progress.
+//! Re-keying many credentials: the cost, when it stops early, and how it reports its progress.
 #![cfg(test)]
 
 mod doubles;
@@ -155,7 +155,7 @@ async fn a_dead_backend_costs_a_bounded_number_of_calls() {
     let mut last = RekeyReport::default();
     let report =
         over(provider.clone(), &new).rekey().on_progress(|report| last = report.clone()).await.unwrap();
-    // Those that are in flight when it gives up are finished.
+    // Those that are in flight when it stops are finished.
     assert!((21..=30).contains(&provider.calls()), "{} calls", provider.calls());
     assert!((20..=29).contains(&report.failed), "{report:?}");
     assert_eq!((report.found, report.not_tried), (100_000, 100_000 - report.failed));
@@ -170,7 +170,7 @@ async fn uncertain_writes_stop_a_rekey_too() {
         let (provider, new) = filled(conditional, Duration::ZERO, 300).await;
         provider.loses_answers.store(true, Ordering::SeqCst);
         let report = over(provider, &new).rekey().await.unwrap();
-        // Without compare-and-set they are read back: these writes did happen.
+        // Without compare-and-set they are read back: these writes took effect.
         let uncertain = if conditional { report.failed } else { report.resealed };
         assert!((20..=29).contains(&uncertain), "{report:?}");
         assert!(report.failures.iter().all(|(_, error)| error.may_have_written()), "{report:?}");
@@ -277,7 +277,7 @@ async fn reading_back_stops_by_the_same_rule() {
     // A list, three calls for each credential, and then nothing works.
     provider.refuse(|_, before| (before > 3 * 200).then(unavailable));
     let report = over(provider.clone(), &new).rekey().await.unwrap();
-    // Once, and once more after the stop.
+    // Once, and again after the stop.
     assert!((40..=58).contains(&(provider.calls() - 1 - 3 * 200)), "{} calls", provider.calls());
     assert_eq!((report.resealed, report.failed, report.to_confirm), (0, 200, 0), "{report:?}");
     assert_eq!((report.failures.len(), report.not_tried), (100, 0));

@@ -1,5 +1,5 @@
 //! A re-key that is killed again and again, after a random number of credentials, while another
-//! process goes on writing.
+//! process continues to write.
 #![cfg(unix)]
 #![cfg(test)]
 
@@ -77,7 +77,7 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
             assert_eq!(rekey.try_wait().unwrap(), None, "the re-key ended on its own");
             write().await;
         }
-        // Meanwhile the writes that have begun go on.
+        // Meanwhile, started writes continue.
         for _ in 0..fastrand::usize(0..3) {
             write().await;
         }
@@ -86,7 +86,7 @@ async fn killed_two_hundred_times_a_rekey_loses_nothing_and_is_finished() {
 
         let sealed = how_many_under(folder.path(), KEYS[active]).await;
         if sealed > CREDENTIALS * 3 / 4 {
-            // Back to the other key, so that every kill has something to hit.
+            // Back to the other key, so that every kill interrupts a re-key with work left.
             active = 1 - active;
         }
         let reader = manager(folder.path(), KEYS[active]);
@@ -123,7 +123,7 @@ async fn rekeys_until_it_is_killed() {
     let rekey = manager.rekey().on_progress(|report| {
         if report.resealed == reseals && !reached.exists() {
             std::fs::write(&reached, "").unwrap();
-            // Begins nothing more, and lets what has begun go on. Ends in case no kill comes.
+            // Starts nothing more, and lets started writes continue. Ends even without a kill.
             std::thread::sleep(Duration::from_secs(60));
         }
     });

@@ -1,4 +1,4 @@
-//! Which failures stop a re-key, and which concern one credential.
+//! The failures that stop a re-key, and those that affect one credential.
 #![cfg(test)]
 
 mod doubles;

@@ -1,4 +1,4 @@
-//! Rotation of what is due, and of nothing else.
+//! Rotation of due credentials, and of no others.
 #![cfg(test)]
 
 mod doubles;

@@ -1,4 +1,4 @@
-//! What is stored is sealed, and bound to its path, its metadata and its key.
+//! Stored values are sealed, and bound to their path, metadata and key.
 #![cfg(test)]
 
 mod doubles;

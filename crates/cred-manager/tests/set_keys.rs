@@ -51,7 +51,7 @@ fn gated() -> (Arc<Gated>, CredentialManager) {
     (storage.clone(), CredentialManager::builder().storage(storage).keys(ring([0])).build())
 }
 
-/// Memory whose writes take up to 20 ms before they have their effect.
+/// Memory whose writes take up to 20 ms before they take effect.
 struct Slow {
     inner: MemoryStorageProvider,
     conditional: bool,
@@ -127,7 +127,7 @@ async fn under_load_a_rekey_after_set_keys_leaves_nothing_under_the_former_keys(
         for active in 1..=EXCHANGES {
             sleep(Duration::from_millis(50)).await;
             manager.set_keys(ring((0..=active).rev())).await.unwrap();
-            // Shorter than the pauses of the writers, who would repair what it has not found.
+            // Shorter than the pauses of the writers, which would repair what the re-key missed.
             let report = manager.rekey().concurrency(NonZeroUsize::new(64).unwrap()).await.unwrap();
             assert!(report.is_complete(), "{report:?}");
             for path in memory.list_tree(None, &CredentialContext::unscoped()).await.unwrap() {
@@ -220,7 +220,7 @@ async fn a_dropped_exchange_blocks_nothing_and_the_next_one_waits_for_the_rest()
     let second = begun(manager.store(&b, Credential::text("b")));
     sleep(SECOND).await;
 
-    // The write under the keys before the last ones takes longer.
+    // The write under the oldest keys takes longer.
     manager.set_keys(ring([2, 1, 0])).await.unwrap();
     assert_eq!(started.elapsed(), 9 * SECOND);
     first.await.unwrap();

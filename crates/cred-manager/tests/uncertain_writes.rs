@@ -1,4 +1,4 @@
-//! Writes whose outcome is unknown: what depends on them waits, and nothing later is reverted.
+//! Writes whose outcome is unknown: dependent operations wait, and no later write is reverted.
 #![cfg(test)]
 
 mod doubles;
@@ -27,7 +27,7 @@ fn impatient() -> Arc<Backend> {
     Backend::of(description.with_in_doubt(Duration::from_secs(300)))
 }
 
-/// Writes made meanwhile take effect so much later, and end in this way.
+/// Writes during this time take effect later by `delay`, and end in this way.
 fn late(backend: &Backend, after: Duration, ending: Ending) {
     backend.behave(|behaviour| {
         (behaviour.writes_land_late, behaviour.late_writes_end) = (Some(after), ending);
@@ -51,7 +51,7 @@ fn is_busy(error: &ManagerError) -> bool {
 }
 
 /// A manager whose re-key of `a`, which has the value `first`, was dropped just after its write had
-/// ended without an answer. The write takes effect 20 s after it ended.
+/// ended without a response. The write takes effect 20 s after it ended.
 async fn after_an_uncertain_rekey(backend: &Arc<Backend>, ending: Ending) -> CredentialManager {
     let (old, new) = old_and_new();
     over(backend.clone(), &old).store(&id("a"), Credential::text("first")).await.unwrap();
@@ -237,7 +237,7 @@ async fn an_operation_that_would_wait_too_long_for_an_uncertain_write_is_busy_wi
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_an_uncertain_rekey_is_no_longer_than_the_limit() {
-    // It can take effect for so long, and is visible this long after that. The limit is 61 s.
+    // The time in which it can take effect, and the lag after that. The limit is 61 s.
     for (in_doubt, point, waits) in [(20, 40, true), (40, 40, false), (50, 300, false)] {
         let point = Duration::from_secs(point);
         let description = Description::new("backend", Duration::from_secs(60))
@@ -307,7 +307,7 @@ async fn with_compare_and_set_nothing_waits_for_an_uncertain_write() {
 
 /// This is documented, not wanted: without compare-and-set no provider can prevent it.
 #[tokio::test(start_paused = true)]
-async fn an_uncertain_store_may_replace_a_store_made_before_in_doubt_has_passed() {
+async fn an_uncertain_store_may_replace_a_store_made_too_early() {
     for (waits, stands) in [(0, "A"), (61, "B")] {
         let (backend, a) = (patient(), id("a"));
         let manager = over(backend.clone(), &keys());

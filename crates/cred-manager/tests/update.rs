@@ -1,4 +1,4 @@
-//! Reads with a revision, and writes only over what was read.
+//! Reads with a revision, and writes only over the revision that was read.
 #![cfg(test)]
 
 mod doubles;
@@ -173,7 +173,7 @@ async fn only_the_stored_revision_is_stored_over() {
     let gone = manager.store_if(&a, &second, Credential::text("3")).await.unwrap_err();
     assert!(manager.retrieve(&a).await.unwrap().is_none());
     manager.store(&a, Credential::text("2")).await.unwrap();
-    // What a client made up never reaches the backend.
+    // A made-up revision of a client never reaches the backend.
     provider.refuse(|operation, _| {
         (operation == Operation::StoreIf).then(|| StorageErrorKind::Other { reason: "it was sent".into() })
     });

@@ -1,4 +1,4 @@
-//! Validation of many credentials: as few calls as in a batch of reads, and the answers of single
+//! Validation of many credentials: as few calls as in a batch of reads, and the results of single
 //! validations.
 #![cfg(test)]
 

@@ -104,7 +104,7 @@ async fn a_started_write_outlives_its_caller() {
     let store = begun(manager.store(&a, Credential::text("1")));
     gated.until_entered(1).await;
     drop(store);
-    // The next write of the path waits for the one whose caller has gone.
+    // The next write of the path waits for the one whose caller was dropped.
     let mut next = Box::pin(manager.store(&a, Credential::text("2")));
     for _ in 0..100 {
         assert!((&mut next).now_or_never().is_none());
@@ -129,7 +129,7 @@ async fn a_caller_dropped_while_waiting_has_written_nothing() {
     assert_eq!(gated.entered.load(Ordering::SeqCst), 1);
 }
 
-/// What is logged where a write ends like this: in its caller's presence, or after it has left.
+/// The log of a write that ends in this way, while its caller waits or after it was dropped.
 async fn logged(then: Then, caller_leaves: bool) -> String {
     let (gated, manager, a) = gated(false);
     *gated.then.lock().unwrap() = then;

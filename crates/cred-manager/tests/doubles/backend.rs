@@ -1,4 +1,4 @@
-//! A backend that a test drives: reads and writes that wait, fail, lag or land late.
+//! A backend that a test controls: reads and writes that wait, fail, lag or take effect late.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -12,32 +12,32 @@ use cred_core::{
 };
 use tokio::time::{Instant, sleep};
 
-/// What it does; everything can be changed while it runs.
+/// Its behaviour, which can be changed while it runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Behaviour {
-    /// How long a read takes. It sees what is stored when it starts.
+    /// How long a read takes. It returns the value stored when it starts.
     pub(crate) read_takes: Duration,
-    /// How long a write takes before it has its effect.
+    /// How long a write takes before it takes effect.
     pub(crate) write_takes: Duration,
-    /// How much later than the answer a write shows to reads.
+    /// How much later than its response a write becomes visible to reads.
     pub(crate) lag: Duration,
     /// Reads fail.
     pub(crate) reads_fail: bool,
-    /// Writes take effect so much later than they were called, and end before that without an
-    /// answer that says so, in the way of `late_writes_end`.
+    /// Writes take effect this much later than they were called. Before that they end without a
+    /// response, as `late_writes_end` defines.
     pub(crate) writes_land_late: Option<Duration>,
-    /// How a write that lands late ends.
+    /// How a write that takes effect late ends.
     pub(crate) late_writes_end: Ending,
     /// Reads panic.
     pub(crate) reads_panic: bool,
-    /// A read of many credentials gives one answer too few.
+    /// A read of many credentials returns one result too few.
     pub(crate) one_answer_is_missing: bool,
 }
 
 /// How a write ends that takes effect later.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) enum Ending {
-    /// It is answered `Unavailable` at once.
+    /// It returns `Unavailable` at once.
     #[default]
     Fails,
     /// It never ends.
@@ -46,13 +46,13 @@ pub(crate) enum Ending {
     Panics,
 }
 
-/// When a write shows, and what was stored; `None`: a deletion.
+/// When a write becomes visible, and the stored value; `None`: a deletion.
 type Written = (Instant, Option<Sealed>);
 
 pub(crate) struct Backend {
     description: Description,
     behaviour: Mutex<Behaviour>,
-    /// What was written, with the moment from which it shows.
+    /// The writes, each with the moment from which it is visible.
     written: Arc<Mutex<HashMap<CredentialPath, Vec<Written>>>>,
     pub(crate) reads: AtomicUsize,
     pub(crate) batches: AtomicUsize,
@@ -108,7 +108,7 @@ impl Backend {
         let written = Arc::clone(&self.written);
         let show = move |from: Instant| written.lock().unwrap().entry(path).or_default().push((from, value));
         if let Some(late) = writes_land_late {
-            // The attempt lands whether or not anybody waits for it.
+            // The attempt takes effect whether or not its caller waits.
             tokio::spawn(async move {
                 sleep(late).await;
                 show(Instant::now());

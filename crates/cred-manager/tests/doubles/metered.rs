@@ -1,4 +1,4 @@
-//! A memory store that counts its calls and takes its time, with or without compare-and-set.
+//! A memory store that counts its calls and takes time for each, with or without compare-and-set.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub(crate) struct Metered {
     calls: AtomicUsize,
     in_flight: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
-    /// Writes happen, and are answered `Unavailable`.
+    /// Writes take effect and return `Unavailable`.
     pub(crate) loses_answers: AtomicBool,
     refuses: Mutex<Option<Refusal>>,
 }

@@ -91,7 +91,7 @@ pub(crate) fn cached() -> CredentialManager {
     CredentialManager::builder().storage(memory()).keys(keys()).cache_ttl(ttl).build()
 }
 
-/// The answers of a batch without their ids.
+/// The results of a batch without their ids.
 pub(crate) fn results<T>(items: Vec<BatchItem<T>>) -> Vec<T> {
     items.into_iter().map(|item| item.result).collect()
 }
@@ -103,7 +103,7 @@ pub(crate) fn begun<F: Future>(future: F) -> Pin<Box<F>> {
     future
 }
 
-/// What a write does once it was let through.
+/// The behaviour of a write once it was let through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Then {
     Answer,
@@ -111,7 +111,7 @@ pub(crate) enum Then {
     LoseTheAnswer,
 }
 
-/// Memory whose writes wait at a gate. Counts what comes in.
+/// Memory whose writes wait at a gate. Counts the writes that arrive.
 pub(crate) struct Gated {
     inner: MemoryStorageProvider,
     description: Description,
@@ -147,7 +147,7 @@ impl Gated {
         &self.inner
     }
 
-    /// Yields until `count` writes have come in.
+    /// Yields until `count` writes have arrived.
     pub(crate) async fn until_entered(&self, count: usize) {
         while self.entered.load(Ordering::SeqCst) < count {
             tokio::task::yield_now().await;

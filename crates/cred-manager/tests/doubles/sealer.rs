@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::keys;
 
-/// Seals and opens as a ring does, but for its fault.
+/// Seals and opens as a ring does, except for its fault.
 pub(crate) struct Faulty {
     ring: Arc<KeyRing>,
     fault: Fault,
@@ -20,19 +20,19 @@ pub(crate) struct Faulty {
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
-    /// It never answers.
+    /// It never returns.
     Stalls,
-    /// It never answers who opens at an id of one character.
+    /// It never returns when it opens at an id of one character.
     StallsAtShortIds,
-    /// It derives so many keys at once, for 10 ms each.
+    /// It derives at most this many keys at once, for 10 ms each.
     IsBusyBeyond(usize),
     /// It derives no key before this moment.
     IsBusyUntil(Instant),
     /// It panics while it opens at an id of one character.
     PanicsAtShortIds,
-    /// Nobody may open.
+    /// It refuses to open.
     Refuses,
-    /// It takes so long to open.
+    /// Opening takes this long.
     Takes(Duration),
 }
 

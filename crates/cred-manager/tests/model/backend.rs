@@ -1,5 +1,5 @@
-//! A hostile backend: it lags, fails, panics, hangs, loses responses and lands writes late. It
-//! checks the order of what it is asked to do.
+//! A hostile backend: it lags, fails, panics, hangs, loses responses, and its writes take
+//! effect late. It checks the order of its calls.
 
 use std::future::pending;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ use crate::{IN_DOUBT, LOAD_CONCURRENCY, OPERATION_TIMEOUT, PATHS, PATHS_OF_A_SCO
 /// The message of the panics that the backend plans.
 pub(crate) const PLANNED_PANIC: &str = "planned panic";
 
-/// How long a read takes at most, before and after it has seen what is stored. A batch reads its
+/// How long a read takes at most, before and after it has seen the stored value. A batch reads its
 /// ids one after another.
 pub(crate) const SLOWEST_READ: Duration = Duration::from_millis(5);
 
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Plain,
     Rotation,
     IfAbsent,
-    /// It stores what is stored, under another key.
+    /// It stores the stored value, under another key.
     Rekey,
     /// By another process.
     External,
@@ -103,7 +103,8 @@ pub(crate) struct Backend {
     logs: Vec<Mutex<PathLog>>,
     /// The loads of each path that call the backend now.
     loads: Vec<AtomicUsize>,
-    /// The number of the write that each path is about to make: deletes have no contents to tell.
+    /// The number of the write that each path is about to make: deletes have no contents to show
+    /// it.
     pub(crate) next: Vec<AtomicU64>,
     /// When a read of each path's scope panicked last: the only cause for a load without a result.
     pub(crate) panics: Vec<Mutex<Option<Instant>>>,
@@ -201,7 +202,7 @@ impl Backend {
         Running { backend: self, load }
     }
 
-    /// Notes that a write was sent. Gives the number of its call.
+    /// Records that a write was sent. Returns the number of its call.
     fn call(&self, place: usize, number: u64, kind: Kind) -> u64 {
         let mut log = self.log(place);
         log.calls += 1;
@@ -236,9 +237,9 @@ impl Backend {
         Ok(())
     }
 
-    /// What depends on what is stored waits until earlier writes cannot land any more. So it may
-    /// replace only what its writer has seen, unless a later plain write was sent: that one does
-    /// not wait for it. (But after a re-key, it does.)
+    /// A write that depends on the stored value waits until earlier writes cannot land any more. So
+    /// it may replace only the value that its writer has seen, unless a later plain write was sent,
+    /// which does not wait for it. (After a re-key, it does.)
     fn check_what_it_replaces(
         &self,
         log: &PathLog,
@@ -274,7 +275,7 @@ impl Backend {
         }
         match () {
             () if is_late => {
-                // The response is lost, and the write lands when it likes.
+                // The response is lost, and the write lands at a random time.
                 let latest = IN_DOUBT - self.variant.lag();
                 let (last_moment, late) = (Instant::now() + latest, up_to(latest));
                 let backend = Arc::clone(self);
@@ -311,7 +312,7 @@ impl Backend {
             let visible = log.landings.iter().rev().find(|landing| landing.visible <= now);
             (visible.and_then(|landing| landing.stored.clone()), log.revision())
         };
-        // What it sees is fixed at some moment of the call, which takes its time before and after.
+        // The result is fixed at a random moment of the call.
         if chance(3) {
             sleep(up_to(Duration::from_millis(2))).await;
         }

@@ -1,6 +1,6 @@
 //! The manager's promises under everything at once: readers, writers, rotations, re-keys, refreshes
-//! and batches, over a backend that lags, fails, panics, hangs, loses responses and lands writes
-//! late, until the manager is shut down in the middle of it.
+//! and batches, over a backend that lags, fails, panics, hangs, loses responses and whose
+//! writes land late, until the manager is shut down in the middle of it.
 //!
 //! Every write lands in the backend under a number, counted per path. A *floor* is the number of a
 //! landing that every read from now on must show, or a later one. It is raised
@@ -13,14 +13,14 @@
 //! - writes of one path land in the order of their calls, and a write that depends on what is
 //!   stored replaces only what it has seen, also when an earlier one lands late;
 //! - a re-key never brings an earlier value back;
-//! - one path has one load at a time, and all paths together no more than are allowed;
+//! - one path has one load at a time, and all paths together no more than the limit;
 //! - no more values are cached than the capacity;
 //! - every read ends in time, also if the load that it shares is on a runtime that is not driven;
 //! - a shutdown waits for all writes and loads, and nothing runs after it.
 //!
-//! In virtual time, only the backend takes time, so many interleavings are tried. With threads,
-//! races are. `CRED_MODEL_READS` sets how many reads all tests make together; `cargo xtask model`
-//! makes ten million.
+//! In virtual time, only the backend takes time, so a test tries thousands of interleavings. With
+//! threads, it tries races. `CRED_MODEL_READS` sets how many reads all tests make together;
+//! `cargo xtask model` makes ten million.
 #![cfg(test)]
 
 mod backend;
@@ -53,7 +53,7 @@ const READS_OF_A_LIFE: usize = 2_000;
 /// Each test makes this part of all reads.
 const TESTS: usize = 6;
 
-/// What the backend is like, and who uses it.
+/// The behaviour of the backend, and its users.
 #[derive(Debug, Clone, Copy)]
 struct Variant {
     consistency: Consistency,
@@ -87,7 +87,7 @@ impl Variant {
     fn pause(self) -> Duration {
         match (self.is_storm, self.is_virtual) {
             (true, _) => Duration::from_millis(40),
-            // Sometimes for so long that nothing but the cache's rules removes a value.
+            // Sometimes long enough that only the rules of the cache remove a value.
             (false, true) if chance(4) => Duration::from_millis(48),
             (false, true) => Duration::from_millis(6),
             // Here hits take time as well.
@@ -151,7 +151,7 @@ async fn live(world: &Arc<World>) {
         tasks.push(tokio::spawn(async move {
             while world.writes_on() {
                 let path = scope * PATHS_OF_A_SCOPE + fastrand::usize(0..PATHS_OF_A_SCOPE);
-                // Also one after the other, while the one before runs on without its caller.
+                // Also one after the other, while the previous one runs on without its caller.
                 for _ in 0..fastrand::usize(1..4) {
                     world.write(path).await;
                 }
@@ -199,10 +199,10 @@ async fn with_threads(variant: Variant) {
     println!("{variant:?}: {totals:?}");
     totals.check(variant);
     let floors: Vec<_> = world.floors.iter().map(|floor| floor.load(SeqCst)).collect();
-    assert!(floors.iter().all(|floor| *floor > 0), "no read was held to anything on some path: {floors:?}");
+    assert!(floors.iter().all(|floor| *floor > 0), "no read was checked on some path: {floors:?}");
 }
 
-/// What all runs of a test have done.
+/// The counts of all runs of a test.
 #[derive(Debug, Default)]
 struct Totals {
     counts: Counts,
@@ -229,7 +229,7 @@ impl Totals {
     fn check(&self, variant: Variant) {
         let (reads, counts) = (self.reads(), &self.counts);
         for much in [self.hits, self.loads, self.landings as u64] {
-            assert!(much * 200 > reads as u64, "it did not try what it is for: {self:?}");
+            assert!(much * 200 > reads as u64, "too few operations of its kind: {self:?}");
         }
         let storm = [&counts.refreshes, &counts.externals];
         let writes = [&counts.stores, &counts.deletes, &counts.rotations, &counts.if_absent, &counts.unknown];

@@ -1,4 +1,4 @@
-//! Readers and writers of one manager, and what each of their results must be.
+//! Readers and writers of one manager, and the required result of each.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -20,10 +20,10 @@ const UNWINDING: Duration = Duration::from_secs(1);
 /// How much longer than its limit a result may take on a busy machine; none in virtual time.
 const BUSY: Duration = Duration::from_secs(30);
 
-/// How long after its caller has left a write can land: by then it runs, or never will.
+/// How long after its caller was dropped a write can land: by then it runs, or never will.
 const LEFT: Duration = Duration::from_millis(30);
 
-/// How many operations of each kind were answered with success.
+/// How many operations of each kind succeeded.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) reads: AtomicUsize,
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Begins reads on a runtime that no process drives any more, and keeps it until the shutdown.
+    /// Begins reads on a runtime that nothing drives any more, and keeps it until the shutdown.
     pub(crate) fn abandon_reads(&self) {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
@@ -188,7 +188,7 @@ impl World {
         result
     }
 
-    /// What a read that starts now must show.
+    /// The number that a read that starts now must show.
     fn floor(&self, place: usize) -> u64 {
         if self.is_shut_down.load(SeqCst) {
             return u64::MAX; // nothing
@@ -201,7 +201,7 @@ impl World {
         let refreshes = if self.variant.is_storm { 3 } else { 300 };
         match () {
             () if chance(refreshes) => {
-                // It shows what is stored when it begins, or later.
+                // It returns the value stored when it begins, or a later one.
                 let stored = self.backend.log(place).len() as u64;
                 let floor = if self.variant.lag().is_zero() { floor.max(stored) } else { floor };
                 // It waits for one load before it loads.
@@ -303,7 +303,7 @@ impl World {
                 _ => handle.store(&id(place), credential).await.map(|()| true),
             }
         }));
-        // The caller leaves. (Not from a delete: it has no contents that could tell its number.)
+        // The caller is dropped. (Not of a delete: it has no contents that could show its number.)
         if kind != "delete" && chance(10) {
             self.idle_after(place, LEFT);
             for _ in 0..fastrand::u32(1..4) {
@@ -359,8 +359,8 @@ impl World {
         self.judge(place, floor, &handle.retrieve(&id(place)).await);
     }
 
-    /// Another process can overwrite what this manager is about to replace, and be overwritten: it
-    /// writes while the manager does not.
+    /// Another process can overwrite the value that this manager is about to replace, and be
+    /// overwritten: it writes while the manager does not.
     async fn write_externally(self: &Arc<Self>, place: usize) {
         if Instant::now() < *self.idle_from[place].lock().unwrap() {
             return;
@@ -381,14 +381,15 @@ impl World {
         if !self.variant.is_storm && chance(2) {
             self.clear(place);
         }
-        // What the manager replaces must have seen it.
+        // The value that the manager replaces must include it.
         sleep(self.variant.lag()).await;
     }
 
     /// The whole scope.
     async fn rekey(&self, place: usize) {
         let rekey = NOT_A_LOAD.scope((), self.handles[place].rekey().into_future());
-        // Half of the callers leave: a re-key returns only when its writes cannot land any more.
+        // Half of the callers are dropped: a re-key returns only when its writes cannot land any
+        // more.
         let limit = if chance(2) { up_to(Duration::from_millis(15)) } else { Duration::MAX };
         match timeout(limit, rekey).await {
             Ok(Ok(report)) => {

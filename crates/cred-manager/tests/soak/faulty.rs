@@ -1,4 +1,4 @@
-//! A provider over memory that lags, refuses, loses answers and hangs.
+//! A provider over memory that lags, refuses, loses responses and hangs.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Wrapper for Faulty {
             () => {}
         }
         let answer = answer.await;
-        if chance(100) { Err(StorageError::unavailable("the answer is lost")) } else { answer }
+        if chance(100) { Err(StorageError::unavailable("the response is lost")) } else { answer }
     }
 
     fn splits_many(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What the process holds, and whether that grows.
+//! The resources of the process, and whether they grow.
 
 use std::fmt;
 use std::fs;
@@ -47,7 +47,7 @@ fn files() -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Growth(Vec<Figures>);
 
-/// Lives below which nothing can be said of growth: some two minutes.
+/// The least number of lives to judge growth by: about two minutes.
 const FEWEST: usize = 24;
 
 impl Growth {
@@ -60,7 +60,7 @@ impl Growth {
     }
 
     /// Compares the last quarter with the one after the warm-up, by their medians: an allocator
-    /// gives back when it likes.
+    /// returns memory late.
     ///
     /// # Panics
     /// If something grows.
@@ -73,7 +73,8 @@ impl Growth {
         let (early, late) =
             (median(&self.0[quarter..2 * quarter]), median(&self.0[self.0.len() - quarter..]));
         println!("soak: after the warm-up {early}; at the end {late}");
-        // A page for each of a thousand writes shows within minutes; an allocator's mood does not.
+        // A page for each of a thousand writes exceeds this within minutes; the noise of an
+        // allocator does not.
         let allowed = early.resident_kib + (early.resident_kib / 10).max(4 * 1024);
         assert!(late.resident_kib <= allowed, "memory grows: {early}, then {late}");
         assert!(late.files <= early.files, "open files grow: {early}, then {late}");

@@ -1,16 +1,16 @@
 //! The manager under everything at once, for long: readers, writers, deletes, batches, dropped
 //! futures, re-keys, evictions and shutdowns, over local files and over a provider that lags,
-//! refuses, loses answers and hangs.
+//! refuses, loses responses and hangs.
 //!
 //! Time is cut into *lives*: a manager is made, used, shut down in the middle of its work and
-//! dropped; then everything is read by another one, and the process is measured. What is judged:
+//! dropped; then everything is read by another one, and the process is measured. The checks:
 //!
 //! - every read shows the latest write that was acknowledged when it began, or a later one;
 //! - after each life, no acknowledged write is lost;
 //! - once warm, neither memory nor open files nor tasks grow.
 //!
-//! `cargo xtask soak` runs it; `CRED_SOAK_MINUTES` says for how long, an hour where it says
-//! nothing.
+//! `cargo xtask soak` runs it; `CRED_SOAK_MINUTES` sets for how long; the default is an
+//! hour.
 #![cfg(test)]
 
 mod faulty;

@@ -1,4 +1,4 @@
-//! Who uses a manager, and what each of its answers must be.
+//! The users of a manager, and the required result of each operation.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -19,12 +19,12 @@ const WRITERS: usize = 6;
 const CACHE_SIZE: usize = 20;
 const TTL: Duration = Duration::from_millis(200);
 
-/// What is known of one path. Each write has a number, deletes too; its one writer counts them.
+/// The state of one path. Each write has a number, deletes too; its one writer counts them.
 #[derive(Default)]
 struct Path {
     /// The latest that was begun.
     begun: AtomicU64,
-    /// The latest that was acknowledged: what a read that begins now must show, or a later one.
+    /// The latest that was acknowledged: a read that begins now must show this or a later one.
     floor: AtomicU64,
     /// The numbers of the deletes that a read may still show.
     deletes: Mutex<Vec<u64>>,
@@ -32,7 +32,7 @@ struct Path {
 
 type Open = dyn Fn() -> Arc<dyn StorageProvider> + Send + Sync;
 
-/// A store that outlives its managers, and what it must hold.
+/// A store that outlives its managers, and the contents that it must have.
 pub(crate) struct World {
     open: Box<Open>,
     ids: Vec<CredentialId>,
@@ -83,7 +83,7 @@ impl World {
     pub(crate) fn counts(&self) -> String {
         let count = |counter: &AtomicU64| counter.load(SeqCst);
         format!(
-            "{} lives, {} reads, {} writes, {} refused, {} sealed anew, {} evicted, {} broken",
+            "{} lives, {} reads, {} writes, {} refused, {} resealed, {} evicted, {} broken",
             count(&self.lives),
             count(&self.reads),
             count(&self.writes),
@@ -94,12 +94,12 @@ impl World {
         )
     }
 
-    /// A run in which one of them is missing shows nothing about it.
+    /// A run without one of them tests nothing about it.
     pub(crate) fn has_tried_everything(&self, name: &str) {
         for counter in
             [&self.reads, &self.absences, &self.writes, &self.refusals, &self.resealed, &self.evictions]
         {
-            assert!(counter.load(SeqCst) > 0, "{name} did not try what it is for: {}", self.counts());
+            assert!(counter.load(SeqCst) > 0, "no operation of the kind `{name}`: {}", self.counts());
         }
     }
 
@@ -112,7 +112,7 @@ impl World {
             .build()
     }
 
-    /// A manager's life, to its shutdown at this moment or a little later, and what is left of it.
+    /// A manager's life, to its shutdown at this moment or a little later, and the state after it.
     pub(crate) async fn live(self: Arc<Self>, life: u64, until: Instant) {
         self.forget_deletes();
         let manager = self.manager(life);
@@ -139,13 +139,13 @@ impl World {
                 }
             });
         }
-        // Sealed anew while all of them are at work, and given up where it lasts.
+        // Resealed while all of them run, and cancelled if it takes long.
         if let Ok(Ok(report)) = timeout_at(until, manager.rekey()).await {
             self.resealed.fetch_add(report.resealed as u64, SeqCst);
         }
         tokio::time::sleep_until(until).await;
         self.evictions.fetch_add(manager.cache_stats().map_or(0, |stats| stats.evictions), SeqCst);
-        // In the middle of their work; they see it by their answers, and end.
+        // In the middle of their work; their calls fail, and they end.
         if let Err(error) = manager.shutdown().await {
             self.breaks(format!("life {life} does not shut down: {error}"));
         }
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// Between two lives no read is under way, and one that begins later shows nothing from before
-    /// the floor. Without this the test's own books grow for hours.
+    /// the floor. Without this the state of the test grows for hours.
     fn forget_deletes(&self) {
         for path in &self.paths {
             let floor = path.floor.load(SeqCst);
@@ -174,7 +174,7 @@ impl World {
         let manager = self.manager(life + 1);
         for path in 0..PATHS {
             let floor = self.paths[path].floor.load(SeqCst);
-            // The backend's faults are not what is asked for.
+            // Faults of the backend are not checked here.
             for attempt in 1.. {
                 match manager.retrieve(&self.ids[path]).await {
                     Err(error) if attempt == 50 => {
@@ -242,7 +242,7 @@ impl World {
             }
         });
         if chance(20) {
-            // The caller leaves after a moment: it may still land, in its turn.
+            // The caller is dropped after a moment: the write may still take effect, in order.
             for _ in 0..fastrand::u32(1..4) {
                 if (&mut work).now_or_never().is_some() {
                     return;
