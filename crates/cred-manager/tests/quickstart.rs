@@ -45,8 +45,8 @@ fn run_example(env_file: &Path, temporary: &Path) -> (bool, String) {
         .env("TMPDIR", temporary)
         .output()
         .unwrap();
-    let output = [output.stdout, output.stderr].map(|output| String::from_utf8(output).unwrap()).concat();
-    (output.status.success(), output)
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), text)
 }
 
 fn look_for_values(folder: &Path, seen: &mut usize) {
