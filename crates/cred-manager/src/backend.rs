@@ -1,4 +1,4 @@
-//! What the backend supports, and whether it can be read.
+//! The abilities of the backend, and the readiness check.
 
 use cred_core::{CredentialId, StorageProvider as _};
 
@@ -17,20 +17,6 @@ impl CredentialManager {
     /// the authentication and the permission to read that id work. It takes no longer than the
     /// provider's [`operation_timeout`](cred_core::Description::operation_timeout) and a second.
     ///
-    /// - **Permissions.** The backend's policy must permit this service to read any id of the
-    ///   handle's scope, as for every credential that does not exist yet. If the service has the
-    ///   right for one tenant alone, use a [`scoped`](Self::scoped) handle. If the policy lists
-    ///   single names, call [`exists`](Self::exists) for one of those instead.
-    /// - **Not checked.** Writing, other scopes, and the keys: nothing is opened. A missing key
-    ///   fails when the manager is built, or when a credential is read. On AWS with a KMS key, the
-    ///   right to use it: it is only checked if a credential is stored as `cred-readiness`. Two
-    ///   backends answer as if nothing were stored: Kubernetes in a namespace that does not exist,
-    ///   and local files where `base_path` does not exist, such as a volume that is not mounted.
-    ///   Set `create_dir` to false there, and a missing volume fails at the start.
-    ///
-    /// Each check is a request to the backend: a probe every few seconds in each replica counts
-    /// towards its rate limits, its price and its audit log.
-    ///
     /// ```
     /// # async fn readyz(manager: cred_manager::CredentialManager) -> u16 {
     /// match manager.check_ready().await {
@@ -40,9 +26,24 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
+    /// - **Permissions.** The backend's policy must permit this service to read any id of the
+    ///   handle's scope, as for every credential that does not exist yet. If the service has the
+    ///   permission for one tenant only, use a [`scoped`](Self::scoped) handle. If the policy lists
+    ///   single names, call [`exists`](Self::exists) for one of those instead.
+    /// - **Not checked: writing, other scopes, and the keys.** Nothing is opened. A missing key
+    ///   fails when the manager is built, or when a credential is read. On AWS with a KMS key, the
+    ///   permission to use that key is only checked if a credential is stored as `cred-readiness`.
+    /// - **Not detected: a missing namespace or folder.** Two backends answer as if nothing were
+    ///   stored: Kubernetes in a namespace that does not exist, and local files where `base_path`
+    ///   does not exist, such as a volume that is not mounted. Set `create_dir` to false there, and
+    ///   a missing volume fails at the start.
+    ///
+    /// Each check is a request to the backend: a probe every few seconds in each replica counts
+    /// towards its rate limits, its price and its audit log.
+    ///
     /// # Errors
-    /// [`ManagerError::Storage`], also [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if
-    /// what is stored under the id is damaged; [`ManagerError::ShutDown`].
+    /// [`ManagerError::Storage`], also [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if the
+    /// data stored under the id is damaged; [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -58,7 +59,16 @@ impl CredentialManager {
     /// Whether the backend has compare-and-set, which
     /// [`retrieve_versioned`](Self::retrieve_versioned), [`store_if`](Self::store_if) and
     /// [`update`](Self::update) need. Memory, Vault, Kubernetes and local files with
-    /// `enable_locking` have it, AWS and Azure do not. No call of the provider.
+    /// `enable_locking` have it; AWS and Azure do not. No call of the provider.
+    ///
+    /// ```
+    /// # use cred_manager::CredentialManager;
+    /// # fn example(manager: CredentialManager) {
+    /// if !manager.supports_conditional_updates() {
+    ///     eprintln!("this backend has no compare-and-set: only one process may write");
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn supports_conditional_updates(&self) -> bool {
         self.shared.provider.compare_and_set().is_some()

@@ -1,4 +1,5 @@
-//! Many credentials at once: bounded, in input order, each with an answer of its own.
+//! Batches: operations on many credentials with bounded concurrency. The results are in input
+//! order, one for each item.
 
 use std::collections::HashMap;
 use std::iter;
@@ -11,26 +12,43 @@ use crate::cache::{Loaded, Miss};
 use crate::observe::{observe_as, outcome_of_parts};
 use crate::{CredentialManager, ManagerError};
 
-/// One answer of a batch.
+/// The result for one item of a batch.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BatchItem<T> {
-    /// The id, as it was given.
+    /// The id from the input.
     pub id: CredentialId,
-    /// The answer for this id.
+    /// The result for this id.
     pub result: T,
 }
 
 impl CredentialManager {
     /// Stores many credentials,
     /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One call
-    /// of the provider each.
+    /// of the provider for each.
     ///
-    /// The answers are in input order; one failure touches its own slot alone. An id that is given
-    /// twice is stored twice, in input order, so that the last one stands.
+    /// The results are in input order, and a failure affects only its own item. An id that occurs
+    /// twice is stored twice, in input order, so that the last value stays.
+    ///
+    /// ```
+    /// # use cred_core::Credential;
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let items = vec![
+    ///     ("stripe-api-key".parse()?, Credential::api_key("sk_live_example")),
+    ///     ("database".parse()?, Credential::username_password("app", "example")),
+    /// ];
+    /// for item in manager.store_batch(items).await {
+    ///     if let Err(error) = item.result {
+    ///         eprintln!("{}: {error}", item.id);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancellation
-    /// Dropping the future begins no further item; those that have begun go on, as in
+    /// Dropping the future starts no further item; items that have begun continue, as in
     /// [`store`](Self::store).
     pub async fn store_batch(
         &self,
@@ -51,10 +69,20 @@ impl CredentialManager {
     /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once. One call
     /// of the provider for each different id.
     ///
-    /// The answers are in input order; one failure touches its own slots alone.
+    /// The results are in input order, and a failure affects only the items with its id.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let ids = manager.list().await?;
+    /// let deleted = manager.delete_batch(&ids).await;
+    /// assert!(deleted.iter().all(|item| item.result.is_ok()));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancellation
-    /// Dropping the future begins no further item; those that have begun go on, as in
+    /// Dropping the future starts no further item; items that have begun continue, as in
     /// [`delete`](Self::delete).
     pub async fn delete_batch(&self, ids: &[CredentialId]) -> Vec<BatchItem<Result<(), ManagerError>>> {
         let groups = group_ids(ids);
@@ -63,17 +91,32 @@ impl CredentialManager {
         in_order(ids, self.concurrently("delete_batch", work, failure).await)
     }
 
-    /// Reads many credentials. Those that are cached cost nothing; of the others each different id
-    /// is loaded once, by calls of at most [`Description::batch`](cred_core::Description) ids, of
-    /// which [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in
-    /// flight.
+    /// Reads many credentials. Cached ones need no call of the provider. Each different id of the
+    /// others is loaded once, by calls of at most [`Description::batch`](cred_core::Description)
+    /// ids; [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) calls run at
+    /// once.
     ///
-    /// The answers are in input order; one failure touches its own slots alone, and absence is
-    /// `Ok(None)`. Expired credentials are returned with a warning in the log, unless
-    /// [`on_expired`](crate::CredentialManagerBuilder::on_expired) says otherwise.
+    /// The results are in input order, and a failure affects only its own items. A credential that
+    /// does not exist is `Ok(None)`. Expired credentials are returned, and a warning is logged,
+    /// unless [`on_expired`](crate::CredentialManagerBuilder::on_expired) sets another behaviour.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let ids = ["stripe-api-key".parse()?, "database".parse()?];
+    /// for item in manager.retrieve_batch(&ids).await {
+    ///     match item.result? {
+    ///         Some(credential) => println!("{}: {:?}", item.id, credential.kind()),
+    ///         None => println!("{} is not stored", item.id),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancellation
-    /// Dropping the future begins no further call; loads that have begun go on for others.
+    /// Dropping the future starts no further call; loads that have begun continue for other
+    /// readers.
     pub async fn retrieve_batch(
         &self,
         ids: &[CredentialId],
@@ -95,11 +138,11 @@ impl CredentialManager {
                 None => missed.push((id, slots)),
             }
         }
-        let parts = iter::once(Part::Cached(cached)).chain(chunks(missed, batch).map(Part::Missed));
+        let parts = iter::once(BatchPart::Cached(cached)).chain(chunks(missed, batch).map(BatchPart::Missed));
         let load = |part| async move {
             let chunk = match part {
-                Part::Cached(answers) => return answers,
-                Part::Missed(chunk) => chunk,
+                BatchPart::Cached(answers) => return answers,
+                BatchPart::Missed(chunk) => chunk,
             };
             answer_chunk(chunk, |ids| self.load_many(ids)).await
         };
@@ -120,8 +163,8 @@ impl CredentialManager {
         .await
     }
 
-    /// Runs at most `batch_concurrency` of the futures at once and returns their answers together.
-    /// A future that has not begun when the caller leaves does not begin.
+    /// Runs at most `batch_concurrency` of the futures at once and returns their results together.
+    /// If this future is dropped, futures that have not begun do not begin.
     pub(crate) async fn bounded<T>(
         &self,
         work: impl Iterator<Item = impl Future<Output = Vec<T>>>,
@@ -131,8 +174,8 @@ impl CredentialManager {
         answers.into_iter().flatten().collect()
     }
 
-    /// Loads different ids by one call of the provider, joining those that are under way; one
-    /// answer for each.
+    /// Loads different ids by one call of the provider, and shares in-flight loads. One result for
+    /// each id.
     async fn load_many(&self, ids: Vec<CredentialId>) -> Vec<Loaded> {
         let shared = &self.shared;
         if let Err(closed) = shared.tasks.refuse_when_closed() {
@@ -140,7 +183,8 @@ impl CredentialManager {
         }
         let Some(cache) = &shared.cache else {
             let fetches = shared.fetch_many(&ids, &self.context).await;
-            let loaded = |(id, fetch)| Ok(shared.found(self.path(id), fetch)?.map(|found| found.credential));
+            let loaded =
+                |(id, fetch)| Ok(shared.to_cacheable(self.path(id), fetch)?.map(|found| found.credential));
             return ids.iter().zip(fetches).map(loaded).collect();
         };
         let (mut loads, mut waits, mut ends) = (Vec::new(), Vec::new(), None);
@@ -156,7 +200,7 @@ impl CredentialManager {
                 }
                 Miss::Start(load, result) => {
                     shared.meter.cache("miss");
-                    // The others are loaded by the call of the first.
+                    // The call of the first load also loads the others.
                     ends.get_or_insert(result.deadline);
                     loads.push(load);
                     Ok(result)
@@ -166,7 +210,7 @@ impl CredentialManager {
         if let Err(closed) = shared.begin_loads(loads, self.context.clone()) {
             return ids.iter().map(|_| Err(closed.clone())).collect();
         }
-        // All at once: their deadlines run side by side.
+        // Concurrently: their deadlines run at the same time.
         let answers = ids.iter().zip(waits).map(|(id, wait)| async move {
             match wait {
                 Ok(answer) => shared.result(answer, self.path(id)).await,
@@ -182,12 +226,12 @@ fn failure<T>(answer: &Result<T, ManagerError>) -> Option<&ManagerError> {
 }
 
 /// A part of a batch of reads.
-enum Part {
+enum BatchPart {
     Cached(Vec<(usize, Loaded)>),
     Missed(Vec<(CredentialId, Slots)>),
 }
 
-/// Where the answers of an id belong.
+/// The positions of an id in the input.
 pub(crate) type Slots = Vec<(usize, ())>;
 
 pub(crate) fn chunks<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
@@ -198,14 +242,14 @@ pub(crate) fn chunks<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<
     })
 }
 
-/// Puts what is said of one id together, with its places in the input; ids in the order of their
-/// first appearance.
+/// Groups the items by id, each with its position in the input. Ids are in the order of their first
+/// occurrence.
 fn group<I>(items: impl IntoIterator<Item = (CredentialId, I)>) -> Vec<(CredentialId, Vec<(usize, I)>)> {
-    let mut places: HashMap<CredentialId, usize> = HashMap::new();
+    let mut indexes: HashMap<CredentialId, usize> = HashMap::new();
     let mut groups: Vec<(CredentialId, Vec<(usize, I)>)> = Vec::new();
     for (slot, (id, item)) in items.into_iter().enumerate() {
-        let place = *places.entry(id.clone()).or_insert(groups.len());
-        match groups.get_mut(place) {
+        let index = *indexes.entry(id.clone()).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some((_, items)) => items.push((slot, item)),
             None => groups.push((id, vec![(slot, item)])),
         }
@@ -221,7 +265,8 @@ pub(crate) fn to_each<T: Clone>(slots: Slots, answer: T) -> Vec<(usize, T)> {
     slots.into_iter().map(|(slot, ())| (slot, answer.clone())).collect()
 }
 
-/// Answers a chunk by one function of all its ids, which gives one answer for each.
+/// Computes the results of a chunk by one call of `answer`, which returns one result for each of
+/// its ids.
 pub(crate) async fn answer_chunk<T: Clone, F: Future<Output = Vec<T>>>(
     chunk: Vec<(CredentialId, Slots)>,
     answer: impl FnOnce(Vec<CredentialId>) -> F,
@@ -231,7 +276,7 @@ pub(crate) async fn answer_chunk<T: Clone, F: Future<Output = Vec<T>>>(
     answers.into_iter().zip(slots).flat_map(|(answer, slots)| to_each(slots, answer)).collect()
 }
 
-/// The answers in input order, each with its id; `answers` has one for each place in `ids`.
+/// The results in input order, each with its id; `answers` has one for each position in `ids`.
 pub(crate) fn in_order<T>(ids: &[CredentialId], mut answers: Vec<(usize, T)>) -> Vec<BatchItem<T>> {
     answers.sort_unstable_by_key(|(slot, _)| *slot);
     let item = |(id, (_, result)): (&CredentialId, _)| BatchItem { id: id.clone(), result };

@@ -1,17 +1,17 @@
-//! The cache: which value may be kept, and for how long.
+//! The cache: which values may be cached, and for how long.
 //!
-//! The map is `quick_cache`; this module adds the rules that make its answers true. One lock guards
-//! the *in-flight loads* (that readers can share), the *no-cache windows* (in which loaded values
-//! are not kept) and the paths of all cached values:
+//! The map is `quick_cache`; this module adds the rules that keep its values correct. One lock
+//! guards the *in-flight loads* (which readers can share), the *no-cache windows* (in which loaded
+//! values are not cached) and the paths of all cached values:
 //!
 //! - An invalidation unlinks the path's in-flight load and removes its entry, in one step. A load
-//!   keeps its value only while it is still linked, so the link serves as the epoch.
-//! - A miss looks at the map and at the in-flight loads again in one step, so that it shares a load
-//!   that has begun since.
+//!   caches its value only while it is still linked, so the link serves as the epoch.
+//! - After a miss, a reader checks the map and the in-flight loads again in one step, so that it
+//!   shares a load that has begun since.
 //! - After a write of this manager, the path has a no-cache window for as long as a read can lag
 //!   behind the write; if the outcome of the write is unknown, also for as long as it can still
-//!   land. A load that starts in a window keeps its value only if it is exactly what this manager
-//!   wrote last, and no write with an unknown outcome can still replace it.
+//!   take effect. A load that starts in a window caches its value only if it is exactly the value
+//!   that this manager wrote last, and no write with an unknown outcome can still replace it.
 //! - At most one load of a path is linked. A refresh never shares a load that began before it: it
 //!   waits until that load has ended, and then starts or shares the next one.
 //! - No secret is dropped under the lock.
@@ -32,7 +32,7 @@ use quick_cache::sync::Cache as Map;
 use quick_cache::{DefaultHashBuilder, Lifecycle as MapLifecycle, Options, OptionsBuilder, UnitWeighter};
 use tokio::time::Instant;
 
-pub(crate) use load::{Found, Load};
+pub(crate) use load::{Cacheable, Load};
 pub(crate) use load_table::{LoadResult, NoResult};
 pub use stats::CacheStats;
 
@@ -54,21 +54,22 @@ pub(crate) struct Cache {
     counters: Counters,
     meter: Meter,
     size_reports: Mutex<()>,
-    /// Held by a clear, so that it returns only when earlier ones have ended as well.
+    /// Held during a clear, so that a clear returns only after earlier ones have ended.
     clearing: Mutex<()>,
     jitter: RandomState,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// How long a loaded value is kept at most.
+    /// The longest time for which a loaded value is cached.
     pub(crate) ttl: Duration,
-    /// How many values are kept at most.
+    /// The maximum number of cached values.
     pub(crate) capacity: usize,
-    /// How many loads call the provider at once.
+    /// The maximum number of loads that call the provider at once.
     pub(crate) load_concurrency: NonZeroUsize,
-    /// How long a load takes at most to read and open, and to wait before that.
+    /// The maximum time for a load to read and open.
     pub(crate) call_limit: Duration,
+    /// The maximum time for a load to wait before it calls the provider.
     pub(crate) wait_limit: Duration,
     pub(crate) timing: WriteTiming,
 }
@@ -82,7 +83,7 @@ struct Entry {
     number: u64,
 }
 
-/// What a reader does after a miss.
+/// The next step of a reader after a miss.
 pub(crate) enum Miss {
     /// The value was loaded in the meantime.
     Hit(Credential),
@@ -92,9 +93,9 @@ pub(crate) enum Miss {
     Start(Load, LoadResult),
 }
 
-/// What a refresh does next.
+/// The next step of a refresh.
 pub(crate) enum Refresh {
-    /// Wait until a load that began before the refresh has ended, and ask again.
+    /// Wait until a load that began before the refresh has ended, and call `refresh` again.
     After(LoadResult),
     /// Wait for an in-flight load.
     Shared(LoadResult),
@@ -133,14 +134,14 @@ impl Cache {
         None
     }
 
-    /// When the cached value of a path was stored. Not counted as a read.
+    /// The lifecycle of the cached value of a path. Not counted as a read.
     pub(crate) fn lifecycle(&self, path: PathRef<'_>) -> Option<Lifecycle> {
         let entry = self.map.peek(&path).filter(|entry| Instant::now() < entry.deadline)?;
         entry.credential.lifecycle()
     }
 
-    /// After a miss: shares the in-flight load, or starts one. It calls the provider by itself, or
-    /// with another load that `ends` then at the latest.
+    /// After a miss: shares the in-flight load, or starts one. With `ends`, the new load calls the
+    /// provider together with another load, which ends by then; with `None`, it calls by itself.
     pub(crate) fn share_or_start(self: &Arc<Self>, path: PathRef<'_>, ends: Option<Instant>) -> Miss {
         let now = Instant::now();
         let mut table = self.table();
@@ -206,8 +207,8 @@ impl Cache {
         (load, result)
     }
 
-    /// A write of this path has ended, or may still land later: earlier values are not returned any
-    /// more.
+    /// Invalidates a path after a write that has ended or may still take effect later: earlier
+    /// values are no longer returned.
     pub(crate) fn invalidate(&self, path: PathRef<'_>, last_write: LastWrite) {
         let window = self.rules.timing.latest(last_write == LastWrite::Unknown);
         let mut table = self.table();
@@ -222,14 +223,14 @@ impl Cache {
         self.size_changed();
     }
 
-    /// Stops sharing a load that did not end in time. It still gives its result to those who wait,
-    /// but caches nothing.
+    /// Stops sharing a load that did not end in time. It still returns its result to its waiting
+    /// readers, but does not cache it.
     pub(crate) fn cancel(&self, path: PathRef<'_>, result: &LoadResult) {
         let unlinked = self.table().unlink_number(path, result.number);
         drop(unlinked);
     }
 
-    /// Removes the value of one path, and keeps none that is being loaded.
+    /// Removes the value of one path. The result of an in-flight load is not cached either.
     pub(crate) fn clear_path(&self, path: PathRef<'_>) {
         let mut table = self.table();
         let unlinked = table.unlink(path);
@@ -242,7 +243,7 @@ impl Cache {
     /// As [`clear_path`](Self::clear_path), for a subtree; `None`: for all paths.
     ///
     /// The lock is held while the loads are unlinked and the cached paths are taken, but not while
-    /// the values are removed: a value that is loaded since has a higher number, and stays.
+    /// the values are removed: a value that was loaded since has a higher number, and stays.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
         let _until_the_end = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = self.table();
@@ -260,7 +261,7 @@ impl Cache {
         self.size_changed();
     }
 
-    /// Lets no further load call the provider: those that wait for it end.
+    /// Lets no further load call the provider: waiting loads end.
     pub(crate) fn close(&self) {
         self.table().calls.close();
     }
@@ -269,7 +270,7 @@ impl Cache {
         self.counters.snapshot(self.map.len(), self.rules.capacity)
     }
 
-    /// Outside of the lock: it looks at every shard.
+    /// Reports the size. Called outside of the lock: it reads every shard.
     fn size_changed(&self) {
         // Read and reported under one lock, so that the last report is not of an earlier size.
         let _reports = self.size_reports.lock().unwrap_or_else(PoisonError::into_inner);
@@ -289,11 +290,11 @@ impl Cache {
     }
 }
 
-/// The fewest values of a shard. The hash of a path chooses its shard, and small shards fill more
-/// unevenly.
+/// The minimum capacity of a shard. The hash of a path selects its shard, and small shards fill
+/// more unevenly.
 const SHARD: usize = 256;
 
-/// The map's options. Each shard has its own bound; they add up to `capacity` at most.
+/// The map's options. Each shard has its own bound; their sum is at most `capacity`.
 #[expect(clippy::expect_used, reason = "it fails only if one of the two capacities is not set")]
 fn options(capacity: usize) -> Options {
     let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -310,7 +311,7 @@ fn options(capacity: usize) -> Options {
         .expect("both capacities are set")
 }
 
-/// Hands evicted entries to the caller of an insert, which drops them outside of every lock.
+/// Returns evicted entries to the caller of an insert, which drops them outside of every lock.
 #[derive(Clone)]
 struct CollectEvicted;
 
@@ -353,9 +354,9 @@ mod tests {
             return false;
         }
         let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
-            panic!("not the only reader")
+            panic!("there is another reader")
         };
-        load.complete(Ok(Some(Found { credential: Credential::text("x"), seal: seal() })));
+        load.complete(Ok(Some(Cacheable { credential: Credential::text("x"), seal: seal() })));
         true
     }
 
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn evicted_and_removed_paths_leave_the_list_of_cached_paths() {
+    fn evicted_and_removed_paths_are_removed_from_the_cached_paths() {
         let cache = cache(10);
         for number in 0..100 {
             let path: CredentialPath = format!("org:a/id{number}").parse().unwrap();
@@ -418,13 +419,13 @@ mod tests {
         let before = cache.last_number();
         cache.clear(path.scope.as_ref());
         assert!(load(&cache, &path), "it was not cleared");
-        // As at the end of a clear that takes long: only what is older goes.
+        // As at the end of a slow clear: only older values are removed.
         assert!(cache.map.remove_if(&path.as_path_ref(), |entry| entry.number <= before).is_none());
         assert!(!load(&cache, &path));
     }
 
     #[test]
-    fn a_clear_returns_only_when_the_values_are_gone() {
+    fn a_clear_returns_only_after_the_values_are_removed() {
         let cache = cache(40_000);
         let paths: Vec<CredentialPath> =
             (0..20_000).map(|number| format!("id{number}").parse().unwrap()).collect();
@@ -436,7 +437,7 @@ mod tests {
                     std::hint::spin_loop();
                 }
                 cache.clear(None);
-                assert_eq!(cache.stats().size, 0, "another clear still removes them");
+                assert_eq!(cache.stats().size, 0, "the other clear has not ended");
             });
         }
     }
@@ -449,24 +450,20 @@ mod tests {
         assert!(load(&cache, &path));
         assert!(matches!(cache.share_or_start(path.as_path_ref(), None), Miss::Hit(_)), "loaded twice");
         let stats = cache.stats();
-        assert_eq!(
-            (stats.hits, stats.misses, stats.loads),
-            (1, 1, 1),
-            "the second was answered from the cache"
-        );
+        assert_eq!((stats.hits, stats.misses, stats.loads), (1, 1, 1), "the second read was not a hit");
     }
 
     #[test]
-    fn a_load_that_ends_without_an_answer_has_failed() {
+    fn a_load_that_ends_without_a_result_counts_as_a_failure() {
         let cache = cache(9);
         let path: CredentialPath = "org:a/id".parse().unwrap();
         let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
-            panic!("no other load is in flight")
+            panic!("expected to start a load")
         };
         drop(load);
         assert_eq!(cache.stats().failures, 1);
         let Miss::Start(load, _) = cache.share_or_start(path.as_path_ref(), None) else {
-            panic!("the load has ended")
+            panic!("expected to start a second load")
         };
         load.complete(Ok(None));
         assert_eq!(cache.stats().failures, 1);

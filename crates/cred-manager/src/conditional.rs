@@ -1,4 +1,4 @@
-//! Writes that depend on what is stored, by compare-and-set where the provider has it.
+//! Writes that depend on the stored credential, by compare-and-set where the provider has it.
 
 use std::sync::Arc;
 
@@ -14,29 +14,42 @@ use crate::visibility::Writer;
 use crate::write_lock::WriteLock;
 use crate::{CredentialManager, ManagerError};
 
-/// How often a conditional write is tried again after somebody else wrote in between.
+/// How often a conditional write is tried again after another process has written in between.
 pub(crate) const CONFLICT_RETRIES: usize = 5;
 
 impl CredentialManager {
-    /// Seals a credential and stores it only where nothing is stored. `false`: a credential exists;
-    /// it was not read and is unchanged. A deleted credential does not exist. Where the provider
-    /// has compare-and-set, [`store_if`](Self::store_if) without a revision does the same and
-    /// returns the revision.
+    /// Seals a credential and stores it only if none is stored under that id. Returns `false` if
+    /// one exists; that one is neither read nor changed. A deleted credential counts as absent.
+    /// Where the provider has compare-and-set, [`store_if`](Self::store_if) without a revision does
+    /// the same and returns the revision.
     ///
-    /// Where the provider has compare-and-set, exactly one of several concurrent callers stores, in
-    /// whichever process they are: one call of the provider. Elsewhere the manager checks first and
-    /// then stores, both under the write lock: two calls. Other writers of this manager cannot come
-    /// between the two, but another process can, and its credential is replaced.
+    /// ```
+    /// # use cred_core::{Credential, CredentialId};
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let id = CredentialId::from_static("session-key");
+    /// if !manager.store_if_absent(&id, Credential::text("generated")).await? {
+    ///     println!("another process has stored one: use that");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
-    /// Without compare-and-set the check waits until this manager's earlier writes of the
-    /// credential are visible ([`Consistency::point`](cred_core::Consistency)), and after a write
-    /// whose outcome is unknown until that write can no longer take effect
-    /// ([`Description::in_doubt`](cred_core::Description::in_doubt)). It waits only if that takes
-    /// no longer than an answer of the provider may take.
+    /// # Consistency
+    /// - **With compare-and-set**, exactly one of several concurrent callers stores, in whichever
+    ///   process they are: one call of the provider.
+    /// - **Without**, the manager checks first and then stores, both under the write lock: two
+    ///   calls. No other write of this manager can intervene, but another process can store in
+    ///   between, and its credential is replaced.
+    /// - **Without**, the check first waits until this manager's earlier writes of the credential
+    ///   are visible ([`Consistency::point`](cred_core::Consistency)), and after a write whose
+    ///   outcome is unknown until that write can no longer take effect
+    ///   ([`Description::in_doubt`](cred_core::Description::in_doubt)). It waits only if that takes
+    ///   no longer than an answer of the provider may take.
     ///
     /// # Errors
-    /// As [`store`](Self::store); [`Busy`](StorageErrorKind::Busy) also where it would wait for
-    /// longer; the message names the time.
+    /// As [`store`](Self::store). [`Busy`](StorageErrorKind::Busy) also if it would have to wait
+    /// for longer; the message states the time.
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -56,8 +69,8 @@ impl CredentialManager {
             let is_conditional = shared.provider.compare_and_set().is_some();
             match shared.create(Writer::StoreIfAbsent, &path, &lock, &credential).await {
                 Ok(_) => Ok(true),
-                // Without compare-and-set a plain store was refused, which does not show that one
-                // exists.
+                // Without compare-and-set, a plain store was refused, which does not prove that a
+                // credential exists.
                 Err(error) if is_conditional && is_conflict(&error) => Ok(false),
                 Err(error) => Err(error),
             }
@@ -67,18 +80,18 @@ impl CredentialManager {
 }
 
 impl Shared {
-    /// Reads as [`look`](Self::look), once this manager's earlier writes are resolved: a write that
-    /// is built on this read must not undo them.
-    pub(crate) async fn fetch_with_revision(
+    /// As [`fetch_with_revision`](Self::fetch_with_revision), after waiting until this manager's
+    /// earlier writes are resolved: a write that is based on this read must not undo them.
+    pub(crate) async fn fetch_resolved(
         &self,
         path: &CredentialPath,
     ) -> Result<Option<(Sealed, Option<Revision>)>, ManagerError> {
-        self.settled(Operation::RetrieveVersioned, path).await?;
-        self.look(path).await
+        self.wait_until_resolved(Operation::RetrieveVersioned, path).await?;
+        self.fetch_with_revision(path).await
     }
 
-    /// Reads what is stored, with its revision where the provider has compare-and-set.
-    pub(crate) async fn look(
+    /// Reads the stored credential, with its revision where the provider has compare-and-set.
+    pub(crate) async fn fetch_with_revision(
         &self,
         path: &CredentialPath,
     ) -> Result<Option<(Sealed, Option<Revision>)>, ManagerError> {
@@ -94,16 +107,16 @@ impl Shared {
         }
     }
 
-    /// Whether anything is stored, readable or not.
+    /// Whether a credential is stored, readable or not.
     async fn is_stored(&self, path: &CredentialPath) -> Result<bool, ManagerError> {
-        self.settled(Operation::Exists, path).await?;
+        self.wait_until_resolved(Operation::Exists, path).await?;
         let ctx = path.scope.clone().into();
-        let look = self.provider.exists(&path.id, &ctx);
-        Ok(self.read(Operation::Exists, || path.clone().into(), look).await?)
+        let exists = self.provider.exists(&path.id, &ctx);
+        Ok(self.read(Operation::Exists, || path.clone().into(), exists).await?)
     }
 
-    /// Stores a credential at version 1; where the provider has compare-and-set, only if nothing is
-    /// stored. Gives the revision there.
+    /// Stores a credential at version 1. Where the provider has compare-and-set, it does so only if
+    /// none is stored, and returns the revision.
     pub(crate) async fn create(
         &self,
         writer: Writer,
@@ -116,8 +129,9 @@ impl Shared {
         self.replace(writer, path, lock, None, sealed).await
     }
 
-    /// Replaces a stored credential by what `make` returns for it, as
-    /// [`carry_on`](Self::carry_on), and tries again if another process has written in between.
+    /// Replaces a stored credential with the one that `make` returns for it, by
+    /// [`replace_keeping_history`](Self::replace_keeping_history). Tries again if another process
+    /// has written in between.
     ///
     /// # Errors
     /// Those of `make`, with nothing written, and those of the manager.
@@ -130,24 +144,25 @@ impl Shared {
         let lock = Arc::new(self.write_lock(Operation::Store, path).await?);
         let mut conflicts = 0;
         loop {
-            let Some((stored, revision)) = self.fetch_with_revision(path).await? else {
+            let Some((stored, revision)) = self.fetch_resolved(path).await? else {
                 let absent = StorageError::from(StorageErrorKind::NotFound);
                 return Err(ManagerError::from(self.at(absent, Operation::Retrieve, path.clone())).into());
             };
             let opened = self.sealing.open_bytes(path.as_path_ref(), &stored).await;
             let former = opened.map_err(ManagerError::from)?;
             let credential = make(&former)?;
-            match self.carry_on(writer, path, &lock, (credential, former), revision).await {
+            match self.replace_keeping_history(writer, path, &lock, (credential, former), revision).await {
                 Err(error) if is_conflict(&error) && conflicts < CONFLICT_RETRIES => conflicts += 1,
                 answer => return Ok(answer?.0),
             }
         }
     }
 
-    /// Replaces the credential that was read and opened, if it still has this revision. Creation
-    /// time, creator and fields of newer writers are carried on, and the version goes up by one. A
-    /// change of the metadata alone keeps the time of the value: it must not postpone a rotation.
-    pub(crate) async fn carry_on(
+    /// Replaces the credential that was read and opened, if it still has this revision. Keeps the
+    /// creation time, the creator and the fields of newer writers, and increments the version. A
+    /// change of the metadata alone also keeps the time of the last modification: it must not
+    /// postpone a rotation.
+    pub(crate) async fn replace_keeping_history(
         &self,
         writer: Writer,
         path: &CredentialPath,
@@ -155,8 +170,8 @@ impl Shared {
         (credential, former): (Credential, Opened),
         revision: Option<Revision>,
     ) -> Result<(Lifecycle, Option<Revision>), ManagerError> {
-        // By this machine's clock, be the former one's in the future: else that would keep every
-        // rotation from being due.
+        // By this machine's clock, even if the former time is in the future: that one would keep
+        // the credential from becoming due for rotation.
         let mut metadata = self.metadata(&credential, Some(Lifecycle::of(&former.metadata)));
         if !writer.rotates() && self.sealing.is_value_of(&credential, &former) {
             metadata.last_modified = former.metadata.last_modified;
@@ -168,8 +183,9 @@ impl Shared {
         Ok((lifecycle, revision))
     }
 
-    /// Replaces the credential that was read, or, with `None`, stores where nothing is stored: only
-    /// if that is still so, where the provider has compare-and-set. Gives the new revision there.
+    /// Replaces the credential that was read, or, with `None`, stores it where none is stored.
+    /// Where the provider has compare-and-set, it does so only if that is still the case, and
+    /// returns the new revision.
     pub(crate) async fn replace(
         &self,
         writer: Writer,

@@ -1,4 +1,4 @@
-//! What can go wrong between a service and its credentials.
+//! The error type of the manager.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,22 @@ use cred_core::{
     Timestamp,
 };
 
-/// Why an operation of the manager failed. Cheap to clone; never holds a secret.
+/// The error of every operation of the manager. Cheap to clone; never contains a secret.
 ///
 /// Errors of parsing, of configurations and of reading a credential's fields convert into it, so
-/// that a handler needs one error type.
+/// that a handler needs only one error type.
+///
+/// ```
+/// use cred_core::ErrorClass;
+/// use cred_manager::ManagerError;
+///
+/// fn status(error: &ManagerError) -> u16 {
+///     if error.class() == ErrorClass::Transient {
+///         println!("try again after {:?}", error.retry_after());
+///     }
+///     error.http_status_hint()
+/// }
+/// ```
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
@@ -21,20 +33,20 @@ pub enum ManagerError {
     /// The credential could not be sealed or opened.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// The credential was opened, but its contents cannot be read; or it cannot be encoded.
-    #[error("credential `{path}` cannot be read or encoded; if it is stored, replace it by a new value")]
+    /// The credential was opened, but its contents cannot be decoded; or it cannot be encoded.
+    #[error("credential `{path}` cannot be decoded or encoded; if it is stored, replace it with a new value")]
     Credential {
         /// The credential.
         path: CredentialPath,
-        /// What is wrong with it.
+        /// The reason.
         #[source]
         source: CredentialError,
     },
     /// The credential has expired, and the builder's
     /// [`on_expired`](crate::CredentialManagerBuilder::on_expired) refuses it.
     #[error(
-        "credential `{path}` expired at {since}; store a new one, or rotate it with a later expiry, \
-         or read it with `on_expired(OnExpired::Return)`"
+        "credential `{path}` expired at {since}; store a new one, rotate it with a later expiry, or build \
+         the manager with `on_expired(OnExpired::Return)`"
     )]
     Expired {
         /// The credential.
@@ -42,46 +54,48 @@ pub enum ManagerError {
         /// When it expired.
         since: Timestamp,
     },
-    /// A field of a credential cannot be read. From [`Credential`](cred_core::Credential), not from
-    /// an operation of the manager.
+    /// A field of a credential cannot be read. Returned by [`Credential`](cred_core::Credential),
+    /// not by an operation of the manager.
     #[error(transparent)]
     Field(#[from] CredentialError),
-    /// A text is not an id, a scope or a name. From parsing, not from an operation of the manager.
+    /// A text is not a valid id, scope or name. Returned by parsing, not by an operation of the
+    /// manager.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// A configuration cannot be used. From a provider's constructor, not from an operation of the
+    /// A configuration is invalid. Returned by a provider's constructor, not by an operation of the
     /// manager.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A scoped handle was asked for something outside its scope.
+    /// A scoped handle was used for a path or scope outside its own scope.
     #[error(
-        "this handle is limited to scope `{actual}` and cannot reach {}; use a handle that contains it",
-        place(.requested)
+        "this handle is limited to scope `{actual}` and cannot access {}; use the root handle, or one whose \
+         scope contains it",
+        scope_name(.requested)
     )]
     ScopeViolation {
         /// The handle's scope.
         actual: ScopeId,
-        /// The scope that was asked for; `None`: that of the credentials that belong to no tenant.
+        /// The requested scope; `None`: that of the credentials that belong to no tenant.
         requested: Option<ScopeId>,
     },
-    /// A scoped handle was asked for something that only the root handle may do.
+    /// An operation that only the root handle permits was called on a scoped handle.
     #[error(
-        "`{operation}` concerns every tenant and this handle is limited to scope `{scope}`; use the root handle"
+        "`{operation}` affects every tenant, and this handle is limited to scope `{scope}`; use the root handle"
     )]
     RootOnly {
-        /// What was asked.
+        /// The operation.
         operation: &'static str,
         /// The handle's scope.
         scope: ScopeId,
     },
     /// Writes that were sealed under former keys did not end in time. The new keys are in use.
-    /// Transient: another [`set_keys`](crate::CredentialManager::set_keys) waits for the rest.
+    /// Transient: call [`set_keys`](crate::CredentialManager::set_keys) again to wait for the rest.
     #[error(
-        "the new keys are in use, but writes under the former ones did not end within {limit:?}; call `set_keys` \
-         again before the re-key, and drop or poll futures of writes that are kept"
+        "the new keys are in use, but writes that were sealed under the former keys did not end within {limit:?}; \
+         poll or drop all pending futures of writes, and call `set_keys` again before the re-key"
     )]
     FormerKeysInUse {
-        /// How long they were waited for.
+        /// How long `set_keys` waited.
         limit: Duration,
     },
     /// The manager was shut down. Nothing was read or written.
@@ -95,7 +109,7 @@ impl fmt::Debug for ManagerError {
     }
 }
 
-fn place(scope: &Option<ScopeId>) -> String {
+fn scope_name(scope: &Option<ScopeId>) -> String {
     match scope {
         Some(scope) => format!("`{scope}`"),
         None => "credentials without a scope".to_owned(),
@@ -103,7 +117,7 @@ fn place(scope: &Option<ScopeId>) -> String {
 }
 
 impl ManagerError {
-    /// Whether the same call may succeed a little later.
+    /// Whether the same call may succeed if it is made again shortly.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -114,7 +128,7 @@ impl ManagerError {
         }
     }
 
-    /// What a caller can do about it.
+    /// The class of the error, which shows what a caller can do about it.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -132,7 +146,7 @@ impl ManagerError {
         }
     }
 
-    /// How long to wait before the next try, where that is known.
+    /// How long to wait before the next attempt, if that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -141,11 +155,16 @@ impl ManagerError {
         }
     }
 
-    /// The status that an HTTP handler may answer with: that of the
-    /// [class](ErrorClass::http_status_hint), and more precisely what
-    /// [`StorageError::http_status_hint`] says, 403 outside the scope of the handle, and 503 after
-    /// a shutdown. An absent credential is not an error of
-    /// [`retrieve`](crate::CredentialManager::retrieve): it gives `None`.
+    /// The status that an HTTP handler may return. It is that of the
+    /// [class](ErrorClass::http_status_hint), except:
+    ///
+    /// - [`ManagerError::Storage`]: that of [`StorageError::http_status_hint`], which is more
+    ///   precise
+    /// - outside the scope of the handle: 403
+    /// - after a shutdown: 503
+    ///
+    /// An absent credential is not an error of [`retrieve`](crate::CredentialManager::retrieve),
+    /// which returns `None`.
     #[must_use]
     pub fn http_status_hint(&self) -> u16 {
         match self {
@@ -156,7 +175,7 @@ impl ManagerError {
         }
     }
 
-    /// Whether the failed call may have changed what is stored.
+    /// Whether the failed call may have changed the stored data.
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         matches!(self, Self::Storage(error) if error.may_have_written())

@@ -1,4 +1,4 @@
-//! What happens where an expired credential is loaded.
+//! Handling of expired credentials.
 
 use cred_core::{Credential, PathRef, ScopeId};
 use tracing::warn;
@@ -6,7 +6,7 @@ use tracing::warn;
 use crate::ManagerError;
 use crate::shared::Shared;
 
-/// What happens where an expired credential is loaded from the provider. For the builder's
+/// How to handle an expired credential that is loaded from the provider. Set by the builder's
 /// [`on_expired`](crate::CredentialManagerBuilder::on_expired).
 ///
 /// An expired credential is cached for at most one second, so a credential that is read often is
@@ -25,7 +25,7 @@ pub enum OnExpired {
 }
 
 impl Shared {
-    /// Applies the builder's choice to a credential that was loaded.
+    /// Applies the builder's setting to a credential that was loaded.
     ///
     /// # Errors
     /// [`ManagerError::Expired`].

@@ -1,4 +1,4 @@
-//! Many credentials by one call of the provider: read together, then opened together.
+//! Reads of many credentials by one call of the provider. They are opened concurrently.
 
 use cred_core::{
     Credential, CredentialContext, CredentialId, Operation, PathRef, Sealed, StorageError, Target,
@@ -24,12 +24,12 @@ impl Shared {
     /// Reads many credentials by one call of the provider and opens them; one result for each id.
     pub(crate) async fn fetch_many(&self, ids: &[CredentialId], ctx: &CredentialContext) -> Vec<Fetch> {
         let sealed = self.fetch_many_sealed(ids, ctx).await;
-        // All at once: a sealer that is slow to open one takes none of the others' time.
+        // Concurrently: a credential that is slow to open does not delay the others.
         let open = ids.iter().zip(sealed).map(|(id, sealed)| self.open_fetched(ctx.path(id), sealed));
         join_all(open).await
     }
 
-    /// Opens what a read found.
+    /// Opens the result of a read.
     pub(crate) async fn open_fetched(&self, path: PathRef<'_>, sealed: FetchSealed) -> Fetch {
         let Some(stored) = sealed? else { return Ok(None) };
         let opened = self.sealing.open(path, &stored).await;
@@ -47,8 +47,9 @@ impl Shared {
         let answers = match self.read(Operation::RetrieveMany, target, call).await {
             Ok(answers) if answers.len() == ids.len() => answers,
             Ok(_) => {
-                // No answer can be used: it is not known to which id it belongs.
-                let broken = StorageError::other("the provider did not give exactly one answer for each id");
+                // No answer can be used: its id is unknown.
+                let broken =
+                    StorageError::other("the provider did not return exactly one answer for each id");
                 let error = ManagerError::from(self.at(broken, Operation::RetrieveMany, target()));
                 return ids.iter().map(|_| Err(error.clone())).collect();
             }

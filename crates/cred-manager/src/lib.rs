@@ -1,7 +1,7 @@
-//! The `cred` credential manager: sealed, scoped and ordered access to any storage provider.
+//! A credential manager for services: sealed, scoped and ordered access to any storage provider.
 //!
-//! A provider and keys make a manager, and nothing else does: without either, `build()` does not
-//! compile.
+//! A manager needs a storage provider and a key ring, or another [`Sealer`](cred_core::Sealer).
+//! `build()` is only available once both are set, so forgetting one is a compile error.
 //!
 //! ```
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,61 +23,74 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(start()).unwrap();
 //! ```
 //!
-//! # What it does
-//! - **Sealing.** The provider sees sealed bytes only; there is no plaintext mode. A credential is
-//!   bound to its path, its metadata and its key: what was moved or edited does not open.
-//! - **Scopes.** A handle made by [`CredentialManager::scoped`] reaches its own tenant and what
-//!   lies below it, and can never be widened.
-//! - **Order.** Writes to one path run one at a time, in the order in which their futures were
-//!   first polled. A write that has begun runs in a task of the manager: dropping the caller's
-//!   future neither stops nor tears it. A caller that leaves while it waits for the write lock has
-//!   written nothing.
-//! - **Truth.** If the outcome of a write is unknown, it fails as
+//! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
+//!
+//! # Guarantees
+//! - **Sealing.** The provider sees sealed bytes only; a plaintext mode does not exist. A
+//!   credential is bound to its path, its metadata and its key: opening it fails if it was moved or
+//!   edited.
+//! - **Scopes.** A handle made by [`CredentialManager::scoped`] reaches its own scope and the
+//!   scopes below it. It can never be widened.
+//! - **Ordering.** Writes to one path run one at a time, in the order in which their futures were
+//!   first polled.
+//! - **Errors.** If the outcome of a write is unknown, the write fails as
 //!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt), never as a plain failure.
 //!
-//! # The cache's promise
-//! A read that starts after a write of this manager was answered `Ok` returns that write or a later
-//! one. Over an [`Eventual`](cred_core::Consistency) provider, that holds after `point` plus one
-//! load. A write of another manager becomes visible after the TTL plus one load at the latest, and
-//! over an `Eventual` provider after `point` as well. Dropping a caller's future never breaks this.
+//! # Cancellation
+//! - A write that has begun runs in a task of the manager: dropping the caller's future neither
+//!   stops nor tears it.
+//! - A write whose future is dropped while it waits for the write lock has written nothing.
+//! - Dropping a caller's future never breaks the guarantees under [Consistency](#consistency).
 //!
-//! A write whose outcome is unknown can still land for
-//! [`in_doubt`](cred_core::Description::in_doubt). The cache keeps nothing of its path until then.
-//! Where the provider has no compare-and-set:
-//! - It can land after a later `store` or `delete` that was answered `Ok`, and replace it.
-//! - `rotate` and its variants, `store_if_absent` and `rekey` wait until it cannot land any more,
-//!   or are [`Busy`](cred_core::StorageErrorKind::Busy).
-//! - If a re-key made it, every later write of this manager to that path waits, or is `Busy`.
+//! # Consistency
+//! - A read that starts after a write of this manager returned `Ok` returns that write or a later
+//!   one. Over an [`Eventual`](cred_core::Consistency) provider, this holds after `point` plus one
+//!   load.
+//! - A write of another manager becomes visible at the latest after the TTL of the cache plus one
+//!   load, plus `point` over an `Eventual` provider.
 //!
-//! A provider may send a write again after an attempt without a response, and then answer `Ok`. If
-//! the network delivers the earlier attempt later still, it lands like a write of another manager.
+//! A write whose outcome is unknown can still take effect for
+//! [`in_doubt`](cred_core::Description::in_doubt). Until then, the cache keeps no value of its
+//! path. If the provider has no compare-and-set:
 //!
-//! # The specification
+//! - The write can take effect after a later `store` or `delete` that returned `Ok`, and replace
+//!   it.
+//! - `rotate` and its variants, `store_if_absent`, `recover`, `purge` and `rekey` wait until it can
+//!   no longer take effect, or fail as [`Busy`](cred_core::StorageErrorKind::Busy).
+//! - If a re-key made it, every later write of this manager to that path waits, or fails as `Busy`.
+//!
+//! A provider may repeat a write after an attempt without a response, and then return `Ok`. If the
+//! network delivers the earlier attempt later still, it takes effect like a write of another
+//! manager.
+//!
+//! # Specification
 //! [`docs/spec.md`](https://github.com/cred-rs/cred/blob/main/docs/spec.md) in the repository lists
 //! each statement of the specification, where it is in the API, and what differs from it and why.
 //!
-//! # Watching it
-//! Every operation but `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG with
-//! the fields `operation`, `scope`, `id`, `cache`, `outcome` and `error`, never a value. The
-//! outcome is `ok`, `failed`, `in_doubt`, or `not_found` of a rotation, an update or a recovery; of
-//! many at once also `partial`, with the first failure as the error. A cache hit makes a span only
-//! where a subscriber listens at DEBUG.
+//! # Logs and metrics
+//! Every operation except `clear_cache` and `clear_cache_for` is a `tracing` span `cred` at DEBUG
+//! with the fields `operation`, `scope`, `id`, `cache`, `outcome` and `error`, never a value. The
+//! `outcome` is one of:
+//!
+//! - `ok`, `failed` or `in_doubt`
+//! - `not_found`: for a rotation, an update or a recovery
+//! - `partial`: for an operation on many credentials. `error` is then the first failure.
+//!
+//! A cache hit makes a span only where a subscriber listens at DEBUG.
 //!
 //! Events at WARN with the target `cred` report an expired credential that was loaded
-//! ([`OnExpired`]), and a write that failed after its caller had left.
+//! ([`OnExpired`]), and a write that failed after its caller's future was dropped.
 //!
-//! With the feature `metrics`, these are recorded through the `metrics` facade. Building a manager
-//! describes them to the recorder that is installed by then.
+//! With the feature `metrics`, the manager records these through the `metrics` facade. Building a
+//! manager describes them to the recorder that is installed at that time.
 //!
 //! | metric | labels | value |
 //! |---|---|---|
-//! | `cred_operations_total` | `operation`, `outcome`, `provider`, `error` | operations that have ended; `error` is the [class](cred_core::ErrorClass::as_str), or `none` |
-//! | `cred_operation_seconds` | `operation` | their times, but for cache hits that make no span |
+//! | `cred_operations_total` | `operation`, `outcome`, `provider`, `error` | completed operations; `error` is the [class](cred_core::ErrorClass::as_str), or `none` |
+//! | `cred_operation_seconds` | `operation` | duration of each operation, except cache hits without a span |
 //! | `cred_cache_total` | `result` | reads by `hit`, `miss` and `joined` |
 //! | `cred_cache_size` | `provider` | cached credentials after the last change |
-//! | `cred_cache_evictions_total` | `provider` | credentials that made room for others |
-//!
-//! It needs a [Tokio](https://docs.rs/tokio) runtime with time enabled.
+//! | `cred_cache_evictions_total` | `provider` | credentials evicted to make room for others |
 
 mod backend;
 mod batch;

@@ -7,14 +7,14 @@ use cred_core::{Credential, CredentialFilter, CredentialId, CredentialPath, Oper
 use crate::observe::observe;
 use crate::{CredentialManager, ManagerError};
 
-/// Which part of a list is returned. `T` is [`CredentialId`] for
+/// Selects which part of a list is returned. `T` is [`CredentialId`] for
 /// [`list_with`](CredentialManager::list_with) and [`CredentialPath`] for
-/// [`list_tree_with`](CredentialManager::list_tree_with). The default admits everything.
+/// [`list_tree_with`](CredentialManager::list_tree_with). By default, everything is returned.
 ///
-/// A list can be read in pages: for the next one, set [`after`](Self::after) to the last of the
-/// page before. **Each page is one whole list of the provider**, of which the manager returns a
-/// part; pages bound what is returned, not what is read. Each page shows what is stored when it is
-/// read.
+/// A list can be read in pages: for the next one, set [`after`](Self::after) to the last item of
+/// the page before. **Each page is one whole list of the provider**, of which the manager returns a
+/// part: a limit bounds the result, not the amount that is read. Each page shows the state at the
+/// time when it is read.
 ///
 /// ```
 /// # async fn all(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
@@ -38,9 +38,9 @@ use crate::{CredentialManager, ManagerError};
 pub struct ListOptions<T> {
     /// Conditions on the stored metadata, which is not proven authentic; `None`: no condition.
     pub filter: Option<CredentialFilter>,
-    /// Only those sorted after this one, which need not exist; `None`: from the first.
+    /// Only items sorted after this one, which need not exist; `None`: from the first.
     pub after: Option<T>,
-    /// At most this many; `None`: all.
+    /// At most this many items; `None`: all.
     pub limit: Option<NonZeroUsize>,
 }
 
@@ -74,10 +74,10 @@ impl<T> ListOptions<T> {
 }
 
 impl<T: Ord> ListOptions<T> {
-    /// The part of a whole list that is returned, sorted.
+    /// Returns the selected part of a whole list, sorted.
     fn page(&self, mut list: Vec<T>) -> Vec<T> {
         if let Some(after) = &self.after {
-            list.retain(|one| one > after);
+            list.retain(|item| item > after);
         }
         list.sort_unstable();
         if let Some(limit) = self.limit {
@@ -88,11 +88,22 @@ impl<T: Ord> ListOptions<T> {
 }
 
 impl CredentialManager {
-    /// The ids stored in exactly this handle's scope, sorted; for the root those that belong to no
-    /// tenant. One call of the provider, never cached.
+    /// Returns the ids stored in exactly this handle's scope, sorted; for the root, those that
+    /// belong to no tenant. One call of the provider, never cached.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let tenant = manager.scoped("org:acme".parse()?)?;
+    /// for id in tenant.list().await? {
+    ///     println!("{id}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ManagerError::Storage`]; a list is complete or an error. [`ManagerError::ShutDown`].
+    /// [`ManagerError::Storage`]: a list is never incomplete. [`ManagerError::ShutDown`].
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -100,7 +111,19 @@ impl CredentialManager {
         self.list_with(&ListOptions::default()).await
     }
 
-    /// As [`list`](Self::list), of the ids that `options` admit.
+    /// As [`list`](Self::list), for the ids that `options` select.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// use cred_core::CredentialFilter;
+    /// use cred_manager::ListOptions;
+    ///
+    /// let production = CredentialFilter::new().with_tag("env", "prod");
+    /// let ids = manager.list_with(&ListOptions::default().with_filter(production)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -120,8 +143,19 @@ impl CredentialManager {
         .await
     }
 
-    /// The paths stored in this handle's scope and below it, sorted; for the root everything. One
-    /// call of the provider, never cached. [`at`](Self::at) gives the handle for each of them.
+    /// Returns the paths stored in this handle's scope and below it, sorted; for the root, all
+    /// paths. One call of the provider, never cached. [`at`](Self::at) returns the handle for each
+    /// of them.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// for path in manager.list_tree().await? {
+    ///     println!("{path}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -132,7 +166,20 @@ impl CredentialManager {
         self.list_tree_with(&ListOptions::default()).await
     }
 
-    /// As [`list_tree`](Self::list_tree), of the paths that `options` admit.
+    /// As [`list_tree`](Self::list_tree), for the paths that `options` select.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// use std::num::NonZeroUsize;
+    ///
+    /// use cred_manager::ListOptions;
+    ///
+    /// let first = ListOptions::default().with_limit(NonZeroUsize::MIN);
+    /// let paths = manager.list_tree_with(&first).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`list`](Self::list).
@@ -152,12 +199,21 @@ impl CredentialManager {
         .await
     }
 
-    /// Reads a credential of another scope inside this handle's; `None`: nothing is stored there.
-    /// As [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve) in one.
+    /// Reads a credential of another scope inside this handle's scope; `None`: nothing is stored
+    /// there. Combines [`scoped`](Self::scoped) and [`retrieve`](Self::retrieve).
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let key = manager.retrieve_scoped(&"stripe-api-key".parse()?, &"org:acme".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whatever is stored there:
-    /// nobody learns what other tenants hold. Else as [`retrieve`](Self::retrieve).
+    /// [`ManagerError::ScopeViolation`] outside this handle's scope, whether or not a credential is
+    /// stored there: the error reveals nothing about other tenants. Otherwise as
+    /// [`retrieve`](Self::retrieve).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -172,12 +228,21 @@ impl CredentialManager {
         }
     }
 
-    /// The ids stored in a scope inside this handle's and below it, sorted, each once, in whichever
-    /// scopes it is. Use [`list_tree`](Self::list_tree) on a scoped handle to know where. One call
-    /// of the provider.
+    /// Returns the ids stored in a scope inside this handle's scope and below it, sorted, each
+    /// once, even if it is stored in several scopes. To get their scopes as well, use
+    /// [`list_tree`](Self::list_tree) on a scoped handle. One call of the provider.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let ids = manager.list_scoped(&"org:acme".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// [`ManagerError::ScopeViolation`] outside this handle's scope. Else as [`list`](Self::list).
+    /// [`ManagerError::ScopeViolation`] outside this handle's scope. Otherwise as
+    /// [`list`](Self::list).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.

@@ -1,4 +1,4 @@
-//! The counters of a manager. Without the feature `metrics` they are empty and count nothing.
+//! The metrics of a manager. Without the feature `metrics`, they are empty and count nothing.
 
 #[cfg(feature = "metrics")]
 use std::borrow::Cow;
@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 
-/// Counts what one manager does, through the `metrics` facade.
+/// Records the metrics of one manager through the `metrics` facade.
 #[derive(Clone)]
 pub(crate) struct Meter {
     #[cfg(feature = "metrics")]
     provider: SharedString,
-    /// Kept, since a key with the provider's name allocates, and a cache hit must not.
+    /// Stored, since creating a key with the provider's name allocates, and a cache hit must not.
     #[cfg(feature = "metrics")]
     hit: Key,
 }
@@ -43,15 +43,15 @@ const NO_ERROR: &str = "none";
 impl Meter {
     /// Describes the metrics to the recorder that is installed.
     pub(crate) fn new(provider: &Description) -> Self {
-        metrics::describe_counter!(
-            OPERATIONS,
-            Unit::Count,
-            "Operations of the credential manager that have ended"
-        );
-        metrics::describe_histogram!(SECONDS, Unit::Seconds, "Time of an operation, waits included");
-        metrics::describe_counter!(CACHE, Unit::Count, "Reads by what the cache did for them");
+        metrics::describe_counter!(OPERATIONS, Unit::Count, "Completed operations of the credential manager");
+        metrics::describe_histogram!(SECONDS, Unit::Seconds, "Duration of an operation, including waits");
+        metrics::describe_counter!(CACHE, Unit::Count, "Reads by the result of the cache look-up");
         metrics::describe_gauge!(CACHE_SIZE, Unit::Count, "Credentials in the cache");
-        metrics::describe_counter!(CACHE_EVICTIONS, Unit::Count, "Credentials that made room for others");
+        metrics::describe_counter!(
+            CACHE_EVICTIONS,
+            Unit::Count,
+            "Credentials evicted from the cache to make room for others"
+        );
         let provider = match &provider.name {
             Cow::Borrowed(name) => SharedString::const_str(name),
             Cow::Owned(name) => SharedString::from_shared(Arc::from(name.as_str())),
@@ -60,12 +60,12 @@ impl Meter {
         Self { provider, hit: Key::from_parts(OPERATIONS, labels) }
     }
 
-    /// An operation begins.
+    /// Starts the clock of an operation.
     pub(crate) fn start(&self) -> Started {
         Started(Instant::now())
     }
 
-    /// An operation has ended.
+    /// Counts and times an operation that has ended.
     pub(crate) fn ended(
         &self,
         operation: &'static str,
@@ -78,7 +78,7 @@ impl Meter {
         metrics::histogram!(SECONDS, "operation" => operation).record(seconds);
     }
 
-    /// Counts an operation that is not timed.
+    /// Counts an operation without a time.
     pub(crate) fn counted(
         &self,
         operation: &'static str,
@@ -90,7 +90,7 @@ impl Meter {
         metrics::counter!(OPERATIONS, labels).increment(1);
     }
 
-    /// A cache hit that nobody watches: such a hit is not worth a look at the clock.
+    /// Counts a cache hit without a span. Reading the clock would cost too much for such a hit.
     #[inline]
     pub(crate) fn hit(&self) {
         static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
@@ -98,18 +98,18 @@ impl Meter {
         metrics::counter!("cred_cache_total", "result" => "hit").increment(1);
     }
 
-    /// What the cache did for a read.
+    /// Counts the result of the cache look-up of a read.
     pub(crate) fn cache(&self, result: &'static str) {
         metrics::counter!(CACHE, "result" => result).increment(1);
     }
 
-    /// The number of cached credentials has changed.
+    /// Records the number of cached credentials after a change.
     #[expect(clippy::cast_precision_loss, reason = "a gauge has 53 bits")]
     pub(crate) fn cache_size(&self, size: impl FnOnce() -> usize) {
         metrics::gauge!(CACHE_SIZE, "provider" => self.provider.clone()).set(size() as f64);
     }
 
-    /// So many cached credentials made room for others.
+    /// Counts credentials that were evicted to make room for others.
     pub(crate) fn evicted(&self, count: usize) {
         if count > 0 {
             let count = u64::try_from(count).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! A span for every operation, and its outcome for the counters; never a value.
+//! A span for every operation, and its outcome for the metrics; never a value.
 
 use cred_core::{CredentialId, ErrorClass};
 use tracing::field::{Empty, display};
@@ -6,13 +6,13 @@ use tracing::{Instrument as _, Level, debug_span, enabled};
 
 use crate::{CredentialManager, ManagerError};
 
-/// Whether somebody looks, so that a cache hit is worth a span.
+/// Whether a subscriber listens at DEBUG, so that a cache hit is worth a span.
 #[inline]
-pub(crate) fn is_watched() -> bool {
+pub(crate) fn is_traced() -> bool {
     enabled!(Level::DEBUG)
 }
 
-/// How an operation ended, in a word, and the error that says more.
+/// The outcome of an operation in one word, and its error.
 pub(crate) type Outcome<'a> = (&'static str, Option<&'a ManagerError>);
 
 /// Runs an operation of a handle in a span with its scope, id and outcome.
@@ -32,7 +32,7 @@ pub(crate) fn outcome<T>(result: &Result<T, ManagerError>) -> Outcome<'_> {
     }
 }
 
-/// How an operation that failed has ended, in a word.
+/// The outcome of a failed operation in one word.
 pub(crate) fn outcome_of(error: &ManagerError) -> &'static str {
     match error.class() {
         _ if error.may_have_written() => "in_doubt",
@@ -41,8 +41,8 @@ pub(crate) fn outcome_of(error: &ManagerError) -> &'static str {
     }
 }
 
-/// The outcome of an operation with this many parts, each with its own result, and the first of
-/// these failures among them.
+/// The outcome of an operation on `all` items, of which those with an error are in `failures`, and
+/// the first of these errors.
 pub(crate) fn outcome_of_parts<'a>(
     all: usize,
     failures: impl Iterator<Item = &'a ManagerError>,
@@ -62,7 +62,7 @@ pub(crate) fn outcome_of_parts<'a>(
     (outcome, first)
 }
 
-/// As [`observe`], for what is no plain result.
+/// As [`observe`], for work whose output is not a plain result.
 pub(crate) async fn observe_as<T>(
     operation: &'static str,
     handle: &CredentialManager,

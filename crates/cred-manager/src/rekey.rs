@@ -1,4 +1,4 @@
-//! Resealing a whole tree under the active key.
+//! Re-keying: resealing all credentials of a tree under the active key.
 
 mod report;
 mod reseal;
@@ -17,10 +17,11 @@ impl CredentialManager {
     /// Reseals every credential of this handle's scope and below it under the active key; for the
     /// root, every credential. Contents and metadata do not change.
     ///
-    /// Nothing happens until it is awaited. Its options are set before:
+    /// The re-key starts when it is awaited. Set its options before:
     ///
     /// ```
-    /// # async fn rekey(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
     /// let check = manager.rekey().dry_run(true).await?;
     /// if check.is_complete() {
     ///     let show = |report: &cred_manager::RekeyReport| println!("{}", report.done());
@@ -30,16 +31,16 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
-    /// It can be repeated: credentials under the active key are left alone, so after a failure, a
-    /// kill or a dropped future call it again.
+    /// It can be repeated: credentials under the active key are skipped. After a failure, a kill or
+    /// a dropped future, call it again.
     ///
     /// # Order
-    /// [`concurrency`](Rekey::concurrency) credentials are worked on at once.
+    /// [`concurrency`](Rekey::concurrency) credentials are processed at once.
     ///
     /// 1. Each credential is read. If it is under another key, it is resealed and written.
-    /// 2. If the sealer was too busy deriving passphrase keys for some, these follow one at a time.
-    ///    A key ring derives few keys of unproven salts: where it refuses, the re-key waits 11 s
-    ///    and tries again, at most three times for each credential.
+    /// 2. Credentials for which the sealer was too busy deriving passphrase keys follow one at a
+    ///    time. A key ring derives few keys of unproven salts: where it refuses, the re-key waits
+    ///    11 s and tries again, at most three times for each credential.
     /// 3. Credentials that cannot be written yet follow in up to five rounds: another writer has
     ///    kept the write lock, or, without compare-and-set, this manager has written them shortly
     ///    before. A round begins once those writes are visible
@@ -47,68 +48,71 @@ impl CredentialManager {
     ///    no longer take effect ([`Description::in_doubt`](cred_core::Description::in_doubt)). It
     ///    reads each of them, and does not write those that are under the active key by then. Other
     ///    writers do not wait meanwhile.
-    /// 4. Without compare-and-set, everything that was written is read back, after one wait of
-    ///    `point` for all: five minutes on AWS by default. If the outcome of a write is unknown,
+    /// 4. Without compare-and-set, every credential that was written is read back, after one wait
+    ///    of `point` for all: five minutes on AWS by default. If the outcome of a write is unknown,
     ///    the wait is `in_doubt` and `point`. A credential that is under another key, because
     ///    another process has replaced it or the write did not take effect, is resealed again, in
     ///    up to five rounds.
     /// 5. Over an eventually consistent provider, a credential that is not found is read again
     ///    after `point`, together with those of phase 4. Only then is it counted as gone.
     ///
-    /// # Concurrent writers
-    /// Where the provider has compare-and-set, concurrent writers lose nothing: a credential is
-    /// replaced only if it is unchanged since it was read. Elsewhere the credential is read again
-    /// and compared under the write lock just before it is written, so that this manager's own
-    /// writers lose nothing. Another process that writes between that read and the write is
-    /// overwritten by the value before: stop other writers there. On an eventually consistent
-    /// provider that also holds for what other processes wrote in the `point` before.
-    ///
-    /// Without compare-and-set, a write of the re-key whose outcome is unknown may still take
-    /// effect for `in_doubt`. Until then this manager's later writes of that credential wait, or
-    /// are [`Busy`](cred_core::StorageErrorKind::Busy), so that none of them is reverted. The
-    /// re-key itself returns only when none of its writes can take effect any more, except after a
-    /// shutdown.
-    ///
-    /// Not covered is an attempt that the provider has repeated after a timeout, if the network
-    /// delivers it later still: it takes effect like a write of another process.
+    /// # Consistency
+    /// - **With compare-and-set**, concurrent writers lose nothing: a credential is replaced only
+    ///   if it is unchanged since it was read.
+    /// - **Without**, the credential is read again and compared under the write lock just before it
+    ///   is written, so this manager's own writers lose nothing. A write of another process between
+    ///   that read and the write is overwritten with the value before it: stop other writers there.
+    ///   Over an eventually consistent provider, that also applies to writes of other processes
+    ///   within the preceding `point`.
+    /// - **Without**, a write of the re-key whose outcome is unknown may still take effect for
+    ///   `in_doubt`. Until then this manager's later writes of that credential wait, or fail as
+    ///   [`Busy`](cred_core::StorageErrorKind::Busy), so that none of them is reverted. The re-key
+    ///   itself returns only when none of its writes can take effect any more, except after a
+    ///   shutdown.
+    /// - **Not covered:** an attempt that the provider has repeated after a timeout, if the network
+    ///   delivers it later still. It takes effect like a write of another process.
     ///
     /// # Limitations
-    /// - Credentials that the list does not contain yet
-    ///   ([`Consistency`](cred_core::Consistency), `list`) are missed.
+    /// - Credentials that the list does not contain yet ([`Consistency`](cred_core::Consistency),
+    ///   `list`) are missed.
     /// - Deleted credentials that can still be recovered ([`recover`](Self::recover)) stay under
-    ///   the key of their time.
-    /// - If the keys are exchanged meanwhile ([`set_keys`](Self::set_keys)), some credentials may
-    ///   be under the key that was active before. Run it again.
-    /// - A re-key that is kept without being polled, or whose
-    ///   [`on_progress`](Rekey::on_progress) blocks, holds up to `concurrency` write locks; other
+    ///   their former key.
+    /// - If the keys are replaced meanwhile ([`set_keys`](Self::set_keys)), some credentials may be
+    ///   under the key that was active before. Run it again.
+    /// - Do not hold on to a re-key without polling it, and do not block in
+    ///   [`on_progress`](Rekey::on_progress): it holds up to `concurrency` write locks, and other
     ///   writes of these credentials fail with `Busy`.
     ///
     /// # Calls of the provider
     /// One list; one read for each credential that is current; two calls for each that is resealed,
-    /// and four without compare-and-set. Credentials of the phases 3 and 5 are read once more in
-    /// each round.
+    /// and four without compare-and-set. Credentials of the phases 3 and 5 are read again in each
+    /// round.
     ///
     /// # Failures
-    /// A credential that fails does not end the re-key: it is counted, and the first
-    /// [`MAX_FAILURES_KEPT`](RekeyReport::MAX_FAILURES_KEPT) failures are in the report. It stops
+    /// A failed credential does not end the re-key: it is counted, and the report contains the
+    /// first [`MAX_FAILURES_KEPT`](RekeyReport::MAX_FAILURES_KEPT) failures. The re-key stops
     ///
     /// - after [`MAX_FAILURES_IN_A_ROW`](RekeyReport::MAX_FAILURES_IN_A_ROW) failures of the
     ///   backend or the key service without a success between them: transient errors, timeouts,
-    ///   missing permissions, panics, uncertain writes. Once a write among them may have happened,
-    ///   only a write counts as a success;
+    ///   missing permissions, panics, uncertain writes. Once one of them is a write that may have
+    ///   happened, only a write counts as a success;
     /// - at once if the backend refuses the login or any write, or the manager is shut down.
     ///
-    /// Then no further credential is begun. Those that have begun are finished, those that were
-    /// written are read back, and the report has the reason and the number that was not tried.
+    /// After a stop, no further credential is started. Those that have begun are finished, those
+    /// that were written are read back, and the report contains the reason and the number of
+    /// credentials that were not tried.
     ///
     /// # Errors
-    /// If the tree cannot be listed. Failures of single credentials are in the report.
+    /// [`ManagerError::Storage`] or [`ManagerError::ShutDown`] if the tree cannot be listed.
+    /// Failures of single credentials are in the report.
     ///
     /// # Cancellation
-    /// Dropping the future begins no further credential. Writes that have begun go on to their end.
-    /// A [`shutdown`](Self::shutdown) ends every wait of the re-key. After either, a write whose
-    /// outcome is unknown may still take effect for `in_doubt`, which the next process does not
-    /// know: wait for that time before another process writes these credentials.
+    /// - Dropping the future starts no further credential. Writes that have begun continue to their
+    ///   end.
+    /// - A [`shutdown`](Self::shutdown) ends every wait of the re-key.
+    /// - After either, a write whose outcome is unknown may still take effect for `in_doubt`, which
+    ///   the next process does not know: wait for that time before another process writes these
+    ///   credentials.
     pub fn rekey(&self) -> Rekey<'_> {
         let concurrency = self.shared.settings.batch_concurrency;
         Rekey { manager: self, dry_run: false, concurrency, progress: Box::new(|_| ()) }
@@ -117,7 +121,7 @@ impl CredentialManager {
 
 type Progress<'a> = Box<dyn FnMut(&RekeyReport) + Send + 'a>;
 
-/// A re-key that has not begun, made by [`CredentialManager::rekey`]. Awaiting it runs it.
+/// A re-key that has not started, created by [`CredentialManager::rekey`]. Awaiting it runs it.
 #[must_use = "a re-key does nothing until it is awaited"]
 pub struct Rekey<'a> {
     manager: &'a CredentialManager,
@@ -127,22 +131,22 @@ pub struct Rekey<'a> {
 }
 
 impl<'a> Rekey<'a> {
-    /// Sets whether it only checks: each credential is opened, so that a missing or wrong key is
+    /// Sets whether to check only: each credential is opened, so that a missing or wrong key is
     /// found, and nothing is written. The default is `false`.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// Sets how many credentials are worked on at once. The default is the manager's
+    /// Sets how many credentials are processed at once. The default is the manager's
     /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency).
     pub fn concurrency(mut self, limit: NonZeroUsize) -> Self {
         self.concurrency = limit;
         self
     }
 
-    /// Calls `progress` after each credential, in each phase. It must not block. By default nothing
-    /// is called; a second call replaces the first.
+    /// Sets a function that is called after each credential, in each phase. It must not block. The
+    /// default is none; a second call replaces the first.
     pub fn on_progress(mut self, progress: impl FnMut(&RekeyReport) + Send + 'a) -> Self {
         self.progress = Box::new(progress);
         self

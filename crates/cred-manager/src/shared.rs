@@ -1,4 +1,4 @@
-//! What all handles of a manager share, and the few ways in which they reach the provider.
+//! The state that all handles of a manager share, and its access to the provider.
 
 mod loading;
 mod writing;
@@ -15,7 +15,7 @@ use cred_core::{
 use tokio::time::timeout;
 use tracing::Span;
 
-use crate::cache::{Cache, Found, Rules};
+use crate::cache::{Cache, Cacheable, Rules};
 use crate::fetch_many::{Fetch, Fetched};
 use crate::meter::Meter;
 use crate::sealing::Sealing;
@@ -25,27 +25,27 @@ use crate::windows::Seal;
 use crate::write_lock::WriteLocks;
 use crate::{ManagerError, OnExpired};
 
-/// What a provider gets beyond its own `operation_timeout` before the manager answers for it:
-/// enough for a busy runtime to deliver an answer that was just in time.
+/// How long the manager waits beyond the provider's `operation_timeout`: enough for a busy runtime
+/// to deliver an answer that was just in time.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long a task of the manager runs at most: one call of the provider and one of the sealer.
+/// The longest run time of a task of the manager: one call of the provider and one of the sealer.
 fn task_limit(limit: Duration) -> Duration {
     limit.saturating_mul(2).saturating_add(ANSWER_MARGIN)
 }
 
-/// What the builder settles.
+/// The settings of the builder.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Zero: nothing is cached.
+    /// Zero: the cache is disabled.
     pub(crate) cache_ttl: Duration,
-    /// Zero: nothing is cached.
+    /// Zero: the cache is disabled.
     pub(crate) cache_max_size: usize,
     pub(crate) load_concurrency: NonZeroUsize,
     pub(crate) batch_concurrency: NonZeroUsize,
     pub(crate) expiry_warning: Duration,
     pub(crate) on_expired: OnExpired,
-    /// Recorded with what is first stored.
+    /// Recorded when a credential is first stored.
     pub(crate) created_by: Option<CreatedBy>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     seals: RandomState,
     pub(crate) meter: Meter,
     pub(crate) settings: Settings,
-    /// The longest that a call of the provider is waited for.
+    /// How long a call of the provider may take.
     pub(crate) limit: Duration,
 }
 
@@ -102,7 +102,7 @@ impl Shared {
         })
     }
 
-    /// How many ids one call of the provider reads; 1: it has no real batch.
+    /// How many ids one call of the provider reads; 1: it does not support batches.
     pub(crate) fn batch(&self) -> usize {
         self.provider.describe().batch.get()
     }
@@ -116,8 +116,8 @@ impl Shared {
         &self,
         id: &CredentialId,
         ctx: &CredentialContext,
-    ) -> Result<Option<Found>, ManagerError> {
-        self.found(ctx.path(id), self.fetch_opened(id, ctx).await)
+    ) -> Result<Option<Cacheable>, ManagerError> {
+        self.to_cacheable(ctx.path(id), self.fetch_opened(id, ctx).await)
     }
 
     /// As [`fetch`](Self::fetch), with the stored metadata, and whether or not it has expired.
@@ -126,18 +126,22 @@ impl Shared {
         self.open_fetched(ctx.path(id), sealed).await
     }
 
-    /// What a load keeps of a read.
+    /// Converts the result of a read into the result of a load.
     ///
     /// # Errors
     /// Those of the read; [`ManagerError::Expired`].
-    pub(crate) fn found(&self, path: PathRef<'_>, fetch: Fetch) -> Result<Option<Found>, ManagerError> {
+    pub(crate) fn to_cacheable(
+        &self,
+        path: PathRef<'_>,
+        fetch: Fetch,
+    ) -> Result<Option<Cacheable>, ManagerError> {
         let Some(Fetched { stored, opened }) = fetch? else { return Ok(None) };
         let credential = opened?;
         self.check_expiry(path, &credential)?;
-        Ok(Some(Found { credential, seal: Seal::of(&stored.data, &self.seals) }))
+        Ok(Some(Cacheable { credential, seal: Seal::of(&stored.data, &self.seals) }))
     }
 
-    /// Reads a credential from the provider as it is stored.
+    /// Reads a sealed credential from the provider.
     pub(crate) async fn fetch_sealed(
         &self,
         id: &CredentialId,
@@ -152,7 +156,8 @@ impl Shared {
         }
     }
 
-    /// A read of the provider that ends in time, with an answer or an error that says where.
+    /// Limits the time of a read of the provider, and adds the operation and the target to its
+    /// error.
     pub(crate) async fn read<T>(
         &self,
         operation: Operation,
@@ -164,14 +169,14 @@ impl Shared {
         answer.map_err(|error| self.at(error, operation, target()))
     }
 
-    /// Records in the current operation's span what the cache did for it.
-    pub(crate) fn cache_said(&self, result: &'static str) {
+    /// Records the result of the cache look-up in the current operation's span and in the metrics.
+    pub(crate) fn record_cache_result(&self, result: &'static str) {
         Span::current().record("cache", result);
         self.meter.cache(result);
     }
 
-    /// The metadata of a credential that is stored now: as the first value, or after `former`,
-    /// whose creation it keeps.
+    /// The metadata of a credential that is stored now, as the first value or as the successor of
+    /// `former`. A successor keeps the creation time and the creator.
     pub(crate) fn metadata(&self, credential: &Credential, former: Option<Lifecycle>) -> CredentialMetadata {
         let mut metadata = credential.to_metadata(Timestamp::now());
         match former {
@@ -185,14 +190,14 @@ impl Shared {
         metadata
     }
 
-    /// Forgets what is cached of a subtree; without a scope, everything.
+    /// Removes the cached credentials of a subtree; without a scope, all of them.
     pub(crate) fn clear(&self, scope: Option<&ScopeId>) {
         if let Some(cache) = &self.cache {
             cache.clear(scope);
         }
     }
 
-    /// Names the place, where the provider has not done so itself.
+    /// Adds the provider, the operation and the target to an error that does not have them yet.
     pub(crate) fn at(
         &self,
         error: StorageError,

@@ -1,4 +1,5 @@
-//! The tasks that a manager owns: what has begun ends, whoever has gone, and shutdown waits for it.
+//! The tasks that a manager owns. A task that has begun runs to its end even if its caller is
+//! dropped, and a shutdown waits for it.
 
 mod gate;
 
@@ -12,25 +13,25 @@ use tracing::Instrument as _;
 use crate::ManagerError;
 use gate::Gate;
 
-/// The running tasks of a manager. Each has a deadline of its own, so all of them end.
+/// The running tasks of a manager. Each has a deadline, so all of them end.
 #[derive(Default)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     gate: Gate,
-    /// Cancelled once closing has begun: ends the waits that no task depends on.
+    /// Cancelled when a shutdown begins: ends the waits that no task depends on.
     closing: CancellationToken,
 }
 
 impl Tasks {
-    /// Begins a task, in the current span.
+    /// Starts a task, in the current span.
     ///
     /// # Errors
-    /// [`ManagerError::ShutDown`]; the task has not begun.
+    /// [`ManagerError::ShutDown`]; the task was not started.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Result<JoinHandle<T>, ManagerError> {
-        // The gate orders it: either this task sees the shutdown, or the shutdown waits for it.
+        // Either this task sees the shutdown, or the shutdown waits for this task: see `Gate`.
         let token = self.gate.enter(|| self.tracker.token()).ok_or(ManagerError::ShutDown)?;
         Ok(tokio::spawn(
             async move {
@@ -41,14 +42,14 @@ impl Tasks {
         ))
     }
 
-    /// Lets no further task begin.
+    /// Begins a shutdown: no further task is started.
     pub(crate) fn close(&self) {
         self.gate.close();
         self.tracker.close();
         self.closing.cancel();
     }
 
-    /// Waits for `wait` to end, unless closing begins first.
+    /// Waits for `wait` to end, unless a shutdown begins first.
     ///
     /// # Errors
     /// [`ManagerError::ShutDown`]; `wait` was dropped.
@@ -56,19 +57,19 @@ impl Tasks {
         self.closing.run_until_cancelled(wait).await.ok_or(ManagerError::ShutDown)
     }
 
-    /// Waits for the running ones, once closed.
+    /// Waits for the running tasks, once closed.
     pub(crate) async fn ended(&self) {
         self.tracker.wait().await;
     }
 
-    /// Whether closing has begun.
+    /// Whether a shutdown has begun.
     #[inline]
     pub(crate) fn are_closed(&self) -> bool {
         self.gate.is_closed()
     }
 
     /// # Errors
-    /// [`ManagerError::ShutDown`] once closing has begun.
+    /// [`ManagerError::ShutDown`] once a shutdown has begun.
     pub(crate) fn refuse_when_closed(&self) -> Result<(), ManagerError> {
         match self.are_closed() {
             true => Err(ManagerError::ShutDown),

@@ -1,4 +1,4 @@
-//! Reading a credential with its revision, and writing only over what was read.
+//! Reading a credential with its revision, and writing only if that revision is still stored.
 
 use std::sync::Arc;
 
@@ -18,13 +18,26 @@ impl CredentialManager {
     /// Reads a credential with its revision; `None`: nothing is stored under that id. One call of
     /// the provider, never from the cache.
     ///
-    /// Every store makes another revision, and so does a delete with a store after it. An expired
-    /// credential is logged or refused as by [`retrieve`](Self::retrieve); [`update`](Self::update)
-    /// and [`rotate`](Self::rotate) replace one.
+    /// ```
+    /// # use cred_core::CredentialId;
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let id = CredentialId::from_static("database");
+    /// if let Some(stored) = manager.retrieve_versioned(&id).await? {
+    ///     let tagged = stored.value.clone().with_tag("env", "prod")?;
+    ///     manager.store_if(&id, &stored.revision, tagged).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Every store creates a new revision; so does a store after a deletion. An expired credential
+    /// is logged or refused as by [`retrieve`](Self::retrieve); [`update`](Self::update) and
+    /// [`rotate`](Self::rotate) can still replace it.
     ///
     /// # Errors
     /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set.
-    /// Else as [`retrieve`](Self::retrieve).
+    /// Otherwise as [`retrieve`](Self::retrieve).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
@@ -37,7 +50,9 @@ impl CredentialManager {
             shared.tasks.refuse_when_closed()?;
             let path = self.path(id).to_path();
             shared.require_compare_and_set(Operation::RetrieveVersioned, &path)?;
-            let Some((stored, Some(revision))) = shared.look(&path).await? else { return Ok(None) };
+            let Some((stored, Some(revision))) = shared.fetch_with_revision(&path).await? else {
+                return Ok(None);
+            };
             let credential = shared.sealing.open(path.as_path_ref(), &stored).await?;
             shared.check_expiry(path.as_path_ref(), &credential)?;
             Ok(Some(Versioned::new(credential, revision)))
@@ -45,14 +60,15 @@ impl CredentialManager {
         .await
     }
 
-    /// Replaces a stored credential if it still has this revision, or, with `None`, stores it where
-    /// nothing is stored. Returns the new revision. As an HTTP PUT with `If-Match`, or with
-    /// `If-None-Match: *`, it never replaces what the caller has not seen, in whichever process
-    /// that was written.
+    /// Replaces a stored credential if it still has this revision, or, with `None`, stores it if
+    /// none is stored. Returns the new revision. Like an HTTP PUT with `If-Match`, or with
+    /// `If-None-Match: *`, it never replaces a value that the caller has not seen, whichever
+    /// process wrote it.
     ///
     /// ```
     /// # use cred_core::{Credential, CredentialId};
-    /// # async fn create(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
     /// let id = CredentialId::from_static("stripe-api-key");
     /// let first = manager.store_if(&id, None, Credential::api_key("sk_live_one")).await?;
     /// let second = manager.store_if(&id, &first, Credential::api_key("sk_live_two")).await?;
@@ -60,21 +76,22 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
-    /// The creation time and the version of a replacement are those of a [rotation](Self::rotate):
-    /// the first stays and the second goes up by one. Tags, expiry and policy are those of
-    /// `credential`. The same secret again keeps the time of its last modification. Two calls of
-    /// the provider; one with `None`.
+    /// A replacement keeps the creation time and increments the version, as a
+    /// [rotation](Self::rotate) does. Tags, expiry and policy are those of `credential`. If the
+    /// secret is the same as before, the time of the last modification is kept. Two calls of the
+    /// provider; one with `None`.
     ///
-    /// [`store_if_absent`](Self::store_if_absent) creates on every backend, and returns no
-    /// revision. [`supports_conditional_updates`](Self::supports_conditional_updates) returns
-    /// whether this method works.
+    /// [`store_if_absent`](Self::store_if_absent) works on every backend, and returns no revision.
+    /// [`supports_conditional_updates`](Self::supports_conditional_updates) returns whether this
+    /// method works.
     ///
     /// # Errors
-    /// [`Conflict`](StorageErrorKind::Conflict) if the credential has another revision or does not
-    /// exist, or, with `None`, if it exists: nothing was written.
-    /// [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set.
-    /// [`ManagerError::Seal`] if the credential to replace does not open (a plain
-    /// [`store`](Self::store) replaces it). Else as [`store`](Self::store).
+    /// - [`Conflict`](StorageErrorKind::Conflict) if the credential has another revision or does
+    ///   not exist, or, with `None`, if it exists. Nothing was written.
+    /// - [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set.
+    /// - [`ManagerError::Seal`] if the stored credential cannot be opened. A plain
+    ///   [`store`](Self::store) replaces it.
+    /// - Otherwise as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -93,20 +110,21 @@ impl CredentialManager {
             let lock = Arc::new(shared.write_lock(Operation::StoreIf, &path).await?);
             let revision = match expected {
                 None => shared.create(Writer::StoreIf, &path, &lock, &credential).await?,
-                Some(expected) => shared.replace_seen(&path, &lock, expected, credential).await?,
+                Some(expected) => shared.replace_if_revision(&path, &lock, expected, credential).await?,
             };
             revision.ok_or_else(|| shared.no_compare_and_set(Operation::StoreIf, &path))
         })
         .await
     }
 
-    /// Replaces a stored credential by what `change` returns for it, and loses no other change:
-    /// where another process has written in between, it reads again and calls `change` again.
-    /// `change` is called up to six times and holds other writes of the credential up, so it must
-    /// do nothing else and take no time.
+    /// Replaces a stored credential with the one that `change` returns for it, and loses no
+    /// concurrent change: if another process has written in between, it reads again and calls
+    /// `change` again. `change` is called up to six times, and other writes of the credential wait
+    /// meanwhile, so it must be fast and have no side effects.
     ///
     /// ```
-    /// # async fn update(manager: cred_manager::CredentialManager) -> Result<(), cred_manager::ManagerError> {
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
     /// let id = "stripe-api-key".parse()?;
     /// let expires_at = cred_core::Timestamp::now();
     /// manager.update(&id, |stored| stored.clone().with_expires_at(expires_at)).await?;
@@ -114,18 +132,20 @@ impl CredentialManager {
     /// # }
     /// ```
     ///
-    /// The creation time stays and the version goes up by one, also if `change` changes nothing. If
-    /// it keeps the secret, the time of the last modification stays too, and with it the time at
-    /// which the credential is due for rotation. Two calls of the provider, and two more after each
-    /// conflict.
+    /// The creation time is kept and the version is incremented, even if `change` changes nothing.
+    /// If it keeps the secret, the time of the last modification is kept too, and with it the time
+    /// at which the credential is due for rotation. Two calls of the provider, and two more after
+    /// each conflict.
     ///
     /// # Errors
-    /// [`NotFound`](StorageErrorKind::NotFound) if nothing is stored;
-    /// [`Conflict`](StorageErrorKind::Conflict) if others kept writing in between: nothing was
-    /// written. [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no
-    /// compare-and-set ([`supports_conditional_updates`](Self::supports_conditional_updates)).
-    /// [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored credential cannot be
-    /// opened or read. Else as [`store`](Self::store).
+    /// - [`NotFound`](StorageErrorKind::NotFound) if nothing is stored.
+    /// - [`Conflict`](StorageErrorKind::Conflict) if other processes kept writing in between.
+    ///   Nothing was written.
+    /// - [`Unsupported`](StorageErrorKind::Unsupported) where the provider has no compare-and-set
+    ///   ([`supports_conditional_updates`](Self::supports_conditional_updates)).
+    /// - [`ManagerError::Seal`] and [`ManagerError::Credential`] if the stored credential cannot be
+    ///   opened or decoded.
+    /// - Otherwise as [`store`](Self::store).
     ///
     /// # Cancellation
     /// As [`store`](Self::store).
@@ -148,7 +168,7 @@ impl CredentialManager {
 
 impl Shared {
     /// Replaces a credential if it has the expected revision.
-    async fn replace_seen(
+    async fn replace_if_revision(
         &self,
         path: &CredentialPath,
         lock: &Arc<WriteLock>,
@@ -156,15 +176,15 @@ impl Shared {
         credential: Credential,
     ) -> Result<Option<Revision>, ManagerError> {
         let conflict = |why| self.at(StorageError::conflict(why), Operation::StoreIf, path.clone());
-        let found = self.look(path).await?;
+        let found = self.fetch_with_revision(path).await?;
         let (stored, revision) = found.ok_or_else(|| conflict("nothing is stored"))?;
-        // Compared here too, so that a revision that some client made up never reaches the backend.
+        // Compared here too, so that a revision invented by a client never reaches the backend.
         if revision.as_ref() != Some(expected) {
             return Err(conflict("another revision is stored").into());
         }
         let former = self.sealing.open_bytes(path.as_path_ref(), &stored).await?;
         let (_, revision) =
-            self.carry_on(Writer::StoreIf, path, lock, (credential, former), revision).await?;
+            self.replace_keeping_history(Writer::StoreIf, path, lock, (credential, former), revision).await?;
         Ok(revision)
     }
 

@@ -1,4 +1,4 @@
-//! Whether credentials are fit for use.
+//! Validation: whether credentials can be used, and for how long.
 
 mod finding;
 
@@ -35,26 +35,26 @@ use crate::{CredentialManager, ManagerError};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ValidationResult {
-    /// The look-up failed, so nothing is known about the credential. Only in the results of
+    /// The look-up failed, so the state of the credential is unknown. Only in the results of
     /// [`validate_batch`](CredentialManager::validate_batch) and
     /// [`validate_tree`](CredentialManager::validate_tree);
-    /// [`validate`](CredentialManager::validate) fails instead.
+    /// [`validate`](CredentialManager::validate) returns an error instead.
     LookupFailed {
-        /// Why.
+        /// The reason.
         error: ManagerError,
     },
     /// Nothing is stored under that id.
     NotFound,
     /// It is stored, but cannot be read: it is corrupted, was tampered with, or is sealed under a
-    /// key that the key ring lacks. Neither its expiry nor its format is known.
+    /// key that the key ring lacks. Its expiry and format are unknown.
     Unreadable {
-        /// Why.
+        /// The reason.
         error: ManagerError,
     },
     /// It can be read, and there is at least one finding.
     NeedsAttention {
-        /// All findings, never empty, in the order of the variants of [`Finding`]: those after
-        /// which it cannot be used come first.
+        /// All findings, never empty, in the order of the variants of [`Finding`]: those that make
+        /// the credential unusable come first.
         findings: Vec<Finding>,
     },
     /// It can be read and has no findings.
@@ -62,7 +62,7 @@ pub enum ValidationResult {
 }
 
 impl ValidationResult {
-    /// All findings about a readable credential; empty if it is valid, and if it could not be read.
+    /// All findings about a readable credential. Empty if it is valid, and if it could not be read.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
@@ -71,8 +71,8 @@ impl ValidationResult {
         }
     }
 
-    /// Whether the credential can be used now: it was read, has not expired and is not malformed.
-    /// It may be due for rotation or expire soon.
+    /// Whether the credential can be used now: it could be read, has not expired and is not
+    /// malformed. It may be due for rotation or expire soon.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         match self {
@@ -82,86 +82,120 @@ impl ValidationResult {
         }
     }
 
-    /// Whether the credential is due for rotation by its policy, whatever else was found.
+    /// Whether the credential is due for rotation by its policy, regardless of other findings.
     #[must_use]
     pub fn is_rotation_due(&self) -> bool {
         self.findings().iter().any(|finding| matches!(finding, Finding::RotationDue { .. }))
     }
 }
 
-/// A credential of a tree, as [`CredentialManager::validate_tree`] found it.
+/// The result of [`CredentialManager::validate_tree`] for one credential.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ValidatedPath {
     /// The credential.
     pub path: CredentialPath,
-    /// What was found.
+    /// The result.
     pub result: ValidationResult,
 }
 
 impl CredentialManager {
-    /// Reads a credential from the provider, whatever is cached, opens it and returns every
-    /// [`Finding`]: its expiry, its rotation policy, and the format of its fields by the rules of
-    /// [`Credential::format_problems`](cred_core::Credential::format_problems). One call of the
-    /// provider.
+    /// Checks one credential and returns every [`Finding`]: its expiry, its rotation policy, and
+    /// the format of its fields by the rules of
+    /// [`Credential::format_problems`](cred_core::Credential::format_problems). It reads the
+    /// credential from the provider, even if it is cached, and opens it. One call of the provider.
     ///
     /// Expiry and rotation are judged by the system clock.
     ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let result = manager.validate(&"stripe-api-key".parse()?).await?;
+    /// if result.is_rotation_due() {
+    ///     println!("rotate the Stripe API key: {:?}", result.findings());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If it could not be looked up: [`ManagerError::Storage`], [`ManagerError::ShutDown`], or a
-    /// [`ManagerError::Seal`] that is transient or a failure of the key service. What is stored and
-    /// cannot be read is [`Unreadable`](ValidationResult::Unreadable), no error.
+    /// The look-up failed: [`ManagerError::Storage`], [`ManagerError::ShutDown`], or a
+    /// [`ManagerError::Seal`] that is transient or a failure of the key service. A stored
+    /// credential that cannot be read is not an error, but
+    /// [`Unreadable`](ValidationResult::Unreadable).
     ///
     /// # Cancellation
     /// Dropping the future changes nothing.
     pub async fn validate(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
-        observe("validate", self, Some(id), self.judge(id)).await
+        observe("validate", self, Some(id), self.validate_one(id)).await
     }
 
-    /// Validates many credentials, in input order. It reads each different id once from the
-    /// provider, whatever is cached, by calls of at most
-    /// [`Description::batch`](cred_core::Description) ids, of which
-    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) are in flight:
-    /// with a `batch` of 20, a thousand ids are 50 calls.
+    /// Validates many credentials; the results are in input order. It reads each different id once
+    /// from the provider, even if it is cached, by calls of at most
+    /// [`Description::batch`](cred_core::Description) ids;
+    /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) calls run at once.
+    /// With a `batch` of 20, a thousand ids are 50 calls.
     ///
-    /// One failure touches its own slots alone: a failed look-up is
-    /// [`LookupFailed`](ValidationResult::LookupFailed). A call that fails as a whole is one in the
-    /// slot of each of its ids.
+    /// A failure affects only its own items: a failed look-up is
+    /// [`LookupFailed`](ValidationResult::LookupFailed). If a whole call fails, each of its ids has
+    /// that result.
+    ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let ids = ["stripe-api-key".parse()?, "database".parse()?];
+    /// for item in manager.validate_batch(&ids).await {
+    ///     println!("{}: usable: {}", item.id, item.result.is_usable());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancellation
-    /// Dropping the future begins no further call.
+    /// Dropping the future starts no further call.
     pub async fn validate_batch(&self, ids: &[CredentialId]) -> Vec<BatchItem<ValidationResult>> {
-        let judge = |chunk| answer_chunk(chunk, |ids| self.judge_many(ids));
-        let work = chunks(group_ids(ids), self.shared.batch()).map(judge);
+        let validate = |chunk| answer_chunk(chunk, |ids| self.validate_many(ids));
+        let work = chunks(group_ids(ids), self.shared.batch()).map(validate);
         in_order(ids, self.concurrently("validate_batch", work, failed_look_up).await)
     }
 
     /// Validates every credential of this handle's scope and below it; for the root, every
-    /// credential. Sorted by path. One list, then the calls of
+    /// credential. The results are sorted by path. One list, then the calls of
     /// [`validate_batch`](Self::validate_batch) for each scope, at most
     /// [`batch_concurrency`](crate::CredentialManagerBuilder::batch_concurrency) at once.
     ///
     /// A credential that is deleted after the list is [`NotFound`](ValidationResult::NotFound).
     ///
+    /// ```
+    /// # use cred_manager::{CredentialManager, ManagerError};
+    /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
+    /// let found = manager.validate_tree().await?;
+    /// for unusable in found.iter().filter(|found| !found.result.is_usable()) {
+    ///     println!("{}: {:?}", unusable.path, unusable.result);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If the tree cannot be listed: [`ManagerError::Storage`], [`ManagerError::ShutDown`]. A
-    /// failed look-up is [`LookupFailed`](ValidationResult::LookupFailed) of its credential.
+    /// The tree cannot be listed: [`ManagerError::Storage`], [`ManagerError::ShutDown`]. A failed
+    /// look-up of a credential is [`LookupFailed`](ValidationResult::LookupFailed) in its result.
     ///
     /// # Cancellation
-    /// Dropping the future begins no further call.
+    /// Dropping the future starts no further call.
     pub async fn validate_tree(&self) -> Result<Vec<ValidatedPath>, ManagerError> {
         let work = async {
             let paths = self.list_tree().await?;
-            let of_scopes = paths.chunk_by(|one, next| one.scope == next.scope);
-            let chunks = of_scopes.flat_map(|paths| paths.chunks(self.shared.batch()));
-            let judge: Vec<_> = chunks.map(|paths| self.judge_paths(paths)).collect();
-            let mut found = self.bounded(judge.into_iter()).await;
-            found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+            let by_scope = paths.chunk_by(|path, next| path.scope == next.scope);
+            let chunks = by_scope.flat_map(|paths| paths.chunks(self.shared.batch()));
+            let validate: Vec<_> = chunks.map(|paths| self.validate_paths(paths)).collect();
+            let mut found = self.bounded(validate.into_iter()).await;
+            found.sort_unstable_by(|left, right| left.path.cmp(&right.path));
             Ok(found)
         };
         observe_as("validate_tree", self, None, work, |found| match found {
             Ok(found) => {
-                let failures = found.iter().filter_map(|one: &ValidatedPath| failed_look_up(&one.result));
+                let failures = found.iter().filter_map(|found: &ValidatedPath| failed_look_up(&found.result));
                 outcome_of_parts(found.len(), failures)
             }
             failed => outcome(failed),
@@ -169,24 +203,24 @@ impl CredentialManager {
         .await
     }
 
-    /// Judges paths of one scope by one call of the provider.
-    async fn judge_paths(&self, paths: &[CredentialPath]) -> Vec<ValidatedPath> {
+    /// Validates paths of one scope by one call of the provider.
+    async fn validate_paths(&self, paths: &[CredentialPath]) -> Vec<ValidatedPath> {
         let handle = paths.first().map_or_else(|| Ok(self.clone()), |path| self.at(path));
         let results = match handle {
-            Ok(handle) => handle.judge_many(paths.iter().map(|path| path.id.clone()).collect()).await,
+            Ok(handle) => handle.validate_many(paths.iter().map(|path| path.id.clone()).collect()).await,
             Err(error) => paths.iter().map(|_| look_up_failed(error.clone())).collect(),
         };
         let validated = |(path, result): (&CredentialPath, _)| ValidatedPath { path: path.clone(), result };
         paths.iter().zip(results).map(validated).collect()
     }
 
-    async fn judge(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
+    async fn validate_one(&self, id: &CredentialId) -> Result<ValidationResult, ManagerError> {
         self.shared.tasks.refuse_when_closed()?;
-        self.verdict(self.shared.fetch_opened(id, &self.context).await)
+        self.validation_result(self.shared.fetch_opened(id, &self.context).await)
     }
 
-    /// Judges different ids of a chunk by one call of the provider; one answer for each.
-    async fn judge_many(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
+    /// Validates the different ids of a chunk by one call of the provider. One result for each.
+    async fn validate_many(&self, ids: Vec<CredentialId>) -> Vec<ValidationResult> {
         if let Err(closed) = self.shared.tasks.refuse_when_closed() {
             return ids.iter().map(|_| look_up_failed(closed.clone())).collect();
         }
@@ -194,10 +228,13 @@ impl CredentialManager {
             (1, [id]) => vec![self.shared.fetch_opened(id, &self.context).await],
             (_, ids) => self.shared.fetch_many(ids, &self.context).await,
         };
-        fetches.into_iter().map(|fetch| self.verdict(fetch).unwrap_or_else(look_up_failed)).collect()
+        fetches
+            .into_iter()
+            .map(|fetch| self.validation_result(fetch).unwrap_or_else(look_up_failed))
+            .collect()
     }
 
-    fn verdict(&self, fetch: Fetch) -> Result<ValidationResult, ManagerError> {
+    fn validation_result(&self, fetch: Fetch) -> Result<ValidationResult, ManagerError> {
         let Fetched { stored: Sealed { metadata, .. }, opened } = match fetch {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(ValidationResult::NotFound),
@@ -207,7 +244,7 @@ impl CredentialManager {
             Err(error) => return Err(error),
         };
         match opened {
-            // Opening proved that the metadata beside it is the sealed one.
+            // Opening proved that the stored metadata equals the sealed metadata.
             Ok(credential) => {
                 let warning = self.shared.settings.expiry_warning;
                 let findings = finding::findings(&credential, &metadata, Timestamp::now(), warning);
@@ -216,7 +253,7 @@ impl CredentialManager {
                     false => ValidationResult::NeedsAttention { findings },
                 })
             }
-            // The key holder failed, which does not show that the credential is unreadable.
+            // The key service failed, which does not prove that the credential is unreadable.
             Err(error @ ManagerError::Seal(SealError::Failed { .. })) => Err(error),
             Err(error) if error.is_transient() => Err(error),
             Err(error) => Ok(ValidationResult::Unreadable { error }),

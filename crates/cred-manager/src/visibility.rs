@@ -1,5 +1,5 @@
-//! Writes of this manager that are unresolved: not visible to its own reads yet, or able to take
-//! effect later because their outcome is unknown.
+//! Unresolved writes of this manager: those that are not visible to its own reads yet, or whose
+//! outcome is unknown and that can still take effect.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,10 @@ pub(crate) struct WriteTiming {
 }
 
 impl WriteTiming {
-    /// For how long after its end a write may not be visible to a read.
+    /// How long after its end a write may not be visible to a read yet.
     pub(crate) fn latest(self, in_doubt: bool) -> Duration {
-        let lands = if in_doubt { self.in_doubt } else { Duration::ZERO };
-        self.consistency.point().saturating_add(lands)
+        let takes_effect = if in_doubt { self.in_doubt } else { Duration::ZERO };
+        self.consistency.point().saturating_add(takes_effect)
     }
 }
 
@@ -38,13 +38,13 @@ pub(crate) enum Writer {
     Delete,
     Recover,
     Purge,
-    /// It writes an old value back, which no caller asked for and no caller expects later. The
-    /// callers of the others learn that an outcome is unknown, and decide what to do.
+    /// It writes an old value, which no caller has passed in and no caller expects later. The
+    /// callers of the other writers get an error if the outcome is unknown, and decide what to do.
     Rekey,
 }
 
 impl Writer {
-    /// Whether it gives the credential a new value, also where that is equal to the former one.
+    /// Whether it gives the credential a new value, even if that equals the former one.
     pub(crate) const fn rotates(self) -> bool {
         matches!(self, Self::Rotate | Self::RotateWith | Self::RotateIfDue)
     }
@@ -67,10 +67,10 @@ impl Writer {
     }
 }
 
-/// Until when the writes of this manager are unresolved.
+/// Tracks until when the writes of this manager are unresolved.
 ///
-/// With compare-and-set nothing is recorded: a write that was built on an outdated read, or that is
-/// late, is a conflict.
+/// With compare-and-set nothing is recorded: a write that is based on an outdated read, or that
+/// takes effect late, fails as a conflict.
 pub(crate) struct UnresolvedWrites {
     timing: WriteTiming,
     conditional: bool,
@@ -79,10 +79,10 @@ pub(crate) struct UnresolvedWrites {
 
 #[derive(Default)]
 struct Windows {
-    /// Of all writes, for what depends on the stored value.
+    /// All writes: operations that depend on the stored value wait for these.
     all: NoCacheWindows,
-    /// Of uncertain writes of a re-key, for every later write: one that takes effect late would
-    /// silently replace a later value by the earlier one.
+    /// Uncertain writes of a re-key: every later write waits for these. If one took effect late, it
+    /// would silently replace a later value with the earlier one.
     rekeys: NoCacheWindows,
 }
 
@@ -107,32 +107,31 @@ impl UnresolvedWrites {
         drop(closed);
     }
 
-    /// How long it takes until every write of this path that has ended is visible, or can no longer
-    /// take effect. Zero: every write is resolved.
+    /// The time until every write of this path that has ended is visible, or can no longer take
+    /// effect. Zero: every write is resolved.
     pub(crate) fn left(&self, path: PathRef<'_>) -> Duration {
         left(self.with_open(|windows| windows.all.until(path)))
     }
 
-    /// How long it takes until no uncertain write of a re-key to this path can take effect any
-    /// more.
+    /// The time until no uncertain write of a re-key to this path can take effect any more.
     pub(crate) fn rekey_left(&self, path: PathRef<'_>) -> Duration {
         left(self.with_open(|windows| windows.rekeys.until(path)))
     }
 
-    /// Gives the memory of resolved writes back. A manager that writes no more would keep it.
+    /// Frees the memory of resolved writes, which a manager that no longer writes would keep.
     pub(crate) fn forget_closed(&self) {
         self.with_open(|_| ());
     }
 
-    /// Looks at the open windows, and removes the others first.
-    fn with_open<T>(&self, look: impl FnOnce(&Windows) -> T) -> T {
+    /// Removes the closed windows, and then inspects the open ones.
+    fn with_open<T>(&self, inspect: impl FnOnce(&Windows) -> T) -> T {
         let (now, mut windows) = (Instant::now(), self.windows());
         let closed = [windows.all.remove_closed(now), windows.rekeys.remove_closed(now)];
-        let seen = look(&windows);
+        let result = inspect(&windows);
         drop(windows);
         // Outside of the lock: there may be many.
         drop(closed);
-        seen
+        result
     }
 
     fn windows(&self) -> MutexGuard<'_, Windows> {
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn only_uncertain_writes_of_a_rekey_hold_up_every_later_write() {
+    fn only_uncertain_writes_of_a_rekey_delay_every_later_write() {
         let strong = unresolved(Consistency::Strong, false);
         strong.written(path().as_path_ref(), true, Writer::Store);
         strong.written(path().as_path_ref(), false, Writer::Rekey);
@@ -196,21 +195,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn resolved_writes_are_forgotten_by_whatever_looks() {
+    async fn every_query_removes_resolved_writes() {
         let other: CredentialPath = "org:a/other".parse().unwrap();
-        let looks: [fn(&UnresolvedWrites, PathRef<'_>); 3] = [
+        let queries: [fn(&UnresolvedWrites, PathRef<'_>); 3] = [
             |unresolved, path| assert!(unresolved.left(path).is_zero()),
             |unresolved, path| assert!(unresolved.rekey_left(path).is_zero()),
             |unresolved, _| unresolved.forget_closed(),
         ];
-        for look in looks {
+        for query in queries {
             let strong = unresolved(Consistency::Strong, false);
             strong.written(path().as_path_ref(), true, Writer::Rekey);
-            look(&strong, other.as_path_ref());
+            query(&strong, other.as_path_ref());
             assert!(strong.windows().all.until(path().as_path_ref()).is_some(), "it is open");
             sleep(2 * IN_DOUBT).await;
             assert!(strong.windows().rekeys.until(path().as_path_ref()).is_some(), "it is kept");
-            look(&strong, other.as_path_ref());
+            query(&strong, other.as_path_ref());
             let windows = strong.windows();
             assert_eq!(windows.all.until(path().as_path_ref()), None);
             assert_eq!(windows.rekeys.until(path().as_path_ref()), None);

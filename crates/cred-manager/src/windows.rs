@@ -1,4 +1,4 @@
-//! Windows of time after a write, in which a read may not show it yet.
+//! Windows of time after a write, in which a read may not show the write yet.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -7,16 +7,16 @@ use std::time::Duration;
 use cred_core::{CredentialPath, EncryptedData, PathRef};
 use tokio::time::Instant;
 
-/// A generation takes new windows for this part of the longest window's length. So at most about
-/// twice as many generations exist, and memory that is no longer needed is kept for at most this
-/// part longer.
+/// A generation takes new windows for the length of the longest window divided by this number. So
+/// at most about twice this many generations exist, and memory that is no longer needed is kept for
+/// at most that much longer.
 const GENERATIONS: u32 = 4;
 
 /// The open windows of all paths. A window only ever lengthens.
 ///
 /// Windows are kept in generations by the time when they were opened. A generation is removed as a
-/// whole once all of its windows are closed, which costs the same however many windows it has, and
-/// gives its memory back.
+/// whole once all of its windows are closed. That frees its memory, at a cost that does not depend
+/// on the number of its windows.
 #[derive(Default)]
 pub(crate) struct NoCacheWindows {
     /// The oldest first.
@@ -45,10 +45,11 @@ pub(crate) enum LastWrite {
     Stored(Seal),
     /// It was acknowledged and deleted the credential.
     Deleted,
-    /// It was acknowledged and brought a deleted credential back, whose seal this manager has not
+    /// It was acknowledged and recovered a deleted credential, whose seal this manager has not
     /// seen.
     Recovered,
-    /// The outcome of a write in the window is unknown: it can still land after later writes.
+    /// The outcome of a write in the window is unknown: it can still take effect after later
+    /// writes.
     Unknown,
 }
 
@@ -57,20 +58,20 @@ pub(crate) enum LastWrite {
 pub(crate) struct Seal(u64);
 
 impl Seal {
-    /// Hashes all of it: only the sealer knows which part differs between two sealings. The hash is
-    /// keyed, so that a backend cannot choose two values with the same identity.
+    /// Hashes all parts: only the sealer knows which part differs between two sealed values. The
+    /// hash is keyed, so that a backend cannot choose two values with the same hash.
     pub(crate) fn of(data: &EncryptedData, keyed: &RandomState) -> Self {
-        let drawn = (data.salt, data.commitment, data.nonce, data.tag);
+        let random = (data.salt, data.commitment, data.nonce, data.tag);
         let wrapped_key = data.wrapped_key.as_ref().map(|key| key.as_bytes());
-        Self(keyed.hash_one((drawn, &data.ciphertext, data.kdf_salt, wrapped_key)))
+        Self(keyed.hash_one((random, &data.ciphertext, data.kdf_salt, wrapped_key)))
     }
 }
 
 impl NoCacheWindows {
-    /// Whether `path` has an open window, and the last write in it.
+    /// The last write in the open windows of `path`; `None`: no window is open.
     pub(crate) fn last_write(&self, path: PathRef<'_>, now: Instant) -> Option<LastWrite> {
         let mut last_write = None;
-        for window in self.of(path).filter(|window| now <= window.closes) {
+        for window in self.windows_of(path).filter(|window| now <= window.closes) {
             last_write = match (last_write, window.last_write) {
                 (Some(LastWrite::Unknown), _) => Some(LastWrite::Unknown),
                 (_, newer) => Some(newer),
@@ -79,13 +80,13 @@ impl NoCacheWindows {
         last_write
     }
 
-    /// When the last window of `path` closes; `None`: it has none.
+    /// When the last window of `path` closes; `None`: it has no window.
     pub(crate) fn until(&self, path: PathRef<'_>) -> Option<Instant> {
-        self.of(path).map(|window| window.closes).max()
+        self.windows_of(path).map(|window| window.closes).max()
     }
 
-    /// Opens a window of `path`, or lengthens it. Returns the generations that have closed, so that
-    /// the caller drops them outside of a lock.
+    /// Opens or lengthens a window of `path`. Returns the closed generations, so that the caller
+    /// can drop them outside of a lock.
     #[must_use]
     pub(crate) fn open(
         &mut self,
@@ -122,7 +123,7 @@ impl NoCacheWindows {
         closed
     }
 
-    fn of(&self, path: PathRef<'_>) -> impl Iterator<Item = Window> {
+    fn windows_of(&self, path: PathRef<'_>) -> impl Iterator<Item = Window> {
         let path = (!self.generations.is_empty()).then(|| path.to_path());
         path.into_iter().flat_map(|path| {
             self.generations.iter().filter_map(move |generation| generation.windows.get(&path).copied())
@@ -130,10 +131,10 @@ impl NoCacheWindows {
     }
 }
 
-/// `moment` plus `by`, or a moment that no process lives to see.
-pub(crate) fn later(moment: Instant, by: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
-    moment.checked_add(by).or_else(|| moment.checked_add(AGES)).unwrap_or(moment)
+/// `time` plus `by`; on overflow, a time about 100 years later.
+pub(crate) fn later(time: Instant, by: Duration) -> Instant {
+    const CENTURY: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 100);
+    time.checked_add(by).or_else(|| time.checked_add(CENTURY)).unwrap_or(time)
 }
 
 #[cfg(test)]
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledged_write_does_not_end_an_unknown_outcome_within_a_generation() {
+    fn within_a_generation_an_acknowledged_write_does_not_hide_an_unknown_outcome() {
         let mut windows = NoCacheWindows::default();
         let (path, now) = (path("org:a/id"), Instant::now());
         drop(windows.open(path.as_path_ref(), now, 60 * SECOND, LastWrite::Unknown));
@@ -193,24 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn closed_windows_give_their_memory_back() {
+    fn the_memory_of_closed_windows_is_freed() {
         let mut windows = NoCacheWindows::default();
         let start = Instant::now();
-        let most = |windows: &NoCacheWindows| -> usize {
+        let allocated = |windows: &NoCacheWindows| -> usize {
             windows.generations.iter().map(|generation| generation.windows.capacity()).sum()
         };
         for number in 0..10_000_u64 {
             let path = path(&format!("id{number}"));
             drop(windows.open(path.as_path_ref(), start, 5 * SECOND, STORED));
         }
-        assert!(most(&windows) >= 10_000);
+        assert!(allocated(&windows) >= 10_000);
         assert_eq!(windows.remove_closed(start + 5 * SECOND).len(), 0);
         assert_eq!(windows.remove_closed(start + 6 * SECOND).len(), 1);
-        assert_eq!(most(&windows), 0);
+        assert_eq!(allocated(&windows), 0);
         for second in 0..10_000 {
             let (path, now) = (path(&format!("id{second}")), start + Duration::from_secs(second));
             drop(windows.open(path.as_path_ref(), now, 5 * SECOND, STORED));
-            assert!(windows.generations.len() <= 8 && most(&windows) <= 64);
+            assert!(windows.generations.len() <= 8 && allocated(&windows) <= 64);
         }
     }
 

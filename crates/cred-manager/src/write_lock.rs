@@ -1,4 +1,4 @@
-//! The order of writes to a path.
+//! The write locks that order the writes to a path.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use cred_core::{CredentialPath, StorageError};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
-/// A fair lock for each path that is being written. Other paths take no memory.
+/// A fair lock for each path that is being written. Other paths use no memory.
 #[derive(Default)]
 pub(crate) struct WriteLocks(Mutex<HashMap<CredentialPath, Arc<tokio::sync::Mutex<()>>>>);
 
 impl WriteLocks {
-    /// Waits until all earlier writes of this path have ended, and no longer than `limit`: a caller
-    /// that keeps its future without polling it would otherwise block the path forever. Locks are
+    /// Waits until all earlier writes of this path have ended, for at most `limit`: otherwise, a
+    /// caller that keeps its future without polling it would block the path forever. Locks are
     /// granted in the order of the first poll. A cancelled waiter is removed from the queue.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl WriteLocks {
         match timeout(limit, queue.lock_owned()).await {
             Ok(held) => lock.held = Some(held),
             Err(_) => {
-                return Err(StorageError::busy(format!("the writes before it did not end within {limit:?}")));
+                return Err(StorageError::busy(format!("earlier writes of it did not end within {limit:?}")));
             }
         }
         Ok(lock)
@@ -42,7 +42,7 @@ impl WriteLocks {
     }
 }
 
-/// A place in the queue of a path, and then the right to write it, until dropped.
+/// A position in the queue of a path, and then the right to write it, until dropped.
 pub(crate) struct WriteLock {
     locks: Arc<WriteLocks>,
     path: CredentialPath,
@@ -56,7 +56,7 @@ impl Drop for WriteLock {
         let mut queues = self.locks.lock();
         // Every writer in the queue owns it through a `WriteLock` that is released under this lock:
         // a count of two, the map's and this one's, means that no other writer is in it, and none
-        // can join before the lock is free.
+        // can be added before the lock is released.
         if self.queue.take().is_some_and(|queue| Arc::strong_count(&queue) == 2) {
             queues.remove(&self.path);
         }
@@ -90,7 +90,7 @@ mod tests {
         assert!(take(&locks, path("org:x/a")).now_or_never().is_some(), "another path waited");
 
         drop(first);
-        assert!((&mut third).now_or_never().is_none(), "the third came before the second");
+        assert!((&mut third).now_or_never().is_none(), "the third writer got the lock before the second");
         drop(second.await);
         third.await;
     }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_that_is_granted_and_not_polled_makes_others_busy_for_a_limited_time() {
+    async fn a_granted_lock_that_is_not_polled_blocks_others_only_until_their_limit() {
         let locks = Arc::new(WriteLocks::default());
         let first = take(&locks, path("a")).await;
         let mut kept = Box::pin(WriteLocks::take(&locks, path("a"), LIMIT));

@@ -189,7 +189,9 @@ async fn without_recovery_the_operations_are_unsupported() {
         manager.list_deleted().await.map(drop).unwrap_err(),
     ] {
         assert!(matches!(kind(&error), StorageErrorKind::Unsupported { .. }), "{error}");
-        assert!(error.to_string().contains("in backend: this is not supported: this backend keeps nothing"));
+        assert!(
+            error.to_string().contains("in backend: this is not supported: this backend keeps no deleted")
+        );
         assert!(!error.may_have_written());
     }
     assert_eq!(started.elapsed(), Duration::ZERO);

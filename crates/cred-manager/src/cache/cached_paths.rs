@@ -1,4 +1,5 @@
-//! The paths of all cached values by scope, so that clearing a subtree costs no more than its size.
+//! The paths of all cached values by scope, so that the cost of clearing a subtree is at most
+//! proportional to its size.
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem;
@@ -9,7 +10,7 @@ use cred_core::{CredentialId, PathRef, ScopeId};
 #[derive(Default)]
 pub(super) struct CachedPaths {
     unscoped: HashSet<CredentialId>,
-    /// Sorted as text, so that the scopes below one are next to each other.
+    /// Sorted as text, so that the scopes below a scope are adjacent.
     scoped: BTreeMap<ScopeId, HashSet<CredentialId>>,
 }
 
@@ -39,15 +40,15 @@ impl CachedPaths {
         }
     }
 
-    /// Removes and returns the paths of a subtree; `None`: all. The cost is that of moving each
-    /// scope's set.
+    /// Removes and returns the paths of a subtree; `None`: all paths. It moves the set of each
+    /// scope.
     pub(super) fn take_within(&mut self, scope: Option<&ScopeId>) -> Vec<ScopeIds> {
         let Some(scope) = scope else {
             let unscoped = (None, mem::take(&mut self.unscoped));
             let scoped = mem::take(&mut self.scoped).into_iter();
             return scoped.map(|(scope, ids)| (Some(scope), ids)).chain([unscoped]).collect();
         };
-        // `0` is the character after `/`.
+        // `0` is the next character after `/`.
         let (from, to) = (format!("{scope}/"), format!("{scope}0"));
         let below = self
             .scoped
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_without_cached_paths_takes_no_room() {
+    fn a_scope_without_cached_paths_uses_no_memory() {
         let mut cached = CachedPaths::default();
         for path in ["org:a/id", "org:a/id2"] {
             cached.insert(path.parse::<CredentialPath>().unwrap().as_path_ref());

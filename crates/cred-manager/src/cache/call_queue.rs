@@ -1,4 +1,5 @@
-//! Which loads may call the provider: a bounded number at once, in the order in which they began.
+//! Limits how many loads call the provider at once. Further loads wait in the order in which they
+//! began.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -8,15 +9,15 @@ use tokio::time::Instant;
 
 use crate::windows::later;
 
-/// Part of what the cache's one lock guards. No process may drive the runtime that a load runs on
-/// any more. So a call counts as ended after its limit, and a wait has a limit too.
+/// Guarded by the lock of the cache. The runtime of a load may have stopped being driven. So a call
+/// counts as ended after its limit, and a wait has a limit too.
 pub(super) struct CallQueue {
-    /// How many loads call at once.
+    /// The maximum number of loads that call at once.
     concurrency: usize,
-    /// How long a call takes at most, and how long a load waits for one.
+    /// The maximum time of a call, and of the wait before it.
     call_limit: Duration,
     wait_limit: Duration,
-    /// The loads that may call, by number, and when each has ended at the latest.
+    /// The loads that may call, by number, and the time by which each counts as ended.
     calling: HashMap<u64, Instant>,
     /// In the order in which they began, and so in the order of their limits.
     waiting: VecDeque<Waiting>,
@@ -32,7 +33,7 @@ struct Waiting {
 /// Whether a load may call the provider.
 pub(super) enum CallRight {
     Granted,
-    /// Once this ends with `Ok`.
+    /// It may call once this resolves to `Ok`.
     Waiting(oneshot::Receiver<()>),
     /// The manager was shut down.
     Refused,
@@ -44,7 +45,7 @@ impl CallQueue {
         Self { concurrency, call_limit, wait_limit, calling, waiting, is_closed: false }
     }
 
-    /// How long a load with this right takes at most, counted from now.
+    /// The maximum time from now until a load with this right ends.
     pub(super) fn limit(&self, right: &CallRight) -> Duration {
         match right {
             CallRight::Waiting(_) => self.wait_limit.saturating_add(self.call_limit),
@@ -52,7 +53,7 @@ impl CallQueue {
         }
     }
 
-    /// A load has begun.
+    /// Adds a load that has begun.
     pub(super) fn enter(&mut self, number: u64, now: Instant) -> CallRight {
         if self.is_closed {
             return CallRight::Refused;
@@ -67,20 +68,20 @@ impl CallQueue {
         CallRight::Waiting(right)
     }
 
-    /// A load has ended, or does not wait any more.
+    /// Removes a load that has ended.
     pub(super) fn leave(&mut self, number: u64, now: Instant) {
         if self.calling.remove(&number).is_some() {
             self.grant(now);
         }
     }
 
-    /// Refuses all loads that wait, and all that begin from now on.
+    /// Refuses all waiting loads, and all that begin from now on.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.waiting.clear();
     }
 
-    /// Lets the first loads that still wait call in place of those that have ended.
+    /// Grants calls to the first waiting loads in place of those that have ended.
     fn grant(&mut self, now: Instant) {
         if self.calling.len() >= self.concurrency {
             self.calling.retain(|_, ended| now < *ended);
@@ -90,7 +91,7 @@ impl CallQueue {
         }
         while self.calling.len() < self.concurrency {
             let Some(Waiting { number, granted, .. }) = self.waiting.pop_front() else { break };
-            // A load that has ended does not wait any more.
+            // If sending fails, the load has ended and no longer waits.
             if granted.send(()).is_ok() {
                 self.calling.insert(number, later(now, self.call_limit));
             }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     fn waits(right: CallRight) -> oneshot::Receiver<()> {
-        let CallRight::Waiting(granted) = right else { panic!("it does not wait") };
+        let CallRight::Waiting(granted) = right else { panic!("expected to wait") };
         granted
     }
 
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_has_ended_or_waited_too_long_is_passed_over() {
+    fn a_load_that_has_ended_or_waited_too_long_is_skipped() {
         let (mut queue, now) = (queue(), Instant::now());
         queue.enter(1, now);
         let (ended, mut late) = (waits(queue.enter(2, now)), waits(queue.enter(3, now)));
@@ -143,11 +144,11 @@ mod tests {
         queue.enter(1, now);
         assert!(matches!(queue.enter(2, now + 19 * SECOND), CallRight::Waiting(_)));
         let right = queue.enter(3, now + 30 * SECOND);
-        assert!(matches!(right, CallRight::Granted), "the second has waited too long");
+        assert!(matches!(right, CallRight::Granted), "the second load has waited too long");
     }
 
     #[test]
-    fn nothing_waits_in_a_closed_queue() {
+    fn a_closed_queue_refuses_waiting_and_later_loads() {
         let (mut queue, now) = (queue(), Instant::now());
         queue.enter(1, now);
         let mut second = waits(queue.enter(2, now));

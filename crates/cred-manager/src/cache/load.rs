@@ -13,22 +13,22 @@ use super::{Cache, Entry, Loaded};
 use crate::ManagerError;
 use crate::windows::{LastWrite, Seal, later};
 
-/// How long a value is cached at most that had expired before it was loaded: it is about to be
-/// replaced.
+/// The longest time for which a value that had expired before it was loaded is cached: it will
+/// probably be replaced soon.
 const EXPIRED_TTL: Duration = Duration::from_secs(1);
 
-/// Values that are loaded together are not to expire together, so each one's TTL is shortened by a
-/// random part of this fraction of it.
+/// Values that are loaded together should not expire together. So each TTL is shortened by a random
+/// part of up to one over this number.
 const JITTER: u32 = 10;
 
-/// The process of loading one path. Dropped without [`Load::complete`], as by a panic, it wakes its
-/// readers without a result.
+/// The load of one path. If it is dropped without [`Load::complete`], for example by a panic, its
+/// readers wake up without a result.
 pub(crate) struct Load {
     cache: Arc<Cache>,
     path: CredentialPath,
     number: u64,
     sender: watch::Sender<Option<Loaded>>,
-    /// `None`: it calls with another load.
+    /// `None`: it calls together with another load.
     call_right: Option<CallRight>,
     started: Instant,
     started_at: Timestamp,
@@ -37,8 +37,8 @@ pub(crate) struct Load {
     completed: bool,
 }
 
-/// What a load has found.
-pub(crate) struct Found {
+/// A credential that a load has read and opened, with the seal that decides whether it is cached.
+pub(crate) struct Cacheable {
     pub(crate) credential: Credential,
     pub(crate) seal: Seal,
 }
@@ -62,8 +62,8 @@ impl Load {
         &self.path
     }
 
-    /// Waits until the load may call the provider. `false`: it may not, because too many others did
-    /// for all of `limit`, or because the manager was shut down.
+    /// Waits until the load may call the provider. `false`: it may not, because the maximum number
+    /// of loads was calling for all of `limit`, or because the manager was shut down.
     pub(crate) async fn may_call(&mut self, limit: Duration) -> bool {
         match self.call_right.take() {
             Some(CallRight::Waiting(granted)) => matches!(timeout(limit, granted).await, Ok(Ok(()))),
@@ -72,19 +72,19 @@ impl Load {
         }
     }
 
-    /// Caches the value, if it may be kept, and gives it to every reader.
-    pub(crate) fn complete(mut self, found: Result<Option<Found>, ManagerError>) {
+    /// Caches the value, if that is allowed, and sends it to every reader.
+    pub(crate) fn complete(mut self, found: Result<Option<Cacheable>, ManagerError>) {
         self.completed = true;
         let entry = match &found {
-            Ok(Some(found)) if self.may_keep(found) => Some(Entry {
+            Ok(Some(found)) if self.may_cache(found) => Some(Entry {
                 credential: found.credential.clone(),
                 deadline: self.deadline(found.credential.expires_at()),
                 number: self.number,
             }),
             _ => None,
         };
-        // The result of a refresh replaces the cached value, also if the credential does not exist
-        // any more, has expired and is refused, or may not be kept. A failure does not.
+        // The result of a refresh replaces the cached value, even if the credential no longer
+        // exists, has expired and is refused, or may not be cached. A failure does not.
         let replaces = matches!(found, Ok(_) | Err(ManagerError::Expired { .. }));
         if !replaces {
             self.cache.counters.failure();
@@ -114,7 +114,7 @@ impl Load {
         self.sender.send_replace(Some(found.map(|found| found.map(|found| found.credential))));
     }
 
-    fn may_keep(&self, found: &Found) -> bool {
+    fn may_cache(&self, found: &Cacheable) -> bool {
         match self.last_write {
             None => true,
             Some(LastWrite::Stored(seal)) => seal == found.seal,
@@ -122,8 +122,9 @@ impl Load {
         }
     }
 
-    /// When the value stops being returned: after the TTL from the start of the load, or at its own
-    /// expiry.
+    /// The time from which the value is no longer returned: the start of the load plus the TTL, or
+    /// the expiry of the credential if that is earlier. A credential that had expired before is
+    /// returned for [`EXPIRED_TTL`] at most.
     fn deadline(&self, expires_at: Option<Timestamp>) -> Instant {
         let ttl = self.cache.rules.ttl;
         let random = u32::try_from(self.cache.jitter.hash_one(self.number) >> 32).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The contents of the cache's one lock: in-flight loads, no-cache windows and the cached paths.
+//! The state under the lock of the cache: in-flight loads, no-cache windows and the cached paths.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,8 +33,8 @@ impl LoadTable {
         }
     }
 
-    /// Adds a load, in place of the one that readers shared until now. It calls the provider by
-    /// itself, or with another load that `ends` then at the latest.
+    /// Adds a load, in place of the one that readers shared until now. With `ends`, it calls the
+    /// provider together with another load, which ends by then; with `None`, it calls by itself.
     pub(super) fn add(
         &mut self,
         path: PathRef<'_>,
@@ -59,12 +59,12 @@ impl LoadTable {
         self.loads.get(&path.to_path())
     }
 
-    /// Stops sharing the path's load, which then caches nothing.
+    /// Stops sharing the path's load, whose result is then not cached.
     pub(super) fn unlink(&mut self, path: PathRef<'_>) -> Option<LoadResult> {
         self.loads.remove(&path.to_path())
     }
 
-    /// As [`unlink`](Self::unlink), if the path's load still is the one with this number.
+    /// As [`unlink`](Self::unlink), if the path's load is still the one with this number.
     pub(super) fn unlink_number(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
         let path = path.to_path();
         let is_linked = self.loads.get(&path).is_some_and(|load| load.number == number);
@@ -78,25 +78,25 @@ impl LoadTable {
         paths.iter().filter_map(|path| self.loads.remove(path)).collect()
     }
 
-    /// A load has ended.
+    /// Removes a load that has ended.
     pub(super) fn end(&mut self, path: PathRef<'_>, number: u64) -> Option<LoadResult> {
         self.calls.leave(number, Instant::now());
         self.unlink_number(path, number)
     }
 }
 
-/// Where the readers of a load find its result. It outlives every one of them.
+/// The result of a load, for its readers. The load continues even if all of them are dropped.
 #[derive(Clone)]
 pub(crate) struct LoadResult {
     pub(super) number: u64,
-    /// How long it takes at most.
+    /// The maximum time of the load.
     pub(crate) limit: Duration,
-    /// When readers stop waiting for it.
+    /// The time at which readers stop waiting.
     pub(crate) deadline: Instant,
     receiver: watch::Receiver<Option<Loaded>>,
 }
 
-/// Why a load gave no result.
+/// The reason why a load has no result.
 pub(crate) enum NoResult {
     /// It panicked, or its runtime was shut down.
     Ended,

@@ -1,32 +1,32 @@
-//! How the cache does.
+//! Statistics of the cache.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How the cache has done since the manager was built. Each number is exact; read together they are
-/// not one snapshot.
+/// Statistics of the cache since the manager was built. Each number is exact, but together they are
+/// not a consistent snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Reads that were answered from the cache.
+    /// Reads that were served from the cache.
     pub hits: u64,
-    /// Reads that were not; they joined a load or began one.
+    /// Reads that were not served from the cache: they shared a load or started one.
     pub misses: u64,
-    /// Loads that began: calls of the provider, one for each path of a batch.
+    /// Loads that were started: calls of the provider, counted once for each path of a batch.
     pub loads: u64,
-    /// Loads that failed, or ended without an answer. An absent credential is an answer.
+    /// Loads that failed, or ended without a result. An absent credential is a result.
     pub failures: u64,
-    /// Values that made room for others.
+    /// Values that were evicted to make room for others.
     pub evictions: u64,
-    /// Values whose time was over when they were looked for.
+    /// Values that had expired when they were read.
     pub expirations: u64,
-    /// Values that are cached now, those whose time is over and that nobody looked for included.
+    /// Values that are cached now, including expired ones that have not been read since.
     pub size: usize,
-    /// The most values that are cached.
+    /// The maximum number of cached values.
     pub capacity: usize,
 }
 
 impl CacheStats {
-    /// Hits among all reads, 0.0 to 1.0; 0.0 before the first.
+    /// The share of reads that were hits, 0.0 to 1.0; 0.0 before the first read.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn hit_rate(&self) -> f64 {
@@ -36,7 +36,7 @@ impl CacheStats {
         }
     }
 
-    /// Size among capacity, 0.0 to 1.0.
+    /// The share of the capacity that is in use, 0.0 to 1.0.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn utilisation(&self) -> f64 {
@@ -98,8 +98,8 @@ impl Counters {
     }
 }
 
-/// A counter that threads don't fight over: each adds to a cache line of its own, as far as there
-/// are enough.
+/// A counter without contention: each thread adds to its own cache line, as far as there are
+/// enough.
 #[derive(Default)]
 struct Striped([Stripe; STRIPES]);
 
@@ -118,7 +118,7 @@ impl Striped {
                 NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
             };
         }
-        // A thread that is ending has lost its number; the first stripe does.
+        // A thread that is ending has no number any more: use the first stripe.
         let stripe = STRIPE.try_with(|stripe| *stripe).unwrap_or(0);
         if let Some(Stripe(counter)) = self.0.get(stripe) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_hit_is_lost_among_threads() {
+    fn concurrent_hits_are_all_counted() {
         let counters = Counters::default();
         std::thread::scope(|scope| {
             for _ in 0..20 {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_of_nothing_are_zero() {
+    fn rates_without_reads_are_zero() {
         let stats = CacheStats::default();
         assert_eq!((stats.hit_rate(), stats.utilisation()), (0.0, 0.0));
     }

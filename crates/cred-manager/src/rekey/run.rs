@@ -1,4 +1,4 @@
-//! The course of a re-key.
+//! The phases of a re-key.
 
 use std::mem;
 use std::time::Duration;
@@ -7,31 +7,33 @@ use cred_core::{CredentialPath, SealError};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::sleep;
 
-use super::report::Meaning;
-use super::reseal::{Look, Mode};
+use super::report::FailureImpact;
+use super::reseal::{Attempt, Mode};
 use super::{Progress, Rekey};
 use crate::conditional::CONFLICT_RETRIES;
 use crate::{CredentialManager, ManagerError, RekeyReport};
 
-/// With the 5 s for which an opening is tried, a little longer than the 10 s that a key ring takes
-/// to allow one more key of an unproven salt.
+/// Together with the 5 s for which an opening is tried, a little longer than the 10 s after which a
+/// key ring allows one more key of an unproven salt.
 const KDF_WAIT: Duration = Duration::from_secs(6);
 
-/// How often a credential is tried again after that wait. Other users of the ring can be faster.
+/// How often a credential is tried again after that wait. Other users of the ring may use up the
+/// allowed key first.
 const KDF_RETRIES: usize = 3;
 
-/// A re-key under way.
+/// A running re-key.
 pub(super) struct Run<'a> {
     manager: &'a CredentialManager,
     mode: Mode,
-    /// How many credentials are worked on at once.
+    /// How many credentials are processed at once.
     concurrency: usize,
     report: RekeyReport,
     progress: Progress<'a>,
     in_a_row: FailuresInARow,
-    /// Why no further credential is begun.
+    /// The error because of which no further credential is started.
     stop: Option<ManagerError>,
-    /// It begins nothing more. After a stop it still reads back what it has written.
+    /// No further credential is started in this phase. After a stop, the written ones are still
+    /// read back.
     halted: bool,
 }
 
@@ -39,19 +41,19 @@ pub(super) struct Run<'a> {
 #[derive(Default)]
 struct FailuresInARow {
     count: usize,
-    /// One of them was a write that may have happened.
+    /// At least one of them was a write that may have happened.
     of_writes: bool,
 }
 
 /// A credential that is not finished.
-struct Item {
+struct Pending {
     path: CredentialPath,
-    /// The re-key has written it, or perhaps written it: it is counted in `to_confirm`.
+    /// The re-key has written it, or may have written it: it is counted in `to_confirm`.
     written: bool,
-    /// It was not found. An eventually consistent provider may not show another process's write
-    /// yet.
+    /// It was not found. Over an eventually consistent provider, another process's write may not be
+    /// visible yet.
     missing: bool,
-    /// Why it is not finished.
+    /// The reason why it is not finished.
     why: Option<ManagerError>,
 }
 
@@ -65,49 +67,50 @@ impl<'a> Run<'a> {
 
     pub(super) async fn run(mut self, paths: Vec<CredentialPath>) -> RekeyReport {
         self.report.found = paths.len();
-        let new = |path| Item { path, written: false, missing: false, why: None };
+        let new = |path| Pending { path, written: false, missing: false, why: None };
         let new = paths.into_iter().map(new).collect();
-        let (mut deferred, mut to_confirm) = Item::split(self.sweep(new).await);
+        let (mut deferred, mut to_confirm) = Pending::split(self.sweep(new).await);
         for _ in 0..CONFLICT_RETRIES {
             if deferred.is_empty() || self.halted {
                 break;
             }
-            let (again, more) = Item::split(self.sweep_when_resolved(deferred).await);
+            let (again, more) = Pending::split(self.sweep_when_resolved(deferred).await);
             to_confirm.extend(more);
             deferred = again;
         }
-        self.give_up(deferred);
+        self.abandon(deferred);
         self.confirm(to_confirm).await;
         self.report
     }
 
-    /// Reads back what was written without compare-and-set, and what was not found.
-    async fn confirm(&mut self, mut open: Vec<Item>) {
+    /// Reads back the credentials that were written without compare-and-set, and reads those that
+    /// were not found again.
+    async fn confirm(&mut self, mut open: Vec<Pending>) {
         for _ in 0..CONFLICT_RETRIES {
             if open.is_empty() || self.halted {
                 break;
             }
             open = self.sweep_when_resolved(open).await;
         }
-        // From here on nothing is written, so that no write can take effect after the end. Reads
-        // go on after a stop: the reason may concern writes only.
+        // No more writes from here on, so that none can take effect after the re-key has returned.
+        // Reads continue after a stop: the reason may concern writes only.
         self.mode = Mode::Read;
         self.in_a_row = FailuresInARow::default();
         self.halted = false;
-        // Twice, because of what is not found the first time.
+        // Twice: a credential that is not found the first time is read again.
         for _ in 0..2 {
             if open.is_empty() || self.halted {
                 break;
             }
             open = self.sweep_when_resolved(open).await;
         }
-        self.give_up(open);
+        self.abandon(open);
     }
 
-    /// Looks at these once this manager's earlier writes of them are visible and can no longer take
-    /// effect, and at those that were not found once other writes are visible as well.
-    async fn sweep_when_resolved(&mut self, items: Vec<Item>) -> Vec<Item> {
-        let left = |item: &Item| match item.missing {
+    /// Attempts these once this manager's earlier writes of them are visible and can no longer take
+    /// effect, and those that were not found once other writes are visible as well.
+    async fn sweep_when_resolved(&mut self, items: Vec<Pending>) -> Vec<Pending> {
+        let left = |item: &Pending| match item.missing {
             true => self.unresolved(item).max(self.point()),
             false => self.unresolved(item),
         };
@@ -115,7 +118,7 @@ impl<'a> Run<'a> {
         self.sweep(items).await
     }
 
-    fn unresolved(&self, item: &Item) -> Duration {
+    fn unresolved(&self, item: &Pending) -> Duration {
         self.manager.shared.unresolved.left(item.path.as_path_ref())
     }
 
@@ -129,29 +132,34 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks at each of these once. Returns those that are not finished.
-    async fn sweep(&mut self, items: Vec<Item>) -> Vec<Item> {
+    /// Attempts each of these once. Returns those that are not finished.
+    async fn sweep(&mut self, items: Vec<Pending>) -> Vec<Pending> {
         let mut open = Vec::new();
-        let kdf_busy = self.look_at(items, self.concurrency, &mut open).await;
-        // One at a time: a sealer derives few keys at once, and then a few per minute of those that
-        // prove wrong.
+        let kdf_busy = self.attempt_all(items, self.concurrency, &mut open).await;
+        // One at a time: a sealer derives few keys at once, and after that only a few per minute of
+        // those that prove wrong.
         for item in kdf_busy {
-            let mut busy = self.look_at(vec![item], 1, &mut open).await;
+            let mut busy = self.attempt_all(vec![item], 1, &mut open).await;
             for _ in 0..KDF_RETRIES {
                 if busy.is_empty() {
                     break;
                 }
                 self.wait(KDF_WAIT).await;
-                busy = self.look_at(busy, 1, &mut open).await;
+                busy = self.attempt_all(busy, 1, &mut open).await;
             }
-            self.give_up(busy);
+            self.abandon(busy);
         }
         open
     }
 
-    /// Looks at each of these once, `limit` at a time. Returns those for which the sealer was busy;
-    /// the others that are not finished go to `open`.
-    async fn look_at(&mut self, items: Vec<Item>, limit: usize, open: &mut Vec<Item>) -> Vec<Item> {
+    /// Attempts each of these once, `limit` at a time. Returns those for which the sealer was busy;
+    /// adds the others that are not finished to `open`.
+    async fn attempt_all(
+        &mut self,
+        items: Vec<Pending>,
+        limit: usize,
+        open: &mut Vec<Pending>,
+    ) -> Vec<Pending> {
         let (manager, mode) = (self.manager, self.mode);
         let mut kdf_busy = Vec::new();
         let mut items = items.into_iter();
@@ -160,14 +168,14 @@ impl<'a> Run<'a> {
             while !self.halted && in_work.len() < limit {
                 let Some(item) = items.next() else { break };
                 in_work.push(async move {
-                    let look = manager.look_at(&item.path, mode).await;
-                    (item, look)
+                    let attempt = manager.attempt(&item.path, mode).await;
+                    (item, attempt)
                 });
             }
-            let Some((item, look)) = in_work.next().await else { break };
-            match look {
+            let Some((item, attempt)) = in_work.next().await else { break };
+            match attempt {
                 Err(error @ ManagerError::Seal(SealError::KdfBusy { .. })) => {
-                    kdf_busy.push(Item { why: Some(error), ..item });
+                    kdf_busy.push(Pending { why: Some(error), ..item });
                 }
                 Err(closed @ ManagerError::ShutDown) => {
                     self.halt(closed);
@@ -177,7 +185,7 @@ impl<'a> Run<'a> {
                     self.count_failure(&error);
                     self.fail(item, error);
                 }
-                Ok(look) => open.extend(self.finish(item, look)),
+                Ok(attempt) => open.extend(self.finish(item, attempt)),
             }
             (self.progress)(&self.report);
         }
@@ -186,42 +194,42 @@ impl<'a> Run<'a> {
     }
 
     /// Counts a credential that is finished, or returns it.
-    fn finish(&mut self, mut item: Item, look: Look) -> Option<Item> {
-        match &look {
-            Look::Done | Look::Written => self.in_a_row = FailuresInARow::default(),
-            Look::Uncertain(error) => self.count_failure(error),
-            // That reads succeed does not show that writes do.
-            Look::Current | Look::Outdated | Look::NotFound if self.in_a_row.of_writes => {}
-            Look::Current | Look::Outdated | Look::NotFound => self.in_a_row.count = 0,
-            Look::Deferred(_) => {}
+    fn finish(&mut self, mut item: Pending, attempt: Attempt) -> Option<Pending> {
+        match &attempt {
+            Attempt::Resealed | Attempt::Written => self.in_a_row = FailuresInARow::default(),
+            Attempt::Uncertain(error) => self.count_failure(error),
+            // Successful reads do not prove that writes succeed.
+            Attempt::Current | Attempt::Outdated | Attempt::NotFound if self.in_a_row.of_writes => {}
+            Attempt::Current | Attempt::Outdated | Attempt::NotFound => self.in_a_row.count = 0,
+            Attempt::Deferred(_) => {}
         }
         let was_missing = mem::take(&mut item.missing);
-        let finished = match look {
-            Look::Done => &mut self.report.resealed,
-            Look::Current if item.written => &mut self.report.resealed,
-            Look::Current => &mut self.report.current,
-            Look::NotFound if was_missing || self.point().is_zero() => &mut self.report.gone,
-            Look::NotFound => return Some(Item { missing: true, ..item }),
-            Look::Outdated => return Some(item),
-            Look::Deferred(why) => return Some(Item { why: Some(why), ..item }),
-            Look::Written => return Some(self.written(item, None)),
-            Look::Uncertain(error) => return Some(self.written(item, Some(error))),
+        let finished = match attempt {
+            Attempt::Resealed => &mut self.report.resealed,
+            Attempt::Current if item.written => &mut self.report.resealed,
+            Attempt::Current => &mut self.report.current,
+            Attempt::NotFound if was_missing || self.point().is_zero() => &mut self.report.gone,
+            Attempt::NotFound => return Some(Pending { missing: true, ..item }),
+            Attempt::Outdated => return Some(item),
+            Attempt::Deferred(why) => return Some(Pending { why: Some(why), ..item }),
+            Attempt::Written => return Some(self.written(item, None)),
+            Attempt::Uncertain(error) => return Some(self.written(item, Some(error))),
         };
         *finished += 1;
         self.report.to_confirm -= usize::from(item.written);
         None
     }
 
-    fn written(&mut self, item: Item, why: Option<ManagerError>) -> Item {
+    fn written(&mut self, item: Pending, why: Option<ManagerError>) -> Pending {
         self.report.to_confirm += usize::from(!item.written);
-        Item { written: true, why, ..item }
+        Pending { written: true, why, ..item }
     }
 
     fn count_failure(&mut self, error: &ManagerError) {
-        match Meaning::of(error) {
-            Meaning::Credential => {}
-            Meaning::Refusal => self.halt(error.clone()),
-            Meaning::Outage => {
+        match FailureImpact::of(error) {
+            FailureImpact::OneCredential => {}
+            FailureImpact::Refusal => self.halt(error.clone()),
+            FailureImpact::Outage => {
                 self.in_a_row.count += 1;
                 self.in_a_row.of_writes |= error.may_have_written();
                 if self.in_a_row.count >= RekeyReport::MAX_FAILURES_IN_A_ROW {
@@ -236,9 +244,9 @@ impl<'a> Run<'a> {
         self.halted = true;
     }
 
-    /// Counts credentials that are not looked at again. After a stop, those that were not written
-    /// are not tried; all others have failed.
-    fn give_up(&mut self, items: Vec<Item>) {
+    /// Counts credentials that are not attempted again. After a stop, those that were not written
+    /// count as not tried; all others have failed.
+    fn abandon(&mut self, items: Vec<Pending>) {
         if !items.is_empty() {
             self.report.stopped.clone_from(&self.stop);
         }
@@ -248,15 +256,15 @@ impl<'a> Run<'a> {
                 continue;
             }
             let why = item.why.take().or_else(|| self.stop.clone());
-            let why = why.unwrap_or_else(|| self.manager.others_write(&item.path));
+            let why = why.unwrap_or_else(|| self.manager.conflict_error(&item.path));
             self.fail(item, why);
             (self.progress)(&self.report);
         }
     }
 
-    fn fail(&mut self, item: Item, error: ManagerError) {
+    fn fail(&mut self, item: Pending, error: ManagerError) {
         let error = match item.written {
-            true => self.manager.unconfirmed(&item.path, error),
+            true => self.manager.unconfirmed_error(&item.path, error),
             false => error,
         };
         self.report.to_confirm -= usize::from(item.written);
@@ -264,9 +272,9 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Item {
-    /// Those that still are to be written, and those that a later read finishes, as far as is
-    /// known.
+impl Pending {
+    /// Splits them into those that still have to be written, and those that only have to be read
+    /// again, as far as is known.
     fn split(items: Vec<Self>) -> (Vec<Self>, Vec<Self>) {
         items.into_iter().partition(|item| !item.written && !item.missing)
     }

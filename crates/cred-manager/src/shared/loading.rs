@@ -1,4 +1,4 @@
-//! Loads of the cache: in tasks of the manager, shared by all readers.
+//! Loads of the cache: they run in tasks of the manager, and readers share them.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::cache::{Load, LoadResult, Loaded, NoResult};
 use crate::fetch_many::FetchSealed;
 
 impl Shared {
-    /// Loads a path in a task of the manager, which goes on when every reader has gone.
+    /// Loads a path in a task of the manager, which continues even if every reader is dropped.
     pub(crate) fn begin_load(self: &Arc<Self>, mut load: Load) -> Result<(), ManagerError> {
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -31,7 +31,7 @@ impl Shared {
     }
 
     /// Loads many paths of one scope by one call, in one task of the manager. Each load ends when
-    /// its credential is opened, or with a panic of the sealer.
+    /// its credential is opened, or when the sealer panics.
     pub(crate) fn begin_loads(
         self: &Arc<Self>,
         mut loads: Vec<Load>,
@@ -62,20 +62,24 @@ impl Shared {
 
     async fn open_and_complete(&self, load: Load, sealed: FetchSealed) {
         let fetch = self.open_fetched(load.path().as_path_ref(), sealed).await;
-        let found = self.found(load.path().as_path_ref(), fetch);
+        let found = self.to_cacheable(load.path().as_path_ref(), fetch);
         load.complete(found);
     }
 
     /// Waits until a load may call the provider.
     ///
     /// # Errors
-    /// [`Busy`](StorageErrorKind::Busy) where too many others do, for as long as a call may take.
+    /// [`Busy`](StorageErrorKind::Busy) if the maximum number of loads is running for as long as a
+    /// call may take.
     async fn may_call(&self, load: &mut Load, target: impl Into<Target>) -> Result<(), ManagerError> {
         if load.may_call(self.limit).await {
             return Ok(());
         }
         self.tasks.refuse_when_closed()?;
-        let error = StorageError::busy(format!("too many other loads ran for {:?}", self.limit));
+        let error = StorageError::busy(format!(
+            "the maximum number of concurrent loads was running for {:?}",
+            self.limit
+        ));
         Err(self.at(error, Operation::Retrieve, target).into())
     }
 
@@ -84,7 +88,7 @@ impl Shared {
         let error = match result.wait().await {
             Ok(loaded) => return loaded,
             Err(NoResult::Ended) => {
-                // A load that did not begin, because closing had, ends in the same way.
+                // A load that was refused, because the shutdown had begun, ends in the same way.
                 self.tasks.refuse_when_closed()?;
                 // Another load may succeed.
                 StorageError::unavailable("the load panicked, or the runtime that it ran on was shut down")
@@ -104,7 +108,8 @@ impl Shared {
         }
     }
 
-    /// The runtime of a load may have stopped, so the next reader starts another one.
+    /// Stops sharing an overdue load: its runtime may have stopped, so the next reader starts
+    /// another one.
     fn cancel_load(&self, result: &LoadResult, path: PathRef<'_>) {
         if let Some(cache) = &self.cache {
             cache.cancel(path, result);
@@ -122,9 +127,9 @@ mod tests {
     use crate::crypto::KeyRing;
     use crate::{CredentialManager, ManagerError};
 
-    /// As for a reader that shares a load which is refused, since closing began in between.
+    /// The reader shares a load that is refused because the shutdown begins in between.
     #[tokio::test]
-    async fn a_reader_of_a_load_that_closing_has_refused_learns_of_the_shutdown() {
+    async fn a_reader_of_a_load_that_was_refused_by_a_shutdown_gets_shut_down() {
         let provider = MemoryStorageProvider::new(MemoryStorageConfig::default()).unwrap();
         let builder = CredentialManager::builder().storage(provider);
         let keys = KeyRing::generate("main".parse().unwrap()).unwrap();
@@ -132,10 +137,10 @@ mod tests {
         let (shared, id) = (&manager.shared, "a".parse().unwrap());
         let cache = shared.cache.as_ref().unwrap();
         let Miss::Start(load, _) = cache.share_or_start(manager.path(&id), None) else {
-            panic!("no other load is in flight")
+            panic!("expected to start a load")
         };
         let Miss::Shared(result) = cache.share_or_start(manager.path(&id), None) else {
-            panic!("the load is in flight")
+            panic!("expected to share the load")
         };
         shared.tasks.close();
         assert!(matches!(shared.begin_load(load), Err(ManagerError::ShutDown)));

@@ -1,4 +1,4 @@
-//! Writes of the provider: under the path's write lock, in tasks of the manager.
+//! Writes to the provider. They run under the path's write lock, in tasks of the manager.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use crate::windows::{LastWrite, Seal};
 use crate::write_lock::{WriteLock, WriteLocks};
 
 impl Shared {
-    /// Takes the write lock of a path for a caller's write: waits no longer than for an answer of
-    /// the provider, and then, holding the lock, until no uncertain write of a re-key can undo the
-    /// write.
+    /// Takes the write lock of a path for a caller's write. Waits for it no longer than an answer
+    /// of the provider may take, and then, holding the lock, until no uncertain write of a re-key
+    /// can undo the write.
     ///
     /// # Errors
-    /// [`Busy`](StorageErrorKind::Busy) where the lock is not free in time, or where that wait
-    /// would be longer than an answer of the provider may take. [`ManagerError::ShutDown`] if
-    /// closing begins while it waits for the re-key.
+    /// - [`Busy`](StorageErrorKind::Busy) if the lock is not free in time, or if the second wait
+    ///   would take longer than an answer of the provider may take.
+    /// - [`ManagerError::ShutDown`] if a shutdown begins while it waits for the re-key.
     pub(crate) async fn lock_for_caller(
         &self,
         operation: Operation,
@@ -40,11 +40,12 @@ impl Shared {
         Ok(lock)
     }
 
-    /// Takes the write lock of a path, for a write that waits by [`settled`](Self::settled), or not
-    /// at all, until earlier writes are resolved.
+    /// Takes the write lock of a path, for a write that waits by
+    /// [`wait_until_resolved`](Self::wait_until_resolved), or not at all, until earlier writes are
+    /// resolved.
     ///
     /// # Errors
-    /// [`Busy`](StorageErrorKind::Busy) where it is not free in time.
+    /// [`Busy`](StorageErrorKind::Busy) if it is not free in time.
     pub(crate) async fn write_lock(
         &self,
         operation: Operation,
@@ -54,12 +55,15 @@ impl Shared {
         Ok(lock.map_err(|error| self.at(error, operation, path.clone()))?)
     }
 
-    /// Runs a write in a task of the manager, which keeps `lock` until it ends, and waits for its
-    /// answer. From here on dropping the caller's future changes nothing; a failure is then logged.
+    /// Runs a write in a task of the manager, which keeps `lock` until it ends, and returns the
+    /// result. From here on, dropping the caller's future does not stop the write; a failure is
+    /// then logged.
     ///
     /// # Errors
-    /// What `write` answers; in doubt if it gave no answer in time, panicked, or was ended by the
-    /// runtime; [`ManagerError::ShutDown`] if it never began.
+    /// - The error of `write`.
+    /// - [`InDoubt`](cred_core::StorageErrorKind::InDoubt) if `write` did not answer in time,
+    ///   panicked, or was ended by the runtime.
+    /// - [`ManagerError::ShutDown`] if it never began.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         writer: Writer,
@@ -72,30 +76,31 @@ impl Shared {
         let (limit, Effect { last_write, token }) = (self.limit, effect.into());
         let (cache, unresolved) = (self.cache.clone(), Arc::clone(&self.unresolved));
         let written = Some(LastWrite::Unknown);
-        let outcome = Outcome { cache, unresolved, path: path.clone(), writer, written };
-        let (name, place) = (self.provider.describe().name.clone(), path.clone());
+        let outcome = OutcomeRecorder { cache, unresolved, path: path.clone(), writer, written };
+        let (name, target) = (self.provider.describe().name.clone(), path.clone());
         let meter = self.meter.clone();
         let is_conditional = self.provider.compare_and_set().is_some();
         let (sender, answer) = oneshot::channel();
         self.tasks.spawn(async move {
             let answer = {
-                // In this order: however the task ends, with the runtime included, the outcome is
-                // dropped first, so that the path's next writer sees it, and a re-key after an
-                // exchange of the keys.
-                let _counted = token;
+                // The order matters. However the task ends, even with the runtime, the outcome is
+                // dropped first, so that the next writer of the path sees it, and so does a re-key
+                // after `set_keys`.
+                let _write_token = token;
                 let _until_the_end = lock;
                 let mut outcome = outcome;
                 let answer = match timeout(limit, AssertUnwindSafe(write).catch_unwind()).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_)) => Err(StorageError::in_doubt("the provider panicked")),
                     Err(_) => {
-                        let reason = format!("the provider gave no answer within {limit:?}");
+                        let reason = format!("the provider did not answer within {limit:?}");
                         Err(StorageError::in_doubt(reason))
                     }
                 };
                 outcome.written = match &answer {
                     Ok(_) => Some(last_write),
-                    // By the kind alone: whatever step of it a provider names, it was a write.
+                    // By the kind only: whichever step the provider reports, the operation is a
+                    // write.
                     Err(error) if error.kind().may_have_written() => Some(LastWrite::Unknown),
                     Err(_) => None,
                 };
@@ -103,31 +108,38 @@ impl Shared {
                 answer
             };
             let answer = answer.map_err(|error| {
-                // The provider names a step of it that only reads.
+                // The provider reports a step that only reads.
                 let error = match error.kind().may_have_written() && !error.may_have_written() {
                     true => StorageError::in_doubt("a step after the write failed")
                         .with_source(Arc::new(error) as Arc<_>),
                     false => error,
                 };
-                error.at(name, operation, place.clone()).into()
+                error.at(name, operation, target.clone()).into()
             });
-            // If the caller has left, it comes back and is dropped here, before a shutdown ends.
-            drop(sender.send(Answer { unread: Some(answer), writer, path: place, is_conditional, meter }));
+            // If the caller's future was dropped, `send` returns the result and it is dropped here,
+            // before a shutdown ends.
+            drop(sender.send(WriteResult {
+                unread: Some(answer),
+                writer,
+                path: target,
+                is_conditional,
+                meter,
+            }));
         })?;
-        answer.await.ok().and_then(Answer::read).unwrap_or_else(|| {
-            let ended = StorageError::in_doubt("the runtime ended it");
+        answer.await.ok().and_then(WriteResult::read).unwrap_or_else(|| {
+            let ended = StorageError::in_doubt("the runtime was shut down before it ended");
             Err(self.at(ended, operation, path.clone()).into())
         })
     }
 
-    /// Waits, holding the write lock, until this manager's earlier writes of a path, those of a
-    /// re-key included, are visible or can no longer take effect. The lock is held no longer than
-    /// an answer of the provider may take.
+    /// Waits, holding the write lock, until this manager's earlier writes of a path, including
+    /// those of a re-key, are visible or can no longer take effect. It holds the lock no longer
+    /// than an answer of the provider may take.
     ///
     /// # Errors
-    /// [`Busy`](StorageErrorKind::Busy) at once where it would wait for longer.
-    /// [`ManagerError::ShutDown`] if closing begins meanwhile.
-    pub(crate) async fn settled(
+    /// - [`Busy`](StorageErrorKind::Busy) at once if it would have to wait for longer.
+    /// - [`ManagerError::ShutDown`] if a shutdown begins meanwhile.
+    pub(crate) async fn wait_until_resolved(
         &self,
         operation: Operation,
         path: &CredentialPath,
@@ -135,7 +147,7 @@ impl Shared {
         self.wait_for(self.unresolved.left(path.as_path_ref()), operation, path).await
     }
 
-    /// Waits until earlier writes are resolved, in `left` from now.
+    /// Waits for `left`, the time until earlier writes are resolved.
     async fn wait_for(
         &self,
         left: Duration,
@@ -143,10 +155,10 @@ impl Shared {
         path: &CredentialPath,
     ) -> Result<(), ManagerError> {
         if left > self.limit {
-            return Err(self.unresolved_for(left, operation, path));
+            return Err(self.unresolved_error(left, operation, path));
         }
         let wait = async {
-            // Without a timer where nothing is to be waited for.
+            // No timer if no wait is needed.
             if !left.is_zero() {
                 sleep(left).await;
             }
@@ -154,9 +166,8 @@ impl Shared {
         self.tasks.until_closed(wait).await
     }
 
-    /// The error for a write that does not wait until earlier ones are resolved, in `left` from
-    /// now.
-    pub(crate) fn unresolved_for(
+    /// The error for a write that does not wait until earlier ones are resolved, `left` from now.
+    pub(crate) fn unresolved_error(
         &self,
         left: Duration,
         operation: Operation,
@@ -176,10 +187,10 @@ impl Shared {
     }
 }
 
-/// What a write does if it succeeds.
+/// The effect of a write if it succeeds.
 pub(crate) struct Effect {
     last_write: LastWrite,
-    /// Counts it among the writes of the keys that sealed it; `None`: nothing was sealed.
+    /// Counts it among the writes of the keys that sealed it; `None`: the write seals no value.
     token: Option<WriteToken>,
 }
 
@@ -189,9 +200,9 @@ impl From<LastWrite> for Effect {
     }
 }
 
-/// How a write ended: unknown unless an answer shows otherwise. Whatever ends it, the cache and
-/// later writers learn it.
-struct Outcome {
+/// Records the outcome of a write in the cache and for later writers when it is dropped, however
+/// the write ended. The outcome is unknown unless an answer shows otherwise.
+struct OutcomeRecorder {
     cache: Option<Arc<Cache>>,
     unresolved: Arc<UnresolvedWrites>,
     path: CredentialPath,
@@ -200,7 +211,7 @@ struct Outcome {
     written: Option<LastWrite>,
 }
 
-impl Drop for Outcome {
+impl Drop for OutcomeRecorder {
     fn drop(&mut self) {
         let Some(last_write) = self.written else { return };
         self.unresolved.written(self.path.as_path_ref(), last_write == LastWrite::Unknown, self.writer);
@@ -210,32 +221,32 @@ impl Drop for Outcome {
     }
 }
 
-/// The answer of a write on its way to the caller. If the caller has left, a failure is logged and
-/// counted: nothing else would show it.
-struct Answer<T> {
+/// The result of a write on its way to the caller. If the caller's future was dropped, a failure is
+/// logged and counted: it would otherwise be lost.
+struct WriteResult<T> {
     unread: Option<Result<T, ManagerError>>,
     writer: Writer,
     path: CredentialPath,
-    /// Whether a conflict shows that a credential exists: with compare-and-set.
+    /// Whether the provider has compare-and-set: a conflict then shows that a credential exists.
     is_conditional: bool,
     meter: Meter,
 }
 
-impl<T> Answer<T> {
+impl<T> WriteResult<T> {
     fn read(mut self) -> Option<Result<T, ManagerError>> {
         self.unread.take()
     }
 }
 
-impl<T> Drop for Answer<T> {
+impl<T> Drop for WriteResult<T> {
     fn drop(&mut self) {
         let Some(Err(error)) = &self.unread else { return };
-        // It found that a credential exists, which is no failure.
+        // A credential exists already, which is not a failure.
         if self.writer == Writer::StoreIfAbsent && self.is_conditional && is_conflict(error) {
             return;
         }
         let operation = self.writer.as_str();
-        warn!(target: "cred", operation, path = %self.path, %error, "a write failed after its caller left");
+        warn!(target: "cred", operation, path = %self.path, %error, "a write failed after its future was dropped");
         self.meter.counted(operation, outcome_of(error), Some(error));
     }
 }

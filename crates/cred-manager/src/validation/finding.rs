@@ -1,4 +1,4 @@
-//! What is wrong with a credential that can be read.
+//! The problems of a readable credential.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use cred_core::{Credential, CredentialMetadata, FormatProblem, Timestamp};
 
 /// A reason why a readable credential needs attention, found by
-/// [`CredentialManager::validate`](crate::CredentialManager::validate). Its text names fields and
-/// moments, never a value.
+/// [`CredentialManager::validate`](crate::CredentialManager::validate). Its text contains fields
+/// and times, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finding {
@@ -22,9 +22,9 @@ pub enum Finding {
         /// The problem.
         problem: FormatProblem,
     },
-    /// Its rotation policy requires a new value. Under a policy before the expiry, the new value
-    /// needs a later expiry: [`rotate`](crate::CredentialManager::rotate) keeps the stored one
-    /// otherwise, and the rotation stays due.
+    /// Its rotation policy requires a new value. If the policy is `before-expiry`, the new value
+    /// needs a later expiry: otherwise [`rotate`](crate::CredentialManager::rotate) keeps the
+    /// stored expiry, and the rotation stays due.
     RotationDue {
         /// When the rotation became due.
         since: Timestamp,
@@ -38,7 +38,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether the credential can still be used in spite of this finding: it is due for rotation or
+    /// Whether the credential can still be used despite this finding: it is due for rotation or
     /// expires soon.
     #[must_use]
     pub const fn is_usable(&self) -> bool {
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_policy_comes_due() {
-        let is_due = |found: Vec<Finding>| found.iter().any(|one| matches!(one, RotationDue { .. }));
+        let is_due = |found: Vec<Finding>| found.iter().any(|finding| matches!(finding, RotationDue { .. }));
         assert!(!is_due(found(None, RotationPolicy::periodic(HOUR), 3_599_999)));
         assert!(is_due(found(None, RotationPolicy::periodic(HOUR), 3_600_000)));
         assert!(!is_due(found(Some(7_200_000), RotationPolicy::before_expiry(HOUR), 3_599_999)));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_shown_with_its_moment_or_its_field() {
+    fn a_finding_is_displayed_with_its_time_or_its_field() {
         let problem = FormatProblem::Empty { field: field::PASSWORD };
         for (finding, usable, expected) in [
             (Expired { since: at(0) }, false, "expired at 1970-01-01T00:00:00"),
