@@ -96,7 +96,7 @@ impl CredentialManager {
     ///   backend or the key service without a success between them: transient errors, timeouts,
     ///   missing permissions, panics, uncertain writes. Once one of them is a write that may have
     ///   happened, only a write counts as a success;
-    /// - at once if the backend refuses the login or any write, or the manager is shut down.
+    /// - at once if the backend refuses the login or is read-only, or the manager is shut down.
     ///
     /// After a stop, no further credential is started. Those that have begun are finished, those
     /// that were written are read back, and the report contains the reason and the number of

@@ -93,7 +93,7 @@ impl Shared {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_)) => Err(StorageError::in_doubt("the provider panicked")),
                     Err(_) => {
-                        let reason = format!("the provider did not answer within {limit:?}");
+                        let reason = format!("the provider gave no answer within {limit:?}");
                         Err(StorageError::in_doubt(reason))
                     }
                 };
