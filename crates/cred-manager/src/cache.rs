@@ -208,7 +208,7 @@ impl Cache {
     }
 
     /// Invalidates a path after a write that has ended or may still take effect later: earlier
-    /// values are no longer returned.
+    /// values are not returned any more.
     pub(crate) fn invalidate(&self, path: PathRef<'_>, last_write: LastWrite) {
         let window = self.rules.timing.latest(last_write == LastWrite::Unknown);
         let mut table = self.table();

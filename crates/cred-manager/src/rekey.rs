@@ -145,8 +145,8 @@ impl<'a> Rekey<'a> {
         self
     }
 
-    /// Sets a function that is called after each credential, in each phase. It must not block. The
-    /// default is none; a second call replaces the first.
+    /// Sets a function that is called after each credential, in each phase. It must not block. By
+    /// default, nothing is called; a second call replaces the first function.
     pub fn on_progress(mut self, progress: impl FnMut(&RekeyReport) + Send + 'a) -> Self {
         self.progress = Box::new(progress);
         self

@@ -8,8 +8,8 @@ use cred_core::{CredentialPath, EncryptedData, PathRef};
 use tokio::time::Instant;
 
 /// A generation takes new windows for the length of the longest window divided by this number. So
-/// at most about twice this many generations exist, and memory that is no longer needed is kept for
-/// at most that much longer.
+/// at most about twice this many generations exist, and unused memory is kept for at most that much
+/// longer.
 const GENERATIONS: u32 = 4;
 
 /// The open windows of all paths. A window only ever lengthens.

@@ -122,8 +122,8 @@ impl Load {
         }
     }
 
-    /// The time from which the value is no longer returned: the start of the load plus the TTL, or
-    /// the expiry of the credential if that is earlier. A credential that had expired before is
+    /// The time after which the value is not returned any more: the start of the load plus the TTL,
+    /// or the expiry of the credential if that is earlier. A credential that had expired before is
     /// returned for [`EXPIRED_TTL`] at most.
     fn deadline(&self, expires_at: Option<Timestamp>) -> Instant {
         let ttl = self.cache.rules.ttl;
