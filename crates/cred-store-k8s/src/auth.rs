@@ -1,8 +1,8 @@
 //! The token of a service account, which is replaced on disk before it expires.
 //!
-//! Everything else that a kubeconfig can name (a token, a certificate, a program that gives either)
-//! is kube's to apply. Its reading of token files is not used: it goes on for up to a minute with a
-//! token that the server no longer takes.
+//! kube applies everything else that a kubeconfig can name: a token, a certificate, or a program that
+//! returns either. Its reader of token files is not used, because it uses a token that the server
+//! has refused for up to another minute.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 use cred_core::{ExposeSecret, SecretString, StorageError, StorageErrorKind, StorageResult, Zeroizing};
 use http::HeaderValue;
 
-/// How long a token is used before the file is read again, as other clients of Kubernetes do.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How long a token is used before the file is read again, as in other clients of Kubernetes.
+const REREAD_AFTER: Duration = Duration::from_secs(60);
 
 /// A token that was read from a file.
 pub(crate) struct Token {
     text: SecretString,
-    /// As it goes into a request.
+    /// The value of the `Authorization` header.
     header: HeaderValue,
 }
 
-/// A file that holds the token, by turns another one.
+/// A file with the current token, which is replaced from time to time.
 pub(crate) struct TokenFile {
     path: PathBuf,
-    held: Mutex<Held>,
+    cache: Mutex<CachedToken>,
 }
 
 #[derive(Default)]
-struct Held {
+struct CachedToken {
     token: Option<Arc<Token>>,
-    /// When the file was last looked at.
-    looked: Option<Instant>,
+    /// When the file was last read.
+    last_read: Option<Instant>,
 }
 
 impl Token {
@@ -40,52 +40,53 @@ impl Token {
         self.header.clone()
     }
 
-    /// What no error may repeat.
-    pub(crate) fn hidden(&self) -> &str {
+    /// The text of the token, which no error may repeat.
+    pub(crate) fn secret(&self) -> &str {
         self.text.expose_secret()
     }
 }
 
 impl TokenFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, held: Mutex::default() }
+        Self { path, cache: Mutex::default() }
     }
 
-    /// The token to ask with. Where the file cannot be read any more, the last one that was: some
-    /// remove it on purpose.
+    /// Returns the token for a request. If the file can no longer be read, returns the last token:
+    /// some users remove the file on purpose.
     pub(crate) async fn current(&self) -> StorageResult<Arc<Token>> {
-        if let Some(token) = self.fresh() {
+        if let Some(token) = self.cached() {
             return Ok(token);
         }
         let read = self.read().await;
-        let mut held = self.held();
-        match (read, &held.token) {
-            (Ok(token), _) => Ok(held.token.insert(token).clone()),
+        let mut cached = self.cache();
+        match (read, &cached.token) {
+            (Ok(token), _) => Ok(cached.token.insert(token).clone()),
             (Err(_), Some(last)) => Ok(Arc::clone(last)),
             (Err(error), None) => Err(error),
         }
     }
 
-    /// Another token than one that the server has refused; `None`: there is none yet.
-    pub(crate) async fn instead_of(&self, refused: &Token) -> Option<Arc<Token>> {
-        let differs = |token: &Arc<Token>| token.hidden() != refused.hidden();
-        let held = self.held().token.clone();
-        if let Some(token) = held.filter(differs) {
+    /// Returns another token than the one that the server has refused. `None`: there is no other
+    /// token yet.
+    pub(crate) async fn replacement_for(&self, refused: &Token) -> Option<Arc<Token>> {
+        let differs = |token: &Arc<Token>| token.secret() != refused.secret();
+        let cached = self.cache().token.clone();
+        if let Some(token) = cached.filter(differs) {
             return Some(token);
         }
         let token = self.read().await.ok().filter(differs)?;
-        Some(self.held().token.insert(token).clone())
+        Some(self.cache().token.insert(token).clone())
     }
 
-    /// The token that is held, unless the file is to be read. Who is told to read it is the only
-    /// one for a while: others go on with what there is.
-    fn fresh(&self) -> Option<Arc<Token>> {
-        let mut held = self.held();
-        let stale = held.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN);
+    /// Returns the cached token. `None`: the caller has to read the file. When a token is due, only
+    /// one caller per interval gets `None`; the others continue with the cached token.
+    fn cached(&self) -> Option<Arc<Token>> {
+        let mut cached = self.cache();
+        let stale = cached.last_read.is_none_or(|last_read| last_read.elapsed() >= REREAD_AFTER);
         if stale {
-            held.looked = Some(Instant::now());
+            cached.last_read = Some(Instant::now());
         }
-        held.token.clone().filter(|_| !stale)
+        cached.token.clone().filter(|_| !stale)
     }
 
     async fn read(&self) -> StorageResult<Arc<Token>> {
@@ -103,11 +104,11 @@ impl TokenFile {
             Ok(Err(error)) => return Err(refused(&format!("cannot be read ({})", error.kind()))),
             Err(_) => return Err(refused("could not be read, since the runtime is shutting down")),
         };
-        Token::parse(text.trim()).map(Arc::new).ok_or_else(|| refused("holds no token"))
+        Token::parse(text.trim()).map(Arc::new).ok_or_else(|| refused("contains no usable token; replace it"))
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, CachedToken> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,55 +151,63 @@ mod tests {
     }
 
     fn age(file: &TokenFile) {
-        file.held().looked = Instant::now().checked_sub(LOOK_AGAIN);
+        file.cache().last_read = Instant::now().checked_sub(REREAD_AFTER);
     }
 
     #[tokio::test]
-    async fn a_token_is_read_again_after_a_while_and_not_before() {
+    async fn a_token_is_read_again_only_after_the_interval() {
         let (_folder, path, file) = file("one\n");
-        assert_eq!(file.current().await.unwrap().hidden(), "one");
+        assert_eq!(file.current().await.unwrap().secret(), "one");
         fs::write(&path, "two").unwrap();
-        assert_eq!(file.current().await.unwrap().hidden(), "one");
+        assert_eq!(file.current().await.unwrap().secret(), "one");
         age(&file);
-        assert_eq!(file.current().await.unwrap().hidden(), "two");
+        assert_eq!(file.current().await.unwrap().secret(), "two");
     }
 
     #[tokio::test]
-    async fn a_refused_token_is_exchanged_for_the_one_on_disk_if_it_is_another() {
+    async fn a_refused_token_is_replaced_by_a_different_one_on_disk() {
         let (_folder, path, file) = file("one");
         let one = file.current().await.unwrap();
-        assert!(file.instead_of(&one).await.is_none());
+        assert!(file.replacement_for(&one).await.is_none());
         fs::write(&path, "two").unwrap();
-        assert_eq!(file.instead_of(&one).await.unwrap().hidden(), "two");
-        assert_eq!(file.current().await.unwrap().hidden(), "two");
+        assert_eq!(file.replacement_for(&one).await.unwrap().secret(), "two");
+        assert_eq!(file.current().await.unwrap().secret(), "two");
         fs::remove_file(&path).unwrap();
-        assert_eq!(file.instead_of(&one).await.unwrap().hidden(), "two", "another request has exchanged it");
+        assert_eq!(
+            file.replacement_for(&one).await.unwrap().secret(),
+            "two",
+            "another request has exchanged it"
+        );
     }
 
     #[tokio::test]
-    async fn a_file_that_has_gone_leaves_the_last_token() {
+    async fn the_last_token_is_used_if_the_file_is_missing_or_invalid() {
         let (_folder, path, file) = file("one");
         file.current().await.unwrap();
         fs::remove_file(&path).unwrap();
         age(&file);
-        assert_eq!(file.current().await.unwrap().hidden(), "one");
+        assert_eq!(file.current().await.unwrap().secret(), "one");
         age(&file);
         fs::write(&path, "a b").unwrap();
-        assert_eq!(file.current().await.unwrap().hidden(), "one", "nor does one that is being written");
+        assert_eq!(
+            file.current().await.unwrap().secret(),
+            "one",
+            "a file that is being written does not replace the last token either"
+        );
     }
 
     #[tokio::test]
-    async fn without_a_token_the_error_names_the_file_and_not_what_is_in_it() {
+    async fn an_unusable_token_file_is_named_without_its_contents() {
         for text in ["", " \n", "hunter2 hunter2", "hunter2\u{e9}"] {
             let (_folder, path, file) = file(text);
             let error = file.current().await.unwrap_err();
-            let said = format!("{error} {error:?}");
-            assert!(said.contains(&path.display().to_string()) && !said.contains("hunter2"), "{said}");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(&path.display().to_string()) && !text.contains("hunter2"), "{text}");
         }
     }
 
     #[tokio::test]
-    async fn nothing_prints_a_token() {
+    async fn debug_output_does_not_contain_the_token() {
         let (_folder, _, file) = file("hunter2");
         let token = file.current().await.unwrap();
         let printed = format!("{file:?} {token:?} {:?}", token.header());

@@ -1,8 +1,8 @@
-//! Calls to the API server: one for each function, and no retries.
+//! Requests to the API server: one per function, without retries.
 //!
-//! kube gives the credentials, the TLS settings and the headers; requests and answers are written
-//! and read here. Its typed calls lose the headers (`Retry-After`), write an answer that they
-//! cannot read into the log, whole, and read a whole list at once.
+//! kube provides the credentials, the TLS settings and the headers; requests are written and
+//! responses are parsed here. kube's typed calls drop response headers (`Retry-After`), log the
+//! whole body of a response that they cannot parse, and read a whole list at once.
 
 mod access;
 mod answer;
@@ -19,19 +19,19 @@ use kube::client::Body;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::access::Access;
+pub(crate) use self::access::ClusterAccess;
 use self::answer::Page;
-pub(crate) use self::answer::{Answer, Identity, Metadata, Secret};
+pub(crate) use self::answer::{ApiResponse, Secret, SecretIdentity, SecretMetadata};
 use self::connection::Connection;
 use crate::auth::Token;
-use crate::error::{Failure, Place, Refusal};
-use crate::marks::Marked;
+use crate::error::{Action, ErrorResponse, WriteFailure};
+use crate::marks::SecretMarks;
 
-/// The longest answer that is read. Of one secret it is far more than there can be; a page of
-/// several is asked for anew and shorter.
-const LONGEST: usize = 8 * 1_024 * 1_024;
+/// The largest response body that is read. It is far more than one Secret can have; a larger page of
+/// a list is requested again in smaller ones.
+const MAX_BODY_LEN: usize = 8 * 1_024 * 1_024;
 
-const WHOLE: &str = "application/json";
+const JSON: &str = "application/json";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
@@ -39,32 +39,32 @@ const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=met
 pub(crate) struct Client {
     connection: Connection,
     namespace: String,
-    /// Where its secrets are.
+    /// The URL path of its Secrets.
     base: String,
 }
 
-/// A part of a list.
+/// The response to a list request.
 #[derive(Debug)]
-pub(crate) enum Listed<T> {
+pub(crate) enum ListResponse<T> {
     Page(Page<T>),
     /// The rest of the list has expired: restart the list, or fail with this error.
     Expired(StorageError),
-    /// The page would be too long: it has to be asked for in smaller ones.
-    TooLong,
+    /// The page is too large: request it again in smaller ones.
+    TooLarge,
 }
 
-/// Which part of a list is asked for.
+/// Which page of a list is requested.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part<'a> {
+pub(crate) struct PageRequest<'a> {
     pub(crate) selector: &'a str,
     pub(crate) limit: u32,
-    /// Where the part before ended; `None`: the first.
+    /// The continue token of the previous page; `None`: this is the first page.
     pub(crate) next: Option<&'a str>,
 }
 
-/// A request, to be sent once or twice.
+/// A request, which is sent once or twice.
 struct Call<'a> {
-    place: Place<'a>,
+    action: Action<'a>,
     method: Method,
     uri: String,
     accept: &'static str,
@@ -72,21 +72,21 @@ struct Call<'a> {
 }
 
 impl Client {
-    /// `connect_timeout` bounds the making of a connection.
+    /// `connect_timeout` is the maximum time to establish a connection.
     pub(crate) fn new(
-        access: Access,
+        access: ClusterAccess,
         namespace: &str,
         connect_timeout: Duration,
     ) -> Result<Self, &'static str> {
-        Ok(Self::over(Connection::new(access, connect_timeout)?, namespace))
+        Ok(Self::with_connection(Connection::new(access, connect_timeout)?, namespace))
     }
 
-    /// With the connection and the credentials of the caller's own client.
-    pub(crate) fn of_sdk(client: kube::Client, namespace: &str) -> Self {
-        Self::over(Connection::given(client), namespace)
+    /// Uses the connection and the credentials of the caller's client.
+    pub(crate) fn from_sdk(client: kube::Client, namespace: &str) -> Self {
+        Self::with_connection(Connection::from_client(client), namespace)
     }
 
-    fn over(connection: Connection, namespace: &str) -> Self {
+    fn with_connection(connection: Connection, namespace: &str) -> Self {
         let base = format!("/api/v1/namespaces/{namespace}/secrets");
         Self { connection, namespace: namespace.to_owned(), base }
     }
@@ -95,122 +95,128 @@ impl Client {
         &self.namespace
     }
 
-    /// Where a call goes, for errors.
-    pub(crate) fn place<'a>(&'a self, verb: &'static str, name: Option<&'a str>) -> Place<'a> {
-        Place { verb, namespace: &self.namespace, name }
+    /// Describes a request, for errors.
+    pub(crate) fn action<'a>(&'a self, verb: &'static str, name: Option<&'a str>) -> Action<'a> {
+        Action { verb, namespace: &self.namespace, name }
     }
 
-    /// Reads a secret. `None`: there is none of that name.
+    /// Reads a Secret. `None`: it does not exist.
     pub(crate) async fn read(&self, name: &str) -> StorageResult<Option<Secret>> {
-        let call = self.get(name, WHOLE);
-        match self.found(&call).await? {
-            Some(answer) => Ok(Some(answer.secret().ok_or_else(|| answer.foreign())?)),
+        let call = self.get(name, JSON);
+        match self.send_unless_absent(&call).await? {
+            Some(response) => Ok(Some(response.secret().ok_or_else(|| response.unexpected_error())?)),
             None => Ok(None),
         }
     }
 
-    /// Reads all of a secret but its data.
-    pub(crate) async fn look(&self, name: &str) -> StorageResult<Option<Metadata>> {
+    /// Reads a Secret without its data. `None`: it does not exist.
+    pub(crate) async fn read_metadata(&self, name: &str) -> StorageResult<Option<SecretMetadata>> {
         let call = self.get(name, METADATA);
-        match self.found(&call).await? {
-            Some(answer) => Ok(Some(answer.metadata().ok_or_else(|| answer.foreign())?)),
+        match self.send_unless_absent(&call).await? {
+            Some(response) => Ok(Some(response.metadata().ok_or_else(|| response.unexpected_error())?)),
             None => Ok(None),
         }
     }
 
-    /// Creates a secret where there is none of its name.
-    pub(crate) async fn create(&self, name: &str, body: Bytes) -> Result<Revision, Failure> {
+    /// Creates a Secret if none with its name exists.
+    pub(crate) async fn create(&self, name: &str, body: Bytes) -> Result<Revision, WriteFailure> {
         let uri = self.base.clone();
-        let place = self.place("create", Some(name));
-        let call = Call { place, method: Method::POST, uri, accept: METADATA, body: Some(body) };
-        let answer = self.answer(&call).await?;
-        match answer.status {
-            200..=299 => Ok(answer.revision().ok_or_else(|| answer.foreign())?),
-            _ => match answer.refusal() {
-                refusal if refusal.is_presence() => {
-                    Err(Failure::changed("something is stored there already"))
+        let action = self.action("create", Some(name));
+        let call = Call { action, method: Method::POST, uri, accept: METADATA, body: Some(body) };
+        let response = self.send_whole(&call).await?;
+        match response.status {
+            200..=299 => Ok(response.revision().ok_or_else(|| response.unexpected_error())?),
+            _ => match response.error_response() {
+                error_response if error_response.is_existing_secret() => {
+                    Err(WriteFailure::changed("the credential already exists"))
                 }
-                refusal => Err(self.refused(&refusal, &call.place).await.into()),
+                error_response => Err(self.refusal_error(&error_response, &call.action).await.into()),
             },
         }
     }
 
-    /// Replaces a secret where it is still the one that the body was made of.
-    pub(crate) async fn replace(&self, name: &str, body: Bytes) -> Result<Revision, Failure> {
-        let place = self.place("update", Some(name));
+    /// Replaces a Secret if it is still in the version from which the body was created.
+    pub(crate) async fn replace(&self, name: &str, body: Bytes) -> Result<Revision, WriteFailure> {
+        let action = self.action("update", Some(name));
         let call =
-            Call { place, method: Method::PUT, uri: self.uri(name), accept: METADATA, body: Some(body) };
-        let answer = self.answer(&call).await?;
-        match answer.status {
-            200..=299 => Ok(answer.revision().ok_or_else(|| answer.foreign())?),
-            _ => match answer.refusal() {
-                refusal if refusal.is_conflict() || refusal.is_absence() => {
-                    Err(Failure::changed("another revision is stored"))
+            Call { action, method: Method::PUT, uri: self.uri(name), accept: METADATA, body: Some(body) };
+        let response = self.send_whole(&call).await?;
+        match response.status {
+            200..=299 => Ok(response.revision().ok_or_else(|| response.unexpected_error())?),
+            _ => match response.error_response() {
+                error_response if error_response.is_conflict() || error_response.is_absent_secret() => {
+                    Err(WriteFailure::changed("another revision is stored"))
                 }
-                refusal if refusal.is_immutable() => Err(Failure::immutable(&call.place)),
-                refusal => Err(self.refused(&refusal, &call.place).await.into()),
+                error_response if error_response.is_immutable() => Err(WriteFailure::immutable(&call.action)),
+                error_response => Err(self.refusal_error(&error_response, &call.action).await.into()),
             },
         }
     }
 
-    /// Deletes exactly this secret, as it was seen.
-    pub(crate) async fn delete(&self, seen: &Identity) -> Result<(), Failure> {
+    /// Deletes exactly this version of the Secret.
+    pub(crate) async fn delete(&self, seen: &SecretIdentity) -> Result<(), WriteFailure> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": {"uid": seen.uid(), "resourceVersion": seen.version()},
         });
-        let place = self.place("delete", Some(seen.name()));
+        let action = self.action("delete", Some(seen.name()));
         let body = Some(Bytes::from(options.to_string()));
-        let call = Call { place, method: Method::DELETE, uri: self.uri(seen.name()), accept: METADATA, body };
-        let answer = self.answer(&call).await?;
-        match answer.status {
-            200..=299 if answer.is_an_object() => Ok(()),
-            200..=299 => Err(answer.foreign().into()),
-            _ => match answer.refusal() {
-                refusal if refusal.is_absence() => Err(Failure::gone()),
-                refusal if refusal.is_conflict() => Err(Failure::changed("another revision is stored")),
-                refusal => Err(self.refused(&refusal, &call.place).await.into()),
+        let call =
+            Call { action, method: Method::DELETE, uri: self.uri(seen.name()), accept: METADATA, body };
+        let response = self.send_whole(&call).await?;
+        match response.status {
+            200..=299 if response.is_api_object() => Ok(()),
+            200..=299 => Err(response.unexpected_error().into()),
+            _ => match response.error_response() {
+                error_response if error_response.is_absent_secret() => Err(WriteFailure::gone()),
+                error_response if error_response.is_conflict() => {
+                    Err(WriteFailure::changed("another revision is stored"))
+                }
+                error_response => Err(self.refusal_error(&error_response, &call.action).await.into()),
             },
         }
     }
 
-    /// Lists all of the secrets but their data.
-    pub(crate) async fn names(&self, part: Part<'_>) -> StorageResult<Listed<Identity>> {
-        self.list(part, METADATA_LIST, Answer::names).await
+    /// Lists Secrets without their data.
+    pub(crate) async fn list_metadata(
+        &self,
+        part: PageRequest<'_>,
+    ) -> StorageResult<ListResponse<SecretIdentity>> {
+        self.list(part, METADATA_LIST, ApiResponse::metadata_page).await
     }
 
-    /// Lists secrets with their data.
-    pub(crate) async fn contents(&self, part: Part<'_>) -> StorageResult<Listed<Secret>> {
-        self.list(part, WHOLE, Answer::contents).await
+    /// Lists Secrets with their data.
+    pub(crate) async fn list_secrets(&self, part: PageRequest<'_>) -> StorageResult<ListResponse<Secret>> {
+        self.list(part, JSON, ApiResponse::secret_page).await
     }
 
     async fn list<T>(
         &self,
-        part: Part<'_>,
+        part: PageRequest<'_>,
         accept: &'static str,
-        parse: impl FnOnce(&Answer) -> Option<Page<T>>,
-    ) -> StorageResult<Listed<T>> {
-        let place = self.place("list", None);
-        let call = Call { place, method: Method::GET, uri: self.query(part), accept, body: None };
-        let answer = self.send(&call).await?;
-        match answer.status {
-            200 if answer.cut => Ok(Listed::TooLong),
-            200 => Ok(Listed::Page(parse(&answer).ok_or_else(|| answer.foreign())?)),
+        parse: impl FnOnce(&ApiResponse) -> Option<Page<T>>,
+    ) -> StorageResult<ListResponse<T>> {
+        let action = self.action("list", None);
+        let call = Call { action, method: Method::GET, uri: self.query(part), accept, body: None };
+        let response = self.send(&call).await?;
+        match response.status {
+            200 if response.truncated => Ok(ListResponse::TooLarge),
+            200 => Ok(ListResponse::Page(parse(&response).ok_or_else(|| response.unexpected_error())?)),
             _ => {
-                let refusal = answer.refusal();
-                let error = self.refused(&refusal, &call.place).await;
-                if refusal.is_expiry() { Ok(Listed::Expired(error)) } else { Err(error) }
+                let error_response = response.error_response();
+                let error = self.refusal_error(&error_response, &call.action).await;
+                if error_response.is_expired_list() { Ok(ListResponse::Expired(error)) } else { Err(error) }
             }
         }
     }
 
     fn get<'a>(&'a self, name: &'a str, accept: &'static str) -> Call<'a> {
-        let place = self.place("get", Some(name));
-        Call { place, method: Method::GET, uri: self.uri(name), accept, body: None }
+        let action = self.action("get", Some(name));
+        Call { action, method: Method::GET, uri: self.uri(name), accept, body: None }
     }
 
-    fn query(&self, part: Part<'_>) -> String {
+    fn query(&self, part: PageRequest<'_>) -> String {
         let mut query = form_urlencoded::Serializer::new(format!("{}?", self.base));
         query.append_pair("labelSelector", part.selector).append_pair("limit", &part.limit.to_string());
         query.extend_pairs(part.next.map(|next| ("continue", next)));
@@ -221,51 +227,51 @@ impl Client {
         format!("{}/{name}", self.base)
     }
 
-    /// An answer with a good status, or nothing where nothing is.
-    async fn found(&self, call: &Call<'_>) -> StorageResult<Option<Answer>> {
-        let answer = self.answer(call).await?;
-        match answer.status {
-            200 => Ok(Some(answer)),
-            _ => match answer.refusal() {
-                refusal if refusal.is_absence() => Ok(None),
-                refusal => Err(self.refused(&refusal, &call.place).await),
+    /// Sends a request. `None`: the Secret does not exist.
+    async fn send_unless_absent(&self, call: &Call<'_>) -> StorageResult<Option<ApiResponse>> {
+        let response = self.send_whole(call).await?;
+        match response.status {
+            200 => Ok(Some(response)),
+            _ => match response.error_response() {
+                error_response if error_response.is_absent_secret() => Ok(None),
+                error_response => Err(self.refusal_error(&error_response, &call.action).await),
             },
         }
     }
 
-    /// A whole answer.
-    async fn answer(&self, call: &Call<'_>) -> StorageResult<Answer> {
-        let answer = self.send(call).await?;
-        match answer.cut {
-            false => Ok(answer),
-            true => Err(answer.foreign()),
+    /// Sends a request. A response that is larger than the limit is an error.
+    async fn send_whole(&self, call: &Call<'_>) -> StorageResult<ApiResponse> {
+        let response = self.send(call).await?;
+        match response.truncated {
+            false => Ok(response),
+            true => Err(response.unexpected_error()),
         }
     }
 
-    /// Sends a request; once more where the token was refused and has been replaced meanwhile.
-    async fn send(&self, call: &Call<'_>) -> StorageResult<Answer> {
+    /// Sends a request, and repeats it if the token was refused and has been replaced meanwhile.
+    async fn send(&self, call: &Call<'_>) -> StorageResult<ApiResponse> {
         let Some(file) = self.connection.token_file() else {
-            return self.connection.send(call.request(None)?, LONGEST).await;
+            return self.connection.send(call.request(None)?, MAX_BODY_LEN).await;
         };
         let token = file.current().await?;
-        let answer = self.connection.send(call.request(Some(&token))?, LONGEST).await?;
-        if answer.status != 401 {
-            return Ok(answer);
+        let response = self.connection.send(call.request(Some(&token))?, MAX_BODY_LEN).await?;
+        if response.status != 401 {
+            return Ok(response);
         }
-        match file.instead_of(&token).await {
-            Some(token) => self.connection.send(call.request(Some(&token))?, LONGEST).await,
-            None => Ok(answer),
+        match file.replacement_for(&token).await {
+            Some(token) => self.connection.send(call.request(Some(&token))?, MAX_BODY_LEN).await,
+            None => Ok(response),
         }
     }
 
-    async fn refused(&self, refusal: &Refusal, place: &Place<'_>) -> StorageError {
+    async fn refusal_error(&self, error_response: &ErrorResponse, action: &Action<'_>) -> StorageError {
         let token = match self.connection.token_file() {
             Some(file) => file.current().await.ok(),
             None => None,
         };
-        let mut hide = self.connection.hidden();
-        hide.extend(token.as_ref().map(|token| token.hidden()));
-        refusal.explain(place, &hide)
+        let mut hide = self.connection.secrets();
+        hide.extend(token.as_ref().map(|token| token.secret()));
+        error_response.explain(action, &hide)
     }
 }
 
@@ -282,19 +288,19 @@ impl Call<'_> {
         }
         let body = match &self.body {
             Some(body) => {
-                request = request.header(CONTENT_TYPE, HeaderValue::from_static(WHOLE));
+                request = request.header(CONTENT_TYPE, HeaderValue::from_static(JSON));
                 Body::from(body.clone())
             }
             None => Body::empty(),
         };
         request
             .body(body)
-            .map_err(|_| StorageError::other(format!("no request could be made for {}", self.place)))
+            .map_err(|_| StorageError::other(format!("could not build a valid request for {}", self.action)))
     }
 }
 
-/// The body that makes a new secret.
-pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> StorageResult<Bytes> {
+/// The body that creates a Secret.
+pub(crate) fn created(name: &str, marked: &SecretMarks, envelope: &str) -> StorageResult<Bytes> {
     let metadata = Map::from_iter([
         ("name".to_owned(), name.into()),
         ("labels".to_owned(), text_map(&marked.labels)),
@@ -303,10 +309,10 @@ pub(crate) fn created(name: &str, marked: &Marked, envelope: &str) -> StorageRes
     object(&metadata, envelope)
 }
 
-/// The body that replaces a secret. Its labels and its data are the credential's alone; what others
-/// have added else stays. It holds the resource version, so that it replaces what was seen and
-/// nothing newer.
-pub(crate) fn replaced(seen: &Metadata, marked: &Marked, envelope: &str) -> StorageResult<Bytes> {
+/// The body that replaces a Secret. It sets all labels and data, and keeps everything else that other
+/// users have added. It contains the resource version, so that it replaces the version that was read
+/// and nothing newer.
+pub(crate) fn replaced(seen: &SecretMetadata, marked: &SecretMarks, envelope: &str) -> StorageResult<Bytes> {
     let mut metadata = seen.all.clone();
     metadata.remove("managedFields");
     metadata.insert("labels".to_owned(), text_map(&marked.labels));
@@ -341,6 +347,6 @@ fn object(metadata: &Map<String, Value>, envelope: &str) -> StorageResult<Bytes>
     let data = Data { envelope };
     let object = Object { api_version: "v1", kind: "Secret", r#type: "Opaque", metadata, data };
     let body = serde_json::to_vec(&object)
-        .map_err(|_| StorageError::invalid_request("the secret cannot be written as JSON"))?;
+        .map_err(|_| StorageError::invalid_request("the Secret cannot be written as JSON"))?;
     Ok(Bytes::from(body))
 }

@@ -13,20 +13,22 @@ use cred_provider_kit::naming::{self, Names};
 use cred_provider_kit::{Env, MapEnv, ProcessEnv, RetryBudget, setters, tags};
 use serde::Deserialize;
 
-use crate::client::Access;
+use crate::client::ClusterAccess;
 use crate::marks;
 
 /// The cluster and namespace that store the credentials, and the names and labels of their Secrets.
 ///
 /// ```
 /// use cred_store_k8s::KubernetesSecretsConfig;
-/// let config = KubernetesSecretsConfig::default().with_namespace("payments").with_secret_prefix("payments-cred-");
+/// let config = KubernetesSecretsConfig::default()
+///     .with_namespace("payments")
+///     .with_secret_prefix("payments-cred-");
 /// ```
 ///
 /// `Default` reads `KUBERNETES_NAMESPACE` from the environment of the process, as
-/// [`from_env`](Self::from_env) does, so a default can differ between two processes; set
-/// [`namespace`](Self::namespace) where it must not. A configuration that is read from a file does
-/// not take it.
+/// [`from_env`](Self::from_env) does, so the default can differ between two processes. Set
+/// [`namespace`](Self::namespace) if it must not. A configuration that is read from a file ignores
+/// the variable.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
@@ -34,16 +36,16 @@ pub struct KubernetesSecretsConfig {
     /// The namespace, which must exist: 1 to 63 of `a-z 0-9 -`, with a letter or digit at either
     /// end. Default `KUBERNETES_NAMESPACE`, or else `default`.
     pub namespace: String,
-    /// The kubeconfig file; `~/` at its beginning is the home directory. Default `None`: the
-    /// files of the variable `KUBECONFIG`, merged as by `kubectl`, or `~/.kube/config` if it is not
-    /// set; if none of them exists, the service account of the pod.
+    /// The kubeconfig file; a leading `~/` is the home directory. Default `None`: the files in the
+    /// variable `KUBECONFIG`, merged as `kubectl` does, or `~/.kube/config` if it is not set; if
+    /// none of them exists, the service account of the pod.
     pub kubeconfig_path: Option<PathBuf>,
     /// The context of the kubeconfig. Default `None`: its current context. Not used with the
     /// service account of a pod.
     pub context: Option<String>,
     /// The prefix of every Secret's name: 1 to 63 of `a-z 0-9 - .` that begin with a letter or
-    /// digit; default `nebula-cred-`. Two providers share credentials exactly if cluster, namespace
-    /// and prefix are equal.
+    /// digit. Default `nebula-cred-`. Two providers share credentials if and only if cluster,
+    /// namespace and prefix are equal.
     pub secret_prefix: String,
     /// The timeout of one call, doubled for writes: 1 to 60 s, default 5 s. Written `"5s"` in
     /// files.
@@ -66,13 +68,13 @@ pub struct KubernetesSecretsConfig {
     /// Annotations on every Secret: keys of at most 63 characters, at most 64 KiB in all; default
     /// none.
     pub default_annotations: BTreeMap<String, String>,
-    /// Whether a store deletes and recreates a Secret that is marked as immutable; default false:
-    /// such a store is refused. The credential does not exist for a moment then, and permanently if
-    /// the process ends in between.
+    /// Whether a store deletes and recreates a Secret that is marked as immutable. Default false:
+    /// such a store is refused. While the Secret is replaced, the credential does not exist for a
+    /// moment, and it is lost permanently if the process ends in between.
     pub replace_immutable: bool,
 }
 
-/// The defaults of a configuration that is read from a file: no variable is read.
+/// The defaults of a configuration that is read from a file. Reads no environment variable.
 fn defaults() -> KubernetesSecretsConfig {
     KubernetesSecretsConfig::from_env_with(&MapEnv::default())
 }
@@ -93,7 +95,7 @@ impl KubernetesSecretsConfig {
     /// Returns the defaults with the namespace in `KUBERNETES_NAMESPACE` of this process's
     /// environment.
     ///
-    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) reads another
     /// source of variables.
     #[must_use]
     pub fn from_env() -> Self {
@@ -102,6 +104,14 @@ impl KubernetesSecretsConfig {
 
     /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    ///
+    /// ```
+    /// use cred_provider_kit::MapEnv;
+    /// use cred_store_k8s::KubernetesSecretsConfig;
+    ///
+    /// let env = MapEnv::from([("KUBERNETES_NAMESPACE", "payments")]);
+    /// assert_eq!(KubernetesSecretsConfig::from_env_with(&env).namespace, "payments");
+    /// ```
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
         let labels = [
@@ -137,18 +147,18 @@ impl KubernetesSecretsConfig {
         const with_replace_immutable(replace_immutable: bool);
     }
 
-    /// The names of the secrets.
+    /// Returns the encoder of Secret names.
     pub(crate) fn names(&self) -> Result<Names, ConfigError> {
         Names::new(naming::KUBERNETES, "secret_prefix", self.secret_prefix.as_str())
     }
 
-    /// The cluster and the identity, from the files and the environment.
-    pub(crate) fn access(&self, env: &dyn Env) -> Result<Access, ConfigError> {
-        Access::find(self.kubeconfig_path.as_deref(), self.context.as_deref(), env)
+    /// Finds the cluster and the identity in the files and the environment.
+    pub(crate) fn access(&self, env: &dyn Env) -> Result<ClusterAccess, ConfigError> {
+        ClusterAccess::find(self.kubeconfig_path.as_deref(), self.context.as_deref(), env)
             .map_err(|problem| ConfigError::invalid(self.provider_name(), problem.field, problem.text))
     }
 
-    /// Checks everything but the access to the cluster.
+    /// Checks everything except the access to the cluster.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         if !is_namespace(&self.namespace) {
@@ -193,9 +203,9 @@ fn is_label((key, value): (&String, &String)) -> bool {
 }
 
 impl ProviderConfig for KubernetesSecretsConfig {
-    /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) is set, and accesses no
-    /// network. If it is not set, the provider's constructor looks for the cluster, so that a
-    /// configuration can be validated on another machine than the one that uses it.
+    /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) is set, and does not use
+    /// the network. If it is not set, only the provider's constructor looks for the cluster, so that
+    /// a configuration can be validated on another machine than the one that uses it.
     fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
         match self.kubeconfig_path {

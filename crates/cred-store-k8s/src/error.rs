@@ -1,4 +1,4 @@
-//! Error mapping: answers of Kubernetes and failures of the connection as storage errors.
+//! Error mapping: from responses of Kubernetes and connection failures to storage errors.
 
 use std::error::Error;
 use std::fmt;
@@ -8,81 +8,81 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{AttemptError, Wrote, connection, said};
 use hyper_util::client::legacy;
 
-/// A failed write, with what the provider needs to react to it.
+/// A failed write, with the information that the provider needs to react to it.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) meaning: Meaning,
+pub(crate) struct WriteFailure {
+    pub(crate) cause: FailureCause,
     pub(crate) error: StorageError,
 }
 
-/// What a failed write means in addition to its error.
+/// The cause of a failed write, if the provider reacts to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// Nothing more.
-    Plain,
-    /// Another writer has created, changed or deleted the secret since it was read.
+pub(crate) enum FailureCause {
+    /// Any other cause.
+    Other,
+    /// Another writer has created, changed or deleted the Secret since it was read.
     Changed,
-    /// The secret to delete does not exist any more.
+    /// The Secret to delete no longer exists.
     Gone,
-    /// The secret can be deleted, but not changed.
+    /// The Secret can be deleted, but not changed.
     Immutable,
 }
 
-impl Failure {
+impl WriteFailure {
     pub(crate) fn changed(reason: &'static str) -> Self {
-        Self { meaning: Meaning::Changed, error: StorageError::conflict(reason) }
+        Self { cause: FailureCause::Changed, error: StorageError::conflict(reason) }
     }
 
     pub(crate) fn gone() -> Self {
-        Self { meaning: Meaning::Gone, error: StorageErrorKind::NotFound.into() }
+        Self { cause: FailureCause::Gone, error: StorageErrorKind::NotFound.into() }
     }
 
-    pub(crate) fn immutable(place: &Place<'_>) -> Self {
+    pub(crate) fn immutable(action: &Action<'_>) -> Self {
         let error = StorageError::invalid_request(format!(
-            "the secret is marked as immutable, which forbids {place}; delete the credential and store it again, or \
+            "the Secret is marked as immutable, which forbids {action}; delete the credential and store it again, or \
              set `replace_immutable`"
         ));
-        Self { meaning: Meaning::Immutable, error }
+        Self { cause: FailureCause::Immutable, error }
     }
 }
 
-impl AttemptError for Failure {
+impl AttemptError for WriteFailure {
     fn storage_error(&self) -> &StorageError {
         &self.error
     }
 
-    /// Every meaning but `Plain` is a refusal before anything was written.
+    /// Every cause but `Other` is a refusal before anything was written.
     fn wrote(&self) -> Wrote {
-        match self.meaning {
-            Meaning::Plain => self.error.wrote(),
-            Meaning::Changed | Meaning::Gone | Meaning::Immutable => Wrote::No,
+        match self.cause {
+            FailureCause::Other => self.error.wrote(),
+            FailureCause::Changed | FailureCause::Gone | FailureCause::Immutable => Wrote::No,
         }
     }
 }
 
-impl From<StorageError> for Failure {
+impl From<StorageError> for WriteFailure {
     fn from(error: StorageError) -> Self {
-        Self { meaning: Meaning::Plain, error }
+        Self { cause: FailureCause::Other, error }
     }
 }
 
-impl From<Failure> for StorageError {
-    fn from(failure: Failure) -> Self {
+impl From<WriteFailure> for StorageError {
+    fn from(failure: WriteFailure) -> Self {
         failure.error
     }
 }
 
-/// The verb and the resource of a call, as a Role names them.
+/// The verb and the resource of a request, as a Role names them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    /// The verb that the call needs.
+pub(crate) struct Action<'a> {
+    /// The verb that the request needs.
     pub(crate) verb: &'static str,
     pub(crate) namespace: &'a str,
-    /// `None`: all secrets of the namespace.
+    /// `None`: all Secrets of the namespace.
     pub(crate) name: Option<&'a str>,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Action<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` on `secrets`", self.verb)?;
         if let Some(name) = self.name {
@@ -92,80 +92,80 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// An answer with an error status.
+/// A response with an error status.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) status: u16,
-    /// The `reason` of a `Status` of Kubernetes; `None`: the answer is not one.
+    /// The `reason` in the `Status` object of Kubernetes; `None`: the response is not a `Status`.
     pub(crate) reason: Option<String>,
-    /// Its `message`, or a description of an answer that is not one.
+    /// The `message` of the `Status`, or a description of a response that is not one.
     pub(crate) message: String,
     /// The kind of the absent object, such as `secrets`.
     pub(crate) kind: Option<String>,
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     fn is(&self, status: u16, reason: &str) -> bool {
         self.status == status && self.reason.as_deref() == Some(reason)
     }
 
-    /// Whether it is Kubernetes' answer for an absent secret.
-    pub(crate) fn is_absence(&self) -> bool {
+    /// Whether it reports that the Secret does not exist.
+    pub(crate) fn is_absent_secret(&self) -> bool {
         self.is(404, "NotFound") && self.kind.as_deref() == Some("secrets")
     }
 
-    /// Whether a secret of that name exists already.
-    pub(crate) fn is_presence(&self) -> bool {
+    /// Whether a Secret with that name already exists.
+    pub(crate) fn is_existing_secret(&self) -> bool {
         self.is(409, "AlreadyExists")
     }
 
-    /// Whether the secret is not the one that the request expects.
+    /// Whether the Secret is not in the version that the request expects.
     pub(crate) fn is_conflict(&self) -> bool {
         self.is(409, "Conflict")
     }
 
     /// Whether the rest of a list is no longer available, because etcd has compacted its revision.
-    pub(crate) fn is_expiry(&self) -> bool {
+    pub(crate) fn is_expired_list(&self) -> bool {
         self.is(410, "Expired") || self.is(410, "Gone")
     }
 
-    /// Whether the secret is immutable: it can be deleted, but not changed. Kubernetes has no code
-    /// for it; a test on the real server pins the text.
+    /// Whether the Secret is immutable: it can be deleted, but not changed. Kubernetes has no code
+    /// for this; a test on a real server pins the text.
     pub(crate) fn is_immutable(&self) -> bool {
         self.is(422, "Invalid") && self.message.contains("field is immutable when `immutable` is set")
     }
 
-    /// The storage error of a refused call. `hide` are secrets that the text must not repeat.
-    pub(crate) fn explain(&self, place: &Place<'_>, hide: &[&str]) -> StorageError {
-        let said = self.said(hide);
+    /// Returns the storage error of the response. `hide` are secrets that the text must not repeat.
+    pub(crate) fn explain(&self, action: &Action<'_>, hide: &[&str]) -> StorageError {
+        let said = self.server_message(hide);
         let status = self.status;
         let kind = match status {
             401 => StorageErrorKind::AuthenticationFailed {
-                reason: format!("Kubernetes refuses the token or certificate for {place} ({said}); renew it if it has expired")
+                reason: format!("Kubernetes refuses the token or certificate for {action} ({said}); renew it if it has expired")
                     .into(),
             },
             403 => StorageErrorKind::PermissionDenied {
-                reason: format!("Kubernetes refuses {place} ({said})").into(),
+                reason: format!("Kubernetes refuses {action} ({said})").into(),
             },
             // From the API server's priority and fairness, before the request is executed.
             429 => StorageErrorKind::Throttled { retry_after: self.retry_after },
             404 if self.kind.as_deref() == Some("namespaces") => StorageErrorKind::InvalidRequest {
                 reason: format!(
                     "the namespace `{}` does not exist ({said}); create it, or correct `namespace`",
-                    place.namespace
+                    action.namespace
                 )
                 .into(),
             },
             404 | 405 | 410 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "the server that answered {place} with status {status} is not an API server of Kubernetes ({said}); \
-                     correct the cluster's address"
+                    "the server that answered {action} with status {status} is not a Kubernetes API server ({said}); correct the \
+                     cluster's address"
                 )
                 .into(),
             },
-            410 if self.is_expiry() => StorageErrorKind::Unavailable {
-                reason: format!("the list expired before {place} was complete ({said}); try again").into(),
+            410 if self.is_expired_list() => StorageErrorKind::Unavailable {
+                reason: format!("the list expired before {action} was complete ({said}); try again").into(),
                 retry_after: self.retry_after,
             },
             413 => StorageErrorKind::InvalidRequest {
@@ -173,24 +173,24 @@ impl Refusal {
             },
             300..=399 => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "the server that answered {place} redirects (status {status}), which an API server does not do; \
+                    "the server that answered {action} sent a redirect (status {status}), which an API server never does; \
                      correct the cluster's address"
                 )
                 .into(),
             },
             400..=499 => StorageErrorKind::InvalidRequest {
-                reason: format!("Kubernetes refuses {place} with status {status} ({said})").into(),
+                reason: format!("Kubernetes refuses {action} with status {status} ({said})").into(),
             },
             _ => StorageErrorKind::Unavailable {
-                reason: format!("Kubernetes answered {place} with status {status} ({said})").into(),
+                reason: format!("Kubernetes answered {action} with status {status} ({said})").into(),
                 retry_after: self.retry_after,
             },
         };
         kind.into()
     }
 
-    /// Kubernetes' own text in one short line, or that there is none.
-    fn said(&self, hide: &[&str]) -> String {
+    /// Returns the message of Kubernetes in one short line, or a description of the response.
+    fn server_message(&self, hide: &[&str]) -> String {
         match self.reason {
             Some(_) => said(&self.message, hide, |_| false),
             None => self.message.clone(),
@@ -198,16 +198,16 @@ impl Refusal {
     }
 }
 
-/// The error if the name belongs to a secret that another store or another program has written.
-pub(crate) fn in_the_way(place: &Place<'_>) -> StorageError {
+/// The error if another store or another program has written the Secret with this name.
+pub(crate) fn name_taken(action: &Action<'_>) -> StorageError {
     StorageError::invalid_request(format!(
-        "a secret that this store has not written has the name, which prevents {place}; remove it, or set another \
-         `secret_prefix`"
+        "a Secret with this name exists and does not belong to this store, which prevents {action}; remove it, or set \
+         another `secret_prefix`"
     ))
 }
 
-/// The storage error of a call without a complete answer.
-pub(crate) fn broken(cause: &(dyn Error + 'static), address: Option<&str>) -> StorageError {
+/// The storage error of a request without a complete response.
+pub(crate) fn connection_error(cause: &(dyn Error + 'static), address: Option<&str>) -> StorageError {
     if connection::cause::<kube::client::AuthError>(cause).is_some() {
         // Its text may contain the output of the program, and so the token.
         return StorageErrorKind::AuthenticationFailed {

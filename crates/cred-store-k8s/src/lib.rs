@@ -1,4 +1,7 @@
-//! Sealed credentials in Kubernetes Secrets: namespaces, labels, compare-and-set, service accounts.
+//! Stores sealed credentials in the Secrets of one Kubernetes namespace.
+//!
+//! Each credential is one Secret. Every write is conditional on the resource version, and the
+//! provider never lists, reads or changes a Secret that does not belong to its store.
 //!
 //! ```no_run
 //! use cred_core::{CredentialContext, StorageProvider};
@@ -13,103 +16,133 @@
 //! # }
 //! ```
 //!
-//! # In Kubernetes
-//! The credential `db-password` of the scope `org:acme` is the secret
-//! `nebula-cred-org-cacme-sdb--password`, of type `Opaque`, with one field, `envelope`: the sealed
-//! credential. Names are those of [`naming`](cred_provider_kit::naming); what is longer than a name
-//! can be is hashed.
-//!
-//! | label or annotation | holds |
-//! |---|---|
-//! | label `cred-rs.github.io/store` | the digest of the prefix: which store it belongs to |
-//! | labels `cred-rs.github.io/scope-1`, `-2`, .. | the digest of the scope and of each above it, from the top: what lists select by |
-//! | one label for each tag that can be one | the tag: what filters select by, before they look into the envelope |
-//! | annotation `cred-rs.github.io/path` | the path, exactly |
-//! | annotation `cred-rs.github.io/metadata` | times, version, creator and, as `tags`, all other tags; nothing is decided by it |
-//! | annotation `cred-rs.github.io/write` | another random number with each write, so that each makes a new version |
-//!
-//! **Tags.** A tag can be a label if Kubernetes takes it as one: up to 63 of `A-Z a-z 0-9 - _ .`, a
-//! letter or digit at either end. Any other tag, such as `owner=alice@example.com`, is a part of
-//! the metadata annotation. Filters find both: labels only select the secrets that are read, and
-//! the envelope decides. A filter by tags of the second kind alone reads all contents. A tag with
-//! the key of a [default label](KubernetesSecretsConfig::default_labels) or of a mark above is
-//! refused. Every identity that can list secrets can read tags.
-//!
-//! **Whose a secret is.** A secret belongs to this store exactly if it has the store's label and
-//! its own path in the annotation, under the name of that path. Any other is somebody else's,
-//! whatever its name: it is not listed, reads say that nothing is there, a deletion does nothing,
-//! and a store says that it is in the way. Who takes the label or the annotation away takes the
-//! secret over. What others have added to a secret of ours stays when it is stored anew:
-//! annotations, owners, finalizers; labels do not.
-//!
-//! # What a Role needs
+//! # Required permissions
 //! ```yaml
 #![doc = include_str!("../role.yaml")]
 //! ```
-//! A program that only reads needs `get` and `list`. A refusal is [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied) with the verb, the
+//! A program that only reads needs `get` and `list`. If a permission is missing, the error is
+//! [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied) and names the verb, the
 //! resource, the namespace and the user.
 //!
-//! # Calls to the API server
-//! | operation | calls |
+//! # Authentication
+//! - **Kubeconfig**, in the format of `kubectl`: with a token, a token file, a certificate, or a
+//!   program that returns credentials. If a kubeconfig exists but is invalid, the constructor fails;
+//!   it does not fall back to another identity.
+//! - **Service account of the pod**, if no kubeconfig exists.
+//!
+//! A token file is read again every minute, and immediately if the API server refuses the token. So
+//! a token that was replaced on disk is picked up within the operation. A credential program runs
+//! at the first use, and again when its token is about to expire; a certificate that it returned is
+//! not renewed.
+//!
+//! The certificate of the API server is always verified. Plain http is accepted for loopback
+//! addresses only. The provider does not use proxies;
+//! [`KubernetesSecretsProvider::with_client`] accepts a client that does.
+//!
+//! # Storage layout
+//! The credential `db-password` of the scope `org:acme` is the Secret
+//! `nebula-cred-org-cacme-sdb--password` of type `Opaque`. Its only field, `envelope`, contains the
+//! sealed credential. Names follow [`naming`](cred_provider_kit::naming); a name that would be too
+//! long for Kubernetes is hashed.
+//!
+//! | label or annotation | contents |
+//! |---|---|
+//! | label `cred-rs.github.io/store` | the digest of the prefix, which identifies the store |
+//! | labels `cred-rs.github.io/scope-1`, `-2`, .. | the digests of the scope and of each scope above it, from the top; lists select by them |
+//! | one label for each tag that is a valid label | the tag; filters select by it before they read the envelope |
+//! | annotation `cred-rs.github.io/path` | the exact path |
+//! | annotation `cred-rs.github.io/metadata` | times, version, creator and, as `tags`, all other tags; for information only; the provider does not use it |
+//! | annotation `cred-rs.github.io/write` | a new random number with each write, so that each write creates a new resource version |
+//!
+//! ## Tags
+//! A tag becomes a label if Kubernetes accepts it as one: up to 63 of `A-Z a-z 0-9 - _ .`, with a
+//! letter or digit at either end. Any other tag, such as `owner=alice@example.com`, goes into the
+//! metadata annotation. Filters find both kinds, since labels only preselect Secrets and the
+//! envelope decides. A filter with tags of the second kind alone reads the contents of all Secrets.
+//!
+//! A tag is refused if its key is that of a
+//! [default label](KubernetesSecretsConfig::default_labels) or begins with `cred-rs.github.io/`.
+//! Every principal that can list Secrets can read the tags.
+//!
+//! # Ownership
+//! A Secret belongs to this store only if it has the store's label, the path annotation, and the
+//! name of the path in that annotation. For any other Secret, whatever its name:
+//!
+//! - Lists leave it out, and reads report that the credential does not exist.
+//! - A delete does nothing.
+//! - A store fails and reports that the name is taken.
+//!
+//! Removing the label or the path annotation therefore removes a Secret from the store. A store
+//! keeps the annotations, owners and finalizers that others have added to a Secret, but not their
+//! labels.
+//!
+//! # Requests per operation
+//! | operation | requests to the API server |
 //! |---|---|
 //! | retrieve | 1 |
 //! | exists | 1, without the data |
-//! | store | 2: a look and a write; again where another writer comes between |
-//! | store_if over a revision | 2 |
-//! | store_if where nothing is | 1 |
-//! | delete | 2; 1 where nothing is |
-//! | list, list_tree | 1 for every 500 secrets, without their data |
-//! | list, list_tree with a filter | 1 for every 250 secrets that have the tags; shorter pages where these exceed 8 MiB |
+//! | store | 2: a read without the data, and a write; both again if another writer was faster |
+//! | store_if with a revision | 2 |
+//! | store_if without a revision | 1 |
+//! | delete | 2; 1 if the credential does not exist |
+//! | list, list_tree | 1 for every 500 Secrets, without their data |
+//! | list, list_tree with a filter | 1 for every 250 Secrets that have the tags; pages of more than 8 MiB are read in smaller ones |
 //!
-//! Every write holds the resource version that was seen, or creates what must not be there. So one that lands late, after its
-//! caller has given up, undoes nothing newer. A list that Kubernetes can no longer continue begins anew. Of each page only the paths are kept.
+//! A list keeps only the paths of each page in memory. If the rest of a list has expired in
+//! Kubernetes, the provider starts the list again.
 //!
-//! # Who asks
-//! A kubeconfig as `kubectl` takes it, with a token, a token file, a certificate or a program; or the service account of the pod. A
-//! kubeconfig that is there and broken is an error, and no reason to be somebody else. A token file is read every minute, and at once when
-//! the API server refuses the token: a token that was replaced on disk is exchanged within the operation.
+//! # Consistency
+//! - Reads and lists return the latest state in etcd, so a write is visible as soon as it succeeds.
+//! - Every write either names the resource version that it replaces, or creates a Secret that must
+//!   not exist. So a write that arrives late, after its caller has cancelled it, cannot undo a newer
+//!   one.
 //!
-//! The certificate of the API server is always verified, and plain http is for the host itself alone. Proxies are not used;
-//! [`KubernetesSecretsProvider::with_client`] takes a client that does. A program runs once at the first use and again when its token is
-//! about to expire; a certificate that it gave is not renewed.
-//!
-//! # What is told apart
-//! | seen | told as |
+//! # Error mapping
+//! | cause | error |
 //! |---|---|
 //! | no connection | `Unreachable` |
-//! | a connection that ends in the answer, an error of the server (500, 503, 504) | `Unavailable`, a write is in doubt |
-//! | an answer that is not one of Kubernetes, such as a page of a proxy | `Unavailable` with host and port, a write is in doubt |
-//! | a certificate that is expired, for another host, or of another authority | `AuthenticationFailed`, saying which |
-//! | 429 | `Throttled`, with the server's pause |
-//! | 401 | another token from the file, or `AuthenticationFailed` |
-//! | 403, also for a quota or an ending namespace | `PermissionDenied` with Kubernetes' reason |
-//! | a namespace that does not exist | `InvalidRequest` for who stores; for who reads it looks empty, as Kubernetes has it |
-//! | an immutable secret | `InvalidRequest`, or replaced where [`replace_immutable`](KubernetesSecretsConfig::replace_immutable) is set; it can be deleted |
-//! | a secret that waits for others' finalizers | gone for who reads, `Busy` for who stores |
+//! | the connection ends before the response does, or a server error (500, 503, 504) | `Unavailable`; for a write `InDoubt` |
+//! | a response that is not from Kubernetes, such as a page of a proxy | `Unavailable` with host and port; for a write `InDoubt` |
+//! | a server certificate that has expired, is for another host, or is from an unknown authority | `AuthenticationFailed` with the reason |
+//! | 429 | `Throttled`, with the pause that the server asks for |
+//! | 401 | retried with a newer token from the file, or else `AuthenticationFailed` |
+//! | 403, also for an exceeded quota or a terminating namespace | `PermissionDenied` with the reason from Kubernetes |
+//! | the namespace does not exist | `InvalidRequest` for stores; for reads it looks empty, as Kubernetes reports it |
+//! | an immutable Secret | `InvalidRequest` for stores, or replaced if [`replace_immutable`](KubernetesSecretsConfig::replace_immutable) is set; it can be deleted |
+//! | a deleted Secret that waits for finalizers of others | `NotFound` for reads, `Busy` for stores |
 //!
-//! Kubernetes' own words are repeated, shortened and without the token, should a server echo it.
+//! Messages from Kubernetes are quoted, shortened, and with the token removed in case a server
+//! repeats it.
 //!
 //! # Limits
-//! - A value has 1 MiB, counted as Kubernetes does, before base64
+//! - A value has up to 1 MiB, counted as Kubernetes does, before base64
 //!   ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)).
-//! - Kubernetes takes 256 KiB of annotations. This library's own need at most 64 KiB, with 50 tags of 128
-//!   bytes in the key and 256 in the value, and
-//!   [`default_annotations`](KubernetesSecretsConfig::default_annotations) as many; the rest is left to
-//!   other users of the secret.
-//! - A request goes on for 60 s in the API server after its client has gone
-//!   ([`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/)): so long a write in
-//!   doubt may still land.
-//! - Consistent at once: reads and lists are answered from etcd's latest state.
-//! - etcd holds secrets in the clear unless the cluster encrypts them; these are sealed in any case.
+//! - Kubernetes accepts 256 KiB of annotations. The provider needs at most 64 KiB, for 50 tags with
+//!   keys of 128 bytes and values of 256, and
+//!   [`default_annotations`](KubernetesSecretsConfig::default_annotations) may have as many; the
+//!   rest is left to other users of the Secret.
+//! - The API server works on a request for up to 60 s after its client has disconnected
+//!   ([`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/)).
+//!   For that long, a write whose outcome is unknown may still become visible.
+//! - etcd stores Secrets unencrypted unless the cluster encrypts them. Credentials are sealed in
+//!   either case.
 //!
 //! # Features
-//! `default-kubernetes-version` (default) chooses a version for `k8s-openapi`, without which kube does not build. Turn it off where your
-//! own program chooses one: two choices do not build together.
+//! `default-kubernetes-version` (default) selects a version for `k8s-openapi`, without which kube
+//! does not compile. Turn it off if your program selects one itself: two selections do not compile
+//! together.
 //!
-//! # Why not all of `kube`
-//! Kubeconfigs, credentials and TLS are kube's. Its client (5.0) writes an event at ERROR for each request that fails, though it is
-//! tried again, writes an answer that it cannot read into the log, whole, belongs to the runtime that it was made on, and goes on for up to a
-//! minute with a token that the server has refused; its typed calls lose the headers, `Retry-After` among them. Retries are off.
+//! # Why kube's client is not used
+//! kube (5.0) provides kubeconfigs, credentials and TLS. The requests are made here, because kube's
+//! client:
+//!
+//! - logs an ERROR event for each failed request, even if it is retried;
+//! - logs the whole body of a response that it cannot parse;
+//! - is bound to the runtime that created it;
+//! - uses a token that the server has refused for up to another minute;
+//! - drops response headers, such as `Retry-After`, in its typed calls.
+//!
+//! The retries of kube are off.
 
 mod auth;
 mod client;

@@ -17,54 +17,67 @@ use cred_provider_kit::{
 };
 
 use crate::KubernetesSecretsConfig;
-use crate::client::{Client, Identity, Metadata, Part, Secret};
-use crate::marks::Marks;
+use crate::client::{Client, PageRequest, Secret, SecretIdentity, SecretMetadata};
+use crate::marks::StoreMarks;
 
-/// Bytes of a secret's data
-/// ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)):
-/// those of the envelope, which Kubernetes counts before base64.
+/// The maximum size of a Secret's data in bytes
+/// ([`MaxSecretSize`](https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size)),
+/// which is the size of the envelope: Kubernetes counts before base64.
 const MAX_PAYLOAD_LEN: usize = 1_024 * 1_024;
 
-/// Bytes of the largest envelope that is recommended, by the specification's table of size limits.
+/// The largest recommended envelope in bytes, from the specification's table of size limits.
 const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
 
-/// For how long the API server works on a request whose client has gone: its
+/// How long the API server works on a request after its client has disconnected: its
 /// [`--request-timeout`](https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/).
-const WORKS_ON: Duration = Duration::from_secs(60);
+const SERVER_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in the Secrets of one namespace. Clones share one connection pool
-    /// and one set of counters.
+    /// Stores sealed credentials in the Secrets of one namespace.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled. It has no background task but those of its
-    /// connections.
+    /// Clones share one connection pool and one set of counters. The provider needs a tokio runtime
+    /// with timer and I/O enabled, and has no background tasks except those of its connections.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not
-    /// happen then, whole.
+    /// # Cancellation
+    /// Dropping the future of an operation drops the request in flight. A write then takes effect
+    /// completely or not at all.
     pub struct KubernetesSecretsProvider(Kubernetes);
 
-    /// Looks whether the namespace answers and may be listed. Nothing needs it: the first operation
-    /// connects by itself.
+    /// Checks that the API server can be reached and that the namespace may be listed.
+    ///
+    /// Calling it is optional: the first operation connects by itself.
     ///
     /// # Errors
-    /// What Kubernetes refuses.
+    /// The API server cannot be reached, or refuses the request.
     connect
 }
 
 /// One store in one namespace.
 struct Kubernetes {
     client: Client,
-    marks: Marks,
+    marks: StoreMarks,
     replace_immutable: bool,
 }
 
 impl KubernetesSecretsProvider {
-    /// A provider over one namespace. Reads the kubeconfig or the files of the pod's service
-    /// account, and touches no network before the first use. A program that the kubeconfig names
-    /// for its credentials is run by the first use.
+    /// Creates a provider for one namespace.
     ///
-    /// Where no provider of cryptography was chosen for the process, it installs rustls' aws-lc-rs,
-    /// as kube does.
+    /// Reads the kubeconfig or the files of the pod's service account. Does not use the network
+    /// before the first operation, which also runs the credential program if the kubeconfig names
+    /// one.
+    ///
+    /// If the process has no default crypto provider for rustls, this installs aws-lc-rs, as kube
+    /// does.
+    ///
+    /// ```no_run
+    /// use cred_store_k8s::{KubernetesSecretsConfig, KubernetesSecretsProvider};
+    ///
+    /// # fn main() -> Result<(), cred_core::ConfigError> {
+    /// let config = KubernetesSecretsConfig::default().with_namespace("payments");
+    /// let provider = KubernetesSecretsProvider::new(config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -73,35 +86,37 @@ impl KubernetesSecretsProvider {
         let access = config.access(&ProcessEnv)?;
         let client = Client::new(access, &config.namespace, config.timeout)
             .map_err(|problem| ConfigError::invalid(config.provider_name(), "kubeconfig_path", problem))?;
-        Self::over(&config, client)
+        Self::with_api_client(&config, client)
     }
 
-    /// As [`KubernetesSecretsProvider::new`], with a client of your own: its cluster, credentials,
-    /// proxy and layers are used, and `kubeconfig_path` and `context` are not. Turn its retries off
-    /// (`default_retry` of its configuration), which would multiply the provider's own. Such a
-    /// client belongs to the runtime that it was made on.
+    /// Creates a provider that uses the given client.
+    ///
+    /// The client determines the cluster, credentials, proxy and layers; `kubeconfig_path` and
+    /// `context` are ignored. Turn the retries of the client off (`default_retry` of its
+    /// configuration), because they would multiply those of the provider. The client is bound to the
+    /// runtime on which it was created.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn with_client(config: KubernetesSecretsConfig, client: kube::Client) -> Result<Self, ConfigError> {
         config.check()?;
-        let client = Client::of_sdk(client, &config.namespace);
-        Self::over(&config, client)
+        let client = Client::from_sdk(client, &config.namespace);
+        Self::with_api_client(&config, client)
     }
 
-    fn over(config: &KubernetesSecretsConfig, client: Client) -> Result<Self, ConfigError> {
-        // Tags that cannot be labels are in an annotation, which takes all that a credential can
-        // have.
+    fn with_api_client(config: &KubernetesSecretsConfig, client: Client) -> Result<Self, ConfigError> {
+        // Tags that cannot be labels go into an annotation, which has room for all tags that a
+        // credential can have.
         let limits = Limits::none()
             .with_max_tags(Tags::MAX_COUNT, Tags::MAX_KEY_LEN, Tags::MAX_VALUE_LEN)
             .with_max_payload_len(MAX_PAYLOAD_LEN)
             .with_recommended_payload_len(RECOMMENDED_PAYLOAD_LEN);
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(limits)
-            .with_in_doubt(WORKS_ON);
+            .with_in_doubt(SERVER_REQUEST_TIMEOUT);
         let kubernetes = Kubernetes {
             client,
-            marks: Marks::new(config.names()?, &config.default_labels, &config.default_annotations),
+            marks: StoreMarks::new(config.names()?, &config.default_labels, &config.default_annotations),
             replace_immutable: config.replace_immutable,
         };
         let executor = Executor::new(description, config.timeout)
@@ -112,10 +127,12 @@ impl KubernetesSecretsProvider {
 }
 
 impl Backend for Kubernetes {
-    /// Reads one short page, whatever is on it.
+    /// Reads one short page and ignores its contents.
     async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         let selector = &self.marks.below(None);
-        wire.read(|_| self.client.names(Part { selector, limit: 1, next: None })).await.map(drop)
+        wire.read(|_| self.client.list_metadata(PageRequest { selector, limit: 1, next: None }))
+            .await
+            .map(drop)
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
@@ -124,16 +141,16 @@ impl Backend for Kubernetes {
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
-        self.found(wire, path).await?.as_ref().map(decode).transpose()
+        self.read_secret(wire, path).await?.as_ref().map(decode).transpose()
     }
 
     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         self.remove(wire, path).await
     }
 
-    /// Without the data.
+    /// Reads the Secret without its data.
     async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
-        Ok(self.seen(wire, path).await?.is_some())
+        Ok(self.read_metadata(wire, path).await?.is_some())
     }
 
     async fn paths(
@@ -142,17 +159,17 @@ impl Backend for Kubernetes {
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(wire, reach).await
+        self.list_paths(wire, reach).await
     }
 
-    /// Reads names and contents in the same pages.
+    /// Reads paths and contents in the same pages.
     async fn matching(
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.admitted(wire, reach, filter).await
+        self.list_matching(wire, reach, filter).await
     }
 
     fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
@@ -166,7 +183,7 @@ impl Conditional for Kubernetes {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> StorageResult<Option<Versioned<CredentialFile>>> {
-        let Some(secret) = self.found(wire, path).await? else { return Ok(None) };
+        let Some(secret) = self.read_secret(wire, path).await? else { return Ok(None) };
         Ok(Some(Versioned::new(decode(&secret)?, secret.identity.revision())))
     }
 
@@ -186,33 +203,38 @@ impl Conditional for Kubernetes {
 }
 
 impl Kubernetes {
-    /// The secret of a credential. A secret of another owner under its name does not count.
-    async fn found(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<Secret>> {
+    /// Reads the Secret of a credential. `None` also if the Secret with its name belongs to another
+    /// owner.
+    async fn read_secret(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<Secret>> {
         let name = &self.marks.name(path);
         let secret = wire.read(|_| self.client.read(name)).await?;
         Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
     }
 
-    /// As [`found`](Self::found), without the data.
-    async fn seen(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<Metadata>> {
+    /// As [`read_secret`](Self::read_secret), without the data.
+    async fn read_metadata(
+        &self,
+        wire: &mut Wire<'_>,
+        path: PathRef<'_>,
+    ) -> StorageResult<Option<SecretMetadata>> {
         let name = &self.marks.name(path);
-        let secret = wire.read(|_| self.client.look(name)).await?;
+        let secret = wire.read(|_| self.client.read_metadata(name)).await?;
         Ok(secret.filter(|secret| self.is_live(&secret.identity, path)))
     }
 
-    fn is_live(&self, secret: &Identity, path: PathRef<'_>) -> bool {
+    fn is_live(&self, secret: &SecretIdentity, path: PathRef<'_>) -> bool {
         self.marks.owns(secret, path) && !secret.is_terminating()
     }
 }
 
 fn decode(secret: &Secret) -> StorageResult<CredentialFile> {
     let envelope = secret.envelope.as_deref();
-    let envelope = envelope
-        .ok_or_else(|| StorageError::corrupted("the secret has no field `envelope` that could be read"))?;
+    let envelope =
+        envelope.ok_or_else(|| StorageError::corrupted("the Secret has no readable field `envelope`"))?;
     CredentialFile::decode(envelope)
 }
 
-/// Credentials and the identity of the client are left out.
+/// Leaves out the credentials and the identity of the client.
 impl fmt::Debug for Kubernetes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kubernetes")

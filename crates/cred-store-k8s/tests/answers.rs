@@ -1,4 +1,4 @@
-//! Answers that a real API server cannot be made to give at will, each told as what it is.
+//! Responses that a real API server does not send on demand, and the error that each one becomes.
 #![cfg(test)]
 
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn absent() -> Answer {
     status(404, "NotFound", "secrets \"nebula-cred-key\" not found")
 }
 
-/// A server that answers by a script, and a provider that asks it.
+/// A server that sends scripted responses, and a provider that uses it.
 struct Scripted {
     server: Server,
     provider: KubernetesSecretsProvider,
@@ -64,7 +64,7 @@ impl Scripted {
         store_if(&self.provider, expected).await
     }
 
-    /// Another provider, with other settings.
+    /// Creates another provider with other settings.
     fn with(
         &self,
         change: impl FnOnce(KubernetesSecretsConfig) -> KubernetesSecretsConfig,
@@ -72,7 +72,7 @@ impl Scripted {
         provider(&self.folder, change)
     }
 
-    /// The requests so far, heads and bodies.
+    /// The requests so far, with headers and bodies.
     fn requests(&self) -> Vec<String> {
         self.server.requests().iter().map(Request::text).collect()
     }
@@ -120,7 +120,7 @@ fn metadata(path: &str, version: u32) -> Value {
     })
 }
 
-/// A secret as this library writes it.
+/// A Secret as this library writes it.
 fn secret(name: &str, version: u32, number: u8) -> Answer {
     let Sealed { data, metadata: credential } = value(number);
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
@@ -133,7 +133,7 @@ fn page(names: &[&str], next: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_constructor_asks_nobody() {
+async fn the_constructor_sends_no_requests() {
     let server = Scripted::answering([absent()]).await;
     let limits = server.provider.describe().limits;
     assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(1_048_576), Some(262_144)));
@@ -143,7 +143,7 @@ async fn a_constructor_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_list_whose_rest_has_expired_begins_anew_and_keeps_nothing_of_before() {
+async fn an_expired_list_is_restarted_and_drops_earlier_pages() {
     let expired = status(410, "Expired", "The provided continue parameter is too old");
     let script = [page(&["a", "b"], "next/1=="), expired, page(&["b"], "next/2=="), page(&["c"], "")];
     let server = Scripted::answering(script).await;
@@ -187,21 +187,21 @@ async fn a_410_that_does_not_report_an_expired_list_does_not_restart_it() {
 }
 
 #[tokio::test]
-async fn throttling_is_waited_out_by_the_header_or_by_the_body() {
+async fn throttling_reports_the_pause_of_the_header_or_the_body() {
     let in_header = Answer::new(429, "{}").with_header("Retry-After: 3600");
     let body =
         json!({"kind": "Status", "reason": "TooManyRequests", "details": {"retryAfterSeconds": 3_600}});
     for answer in [in_header, Answer::new(429, body)] {
         let server = Scripted::answering([answer]).await;
         let error = server.store().await.unwrap_err();
-        let told = StorageErrorKind::Throttled { retry_after: Some(Duration::from_secs(3_600)) };
-        assert_eq!(*error.kind(), told);
+        let expected = StorageErrorKind::Throttled { retry_after: Some(Duration::from_secs(3_600)) };
+        assert_eq!(*error.kind(), expected);
         assert_eq!(server.server.asked().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_leaves_a_write_in_doubt_and_a_look_without() {
+async fn a_server_error_makes_a_write_in_doubt_but_not_a_read() {
     for (code, reason) in [(500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")] {
         let server =
             Scripted::answering([absent(), status(code, reason, "etcdserver: request timed out")]).await;
@@ -214,7 +214,7 @@ async fn an_error_of_the_server_leaves_a_write_in_doubt_and_a_look_without() {
 }
 
 #[tokio::test]
-async fn a_write_that_meets_another_looks_anew() {
+async fn a_write_that_conflicts_reads_again_and_retries() {
     let conflict = status(409, "Conflict", "the object has been modified");
     let script = [secret("key", 1, 0), conflict, secret("key", 2, 0), secret("key", 3, 1)];
     let server = Scripted::answering(script).await;
@@ -227,7 +227,7 @@ async fn a_write_that_meets_another_looks_anew() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
+async fn a_deletion_removes_only_the_version_that_was_read() {
     let conflict = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
     let script =
         [secret("key", 1, 0), conflict, secret("key", 2, 0), Answer::new(200, json!({"kind": "Status"}))];
@@ -239,9 +239,9 @@ async fn a_deletion_is_of_what_was_seen_and_of_nothing_newer() {
 }
 
 #[tokio::test]
-async fn a_creation_that_may_still_land_is_no_conflict() {
-    // The first attempt gets no answer; then somebody else's value is found. Once that is deleted,
-    // the attempt may land.
+async fn a_creation_that_may_still_succeed_is_not_a_conflict() {
+    // The first attempt gets no response; then the value of another writer is found. Once that is
+    // deleted, the attempt may succeed.
     let exists = status(409, "AlreadyExists", "secrets \"nebula-cred-key\" already exists");
     let script = [Answer::lost(), exists.clone(), secret("key", 7, 9), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
@@ -251,7 +251,7 @@ async fn a_creation_that_may_still_land_is_no_conflict() {
     let script = [Answer::lost(), exists.clone(), secret("key", 7, 1)];
     let server = Scripted::answering(script).await;
     let revision = server.store_if(None).await.unwrap();
-    assert_eq!(revision.as_str(), "7", "it was this very write");
+    assert_eq!(revision.as_str(), "7", "the stored value is that of this write");
 
     let server = Scripted::answering([exists, secret("key", 7, 9)]).await;
     let error = server.store_if(None).await.unwrap_err();
@@ -259,9 +259,8 @@ async fn a_creation_that_may_still_land_is_no_conflict() {
 }
 
 #[tokio::test]
-async fn a_conditional_store_that_others_may_have_written_over_is_no_conflict() {
-    // The first attempt gets no answer. It may have been written, read, and written over by who
-    // read it.
+async fn a_conditional_store_that_may_have_been_overwritten_is_not_a_conflict() {
+    // The first attempt gets no response. Another writer may have read its value and replaced it.
     let changed = status(409, "Conflict", "the object has been modified");
     let script = [secret("key", 1, 0), Answer::lost(), changed.clone(), secret("key", 7, 9)];
     let server = Scripted::answering(script).await;
@@ -273,9 +272,9 @@ async fn a_conditional_store_that_others_may_have_written_over_is_no_conflict() 
     assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error:?}");
 }
 
-/// Whoever may edit labels moves no credential into another scope's list.
+/// A principal that can edit labels cannot move a credential into the list of another scope.
 #[tokio::test]
-async fn a_list_believes_the_path_and_no_label() {
+async fn a_list_trusts_the_path_and_not_the_labels() {
     let names = ["a", "org:x/b", "org:x/team:t/c", "org:xy/d"];
     let server = Scripted::answering([page(&names, "")]).await;
     let paths = |listed: Vec<cred_core::CredentialPath>| -> Vec<String> {
@@ -289,7 +288,7 @@ async fn a_list_believes_the_path_and_no_label() {
 }
 
 #[tokio::test]
-async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
+async fn a_store_that_fails_after_deleting_an_immutable_secret_is_in_doubt() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let denied = status(403, "Forbidden", "exceeded quota");
     let script = [secret("key", 1, 0), immutable, Answer::new(200, "{}"), absent(), denied];
@@ -299,9 +298,9 @@ async fn an_immutable_secret_that_was_taken_away_leaves_its_store_in_doubt() {
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "the old value is gone: {error:?}");
 }
 
-/// Another writer stores an immutable secret in its place, and changes that one in turn.
+/// Another writer stores an immutable Secret in its place, and then changes it.
 #[tokio::test]
-async fn an_immutable_secret_that_was_taken_away_stays_so_whatever_others_do_meanwhile() {
+async fn a_store_that_deleted_an_immutable_secret_stays_in_doubt_despite_other_writers() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let changed = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
     let denied = status(403, "Forbidden", "exceeded quota");
@@ -323,7 +322,7 @@ async fn an_immutable_secret_that_was_taken_away_stays_so_whatever_others_do_mea
 }
 
 #[tokio::test]
-async fn an_immutable_secret_that_others_delete_meanwhile_is_not_replaced_by_a_condition_on_it() {
+async fn a_conditional_store_does_not_recreate_an_immutable_secret_that_others_deleted() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let changed = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
     for deletion in [absent(), changed] {
@@ -342,7 +341,7 @@ async fn an_immutable_secret_that_others_delete_meanwhile_is_not_replaced_by_a_c
 }
 
 #[tokio::test]
-async fn a_refused_token_is_exchanged_within_the_operation_where_there_is_another() {
+async fn a_refused_token_is_replaced_within_the_operation_if_there_is_another() {
     let refused = status(401, "Unauthorized", "Unauthorized");
     let server = Scripted::answering([refused.clone()]).await;
     let error = server.retrieve().await.unwrap_err();
@@ -359,7 +358,7 @@ async fn a_refused_token_is_exchanged_within_the_operation_where_there_is_anothe
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_token_has_it_hidden() {
+async fn a_token_that_the_server_repeats_is_redacted() {
     for code in [400, 401, 403, 500] {
         let server =
             Scripted::answering([status(code, "Whatever", &format!("no such thing as {TOKEN}"))]).await;
@@ -371,7 +370,7 @@ async fn a_server_that_repeats_the_token_has_it_hidden() {
 }
 
 #[tokio::test]
-async fn a_page_instead_of_an_answer_of_kubernetes_names_the_address_and_is_not_corruption() {
+async fn a_response_that_is_not_from_kubernetes_names_the_address_and_is_not_corruption() {
     for body in ["<html>welcome</html>", r#"{"metadata":7}"#, r#"{"welcome":{}}"#, ""] {
         let page = || Answer::new(200, body).with_header("Content-Type: text/html");
         for answer in [page(), Answer::new(200, body)] {
@@ -396,8 +395,8 @@ async fn a_page_instead_of_an_answer_of_kubernetes_names_the_address_and_is_not_
         let error = server.provider.delete(&id("key"), &unscoped()).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{body}: {error:?}");
     }
-    // Nobody is told that a credential is absent by a proxy that knows no Kubernetes, nor that a
-    // missing namespace is none.
+    // A 404 of a proxy does not mean that the credential is absent, and neither does a missing
+    // namespace.
     let namespace = json!({"kind": "Status", "reason": "NotFound", "details": {"kind": "namespaces"}});
     for answer in
         [Answer::new(404, "<html>not found</html>"), Answer::new(404, namespace), Answer::new(301, "")]
@@ -412,16 +411,16 @@ async fn a_page_instead_of_an_answer_of_kubernetes_names_the_address_and_is_not_
 }
 
 #[tokio::test]
-async fn a_long_reason_is_cut() {
+async fn a_long_reason_is_shortened() {
     let server = Scripted::answering([status(400, "BadRequest", &"\u{e9}".repeat(10_000))]).await;
     assert!(server.retrieve().await.unwrap_err().to_string().len() < 1_500);
 }
 
 #[tokio::test]
-async fn a_filter_asks_for_its_labels_and_decides_by_the_envelope() {
+async fn a_filter_selects_by_labels_and_decides_by_the_envelope() {
     let Sealed { data, metadata: credential } = value(1);
     let envelope = BASE64_STANDARD.encode(CredentialFile::new(data, credential).encode().unwrap());
-    // The server lets one through whose envelope has no such tag.
+    // The server returns a Secret whose envelope does not have the tag.
     let item = json!({"metadata": metadata("key", 1), "data": {"envelope": envelope}});
     let server = Scripted::answering([Answer::new(200, json!({"metadata": {}, "items": [item]}))]).await;
     let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
@@ -434,7 +433,7 @@ async fn a_filter_asks_for_its_labels_and_decides_by_the_envelope() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_callers_is_used_with_its_credentials() {
+async fn the_callers_client_is_used_with_its_credentials() {
     let server = Scripted::answering([secret("key", 1, 1)]).await;
     let kubeconfig: kube::config::Kubeconfig =
         serde_json::from_slice::<Value>(&std::fs::read(server.folder.path().join("kubeconfig")).unwrap())
@@ -455,7 +454,7 @@ async fn a_client_of_the_callers_is_used_with_its_credentials() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
+async fn a_stopped_server_is_unreachable_for_the_callers_client_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -472,7 +471,7 @@ async fn a_server_that_goes_is_unreachable_for_a_client_of_the_callers_too() {
 }
 
 #[tokio::test]
-async fn a_program_of_the_kubeconfig_that_is_missing_is_named() {
+async fn a_missing_credential_program_is_named() {
     let server = Scripted::answering([absent()]).await;
     let exec = json!({
         "apiVersion": "client.authentication.k8s.io/v1",

@@ -1,4 +1,4 @@
-//! The contract, the rights, and what a real API server refuses, loses and forgets.
+//! Tests on a real API server: the contract, permissions, refusals, faults and expired lists.
 #![cfg(test)]
 
 #[path = "integration/admin.rs"]

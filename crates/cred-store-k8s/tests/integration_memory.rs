@@ -1,7 +1,7 @@
-//! The memory that a list of 10,000 secrets takes, in a process of its own.
+//! Measures the memory that a list of 10,000 Secrets needs, in a separate process.
 #![cfg(test)]
-// Only a part of what the other tests know of an administrator.
-#![allow(dead_code, reason = "a module of another program")]
+// This program uses only a part of the module.
+#![allow(dead_code, reason = "the module is shared with another test program")]
 
 #[path = "integration/admin.rs"]
 mod admin;
@@ -16,10 +16,10 @@ use futures_util::StreamExt;
 use admin::Admin;
 
 const SECRETS: usize = 10_000;
-/// Of each secret: annotations that a list has to read and need not keep.
+/// Bytes of annotations on each Secret, which a list has to read but need not keep.
 const ANNOTATED: usize = 4 * 1_024;
 
-/// The most memory that this process ever had, in bytes.
+/// The peak memory of this process in bytes.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -47,6 +47,6 @@ async fn ten_thousand_secrets_are_listed_in_bounded_memory() {
     assert_eq!(listed.len(), SECRETS);
     let grown = peak() - before;
     let read = SECRETS * ANNOTATED;
-    eprintln!("memory: {read} bytes and more were read, the process grew by {grown}");
-    assert!(grown < read / 4, "a list of {SECRETS} secrets took {grown} bytes");
+    eprintln!("memory: at least {read} bytes were read, the process grew by {grown}");
+    assert!(grown < read / 4, "a list of {SECRETS} Secrets took {grown} bytes");
 }

@@ -1,4 +1,4 @@
-//! Which cluster, and who asks: read from files, as `kubectl` and the clients in a pod do.
+//! Finds the cluster and the identity in files, as `kubectl` and the clients in a pod do.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,42 +10,47 @@ use kube::config::{Kubeconfig, KubeconfigError};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-/// Where a pod finds the files of its service account.
+/// The folder in a pod with the files of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// A cluster and who asks it.
-pub(crate) struct Access(Config);
+/// A cluster and the identity for its requests.
+pub(crate) struct ClusterAccess(Config);
 
-/// Why it is not known, as it continues a sentence that begins with the field.
+/// Why the cluster or the identity could not be determined. The text continues a sentence that
+/// begins with the field.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct AccessError {
     pub(crate) field: &'static str,
     pub(crate) text: String,
 }
 
-impl Problem {
+impl AccessError {
     fn new(text: impl Into<String>) -> Self {
         Self { field: "kubeconfig_path", text: text.into() }
     }
 }
 
-impl Access {
-    /// From the file, or where none is given from those that the environment names, or else from a
-    /// pod's service account.
-    pub(crate) fn find(path: Option<&Path>, context: Option<&str>, env: &dyn Env) -> Result<Self, Problem> {
+impl ClusterAccess {
+    /// Reads the given file; if none is given, the files that the environment names; if none of them
+    /// exists, the service account of the pod.
+    pub(crate) fn find(
+        path: Option<&Path>,
+        context: Option<&str>,
+        env: &dyn Env,
+    ) -> Result<Self, AccessError> {
         let found = match path {
-            Some(path) => Some(read(&expanded(path, env)?)?),
-            None => of_environment(env)?,
+            Some(path) => Some(read(&expand_home(path, env)?)?),
+            None => from_environment(env)?,
         };
         let config = match found {
-            Some(kubeconfig) => of_kubeconfig(kubeconfig, context)?,
+            Some(kubeconfig) => from_kubeconfig(kubeconfig, context)?,
             None if context.is_some() => {
-                let text = "is given, but there is no kubeconfig that has contexts; give `kubeconfig_path`";
-                return Err(Problem { field: "context", text: text.to_owned() });
+                let text = "is set, but no kubeconfig was found that could contain it; set `kubeconfig_path`";
+                return Err(AccessError { field: "context", text: text.to_owned() });
             }
             None => in_cluster(Path::new(SERVICE_ACCOUNT), env)?,
         };
-        trustworthy(&config)?;
+        check_security(&config)?;
         Ok(Self(config))
     }
 
@@ -54,23 +59,25 @@ impl Access {
     }
 }
 
-/// `~/` is what people write, and what a shell would have replaced.
-fn expanded(path: &Path, env: &dyn Env) -> Result<PathBuf, Problem> {
+/// Expands a leading `~/`, as a shell would.
+fn expand_home(path: &Path, env: &dyn Env) -> Result<PathBuf, AccessError> {
     let Ok(rest) = path.strip_prefix("~") else { return Ok(path.to_owned()) };
-    let home = env.get("HOME").ok_or_else(|| Problem::new("begins with `~`, but `HOME` is not set"))?;
+    let home = env.get("HOME").ok_or_else(|| AccessError::new("begins with `~`, but `HOME` is not set"))?;
     Ok(Path::new(&home).join(rest))
 }
 
-/// The files of `KUBECONFIG` that are there, or `~/.kube/config`; `None`: there is none of them.
-fn of_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, Problem> {
+/// Reads the files of `KUBECONFIG` that exist, or `~/.kube/config`. `None`: none of them exists.
+fn from_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, AccessError> {
     let paths: Vec<_> = match env.get("KUBECONFIG") {
         Some(list) => std::env::split_paths(&list).collect(),
         None => env.get("HOME").map(|home| Path::new(&home).join(".kube/config")).into_iter().collect(),
     };
     let mut merged: Option<Kubeconfig> = None;
     for path in paths.iter().filter(|path| !path.as_os_str().is_empty() && path.exists()) {
-        let named =
-            |Problem { field, text }| Problem { field, text: format!("(`{}`) {text}", path.display()) };
+        let named = |AccessError { field, text }| AccessError {
+            field,
+            text: format!("(`{}`) {text}", path.display()),
+        };
         let next = read(path).map_err(named)?;
         merged = Some(match merged {
             Some(first) => first.merge(next).map_err(|error| explain(&error))?,
@@ -80,12 +87,13 @@ fn of_environment(env: &dyn Env) -> Result<Option<Kubeconfig>, Problem> {
     Ok(merged)
 }
 
-/// The error does not repeat a path: what a configuration names may be a secret in the wrong line.
-fn read(path: &Path) -> Result<Kubeconfig, Problem> {
+/// Reads a kubeconfig. The error does not repeat the path, because a value in the configuration may
+/// be a secret that was written into the wrong line.
+fn read(path: &Path) -> Result<Kubeconfig, AccessError> {
     Kubeconfig::read_from(path).map_err(|error| explain(&error))
 }
 
-fn of_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, Problem> {
+fn from_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, AccessError> {
     if let Some(context) = context {
         kubeconfig.current_context = Some(context.to_owned());
     }
@@ -93,17 +101,17 @@ fn of_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Co
         .and_then(|cluster| cluster.proxy_url.as_deref())
         .is_some_and(|url| !url.is_empty());
     if has_proxy {
-        return Err(Problem::new(
+        return Err(AccessError::new(
             "names a proxy for its cluster, which is not supported; pass a client that uses the proxy to `with_client`",
         ));
     }
     let mut config = Config::try_from(kubeconfig).map_err(|error| explain(&error))?;
-    // Of the environment; ours are direct.
+    // kube takes it from the environment; this provider connects directly.
     config.proxy_url = None;
     Ok(config)
 }
 
-/// The cluster of the current context.
+/// Returns the cluster of the current context.
 fn cluster(kubeconfig: &Kubeconfig) -> Option<&kube::config::Cluster> {
     let current = kubeconfig.current_context.as_ref()?;
     let context = kubeconfig.contexts.iter().find(|named| named.name == *current)?.context.as_ref()?;
@@ -111,50 +119,52 @@ fn cluster(kubeconfig: &Kubeconfig) -> Option<&kube::config::Cluster> {
     cluster.cluster.as_ref()
 }
 
-fn in_cluster(folder: &Path, env: &dyn Env) -> Result<Config, Problem> {
+fn in_cluster(folder: &Path, env: &dyn Env) -> Result<Config, AccessError> {
     let address = (env.get("KUBERNETES_SERVICE_HOST"), env.get("KUBERNETES_SERVICE_PORT"));
     let (Some(host), Some(port)) = address else {
-        return Err(Problem::new(
-            "is not set, and neither a kubeconfig of `kubectl` (`KUBECONFIG`, `~/.kube/config`) nor the service account of a \
-             pod was found; set it to a kubeconfig",
+        return Err(AccessError::new(
+            "is not set, and neither a kubeconfig (`KUBECONFIG`, `~/.kube/config`) nor the service account of a pod was \
+             found; set it to a kubeconfig",
         ));
     };
     let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
     let uri: Uri = format!("https://{host}:{port}")
         .parse()
-        .map_err(|_| Problem::new("is not set, and KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not an address; correct them"))?;
+        .map_err(|_| AccessError::new("is not set, and KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not an address; correct them"))?;
     let authorities = folder.join("ca.crt");
     let mut config = Config::new(uri);
     config.root_cert = Some(certificates(&authorities)?);
-    // Read again by kube now and then: authorities are replaced as well.
+    // kube reads this file again from time to time, because authorities are replaced as well.
     config.root_cert_file = Some(authorities);
     config.auth_info.token_file = Some(folder.join("token").to_string_lossy().into_owned());
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Problem> {
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, AccessError> {
     let unusable = || {
         let text =
             format!("is not set, and the pod's `{}` contains no readable certificates", path.display());
-        Problem::new(text)
+        AccessError::new(text)
     };
     let found = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?;
     let found = found.map(|one| one.map(|one| one.to_vec())).collect::<Result<Vec<_>, _>>();
     found.ok().filter(|found| !found.is_empty()).ok_or_else(unusable)
 }
 
-/// Refuses what would give the token to whoever answers.
-fn trustworthy(config: &Config) -> Result<(), Problem> {
+/// Refuses settings that would send the token to a server that is not verified.
+fn check_security(config: &Config) -> Result<(), AccessError> {
     let host = config.cluster_url.host().unwrap_or_default();
     match config.cluster_url.scheme_str() {
-        Some("https") if config.accept_invalid_certs => Err(Problem::new(
+        Some("https") if config.accept_invalid_certs => Err(AccessError::new(
             "skips the verification of TLS, so any server could pose as the cluster and receive the token; set \
              `certificate-authority` instead",
         )),
         Some("https") => Ok(()),
         Some("http") if is_loopback(host) => Ok(()),
-        Some("http") => Err(Problem::new("would send the token unencrypted to another host; use https")),
-        _ => Err(Problem::new("has a cluster whose address is not a URL; write it as `https://host:6443`")),
+        Some("http") => Err(AccessError::new("would send the token unencrypted to another host; use https")),
+        _ => {
+            Err(AccessError::new("has a cluster whose address is not a URL; write it as `https://host:6443`"))
+        }
     }
 }
 
@@ -163,17 +173,18 @@ fn is_loopback(host: &str) -> bool {
     number.map_or(host == "localhost", |number| number.is_loopback())
 }
 
-/// kube's own text may hold what it could not read, and so a token.
-fn explain(error: &KubeconfigError) -> Problem {
-    Problem::new(match error {
+/// Describes an error. kube's text is not used, because it may quote a part of the file, such as a
+/// token.
+fn explain(error: &KubeconfigError) -> AccessError {
+    AccessError::new(match error {
         KubeconfigError::ReadConfig(error, _) => {
             format!("cannot be read ({}); set it to a file that this process can read", error.kind())
         }
         KubeconfigError::Parse(_) => "is not a kubeconfig; set it to one that `kubectl` accepts".to_owned(),
         KubeconfigError::CurrentContextNotSet => "has no current context; set `context`".to_owned(),
-        // Not by its name, which the configuration may have given.
+        // Without the name of the context, which may come from the configuration.
         KubeconfigError::LoadContext(_) => {
-            return Problem {
+            return AccessError {
                 field: "context",
                 text: "is not in the kubeconfig; set it to one that `kubectl config get-contexts` lists"
                     .to_owned(),
@@ -211,15 +222,15 @@ mod tests {
         )
     }
 
-    fn found(cluster: &str, context: Option<&str>) -> Result<Config, Problem> {
+    fn found(cluster: &str, context: Option<&str>) -> Result<Config, AccessError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         fs::write(&path, kubeconfig(cluster, "token: hunter2")).unwrap();
-        Access::find(Some(&path), context, &MapEnv::default()).map(Access::into_config)
+        ClusterAccess::find(Some(&path), context, &MapEnv::default()).map(ClusterAccess::into_config)
     }
 
     #[test]
-    fn what_would_give_the_token_away_is_refused() {
+    fn settings_that_would_expose_the_token_are_refused() {
         for (cluster, words) in [
             ("server: \"http://10.0.0.1:8080\"", "unencrypted"),
             ("server: \"https://10.0.0.1\", insecure-skip-tls-verify: true", "skips the verification"),
@@ -242,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_context_is_chosen_or_missed_by_name() {
+    fn a_context_is_selected_by_name_or_reported_as_missing() {
         let cluster = "server: \"https://10.0.0.1\"";
         assert!(found(cluster, Some("one")).is_ok());
         assert_eq!(found(cluster, Some("three")).unwrap_err().field, "context");
@@ -250,25 +261,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_is_not_repeated_and_named_where_the_environment_chose_it() {
+    fn an_invalid_kubeconfig_is_not_quoted_and_named_only_if_the_environment_selected_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
-        let problem = |path: &Path| Access::find(Some(path), None, &MapEnv::default()).err().unwrap().text;
+        let problem =
+            |path: &Path| ClusterAccess::find(Some(path), None, &MapEnv::default()).err().unwrap().text;
         assert!(problem(&path).contains("cannot be read"));
         for text in ["users: [hunter2", "users: hunter2", "hunter2"] {
             fs::write(&path, text).unwrap();
-            // The field is named; what it says may be a secret in the wrong line.
-            let said = problem(&path);
-            assert!(!said.contains("hunter2") && !said.contains(path.to_str().unwrap()), "{said}");
+            // The field is named, but its value may be a secret in the wrong line.
+            let text = problem(&path);
+            assert!(!text.contains("hunter2") && !text.contains(path.to_str().unwrap()), "{text}");
             let env = MapEnv::from([("KUBECONFIG", path.to_str().unwrap())]);
-            let said = Access::find(None, None, &env).err().unwrap().text;
-            assert!(!said.contains("hunter2") && said.contains(path.to_str().unwrap()), "{said}");
+            let text = ClusterAccess::find(None, None, &env).err().unwrap().text;
+            assert!(!text.contains("hunter2") && text.contains(path.to_str().unwrap()), "{text}");
         }
         assert!(problem(Path::new("~/config")).contains("`HOME` is not set"));
     }
 
     #[test]
-    fn the_environment_is_searched_as_kubectl_does() {
+    fn the_environment_is_searched_like_kubectl() {
         let folder = tempfile::tempdir().unwrap();
         let (home, listed) = (folder.path().join(".kube/config"), folder.path().join("listed"));
         fs::create_dir(folder.path().join(".kube")).unwrap();
@@ -276,25 +288,25 @@ mod tests {
         fs::write(&listed, kubeconfig("server: \"https://listed\"", "")).unwrap();
         let of = |list: &str| {
             let env = MapEnv::from([("HOME", folder.path().to_str().unwrap()), ("KUBECONFIG", list)]);
-            let found = Access::find(None, None, &env).map(Access::into_config);
+            let found = ClusterAccess::find(None, None, &env).map(ClusterAccess::into_config);
             found.map(|config| config.cluster_url.host().unwrap().to_owned())
         };
         assert_eq!(of("").unwrap(), "home");
         let list = std::env::join_paths([Path::new("/does/not/exist"), &listed, &home]).unwrap();
-        assert_eq!(of(list.to_str().unwrap()).unwrap(), "listed", "the first that is there wins");
-        fs::write(&home, "broken: [").unwrap();
-        assert!(of("").is_err(), "a broken one is no reason to become somebody else");
+        assert_eq!(of(list.to_str().unwrap()).unwrap(), "listed", "the first file that exists wins");
+        fs::write(&home, "connection_error: [").unwrap();
+        assert!(of("").is_err(), "an invalid kubeconfig does not fall back to another identity");
         assert!(of("/does/not/exist").unwrap_err().text.contains("nor the service account of a pod"));
     }
 
     #[test]
-    fn a_pod_is_known_by_its_service_account() {
+    fn a_pod_uses_its_service_account() {
         let folder = tempfile::tempdir().unwrap();
         let env = |host: &'static str| {
             MapEnv::from([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", "6443")])
         };
         assert!(in_cluster(folder.path(), &env("10.0.0.1")).unwrap_err().text.contains("ca.crt"));
-        // Any DER will do for a certificate that nothing is asked of.
+        // The certificate is not parsed, so any DER will do.
         let pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         fs::write(folder.path().join("ca.crt"), pem).unwrap();
         for (host, expected) in

@@ -1,4 +1,4 @@
-//! The API server's answers.
+//! Parses the responses of the API server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tower::BoxError;
 
-use crate::error::{Refusal, broken};
+use crate::error::{ErrorResponse, connection_error};
 
-/// What tells a secret from others, and whether it is ours.
+/// The fields that identify a version of a Secret and its owner.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Identity {
+pub(crate) struct SecretIdentity {
     name: String,
     uid: String,
     resource_version: String,
@@ -45,7 +45,7 @@ struct Annotations {
     path: Option<String>,
 }
 
-/// Whether a field is there.
+/// Whether a field exists.
 #[derive(Debug, Clone, Copy, Default)]
 struct Present(bool);
 
@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-impl Identity {
+impl SecretIdentity {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -64,12 +64,12 @@ impl Identity {
         &self.uid
     }
 
-    /// The resource version, which no other state of any secret has.
+    /// The resource version, which differs from that of every other state of any Secret.
     pub(crate) fn version(&self) -> &str {
         &self.resource_version
     }
 
-    /// The same, as the revision of the credential.
+    /// The resource version as the revision of the credential.
     pub(crate) fn revision(&self) -> Revision {
         Revision::new(self.version())
     }
@@ -82,55 +82,55 @@ impl Identity {
         self.annotations.path.as_deref()
     }
 
-    /// Whether it was deleted and stays only until others have taken their finalizers from it.
+    /// Whether it was deleted and only waits for its finalizers to be removed.
     pub(crate) fn is_terminating(&self) -> bool {
         self.deletion_timestamp.0
     }
 }
 
-/// All of a secret but its data.
+/// A Secret without its data.
 #[derive(Debug)]
-pub(crate) struct Metadata {
-    pub(crate) identity: Identity,
-    /// As it was read, with what only others know.
+pub(crate) struct SecretMetadata {
+    pub(crate) identity: SecretIdentity,
+    /// All metadata as read, including fields that this library does not know.
     pub(crate) all: Map<String, Value>,
 }
 
-/// A secret with its data.
+/// A Secret with its data.
 #[derive(Debug)]
 pub(crate) struct Secret {
-    pub(crate) identity: Identity,
-    /// `None`: it has no such field, or one that is no base64.
+    pub(crate) identity: SecretIdentity,
+    /// `None`: the field does not exist, or is not base64.
     pub(crate) envelope: Option<Vec<u8>>,
 }
 
-/// A part of a list, and where the next one begins.
+/// A page of a list, and the continue token of the next one.
 #[derive(Debug)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     pub(crate) next: Option<String>,
 }
 
-/// A whole answer.
-pub(crate) struct Answer {
+/// A response with its body.
+pub(crate) struct ApiResponse {
     pub(super) status: u16,
-    /// Whether it was longer than what is read.
-    pub(super) cut: bool,
+    /// Whether the body was longer than the limit, so that the rest is missing.
+    pub(super) truncated: bool,
     retry_after: Option<Duration>,
-    /// Host and port of what answered; `None`: the caller's own client asked.
+    /// Host and port of the server; `None`: the caller's client sent the request.
     address: Option<Arc<str>>,
     content_type: Option<HeaderValue>,
     body: Vec<u8>,
 }
 
 #[derive(Deserialize)]
-struct OnlyMetadata {
-    metadata: Identity,
+struct MetadataOnly {
+    metadata: SecretIdentity,
 }
 
 #[derive(Deserialize)]
-struct Whole<'a> {
-    metadata: Identity,
+struct FullSecret<'a> {
+    metadata: SecretIdentity,
     #[serde(borrow, default)]
     data: Data<'a>,
 }
@@ -140,19 +140,19 @@ struct Data<'a> {
     envelope: Option<&'a str>,
 }
 
-impl Answer {
-    /// An answer that no server gave.
+impl ApiResponse {
+    /// A response that no server sent.
     #[cfg(fuzzing)]
-    pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn fabricated(status: u16, body: &[u8]) -> Self {
         let body = body.to_vec();
-        Self { status, cut: false, retry_after: None, address: None, content_type: None, body }
+        Self { status, truncated: false, retry_after: None, address: None, content_type: None, body }
     }
 
-    /// Reads an answer to its end, or to `longest` bytes.
+    /// Reads a response to its end, or up to `max_len` bytes.
     pub(super) async fn of<B>(
         response: Response<B>,
         address: Option<Arc<str>>,
-        longest: usize,
+        max_len: usize,
     ) -> StorageResult<Self>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
@@ -160,42 +160,42 @@ impl Answer {
     {
         let status = response.status().as_u16();
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which the API server does not give and which
-        // needs clocks that agree.
+        // The other form of the header is a date, which the API server does not send and which
+        // needs synchronized clocks.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let mut stream = response.into_body();
-        let announced = stream.size_hint().lower().try_into().unwrap_or(longest);
-        let mut body = Vec::with_capacity(announced.min(longest).min(1_024 * 1_024));
-        let mut cut = false;
+        let announced = stream.size_hint().lower().try_into().unwrap_or(max_len);
+        let mut body = Vec::with_capacity(announced.min(max_len).min(1_024 * 1_024));
+        let mut truncated = false;
         while let Some(frame) = stream.frame().await {
-            let frame = frame.map_err(|error| broken(&*error.into(), address.as_deref()))?;
+            let frame = frame.map_err(|error| connection_error(&*error.into(), address.as_deref()))?;
             let Ok(chunk) = frame.into_data() else { continue };
-            if body.len().saturating_add(chunk.len()) > longest {
-                cut = true;
+            if body.len().saturating_add(chunk.len()) > max_len {
+                truncated = true;
                 break;
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, cut, retry_after, address, content_type, body })
+        Ok(Self { status, truncated, retry_after, address, content_type, body })
     }
 
-    /// The error of an answer with a good status that Kubernetes does not give.
-    pub(crate) fn foreign(&self) -> StorageError {
-        self.described().error("the cluster in the kubeconfig")
+    /// The error of a successful response that Kubernetes would not send.
+    pub(crate) fn unexpected_error(&self) -> StorageError {
+        self.describe().error("the cluster in the kubeconfig")
     }
 
-    fn described(&self) -> Foreign<'_> {
+    fn describe(&self) -> Foreign<'_> {
         Foreign {
             service: "Kubernetes",
             address: self.address.as_deref(),
             content_type: self.content_type.as_ref().and_then(|value| value.to_str().ok()),
-            body: Some(&*self.body).filter(|_| !self.cut),
+            body: Some(&*self.body).filter(|_| !self.truncated),
         }
     }
 
-    /// Whether it is an object of the API, as a `Status` and a secret are.
-    pub(super) fn is_an_object(&self) -> bool {
+    /// Whether it is an object of the API, such as a `Status` or a Secret.
+    pub(super) fn is_api_object(&self) -> bool {
         #[derive(Deserialize)]
         struct Object {
             #[serde(rename = "kind")]
@@ -205,31 +205,31 @@ impl Answer {
     }
 
     pub(crate) fn secret(&self) -> Option<Secret> {
-        serde_json::from_slice::<Whole<'_>>(&self.body).ok().map(Secret::from)
+        serde_json::from_slice::<FullSecret<'_>>(&self.body).ok().map(Secret::from)
     }
 
-    pub(super) fn metadata(&self) -> Option<Metadata> {
+    pub(super) fn metadata(&self) -> Option<SecretMetadata> {
         #[derive(Deserialize)]
         struct Outer {
             metadata: Map<String, Value>,
         }
-        let OnlyMetadata { metadata: identity } = serde_json::from_slice(&self.body).ok()?;
+        let MetadataOnly { metadata: identity } = serde_json::from_slice(&self.body).ok()?;
         let Outer { metadata: all } = serde_json::from_slice(&self.body).ok()?;
-        Some(Metadata { identity, all })
+        Some(SecretMetadata { identity, all })
     }
 
-    /// The resource version of what was written.
+    /// Returns the resource version of the written object.
     pub(super) fn revision(&self) -> Option<Revision> {
-        let OnlyMetadata { metadata } = serde_json::from_slice(&self.body).ok()?;
+        let MetadataOnly { metadata } = serde_json::from_slice(&self.body).ok()?;
         Some(metadata.revision())
     }
 
-    pub(crate) fn names(&self) -> Option<Page<Identity>> {
-        self.page::<OnlyMetadata, _>(|item| item.metadata)
+    pub(crate) fn metadata_page(&self) -> Option<Page<SecretIdentity>> {
+        self.page::<MetadataOnly, _>(|item| item.metadata)
     }
 
-    pub(crate) fn contents(&self) -> Option<Page<Secret>> {
-        self.page::<Whole<'_>, _>(Secret::from)
+    pub(crate) fn secret_page(&self) -> Option<Page<Secret>> {
+        self.page::<FullSecret<'_>, _>(Secret::from)
     }
 
     fn page<'a, T: Deserialize<'a>, U>(&'a self, item: impl Fn(T) -> U) -> Option<Page<U>> {
@@ -237,7 +237,7 @@ impl Answer {
         #[serde(bound(deserialize = "T: Deserialize<'de>"))]
         struct List<T> {
             metadata: ListMetadata,
-            /// `null` where there is none. An answer without it is not a list.
+            /// `null` if the list is empty. A response without it is not a list.
             #[serde(deserialize_with = "Option::deserialize")]
             items: Option<Vec<T>>,
         }
@@ -250,7 +250,7 @@ impl Answer {
         Some(Page { items: items.into_iter().flatten().map(item).collect(), next })
     }
 
-    pub(crate) fn refusal(&self) -> Refusal {
+    pub(crate) fn error_response(&self) -> ErrorResponse {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Status {
@@ -272,15 +272,15 @@ impl Answer {
         });
         let (reason, message, details) = match status {
             Some((reason, message, details)) => (Some(reason), message, details),
-            None => (None, self.described().to_string(), Details::default()),
+            None => (None, self.describe().to_string(), Details::default()),
         };
         let retry_after = self.retry_after.or(details.retry_after_seconds.map(Duration::from_secs));
-        Refusal { status: self.status, reason, message, kind: details.kind, retry_after }
+        ErrorResponse { status: self.status, reason, message, kind: details.kind, retry_after }
     }
 }
 
-impl From<Whole<'_>> for Secret {
-    fn from(Whole { metadata, data }: Whole<'_>) -> Self {
+impl From<FullSecret<'_>> for Secret {
+    fn from(FullSecret { metadata, data }: FullSecret<'_>) -> Self {
         let envelope = data.envelope.and_then(|text| BASE64_STANDARD.decode(text).ok());
         Self { identity: metadata, envelope }
     }

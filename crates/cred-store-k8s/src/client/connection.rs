@@ -1,4 +1,4 @@
-//! The way to the API server: connections and credentials, or the caller's own client.
+//! The transport to the API server: connections and credentials, or the caller's client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,84 +16,90 @@ use tokio::sync::OnceCell;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use super::access::Access;
-use super::answer::Answer;
+use super::access::ClusterAccess;
+use super::answer::ApiResponse;
 use crate::auth::TokenFile;
-use crate::error::broken;
+use crate::error::connection_error;
 
 /// kube's layers over a pool of connections.
 type Stack = BoxCloneSyncService<Request<Body>, Response<Incoming>, BoxError>;
 
 pub(super) struct Connection {
-    way: Way,
+    transport: Transport,
     token_file: Option<TokenFile>,
-    /// Secrets that go into every request.
-    fixed: Vec<SecretString>,
+    /// Secrets that are sent with every request.
+    static_secrets: Vec<SecretString>,
 }
 
-enum Way {
-    Ours {
+enum Transport {
+    Own {
         stack: OnceCell<Stack>,
-        /// Where the stack is made by the first use: a program has to be run for it, which takes
-        /// its time.
-        unmade: Option<Box<Config>>,
+        /// The configuration of a stack that the first use builds, because that runs a program and
+        /// takes time.
+        deferred: Option<Box<Config>>,
         connect_timeout: Duration,
         /// Host and port, for errors.
         address: Option<Arc<str>>,
     },
-    Given(kube::Client),
+    Caller(kube::Client),
 }
 
 impl Connection {
-    pub(super) fn new(access: Access, connect_timeout: Duration) -> Result<Self, &'static str> {
+    pub(super) fn new(access: ClusterAccess, connect_timeout: Duration) -> Result<Self, &'static str> {
         let mut config = access.into_config();
         let address = host_and_port(&config.cluster_url);
         let auth = &mut config.auth_info;
-        // A token in the kubeconfig goes before one in a file, as kube has it.
+        // A token in the kubeconfig takes precedence over one in a file, as in kube.
         let token_file = auth.token_file.take().filter(|_| auth.token.is_none());
-        let fixed = auth.token.iter().chain(&auth.password).cloned().collect();
+        let static_secrets = auth.token.iter().chain(&auth.password).cloned().collect();
         let runs_a_program = auth.exec.is_some() || auth.auth_provider.is_some();
-        let (stack, unmade) = match runs_a_program {
+        let (stack, deferred) = match runs_a_program {
             true => (OnceCell::new(), Some(Box::new(config))),
             false => {
                 let stack = stack(&config, connect_timeout).map_err(|_| {
-                    "names a certificate, key or token that cannot be used, or the system has no authorities for the \
-                     cluster's certificate"
+                    "names a certificate, key or token that cannot be used, or the system has no authorities to verify the \
+                     cluster's certificate; correct the kubeconfig"
                 })?;
                 (OnceCell::from(stack), None)
             }
         };
         let token_file = token_file.map(|path| TokenFile::new(path.into()));
-        Ok(Self { way: Way::Ours { stack, unmade, connect_timeout, address }, token_file, fixed })
+        Ok(Self {
+            transport: Transport::Own { stack, deferred, connect_timeout, address },
+            token_file,
+            static_secrets,
+        })
     }
 
-    pub(super) fn given(client: kube::Client) -> Self {
-        Self { way: Way::Given(client), token_file: None, fixed: Vec::new() }
+    pub(super) fn from_client(client: kube::Client) -> Self {
+        Self { transport: Transport::Caller(client), token_file: None, static_secrets: Vec::new() }
     }
 
-    /// Where the token of each request is; `None`: the way itself adds what is needed.
+    /// The file with the token of each request; `None`: the transport adds the credentials.
     pub(super) fn token_file(&self) -> Option<&TokenFile> {
         self.token_file.as_ref()
     }
 
-    /// What no error may repeat.
-    pub(super) fn hidden(&self) -> Vec<&str> {
-        self.fixed.iter().map(ExposeSecret::expose_secret).collect()
+    /// The secrets that no error may repeat.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        self.static_secrets.iter().map(ExposeSecret::expose_secret).collect()
     }
 
-    /// Sends a request and reads the answer, up to `longest` bytes of it.
-    pub(super) async fn send(&self, request: Request<Body>, longest: usize) -> StorageResult<Answer> {
-        match &self.way {
-            Way::Given(client) => match client.send(request).await {
-                Ok(response) => Answer::of(response, None, longest).await,
-                Err(error) => Err(broken(&error, None)),
+    /// Sends a request and reads the response, up to `max_len` bytes of its body.
+    pub(super) async fn send(&self, request: Request<Body>, max_len: usize) -> StorageResult<ApiResponse> {
+        match &self.transport {
+            Transport::Caller(client) => match client.send(request).await {
+                Ok(response) => ApiResponse::of(response, None, max_len).await,
+                Err(error) => Err(connection_error(&error, None)),
             },
-            Way::Ours { stack, unmade, connect_timeout, address } => {
-                let stack =
-                    stack.get_or_try_init(|| made(unmade.as_deref(), *connect_timeout)).await?.clone();
+            Transport::Own { stack, deferred, connect_timeout, address } => {
+                let stack = stack
+                    .get_or_try_init(|| build_deferred(deferred.as_deref(), *connect_timeout))
+                    .await?
+                    .clone();
                 match stack.oneshot(request).await {
-                    Ok(response) => Answer::of(response, address.clone(), longest).await,
-                    Err(error) => Err(broken(&*error, address.as_deref())),
+                    Ok(response) => ApiResponse::of(response, address.clone(), max_len).await,
+                    Err(error) => Err(connection_error(&*error, address.as_deref())),
                 }
             }
         }
@@ -105,23 +111,23 @@ fn host_and_port(url: &Uri) -> Option<Arc<str>> {
     Some(format!("{}:{}", url.host()?, url.port_u16().unwrap_or(default)).into())
 }
 
-/// Runs the program that gives the credentials, aside.
-async fn made(config: Option<&Config>, connect_timeout: Duration) -> StorageResult<Stack> {
+/// Builds the stack on the blocking pool, which runs the credential program.
+async fn build_deferred(config: Option<&Config>, connect_timeout: Duration) -> StorageResult<Stack> {
     let failed = || {
         StorageError::from(StorageErrorKind::AuthenticationFailed {
             reason:
-                "the program of the kubeconfig gave no usable credentials; run `kubectl` with it to see why"
+                "the program in the kubeconfig returned no usable credentials; run `kubectl` with this kubeconfig to see why"
                     .into(),
         })
     };
     let config = config.cloned().ok_or_else(failed)?;
     let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let made = tokio::task::spawn_blocking(move || stack(&config, connect_timeout)).await;
-    match (made.map_err(|_| failed())?, program) {
+    let built = tokio::task::spawn_blocking(move || stack(&config, connect_timeout)).await;
+    match (built.map_err(|_| failed())?, program) {
         (Ok(stack), _) => Ok(stack),
         (Err(kube::Error::Auth(AuthError::AuthExecStart(error))), Some(program)) => {
             let reason = format!(
-                "the program `{program}` of the kubeconfig could not be started ({}); install it, or correct the \
+                "the program `{program}` in the kubeconfig could not be started ({}); install it, or correct the \
                  `command` of the user's `exec`",
                 error.kind()
             );
@@ -132,10 +138,10 @@ async fn made(config: Option<&Config>, connect_timeout: Duration) -> StorageResu
 }
 
 fn stack(config: &Config, connect_timeout: Duration) -> Result<Stack, kube::Error> {
-    // rustls panics where two providers are in the program and none was chosen; kube chooses this
-    // one too.
+    // rustls panics if the program contains two crypto providers and none was selected. kube selects
+    // this one too.
     if CryptoProvider::get_default().is_none() {
-        // Somebody else may be quicker, and is as right.
+        // Another thread may have installed one first, which is as good.
         let _ = aws_lc_rs::default_provider().install_default();
     }
     let mut connector = HttpConnector::new();

@@ -11,7 +11,7 @@ fn map(key: &str, value: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn each_wrong_field_is_named() {
+fn an_invalid_field_is_named() {
     assert!(good().check().is_ok());
     let many: BTreeMap<_, _> = (0..65).map(|number| (format!("k{number}"), String::new())).collect();
     for (wrong, field) in [
@@ -46,17 +46,17 @@ fn each_wrong_field_is_named() {
     ] {
         assert_eq!(wrong.check().unwrap_err().field(), field, "{wrong:?}");
     }
-    let nowhere = good().with_kubeconfig_path("/does/not/exist");
-    assert_eq!(nowhere.validate().unwrap_err().field(), "kubeconfig_path");
+    let missing = good().with_kubeconfig_path("/does/not/exist");
+    assert_eq!(missing.validate().unwrap_err().field(), "kubeconfig_path");
 }
 
 #[test]
-fn a_kubeconfig_is_needed_only_where_one_is_named() {
-    let test = "config::tests::a_kubeconfig_is_needed_only_where_one_is_named";
+fn validation_needs_a_kubeconfig_only_if_one_is_set() {
+    let test = "config::tests::validation_needs_a_kubeconfig_only_if_one_is_set";
     if !has_env(test, &[("HOME", "/does/not/exist"), ("KUBECONFIG", ""), ("KUBERNETES_SERVICE_HOST", "")]) {
         return;
     }
-    assert!(good().access(&ProcessEnv).is_err(), "there is none");
+    assert!(good().access(&ProcessEnv).is_err(), "no kubeconfig exists");
     assert!(good().validate().is_ok());
     assert!(good().with_context("production").validate().is_ok());
     assert!(good().with_kubeconfig_path("/does/not/exist").validate().is_err());
@@ -64,7 +64,7 @@ fn a_kubeconfig_is_needed_only_where_one_is_named() {
 }
 
 #[test]
-fn what_is_meant_is_taken() {
+fn valid_values_are_accepted() {
     for right in [
         good().with_namespace("n".repeat(63)),
         good().with_namespace("0"),
@@ -80,7 +80,7 @@ fn what_is_meant_is_taken() {
 }
 
 #[test]
-fn a_file_names_everything_and_misspells_nothing() {
+fn a_file_is_parsed_and_unknown_fields_are_refused() {
     let read = |text: &str| serde_json::from_str::<KubernetesSecretsConfig>(text);
     let config = read(r#"{"namespace":"payments","timeout":"2s","default_labels":{"a":"b"}}"#).unwrap();
     assert_eq!((config.namespace.as_str(), config.timeout), ("payments", Duration::from_secs(2)));
@@ -91,7 +91,7 @@ fn a_file_names_everything_and_misspells_nothing() {
 }
 
 #[test]
-fn the_environment_gives_the_namespace_and_nothing_else_does() {
+fn only_the_environment_changes_the_default_namespace() {
     let env = MapEnv::from([("KUBERNETES_NAMESPACE", "payments")]);
     assert_eq!(KubernetesSecretsConfig::from_env_with(&env).namespace, "payments");
     assert_eq!(KubernetesSecretsConfig::from_env_with(&MapEnv::default()).namespace, "default");

@@ -1,49 +1,48 @@
-//! Lists: page by page, by labels, and with contents only where a filter has to look into them.
+//! Lists: page by page, by labels, and with contents only if a filter needs them.
 
 use cred_core::{CredentialFilter, CredentialPath, StorageError, StorageResult};
 use cred_provider_kit::{Reach, Wire};
 
 use super::{Kubernetes, decode};
-use crate::client::{Listed, Part, Secret};
-use crate::marks::narrowed;
+use crate::client::{ListResponse, PageRequest, Secret};
+use crate::marks::narrow_by_tags;
 
-/// Secrets on a page without their data, some 1 KiB each.
-const NAMES: u32 = 500;
-/// Secrets on a page with their data, at first. Where they are long, pages become as short as they
-/// must.
-const CONTENTS: u32 = 250;
+/// Secrets on a page without their data, about 1 KiB each.
+const METADATA_PAGE: u32 = 500;
+/// Secrets on a page with their data, at first. If they are large, the pages become smaller.
+const SECRET_PAGE: u32 = 250;
 
-/// How often a list that expires is begun again.
-const RESTARTS: u32 = 3;
+/// How often a list that expires is restarted.
+const MAX_RESTARTS: u32 = 3;
 
 impl Kubernetes {
-    /// The paths in reach.
-    pub(super) async fn listed(
+    /// Lists the paths in reach.
+    pub(super) async fn list_paths(
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let selector = self.selector(reach);
-        let mut pages = Pages::new(&selector, NAMES);
+        let mut pages = Pages::new(&selector, METADATA_PAGE);
         while let Some(part) = pages.next() {
-            let listed = wire.read(|_| self.client.names(part)).await?;
+            let listed = wire.read(|_| self.client.list_metadata(part)).await?;
             pages.take(listed, |secret| Ok(self.marks.path_of(&secret)))?;
         }
         Ok(pages.found)
     }
 
-    /// The paths in reach that the filter admits.
-    pub(super) async fn admitted(
+    /// Lists the paths in reach that the filter matches.
+    pub(super) async fn list_matching(
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
         filter: &CredentialFilter,
     ) -> StorageResult<Vec<CredentialPath>> {
-        let selector = narrowed(self.selector(reach), filter);
-        let mut pages = Pages::new(&selector, CONTENTS);
+        let selector = narrow_by_tags(self.selector(reach), filter);
+        let mut pages = Pages::new(&selector, SECRET_PAGE);
         while let Some(part) = pages.next() {
-            let listed = wire.read(|_| self.client.contents(part)).await?;
-            pages.take(listed, |secret| self.admits(wire, &secret, filter))?;
+            let listed = wire.read(|_| self.client.list_secrets(part)).await?;
+            pages.take(listed, |secret| self.matching_path(wire, &secret, filter))?;
         }
         Ok(pages.found)
     }
@@ -55,7 +54,7 @@ impl Kubernetes {
         }
     }
 
-    fn admits(
+    fn matching_path(
         &self,
         wire: &Wire<'_>,
         secret: &Secret,
@@ -69,7 +68,7 @@ impl Kubernetes {
     }
 }
 
-/// A list that is read page by page. Of a page only the paths are kept.
+/// A list that is read page by page. Only the paths of a page are kept.
 struct Pages<'a> {
     selector: &'a str,
     limit: u32,
@@ -84,23 +83,24 @@ impl<'a> Pages<'a> {
         Self { selector, limit, next: None, ended: false, restarts: 0, found: Vec::new() }
     }
 
-    /// What is to be asked for now; `None`: nothing more.
-    fn next(&self) -> Option<Part<'_>> {
-        (!self.ended).then_some(Part {
+    /// Returns the next request; `None`: the list is complete.
+    fn next(&self) -> Option<PageRequest<'_>> {
+        (!self.ended).then_some(PageRequest {
             selector: self.selector,
             limit: self.limit,
             next: self.next.as_deref(),
         })
     }
 
-    /// Keeps the paths that `path_of` finds on a page, or asks again for what did not come.
+    /// Keeps the paths that `path_of` finds on a page, or prepares another request if there is no
+    /// page.
     fn take<T>(
         &mut self,
-        listed: Listed<T>,
+        listed: ListResponse<T>,
         path_of: impl Fn(T) -> StorageResult<Option<CredentialPath>>,
     ) -> StorageResult<()> {
         match listed {
-            Listed::Page(page) => {
+            ListResponse::Page(page) => {
                 for item in page.items {
                     self.found.extend(path_of(item)?);
                 }
@@ -108,24 +108,25 @@ impl<'a> Pages<'a> {
                 self.next = page.next;
                 Ok(())
             }
-            Listed::TooLong => self.shorten(),
-            Listed::Expired(error) => self.restart(error),
+            ListResponse::TooLarge => self.shorten(),
+            ListResponse::Expired(error) => self.restart(error),
         }
     }
 
-    /// Asks for the same part in shorter pages.
+    /// Requests the same part again, in smaller pages.
     fn shorten(&mut self) -> StorageResult<()> {
         if self.limit == 1 {
-            return Err(StorageError::corrupted("a single secret is longer than Kubernetes allows"));
+            return Err(StorageError::corrupted("a single Secret is larger than Kubernetes allows"));
         }
         self.limit /= 2;
         Ok(())
     }
 
-    /// Begins the list again, after the rest of it expired. A new list is of another moment, so
-    /// what was found so far is dropped. A first page cannot expire, so that is an error at once.
+    /// Restarts the list after the rest of it has expired. The new list is of another moment, so the
+    /// paths found so far are dropped. A first page cannot expire, so for it this is an error
+    /// immediately.
     fn restart(&mut self, expired: StorageError) -> StorageResult<()> {
-        if self.next.is_none() || self.restarts == RESTARTS {
+        if self.next.is_none() || self.restarts == MAX_RESTARTS {
             return Err(expired);
         }
         self.restarts += 1;

@@ -1,4 +1,4 @@
-//! Kubernetes as its administrator sees it: namespaces, roles and raw secrets, past the provider.
+//! Access as an administrator, without the provider: namespaces, Roles and raw Secrets.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
-/// A cluster, with the right to everything.
+/// A client of a cluster, with all permissions.
 #[derive(Clone)]
 pub(crate) struct Admin {
     client: kube::Client,
@@ -24,7 +24,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// The cluster that `cargo xtask test-integration` has started or was given.
+    /// Connects to the cluster that `cargo xtask test-integration` has started or was given.
     pub(crate) async fn new() -> Self {
         Self::of(&PathBuf::from(variable("CRED_TEST_K8S_KUBECONFIG"))).await
     }
@@ -45,7 +45,7 @@ impl Admin {
         }
     }
 
-    /// Asks, and gives status and answer.
+    /// Sends a request and returns the status and the response.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         self.send(method, path, kind, body.map(|body| body.to_string()).unwrap_or_default()).await
@@ -59,27 +59,27 @@ impl Admin {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    /// Asks a server that may not be there; gives the status.
+    /// Sends a request to a server that may be down, and returns the status.
     pub(crate) async fn try_ask(&self, path: &str) -> Option<u16> {
         let request = http::Request::get(path).body(Body::empty()).unwrap();
         self.client.send(request).await.ok().map(|answer| answer.status().as_u16())
     }
 
-    /// Asks for something that must be done.
+    /// Sends a request that must succeed.
     pub(crate) async fn done(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let (status, answer) = self.ask(method, path, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
     }
 
-    /// A namespace of its own.
+    /// Creates a namespace.
     pub(crate) async fn namespace(&self) -> String {
         let name = format!("test-{}", fresh());
         self.done("POST", "/api/v1/namespaces", Some(json!({"metadata": {"name": name}}))).await;
         name
     }
 
-    /// A secret as somebody else would make it.
+    /// Creates a Secret as another program would.
     pub(crate) async fn secret(&self, namespace: &str, metadata: Value) -> Value {
         let body = json!({"metadata": metadata, "data": {"password": BASE64_STANDARD.encode("hunter2")}});
         self.done("POST", &secrets(namespace, ""), Some(body)).await
@@ -89,7 +89,7 @@ impl Admin {
         self.done("PATCH", &secrets(namespace, name), Some(patch)).await
     }
 
-    /// A provider's configuration over a namespace of its own.
+    /// A provider configuration for a new namespace.
     pub(crate) async fn config(&self) -> KubernetesSecretsConfig {
         KubernetesSecretsConfig::default()
             .with_kubeconfig_path(self.kubeconfig.clone())
@@ -98,7 +98,7 @@ impl Admin {
     }
 }
 
-/// A kubeconfig of one user: `user` are its fields, `server` is a URL.
+/// Writes a kubeconfig with one user: `user` contains its fields, `server` is a URL.
 pub(crate) fn kubeconfig(folder: &Path, server: &str, ca: Option<&Path>, user: Value) -> PathBuf {
     let path = folder.join(format!("kubeconfig-{}", fresh()));
     let mut cluster = json!({"server": server});
@@ -117,7 +117,7 @@ pub(crate) fn kubeconfig(folder: &Path, server: &str, ca: Option<&Path>, user: V
     path
 }
 
-/// Where a secret is, or all of a namespace.
+/// The URL path of a Secret, or of all Secrets of a namespace.
 pub(crate) fn secrets(namespace: &str, name: &str) -> String {
     let slash = if name.is_empty() { "" } else { "/" };
     format!("/api/v1/namespaces/{namespace}/secrets{slash}{name}")

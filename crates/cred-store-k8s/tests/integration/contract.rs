@@ -80,7 +80,7 @@ impl Harness for Kubernetes {
     }
 
     fn effort(&self) -> Effort {
-        // More than two pages of names, and than four of contents.
+        // More than two pages without data, and more than four with data.
         Effort::default().with_list_entries(1_100).with_rounds(30)
     }
 }

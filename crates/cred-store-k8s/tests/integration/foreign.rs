@@ -1,4 +1,4 @@
-//! Secrets of others in the same namespace, and others' hands on ours.
+//! Secrets of other owners in the same namespace, and changes by others to Secrets of this store.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use crate::admin::{Admin, secrets};
 
-/// An administrator, and a configuration over a namespace of its own.
-async fn place() -> (Admin, KubernetesSecretsConfig, String) {
+/// An administrator, and a configuration for a new namespace.
+async fn setup() -> (Admin, KubernetesSecretsConfig, String) {
     let admin = Admin::new().await;
     let config = admin.config().await;
     let namespace = config.namespace.clone();
     (admin, config, namespace)
 }
 
-/// All that can be asked of `key`, none of which may see or change what lies there.
-async fn is_left_alone(provider: &KubernetesSecretsProvider) {
+/// Runs every operation on `key`; none of them may see or change the Secret with its name.
+async fn assert_untouched(provider: &KubernetesSecretsProvider) {
     let (key, ctx) = (id("key"), unscoped());
     assert!(provider.retrieve(&key, &ctx).await.unwrap_err().is_not_found());
     assert!(!provider.exists(&key, &ctx).await.unwrap());
@@ -36,8 +36,7 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
     ] {
         assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
         assert!(
-            error.to_string().contains("a secret that this store has not written")
-                && !error.may_have_written(),
+            error.to_string().contains("does not belong to this store") && !error.may_have_written(),
             "{error}"
         );
     }
@@ -45,15 +44,15 @@ async fn is_left_alone(provider: &KubernetesSecretsProvider) {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_secret_of_others_is_left_alone_whatever_its_name() {
-    let (admin, config, namespace) = place().await;
+async fn a_secret_of_another_owner_is_never_touched() {
+    let (admin, config, namespace) = setup().await;
     let labels = json!({"app.kubernetes.io/name": "nebula-credential", "env": "prod"});
     let mut before = Vec::new();
     for name in ["nebula-cred-key", "nebula-cred-other", "nebula-cred-org-ca-skey", "elsewhere"] {
         before.push(admin.secret(&namespace, json!({"name": name, "labels": labels})).await);
     }
     let provider = KubernetesSecretsProvider::new(config).unwrap();
-    is_left_alone(&provider).await;
+    assert_untouched(&provider).await;
     for secret in before {
         let name = secret["metadata"]["name"].as_str().unwrap();
         let (_, now) = admin.ask("GET", &secrets(&namespace, name), None).await;
@@ -63,11 +62,11 @@ async fn a_secret_of_others_is_left_alone_whatever_its_name() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_secret_that_only_looks_like_ours_is_not() {
-    let (admin, config, namespace) = place().await;
+async fn a_copied_secret_does_not_belong_to_the_store() {
+    let (admin, config, namespace) = setup().await;
     let provider = KubernetesSecretsProvider::new(config).unwrap();
     store(&provider, "original", 1).await.unwrap();
-    // As a copy by hand: all marks of ours, under the name of another credential.
+    // As copied by hand: all labels and annotations, under the name of another credential.
     let (_, original) = admin.ask("GET", &secrets(&namespace, "nebula-cred-original"), None).await;
     let metadata = json!({
         "name": "nebula-cred-key",
@@ -78,34 +77,28 @@ async fn a_secret_that_only_looks_like_ours_is_not() {
     admin.done("POST", &secrets(&namespace, ""), Some(copy)).await;
     assert_eq!(provider.list(None, &unscoped()).await.unwrap(), [id("original")], "each credential once");
     provider.delete(&id("original"), &unscoped()).await.unwrap();
-    is_left_alone(&provider).await;
+    assert_untouched(&provider).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_prefix_that_begins_another_is_another_store() {
-    let (_, config, _) = place().await;
+async fn a_prefix_that_starts_another_prefix_is_a_separate_store() {
+    let (_, config, _) = setup().await;
     let short = KubernetesSecretsProvider::new(config.clone().with_secret_prefix("app-")).unwrap();
     let long = KubernetesSecretsProvider::new(config.with_secret_prefix("app-prod-")).unwrap();
-    // Both call their secret `app-prod-u1`.
+    // Both stores use the name `app-prod-u1` for their Secret.
     store(&short, "prod_1", 1).await.unwrap();
     assert!(long.list_tree(None, &unscoped()).await.unwrap().is_empty());
     assert!(long.retrieve(&id("u1"), &unscoped()).await.unwrap_err().is_not_found());
     long.delete(&id("u1"), &unscoped()).await.unwrap();
-    assert!(
-        store(&long, "u1", 2)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("a secret that this store has not written")
-    );
+    assert!(store(&long, "u1", 2).await.unwrap_err().to_string().contains("does not belong to this store"));
     assert_eq!(short.retrieve(&id("prod_1"), &unscoped()).await.unwrap(), value(1));
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn what_others_have_added_to_a_secret_of_ours_stays() {
-    let (admin, config, namespace) = place().await;
+async fn annotations_and_finalizers_of_others_are_preserved() {
+    let (admin, config, namespace) = setup().await;
     let annotations = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
     let provider = KubernetesSecretsProvider::new(config.with_default_annotations(annotations)).unwrap();
     store(&provider, "key", 1).await.unwrap();
@@ -123,7 +116,8 @@ async fn what_others_have_added_to_a_secret_of_ours_stays() {
     assert_eq!(metadata["finalizers"], json!(["example.com/guard"]));
     assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(2));
 
-    // Deleted, it stays until they let go of it: gone for readers, and no place to store in.
+    // A deleted Secret stays until its finalizers are removed: readers no longer see it, and a
+    // store is refused.
     provider.delete(&id("key"), &unscoped()).await.unwrap();
     provider.delete(&id("key"), &unscoped()).await.unwrap();
     assert!(provider.retrieve(&id("key"), &unscoped()).await.unwrap_err().is_not_found());
@@ -138,8 +132,8 @@ async fn what_others_have_added_to_a_secret_of_ours_stays() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn an_immutable_secret_is_kept_unless_it_may_be_replaced() {
-    let (admin, config, namespace) = place().await;
+async fn an_immutable_secret_is_replaced_only_if_configured() {
+    let (admin, config, namespace) = setup().await;
     let provider = KubernetesSecretsProvider::new(config.clone()).unwrap();
     let cas = provider.compare_and_set().unwrap();
     store(&provider, "key", 1).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tokens that expire and API servers that are restarted, under use.
+//! Tokens that expire and API servers that are restarted, while requests run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep};
 use crate::admin::{Admin, kubeconfig};
 use crate::server::ApiServer;
 
-/// How long after its end the API server still takes a token: the leeway of its reader, and the
-/// time for which it remembers a token that it has seen.
+/// How long after its expiry the API server still accepts a token: the leeway for clocks, and the
+/// time for which it caches a token that it has seen.
 const LEEWAY: u64 = 60;
-const REMEMBERED: u64 = 10;
+const CACHED: u64 = 10;
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -25,7 +25,7 @@ fn now() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
-async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_working() {
+async fn service_account_tokens_that_are_replaced_on_disk_before_expiry_keep_working() {
     let server = ApiServer::start(&[]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let namespace = admin.namespace().await;
@@ -45,7 +45,7 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    // As a kubelet does: a new file, moved over the old one.
+    // Like a kubelet: a new file that is renamed over the old one.
     let put = |token: &str| {
         let next = folder.path().join("next");
         std::fs::write(&next, format!("{token}\n")).unwrap();
@@ -59,20 +59,20 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
     let provider = Arc::new(KubernetesSecretsProvider::new(config).unwrap());
     let begun = Instant::now();
     while let Err(error) = store(&*provider, "key", 0).await {
-        // The server sees the binding after a moment.
+        // The server notices the binding after a moment.
         assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{error}");
         sleep(Duration::from_millis(50)).await;
     }
 
-    // Each token ends within seconds; each is replaced before that, and the one in use is refused
-    // long before a client would read the file again by the clock.
+    // Each token expires within seconds and is replaced before that. The token in use is refused
+    // long before the minute after which the client reads the file again.
     let done = AtomicBool::new(false);
     let operations = tokio::join!(
         async {
             for _ in 0..4 {
                 put(&server.token(&account, now() - LEEWAY + 8));
-                sleep(Duration::from_secs(REMEMBERED - 4)).await;
+                sleep(Duration::from_secs(CACHED - 4)).await;
             }
             done.store(true, Ordering::SeqCst);
         },
@@ -90,11 +90,11 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
     .1;
     assert!(operations > 20, "only {operations} operations");
 
-    // And so that it is known to be the replacing: without it, the last one ends.
+    // The counter-check: without a replacement, the last token expires.
     let begun = Instant::now();
     let error = loop {
         match provider.exists(&id("key"), &unscoped()).await {
-            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(60), "the token is still taken"),
+            Ok(_) => assert!(begun.elapsed() < Duration::from_secs(60), "the token is still accepted"),
             Err(error) => break error,
         }
         sleep(Duration::from_millis(200)).await;
@@ -104,14 +104,14 @@ async fn service_account_tokens_that_expire_and_are_replaced_on_disk_keep_workin
     let review =
         json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": first}});
     let review = raw.done("POST", "/apis/authentication.k8s.io/v1/tokenreviews", Some(review)).await;
-    assert_ne!(review["status"]["authenticated"], true, "the first token has ended as well");
+    assert_ne!(review["status"]["authenticated"], true, "the first token has expired as well");
     put(&server.token(&account, now() + 60));
     provider.exists(&id("key"), &unscoped()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
-async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing() {
+async fn an_api_server_that_is_killed_and_restarted_loses_no_writes() {
     let mut server = ApiServer::start(&[]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let config = admin.config().await.with_operation_timeout(Duration::from_secs(120));
@@ -129,7 +129,7 @@ async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing
         let (provider, done) = (Arc::clone(&provider), Arc::clone(&done));
         workers.spawn(async move {
             let name = format!("key-{worker}");
-            let (mut rounds, mut doubts) = (0_u32, 0_u32);
+            let (mut rounds, mut uncertain) = (0_u32, 0_u32);
             while !done.load(Ordering::SeqCst) {
                 let number = u8::try_from(rounds % 200).unwrap();
                 match store(&*provider, &name, number).await {
@@ -137,14 +137,14 @@ async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing
                         let stored = provider.retrieve(&id(&name), &unscoped()).await.unwrap();
                         assert!(stored == value(number), "{name} is not what was stored last");
                     }
-                    // Nothing else is honest about a write that the killed server has begun.
-                    Err(error) if matches!(error.kind(), StorageErrorKind::InDoubt { .. }) => doubts += 1,
+                    // The only correct error for a write that the killed server has begun.
+                    Err(error) if matches!(error.kind(), StorageErrorKind::InDoubt { .. }) => uncertain += 1,
                     Err(error) => panic!("{error}"),
                 }
                 rounds += 1;
                 sleep(Duration::from_millis(5)).await;
             }
-            (rounds, doubts)
+            (rounds, uncertain)
         });
     }
     for _ in 0..2 {
@@ -159,12 +159,12 @@ async fn an_api_server_that_is_killed_and_started_again_in_mid_run_loses_nothing
     let rounds: u32 = ended.iter().map(|(rounds, _)| rounds).sum();
     assert!(rounds > 20, "only {rounds} rounds");
     assert!(
-        ended.iter().all(|(_, doubts)| *doubts <= 2),
-        "a write that was tried again is in doubt: {ended:?}"
+        ended.iter().all(|(_, uncertain)| *uncertain <= 2),
+        "a retried write has an unknown outcome: {ended:?}"
     );
     assert_eq!(provider.list(None, &unscoped()).await.unwrap().len(), 4);
     assert!(
         provider.metrics().unwrap().retry_count.load(Ordering::SeqCst) > 0,
-        "nobody has noticed the restarts"
+        "no operation was affected by the restarts"
     );
 }

@@ -1,5 +1,4 @@
-//! Lists on a real API server: what they transfer, how long they may be, and a rest that can no
-//! longer be had.
+//! Lists on a real API server: transferred bytes, long lists, and continue tokens that expire.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::admin::{Admin, kubeconfig};
 use crate::relay::{Relay, plain};
 use crate::server::ApiServer;
 
-/// A provider in plain HTTP, and what counts its bytes.
+/// A provider that uses plain HTTP, and the relay that counts its bytes.
 async fn counted(admin: &Admin) -> (KubernetesSecretsProvider, Relay, tempfile::TempDir) {
     let relay = Relay::start(admin).await;
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +42,7 @@ async fn fill(provider: &KubernetesSecretsProvider, count: usize, len: usize) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn labels_keep_what_a_filter_or_a_scope_does_not_ask_for_from_the_wire() {
+async fn labels_limit_the_transferred_bytes_to_the_filter_and_scope() {
     let admin = Admin::new().await;
     let (provider, relay, _folder) = counted(&admin).await;
     fill(&provider, 600, 1_024).await;
@@ -74,7 +73,7 @@ async fn labels_keep_what_a_filter_or_a_scope_does_not_ask_for_from_the_wire() {
         "bytes: 601 names {names}, 594 contents {usual}, 6 contents {rare}, a tenant's name {one_tenant}, retrieve {retrieve}, \
          exists {exists}"
     );
-    assert!(rare < usual / 50, "six of six hundred took {rare} bytes, nearly all of them {usual}");
+    assert!(rare < usual / 50, "6 of 600 Secrets took {rare} bytes, 594 of them {usual}");
     assert!(one_tenant < names / 100, "one tenant's name took {one_tenant} bytes, all names {names}");
     assert!(names < usual, "names took {names} bytes, contents {usual}");
     assert!(exists + 1_024 < retrieve, "exists took {exists} bytes, retrieve {retrieve}");
@@ -82,7 +81,7 @@ async fn labels_keep_what_a_filter_or_a_scope_does_not_ask_for_from_the_wire() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn tags_that_cannot_be_labels_are_annotated_and_found() {
+async fn tags_that_are_not_valid_labels_are_annotated_and_found() {
     let admin = Admin::new().await;
     let config = admin.config().await;
     let path = format!("/api/v1/namespaces/{}/secrets/nebula-cred-key", config.namespace);
@@ -115,7 +114,7 @@ async fn tags_that_cannot_be_labels_are_annotated_and_found() {
     assert_eq!(found(&[("owner", "bob")]).await, [id("other")]);
     assert_eq!(found(&[("env", "prod")]).await, [id("key"), id("other")]);
 
-    // From the annotation to a label, and away.
+    // The tag moves from the annotation to a label.
     tagged("key", &[("owner", "alice")]).await;
     let (_, secret) = admin.ask("GET", &path, None).await;
     assert_eq!(secret["metadata"]["labels"]["owner"], "alice");
@@ -126,17 +125,17 @@ async fn tags_that_cannot_be_labels_are_annotated_and_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_filter_over_the_longest_credentials_reads_shorter_pages() {
+async fn a_filter_over_the_largest_credentials_reads_smaller_pages() {
     let admin = Admin::new().await;
     let (provider, _relay, _folder) = counted(&admin).await;
-    // Together some 26 MB on the wire, of which no more than 8 MiB are read at once.
+    // About 26 MB on the wire in total, of which at most 8 MiB are read at once.
     let ids = fill(&provider, 20, 740_000).await;
     let filter = CredentialFilter::new().with_created_after(cred_core::Timestamp::from_unix_millis(1));
     let listed: BTreeSet<_> = provider.list(Some(&filter), &unscoped()).await.unwrap().into_iter().collect();
     assert_eq!(listed, ids);
 }
 
-/// Lets etcd forget everything but what is stored now, as an API server does every five minutes.
+/// Removes all old revisions from etcd, as an API server does every five minutes.
 async fn compact(admin: &Admin, namespace: &str) {
     let path = format!("/api/v1/namespaces/{namespace}/secrets?limit=1");
     let (_, list) = admin.ask("GET", &path, None).await;
@@ -145,15 +144,15 @@ async fn compact(admin: &Admin, namespace: &str) {
     let etcd = kube::Client::try_from(etcd).unwrap();
     let body = json!({"revision": revision, "physical": true}).to_string().into_bytes();
     let request = http::Request::post("/v3/kv/compaction").header("Content-Type", "application/json");
-    // Where others have compacted further already, that is as good.
+    // An error means that another test has already compacted further, which is as good.
     let _ = etcd.send(request.body(kube::client::Body::from(body)).unwrap()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration k8s (with etcd)"]
-async fn a_list_whose_rest_is_compacted_away_begins_anew() {
-    // With its cache, a server goes on with a list from memory for a while, whatever etcd has
-    // forgotten.
+async fn a_list_that_is_compacted_is_restarted() {
+    // With its cache, a server continues a list from memory for a while, even if etcd has removed
+    // the revision.
     let server = ApiServer::start(&["--watch-cache=false"]).await;
     let admin = Admin::of(&server.kubeconfig).await;
     let exit = plain(&admin).await;
@@ -169,7 +168,7 @@ async fn a_list_whose_rest_is_compacted_away_begins_anew() {
     let before = proxy.requests();
     assert_eq!(provider.list(None, &unscoped()).await.unwrap().len(), ids.len());
     let undisturbed = proxy.requests() - before;
-    // The second page is held back; meanwhile everything changes and the past is forgotten.
+    // The second page is delayed; meanwhile a Secret is written and the old revisions are removed.
     proxy.fail_after(1, Fault::Latency(Duration::from_secs(3)));
     let before = proxy.requests();
     let lister = Arc::clone(&provider);
@@ -185,9 +184,9 @@ async fn a_list_whose_rest_is_compacted_away_begins_anew() {
     compact(&admin, &namespace).await;
     let listed: BTreeSet<_> = listed.await.unwrap().into_iter().collect();
     let made = proxy.requests() - before;
-    assert_eq!(made, undisturbed * 2, "two pages, the refusal of the third, and all of them anew");
+    assert_eq!(made, undisturbed * 2, "two pages, the refusal of the third, and the whole list again");
     assert!(listed.is_superset(&ids), "{} of {}", listed.len(), ids.len());
-    assert!(listed.contains(&id("one-more")), "a list that began anew is of the later moment");
+    assert!(listed.contains(&id("one-more")), "a list that was restarted is of the later moment");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

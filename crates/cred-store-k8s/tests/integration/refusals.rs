@@ -1,4 +1,4 @@
-//! What a real API server refuses, and how it is told.
+//! Requests that a real API server refuses, and the errors they become.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::admin::{Admin, kubeconfig};
 
 const VERBS: [&str; 5] = ["get", "list", "create", "update", "delete"];
 
-/// The role of the crate's documentation, to the letter, for the user `nobody`.
+/// Creates the Role from the crate's documentation, unchanged, for the unprivileged user.
 async fn grant(admin: &Admin, namespace: &str, without: Option<&str>) {
     let role = include_str!("../../role.yaml").to_owned();
     let base = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}");
-    // Only read at first: a role that loses a verb later may be seen by the server as it was.
+    // Only a dry run: if the Role lost a verb later, the server might still use the old version.
     let read = format!("{base}/roles?dryRun=All");
     let (status, mut role) = admin.send("POST", &read, "application/yaml", role).await;
     assert_eq!(status, 201, "{role}");
@@ -36,8 +36,8 @@ async fn grant(admin: &Admin, namespace: &str, without: Option<&str>) {
     admin.done("POST", &format!("{base}/rolebindings"), Some(binding)).await;
 }
 
-/// Until the API server has seen a new binding, which takes it a moment.
-async fn granted(what: &str, mut may: impl AsyncFnMut() -> Result<(), StorageError>) {
+/// Waits until the API server has noticed a new binding, which takes a moment.
+async fn wait_until_granted(what: &str, mut may: impl AsyncFnMut() -> Result<(), StorageError>) {
     let begun = Instant::now();
     while let Err(error) = may().await {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}: {error}");
@@ -45,12 +45,14 @@ async fn granted(what: &str, mut may: impl AsyncFnMut() -> Result<(), StorageErr
     }
 }
 
-fn nobody(config: &KubernetesSecretsConfig) -> KubernetesSecretsProvider {
+fn unprivileged(config: &KubernetesSecretsConfig) -> KubernetesSecretsProvider {
     KubernetesSecretsProvider::new(config.clone().with_context("nobody")).unwrap()
 }
 
-/// Everything that a provider can do, with the verb that each step needs first.
-async fn use_it(provider: &KubernetesSecretsProvider) -> [(&'static str, Option<StorageError>); 6] {
+/// Runs every operation of a provider, with the verb that each one needs.
+async fn run_all_operations(
+    provider: &KubernetesSecretsProvider,
+) -> [(&'static str, Option<StorageError>); 6] {
     let key = id("key");
     let looked = provider.retrieve(&key, &unscoped()).await.err().filter(|error| !error.is_not_found());
     let listed = provider.list(None, &unscoped()).await.err();
@@ -73,39 +75,39 @@ async fn use_it(provider: &KubernetesSecretsProvider) -> [(&'static str, Option<
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn the_role_of_the_documentation_is_enough() {
+async fn the_documented_role_is_sufficient() {
     let admin = Admin::new().await;
     let config = admin.config().await;
     grant(&admin, &config.namespace, None).await;
-    let provider = nobody(&config);
-    granted("the role", async || provider.connect().await).await;
+    let provider = unprivileged(&config);
+    wait_until_granted("the role", async || provider.connect().await).await;
     store(&provider, "key", 1).await.unwrap();
-    for (verb, error) in use_it(&provider).await {
+    for (verb, error) in run_all_operations(&provider).await {
         assert!(error.is_none(), "{verb}: {error:?}");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn each_verb_is_needed_and_its_absence_is_told_with_resource_namespace_and_user() {
+async fn a_missing_verb_is_reported_with_resource_namespace_and_user() {
     let admin = Admin::new().await;
     for missing in VERBS {
         let config = admin.config().await;
         let owner = KubernetesSecretsProvider::new(config.clone()).unwrap();
         store(&owner, "key", 1).await.unwrap();
         grant(&admin, &config.namespace, Some(missing)).await;
-        let provider = nobody(&config);
-        granted(missing, async || match missing {
+        let provider = unprivileged(&config);
+        wait_until_granted(missing, async || match missing {
             "list" => provider.exists(&id("key"), &unscoped()).await.map(drop),
             _ => provider.connect().await,
         })
         .await;
         let mut refused = 0;
-        for (verb, error) in use_it(&provider).await {
-            // What begins with a look fails there.
+        for (verb, error) in run_all_operations(&provider).await {
+            // Operations that begin with a read fail there.
             let needs = [verb, if verb == "list" || verb == "create" { verb } else { "get" }];
             let Some(error) = error else {
-                assert!(!needs.contains(&missing), "`{verb}` was done without `{missing}`");
+                assert!(!needs.contains(&missing), "`{verb}` succeeded without `{missing}`");
                 continue;
             };
             refused += 1;
@@ -123,7 +125,7 @@ async fn each_verb_is_needed_and_its_absence_is_told_with_resource_namespace_and
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_missing_namespace_is_told_by_whoever_stores_in_it() {
+async fn a_missing_namespace_is_reported_by_stores() {
     let admin = Admin::new().await;
     let namespace = format!("nowhere-{}", fresh());
     let config = admin.config().await.with_namespace(&namespace);
@@ -136,7 +138,7 @@ async fn a_missing_namespace_is_told_by_whoever_stores_in_it() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_token_that_is_none_is_no_missing_right_and_is_not_repeated() {
+async fn an_invalid_token_is_an_authentication_failure_and_is_not_repeated() {
     let admin = Admin::new().await;
     let config = admin.config().await;
     let folder = tempfile::tempdir().unwrap();
@@ -155,7 +157,7 @@ async fn a_token_that_is_none_is_no_missing_right_and_is_not_repeated() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn an_authority_that_nobody_gave_is_not_trusted() {
+async fn an_unknown_authority_is_not_trusted() {
     let admin = Admin::new().await;
     let folder = tempfile::tempdir().unwrap();
     let server = format!("https://{}", admin.server);
@@ -167,14 +169,14 @@ async fn an_authority_that_nobody_gave_is_not_trusted() {
             assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
             assert!(error.to_string().contains("no authority that is trusted"), "{error}");
         }
-        // A machine without any authorities says so at once.
+        // On a machine without any authorities, the constructor fails.
         Err(error) => assert!(error.to_string().contains("authorities"), "{error}"),
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration k8s"]
-async fn a_program_of_the_kubeconfig_gives_the_token_and_its_failure_is_told() {
+async fn a_credential_program_provides_the_token_and_its_failure_is_reported() {
     let admin = Admin::new().await;
     let config = admin.config().await;
     let folder = tempfile::tempdir().unwrap();

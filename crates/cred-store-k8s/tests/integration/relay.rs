@@ -1,4 +1,4 @@
-//! Plain HTTP in front of the API server, which speaks TLS alone, to count the bytes of answers.
+//! Plain HTTP in front of the API server, which accepts only TLS, to count the bytes of responses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use tokio_util::io::InspectReader;
 
 use crate::admin::Admin;
 
-/// Takes plain connections and passes them on in TLS.
+/// Accepts plain connections and forwards them over TLS.
 pub(crate) async fn plain(admin: &Admin) -> TlsExit {
     let (host, ca) = (admin.server.ip().to_string(), std::fs::read(&admin.ca).unwrap());
     TlsExit::start(admin.server, &host, &ca).await.unwrap()
 }
 
-/// A relay on a free port of loopback. Dropping it ends it, and every connection through it.
+/// A relay on a free loopback port. Dropping it closes it and every connection through it.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     answered: Arc<AtomicU64>,
@@ -42,7 +42,7 @@ impl Relay {
                     let count = |bytes: &[u8]| {
                         counter.fetch_add(bytes.len() as u64, Ordering::SeqCst);
                     };
-                    // A connection that ends has ended for the client, who sees it.
+                    // A broken connection also ends for the client, which reports it.
                     let _ = copy_bidirectional(&mut client, &mut InspectReader::new(server, count)).await;
                 });
             }
@@ -50,7 +50,7 @@ impl Relay {
         Self { address, answered, _exit: exit, _task: task }
     }
 
-    /// Bytes of all answers so far, heads and bodies.
+    /// Bytes of all responses so far, with headers and bodies.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! An API server of a test's own, over the etcd of all, which can be killed and started again.
+//! An API server for one test, over the shared etcd, which can be killed and restarted.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::admin::{Admin, kubeconfig};
 
-/// A server that ends with this.
+/// A server that ends when this is dropped.
 pub(crate) struct ApiServer {
     folder: TempDir,
-    /// Bound to the server's port, so that nothing else gets it, not even while the server is down.
+    /// Bound to the port of the server, so that no other process gets it while the server is down.
     reserved: TcpSocket,
     prefix: String,
-    /// Arguments besides the usual ones.
+    /// Arguments in addition to the usual ones.
     args: &'static [&'static str],
     /// Signs the tokens of service accounts.
     key: EcdsaKeyPair,
@@ -66,12 +66,12 @@ impl ApiServer {
         self.folder.path().join("certificates/apiserver.crt")
     }
 
-    /// Ends it as a lost machine does.
+    /// Ends it without a shutdown, like a machine that fails.
     pub(crate) async fn kill(&mut self) {
         self.process.kill().await.unwrap();
     }
 
-    /// Starts it again, over what it had.
+    /// Starts it again, with the same data.
     pub(crate) async fn restart(&mut self) {
         self.process = spawn(self.folder.path(), self.port(), &self.prefix, self.args);
         self.ready().await;
@@ -93,8 +93,8 @@ impl ApiServer {
         }
     }
 
-    /// A token of a service account, as the API server would sign it, but with a life of the
-    /// caller's choice: the server itself gives none of less than ten minutes.
+    /// Signs a token of a service account as the API server does, but with a chosen lifetime: the
+    /// server itself issues none of less than ten minutes.
     pub(crate) fn token(&self, account: &Value, expires_at: u64) -> String {
         let (namespace, name) = (&account["metadata"]["namespace"], &account["metadata"]["name"]);
         let issuer = "https://kubernetes.default.svc";
