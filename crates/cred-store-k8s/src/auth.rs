@@ -1,8 +1,8 @@
 //! The token of a service account, which is replaced on disk before it expires.
 //!
-//! kube applies everything else that a kubeconfig can name: a token, a certificate, or a program that
-//! returns either. Its reader of token files is not used, because it uses a token that the server
-//! has refused for up to another minute.
+//! kube applies everything else that a kubeconfig can name: a token, a certificate, or a program
+//! that returns either. Its reader of token files is not used, because it uses a token that the
+//! server has refused for up to another minute.
 
 use std::fmt;
 use std::path::PathBuf;

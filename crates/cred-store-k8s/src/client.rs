@@ -27,8 +27,8 @@ use crate::auth::Token;
 use crate::error::{Action, ErrorResponse, WriteFailure};
 use crate::marks::SecretMarks;
 
-/// The largest response body that is read. It is far more than one Secret can have; a larger page of
-/// a list is requested again in smaller ones.
+/// The largest response body that is read. It is far more than one Secret can have; a larger page
+/// of a list is requested again in smaller ones.
 const MAX_BODY_LEN: usize = 8 * 1_024 * 1_024;
 
 const JSON: &str = "application/json";
@@ -309,9 +309,9 @@ pub(crate) fn created(name: &str, marked: &SecretMarks, envelope: &str) -> Stora
     object(&metadata, envelope)
 }
 
-/// The body that replaces a Secret. It sets all labels and data, and keeps everything else that other
-/// users have added. It contains the resource version, so that it replaces the version that was read
-/// and nothing newer.
+/// The body that replaces a Secret. It sets all labels and data, and keeps everything else that
+/// other users have added. It contains the resource version, so that it replaces the version that
+/// was read and nothing newer.
 pub(crate) fn replaced(seen: &SecretMetadata, marked: &SecretMarks, envelope: &str) -> StorageResult<Bytes> {
     let mut metadata = seen.all.clone();
     metadata.remove("managedFields");

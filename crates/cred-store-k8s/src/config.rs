@@ -204,8 +204,8 @@ fn is_label((key, value): (&String, &String)) -> bool {
 
 impl ProviderConfig for KubernetesSecretsConfig {
     /// Reads the kubeconfig if [`kubeconfig_path`](Self::kubeconfig_path) is set, and does not use
-    /// the network. If it is not set, only the provider's constructor looks for the cluster, so that
-    /// a configuration can be validated on another machine than the one that uses it.
+    /// the network. If it is not set, only the provider's constructor looks for the cluster, so
+    /// that a configuration can be validated on another machine than the one that uses it.
     fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
         match self.kubeconfig_path {

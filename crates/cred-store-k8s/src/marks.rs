@@ -109,8 +109,8 @@ impl StoreMarks {
         labelled && secret.path().is_some_and(|text| text == path.to_string())
     }
 
-    /// Returns the path of a listed Secret. `None`: it does not belong to this store, or it is being
-    /// deleted.
+    /// Returns the path of a listed Secret. `None`: it does not belong to this store, or it is
+    /// being deleted.
     pub(crate) fn path_of(&self, secret: &SecretIdentity) -> Option<CredentialPath> {
         let path: CredentialPath = secret.path()?.parse().ok()?;
         let ours = !secret.is_terminating()

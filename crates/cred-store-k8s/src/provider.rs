@@ -93,8 +93,8 @@ impl KubernetesSecretsProvider {
     ///
     /// The client determines the cluster, credentials, proxy and layers; `kubeconfig_path` and
     /// `context` are ignored. Turn the retries of the client off (`default_retry` of its
-    /// configuration), because they would multiply those of the provider. The client is bound to the
-    /// runtime on which it was created.
+    /// configuration), because they would multiply those of the provider. The client is bound to
+    /// the runtime on which it was created.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.

@@ -201,7 +201,7 @@ async fn throttling_reports_the_pause_of_the_header_or_the_body() {
 }
 
 #[tokio::test]
-async fn a_server_error_makes_a_write_in_doubt_but_not_a_read() {
+async fn a_server_error_makes_the_outcome_of_a_write_unknown_but_not_of_a_read() {
     for (code, reason) in [(500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")] {
         let server =
             Scripted::answering([absent(), status(code, reason, "etcdserver: request timed out")]).await;
@@ -288,7 +288,7 @@ async fn a_list_trusts_the_path_and_not_the_labels() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_after_deleting_an_immutable_secret_is_in_doubt() {
+async fn a_store_that_fails_after_deleting_an_immutable_secret_has_an_unknown_outcome() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let denied = status(403, "Forbidden", "exceeded quota");
     let script = [secret("key", 1, 0), immutable, Answer::new(200, "{}"), absent(), denied];
@@ -300,7 +300,7 @@ async fn a_store_that_fails_after_deleting_an_immutable_secret_is_in_doubt() {
 
 /// Another writer stores an immutable Secret in its place, and then changes it.
 #[tokio::test]
-async fn a_store_that_deleted_an_immutable_secret_stays_in_doubt_despite_other_writers() {
+async fn the_outcome_of_a_store_that_deleted_an_immutable_secret_stays_unknown_despite_other_writers() {
     let immutable = status(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set");
     let changed = status(409, "Conflict", "the ResourceVersion in the precondition does not match");
     let denied = status(403, "Forbidden", "exceeded quota");

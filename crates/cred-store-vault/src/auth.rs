@@ -1,9 +1,9 @@
-//! Who asks: the token, kept alive, and exchanged while requests run.
+//! The token: renewed before it expires, and replaced while requests run.
 //!
-//! One task does all of it. It begins with the first use, logs in whenever somebody waits for a
-//! token, renews before the lease ends, logs in anew where Vault no longer prolongs it, and ends
-//! with the provider. However many wait, one login serves them all; a request keeps the token that
-//! it began with.
+//! One task does all of this. It starts with the first use and ends with the provider. It logs in
+//! when an operation waits for a token, renews the token before the lease ends, and logs in again
+//! when Vault no longer extends the lease. All waiting operations share one login; a request keeps
+//! the token with which it started.
 
 mod hold;
 mod keeper;
@@ -18,34 +18,34 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use self::hold::Hold;
-use self::keeper::{Keeper, State};
+use self::hold::LoginBackoff;
+use self::keeper::{TokenKeeper, TokenState};
 use self::lease::Lease;
 use crate::client::{Client, Token};
 use crate::{VaultAuthMethod, VaultConfig};
 
-/// How much longer than one call of the task a shutdown waits for it.
+/// How much longer than the timeout of one call a shutdown waits for the task.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// The token of a provider. Dropping it ends the task.
 pub(crate) struct Auth {
-    keeper: Arc<Keeper>,
+    keeper: Arc<TokenKeeper>,
     task: Mutex<Option<Task>>,
 }
 
-/// The task that keeps the token. Any number may wait for its end.
+/// The background task. Any number of callers may wait for its end.
 struct Task {
     handle: JoinHandle<()>,
-    /// Closed when the task has ended, whatever ended it.
+    /// Closed when the task has ended for any reason.
     running: watch::Receiver<()>,
 }
 
-/// A token and what is known of it.
+/// A token and its lease.
 pub(crate) struct Session {
     token: Arc<Token>,
-    /// Which login gave it, counted from 1; 0: it was given to us.
+    /// The number of the login that returned it, from 1; 0: it comes from the configuration.
     login: u64,
-    /// `None`: it does not end, or nobody knows when.
+    /// `None`: it does not expire, or its expiry is unknown.
     lease: Option<Lease>,
 }
 
@@ -61,10 +61,11 @@ impl Session {
 
 impl Auth {
     pub(crate) fn new(client: Arc<Client>, config: &VaultConfig) -> Self {
-        Self { keeper: Arc::new(Keeper::new(client, config)), task: Mutex::default() }
+        Self { keeper: Arc::new(TokenKeeper::new(client, config)), task: Mutex::default() }
     }
 
-    /// The token to ask with, where there is one. Costs two locks and a look at the clock.
+    /// Returns the current token, if there is a valid one. Costs two locks and one read of the
+    /// clock.
     pub(crate) fn current(&self) -> Option<Arc<Session>> {
         let (session, idle) = {
             let state = self.keeper.state();
@@ -77,43 +78,43 @@ impl Auth {
         Some(session)
     }
 
-    /// The token to ask with, after a login where that is needed. Whoever is dropped while waiting
-    /// leaves the login to the others.
+    /// Returns the current token, after a login if one is needed. Dropping the future does not
+    /// cancel the login for other waiting operations.
     ///
     /// # Errors
-    /// Why the login failed; the same error for all who waited for it.
+    /// The login failed. All operations that waited for it get the same error.
     pub(crate) async fn session(&self) -> StorageResult<Arc<Session>> {
         if let Some(session) = self.current() {
             return Ok(session);
         }
-        let mut ended = self.keeper.ended.subscribe();
+        let mut finished = self.keeper.finished.subscribe();
         loop {
-            let wanted = {
+            let requested = {
                 let mut state = self.keeper.state();
                 if let Some(error) = refusal(&state, self.keeper.method()) {
                     return Err(error);
                 }
-                let wanted = ended.borrow_and_update().saturating_add(1);
-                state.wanted = wanted;
-                wanted
+                let requested = finished.borrow_and_update().saturating_add(1);
+                state.requested = requested;
+                requested
             };
             self.ensure_task();
             self.keeper.wake.notify_one();
-            // An error would mean that the sender is gone, which `self` keeps alive.
-            let _ = ended.wait_for(|ended| *ended >= wanted).await;
+            // This cannot fail, because `self` keeps the sender alive.
+            let _ = finished.wait_for(|finished| *finished >= requested).await;
             let state = self.keeper.state();
-            match (state.closed, &state.session, &state.failed) {
+            match (state.closed, &state.session, &state.backoff) {
                 (true, ..) => return Err(closed()),
                 (false, Some(session), _) => return Ok(Arc::clone(session)),
-                (false, None, Some(hold)) => return Err(hold.error.clone()),
-                // Vault took the token back before it was used: another one is needed.
+                (false, None, Some(backoff)) => return Err(backoff.error.clone()),
+                // Vault revoked the token before it was used, so another login is needed.
                 (false, None, None) => {}
             }
         }
     }
 
-    /// Says that Vault no longer takes this session's token. False: no other can be had.
-    pub(crate) fn give_up(&self, session: &Session) -> bool {
+    /// Discards a session whose token Vault no longer accepts. False: no other token is available.
+    pub(crate) fn discard(&self, session: &Session) -> bool {
         if let VaultAuthMethod::Token { .. } = self.keeper.method() {
             return false;
         }
@@ -124,20 +125,20 @@ impl Auth {
         true
     }
 
-    /// Ends the task, and all use. Gives the session whose token must be revoked, which is one that
-    /// we created, until it was.
+    /// Ends the task and refuses all further use. Returns the session whose token must be revoked:
+    /// one that came from a login and was not revoked yet.
     ///
-    /// It waits for `patience` at most. Dropped, it leaves everything to the next one: the task
-    /// ends by itself, and the session waits to be revoked.
-    pub(crate) async fn close(&self, patience: Duration) -> Option<Arc<Session>> {
+    /// Waits at most for `max_wait`. If the future is dropped, the next call continues: the task
+    /// ends by itself, and the session is still to be revoked.
+    pub(crate) async fn close(&self, max_wait: Duration) -> Option<Arc<Session>> {
         self.keeper.state().closed = true;
         self.keeper.wake.notify_one();
-        self.keeper.end_login();
+        self.keeper.finish_login();
         let running = self.task().as_ref().map(|task| task.running.clone());
         if let Some(mut running) = running {
-            // A login that is under way gives a token that must be revoked, so it may end; it has a
-            // timeout itself.
-            let limit = self.keeper.timeout.saturating_add(MARGIN).min(patience);
+            // A login in progress returns a token that must be revoked, so it may finish; it has
+            // its own timeout.
+            let limit = self.keeper.timeout.saturating_add(MARGIN).min(max_wait);
             if timeout(limit, running.changed()).await.is_err() {
                 self.abort();
             }
@@ -145,20 +146,20 @@ impl Auth {
         self.keeper.state().session.clone().filter(|session| session.login > 0)
     }
 
-    /// Says that the token of a session that was closed is revoked.
+    /// Records that the token of a closed session was revoked.
     pub(crate) fn revoked(&self) {
         self.keeper.state().session = None;
     }
 
     fn ensure_task(&self) {
         let mut task = self.task();
-        // The runtime that it ran on may have ended.
+        // The runtime of an earlier task may have ended.
         if task.as_ref().is_none_or(|task| task.handle.is_finished()) && self.keeper.has_work() {
             let (sender, running) = watch::channel(());
             let keeper = Arc::clone(&self.keeper);
             let handle = tokio::spawn(async move {
                 let _runs = sender;
-                keeper.keep().await;
+                keeper.run().await;
             });
             *task = Some(Task { handle, running });
         }
@@ -192,14 +193,14 @@ impl fmt::Debug for Auth {
     }
 }
 
-/// Why no login is begun.
-fn refusal(state: &State, method: &VaultAuthMethod) -> Option<StorageError> {
-    let failed = state.failed.as_ref().filter(|hold| !hold.is_over(Instant::now()));
-    match (state.closed, failed, method) {
+/// The reason why no login is started, if there is one.
+fn refusal(state: &TokenState, method: &VaultAuthMethod) -> Option<StorageError> {
+    let backoff = state.backoff.as_ref().filter(|backoff| !backoff.is_over(Instant::now()));
+    match (state.closed, backoff, method) {
         (true, ..) => Some(closed()),
-        (false, Some(hold), _) => Some(hold.error.clone()),
+        (false, Some(backoff), _) => Some(backoff.error.clone()),
         (false, None, VaultAuthMethod::Token { .. }) => {
-            Some(unauthenticated("the token has ended; give another"))
+            Some(unauthenticated("the token has expired or was revoked; configure another one"))
         }
         (false, None, VaultAuthMethod::AppRole { .. }) => None,
     }
@@ -220,22 +221,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_for_a_token_that_was_given_up_meanwhile_waits_for_another() {
-        // It takes connections and never answers.
+    async fn an_operation_whose_token_was_discarded_waits_for_another_login() {
+        // It accepts connections and never responds.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let config = VaultConfig::default()
             .with_address(format!("http://{}", silent.local_addr().unwrap()))
             .with_auth_method(VaultAuthMethod::app_role("role", "s-1234".into()));
         let auth = Auth::new(Arc::new(Client::new(&config).unwrap()), &config);
-        let given_up = async {
+        let discarded = async {
             sleep(Duration::from_millis(50)).await;
-            // A login has ended well, and before its waiters ran Vault took the token back.
-            auth.keeper.end_login();
+            // A login has succeeded, and Vault revoked the token before its waiters ran.
+            auth.keeper.finish_login();
             sleep(Duration::from_millis(50)).await;
         };
         tokio::select! {
             session = auth.session() => panic!("{:?}", session.err()),
-            () = given_up => {}
+            () = discarded => {}
         }
         auth.keeper.state().closed = true;
         let error = auth.session().await.err().unwrap();

@@ -1,8 +1,8 @@
-//! Calls to Vault: its endpoints as `vaultrs` spells them, its answers as they are.
+//! Requests to Vault, with the endpoints of `vaultrs`.
 //!
-//! The answers are read here and not by `vaultrs`, because that drops the headers (`Retry-After`),
-//! hides the body of some answers in an error that says nothing, and writes an event at ERROR for
-//! each credential that is not there.
+//! The responses are parsed here, because `vaultrs` drops the headers (`Retry-After`), hides the
+//! body of some responses behind an unspecific error, and logs an ERROR event for each credential
+//! that does not exist.
 
 mod answer;
 mod connection;
@@ -25,39 +25,39 @@ use vaultrs::api::kv2::requests::{
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 pub(crate) use vaultrs::client::VaultClient;
 
-pub(crate) use self::answer::{Answer, Found, Secret, Version};
+pub(crate) use self::answer::{ApiResponse, Secret, SecretState, Version};
 pub(crate) use self::connection::{check_address, check_authorities};
-use crate::error::{Failure, Meaning, Place, kv1};
+use crate::error::{Action, CallFailure, FailureCause, kv1};
 use crate::{VaultConfig, VaultVersions};
 
-/// The field of a secret that holds the envelope, as text: Vault writes JSON anew, and the
-/// envelope's bytes are canonical.
+/// The field of a secret with the envelope as text: Vault reserializes JSON, and the bytes of the
+/// envelope must not change.
 const FIELD: &str = "envelope";
 
-/// One Vault, one mount, no token.
+/// A client for one mount of one Vault server, without a token.
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     /// Host and port, for errors.
     address: Option<Arc<str>>,
     mount: String,
-    /// The version of the API and the namespace. Tokens are not left to it, which would copy them
-    /// for each request.
-    middle: EndpointMiddleware,
+    /// Adds the version of the API and the namespace. It does not add the token, because it would
+    /// copy the token for each request.
+    middleware: EndpointMiddleware,
 }
 
 /// A token. Its header is made once and shared by all requests.
 pub(crate) struct Token {
     secret: SecretString,
-    /// `None`: a login, which has none.
+    /// `None`: the empty token of a login request.
     header: Option<HeaderValue>,
 }
 
-/// What a login or a renewal gave.
-pub(crate) struct Grant {
-    /// `None`: the one that was renewed.
+/// The result of a login, a renewal or a lookup.
+pub(crate) struct TokenGrant {
+    /// `None`: the token did not change.
     pub(crate) token: Option<SecretString>,
-    /// How long it is valid from now; zero: for ever.
+    /// How long it is valid from now; zero: it never expires.
     pub(crate) lease: Duration,
     pub(crate) renewable: bool,
 }
@@ -66,53 +66,53 @@ impl Client {
     pub(crate) fn new(config: &VaultConfig) -> Result<Self, ConfigError> {
         let http = connection::build(config)
             .map_err(|(field, problem)| ConfigError::invalid("vault", field, problem))?;
-        Ok(Self::over(http, config.address.clone(), config.namespace.as_deref(), &config.mount_path))
+        Ok(Self::with_http(http, config.address.clone(), config.namespace.as_deref(), &config.mount_path))
     }
 
-    /// The connection, address and namespace of the caller's own client.
-    pub(crate) fn of_sdk(config: &VaultConfig, client: VaultClient) -> Self {
+    /// Uses the connection, address and namespace of the caller's client.
+    pub(crate) fn from_sdk(config: &VaultConfig, client: VaultClient) -> Self {
         let VaultClient { http, middle, .. } = client;
-        Self::over(http.http, http.base, middle.namespace.as_deref(), &config.mount_path)
+        Self::with_http(http.http, http.base, middle.namespace.as_deref(), &config.mount_path)
     }
 
-    fn over(http: reqwest::Client, base: String, namespace: Option<&str>, mount: &str) -> Self {
-        let middle = EndpointMiddleware {
+    fn with_http(http: reqwest::Client, base: String, namespace: Option<&str>, mount: &str) -> Self {
+        let middleware = EndpointMiddleware {
             token: String::new(),
             version: "v1".to_owned(),
             wrap: None,
             namespace: namespace.map(|namespace| namespace.trim_end_matches('/').to_owned()),
         };
         let address = connection::host_and_port(&base).map(Arc::from);
-        Self { http, base, address, mount: mount.to_owned(), middle }
+        Self { http, base, address, mount: mount.to_owned(), middleware }
     }
 
-    /// Reads the latest version of a secret, or what became of it.
-    pub(crate) async fn read(&self, token: &Token, name: &str) -> Result<Found, Failure> {
-        let place = self.place("read", "data", name);
+    /// Reads the latest version of a secret, or its state if it cannot be read.
+    pub(crate) async fn read(&self, token: &Token, name: &str) -> Result<SecretState, CallFailure> {
+        let action = self.action("read", "data", name);
         let endpoint = ReadSecretRequest { mount: self.mount.clone(), path: name.to_owned(), version: None };
-        let answer = self.call(token, &place, endpoint).await?;
-        match answer.status {
-            200 => Ok(Found::Live(answer.secret().ok_or_else(|| answer.unreadable(&place))?)),
-            404 => match answer.gone() {
+        let response = self.call(token, &action, endpoint).await?;
+        match response.status {
+            200 => Ok(SecretState::Live(response.secret().ok_or_else(|| response.unreadable(&action))?)),
+            404 => match response.missing_state() {
                 Some(found) => Ok(found),
-                None => Err(answer.refusal().explain(&place, token.hidden())),
+                None => Err(response.error_response().explain(&action, token.secret())),
             },
-            _ => Err(answer.refusal().explain(&place, token.hidden())),
+            _ => Err(response.error_response().explain(&action, token.secret())),
         }
     }
 
-    /// Writes a version; with `cas`, only after that one (0: none).
+    /// Writes a version; with `cas`, only if that is the current version (0: no version exists).
     pub(crate) async fn write(
         &self,
         token: &Token,
         name: &str,
         envelope: &str,
         cas: Option<u64>,
-    ) -> Result<Version, Failure> {
-        let place = self.place("update", "data", name);
+    ) -> Result<Version, CallFailure> {
+        let action = self.action("update", "data", name);
         let cas = cas.map(u32::try_from).transpose().map_err(|_| {
             StorageError::invalid_request(
-                "it has more versions than the SDK can name; store it under another id",
+                "it has more versions than the Vault client library supports; store it under another id",
             )
         })?;
         let data = serde_json::Value::Object([(FIELD.to_owned(), envelope.into())].into_iter().collect());
@@ -122,23 +122,23 @@ impl Client {
             data,
             options: cas.map(|cas| SetSecretRequestOptions { cas }),
         };
-        let answer = self.call(token, &place, endpoint).await?;
-        match answer.status {
-            200 => answer.written().ok_or_else(|| answer.unreadable(&place)),
-            // Version 1 takes any path and answers nothing.
+        let response = self.call(token, &action, endpoint).await?;
+        match response.status {
+            200 => response.written().ok_or_else(|| response.unreadable(&action)),
+            // Version 1 accepts any path and returns an empty response.
             204 => Err(kv1(&self.mount).into()),
-            _ => Err(answer.refusal().explain(&place, token.hidden())),
+            _ => Err(response.error_response().explain(&action, token.secret())),
         }
     }
 
-    /// The versions that are kept, without their values. None where there is no such secret.
-    pub(crate) async fn versions(&self, token: &Token, name: &str) -> Result<VaultVersions, Failure> {
-        let place = self.place("read", "metadata", name);
+    /// Reads the stored versions without their values. Empty if the secret does not exist.
+    pub(crate) async fn versions(&self, token: &Token, name: &str) -> Result<VaultVersions, CallFailure> {
+        let action = self.action("read", "metadata", name);
         let endpoint = ReadSecretMetadataRequest { mount: self.mount.clone(), path: name.to_owned() };
-        let answer = self.call(token, &place, endpoint).await?;
-        match answer.status {
-            200 => answer.versions().ok_or_else(|| answer.unreadable(&place)),
-            _ => answer.unless_absent(&place, token),
+        let response = self.call(token, &action, endpoint).await?;
+        match response.status {
+            200 => response.versions().ok_or_else(|| response.unreadable(&action)),
+            _ => response.default_if_absent(&action, token),
         }
     }
 
@@ -148,78 +148,84 @@ impl Client {
         token: &Token,
         name: &str,
         custom_metadata: HashMap<String, String>,
-    ) -> Result<(), Failure> {
-        let place = self.place("update", "metadata", name);
+    ) -> Result<(), CallFailure> {
+        let action = self.action("update", "metadata", name);
         let endpoint = SetSecretMetadataRequest {
             mount: self.mount.clone(),
             path: name.to_owned(),
             custom_metadata: Some(custom_metadata),
             ..SetSecretMetadataRequest::default()
         };
-        self.call(token, &place, endpoint).await?.done(&place, token)
+        self.call(token, &action, endpoint).await?.expect_done(&action, token)
     }
 
-    /// What is directly in a folder: names, and folders with a slash at their end.
-    pub(crate) async fn list(&self, token: &Token, folder: &str) -> Result<Vec<String>, Failure> {
-        let place = self.place("list", "metadata", folder);
+    /// Lists the names directly in a folder. Those of folders end with a slash.
+    pub(crate) async fn list(&self, token: &Token, folder: &str) -> Result<Vec<String>, CallFailure> {
+        let action = self.action("list", "metadata", folder);
         let endpoint = ListSecretsRequest { mount: self.mount.clone(), path: folder.to_owned() };
-        let answer = self.call(token, &place, endpoint).await?;
-        match answer.status {
-            200 => answer.keys().ok_or_else(|| answer.unreadable(&place)),
-            _ => answer.unless_absent(&place, token),
+        let response = self.call(token, &action, endpoint).await?;
+        match response.status {
+            200 => response.keys().ok_or_else(|| response.unreadable(&action)),
+            _ => response.default_if_absent(&action, token),
         }
     }
 
     /// Removes a secret with all its versions. Idempotent.
-    pub(crate) async fn delete_for_good(&self, token: &Token, name: &str) -> Result<(), Failure> {
-        let place = self.place("delete", "metadata", name);
+    pub(crate) async fn delete_all_versions(&self, token: &Token, name: &str) -> Result<(), CallFailure> {
+        let action = self.action("delete", "metadata", name);
         let endpoint = DeleteSecretMetadataRequest { mount: self.mount.clone(), path: name.to_owned() };
-        self.call(token, &place, endpoint).await?.done(&place, token)
+        self.call(token, &action, endpoint).await?.expect_done(&action, token)
     }
 
     /// Marks the latest version as deleted. Idempotent.
-    pub(crate) async fn delete_latest(&self, token: &Token, name: &str) -> Result<(), Failure> {
-        let place = self.place("delete", "data", name);
+    pub(crate) async fn delete_latest(&self, token: &Token, name: &str) -> Result<(), CallFailure> {
+        let action = self.action("delete", "data", name);
         let endpoint = DeleteLatestSecretVersionRequest { mount: self.mount.clone(), path: name.to_owned() };
-        self.call(token, &place, endpoint).await?.done(&place, token)
+        self.call(token, &action, endpoint).await?.expect_done(&action, token)
     }
 
-    /// Takes the mark from a version.
-    pub(crate) async fn undelete(&self, token: &Token, name: &str, version: u64) -> Result<(), Failure> {
-        let place = self.place("update", "undelete", name);
+    /// Removes the deletion mark from a version.
+    pub(crate) async fn undelete(&self, token: &Token, name: &str, version: u64) -> Result<(), CallFailure> {
+        let action = self.action("update", "undelete", name);
         let (mount, path) = (self.mount.clone(), name.to_owned());
         let endpoint = UndeleteSecretVersionsRequest { mount, path, versions: vec![version] };
-        self.call(token, &place, endpoint).await?.done(&place, token)
+        self.call(token, &action, endpoint).await?.expect_done(&action, token)
     }
 
     /// Removes the values of these versions, and of no other. Idempotent.
-    pub(crate) async fn destroy(&self, token: &Token, name: &str, versions: Vec<u64>) -> Result<(), Failure> {
-        let place = self.place("update", "destroy", name);
+    pub(crate) async fn destroy(
+        &self,
+        token: &Token,
+        name: &str,
+        versions: Vec<u64>,
+    ) -> Result<(), CallFailure> {
+        let action = self.action("update", "destroy", name);
         let (mount, path) = (self.mount.clone(), name.to_owned());
         let endpoint = DestroySecretVersionsRequest { mount, path, versions };
-        self.call(token, &place, endpoint).await?.done(&place, token)
+        self.call(token, &action, endpoint).await?.expect_done(&action, token)
     }
 
-    /// Refuses a mount that is known not to be KV version 2. A token that may not ask leaves it
-    /// unknown.
-    pub(crate) async fn check_mount(&self, token: &Token) -> Result<(), Failure> {
-        let place = Place { right: "read", mount: "sys/internal/ui/mounts", section: "", name: &self.mount };
-        let answer = self.call(token, &place, MountRequest { mount: &self.mount }).await?;
-        match answer.status {
-            200 => match answer.engine() {
+    /// Refuses a mount that is known not to be KV version 2. It stays unknown if the token may not
+    /// read the mount.
+    pub(crate) async fn check_mount(&self, token: &Token) -> Result<(), CallFailure> {
+        let action =
+            Action { capability: "read", mount: "sys/internal/ui/mounts", section: "", name: &self.mount };
+        let response = self.call(token, &action, MountRequest { mount: &self.mount }).await?;
+        match response.status {
+            200 => match response.engine() {
                 Some(engine) if engine.is("kv", "1") || engine.is("generic", "1") => {
                     Err(kv1(&self.mount).into())
                 }
                 Some(engine) if !engine.is("kv", "2") => Err(StorageError::invalid_request(format!(
-                    "`{}` is no KV version 2 engine; give the mount of one as `mount_path`",
+                    "`{}` is not a KV version 2 engine; set `mount_path` to the mount of one",
                     self.mount
                 ))
                 .into()),
                 _ => Ok(()),
             },
             _ => {
-                let failure = answer.refusal().explain(&place, token.hidden());
-                match failure.error.is_transient() || failure.meaning == Meaning::TokenInvalid {
+                let failure = response.error_response().explain(&action, token.secret());
+                match failure.error.is_transient() || failure.cause == FailureCause::TokenInvalid {
                     true => Err(failure),
                     false => Ok(()),
                 }
@@ -232,91 +238,93 @@ impl Client {
         mount: &str,
         role_id: &str,
         secret_id: &SecretString,
-    ) -> Result<Grant, Failure> {
-        let place = Place { right: "update", mount: "auth", section: "", name: &format!("{mount}/login") };
+    ) -> Result<TokenGrant, CallFailure> {
+        let action =
+            Action { capability: "update", mount: "auth", section: "", name: &format!("{mount}/login") };
         let endpoint = LoginWithApproleRequest {
             mount: mount.to_owned(),
             role_id: role_id.to_owned(),
             secret_id: secret_id.expose_secret().to_owned(),
         };
-        let answer = self.call(&Token::new(&"".into()), &place, endpoint).await?;
-        if answer.status == 200 {
-            return answer
+        let response = self.call(&Token::new(&"".into()), &action, endpoint).await?;
+        if response.status == 200 {
+            return response
                 .grant()
                 .filter(|grant| grant.token.is_some())
-                .ok_or_else(|| answer.unreadable(&place));
+                .ok_or_else(|| response.unreadable(&action));
         }
-        let refusal = answer.refusal();
-        let failure = refusal.explain(&place, secret_id.expose_secret());
-        // What is no answer of Vault's counts no failed login there.
-        let is_vaults = refusal.reasons.is_ok() && (400..500).contains(&refusal.status);
-        if failure.error.is_transient() || !is_vaults {
+        let error_response = response.error_response();
+        let failure = error_response.explain(&action, secret_id.expose_secret());
+        // Vault counts no failed login if the response is not from Vault.
+        let is_from_vault = error_response.reasons.is_ok() && (400..500).contains(&error_response.status);
+        if failure.error.is_transient() || !is_from_vault {
             return Err(failure);
         }
-        let said = refusal.said(secret_id.expose_secret());
+        let said = error_response.server_message(secret_id.expose_secret());
         let reason = format!(
-            "the AppRole login at `{place}` was refused ({said}); a secret id that is used up or expired cannot log \
-             in again"
+            "the AppRole login at `{action}` was refused ({said}); a secret id that is used up or expired cannot log in \
+             again, so issue a new one if that is the reason"
         );
         let error = StorageErrorKind::AuthenticationFailed { reason: reason.into() };
-        Err(Failure::new(Meaning::LoginRefused, error))
+        Err(CallFailure::new(FailureCause::LoginRefused, error))
     }
 
-    /// What is left of a token's life.
-    pub(crate) async fn lookup(&self, token: &Token) -> Result<Grant, Failure> {
-        let place = Place { right: "read", mount: "auth/token/lookup-self", section: "", name: "" };
-        let answer = self.call(token, &place, LookupTokenSelfRequest {}).await?;
-        match answer.status {
-            200 => answer.life().ok_or_else(|| answer.unreadable(&place)),
-            _ => Err(answer.refusal().explain(&place, token.hidden())),
+    /// Reads the remaining lease of a token.
+    pub(crate) async fn lookup(&self, token: &Token) -> Result<TokenGrant, CallFailure> {
+        let action = Action { capability: "read", mount: "auth/token/lookup-self", section: "", name: "" };
+        let response = self.call(token, &action, LookupTokenSelfRequest {}).await?;
+        match response.status {
+            200 => response.remaining_lease().ok_or_else(|| response.unreadable(&action)),
+            _ => Err(response.error_response().explain(&action, token.secret())),
         }
     }
 
-    pub(crate) async fn renew(&self, token: &Token) -> Result<Grant, Failure> {
-        let place = Place { right: "update", mount: "auth/token/renew-self", section: "", name: "" };
-        let answer = self.call(token, &place, RenewTokenSelfRequest { increment: None }).await?;
-        match answer.status {
+    pub(crate) async fn renew(&self, token: &Token) -> Result<TokenGrant, CallFailure> {
+        let action = Action { capability: "update", mount: "auth/token/renew-self", section: "", name: "" };
+        let response = self.call(token, &action, RenewTokenSelfRequest { increment: None }).await?;
+        match response.status {
             200 => {
-                let mut grant = answer.grant().ok_or_else(|| answer.unreadable(&place))?;
+                let mut grant = response.grant().ok_or_else(|| response.unreadable(&action))?;
                 grant.token = None;
                 Ok(grant)
             }
-            _ => Err(answer.refusal().explain(&place, token.hidden())),
+            _ => Err(response.error_response().explain(&action, token.secret())),
         }
     }
 
-    /// Ends a token. Idempotent.
-    pub(crate) async fn revoke(&self, token: &Token) -> Result<(), Failure> {
-        let place = Place { right: "update", mount: "auth/token/revoke-self", section: "", name: "" };
-        match self.call(token, &place, RevokeTokenSelfRequest {}).await?.done(&place, token) {
-            Err(failure) if failure.meaning == Meaning::TokenInvalid => Ok(()),
-            answer => answer,
+    /// Revokes a token. Idempotent.
+    pub(crate) async fn revoke(&self, token: &Token) -> Result<(), CallFailure> {
+        let action = Action { capability: "update", mount: "auth/token/revoke-self", section: "", name: "" };
+        match self.call(token, &action, RevokeTokenSelfRequest {}).await?.expect_done(&action, token) {
+            Err(failure) if failure.cause == FailureCause::TokenInvalid => Ok(()),
+            response => response,
         }
     }
 
-    fn place<'a>(&'a self, right: &'static str, section: &'static str, name: &'a str) -> Place<'a> {
-        Place { right, mount: &self.mount, section, name }
+    fn action<'a>(&'a self, capability: &'static str, section: &'static str, name: &'a str) -> Action<'a> {
+        Action { capability, mount: &self.mount, section, name }
     }
 
     async fn call(
         &self,
         token: &Token,
-        place: &Place<'_>,
+        action: &Action<'_>,
         endpoint: impl Endpoint,
-    ) -> Result<Answer, Failure> {
-        let request = endpoint.with_middleware(&self.middle).request(&self.base);
-        let unspeakable = |_| StorageError::other(format!("no request could be made for `{place}`"));
-        let mut request = request.map_err(|_| unspeakable(()))?;
+    ) -> Result<ApiResponse, CallFailure> {
+        let request = endpoint.with_middleware(&self.middleware).request(&self.base);
+        let invalid_request =
+            |_| StorageError::other(format!("could not build a valid request for `{action}`"));
+        let mut request = request.map_err(|_| invalid_request(()))?;
         if let Some(header) = &token.header {
             request.headers_mut().insert("X-Vault-Token", header.clone());
         }
-        let request = reqwest::Request::try_from(request).map_err(|_| unspeakable(()))?;
-        Answer::of(&self.http, request, self.address.clone()).await
+        let request = reqwest::Request::try_from(request).map_err(|_| invalid_request(()))?;
+        ApiResponse::of(&self.http, request, self.address.clone()).await
     }
 }
 
 impl Token {
-    /// A token of visible characters, as all are; another one would go into no request.
+    /// Creates a token. All tokens consist of visible characters; any other token is not sent.
     pub(crate) fn new(secret: &SecretString) -> Self {
         let header = HeaderValue::from_str(secret.expose_secret()).ok().filter(|header| !header.is_empty());
         let header = header.map(|mut header| {
@@ -326,14 +334,14 @@ impl Token {
         Self { secret: secret.clone(), header }
     }
 
-    /// What no error may repeat.
-    fn hidden(&self) -> &str {
+    /// The text of the token, which no error may repeat.
+    fn secret(&self) -> &str {
         self.secret.expose_secret()
     }
 }
 
-/// What kind of engine a mount is: an endpoint that `vaultrs` does not have, and every token may
-/// ask that may do anything in the mount.
+/// Reads the kind of engine at a mount. `vaultrs` does not have this endpoint. Every token may use
+/// it that has any permission in the mount.
 struct MountRequest<'a> {
     mount: &'a str,
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::client;
 
-/// The Vault server that stores the credentials, their place in it, and the login.
+/// The Vault server that stores the credentials, their location in it, and the login.
 ///
 /// ```
 /// use cred_store_vault::{VaultAuthMethod, VaultConfig};
@@ -26,31 +26,31 @@ use crate::client;
 /// ```
 ///
 /// `Default` reads the environment of the process: `VAULT_ADDR`, `VAULT_TOKEN` and
-/// `VAULT_NAMESPACE`. So a default can hold a token and differ between two processes; set every
-/// field that must not. A configuration that is read from a file takes none of them.
+/// `VAULT_NAMESPACE`. So a default can contain a token and differ between two processes; set every
+/// field that must not. A configuration that is read from a file ignores these variables.
 ///
-/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate
-/// shows the line of the file beside it: log the `message()` of its error.
+/// A serde error about this configuration does not quote the input. The `toml` crate adds the line
+/// of the file to it, so log only the `message()` of its error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VaultConfig {
     /// The address of the server, `https://host:port` without a path. Default `VAULT_ADDR`, or else
-    /// `http://127.0.0.1:8200`. Plain http is accepted for the loopback address and `localhost`;
+    /// `http://127.0.0.1:8200`. Other http is accepted for the loopback address and `localhost`;
     /// for another host only with [`allow_http`](Self::allow_http).
     pub address: String,
     /// How this process authenticates. Default: the token in `VAULT_TOKEN`, or else an empty one,
     /// which [`validate`](ProviderConfig::validate) refuses.
     pub auth_method: VaultAuthMethod,
     /// The mount of the KV version 2 engine: segments of `A-Z a-z 0-9 _ - . :` joined by `/`,
-    /// without a slash at either end; default `secret`.
+    /// without a slash at either end. Default `secret`.
     pub mount_path: String,
     /// The prefix of every secret path: segments of `A-Z a-z 0-9 _ - .` joined by `/`, without a
-    /// slash at the beginning and without `:`, which only scopes have; default
+    /// slash at the beginning and without `:`, which only scopes have. Default
     /// `nebula/credentials`. If it is empty, paths begin at the root of the mount. Two providers
-    /// share credentials exactly if address, namespace, mount and prefix are equal.
+    /// share credentials if and only if address, namespace, mount and prefix are equal.
     pub path_prefix: String,
     /// The namespace of Vault Enterprise or OpenBao, such as `org1/team-a`, also for logins;
-    /// default `VAULT_NAMESPACE`, or else none.
+    /// default `VAULT_NAMESPACE`, or else no namespace.
     pub namespace: Option<String>,
     /// The timeout of one call, doubled for writes: 1 to 60 s, default 5 s. Written `"5s"` in
     /// files.
@@ -70,21 +70,22 @@ pub struct VaultConfig {
     /// the server has no certificate.
     pub tls_verify: bool,
     /// A PEM file of the authorities that may sign the server's certificate, in place of those that
-    /// the system trusts; default none: the system's. Read once, by the constructor. With plain
-    /// http it is read and validated, and not used.
+    /// the system trusts. Default `None`: the authorities of the system. Read once, by the
+    /// constructor. With plain http it is read and validated, but not used.
     pub ca_cert: Option<PathBuf>,
     /// Whether tokens and sealed credentials may be sent to another host over plain http, as in a
     /// network with its own encryption; default false.
     pub allow_http: bool,
-    /// How long before its end a token is renewed at the latest: 1 s to 768 h, which is Vault's
-    /// default for the longest lease; default 1 h. If a third of the lease that Vault granted is
-    /// shorter, that counts: tokens of seconds are renewed within seconds.
+    /// How long before its expiry a token is renewed at the latest: 1 s to 768 h, which is Vault's
+    /// default for the longest lease. Default 1 h. If a third of the lease that Vault granted is
+    /// shorter, that third is used, so short leases are renewed in time too.
     pub token_renewal_threshold: Duration,
-    /// What [`delete`](cred_core::StorageProvider::delete) leaves in Vault; default nothing.
+    /// What [`delete`](cred_core::StorageProvider::delete) leaves in Vault. Default
+    /// [`Metadata`](VaultDeleteMode::Metadata): nothing.
     pub delete_mode: VaultDeleteMode,
     /// Whether a store also writes the metadata of the credential as the custom metadata of its
-    /// secret, by one more call; default false. It replaces all custom metadata of the secret, also
-    /// that of other users. A failure is logged and does not fail the store.
+    /// secret, with one more request; default false. This replaces all custom metadata of the
+    /// secret, including that of other users. A failure is logged and does not fail the store.
     pub custom_metadata: bool,
     /// The largest value in bytes, as Vault's storage counts them: 4 KiB to 32 MiB. Default 1 MiB
     /// less 1 KiB, which fits the default of Vault's integrated storage.
@@ -118,9 +119,9 @@ pub enum VaultAuthMethod {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VaultDeleteMode {
-    /// Nothing: the name and all versions are removed permanently. Lists rely on that: they include
-    /// a name whose versions were marked as deleted by another program, or by an earlier
-    /// [`Soft`](Self::Soft), although nothing can be read there.
+    /// Nothing: the name and all versions are removed permanently. Lists rely on this: they still
+    /// include a name whose versions were marked as deleted by another program or by an earlier
+    /// [`Soft`](Self::Soft), although its credential cannot be read.
     #[default]
     Metadata,
     /// The versions, marked as deleted. They can be [recovered](cred_core::SoftDelete) until they
@@ -159,7 +160,7 @@ impl fmt::Debug for VaultAuthMethod {
     }
 }
 
-/// The defaults of a configuration that is read from a file: no variable is read.
+/// The defaults of a configuration that is read from a file. Reads no environment variable.
 fn defaults() -> VaultConfig {
     VaultConfig::default_in(&MapEnv::default())
 }
@@ -173,7 +174,7 @@ impl Default for VaultConfig {
 impl VaultConfig {
     const PAYLOAD_LEN: std::ops::RangeInclusive<usize> = 4 * 1_024..=32 * 1_024 * 1_024;
 
-    /// The default of a process with these variables.
+    /// Returns the defaults of a process with these variables.
     fn default_in(env: &dyn Env) -> Self {
         Self {
             address: env.get("VAULT_ADDR").unwrap_or_else(|| "http://127.0.0.1:8200".to_owned()),
@@ -198,7 +199,7 @@ impl VaultConfig {
     /// Returns the defaults with the settings of this process's environment: `VAULT_ADDR`,
     /// `VAULT_TOKEN`, `VAULT_NAMESPACE` and `VAULT_CACERT`. `VAULT_SKIP_VERIFY` is not read.
     ///
-    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) reads another
     /// source of variables.
     #[must_use]
     pub fn from_env() -> Self {
@@ -207,6 +208,14 @@ impl VaultConfig {
 
     /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
+    ///
+    /// ```
+    /// use cred_provider_kit::MapEnv;
+    /// use cred_store_vault::VaultConfig;
+    ///
+    /// let env = MapEnv::from([("VAULT_ADDR", "https://vault.example.com:8200")]);
+    /// assert_eq!(VaultConfig::from_env_with(&env).address, "https://vault.example.com:8200");
+    /// ```
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
         Self { ca_cert: env.get("VAULT_CACERT").map(PathBuf::from), ..Self::default_in(env) }
@@ -231,7 +240,7 @@ impl VaultConfig {
         const with_max_payload_len(max_payload_len: usize);
     }
 
-    /// The names of the secrets.
+    /// Returns the encoder of secret names.
     pub(crate) fn names(&self) -> Result<Names, ConfigError> {
         let mut prefix = self.path_prefix.clone();
         if !prefix.is_empty() && !prefix.ends_with('/') {
@@ -247,8 +256,8 @@ impl VaultConfig {
             }
             VaultAuthMethod::Token { token } if !is_header(token.expose_secret()) => Err((
                 "auth_method.token",
-                "has a space, a line end or another character that tokens do not have; remove it (a token that \
-                 was read from a file often ends with a line end)",
+                "contains a space, a line end or another character that tokens do not have; remove it (a token that was \
+                 read from a file often ends with a line end)",
             )),
             VaultAuthMethod::AppRole { role_id, .. } if role_id.is_empty() => {
                 Err(("auth_method.role_id", "is empty; set it to the id of the role"))
@@ -264,7 +273,8 @@ impl VaultConfig {
 const PATH: &str = "must be segments of A-Z a-z 0-9 _ - . : joined by `/`, without a slash at either end, and without \
                     the segments `.` and `..`";
 
-/// Segments that no HTTP client resolves, and that need no escapes in a URL.
+/// Whether the text has only segments that no HTTP client resolves, and that need no escapes in a
+/// URL.
 fn is_path(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
     text.split('/').all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(allowed))
@@ -276,7 +286,7 @@ fn is_header(text: &str) -> bool {
 }
 
 impl ProviderConfig for VaultConfig {
-    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set, and accesses no network.
+    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set, and does not use the network.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         let secure = match client::check_address(&self.address) {

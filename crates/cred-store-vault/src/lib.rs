@@ -1,5 +1,7 @@
-//! Sealed credentials in HashiCorp Vault or OpenBao: KV version 2, tokens kept alive, recovery,
-//! compare-and-set.
+//! Stores sealed credentials in HashiCorp Vault or OpenBao, KV engine version 2.
+//!
+//! The provider keeps its token alive, and supports compare-and-set and recovery of deleted
+//! credentials.
 //!
 //! ```no_run
 //! use cred_core::{CredentialContext, StorageProvider};
@@ -12,141 +14,160 @@
 //! let provider = HashiCorpVaultProvider::new(config)?;
 //! provider.connect().await?;
 //! let ids = provider.list(None, &CredentialContext::unscoped()).await?;
-//! provider.shutdown().await; // gives the token back
+//! provider.shutdown().await; // revokes the token
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # In Vault
-//! The credential `db-password` of the scope `org:acme/team:payments` is the secret
-//! `<mount>/<prefix>/org:acme/team:payments/db-password`. It has one field, `envelope`: the sealed
-//! credential as text, since Vault writes JSON anew and the envelope's bytes must stay. A secret
-//! with another field is somebody else's: its name is listed, and reading it is
-//! [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
-//!
-//! What Vault marks as deleted by other ways than this provider's (`vault kv delete`, a mount's
-//! `delete_version_after`, a provider with [`VaultDeleteMode::Soft`]) keeps its name. Reading it is
-//! `NotFound` always; without soft deletion a list gives its name none the less, since it looks
-//! into no credential, unless a filter has it do so.
-//!
-//! Vault keeps earlier versions of a secret, ten by default. After a change of keys they are still
-//! sealed under the old one: set the mount's `max_versions` to 1 where that matters.
-//!
-//! **Custom metadata.** With [`custom_metadata`](VaultConfig::custom_metadata) a store also writes
-//! the metadata of the credential as custom metadata of its secret, so that `vault kv metadata get`
-//! shows them: each tag under its key, and times, version and creator under
-//! `cred-rs.github.io/created_at`, `last_modified`, `version`, `expires_at` and `created_by`. Vault
-//! cannot write them together with the value:
-//!
-//! - Filters and reads never use them.
-//! - If they cannot be written, the store succeeds, and a warning with the target `cred::storage`
-//!   is logged. The custom metadata are then those of an earlier version until the next store.
-//! - Vault takes no empty values, so a tag without a value is left out. A tag with unprintable
-//!   characters makes Vault refuse all of them.
-//! - They replace all custom metadata of the secret, also those that other users have set.
-//! - If another process deletes the credential permanently between the two calls, its name stays in
-//!   lists, without a version, until it is deleted again.
-//!
-//! # What a role needs
+//! # Required permissions
 //! ```text
 //! path "secret/data/nebula/credentials/*"     { capabilities = ["create", "read", "update"] }  # "delete" for soft deletion
 //! path "secret/metadata/nebula/credentials/*" { capabilities = ["read", "list", "delete"] }
 //! path "secret/undelete/nebula/credentials/*" { capabilities = ["update"] }                    # for soft deletion
 //! path "secret/destroy/nebula/credentials/*"  { capabilities = ["update"] }                    # for soft deletion
 //! ```
-//! Custom metadata need `"create"` and `"update"` on `secret/metadata/..` as well. To list what has
-//! no scope, the folder itself is named too: `path "secret/metadata/nebula/credentials"`.
+//! - Custom metadata also need `"create"` and `"update"` on `secret/metadata/..`.
+//! - Listing the credentials without a scope also needs `"list"` on the folder itself:
+//!   `path "secret/metadata/nebula/credentials"`.
 //!
-//! # Calls to Vault
-//! | operation | calls |
+//! # Storage layout
+//! The credential `db-password` of the scope `org:acme/team:payments` is the secret
+//! `<mount>/<prefix>/org:acme/team:payments/db-password`. Its only field, `envelope`, contains the
+//! sealed credential as text, because Vault reserializes JSON and the bytes of the envelope must
+//! not change. A secret with another field belongs to another program: lists contain its name, and
+//! reading it is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
+//!
+//! ## Deleted versions
+//! A secret keeps its name if Vault marks its latest version as deleted in any other way than by a
+//! permanent deletion of this provider: by `vault kv delete`, a `delete_version_after` of the
+//! mount, or a provider with [`VaultDeleteMode::Soft`]. Reading it is always `NotFound`. Without
+//! soft deletion, a list still contains its name, because it does not read the credentials unless a
+//! filter requires that.
+//!
+//! ## Old versions
+//! Vault keeps earlier versions of a secret, by default ten. After a key rotation they are still
+//! sealed with the old key. Set `max_versions` of the mount to 1 to avoid that.
+//!
+//! ## Custom metadata
+//! With [`custom_metadata`](VaultConfig::custom_metadata) a store also writes the metadata of the
+//! credential as custom metadata of its secret, so that `vault kv metadata get` shows them: each
+//! tag under its key, and times, version and creator under `cred-rs.github.io/created_at`,
+//! `last_modified`, `version`, `expires_at` and `created_by`. Vault cannot write them together with
+//! the value:
+//!
+//! - Filters and reads never use them.
+//! - If they cannot be written, the store succeeds, and a warning with the target `cred::storage`
+//!   is logged. The custom metadata are then those of an earlier version until the next store.
+//! - Vault does not accept empty values, so a tag without a value is left out. A tag with
+//!   unprintable characters makes Vault refuse all of them.
+//! - They replace all custom metadata of the secret, also those that other users have set.
+//! - If another process deletes the credential permanently between the two requests, its name stays
+//!   in lists, without a version, until it is deleted again.
+//!
+//! # Requests per operation
+//! | operation | requests to Vault |
 //! |---|---|
 //! | retrieve | 1 |
-//! | exists | 1; 1 more where the version has a time of deletion, since only the server's clock counts |
-//! | store | 1; a look and a write on a mount with `cas_required`, again where another writer comes between |
+//! | exists | 1; 1 more if the version has a deletion time, since only the clock of the server decides |
+//! | store | 1; on a mount with `cas_required` a read and a write, both again if another writer was faster |
 //! | store or store_if with `custom_metadata` | 1 more |
 //! | versions | 1 |
-//! | store_if over a revision | 2: numbers begin anew after a deletion for good, so the version's time is compared first |
-//! | store_if where nothing is | 1; 3 over a deleted name |
+//! | store_if with a revision | 2: the version's time is compared first, since numbers start again after a permanent deletion |
+//! | store_if without a revision | 1; 3 if the name has a deleted version |
 //! | delete | 1 |
 //! | list | 1; with a filter 1 more for each name; with soft deletion 1 or 2 more for each name |
-//! | list_tree | 1 for each scope at or below it; further ones as list |
+//! | list_tree | 1 for each scope at or below it; more for each name as in list |
 //! | recover, purge | 2, 3 |
 //!
-//! The calls of one list run 16 at once, and share the timeout of one call: another attempt makes
-//! those that had no answer in it. The first operation makes one more, to see that the mount is KV
-//! version 2, and with AppRole a login.
+//! A list sends up to 16 requests at the same time. Together they have the timeout of one request;
+//! if some get no response in that time, another attempt repeats those. The first operation sends
+//! one more request, to check that the mount is KV version 2, and with AppRole a login.
 //!
-//! Between the look and the write of a `store_if`, somebody who deletes the credential for good and
-//! stores it again as often as before would go unnoticed: KV compares numbers alone. With soft
-//! deletion numbers never begin anew. So too between the look and the last call of a `purge`: Vault
-//! destroys versions by their numbers, deleted or not, so one that somebody recovers within that
-//! call is lost.
+//! # Authentication
+//! With AppRole the provider logs in at the first use and renews the token when a third of the
+//! lease that Vault granted is left, or
+//! [`token_renewal_threshold`](VaultConfig::token_renewal_threshold) if that is less. It logs in
+//! again when Vault no longer extends the lease.
 //!
-//! A `store_if` whose answer was lost is looked after: its own value, found there, is a success. It
-//! is a conflict only with soft deletion, and where somebody else's version stands in the place of
-//! the one that it would have made; else it is in doubt.
+//! - Concurrent operations share one login, whether it succeeds or fails.
+//! - A request keeps the token with which it started. If Vault no longer accepts that token, the
+//!   operation continues with a new one.
+//! - `shutdown` revokes the token; without it the token lives until its lease ends. If a `shutdown`
+//!   was dropped or failed, another one continues it.
+//! - With [`VaultAuthMethod::Token`] the provider renews the token and never revokes it.
 //!
-//! # The token
-//! With AppRole the provider logs in at the first use, renews when a third of the lease that Vault
-//! really gave is left (or [`token_renewal_threshold`](VaultConfig::token_renewal_threshold), if
-//! that is less), and logs in anew when Vault no longer prolongs it. A burst makes one login,
-//! whether that succeeds or not. A request keeps the token that it began with; one that Vault no
-//! longer takes is exchanged within the operation. `shutdown` revokes the token; without it the
-//! token lives to the end of its lease. Where it was dropped or failed, another `shutdown` goes on
-//! with it. A token that was given is renewed and never revoked.
+//! ## Refused logins
+//! A login that Vault refuses is not repeated for 1 s, then 10 s, 100 s, and from the fourth
+//! consecutive refusal on for 1,000 s. Until then, all operations fail with the reason of the
+//! refusal. The pauses avoid a [user
+//! lockout](https://developer.hashicorp.com/vault/docs/concepts/user-lockout): Vault counts refused
+//! logins by role, and after five without a pause of 15 minutes it locks the role for 15 minutes,
+//! for every process that uses it.
 //!
-//! A login that Vault refuses is not repeated for 1 s, then 10 s, 100 s and from the fourth in a
-//! row on 1,000 s; meanwhile all operations fail with its reason. Vault counts such logins by the
-//! role, not by who tries: after five without a pause of 15 minutes it [locks the role
-//! out](https://developer.hashicorp.com/vault/docs/concepts/user-lockout) for 15 minutes, for all
-//! who share it. One provider whose secret id has run out stays below that; several of them
-//! together do not, so give each service a role of its own. Whoever has mended the role makes a new
-//! provider, or waits. A login that fails otherwise is tried again after 0.1 s.
+//! One provider with an expired secret id stays below that limit; several of them together do not,
+//! so give each service its own role. After the role is fixed, create a new provider or wait for
+//! the pause to end. A login that fails for another reason is tried again after 0.1 s.
 //!
-//! A secret id with a limited number of uses is used up by logins: with one use, the provider ends
-//! when its token reaches its maximum age. Response-wrapped secret ids have to be unwrapped before.
+//! ## Secret ids
+//! Each login uses up one of the uses of a secret id with a limit. A provider whose secret id has
+//! one use stops working when its token reaches its maximum age. Unwrap a response-wrapped secret
+//! id before you pass it to the provider.
 //!
-//! # What is told apart
-//! | seen | told as |
+//! # Consistency
+//! - On a single cluster, a write is visible as soon as it succeeds.
+//! - Performance standbys and replicas of Vault Enterprise answer reads from their own, possibly
+//!   older, data. Use the address of the active node if a read must see the last write.
+//! - If the response to a `store_if` is lost, the provider reads the secret: its own value there
+//!   means success. The result is a conflict only with soft deletion, and only if the version that
+//!   the store would have created belongs to another writer. Otherwise it is `InDoubt`.
+//! - Without soft deletion, a `store_if` can miss a change between its read and its write: another
+//!   process that deletes the credential permanently and then stores it as often as before. KV
+//!   compares only version numbers. With soft deletion, numbers never start again.
+//! - A `purge` can destroy a version that another process recovers during the last request: Vault
+//!   destroys versions by number, deleted or not.
+//!
+//! # Error mapping
+//! | cause | error |
 //! |---|---|
-//! | sealed, standby without an active node, a redirect to it, a node that lags (412), an engine that is being upgraded to version 2 | `Unavailable`, and no doubt about a write |
-//! | another error of the server, a connection that ends in the answer | `Unavailable`, a write is in doubt |
-//! | an answer that is not Vault's, such as a page of a proxy | `Unavailable` with host and port, a write is in doubt |
+//! | sealed; standby without an active node, or with a redirect to it; a node that lags behind (412); an engine that is being upgraded to version 2 | `Unavailable`; a write was certainly not done |
+//! | another server error, or the connection ends before the response does | `Unavailable`; for a write `InDoubt` |
+//! | a response that is not from Vault, such as a page of a proxy | `Unavailable` with host and port; for a write `InDoubt` |
 //! | no connection | `Unreachable` |
-//! | a certificate that is expired, for another host, or of another authority | `AuthenticationFailed`, saying which; not tried again |
-//! | 429 | `Throttled`, with Vault's pause |
-//! | a token that is expired or revoked | exchanged, or `AuthenticationFailed` |
-//! | a missing right | `PermissionDenied` with the path, the right and Vault's reason |
-//! | a wrapped answer, as of a control group | `PermissionDenied` with the path and the right; nothing was done |
+//! | a server certificate that has expired, is for another host, or is from an unknown authority | `AuthenticationFailed` with the reason; not retried |
+//! | 429 | `Throttled`, with the pause that Vault asks for |
+//! | an expired or revoked token | replaced, or `AuthenticationFailed` |
+//! | a missing capability | `PermissionDenied` with the path, the capability and the reason from Vault |
+//! | a wrapped response, as from a control group | `PermissionDenied` with the path and the capability; nothing was done |
 //! | no engine at the mount, or one that is not KV version 2 | `InvalidRequest` with the mount |
 //!
-//! Redirects are never followed: they would take the token along. Vault's own words are repeated,
-//! shortened and without the token, should a server echo it.
+//! Redirects are never followed, because they would send the token to another address. Messages
+//! from Vault are quoted, shortened, and with the token removed in case a server repeats it.
 //!
 //! # Limits
-//! - A proxy in front of Vault must not add `X-Vault-Wrap-TTL`: a wrapped answer counts as one of a
-//!   control group, so a write would be reported as not done although it was.
-//! - A value has 1 MiB less 1 KiB by default, counted as Vault keeps it: its integrated storage
-//!   takes 1 MiB
+//! - A value has up to 1 MiB less 1 KiB by default, counted as Vault stores it. The integrated
+//!   storage accepts 1 MiB
 //!   ([`max_entry_size`](https://developer.hashicorp.com/vault/docs/configuration/storage/raft#max_entry_size))
-//!   with what Vault adds, which was some 220 bytes with 1.21. Consul takes 512 KiB. Beyond 1 MiB
-//!   the listener's `max_json_string_value_length` has to be raised as well. Tags have no limit of
-//!   their own.
-//! - A request goes on for 90 s in Vault after its client has gone
-//!   ([`default_max_request_duration`](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)):
-//!   so long a write in doubt may still land.
-//! - Consistent at once on one cluster. Performance standbys and replicas of Vault Enterprise
-//!   answer reads from what they have: give the address of the active node where a read must see
-//!   the last write.
-//! - Proxies of the environment are not used. [`HashiCorpVaultProvider::with_client`] takes a
-//!   client that does.
+//!   including what Vault adds, which was about 220 bytes with 1.21. Consul accepts 512 KiB. For
+//!   more than 1 MiB, also raise `max_json_string_value_length` of the listener. Tags have no
+//!   separate limit.
+//! - Vault works on a request for up to 90 s after its client has disconnected
+//!   ([`default_max_request_duration`](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)).
+//!   For that long, a write whose outcome is unknown may still become visible.
+//! - A proxy in front of Vault must not add `X-Vault-Wrap-TTL`. A wrapped response is taken for
+//!   that of a control group, so a write would be reported as not done although it was.
+//! - The provider does not use the proxies of the environment.
+//!   [`HashiCorpVaultProvider::with_client`] accepts a client that does.
 //!
-//! # Why not all of `vaultrs`
-//! Requests are those of `vaultrs`; answers are read here. Its own calls (0.8) lose the headers,
-//! `Retry-After` among them; its errors hide the text of answers that have another form, such as
-//! that of a deleted version; its client cannot change the token while requests run, merges a given
-//! authority with those of the system, and follows redirects; and it writes an event at ERROR for
-//! each credential that is not there.
+//! # Why the client of vaultrs is not used
+//! The requests are those of `vaultrs` (0.8), but the responses are parsed here, because its
+//! client:
+//!
+//! - drops response headers, such as `Retry-After`;
+//! - hides the text of responses in another form, such as that of a deleted version;
+//! - cannot change the token while requests run;
+//! - merges a given authority with those of the system;
+//! - follows redirects;
+//! - logs an ERROR event for each credential that does not exist.
 
 mod auth;
 mod client;

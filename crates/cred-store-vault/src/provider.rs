@@ -23,84 +23,103 @@ use cred_provider_kit::{
 };
 
 use crate::auth::Auth;
-use crate::client::{Client, Found, Secret, VaultClient, Version};
-use crate::error::Failure;
-use crate::versions::Current;
+use crate::client::{Client, Secret, SecretState, VaultClient, Version};
+use crate::error::CallFailure;
+use crate::versions::CurrentVersion;
 use crate::{VaultConfig, VaultDeleteMode, VaultVersions};
 
-/// Bytes of the largest secret that is recommended, by the specification's table of size limits.
+/// The largest recommended secret in bytes, from the specification's table of size limits.
 const RECOMMENDED_PAYLOAD_LEN: usize = 256 * 1_024;
 
-/// For how long Vault works on a request whose client has gone: its `default_max_request_duration`
+/// How long Vault works on a request after its client has disconnected: its
+/// `default_max_request_duration`
 /// ([listener](https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration)).
-const WORKS_ON: Duration = Duration::from_secs(90);
+const SERVER_REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in HashiCorp Vault or OpenBao. Clones share one token, one
-    /// connection pool and one set of counters.
+    /// Stores sealed credentials in HashiCorp Vault or OpenBao.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled. From the first use on it has one
-    /// background task, which keeps the token alive and ends with the last clone.
+    /// Clones share one token, one connection pool and one set of counters. The provider needs a
+    /// tokio runtime with timer and I/O enabled. From the first use on, one background task keeps
+    /// the token alive; it ends with the last clone.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not
-    /// happen then, whole.
+    /// # Cancellation
+    /// Dropping the future of an operation drops the request in flight. A write then takes effect
+    /// completely or not at all.
     pub struct HashiCorpVaultProvider(Vault);
 
-    /// Logs in where that is needed, and looks whether the mount is KV version 2. The first
-    /// operation does so by itself.
+    /// Logs in if needed, and checks that the mount is KV version 2.
+    ///
+    /// Calling it is optional: the first operation does the same.
     ///
     /// # Errors
-    /// What Vault refuses; [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) where
-    /// the mount is another engine.
+    /// Vault cannot be reached, or refuses a request.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if the mount is another
+    /// engine.
     connect
 }
 
-/// One mount, and the token that it is used with.
+/// One mount, and the token for it.
 struct Vault {
     client: Arc<Client>,
     auth: Auth,
     names: Names,
     soft: bool,
-    /// Whether the metadata are custom metadata of the secret too.
+    /// Whether a store also writes the metadata as custom metadata of the secret.
     custom_metadata: bool,
-    /// The mount is KV version 2, or nobody may know.
+    /// The mount is KV version 2, or the token may not read that.
     mount_checked: AtomicBool,
-    /// The mount takes conditional writes alone, as far as was seen.
+    /// Vault has reported that the mount accepts only conditional writes.
     needs_cas: AtomicBool,
 }
 
 impl HashiCorpVaultProvider {
-    /// A provider over one mount. Reads the file of authorities, and touches no network before the
-    /// first use.
+    /// Creates a provider for one mount.
+    ///
+    /// Reads the file of authorities. Does not use the network before the first operation.
+    ///
+    /// ```
+    /// use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultConfig};
+    ///
+    /// # fn main() -> Result<(), cred_core::ConfigError> {
+    /// let config = VaultConfig::default()
+    ///     .with_address("http://127.0.0.1:8200")
+    ///     .with_auth_method(VaultAuthMethod::token("hvs.example".into()));
+    /// let provider = HashiCorpVaultProvider::new(config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn new(config: VaultConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let client = Client::new(&config)?;
-        Self::over(config, client)
+        Self::with_api_client(config, client)
     }
 
-    /// As [`HashiCorpVaultProvider::new`], with the connection of a client of your own: its TLS,
-    /// proxy, address and namespace are used, those of the configuration are not. Its token is not
-    /// used: who asks is `config.auth_method`. Turn its redirects off, which would carry the token
-    /// along, and its timeout, which would count beside the provider's own.
+    /// Creates a provider that uses the connection of the given client.
+    ///
+    /// The client determines TLS, proxy, address and namespace; those of the configuration are
+    /// ignored. The token of the client is not used: `config.auth_method` determines the login.
+    /// Turn the client's redirects off, because they would send the token to another address, and
+    /// its timeout, because it would apply in addition to that of the provider.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn with_client(config: VaultConfig, client: VaultClient) -> Result<Self, ConfigError> {
         config.validate()?;
-        let client = Client::of_sdk(&config, client);
-        Self::over(config, client)
+        let client = Client::from_sdk(&config, client);
+        Self::with_api_client(config, client)
     }
 
-    fn over(config: VaultConfig, client: Client) -> Result<Self, ConfigError> {
+    fn with_api_client(config: VaultConfig, client: Client) -> Result<Self, ConfigError> {
         let limits = Limits::none()
             .with_max_payload_len(config.max_payload_len)
             .with_recommended_payload_len(RECOMMENDED_PAYLOAD_LEN.min(config.max_payload_len));
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(limits)
-            .with_in_doubt(WORKS_ON);
+            .with_in_doubt(SERVER_REQUEST_TIMEOUT);
         let client = Arc::new(client);
         let vault = Vault {
             auth: Auth::new(Arc::clone(&client), &config),
@@ -117,8 +136,9 @@ impl HashiCorpVaultProvider {
         Ok(Self(Provider::new(executor, vault)))
     }
 
-    /// The versions of a credential that Vault keeps, deleted and destroyed ones included. Makes
-    /// one call and reads no value.
+    /// Returns the versions of a credential that Vault keeps, including deleted and destroyed ones.
+    ///
+    /// Sends one request and reads no value.
     ///
     /// ```no_run
     /// # use cred_core::{CredentialContext, StorageResult};
@@ -127,7 +147,7 @@ impl HashiCorpVaultProvider {
     /// let id = "db-password".parse().expect("an id");
     /// let kept = provider.versions(&id, &CredentialContext::unscoped()).await?;
     /// for (number, version) in &kept.versions {
-    ///     println!("{number} of {}: {}", version.created_time, kept.current_version);
+    ///     println!("{number} of {}: {}", kept.current_version, version.created_time);
     /// }
     /// # Ok(())
     /// # }
@@ -135,13 +155,13 @@ impl HashiCorpVaultProvider {
     ///
     /// # Errors
     /// [`NotFound`](StorageErrorKind::NotFound) if Vault keeps no version under the credential's
-    /// name; what Vault refuses.
+    /// name. Other kinds if Vault cannot be reached or refuses the request.
     pub async fn versions(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<VaultVersions> {
         let path = ctx.path(id);
         let vault = self.0.backend();
         self.0
             .perform(Operation::Versions, path, async |wire| {
-                let kept = vault.kept(wire, &vault.name(path)).await?;
+                let kept = vault.read_versions(wire, &vault.name(path)).await?;
                 match kept.versions.is_empty() {
                     true => Err(StorageErrorKind::NotFound.into()),
                     false => Ok(kept),
@@ -152,7 +172,7 @@ impl HashiCorpVaultProvider {
 }
 
 impl Backend for Vault {
-    /// Looks once whether the mount is KV version 2.
+    /// Checks once that the mount is KV version 2.
     async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         if !self.mount_checked.load(Ordering::Relaxed) {
             self.read(wire, |session| async move { self.client.check_mount(session.token()).await }).await?;
@@ -164,19 +184,19 @@ impl Backend for Vault {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let (name, envelope) = (self.name(path), writing::encode(&file, wire.description(), path)?);
         self.store(wire, &name, &envelope).await?;
-        self.note(wire, &name, &file.metadata).await;
+        self.write_custom_metadata(wire, &name, &file.metadata).await;
         Ok(())
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
-        self.found(wire, &self.name(path)).await?.live().map(decode).transpose()
+        self.read_state(wire, &self.name(path)).await?.live().map(decode).transpose()
     }
 
     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.name(path);
         let deleted = self.write(wire, |session| async move {
             match self.soft {
-                false => self.client.delete_for_good(session.token(), name).await,
+                false => self.client.delete_all_versions(session.token(), name).await,
                 true => self.client.delete_latest(session.token(), name).await,
             }
         });
@@ -193,11 +213,11 @@ impl Backend for Vault {
         reach: Reach<'_>,
         hint: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
-        let paths = self.names(wire, reach).await?;
+        let paths = self.list_names(wire, reach).await?;
         match hint {
-            // Where each is looked into, what is deleted shows then. Custom metadata that arrived
-            // after a permanent deletion leave a name without versions.
-            None if self.soft || self.custom_metadata => Ok(self.sort(wire, paths).await?.live),
+            // With a filter, each credential is read later, which leaves out deleted ones. Custom
+            // metadata that arrived after a permanent deletion leave a name without versions.
+            None if self.soft || self.custom_metadata => Ok(self.split_by_state(wire, paths).await?.live),
             _ => Ok(paths),
         }
     }
@@ -207,15 +227,15 @@ impl Backend for Vault {
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
     ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
-        let found = self.look(wire, paths).await?;
+        let found = self.read_states(wire, paths).await?;
         Ok(found.into_iter().map(|found| found.live().map(decode).transpose()).collect())
     }
 
-    /// Gives a token back that a login of ours created.
+    /// Revokes the token of a login.
     async fn shutdown(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
-        // The rest is for the revocation.
-        let patience = wire.remaining() / 2;
-        if let Some(session) = self.auth.close(patience).await {
+        // The other half is for the revocation.
+        let max_wait = wire.remaining() / 2;
+        if let Some(session) = self.auth.close(max_wait).await {
             wire.write(|_| self.client.revoke(session.token())).await?;
             self.auth.revoked();
         }
@@ -237,7 +257,7 @@ impl Conditional for Vault {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> StorageResult<Option<Versioned<CredentialFile>>> {
-        let Some(secret) = self.found(wire, &self.name(path)).await?.live() else { return Ok(None) };
+        let Some(secret) = self.read_state(wire, &self.name(path)).await?.live() else { return Ok(None) };
         let revision = revision(&secret.version);
         Ok(Some(Versioned::new(decode(secret)?, revision)))
     }
@@ -254,7 +274,7 @@ impl Conditional for Vault {
             Some(expected) => self.replace(wire, &name, &envelope, expected).await?,
             None => self.create(wire, &name, &envelope).await?,
         };
-        self.note(wire, &name, &file.metadata).await;
+        self.write_custom_metadata(wire, &name, &file.metadata).await;
         Ok(revision(&version))
     }
 }
@@ -269,8 +289,8 @@ impl Recoverable for Vault {
     }
 
     async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
-        let paths = self.names(wire, reach).await?;
-        Ok(self.sort(wire, paths).await?.deleted)
+        let paths = self.list_names(wire, reach).await?;
+        Ok(self.split_by_state(wire, paths).await?.deleted)
     }
 }
 
@@ -279,21 +299,23 @@ impl Vault {
         self.names.encode(path).text
     }
 
-    async fn found(&self, wire: &mut Wire<'_>, name: &str) -> Result<Found, Failure> {
+    async fn read_state(&self, wire: &mut Wire<'_>, name: &str) -> Result<SecretState, CallFailure> {
         self.read(wire, |session| async move { self.client.read(session.token(), name).await }).await
     }
 
-    /// The versions of a secret; none if there is no such secret.
-    async fn kept(&self, wire: &mut Wire<'_>, name: &str) -> Result<VaultVersions, Failure> {
+    /// Reads the versions of a secret. Empty if the secret does not exist.
+    async fn read_versions(&self, wire: &mut Wire<'_>, name: &str) -> Result<VaultVersions, CallFailure> {
         self.read(wire, |session| async move { self.client.versions(session.token(), name).await }).await
     }
 
-    /// Whether something is there, from the names of versions where these can tell.
-    async fn is_live(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, Failure> {
-        match self.kept(wire, name).await?.current() {
-            Current::Live => Ok(true),
-            Current::Absent | Current::Destroyed => Ok(false),
-            Current::Dated => Ok(matches!(self.found(wire, name).await?, Found::Live(_))),
+    /// Whether the secret can be read. Reads only its versions if they are sufficient.
+    async fn is_live(&self, wire: &mut Wire<'_>, name: &str) -> Result<bool, CallFailure> {
+        match self.read_versions(wire, name).await?.current() {
+            CurrentVersion::Live => Ok(true),
+            CurrentVersion::Absent | CurrentVersion::Destroyed => Ok(false),
+            CurrentVersion::HasDeletionTime => {
+                Ok(matches!(self.read_state(wire, name).await?, SecretState::Live(_)))
+            }
         }
     }
 }
@@ -302,18 +324,18 @@ fn decode(secret: Secret) -> StorageResult<CredentialFile> {
     let envelope = secret.envelope.as_deref();
     let envelope = envelope.ok_or_else(|| {
         StorageError::corrupted(
-            "the secret has no text in the field `envelope`, so it is not one of this library",
+            "the secret has no text in the field `envelope`, so another program has written it",
         )
     })?;
     CredentialFile::decode(envelope.as_bytes())
 }
 
-/// Version numbers begin anew after a deletion for good, so the time is part of it.
+/// Version numbers start again after a permanent deletion, so the revision includes the time.
 fn revision(version: &Version) -> Revision {
     Revision::new(format!("{}@{}", version.number, version.created))
 }
 
-/// What is stored is sealed, and the token is nobody's business.
+/// Leaves out the token.
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault")

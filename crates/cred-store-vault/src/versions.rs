@@ -1,4 +1,4 @@
-//! The versions of a secret, as Vault keeps them.
+//! The versions of a secret in Vault.
 
 use std::collections::BTreeMap;
 
@@ -24,29 +24,29 @@ pub struct VaultVersion {
     #[serde(default)]
     pub created_time: String,
     /// When it was or will be marked as deleted, as [`created_time`](Self::created_time) is
-    /// written. Empty: never. A time to come is that of a mount with `delete_version_after`.
+    /// written. Empty: never. It is in the future on a mount with `delete_version_after`.
     pub deletion_time: String,
     /// Whether its value was removed permanently.
     pub destroyed: bool,
 }
 
-/// What the latest version is.
+/// The state of the latest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Current {
+pub(crate) enum CurrentVersion {
     Absent,
     Live,
-    /// It has a time of deletion, which may be to come: only the server's clock decides.
-    Dated,
+    /// It has a deletion time, which may be in the future: only the server's clock decides.
+    HasDeletionTime,
     Destroyed,
 }
 
 impl VaultVersions {
-    pub(crate) fn current(&self) -> Current {
+    pub(crate) fn current(&self) -> CurrentVersion {
         match self.versions.get(&self.current_version) {
-            None => Current::Absent,
-            Some(version) if version.destroyed => Current::Destroyed,
-            Some(version) if version.deletion_time.is_empty() => Current::Live,
-            Some(_) => Current::Dated,
+            None => CurrentVersion::Absent,
+            Some(version) if version.destroyed => CurrentVersion::Destroyed,
+            Some(version) if version.deletion_time.is_empty() => CurrentVersion::Live,
+            Some(_) => CurrentVersion::HasDeletionTime,
         }
     }
 }

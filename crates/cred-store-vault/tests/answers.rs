@@ -1,4 +1,4 @@
-//! Answers that a real Vault cannot be made to give at will, each told as what it is.
+//! Responses that a real Vault does not send on demand, and the error that each one becomes.
 #![cfg(test)]
 
 #[path = "answers/doubt.rs"]
@@ -26,7 +26,7 @@ use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
 const TOKEN: &str = "hvs.hunter2hunter2";
 
-/// A server that gives every request the same answer.
+/// A server that sends the same response to every request.
 struct Scripted {
     proxy: Proxy,
     provider: HashiCorpVaultProvider,
@@ -39,7 +39,7 @@ impl Scripted {
     }
 
     async fn with(method: VaultAuthMethod, status: u16, headers: &[&str], body: &str) -> Self {
-        // It is connected to and never asked.
+        // It accepts connections, but gets no requests.
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Proxy::start(upstream.local_addr().unwrap()).await.unwrap();
         proxy.fail_always(Fault::answer(status, headers, body));
@@ -61,47 +61,47 @@ impl Scripted {
     }
 }
 
-/// Unavailable, sure that nothing was written, in these words.
-fn is_unavailable(error: &StorageError, words: &str) {
+/// Asserts that the error is `Unavailable`, so nothing was written, and contains these words.
+fn assert_unavailable(error: &StorageError, words: &str) {
     assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
 #[tokio::test]
-async fn a_sealed_vault_is_unavailable_and_leaves_no_doubt() {
+async fn a_sealed_vault_is_unavailable_and_nothing_is_written() {
     let vault = Scripted::answering(503, &[], r#"{"errors":["Vault is sealed"]}"#).await;
-    is_unavailable(&vault.store().await, "this node is sealed");
-    is_unavailable(&vault.retrieve().await, "this node is sealed");
+    assert_unavailable(&vault.store().await, "this node is sealed");
+    assert_unavailable(&vault.retrieve().await, "this node is sealed");
 }
 
 #[tokio::test]
 async fn a_standby_that_redirects_is_not_followed() {
-    let elsewhere = Scripted::answering(200, &[], "{}").await;
-    let location = format!("Location: http://{}/v1/secret/data/x", elsewhere.proxy.address());
+    let target = Scripted::answering(200, &[], "{}").await;
+    let location = format!("Location: http://{}/v1/secret/data/x", target.proxy.address());
     let vault = Scripted::answering(307, &[&location], "").await;
-    is_unavailable(&vault.store().await, "standby that redirects");
-    assert_eq!(elsewhere.proxy.requests(), 0, "the token would have gone along");
+    assert_unavailable(&vault.store().await, "standby that redirects");
+    assert_eq!(target.proxy.requests(), 0, "the redirect would have received the token");
 }
 
 #[tokio::test]
 async fn a_standby_without_an_active_node_is_unavailable() {
     let body = r#"{"errors":["local node not active but active cluster node not found"]}"#;
     let vault = Scripted::answering(500, &[], body).await;
-    is_unavailable(&vault.store().await, "the cluster has no active node");
+    assert_unavailable(&vault.store().await, "the cluster has no active node");
 }
 
 #[tokio::test]
-async fn a_node_that_lags_is_asked_again() {
+async fn a_request_to_a_node_that_lags_is_retried() {
     let body = r#"{"errors":["required index state not present"]}"#;
     let vault = Scripted::answering(412, &[], body).await;
-    is_unavailable(&vault.store().await, "has not yet received the latest writes");
-    // The look-up of the token, by the task, may be among them.
+    assert_unavailable(&vault.store().await, "has not yet received the latest writes");
+    // They may include the lookup of the token by the background task.
     assert!(vault.proxy.requests() >= 3, "{}", vault.proxy.requests());
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_leaves_a_write_in_doubt() {
-    // The mount is looked at first, which a definite answer ends.
+async fn a_server_error_makes_the_outcome_of_a_write_unknown() {
+    // The first operation also checks the mount, until that gets a definite response.
     let vault = Scripted::answering(404, &[], r#"{"errors":[]}"#).await;
     assert!(vault.retrieve().await.is_not_found());
     vault.proxy.fail_always(Fault::answer(500, &[], r#"{"errors":["internal error"]}"#));
@@ -111,7 +111,7 @@ async fn an_error_of_the_server_leaves_a_write_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_too_long_for_vault_is_refused_once_and_for_all() {
+async fn a_value_that_is_too_large_for_vault_is_refused_without_retries() {
     // Vault 1.21 with integrated storage, and its listener.
     let storage = "1 error occurred:\\n\\t* put failed due to value being too large; got 1048619 bytes, max: 1048576 bytes";
     for (status, reason) in [(500, storage), (500, "JSON string value exceeds allowed length"), (413, "")] {
@@ -127,7 +127,7 @@ async fn a_value_that_is_too_long_for_vault_is_refused_once_and_for_all() {
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_not_asked_for_twice() {
+async fn a_missing_capability_is_not_retried() {
     let vault =
         Scripted::answering(403, &[], r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#).await;
     let first = vault.retrieve().await;
@@ -140,14 +140,14 @@ async fn a_right_that_is_missing_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn a_token_that_openbao_does_not_know_is_not_a_missing_right() {
+async fn a_token_unknown_to_openbao_is_an_authentication_failure() {
     let vault = Scripted::answering(403, &[], r#"{"errors":["permission denied"]}"#).await;
     let error = vault.retrieve().await;
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() {
+async fn a_version_1_engine_is_detected_by_its_response_if_the_mount_cannot_be_read() {
     let vault =
         Scripted::answering(403, &[], r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#).await;
     let _ = vault.retrieve().await;
@@ -156,7 +156,7 @@ async fn an_engine_of_version_1_that_nobody_may_look_at_is_seen_by_its_answer() 
     assert!(error.to_string().contains("KV version 1"), "{error}");
 }
 
-/// The answers of something else than Vault with a good status, and what an error calls them.
+/// Successful responses of servers other than Vault, and how an error describes them.
 const FOREIGN: [(&[&str], &str, &str); 5] = [
     (&["Content-Type: text/html; charset=utf-8"], "<html>welcome</html>", "`text/html`"),
     (&[], "<html>welcome</html>", "text that is not JSON"),
@@ -166,8 +166,8 @@ const FOREIGN: [(&[&str], &str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn a_page_instead_of_an_answer_of_vault_names_the_address_and_is_not_corruption() {
-    for (headers, body, called) in FOREIGN {
+async fn a_response_that_is_not_from_vault_names_the_address_and_is_not_corruption() {
+    for (headers, body, description) in FOREIGN {
         let vault = Scripted::answering(200, headers, body).await;
         let address = vault.proxy.address();
         let ctx = unscoped();
@@ -176,7 +176,10 @@ async fn a_page_instead_of_an_answer_of_vault_names_the_address_and_is_not_corru
             vault.provider.exists(&id("key"), &ctx).await.unwrap_err(),
             vault.provider.list(None, &ctx).await.unwrap_err(),
         ] {
-            is_unavailable(&error, &format!("`{address}` sent {called}, which is not an answer of Vault"));
+            assert_unavailable(
+                &error,
+                &format!("`{address}` sent {description}, which is not an answer of Vault"),
+            );
             let text = format!("{error} {error:?}");
             assert!(text.contains("host and port of `address`") && !text.contains("welcome"), "{text}");
         }
@@ -187,11 +190,11 @@ async fn a_page_instead_of_an_answer_of_vault_names_the_address_and_is_not_corru
     assert!(!error.is_not_found(), "{error}");
     assert!(error.to_string().contains(&vault.proxy.address().to_string()), "{error}");
     let vault = Scripted::answering(502, &[], "<html>bad gateway</html>").await;
-    is_unavailable(&vault.retrieve().await, "not an answer of Vault");
+    assert_unavailable(&vault.retrieve().await, "not an answer of Vault");
 }
 
 #[tokio::test]
-async fn the_outcome_of_a_write_that_was_answered_by_a_page_is_unknown() {
+async fn a_write_with_a_response_that_is_not_from_vault_has_an_unknown_outcome() {
     for mode in [VaultDeleteMode::Metadata, VaultDeleteMode::Soft] {
         for (headers, body, _) in FOREIGN {
             let vault = Scripted::answering(200, headers, body).await;
@@ -213,7 +216,7 @@ async fn the_outcome_of_a_write_that_was_answered_by_a_page_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_token_has_it_hidden() {
+async fn a_token_that_the_server_repeats_is_redacted() {
     for status in [400, 403, 500] {
         let body = format!(r#"{{"errors":["no such thing as {TOKEN}, said the proxy"]}}"#);
         let vault = Scripted::answering(status, &[], &body).await;
@@ -232,7 +235,7 @@ async fn a_server_that_repeats_the_token_has_it_hidden() {
 }
 
 #[tokio::test]
-async fn a_token_that_a_server_spells_otherwise_is_hidden_and_nothing_moves_the_cursor() {
+async fn an_escaped_token_is_redacted_and_control_characters_are_escaped() {
     for token in [r"hvs.hunter2\r\n  hunter2", "hvs%2Ehunter2hunter%32", r"hvs.hunter2\u200bhunter2"] {
         let body = format!(r#"{{"errors":["no\u001b[2J \u202e such token as {token}"]}}"#);
         let vault = Scripted::answering(400, &[], &body).await;
@@ -243,14 +246,14 @@ async fn a_token_that_a_server_spells_otherwise_is_hidden_and_nothing_moves_the_
 }
 
 #[tokio::test]
-async fn a_long_reason_is_cut() {
+async fn a_long_reason_is_shortened() {
     let body = format!(r#"{{"errors":["{}"]}}"#, "é".repeat(10_000));
     let vault = Scripted::answering(400, &[], &body).await;
     assert!(vault.retrieve().await.to_string().len() < 1_500);
 }
 
 #[tokio::test]
-async fn a_refused_login_is_not_repeated_for_each_who_waits() {
+async fn a_refused_login_is_shared_by_all_waiting_operations() {
     let method = VaultAuthMethod::app_role("role", "s-1234".into());
     let vault = Scripted::with(method, 400, &[], r#"{"errors":["invalid role or secret ID"]}"#).await;
     let begun = Instant::now();
@@ -262,7 +265,7 @@ async fn a_refused_login_is_not_repeated_for_each_who_waits() {
     let error = vault.store().await;
     assert!(!error.may_have_written(), "a write whose login failed was never sent");
     let (logins, seconds) = (vault.proxy.requests(), begun.elapsed().as_secs());
-    assert!(logins as u64 <= 1 + seconds, "{logins} logins within {seconds} s: one a second");
+    assert!(logins as u64 <= 1 + seconds, "{logins} logins within {seconds} s, more than one per second");
 }
 
 #[test]
@@ -277,15 +280,15 @@ fn the_recommended_size_is_256_kib_or_a_lower_limit() {
 }
 
 #[tokio::test]
-async fn a_constructor_asks_nobody() {
+async fn the_constructor_sends_no_requests() {
     let vault = Scripted::answering(200, &[], "{}").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(vault.proxy.requests(), 0);
     vault.provider.shutdown().await;
-    assert_eq!(vault.proxy.requests(), 0, "nothing was taken, so nothing is given back");
+    assert_eq!(vault.proxy.requests(), 0, "there is no token to revoke");
 }
 
-/// The heads of all requests of a read, each answered as Vault does where nothing is stored.
+/// The headers of all requests of a read, each answered as Vault does for an absent secret.
 async fn heads(provider: impl FnOnce(String) -> HashiCorpVaultProvider) -> Vec<String> {
     let server = Server::answering([Answer::new(404, r#"{"errors":[]}"#)]).await;
     let read = provider(server.url()).retrieve(&id("key"), &unscoped()).await;
@@ -294,7 +297,7 @@ async fn heads(provider: impl FnOnce(String) -> HashiCorpVaultProvider) -> Vec<S
 }
 
 #[tokio::test]
-async fn a_namespace_goes_into_every_request_and_a_login_without_a_token() {
+async fn every_request_has_the_namespace_and_a_login_has_no_token() {
     let heads = heads(|address| {
         let config = VaultConfig::default()
             .with_address(address)
@@ -310,7 +313,7 @@ async fn a_namespace_goes_into_every_request_and_a_login_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_callers_gives_the_connection_and_not_the_token() {
+async fn the_callers_client_provides_the_connection_but_not_the_token() {
     let heads = heads(|address| {
         let settings = VaultClientSettingsBuilder::default()
             .address(address)
@@ -326,7 +329,7 @@ async fn a_client_of_the_callers_gives_the_connection_and_not_the_token() {
         HashiCorpVaultProvider::with_client(config, client).unwrap()
     })
     .await;
-    assert!(heads.len() >= 2, "the look at the mount and the read");
+    assert!(heads.len() >= 2, "the check of the mount and the read");
     for head in heads {
         assert!(head.contains("x-vault-namespace: org2\r\n"), "{head}");
         assert!(head.contains(&format!("x-vault-token: {TOKEN}\r\n")), "{head}");

@@ -1,4 +1,4 @@
-//! The contract, the token's life and Vault's own answers, on a real Vault.
+//! Tests on a real Vault: the contract, the lifetime of tokens, refusals, faults and TLS.
 #![cfg(test)]
 
 #[path = "integration/admin.rs"]

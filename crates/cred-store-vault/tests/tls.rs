@@ -1,4 +1,4 @@
-//! Whom the provider believes to be Vault.
+//! The verification of the server certificate.
 #![cfg(test)]
 
 use std::io::Write;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// An authority of our own.
+/// A test certificate authority.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: NamedTempFile,
@@ -38,7 +38,7 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// A server that proves to be `host` by a certificate that is valid, or was.
+    /// Starts a server with a certificate for `host` that is valid or has expired.
     async fn server(&self, host: &str, expired: bool) -> Server {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         if expired {
@@ -56,7 +56,7 @@ impl Authority {
             .with_single_cert(vec![certificate.der().clone()], secret)
             .unwrap();
         let tls = TlsAcceptor::from(Arc::new(settings));
-        // Answers as Vault does where nothing is stored.
+        // Responds as Vault does for an absent secret.
         Server::over(move |stream| tls.accept(stream), |_| (404, r#"{"errors":[]}"#)).await
     }
 }
@@ -74,7 +74,7 @@ async fn read(config: VaultConfig) -> StorageError {
     provider.retrieve(&id("key"), &unscoped()).await.unwrap_err()
 }
 
-fn is_refused(error: &StorageError, why: &str) {
+fn assert_refused(error: &StorageError, why: &str) {
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
     assert!(
         error.to_string().contains("the certificate of `localhost:") && error.to_string().contains(why),
@@ -83,7 +83,7 @@ fn is_refused(error: &StorageError, why: &str) {
 }
 
 #[tokio::test]
-async fn the_authority_that_is_given_is_trusted() {
+async fn a_configured_authority_is_trusted() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
     let error = read(config("localhost", server.address().port(), &authority)).await;
@@ -95,7 +95,7 @@ async fn another_authority_is_refused() {
     let server = Authority::new().server("localhost", false).await;
     for other in [Authority::called("another authority"), Authority::new()] {
         let error = read(config("localhost", server.address().port(), &other)).await;
-        is_refused(&error, "no authority that is trusted");
+        assert_refused(&error, "no authority that is trusted");
     }
 }
 
@@ -103,22 +103,22 @@ async fn another_authority_is_refused() {
 async fn another_host_is_refused() {
     let authority = Authority::new();
     let server = authority.server("vault.example.com", false).await;
-    is_refused(&read(config("localhost", server.address().port(), &authority)).await, "for another host");
+    assert_refused(&read(config("localhost", server.address().port(), &authority)).await, "for another host");
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
     let authority = Authority::new();
     let server = authority.server("localhost", true).await;
-    is_refused(&read(config("localhost", server.address().port(), &authority)).await, "has expired");
+    assert_refused(&read(config("localhost", server.address().port(), &authority)).await, "has expired");
 }
 
 #[tokio::test]
-async fn a_port_without_tls_and_a_name_that_dns_does_not_know_are_named() {
+async fn a_port_without_tls_and_an_unknown_host_name_are_reported() {
     let authority = Authority::new();
     let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = plain.local_addr().unwrap().port();
-    // As web servers do that get a handshake.
+    // Responds like a web server without TLS.
     let server = tokio::spawn(async move {
         while let Ok((mut stream, _)) = plain.accept().await {
             let _ = stream.read(&mut [0; 4_096]).await;
@@ -130,14 +130,14 @@ async fn a_port_without_tls_and_a_name_that_dns_does_not_know_are_named() {
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
 
-    // No host is ever below `invalid`.
+    // The domain `invalid` never contains a host.
     let error = read(config("vault.invalid", 8200, &authority)).await;
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
     assert!(error.to_string().contains("`vault.invalid:8200`: DNS does not know the host"), "{error}");
 }
 
 #[test]
-fn verification_is_never_off_on_https() {
+fn verification_cannot_be_disabled_for_https() {
     let config = config("localhost", 8200, &Authority::new()).with_tls_verify(false);
     assert_eq!(config.validate().unwrap_err().field(), "tls_verify");
     assert!(HashiCorpVaultProvider::new(config).is_err());
@@ -152,7 +152,7 @@ fn a_file_without_a_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_cut_is_no_connection() {
+async fn an_interrupted_handshake_is_unreachable() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
     let proxy = Proxy::start(server.address()).await.unwrap();
@@ -161,13 +161,13 @@ async fn a_handshake_that_is_cut_is_no_connection() {
         let error = read(config("localhost", proxy.address().port(), &authority)).await;
         assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{fault:?}: {error:?}");
     }
-    // Once only: the second attempt gets through.
+    // If only the first attempt fails, the second one succeeds.
     proxy.fail_once(Fault::Reset(100));
     assert!(read(config("localhost", proxy.address().port(), &authority)).await.is_not_found());
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_ends_in_its_time() {
+async fn a_stalled_handshake_times_out() {
     let authority = Authority::new();
     let server = authority.server("localhost", false).await;
     let proxy = Proxy::start(server.address()).await.unwrap();

@@ -31,8 +31,8 @@ impl AccessError {
 }
 
 impl ClusterAccess {
-    /// Reads the given file; if none is given, the files that the environment names; if none of them
-    /// exists, the service account of the pod.
+    /// Reads the given file; if none is given, the files that the environment names; if none of
+    /// them exists, the service account of the pod.
     pub(crate) fn find(
         path: Option<&Path>,
         context: Option<&str>,

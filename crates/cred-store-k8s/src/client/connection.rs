@@ -138,8 +138,8 @@ async fn build_deferred(config: Option<&Config>, connect_timeout: Duration) -> S
 }
 
 fn stack(config: &Config, connect_timeout: Duration) -> Result<Stack, kube::Error> {
-    // rustls panics if the program contains two crypto providers and none was selected. kube selects
-    // this one too.
+    // rustls panics if the program contains two crypto providers and none was selected. kube
+    // selects this one too.
     if CryptoProvider::get_default().is_none() {
         // Another thread may have installed one first, which is as good.
         let _ = aws_lc_rs::default_provider().install_default();

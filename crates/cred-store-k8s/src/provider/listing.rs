@@ -122,8 +122,8 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    /// Restarts the list after the rest of it has expired. The new list is of another moment, so the
-    /// paths found so far are dropped. A first page cannot expire, so for it this is an error
+    /// Restarts the list after the rest of it has expired. The new list is of another moment, so
+    /// the paths found so far are dropped. A first page cannot expire, so for it this is an error
     /// immediately.
     fn restart(&mut self, expired: StorageError) -> StorageResult<()> {
         if self.next.is_none() || self.restarts == MAX_RESTARTS {

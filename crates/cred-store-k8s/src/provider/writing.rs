@@ -163,9 +163,9 @@ impl Kubernetes {
         failure.cause == FailureCause::Immutable && self.replace_immutable
     }
 
-    /// Deletes an immutable Secret, so that it can be created again. Until it is, the credential does
-    /// not exist, so an error from here on leaves the outcome unknown. False: another writer has
-    /// changed or deleted it first.
+    /// Deletes an immutable Secret, so that it can be created again. Until it is, the credential
+    /// does not exist, so an error from here on leaves the outcome unknown. False: another writer
+    /// has changed or deleted it first.
     async fn delete_immutable(&self, wire: &mut Wire<'_>, seen: &SecretMetadata) -> StorageResult<bool> {
         match wire.write(|_| self.client.delete(&seen.identity)).await {
             Err(failure) if matches!(failure.cause, FailureCause::Changed | FailureCause::Gone) => Ok(false),

@@ -10,6 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::admin::{Admin, kubeconfig};
 
+// not prose: the name of the unprivileged user that `cargo xtask test-integration` creates
+const USER: &str = "nobody";
+
 const VERBS: [&str; 5] = ["get", "list", "create", "update", "delete"];
 
 /// Creates the Role from the crate's documentation, unchanged, for the unprivileged user.
@@ -31,7 +34,7 @@ async fn grant(admin: &Admin, namespace: &str, without: Option<&str>) {
     let binding = json!({
         "metadata": {"name": "cred"},
         "roleRef": {"apiGroup": group, "kind": "Role", "name": "cred"},
-        "subjects": [{"apiGroup": group, "kind": "User", "name": "nobody"}],
+        "subjects": [{"apiGroup": group, "kind": "User", "name": USER}],
     });
     admin.done("POST", &format!("{base}/rolebindings"), Some(binding)).await;
 }
@@ -46,7 +49,7 @@ async fn wait_until_granted(what: &str, mut may: impl AsyncFnMut() -> Result<(),
 }
 
 fn unprivileged(config: &KubernetesSecretsConfig) -> KubernetesSecretsProvider {
-    KubernetesSecretsProvider::new(config.clone().with_context("nobody")).unwrap()
+    KubernetesSecretsProvider::new(config.clone().with_context(USER)).unwrap()
 }
 
 /// Runs every operation of a provider, with the verb that each one needs.
@@ -113,8 +116,8 @@ async fn a_missing_verb_is_reported_with_resource_namespace_and_user() {
             refused += 1;
             assert!(needs.contains(&missing), "without `{missing}`, `{verb}`: {error}");
             assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
-            let text = error.to_string();
-            for word in [missing, "secrets", &config.namespace, "User \"nobody\""] {
+            let (text, user) = (error.to_string(), format!("User \"{USER}\""));
+            for word in [missing, "secrets", &config.namespace, &user] {
                 assert!(text.contains(word), "`{word}` is not in: {text}");
             }
             assert!(!error.may_have_written(), "{error}");

@@ -1,44 +1,46 @@
-//! For how long a login that failed is not tried again.
+//! The pause after a failed login.
 
 use std::time::Duration;
 
 use cred_core::StorageError;
 use tokio::time::Instant;
 
-use crate::error::{Failure, Meaning};
+use crate::error::{CallFailure, FailureCause};
 
-/// A login that failed: until it ends, nobody tries another, and all are told why.
+/// A failed login. Until the pause ends, no other login is tried, and every operation gets the
+/// error.
 #[derive(Debug, Clone)]
-pub(super) struct Hold {
+pub(super) struct LoginBackoff {
     pub(super) until: Instant,
     pub(super) error: StorageError,
-    /// How many logins in a row Vault has refused.
+    /// The number of consecutive logins that Vault has refused.
     refused: u32,
 }
 
-impl Hold {
-    /// For whatever no login was refused by: an outage, another server, a certificate. A burst that
-    /// fails is one login.
+impl LoginBackoff {
+    /// The pause after a failure that is not a refused login: an outage, another server, a
+    /// certificate. With it, concurrent operations that fail make only one login.
     const FAILED: Duration = Duration::from_millis(100);
 
-    /// After the first refusals. A fourth one, and all that follow, are held for
-    /// [`LONGEST`](Self::LONGEST).
+    /// The pauses after the first refusals. The pause after a fourth one, and after all that
+    /// follow, is [`LONGEST`](Self::LONGEST).
     const REFUSED: [Duration; 3] =
         [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(100)];
 
-    /// Vault locks a role out, for whoever logs in with it, when it has refused five logins without
-    /// a pause of 15 minutes ([user
-    /// lockout](https://developer.hashicorp.com/vault/docs/concepts/user-lockout)). With this pause
-    /// after the fourth, its count begins anew each time.
+    /// Vault locks a role for every process that uses it after five refused logins without a pause
+    /// of 15 minutes ([user
+    /// lockout](https://developer.hashicorp.com/vault/docs/concepts/user-lockout)). This pause
+    /// after the fourth refusal restarts that count each time.
     const LONGEST: Duration = Duration::from_secs(1_000);
 
-    /// After a failure, and the one before it where there was no success between.
-    pub(super) fn after(previous: Option<&Self>, failure: Failure, now: Instant) -> Self {
-        let refused = previous.map_or(0, |hold| hold.refused);
-        let (refused, pause) = match failure.meaning {
-            Meaning::LoginRefused => {
-                let place = usize::try_from(refused).unwrap_or(usize::MAX);
-                let pause = Self::REFUSED.get(place).copied().unwrap_or(Self::LONGEST);
+    /// Returns the pause after a failure. `previous` is that of the failure before it, if no login
+    /// succeeded in between.
+    pub(super) fn after(previous: Option<&Self>, failure: CallFailure, now: Instant) -> Self {
+        let refused = previous.map_or(0, |backoff| backoff.refused);
+        let (refused, pause) = match failure.cause {
+            FailureCause::LoginRefused => {
+                let action = usize::try_from(refused).unwrap_or(usize::MAX);
+                let pause = Self::REFUSED.get(action).copied().unwrap_or(Self::LONGEST);
                 (refused.saturating_add(1), pause)
             }
             _ => (refused, Self::FAILED),
@@ -57,26 +59,26 @@ mod tests {
 
     use super::*;
 
-    /// The pauses after a row of refusals.
+    /// The pauses after consecutive refusals.
     fn pauses(count: usize) -> Vec<u64> {
         let now = Instant::now();
-        let mut hold = None;
+        let mut backoff = None;
         let mut pauses = Vec::new();
         for _ in 0..count {
-            let next = Hold::after(hold.as_ref(), refusal(), now);
+            let next = LoginBackoff::after(backoff.as_ref(), refusal(), now);
             pauses.push((next.until - now).as_secs());
-            hold = Some(next);
+            backoff = Some(next);
         }
         pauses
     }
 
-    fn refusal() -> Failure {
+    fn refusal() -> CallFailure {
         let error = StorageErrorKind::AuthenticationFailed { reason: "no".into() }.into();
-        Failure { meaning: Meaning::LoginRefused, error }
+        CallFailure { cause: FailureCause::LoginRefused, error }
     }
 
     #[test]
-    fn refusals_in_a_row_never_reach_the_count_that_locks_a_role_out() {
+    fn consecutive_refusals_never_reach_the_lockout_threshold() {
         let (threshold, forgotten_after) = (5, 15 * 60);
         let mut counted = 0;
         for pause in pauses(20) {
@@ -90,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_between_two_refusals_forgets_none() {
+    fn an_outage_between_two_refusals_does_not_reset_the_count() {
         let now = Instant::now();
-        let first = Hold::after(None, refusal(), now);
+        let first = LoginBackoff::after(None, refusal(), now);
         let outage = StorageError::from(StorageErrorKind::Unreachable { reason: "x".into() });
-        let second = Hold::after(Some(&first), outage.into(), now);
-        assert_eq!(second.until - now, Hold::FAILED);
+        let second = LoginBackoff::after(Some(&first), outage.into(), now);
+        assert_eq!(second.until - now, LoginBackoff::FAILED);
         assert!(!second.is_over(now) && second.is_over(second.until));
-        assert_eq!(Hold::after(Some(&second), refusal(), now).until - now, Duration::from_secs(10));
+        assert_eq!(LoginBackoff::after(Some(&second), refusal(), now).until - now, Duration::from_secs(10));
     }
 }

@@ -1,31 +1,31 @@
-//! How long a token is good, and when something must be done about it.
+//! The lease of a token, and when it must be renewed.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A token's life, from what Vault granted.
+/// The lease that Vault granted for a token.
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     ends: Instant,
-    /// When it is to be prolonged.
+    /// When it must be renewed.
     pub(super) due: Instant,
-    /// What the login granted.
-    whole: Duration,
+    /// The duration that the login granted.
+    granted: Duration,
     pub(super) renewable: bool,
 }
 
 impl Lease {
-    /// The part of a lease that is left when it is prolonged, at the most.
-    const REST: u32 = 3;
-    /// How much earlier than that chance may have it, so that many who began together do not return
-    /// together.
+    /// A lease is renewed when at most one part of this many remains.
+    const REMAINING_PARTS: u32 = 3;
+    /// The random share by which a renewal is earlier, so that many processes that started together
+    /// do not renew together.
     const SPREAD: f64 = 0.1;
     const SHORTEST_WAIT: Duration = Duration::from_millis(100);
     const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-    /// A lease of a request that was sent at `begun`. Prolonged when `threshold` is left of it, or
-    /// a third where that is less. `random` is 0.0 to 1.0. `None`: it never ends.
+    /// Creates the lease of a request that was sent at `begun`. It is due when `threshold` remains,
+    /// or a third of it if that is less. `random` is 0.0 to 1.0. `None`: the token never expires.
     pub(super) fn new(
         begun: Instant,
         granted: Duration,
@@ -36,23 +36,25 @@ impl Lease {
         if granted.is_zero() {
             return None;
         }
-        let rest = threshold.min(granted / Self::REST).mul_f64(1.0 + Self::SPREAD * random.clamp(0.0, 1.0));
+        let rest = threshold
+            .min(granted / Self::REMAINING_PARTS)
+            .mul_f64(1.0 + Self::SPREAD * random.clamp(0.0, 1.0));
         let ends = begun.checked_add(granted)?;
-        Some(Self { ends, due: ends.checked_sub(rest).unwrap_or(begun), whole: granted, renewable })
+        Some(Self { ends, due: ends.checked_sub(rest).unwrap_or(begun), granted, renewable })
     }
 
-    /// The same lease after it was renewed: `next` with what the login granted.
+    /// Returns the renewed lease: `next`, with the duration that the login granted.
     pub(super) fn renewed_as(&self, next: Self) -> Self {
-        Self { whole: self.whole, ..next }
+        Self { granted: self.granted, ..next }
     }
 
-    /// Prolonging failed: once more after a quarter of what is left.
-    pub(super) fn later(&self, now: Instant) -> Self {
-        let wait = (self.left(now) / 4).clamp(Self::SHORTEST_WAIT, Self::LONGEST_WAIT);
+    /// Returns the lease after a failed renewal: due again after a quarter of the remaining time.
+    pub(super) fn retry_later(&self, now: Instant) -> Self {
+        let wait = (self.remaining(now) / 4).clamp(Self::SHORTEST_WAIT, Self::LONGEST_WAIT);
         Self { due: now + wait, ..self.clone() }
     }
 
-    /// Nothing is done about it before then, though it may end meanwhile.
+    /// Returns the lease with a renewal not before `then`, even if it ends before that.
     pub(super) fn not_before(self, then: Instant) -> Self {
         Self { due: self.due.max(then), ..self }
     }
@@ -65,18 +67,18 @@ impl Lease {
         now >= self.due
     }
 
-    /// Whether a renewal that granted this has met the token's maximum age: every further one
-    /// grants less.
-    pub(super) fn is_cut_to(&self, granted: Duration) -> bool {
-        granted < self.whole / 2
+    /// Whether a renewal that granted this duration is limited by the maximum age of the token, so
+    /// that every further renewal grants less.
+    pub(super) fn is_limited_to(&self, granted: Duration) -> bool {
+        granted < self.granted / 2
     }
 
-    /// Whether a failed renewal leaves enough for another and, should that fail too, for a login.
-    pub(super) fn leaves_time(&self, now: Instant) -> bool {
-        self.left(now) > self.whole / 6
+    /// Whether enough time remains for another renewal and, if that fails too, for a login.
+    pub(super) fn has_time_for_retry(&self, now: Instant) -> bool {
+        self.remaining(now) > self.granted / 6
     }
 
-    fn left(&self, now: Instant) -> Duration {
+    fn remaining(&self, now: Instant) -> Duration {
         self.ends.saturating_duration_since(now)
     }
 }
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lease_is_prolonged_at_two_thirds() {
+    fn a_short_lease_is_renewed_at_two_thirds() {
         let (begun, lease) = lease(6, HOUR, 0.0);
         assert_eq!(lease.due - begun, Duration::from_secs(4));
         assert!(
@@ -103,36 +105,39 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_when_the_threshold_is_left() {
+    fn a_long_lease_is_renewed_when_the_threshold_remains() {
         let (begun, lease) = lease(768 * 3_600, HOUR, 0.0);
         assert_eq!(lease.due - begun, HOUR * 767);
     }
 
     #[test]
-    fn chance_only_has_it_earlier() {
+    fn randomness_only_makes_a_renewal_earlier() {
         let (begun, lease) = lease(30, HOUR, 1.0);
         assert_eq!(lease.due - begun, Duration::from_secs(19));
     }
 
     #[test]
-    fn what_never_ends_has_no_lease() {
+    fn a_token_that_never_expires_has_no_lease() {
         assert!(Lease::new(Instant::now(), Duration::ZERO, true, HOUR, 0.5).is_none());
     }
 
     #[test]
-    fn a_renewal_that_grants_less_than_half_is_the_last() {
+    fn a_renewal_that_grants_less_than_half_reached_the_maximum_age() {
         let (begun, lease) = lease(5, HOUR, 0.0);
-        assert!(lease.is_cut_to(Duration::from_secs(2)) && !lease.is_cut_to(Duration::from_secs(3)));
+        assert!(lease.is_limited_to(Duration::from_secs(2)) && !lease.is_limited_to(Duration::from_secs(3)));
         let next = Lease::new(begun, Duration::from_secs(3), true, HOUR, 0.0).unwrap();
-        assert!(lease.renewed_as(next).is_cut_to(Duration::from_secs(2)), "measured by the login's lease");
+        assert!(
+            lease.renewed_as(next).is_limited_to(Duration::from_secs(2)),
+            "compared with the lease of the login"
+        );
     }
 
     #[test]
-    fn tries_get_closer_and_never_busy() {
+    fn retries_get_more_frequent_with_a_minimum_pause() {
         let (begun, lease) = lease(400, HOUR, 0.0);
-        assert_eq!(lease.later(begun).due - begun, Lease::LONGEST_WAIT);
+        assert_eq!(lease.retry_later(begun).due - begun, Lease::LONGEST_WAIT);
         let near = begun + Duration::from_millis(399_900);
-        assert_eq!(lease.later(near).due - near, Lease::SHORTEST_WAIT);
-        assert!(lease.leaves_time(begun) && !lease.leaves_time(near));
+        assert_eq!(lease.retry_later(near).due - near, Lease::SHORTEST_WAIT);
+        assert!(lease.has_time_for_retry(begun) && !lease.has_time_for_retry(near));
     }
 }

@@ -1,4 +1,4 @@
-//! Vault's answers.
+//! Parses the responses of Vault.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,28 +10,29 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::{Grant, Token};
+use super::{Token, TokenGrant};
 use crate::VaultVersions;
-use crate::error::{Broken, Failure, Place, Refusal, wrapped};
+use crate::error::{Action, CallFailure, ConnectionFailure, ErrorResponse, wrapped};
 
-/// The longest answer that is read: a list of some 500,000 names, or the longest value twice.
-const LONGEST: usize = 64 * 1_024 * 1_024;
+/// The largest response body that is read: a list of about 500,000 names, or twice the largest
+/// value.
+const MAX_BODY_LEN: usize = 64 * 1_024 * 1_024;
 
-/// What is stored under a name.
+/// The state of a secret.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// Nothing ever, or nothing any more.
+pub(crate) enum SecretState {
+    /// It does not exist.
     Absent,
-    /// A version that can be read.
+    /// The latest version can be read.
     Live(Secret),
-    /// One that is marked as deleted and can be recovered.
+    /// The latest version is marked as deleted and can be recovered.
     Deleted { version: u64 },
-    /// One whose value is gone.
+    /// The value of the latest version was removed permanently.
     Destroyed { version: u64 },
 }
 
-impl Found {
-    /// The version that can be read; `None`: there is none.
+impl SecretState {
+    /// Returns the latest version if it can be read.
     pub(crate) fn live(self) -> Option<Secret> {
         match self {
             Self::Live(secret) => Some(secret),
@@ -48,17 +49,17 @@ pub(crate) struct Secret {
     pub(crate) envelope: Option<String>,
 }
 
-/// Which version of a secret.
+/// The number and time of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Version {
     #[serde(rename = "version")]
     pub(crate) number: u64,
-    /// Numbers begin anew after a deletion for good; the time tells the generations apart.
+    /// Numbers start again after a permanent deletion; the time distinguishes such versions.
     #[serde(rename = "created_time")]
     pub(crate) created: String,
 }
 
-/// What kind of engine a mount is.
+/// The kind of engine at a mount.
 #[derive(Deserialize)]
 pub(super) struct Engine {
     #[serde(rename = "type")]
@@ -73,69 +74,71 @@ impl Engine {
     }
 }
 
-/// A whole answer.
-pub(crate) struct Answer {
+/// A response with its body.
+pub(crate) struct ApiResponse {
     pub(super) status: u16,
     retry_after: Option<Duration>,
-    /// Host and port of what answered.
+    /// Host and port of the server.
     address: Option<Arc<str>>,
     content_type: Option<HeaderValue>,
-    /// Wiped, since the answers about tokens hold them.
+    /// Wiped on drop, since some responses contain tokens.
     body: Zeroizing<Vec<u8>>,
 }
 
-impl Answer {
-    /// An answer that no server gave.
+impl ApiResponse {
+    /// A response that no server sent.
     #[cfg(fuzzing)]
-    pub(crate) fn made_up(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn fabricated(status: u16, body: &[u8]) -> Self {
         let body = Zeroizing::new(body.to_vec());
         Self { status, retry_after: None, address: None, content_type: None, body }
     }
 
-    /// Sends a request and reads the answer to its end.
+    /// Sends a request and reads the response to its end.
     pub(super) async fn of(
         http: &reqwest::Client,
         request: reqwest::Request,
         address: Option<Arc<str>>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CallFailure> {
         let broken = |error: &reqwest::Error| {
             let (connected, address) = (!error.is_connect(), address.as_deref());
-            StorageError::from(Broken { connected, address, cause: error })
+            StorageError::from(ConnectionFailure { connected, address, cause: error })
         };
         let mut response = http.execute(request).await.map_err(|error| broken(&error))?;
         let status = response.status().as_u16();
         let header = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which Vault does not give and which needs clocks
-        // that agree.
+        // The other form of the header is a date, which Vault does not send and which needs
+        // synchronized clocks.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let room = announced.unwrap_or_default().min(1_024 * 1_024);
         let mut body = Zeroizing::new(Vec::with_capacity(room));
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-            if body.len().saturating_add(chunk.len()) > LONGEST {
-                return Err(foreign(address.as_deref(), content_type.as_ref(), None).error(SETTING).into());
+            if body.len().saturating_add(chunk.len()) > MAX_BODY_LEN {
+                return Err(foreign_response(address.as_deref(), content_type.as_ref(), None)
+                    .error(SETTING)
+                    .into());
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Self { status, retry_after, address, content_type, body })
     }
 
-    /// The error of an answer with a good status that Vault does not give.
-    pub(crate) fn foreign(&self) -> StorageError {
-        self.described().error(SETTING)
+    /// The error of a successful response that Vault would not send.
+    pub(crate) fn unexpected_error(&self) -> StorageError {
+        self.describe().error(SETTING)
     }
 
-    /// The failure of an answer with a good status that lacks the expected contents.
-    pub(super) fn unreadable(&self, place: &Place<'_>) -> Failure {
+    /// The failure of a successful response that lacks the expected contents.
+    pub(super) fn unreadable(&self, action: &Action<'_>) -> CallFailure {
         match self.is_wrapped() {
-            true => wrapped(place).into(),
-            false => self.foreign().into(),
+            true => wrapped(action).into(),
+            false => self.unexpected_error().into(),
         }
     }
 
-    fn described(&self) -> Foreign<'_> {
-        foreign(self.address.as_deref(), self.content_type.as_ref(), Some(&self.body))
+    fn describe(&self) -> Foreign<'_> {
+        foreign_response(self.address.as_deref(), self.content_type.as_ref(), Some(&self.body))
     }
 
     /// The value under `data`.
@@ -171,8 +174,9 @@ impl Answer {
         Some(Secret { version: metadata, envelope })
     }
 
-    /// What a 404 says of a secret; `None`: it is about something else.
-    pub(crate) fn gone(&self) -> Option<Found> {
+    /// Returns the state of a secret from a 404 response. `None`: the response is about something
+    /// else.
+    pub(crate) fn missing_state(&self) -> Option<SecretState> {
         #[derive(Deserialize)]
         struct Data {
             metadata: Metadata,
@@ -184,12 +188,12 @@ impl Answer {
         }
         match self.data::<Data>() {
             Some(Data { metadata: Metadata { version, destroyed: false } }) => {
-                Some(Found::Deleted { version })
+                Some(SecretState::Deleted { version })
             }
             Some(Data { metadata: Metadata { version, destroyed: true } }) => {
-                Some(Found::Destroyed { version })
+                Some(SecretState::Destroyed { version })
             }
-            None => self.refusal().is_absence().then_some(Found::Absent),
+            None => self.error_response().is_absent_secret().then_some(SecretState::Absent),
         }
     }
 
@@ -214,7 +218,7 @@ impl Answer {
             keys: Option<Vec<String>>,
         }
         let Outer { data, request_id, warnings, wrap_info } = serde_json::from_slice(&self.body).ok()?;
-        // Vault answers an empty list with 404, unless it has warnings to report.
+        // Vault returns 404 for an empty list, unless it has warnings to report.
         let has_warnings = request_id.is_some() && warnings.is_some_and(|all| !all.is_empty());
         let empty = (has_warnings && wrap_info.is_none()).then(Vec::new);
         data.and_then(|data| data.keys).or(empty)
@@ -224,10 +228,9 @@ impl Answer {
         self.data()
     }
 
-    /// The token of a login. The bytes that it was read from are wiped; those of the HTTP client
-    /// are not, nor, where the answer did not announce its length, those that grew too small for
-    /// it.
-    pub(crate) fn grant(&self) -> Option<Grant> {
+    /// Returns the token of a login. The response body is wiped. The buffers of the HTTP client are
+    /// not, and neither are the smaller buffers of a body whose length was not announced.
+    pub(crate) fn grant(&self) -> Option<TokenGrant> {
         #[derive(Deserialize)]
         struct Outer {
             auth: Auth,
@@ -241,56 +244,64 @@ impl Answer {
         let Auth { client_token, lease_duration, renewable } =
             serde_json::from_slice::<Outer>(&self.body).ok()?.auth;
         let lease = Duration::from_secs(lease_duration);
-        // It must go into a header, where anything else would be a panic of the SDK.
+        // The token is sent in a header, where other characters would make the SDK panic.
         let usable = |token: &SecretString| {
             let text = cred_core::ExposeSecret::expose_secret(token);
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        Some(Grant { token: Some(client_token).filter(usable), lease, renewable })
+        Some(TokenGrant { token: Some(client_token).filter(usable), lease, renewable })
     }
 
-    /// What is left of a token's life.
-    pub(super) fn life(&self) -> Option<Grant> {
+    /// Returns the remaining lease of a token.
+    pub(super) fn remaining_lease(&self) -> Option<TokenGrant> {
         #[derive(Deserialize)]
         struct Data {
             ttl: u64,
             renewable: Option<bool>,
         }
         let Data { ttl, renewable } = self.data()?;
-        Some(Grant { token: None, lease: Duration::from_secs(ttl), renewable: renewable.unwrap_or_default() })
+        Some(TokenGrant {
+            token: None,
+            lease: Duration::from_secs(ttl),
+            renewable: renewable.unwrap_or_default(),
+        })
     }
 
-    pub(crate) fn refusal(&self) -> Refusal {
+    pub(crate) fn error_response(&self) -> ErrorResponse {
         #[derive(Deserialize)]
         struct Errors {
             errors: Vec<String>,
         }
         let reasons = serde_json::from_slice::<Errors>(&self.body).map(|body| body.errors);
-        let reasons = reasons.map_err(|_| self.described().to_string());
-        Refusal { status: self.status, reasons, retry_after: self.retry_after }
+        let reasons = reasons.map_err(|_| self.describe().to_string());
+        ErrorResponse { status: self.status, reasons, retry_after: self.retry_after }
     }
 
-    /// Nothing where nothing is there, else why not.
-    pub(super) fn unless_absent<T: Default>(&self, place: &Place<'_>, token: &Token) -> Result<T, Failure> {
-        let refusal = self.refusal();
-        match refusal.is_absence() {
+    /// Returns the default value if the secret does not exist, or else the failure.
+    pub(super) fn default_if_absent<T: Default>(
+        &self,
+        action: &Action<'_>,
+        token: &Token,
+    ) -> Result<T, CallFailure> {
+        let error_response = self.error_response();
+        match error_response.is_absent_secret() {
             true => Ok(T::default()),
-            false => Err(refusal.explain(place, token.hidden())),
+            false => Err(error_response.explain(action, token.secret())),
         }
     }
 
-    /// Whether it says that it was done.
-    pub(super) fn done(&self, place: &Place<'_>, token: &Token) -> Result<(), Failure> {
+    /// Succeeds if the response confirms the request.
+    pub(super) fn expect_done(&self, action: &Action<'_>, token: &Token) -> Result<(), CallFailure> {
         match self.status {
             204 => Ok(()),
             // With warnings.
-            200 if self.is_vaults() && !self.is_wrapped() => Ok(()),
-            200 => Err(self.unreadable(place)),
-            _ => Err(self.refusal().explain(place, token.hidden())),
+            200 if self.is_from_vault() && !self.is_wrapped() => Ok(()),
+            200 => Err(self.unreadable(action)),
+            _ => Err(self.error_response().explain(action, token.secret())),
         }
     }
 
-    /// Whether it holds a wrapping token in place of the contents.
+    /// Whether it contains a wrapping token in place of the contents.
     fn is_wrapped(&self) -> bool {
         #[derive(Deserialize)]
         struct Outer {
@@ -299,8 +310,8 @@ impl Answer {
         serde_json::from_slice::<Outer>(&self.body).is_ok_and(|outer| outer.wrap_info.is_some())
     }
 
-    /// Whether it has what each of Vault's answers with a body has.
-    fn is_vaults(&self) -> bool {
+    /// Whether it has the field that each response of Vault with a body has.
+    fn is_from_vault(&self) -> bool {
         #[derive(Deserialize)]
         struct Outer {
             #[serde(rename = "request_id")]
@@ -310,10 +321,10 @@ impl Answer {
     }
 }
 
-/// The setting that holds the address.
+/// The setting with the address.
 const SETTING: &str = "`address`";
 
-fn foreign<'a>(
+fn foreign_response<'a>(
     address: Option<&'a str>,
     content_type: Option<&'a HeaderValue>,
     body: Option<&'a [u8]>,

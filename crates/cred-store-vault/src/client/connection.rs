@@ -1,4 +1,4 @@
-//! The HTTP client, and what its settings may be.
+//! The HTTP client, and the checks of its settings.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -7,16 +7,16 @@ use reqwest::{Certificate, Url, redirect};
 
 use crate::VaultConfig;
 
-/// What an address says of the way to the server.
+/// The properties of a server address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// Without TLS.
+    /// It is used without TLS.
     pub(crate) plain: bool,
-    /// On this host.
+    /// It is on this host.
     pub(crate) loopback: bool,
 }
 
-/// Reads an address; the error continues a sentence that begins with the field.
+/// Parses an address. The error continues a sentence that begins with the field.
 pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
     const FORM: &str = "is not the address of a server; write it as `https://vault.example.com:8200`";
     let url = Url::parse(address).map_err(|_| FORM)?;
@@ -37,13 +37,13 @@ pub(crate) fn check_address(address: &str) -> Result<Address, &'static str> {
     Ok(Address { plain, loopback })
 }
 
-/// Host and port of an address, for errors.
+/// Returns host and port of an address, for errors.
 pub(super) fn host_and_port(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
-/// Whether the file can be read and holds certificates.
+/// Checks that the file can be read and contains certificates.
 pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str> {
     file.map_or(Ok(()), |file| authorities(file).map(drop))
 }
@@ -54,31 +54,34 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, &'static str> {
     match Certificate::from_pem_bundle(&bytes) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(
-            "contains no certificate; set it to a PEM file of the authorities that sign the server's certificate",
+            "contains no valid certificate; set it to a PEM file of the authorities that sign the server's certificate",
         ),
     }
 }
 
-/// A client that goes to the server of the configuration and nowhere else.
+/// Creates a client that connects only to the configured server.
 pub(super) fn build(config: &VaultConfig) -> Result<reqwest::Client, (&'static str, &'static str)> {
     let address = check_address(&config.address).map_err(|problem| ("address", problem))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_rustls()
         .https_only(!address.plain)
         .connect_timeout(config.timeout)
-        // A redirect would carry the token to wherever the answer says.
+        // A redirect would send the token to any address that the response names.
         .redirect(redirect::Policy::none())
-        // Whether the environment's proxies count would depend on the features that other crates
-        // choose.
+        // Whether reqwest uses the proxies of the environment would depend on the features that
+        // other crates select.
         .no_proxy()
         .user_agent(concat!("cred-store-vault/", env!("CARGO_PKG_VERSION")));
     if address.plain {
-        // Without certificates of the system, building would fail though none is needed.
+        // On a system without certificates, building would fail although none is needed.
         builder = builder.tls_certs_only([]);
     } else if let Some(file) = &config.ca_cert {
         builder = builder.tls_certs_only(authorities(file).map_err(|problem| ("ca_cert", problem))?);
     }
     builder.build().map_err(|_| {
-        ("ca_cert", "is needed, since the system has no authorities that could sign the server's certificate")
+        (
+            "ca_cert",
+            "must be set, since this system has no trusted authorities to verify the server's certificate",
+        )
     })
 }

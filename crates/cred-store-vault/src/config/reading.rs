@@ -1,6 +1,6 @@
-//! Reading the configuration from a file, without a secret in an error. The types here repeat the
-//! fields of the public ones, since errors that serde derives quote what they found; the compiler
-//! compares them.
+//! Reads the configuration from a file, without a secret in an error. Errors that serde derives
+//! quote the input, so the types here repeat the fields of the public ones; the compiler compares
+//! them.
 
 use std::path::PathBuf;
 use std::time::Duration;

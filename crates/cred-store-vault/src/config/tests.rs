@@ -11,7 +11,7 @@ fn problem(config: &VaultConfig) -> String {
 }
 
 #[test]
-fn each_wrong_field_is_named() {
+fn an_invalid_field_is_named() {
     assert!(good().validate().is_ok());
     for (wrong, field) in [
         (VaultConfig::from_env_with(&MapEnv::default()), "auth_method.token"),
@@ -65,15 +65,19 @@ fn tls_verify_is_needed_for_https_and_has_no_effect_with_http() {
             let refused = http.with_allow_http(false).validate().map_err(|error| error.field().to_owned());
             match address.contains("localhost") {
                 true => assert_eq!(refused, Ok(())),
-                false => assert_eq!(refused, Err("address".to_owned()), "{tls_verify} is not in its place"),
+                false => assert_eq!(
+                    refused,
+                    Err("address".to_owned()),
+                    "`tls_verify` = {tls_verify} does not replace `allow_http`"
+                ),
             }
         }
     }
 }
 
 #[test]
-fn what_is_meant_is_taken() {
-    for right in [
+fn valid_values_are_accepted() {
+    for valid in [
         good().with_address("https://vault.example.com"),
         good().with_address("https://[::1]:8200/"),
         good().with_address("http://localhost:8200"),
@@ -86,12 +90,12 @@ fn what_is_meant_is_taken() {
         good().with_namespace("org1/team-a/"),
         good().with_auth_method(VaultAuthMethod::app_role("role", "".into())),
     ] {
-        assert!(right.validate().is_ok(), "{right:?}");
+        assert!(valid.validate().is_ok(), "{valid:?}");
     }
 }
 
 #[test]
-fn a_file_names_everything_and_misspells_nothing() {
+fn a_file_is_parsed_and_unknown_fields_are_refused() {
     let read = |text: &str| serde_json::from_str::<VaultConfig>(text);
     let config = read(
         r#"{"address":"https://v","auth_method":{"app_role":{"role_id":"r","secret_id":"s"}},"timeout":"2s",
@@ -108,7 +112,7 @@ fn a_file_names_everything_and_misspells_nothing() {
 }
 
 #[test]
-fn the_environment_gives_what_it_has() {
+fn the_environment_changes_the_defaults() {
     let env = MapEnv::from([
         ("VAULT_ADDR", "https://v"),
         ("VAULT_TOKEN", "hunter2"),
@@ -126,7 +130,7 @@ fn the_environment_gives_what_it_has() {
 }
 
 #[test]
-fn no_secret_is_printed() {
+fn debug_output_does_not_contain_secrets() {
     for method in
         [VaultAuthMethod::token("hunter2".into()), VaultAuthMethod::app_role("hunter2", "hunter2".into())]
     {
@@ -165,7 +169,7 @@ fn the_environment_of_the_process_is_read() {
 }
 
 #[tokio::test]
-async fn the_retry_budget_is_that_of_the_executor() {
+async fn the_retry_budget_is_passed_to_the_executor() {
     let provider = crate::HashiCorpVaultProvider::new(good().with_retry_budget(77)).unwrap();
     assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }

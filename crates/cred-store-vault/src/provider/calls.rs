@@ -1,5 +1,5 @@
-//! Requests to Vault, each with a token. One that is refused for its token is made once more, with
-//! another.
+//! Requests to Vault with a token. A request whose token is refused is repeated once, with another
+//! token.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -10,77 +10,78 @@ use cred_provider_kit::Wire;
 
 use super::Vault;
 use crate::auth::Session;
-use crate::error::{Failure, Meaning};
+use crate::error::{CallFailure, FailureCause};
 
-/// Requests in flight of one list.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+/// The maximum number of concurrent requests of one list.
+const MAX_CONCURRENT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 impl Vault {
-    /// Makes a request that changes nothing.
-    pub(super) async fn read<T, F, Fut>(&self, wire: &mut Wire<'_>, ask: F) -> Result<T, Failure>
+    /// Sends a request that changes nothing.
+    pub(super) async fn read<T, F, Fut>(&self, wire: &mut Wire<'_>, request: F) -> Result<T, CallFailure>
     where
         F: Fn(Arc<Session>) -> Fut,
-        Fut: Future<Output = Result<T, Failure>>,
+        Fut: Future<Output = Result<T, CallFailure>>,
     {
         let session = self.session(wire).await?;
-        match wire.read(|_| ask(Arc::clone(&session))).await {
-            Err(failure) if self.replaces_token(&failure, &session) => {
+        match wire.read(|_| request(Arc::clone(&session))).await {
+            Err(failure) if self.can_replace_token(&failure, &session) => {
                 let session = self.session(wire).await?;
-                wire.read(|_| ask(Arc::clone(&session))).await
+                wire.read(|_| request(Arc::clone(&session))).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Makes a request that changes something, and that may be sent twice.
-    pub(super) async fn write<T, F, Fut>(&self, wire: &mut Wire<'_>, ask: F) -> Result<T, Failure>
+    /// Sends a request that changes something and may be sent twice.
+    pub(super) async fn write<T, F, Fut>(&self, wire: &mut Wire<'_>, request: F) -> Result<T, CallFailure>
     where
         F: Fn(Arc<Session>) -> Fut,
-        Fut: Future<Output = Result<T, Failure>>,
+        Fut: Future<Output = Result<T, CallFailure>>,
     {
         let session = self.session(wire).await?;
-        match wire.write(|_| ask(Arc::clone(&session))).await {
-            Err(failure) if self.replaces_token(&failure, &session) => {
+        match wire.write(|_| request(Arc::clone(&session))).await {
+            Err(failure) if self.can_replace_token(&failure, &session) => {
                 let session = self.session(wire).await?;
-                wire.write(|_| ask(Arc::clone(&session))).await
+                wire.write(|_| request(Arc::clone(&session))).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
-    /// Makes a request that changes nothing for each item, some at once. One failure fails the
-    /// whole.
+    /// Sends a request that changes nothing for each item, several at the same time. One failure
+    /// fails the whole.
     pub(super) async fn read_all<'i, I, T, F, Fut>(
         &self,
         wire: &mut Wire<'_>,
         items: &'i [I],
-        ask: F,
-    ) -> Result<Vec<T>, Failure>
+        request: F,
+    ) -> Result<Vec<T>, CallFailure>
     where
         I: Sync,
         T: Send,
         F: Fn(Arc<Session>, &'i I) -> Fut + Sync,
-        Fut: Future<Output = Result<T, Failure>> + Send,
+        Fut: Future<Output = Result<T, CallFailure>> + Send,
     {
-        let mut answers = Vec::with_capacity(items.len());
-        // A long list may take longer than a token lives: each group has the current one.
-        for group in items.chunks(AT_ONCE.get()) {
+        let mut responses = Vec::with_capacity(items.len());
+        // A long list may take longer than a token is valid, so each group uses the current one.
+        for group in items.chunks(MAX_CONCURRENT.get()) {
             let session = self.session(wire).await?;
-            answers.extend(
-                match wire.read_all(group, AT_ONCE, |item| ask(Arc::clone(&session), item)).await {
-                    Err(failure) if self.replaces_token(&failure, &session) => {
+            responses.extend(
+                match wire.read_all(group, MAX_CONCURRENT, |item| request(Arc::clone(&session), item)).await {
+                    Err(failure) if self.can_replace_token(&failure, &session) => {
                         let session = self.session(wire).await?;
-                        wire.read_all(group, AT_ONCE, |item| ask(Arc::clone(&session), item)).await?
+                        wire.read_all(group, MAX_CONCURRENT, |item| request(Arc::clone(&session), item))
+                            .await?
                     }
-                    answer => answer?,
+                    result => result?,
                 },
             );
         }
-        Ok(answers)
+        Ok(responses)
     }
 
-    /// A token. A login is a wire call of its own: where it fails, no write was sent that could be
-    /// in doubt.
+    /// Returns a token. A login is a separate wire call: if it fails, no write was sent, so none
+    /// can have an unknown outcome.
     async fn session(&self, wire: &mut Wire<'_>) -> StorageResult<Arc<Session>> {
         match self.auth.current() {
             Some(session) => Ok(session),
@@ -88,8 +89,8 @@ impl Vault {
         }
     }
 
-    /// Whether Vault refused the token, and another one can be had.
-    fn replaces_token(&self, failure: &Failure, session: &Session) -> bool {
-        failure.meaning == Meaning::TokenInvalid && self.auth.give_up(session)
+    /// Whether Vault refused the token, and another one is available.
+    fn can_replace_token(&self, failure: &CallFailure, session: &Session) -> bool {
+        failure.cause == FailureCause::TokenInvalid && self.auth.discard(session)
     }
 }

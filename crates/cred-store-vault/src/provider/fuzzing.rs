@@ -1,22 +1,22 @@
-//! The readers of Vault's answers, which are private, for the fuzz targets only.
+//! The private parsers of Vault's responses, for the fuzz targets only.
 
 use cred_core::{CredentialPath, ScopeId, SecretString, StorageError, StorageResult};
 use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Names;
 
 use super::{decode, listing};
-use crate::client::Answer;
-use crate::error::Place;
+use crate::client::ApiResponse;
+use crate::error::Action;
 
-const PLACE: Place<'_> = Place { right: "read", mount: "secret", section: "data", name: "key" };
+const ACTION: Action<'_> = Action { capability: "read", mount: "secret", section: "data", name: "key" };
 
 /// Reads the body of a secret.
 ///
 /// # Errors
-/// The answer is not a secret, or the secret is not a credential.
+/// The response is not a secret, or the secret is not a credential.
 pub fn read(body: &[u8]) -> StorageResult<CredentialFile> {
-    let answer = Answer::made_up(200, body);
-    let secret = answer.secret().ok_or_else(|| answer.foreign())?;
+    let response = ApiResponse::fabricated(200, body);
+    let secret = response.secret().ok_or_else(|| response.unexpected_error())?;
     decode(secret)
 }
 
@@ -28,21 +28,21 @@ pub fn list(
     body: &[u8],
 ) -> Option<(Vec<CredentialPath>, Vec<ScopeId>)> {
     let listing::Folder { paths, scopes } =
-        listing::sort_keys(names, scope, Answer::made_up(200, body).keys()?);
+        listing::sort_keys(names, scope, ApiResponse::fabricated(200, body).keys()?);
     Some((paths, scopes))
 }
 
 /// Reads the token of a login.
 #[must_use]
 pub fn login(body: &[u8]) -> Option<SecretString> {
-    Answer::made_up(200, body).grant()?.token
+    ApiResponse::fabricated(200, body).grant()?.token
 }
 
-/// Reads a refusal, without repeating `hide`.
+/// Reads an error response, without repeating `hide`.
 #[must_use]
-pub fn refusal(status: u16, body: &[u8], hide: &str) -> StorageError {
-    let answer = Answer::made_up(status, body);
-    // The other reader of a 404 must not panic.
-    drop(answer.gone());
-    answer.refusal().explain(&PLACE, hide).error
+pub fn error_response(status: u16, body: &[u8], hide: &str) -> StorageError {
+    let response = ApiResponse::fabricated(status, body);
+    // The other parser of a 404 must not panic.
+    drop(response.missing_state());
+    response.error_response().explain(&ACTION, hide).error
 }

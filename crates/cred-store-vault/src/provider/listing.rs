@@ -1,55 +1,55 @@
-//! Lists: one call for each scope, and one more for each credential that must be looked into.
+//! Lists: one request for each scope, and more for each credential whose state is needed.
 
 use cred_core::{CredentialPath, ScopeId};
 use cred_provider_kit::naming::{Decoded, Names};
 use cred_provider_kit::{Reach, Wire};
 
 use super::Vault;
-use crate::client::Found;
-use crate::error::Failure;
-use crate::versions::Current;
+use crate::client::SecretState;
+use crate::error::CallFailure;
+use crate::versions::CurrentVersion;
 
-/// What is directly in a scope's folder.
+/// The credentials and scopes directly in the folder of a scope.
 pub(super) struct Folder {
     pub(super) paths: Vec<CredentialPath>,
-    /// Scopes one level below. Whatever else lies there is not ours.
+    /// Scopes one level below. Other names do not belong to this store.
     pub(super) scopes: Vec<ScopeId>,
 }
 
-/// Credentials by what became of them.
+/// Credentials by their state.
 #[derive(Default)]
-pub(super) struct Sorted {
+pub(super) struct ByState {
     pub(super) live: Vec<CredentialPath>,
     pub(super) deleted: Vec<CredentialPath>,
 }
 
 impl Vault {
-    /// The names in reach; those of deleted credentials among them.
-    pub(super) async fn names(
+    /// Lists the names in reach, including those of deleted credentials.
+    pub(super) async fn list_names(
         &self,
         wire: &mut Wire<'_>,
         reach: Reach<'_>,
-    ) -> Result<Vec<CredentialPath>, Failure> {
+    ) -> Result<Vec<CredentialPath>, CallFailure> {
         match reach {
-            Reach::Scope(scope) => Ok(self.names_in(wire, scope).await?.paths),
-            Reach::Tree(scope) => self.names_below(wire, scope).await,
+            Reach::Scope(scope) => Ok(self.list_folder(wire, scope).await?.paths),
+            Reach::Tree(scope) => self.list_tree(wire, scope).await,
         }
     }
 
-    async fn names_in(&self, wire: &mut Wire<'_>, scope: Option<&ScopeId>) -> Result<Folder, Failure> {
+    async fn list_folder(&self, wire: &mut Wire<'_>, scope: Option<&ScopeId>) -> Result<Folder, CallFailure> {
         let folder = &self.names.scope_prefix(scope);
         let keys =
             self.read(wire, |session| async move { self.client.list(session.token(), folder).await }).await?;
         Ok(sort_keys(&self.names, scope, keys))
     }
 
-    /// One call for each scope, some at once.
-    async fn names_below(
+    /// Lists each scope with one request, several at the same time.
+    async fn list_tree(
         &self,
         wire: &mut Wire<'_>,
         scope: Option<&ScopeId>,
-    ) -> Result<Vec<CredentialPath>, Failure> {
-        let Folder { mut paths, mut scopes } = self.names_in(wire, scope).await?;
+    ) -> Result<Vec<CredentialPath>, CallFailure> {
+        let Folder { mut paths, mut scopes } = self.list_folder(wire, scope).await?;
         while !scopes.is_empty() {
             let folders: Vec<_> = scopes.iter().map(|scope| self.names.scope_prefix(Some(scope))).collect();
             let keys = self
@@ -68,44 +68,44 @@ impl Vault {
         Ok(paths)
     }
 
-    /// Tells what is there from what is deleted: by the versions, and by the server's clock where
-    /// these name a time.
-    pub(super) async fn sort(
+    /// Separates existing credentials from deleted ones: by their versions, and by reading those
+    /// whose version has a deletion time.
+    pub(super) async fn split_by_state(
         &self,
         wire: &mut Wire<'_>,
         paths: Vec<CredentialPath>,
-    ) -> Result<Sorted, Failure> {
+    ) -> Result<ByState, CallFailure> {
         let names = self.names_of(&paths);
         let versions = self
             .read_all(wire, &names, |session, name| async move {
                 self.client.versions(session.token(), name).await
             })
             .await?;
-        let mut sorted = Sorted::default();
+        let mut sorted = ByState::default();
         let mut dated = Vec::new();
         for (path, versions) in paths.into_iter().zip(versions) {
             match versions.current() {
-                Current::Live => sorted.live.push(path),
-                Current::Dated => dated.push(path),
-                Current::Absent | Current::Destroyed => {}
+                CurrentVersion::Live => sorted.live.push(path),
+                CurrentVersion::HasDeletionTime => dated.push(path),
+                CurrentVersion::Absent | CurrentVersion::Destroyed => {}
             }
         }
-        let found = self.look(wire, &dated).await?;
+        let found = self.read_states(wire, &dated).await?;
         for (path, found) in dated.into_iter().zip(found) {
             match found {
-                Found::Live(_) => sorted.live.push(path),
-                Found::Deleted { .. } => sorted.deleted.push(path),
-                Found::Absent | Found::Destroyed { .. } => {}
+                SecretState::Live(_) => sorted.live.push(path),
+                SecretState::Deleted { .. } => sorted.deleted.push(path),
+                SecretState::Absent | SecretState::Destroyed { .. } => {}
             }
         }
         Ok(sorted)
     }
 
-    pub(super) async fn look(
+    pub(super) async fn read_states(
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
-    ) -> Result<Vec<Found>, Failure> {
+    ) -> Result<Vec<SecretState>, CallFailure> {
         let names = self.names_of(paths);
         self.read_all(
             wire,
@@ -131,7 +131,8 @@ pub(super) fn sort_keys(names: &Names, scope: Option<&ScopeId>, mut keys: Vec<St
         match key.strip_suffix('/') {
             Some(part) => {
                 let text = scope.map_or_else(|| part.to_owned(), |scope| format!("{scope}/{part}"));
-                // A segment of a prefix below this one has no level and value, and is none.
+                // A segment without a level and a value is not a scope, such as that of a longer
+                // prefix.
                 let below = text.parse().ok();
                 folder.scopes.extend(below.filter(|below: &ScopeId| below.parent().as_ref() == scope));
             }
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_key_is_listed_once_and_a_deeper_one_not_at_all() {
+    fn a_repeated_key_is_listed_once_and_a_deeper_key_is_left_out() {
         let names = Names::new(VAULT, "path_prefix", "nebula/").unwrap();
         let keys = ["key", "org:a/", "key", "org:a/", "org:a/team:x/", "org:a/key"];
         let folder = sort_keys(&names, None, keys.map(str::to_owned).into());

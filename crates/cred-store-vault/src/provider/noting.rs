@@ -1,4 +1,4 @@
-//! The metadata of a credential as custom metadata of its secret, for whoever looks at the secret
+//! The metadata of a credential as custom metadata of its secret, for users who inspect the secret
 //! in Vault.
 
 use std::collections::HashMap;
@@ -9,31 +9,35 @@ use cred_provider_kit::Wire;
 
 use super::Vault;
 
-/// What the keys begin with that are not those of tags.
+/// The prefix of the keys that are not those of tags.
 const DOMAIN: &str = "cred-rs.github.io/";
 
-/// How long a store waits for its custom metadata at most: the value is stored already.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum time that a store waits for its custom metadata: the value is already stored.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 impl Vault {
-    /// Writes the custom metadata of a secret whose value was just written, where that is
-    /// configured. A failure is logged, and is not one of the store: nothing depends on custom
-    /// metadata.
-    pub(super) async fn note(&self, wire: &mut Wire<'_>, name: &str, metadata: &CredentialMetadata) {
+    /// Writes the custom metadata of a secret whose value was just written, if that is configured.
+    /// A failure is logged and does not fail the store, because nothing depends on custom metadata.
+    pub(super) async fn write_custom_metadata(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        metadata: &CredentialMetadata,
+    ) {
         if !self.custom_metadata {
             return;
         }
         let noted = &custom_metadata(metadata);
-        // What remains is for the result of the store.
-        let patience = PATIENCE.min(wire.remaining() / 2);
+        // The other half is for the result of the store.
+        let max_wait = MAX_WAIT.min(wire.remaining() / 2);
         let written = self.write(wire, |session| async move {
             self.client.set_custom_metadata(session.token(), name, noted.clone()).await
         });
-        let written = tokio::time::timeout(patience, written).await;
+        let written = tokio::time::timeout(max_wait, written).await;
         let error = match written {
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(failure.error),
-            Err(_) => Some(StorageErrorKind::Timeout { limit: patience }.into()),
+            Err(_) => Some(StorageErrorKind::Timeout { limit: max_wait }.into()),
         };
         if let Some(error) = error {
             tracing::warn!(
@@ -46,8 +50,8 @@ impl Vault {
     }
 }
 
-/// The tags, and the times, the version and the creator under keys of this library's own. Vault
-/// refuses all of them if one has an empty value, so tags without a value are left out.
+/// Returns the tags, and the times, the version and the creator under the keys of this library.
+/// Vault refuses all of them if one has an empty value, so tags without a value are left out.
 fn custom_metadata(metadata: &CredentialMetadata) -> HashMap<String, String> {
     let tags = metadata.tags.iter().filter(|(_, value)| !value.is_empty());
     let tags = tags.map(|(key, value)| (key.clone(), value.clone()));
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_creator_is_noted_where_one_is_recorded() {
+    fn custom_metadata_contain_the_creator_if_one_is_recorded() {
         let key = "cred-rs.github.io/created_by";
         let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(7));
         assert_eq!(custom_metadata(&metadata).get(key), None);

@@ -1,4 +1,4 @@
-//! Writes, with and without a condition, and what follows where their answer is lost.
+//! Writes, with and without a condition, and the handling of lost responses.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use cred_core::{Description, PathRef, Revision, StorageError, StorageErrorKind, 
 use cred_provider_kit::{CredentialFile, Wire, limits};
 
 use super::{Vault, revision};
-use crate::client::{Found, Version};
-use crate::error::{Failure, Meaning};
-use crate::versions::Current;
+use crate::client::{SecretState, Version};
+use crate::error::{CallFailure, FailureCause};
+use crate::versions::CurrentVersion;
 
-/// How often a conditional creation looks anew at what changes under it.
-const LOOKS: u32 = 8;
+/// How often a conditional creation tries again while other writers create and delete the secret.
+const MAX_ATTEMPTS: u32 = 8;
 
-/// The longest pause before a plain write tries again where another one was quicker.
+/// The longest pause before an unconditional write tries again after another writer was faster.
 const LONGEST_PAUSE_MS: u64 = 20;
 
 impl Vault {
@@ -24,7 +24,7 @@ impl Vault {
         name: &str,
         envelope: &str,
         cas: Option<u64>,
-    ) -> Result<Version, Failure> {
+    ) -> Result<Version, CallFailure> {
         self.write(
             wire,
             |session| async move { self.client.write(session.token(), name, envelope, cas).await },
@@ -32,28 +32,35 @@ impl Vault {
         .await
     }
 
-    /// Writes whatever is there: one call, or where conditions are required, a look and a write
-    /// that repeat until no other writer comes between.
-    pub(super) async fn store(&self, wire: &mut Wire<'_>, name: &str, envelope: &str) -> Result<(), Failure> {
+    /// Writes unconditionally, with one request. If the mount requires conditions, reads and writes
+    /// until no other writer comes in between.
+    pub(super) async fn store(
+        &self,
+        wire: &mut Wire<'_>,
+        name: &str,
+        envelope: &str,
+    ) -> Result<(), CallFailure> {
         if !self.needs_cas.load(Ordering::Relaxed) {
             match self.write_version(wire, name, envelope, None).await {
-                Err(failure) if failure.meaning == Meaning::CasRequired => {
+                Err(failure) if failure.cause == FailureCause::CasRequired => {
                     self.needs_cas.store(true, Ordering::Relaxed);
                 }
                 answer => return answer.map(drop),
             }
         }
         loop {
-            let cas = match self.found(wire, name).await? {
-                Found::Live(secret) if wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) => {
+            let cas = match self.read_state(wire, name).await? {
+                SecretState::Live(secret)
+                    if wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) =>
+                {
                     return Ok(());
                 }
-                Found::Live(secret) => secret.version.number,
-                Found::Deleted { version } | Found::Destroyed { version } => version,
-                Found::Absent => 0,
+                SecretState::Live(secret) => secret.version.number,
+                SecretState::Deleted { version } | SecretState::Destroyed { version } => version,
+                SecretState::Absent => 0,
             };
             match self.write_version(wire, name, envelope, Some(cas)).await {
-                Err(failure) if failure.meaning == Meaning::CasMismatch => {
+                Err(failure) if failure.cause == FailureCause::CasMismatch => {
                     let pause = Duration::from_millis(fastrand::u64(1..=LONGEST_PAUSE_MS));
                     wire.pause(pause).await?;
                 }
@@ -62,72 +69,75 @@ impl Vault {
         }
     }
 
-    /// Writes over exactly the expected revision.
+    /// Replaces exactly the expected revision.
     pub(super) async fn replace(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
         envelope: &str,
         expected: &Revision,
-    ) -> Result<Version, Failure> {
-        // The number alone would let a write pass that expects an earlier generation of the same
-        // name.
-        let number = match self.found(wire, name).await? {
-            Found::Live(secret) if revision(&secret.version) == *expected => secret.version.number,
-            Found::Live(_) => return Err(StorageError::conflict("another revision is stored").into()),
-            _ => return Err(StorageError::conflict("nothing is stored there any more").into()),
+    ) -> Result<Version, CallFailure> {
+        // The number alone would accept a revision from before a permanent deletion.
+        let number = match self.read_state(wire, name).await? {
+            SecretState::Live(secret) if revision(&secret.version) == *expected => secret.version.number,
+            SecretState::Live(_) => return Err(StorageError::conflict("another revision is stored").into()),
+            _ => return Err(StorageError::conflict("the credential no longer exists").into()),
         };
         match self.write_version(wire, name, envelope, Some(number)).await {
-            Err(failure) if failure.meaning == Meaning::CasMismatch && wire.in_doubt() => {
-                let found = self.found(wire, name).await?;
-                self.unless_ours(wire, found, envelope, number, failure)
+            Err(failure) if failure.cause == FailureCause::CasMismatch && wire.in_doubt() => {
+                let found = self.read_state(wire, name).await?;
+                self.resolve_lost_write(wire, found, envelope, number, failure)
             }
             answer => answer,
         }
     }
 
-    /// Writes only where nothing is stored; what is deleted counts as nothing.
+    /// Writes only if the credential does not exist or is deleted.
     pub(super) async fn create(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
         envelope: &str,
-    ) -> Result<Version, Failure> {
+    ) -> Result<Version, CallFailure> {
         let mut cas = 0;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_ATTEMPTS {
             let failure = match self.write_version(wire, name, envelope, Some(cas)).await {
-                Err(failure) if failure.meaning == Meaning::CasMismatch => failure,
+                Err(failure) if failure.cause == FailureCause::CasMismatch => failure,
                 answer => return answer,
             };
-            cas = match self.found(wire, name).await? {
-                // What was deleted may be what an attempt of ours has written: writing it again
-                // would bring it back.
+            cas = match self.read_state(wire, name).await? {
+                // The deleted version may be that of an earlier attempt of this write: another
+                // attempt would restore it.
                 found if wire.in_doubt() => {
-                    return self.unless_ours(wire, found, envelope, cas, failure);
+                    return self.resolve_lost_write(wire, found, envelope, cas, failure);
                 }
-                Found::Live(_) => return Err(failure),
-                Found::Deleted { version } | Found::Destroyed { version } => version,
-                Found::Absent => 0,
+                SecretState::Live(_) => return Err(failure),
+                SecretState::Deleted { version } | SecretState::Destroyed { version } => version,
+                SecretState::Absent => 0,
             };
         }
-        Err(StorageError::conflict("it is created and deleted by others all the time").into())
+        Err(StorageError::conflict("other writers keep creating and deleting the credential; try again")
+            .into())
     }
 
-    /// A write over version `cas` met another one, after an attempt of it that may have landed:
-    /// what was found may be its own. Doubt ends only where the version that it would have made is
-    /// there and somebody else's, and numbers never begin anew. A later version may stand over one
-    /// that was ours; without soft deletion the number may yet come back to `cas`.
-    fn unless_ours(
+    /// Decides the result of a write over version `cas` that met another version after an attempt
+    /// that may have succeeded: the version found may be that of the attempt. The outcome is known
+    /// to be a conflict only if the version that this write would have created belongs to another
+    /// writer and numbers never start again. A later version may have replaced that of the attempt,
+    /// and without soft deletion the number may still return to `cas`.
+    fn resolve_lost_write(
         &self,
         wire: &mut Wire<'_>,
-        found: Found,
+        found: SecretState,
         envelope: &str,
         cas: u64,
-        failure: Failure,
-    ) -> Result<Version, Failure> {
+        failure: CallFailure,
+    ) -> Result<Version, CallFailure> {
         match found {
-            Found::Live(secret) if secret.envelope.as_deref() == Some(envelope) => return Ok(secret.version),
-            Found::Live(secret) if self.soft && Some(secret.version.number) == cas.checked_add(1) => {
+            SecretState::Live(secret) if secret.envelope.as_deref() == Some(envelope) => {
+                return Ok(secret.version);
+            }
+            SecretState::Live(secret) if self.soft && Some(secret.version.number) == cas.checked_add(1) => {
                 wire.settle();
             }
             _ => {}
@@ -135,10 +145,10 @@ impl Vault {
         Err(failure)
     }
 
-    /// Brings the latest version back.
-    pub(super) async fn undelete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
-        match self.found(wire, name).await? {
-            Found::Deleted { version } => {
+    /// Recovers the latest version.
+    pub(super) async fn undelete(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), CallFailure> {
+        match self.read_state(wire, name).await? {
+            SecretState::Deleted { version } => {
                 self.write(wire, |session| async move {
                     self.client.undelete(session.token(), name, version).await
                 })
@@ -148,14 +158,15 @@ impl Vault {
         }
     }
 
-    /// Removes the versions up to the deleted one. Not the whole name: Vault cannot do that only if
-    /// nobody has stored anew meanwhile. Nor does it destroy a version only if that is deleted: one
-    /// that is recovered within the last call would go.
-    pub(super) async fn destroy(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), Failure> {
-        let Found::Deleted { version } = self.found(wire, name).await? else { return Ok(()) };
-        let kept = self.kept(wire, name).await?;
-        // Somebody has recovered it meanwhile, or stored anew.
-        if kept.current() == Current::Live {
+    /// Removes the versions up to the deleted one, but not the name: Vault cannot remove that on
+    /// the condition that no other writer has stored a version meanwhile. Neither can it destroy a
+    /// version on the condition that it is deleted, so a version that is recovered during the last
+    /// call is lost.
+    pub(super) async fn destroy(&self, wire: &mut Wire<'_>, name: &str) -> Result<(), CallFailure> {
+        let SecretState::Deleted { version } = self.read_state(wire, name).await? else { return Ok(()) };
+        let kept = self.read_versions(wire, name).await?;
+        // Another process has recovered it meanwhile, or stored a new version.
+        if kept.current() == CurrentVersion::Live {
             return Ok(());
         }
         let numbers: Vec<_> = kept.versions.into_keys().filter(|number| *number <= version).collect();
@@ -167,7 +178,7 @@ impl Vault {
     }
 }
 
-/// The envelope as text, if it fits.
+/// Returns the envelope as text. Fails if it is too large.
 pub(super) fn encode(
     file: &CredentialFile,
     description: &Description,
@@ -178,8 +189,8 @@ pub(super) fn encode(
     Ok(envelope)
 }
 
-/// Bytes of the secret as Vault keeps it: `{"envelope":".."}` in the JSON of Go, which escapes more
-/// than others.
+/// Returns the size of the secret as Vault stores it, in bytes: `{"envelope":".."}` in the JSON of
+/// Go, which escapes more characters than other encoders.
 fn kept_len(envelope: &str) -> usize {
     const AROUND: usize = r#"{"envelope":""}"#.len();
     let escaped = |c: char| match c {
@@ -195,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_is_that_of_go() {
+    fn the_length_equals_that_of_go_json() {
         // json.Marshal(map[string]string{"envelope": "a\"\\<\n\x01\u2028é"}) of Go 1.26
         let kept = r#"{"envelope":"a\"\\\u003c\n\u0001\u2028é"}"#;
         assert_eq!(kept_len("a\"\\<\n\u{1}\u{2028}é"), kept.len());

@@ -1,4 +1,4 @@
-//! Lists of which some calls fail.
+//! Lists in which some requests fail.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::script::{Script, denied, said};
 const LIVE: &str =
     r#"{"data":{"current_version":1,"versions":{"1":{"deletion_time":"","destroyed":false}}}}"#;
 
-/// A list of `a`, `b` and `c`, which with soft deletion looks at each of them.
+/// Lists `a`, `b` and `c`, and with soft deletion reads the state of each.
 async fn list(server: &Script) -> Result<Vec<CredentialId>, StorageError> {
     let config = server
         .config()
@@ -29,7 +29,7 @@ fn is_list(asked: &str) -> bool {
 }
 
 #[tokio::test]
-async fn one_call_that_stalls_costs_the_others_nothing() {
+async fn a_stalled_request_does_not_repeat_the_others() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
         Some("c") if times == 0 => Answer::never(),
@@ -39,11 +39,11 @@ async fn one_call_that_stalls_costs_the_others_nothing() {
     .await;
     assert_eq!(list(&server).await.unwrap().len(), 3);
     let asked = ["/a", "/b", "/c"].map(|name| server.asked("GET", name));
-    assert_eq!(asked, [1, 1, 2], "what was answered is not asked again");
+    assert_eq!(asked, [1, 1, 2], "requests with a response are not repeated");
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_although_another_call_stalls() {
+async fn a_refusal_is_reported_although_another_request_stalls() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
         _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
         Some("a") => said(200, LIVE),

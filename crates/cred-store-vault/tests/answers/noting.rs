@@ -1,4 +1,4 @@
-//! Custom metadata that cannot be written, after a value that was.
+//! Stores whose value is written and whose custom metadata are not.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn provider(config: VaultConfig) -> HashiCorpVaultProvider {
     HashiCorpVaultProvider::new(config.with_auth_method(method).with_custom_metadata(true)).unwrap()
 }
 
-/// A Vault that takes values, and answers custom metadata so.
+/// A Vault that accepts values, and sends this response to custom metadata.
 async fn answering(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Script {
     Script::start(move |asked, _| match asked.split_once(' ') {
         Some(("POST", path)) if path.contains("/metadata/") => answer(),
@@ -31,7 +31,7 @@ async fn answering(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Scrip
 }
 
 #[tokio::test]
-async fn a_store_whose_custom_metadata_fail_is_done_and_the_failure_is_logged() {
+async fn a_store_succeeds_and_logs_a_warning_if_custom_metadata_fail() {
     let lost: fn() -> Answer = Answer::lost;
     for answer in [denied, lost, || said(500, r#"{"errors":["no"]}"#), || said(200, "<html>")] {
         let (log, listening) = Log::of_thread(Level::WARN);
@@ -45,7 +45,7 @@ async fn a_store_whose_custom_metadata_fail_is_done_and_the_failure_is_logged() 
 }
 
 #[tokio::test]
-async fn a_conditional_store_whose_custom_metadata_fail_has_its_revision() {
+async fn a_conditional_store_returns_its_revision_if_custom_metadata_fail() {
     let vault = answering(denied).await;
     let provider = provider(vault.config());
     let Sealed { data, metadata } = value(1);
@@ -54,9 +54,9 @@ async fn a_conditional_store_whose_custom_metadata_fail_has_its_revision() {
     assert_eq!(stored.unwrap().as_str(), "1@t");
 }
 
-/// The operation's time ends while the custom metadata have no answer.
+/// The operation would time out while it waits for the response about the custom metadata.
 #[tokio::test]
-async fn custom_metadata_without_an_answer_do_not_take_the_time_of_the_store() {
+async fn custom_metadata_without_a_response_do_not_time_out_the_store() {
     let vault = answering(Answer::never).await;
     let config = vault.config().with_timeout(Duration::from_secs(3));
     let provider = provider(config.with_operation_timeout(Duration::from_secs(3)));

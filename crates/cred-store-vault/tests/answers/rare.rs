@@ -1,4 +1,4 @@
-//! Answers that Vault gives rarely, and that are not those of another server.
+//! Rare responses of Vault that could be taken for those of another server.
 
 use cred_core::{StorageError, StorageErrorKind, StorageProvider};
 use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultDeleteMode};
@@ -7,12 +7,12 @@ use cred_testing::value::{id, store, unscoped};
 use crate::TOKEN;
 use crate::script::{Script, denied, said};
 
-/// A control group, which holds a request back until it is authorized.
+/// The response of a control group, which holds a request back until it is authorized.
 const WRAPPED: &str = r#"{"request_id":"","lease_id":"","renewable":false,"lease_duration":0,"data":null,
     "wrap_info":{"token":"hvs.wrapping","accessor":"a","ttl":60,"creation_time":"t","creation_path":"p"},
     "warnings":["held back"],"auth":null}"#;
 
-/// A server that gives every request for a secret or a list the same answer.
+/// A server that sends the same response to every request for a secret or a list.
 async fn answering(status: u16, body: &'static str) -> Script {
     Script::start(move |asked, _| match asked.contains("/secret/") && !asked.contains("/mounts/") {
         true => said(status, body),
@@ -42,7 +42,7 @@ async fn a_list_without_data_but_with_warnings_is_empty() {
 }
 
 #[tokio::test]
-async fn a_wrapped_answer_is_a_missing_permission_and_is_not_repeated() {
+async fn a_wrapped_response_is_permission_denied_and_not_retried() {
     for mode in [VaultDeleteMode::Metadata, VaultDeleteMode::Soft] {
         let server = answering(200, WRAPPED).await;
         let (provider, ctx) = (provider(&server, mode), unscoped());
@@ -64,7 +64,7 @@ async fn a_wrapped_answer_is_a_missing_permission_and_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_upgraded_is_unavailable_and_nothing_was_written() {
+async fn an_engine_during_an_upgrade_is_unavailable_and_nothing_is_written() {
     for reason in [
         r#"{"errors":["Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period and will resume service shortly."]}"#,
         r#"{"errors":["Waiting for the primary to upgrade from non-versioned to versioned data. This backend will be unavailable."]}"#,
@@ -82,7 +82,7 @@ async fn an_engine_that_is_upgraded_is_unavailable_and_nothing_was_written() {
 }
 
 #[tokio::test]
-async fn an_envelope_that_is_not_a_text_is_a_secret_of_another_program() {
+async fn an_envelope_that_is_not_text_belongs_to_another_program() {
     for field in ["7", "null", r#"{"a":"b"}"#, "[]", "true"] {
         let body = format!(
             r#"{{"data":{{"data":{{"envelope":{field}}},"metadata":{{"version":1,"created_time":"t"}}}}}}"#

@@ -6,7 +6,7 @@ use cred_store_vault::VaultConfig;
 use cred_testing::http::{Answer, Server};
 use cred_testing::value::hasty;
 
-/// An answer with which the connection ends, so that each request has its own.
+/// A response that closes the connection, so that each request opens a new one.
 pub(crate) fn said(status: u16, body: &str) -> Answer {
     Answer::new(status, body).with_header("Connection: close")
 }
@@ -16,7 +16,7 @@ pub(crate) fn denied() -> Answer {
     said(403, r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#)
 }
 
-/// The answer to a login or a renewal.
+/// The response to a login or a renewal.
 pub(crate) fn granted(seconds: u64, renewable: bool) -> Answer {
     let auth =
         format!(r#"{{"client_token":"hvs.of-a-login","lease_duration":{seconds},"renewable":{renewable}}}"#);
@@ -26,12 +26,12 @@ pub(crate) fn granted(seconds: u64, renewable: bool) -> Answer {
 pub(crate) struct Script(pub(crate) Server);
 
 impl Script {
-    /// `answer` gets method and path of a request, and how often they were asked for before.
+    /// `answer` gets the method and path of a request, and the number of earlier ones like it.
     pub(crate) async fn start(answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> Self {
         Self(Server::start(move |request| answer(request.line(), request.repeats)).await)
     }
 
-    /// How many requests of a method whose path ends like this there were.
+    /// The number of requests with this method and a path that ends like this.
     pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
         self.0.asked().iter().filter(|line| line.starts_with(method) && line.ends_with(end)).count()
     }

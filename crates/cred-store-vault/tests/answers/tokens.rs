@@ -1,4 +1,4 @@
-//! A token's life with a server that refuses, fails or is slow at the wrong moment.
+//! The lifetime of a token with a server that refuses, fails or is slow at the wrong moment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn retrieve(provider: &HashiCorpVaultProvider) -> cred_core::StorageError 
 }
 
 #[tokio::test]
-async fn a_login_that_fails_for_a_while_is_not_repeated_for_each_who_waits() {
+async fn a_failed_login_is_shared_by_all_waiting_operations() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
         true => said(503, r#"{"errors":["Vault is sealed"]}"#),
         false => said(404, ABSENT),
@@ -45,10 +45,9 @@ async fn a_login_that_fails_for_a_while_is_not_repeated_for_each_who_waits() {
 }
 
 #[tokio::test]
-async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated_at_once() {
+async fn a_refused_login_with_a_still_valid_token_is_not_repeated_immediately() {
     for _ in 0..10 {
-        // The lease cannot be prolonged, so the task logs in anew when two thirds of it have
-        // passed.
+        // The lease cannot be renewed, so the task logs in again after two thirds of it.
         let server = Script::start(|asked, times| match asked.ends_with("/login") {
             true if times == 0 => granted(2, false),
             true => said(400, REFUSED),
@@ -62,18 +61,18 @@ async fn a_refused_login_beside_a_token_that_is_good_for_a_while_is_not_repeated
             sleep(Duration::from_millis(100)).await;
         }
         let logins = server.asked("POST", "/login");
-        // A second after the refused one it may ask again.
+        // A second after the refused login, another one is allowed.
         if begun.elapsed() < Duration::from_millis(2_200) {
-            assert_eq!(logins, 2, "the first, and one that was refused");
+            assert_eq!(logins, 2, "the first login, and one that was refused");
             return;
         }
     }
-    panic!("the machine was too busy ten times");
+    panic!("the machine was too slow in ten attempts");
 }
 
-/// Vault has counted nothing, and a longer and longer pause would outlive the fault.
+/// Vault has counted no refusal, and growing pauses would outlast the fault.
 #[tokio::test]
-async fn a_login_that_something_else_refuses_is_soon_asked_for_again() {
+async fn a_login_that_another_server_refuses_is_soon_retried() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
         true => said(403, "<html>blocked</html>"),
         false => said(404, ABSENT),
@@ -89,7 +88,7 @@ async fn a_login_that_something_else_refuses_is_soon_asked_for_again() {
 }
 
 #[tokio::test]
-async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
+async fn an_unexpected_response_to_the_first_lookup_does_not_stop_renewal() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         Some("lookup-self") if times == 0 => said(200, "<html>welcome</html>"),
         Some("lookup-self") => said(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
@@ -109,7 +108,7 @@ async fn one_odd_answer_to_the_first_look_does_not_end_renewal() {
 }
 
 #[tokio::test]
-async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
+async fn a_shutdown_dropped_during_a_login_is_completed_by_the_next() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
         Some("login") => granted(60, true).late(Duration::from_secs(2)),
         Some("revoke-self") => said(204, ""),
@@ -122,17 +121,20 @@ async fn a_shutdown_that_was_dropped_during_a_login_is_ended_by_the_next() {
     while server.asked("POST", "/login") == 0 {
         sleep(Duration::from_millis(5)).await;
     }
-    assert!(timeout(Duration::from_millis(50), provider.shutdown()).await.is_err(), "the login is under way");
+    assert!(
+        timeout(Duration::from_millis(50), provider.shutdown()).await.is_err(),
+        "the login is in progress"
+    );
     let error = read.await.unwrap();
     assert!(error.to_string().contains("was shut down"), "{error}");
     provider.shutdown().await;
-    assert_eq!(server.asked("POST", "/revoke-self"), 1, "the token that the login gave is not forgotten");
+    assert_eq!(server.asked("POST", "/revoke-self"), 1, "the token of the login is revoked");
     provider.shutdown().await;
-    assert_eq!(server.asked("POST", "/revoke-self"), 1, "once is enough");
+    assert_eq!(server.asked("POST", "/revoke-self"), 1, "it is revoked only once");
 }
 
 #[tokio::test]
-async fn a_shutdown_that_was_dropped_during_the_revocation_is_ended_by_the_next() {
+async fn a_shutdown_dropped_during_the_revocation_is_completed_by_the_next() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         Some("login") => granted(60, true),
         Some("revoke-self") if times == 0 => Answer::never(),
@@ -150,8 +152,8 @@ async fn a_shutdown_that_was_dropped_during_the_revocation_is_ended_by_the_next(
 }
 
 #[tokio::test]
-async fn a_renewal_that_ends_after_the_shutdown_is_followed_by_no_login() {
-    // Cut short, it asks for a new login.
+async fn no_login_follows_a_renewal_that_ends_after_the_shutdown() {
+    // The renewal is limited by the maximum age, so a new login would follow.
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         Some("login") if times == 0 => granted(3, true),
         Some("login") => granted(60, true),

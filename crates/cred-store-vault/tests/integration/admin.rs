@@ -1,4 +1,4 @@
-//! Vault as its operator sees it: mounts, policies, roles and raw secrets, past the provider.
+//! Access as an operator, without the provider: mounts, policies, roles and raw secrets.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use cred_store_vault::{VaultAuthMethod, VaultConfig};
 use cred_testing::value::{address, fresh, variable};
 use serde_json::{Value, json};
 
-/// A Vault, with the right to everything.
+/// A client of Vault, with all permissions.
 #[derive(Clone)]
 pub(crate) struct Admin {
     http: reqwest::Client,
@@ -17,7 +17,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// The server that `cargo xtask test-integration` has started or was given.
+    /// Connects to the server that `cargo xtask test-integration` has started or was given.
     pub(crate) fn new() -> Self {
         Self {
             http: client(None),
@@ -30,7 +30,7 @@ impl Admin {
         address(&self.address)
     }
 
-    /// Asks, and gives status and answer.
+    /// Sends a request and returns the status and the response.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let method = method.parse().unwrap();
         let url = format!("{}/v1/{path}", self.address);
@@ -44,19 +44,19 @@ impl Admin {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Asks for something that must be done.
+    /// Sends a request that must succeed.
     pub(crate) async fn done(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = self.ask(method, path, Some(body)).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
     }
 
-    /// A KV engine of its own.
+    /// Mounts a new KV engine.
     pub(crate) async fn mount(&self, version: &str) -> String {
         let mount = format!("kv-{}", fresh());
         let options = json!({"type": "kv", "options": {"version": version}});
         self.done("POST", &format!("sys/mounts/{mount}"), options).await;
-        // Version 2 upgrades itself for a moment after it was mounted.
+        // Version 2 is upgraded for a moment after it was mounted.
         for _ in 0..100 {
             let (status, _) = self.ask("GET", &format!("{mount}/data/x"), None).await;
             if status == 404 {
@@ -67,7 +67,7 @@ impl Admin {
         mount
     }
 
-    /// An AppRole of its own for everything below `mount`; gives its login.
+    /// Creates an AppRole for everything below `mount`, and returns its login.
     pub(crate) async fn app_role(&self, mount: &str, settings: Value) -> AppRole {
         let method = format!("approle-{}", fresh());
         self.done("POST", &format!("sys/auth/{method}"), json!({"type": "approle"})).await;
@@ -89,7 +89,7 @@ impl Admin {
         }
     }
 
-    /// A provider's configuration over a place of its own below `secret/`.
+    /// A provider configuration with a new prefix below `secret/`.
     pub(crate) fn config(&self) -> VaultConfig {
         VaultConfig::default()
             .with_address(&self.address)
@@ -98,7 +98,7 @@ impl Admin {
     }
 }
 
-/// What an AppRole logs in with.
+/// The login of an AppRole.
 pub(crate) struct AppRole {
     pub(crate) mount: String,
     pub(crate) role_id: String,

@@ -1,5 +1,4 @@
-//! The contract of a storage provider, clause by clause, for each way to delete and each way to log
-//! in.
+//! The contract of a storage provider, clause by clause, for each delete mode and auth method.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,12 +32,12 @@ impl Vault {
         Self { admin, proxy, config, login: None }
     }
 
-    /// Deletions for good, and a token that was given.
+    /// Permanent deletion, and a configured token.
     async fn start() -> Self {
         Self::with(|config| config).await
     }
 
-    /// Deletions that can be undone, and a login.
+    /// Soft deletion, and a login.
     async fn start_soft() -> Self {
         let mut vault = Self::with(|config| config.with_delete_mode(VaultDeleteMode::Soft)).await;
         let login = vault.admin.app_role("secret", json!({"token_ttl": "60s"})).await;
@@ -47,7 +46,7 @@ impl Vault {
         vault
     }
 
-    /// A mount that takes conditional writes alone.
+    /// A mount that accepts only conditional writes.
     async fn start_conditional() -> Self {
         let admin = Admin::new();
         let mount = admin.mount("2").await;
@@ -76,16 +75,16 @@ impl Harness for Vault {
     }
 
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
-        let place = format!("{}/data/{}", self.config.mount_path, self.name(path));
-        let (_, answer) = self.admin.ask("GET", &place, None).await;
+        let data_path = format!("{}/data/{}", self.config.mount_path, self.name(path));
+        let (_, answer) = self.admin.ask("GET", &data_path, None).await;
         let secret = &answer["data"];
         let Some(envelope) = secret["data"]["envelope"].as_str() else { return false };
         let edited = edit(envelope.as_bytes().to_vec());
-        // What is no text cannot be kept in Vault; the replacement is as wrong.
+        // Vault can only store text, so other bytes are replaced, which damages the value as well.
         let edited = String::from_utf8_lossy(&edited).into_owned();
         let cas = secret["metadata"]["version"].clone();
         let body = json!({"data": {"envelope": edited}, "options": {"cas": cas}});
-        self.admin.done("POST", &place, body).await;
+        self.admin.done("POST", &data_path, body).await;
         true
     }
 

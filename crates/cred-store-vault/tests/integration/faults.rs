@@ -18,8 +18,8 @@ struct Vault {
 }
 
 impl Vault {
-    /// With a login: the look-up of a token that was given would be among the requests that are
-    /// counted and broken.
+    /// Uses a login, because the lookup of a configured token would be among the requests that are
+    /// counted and disturbed.
     async fn start() -> Self {
         let admin = Admin::new();
         let role = admin.app_role("secret", json!({"token_ttl": "10m"})).await;

@@ -1,4 +1,4 @@
-//! A token's life, on a real Vault.
+//! The lifetime of tokens, on a real Vault.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::admin::{Admin, AppRole};
 
-/// A role with these settings, and a provider that logs in with it.
+/// Creates a role with these settings, and a provider that logs in with it.
 async fn logged_in(settings: serde_json::Value) -> (Admin, AppRole, Arc<HashiCorpVaultProvider>) {
     let admin = Admin::new();
     let role = admin.app_role("secret", settings).await;
@@ -20,8 +20,8 @@ async fn logged_in(settings: serde_json::Value) -> (Admin, AppRole, Arc<HashiCor
     (admin, role, Arc::new(HashiCorpVaultProvider::new(config).unwrap()))
 }
 
-/// The accessors of the tokens that a login method gave and that still live.
-async fn living(admin: &Admin, method: &str) -> usize {
+/// The number of valid tokens that an auth method has issued.
+async fn valid_tokens(admin: &Admin, method: &str) -> usize {
     let (_, answer) = admin.ask("LIST", "auth/token/accessors", None).await;
     let mut count = 0;
     for accessor in answer["data"]["keys"].as_array().unwrap() {
@@ -35,7 +35,7 @@ async fn living(admin: &Admin, method: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
+async fn operations_succeed_for_a_minute_with_tokens_that_last_seconds() {
     let (admin, role, provider) = logged_in(json!({"token_ttl": "5s", "token_max_ttl": "15s"})).await;
     let end = Instant::now() + Duration::from_secs(60);
     let mut workers = JoinSet::new();
@@ -59,15 +59,15 @@ async fn with_tokens_of_seconds_a_minute_passes_without_a_failure() {
     }
     let operations: u32 = workers.join_all().await.into_iter().sum();
     assert!(operations > 1_000, "only {operations} operations in a minute");
-    // At 15 s each token has reached its maximum age, so that there were several, and the last ones
-    // may overlap.
-    assert!((1..=2).contains(&living(&admin, &role.mount).await));
+    // Each token reaches its maximum age after 15 s, so there were several, and the last two may
+    // overlap.
+    assert!((1..=2).contains(&valid_tokens(&admin, &role.mount).await));
     provider.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_burst_makes_one_login() {
+async fn concurrent_operations_share_one_login() {
     // A second login would be refused.
     let (admin, role, provider) = logged_in(json!({"secret_id_num_uses": 1, "token_ttl": "60s"})).await;
     let mut burst = JoinSet::new();
@@ -78,12 +78,12 @@ async fn a_burst_makes_one_login() {
     for stored in burst.join_all().await {
         stored.unwrap();
     }
-    assert_eq!(living(&admin, &role.mount).await, 1);
+    assert_eq!(valid_tokens(&admin, &role.mount).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_token_that_was_revoked_is_replaced_under_its_readers() {
+async fn a_revoked_token_is_replaced_within_running_operations() {
     let (admin, role, provider) = logged_in(json!({"token_ttl": "60s"})).await;
     store(&*provider, "key", 1).await.unwrap();
     for _ in 0..3 {
@@ -96,13 +96,13 @@ async fn a_token_that_was_revoked_is_replaced_under_its_readers() {
         for read in burst.join_all().await {
             read.unwrap();
         }
-        assert_eq!(living(&admin, &role.mount).await, 1, "one login for the burst");
+        assert_eq!(valid_tokens(&admin, &role.mount).await, 1, "one login for the burst");
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_says_so() {
+async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_explains_it() {
     let settings = json!({"secret_id_num_uses": 1, "token_ttl": "2s", "token_max_ttl": "2s"});
     let (_, role, provider) = logged_in(settings).await;
     store(&*provider, "key", 1).await.unwrap();
@@ -118,25 +118,25 @@ async fn a_single_use_secret_id_cannot_log_in_again_and_the_error_says_so() {
 async fn shutdown_revokes_the_token_of_a_login_and_ends_all_use() {
     let (admin, role, provider) = logged_in(json!({"token_ttl": "60s"})).await;
     store(&*provider, "key", 1).await.unwrap();
-    assert_eq!(living(&admin, &role.mount).await, 1);
+    assert_eq!(valid_tokens(&admin, &role.mount).await, 1);
     provider.shutdown().await;
-    assert_eq!(living(&admin, &role.mount).await, 0);
+    assert_eq!(valid_tokens(&admin, &role.mount).await, 0);
     let error = store(&*provider, "key", 2).await.unwrap_err();
     assert!(error.to_string().contains("was shut down"), "{error}");
-    assert_eq!(living(&admin, &role.mount).await, 0, "and logs in no more");
+    assert_eq!(valid_tokens(&admin, &role.mount).await, 0, "no further login");
 }
 
-/// A token of its own, from the operator's.
-async fn given(admin: &Admin, settings: serde_json::Value) -> String {
+/// Creates a token with these settings.
+async fn new_token(admin: &Admin, settings: serde_json::Value) -> String {
     let answer = admin.done("POST", "auth/token/create", settings).await;
     answer["auth"]["client_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_token_that_was_given_is_renewed_and_never_revoked() {
+async fn a_configured_token_is_renewed_and_never_revoked() {
     let admin = Admin::new();
-    let token = given(&admin, json!({"ttl": "6s", "policies": ["root"]})).await;
+    let token = new_token(&admin, json!({"ttl": "6s", "policies": ["root"]})).await;
     let method = VaultAuthMethod::token(token.as_str().into());
     let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
     for _ in 0..130 {
@@ -145,14 +145,14 @@ async fn a_token_that_was_given_is_renewed_and_never_revoked() {
     }
     provider.shutdown().await;
     let (status, _) = admin.ask("POST", "auth/token/lookup", Some(json!({"token": token}))).await;
-    assert_eq!(status, 200, "it is somebody else's");
+    assert_eq!(status, 200, "the token is not revoked");
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_token_that_ended_is_told_apart_from_a_missing_right() {
+async fn a_revoked_token_is_an_authentication_failure() {
     let admin = Admin::new();
-    let token = given(&admin, json!({"ttl": "60s"})).await;
+    let token = new_token(&admin, json!({"ttl": "60s"})).await;
     let method = VaultAuthMethod::token(token.as_str().into());
     let provider = HashiCorpVaultProvider::new(admin.config().with_auth_method(method)).unwrap();
     store(&provider, "key", 1).await.unwrap();
@@ -165,7 +165,7 @@ async fn a_token_that_ended_is_told_apart_from_a_missing_right() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_wrong_secret_id_is_refused_by_name_and_without_it() {
+async fn a_wrong_secret_id_names_the_auth_mount_and_is_not_repeated() {
     let admin = Admin::new();
     let role = admin.app_role("secret", json!({})).await;
     let mut method = role.method();

@@ -15,7 +15,7 @@ async fn stored_with(provider: &HashiCorpVaultProvider, tags: &[(&str, &str)]) {
     provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap();
 }
 
-/// What the secret `key` has, past the provider.
+/// Reads the metadata of the secret `key`, without the provider.
 async fn metadata(admin: &Admin, config: &VaultConfig) -> Value {
     let path = format!("secret/metadata/{}/key", config.path_prefix);
     admin.ask("GET", &path, None).await.1["data"].clone()
@@ -29,7 +29,7 @@ fn tags_of(metadata: &Value) -> BTreeMap<String, String> {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn custom_metadata_follow_the_metadata_where_that_is_configured() {
+async fn custom_metadata_follow_the_metadata_if_configured() {
     let admin = Admin::new();
     let config = admin.config();
     let path = format!("secret/metadata/{}/key", config.path_prefix);
@@ -49,9 +49,9 @@ async fn custom_metadata_follow_the_metadata_where_that_is_configured() {
     assert_eq!(own("last_modified"), metadata_.last_modified.to_string());
     assert_eq!(own("version"), metadata_.version.to_string());
     assert_eq!(found["max_versions"], 3, "other settings of the secret stay");
-    assert_eq!(found["current_version"], 2, "they are no version");
+    assert_eq!(found["current_version"], 2, "custom metadata do not create a version");
 
-    // What is gone goes, also by a conditional store.
+    // A conditional store also removes tags that no longer exist.
     let Sealed { data, metadata: metadata_ } = value(2);
     let cas = provider.compare_and_set().unwrap();
     let revision = cas.retrieve_versioned(&id("key"), &unscoped()).await.unwrap().revision;
@@ -63,7 +63,7 @@ async fn custom_metadata_follow_the_metadata_where_that_is_configured() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn custom_metadata_take_all_tags_but_those_without_a_value() {
+async fn custom_metadata_contain_all_tags_with_a_value() {
     let admin = Admin::new();
     let config = admin.config();
     let provider = HashiCorpVaultProvider::new(config.clone().with_custom_metadata(true)).unwrap();
@@ -76,10 +76,10 @@ async fn custom_metadata_take_all_tags_but_those_without_a_value() {
     assert_eq!(tags_of(&metadata(&admin, &config).await), expected);
 }
 
-/// A role that may write values alone.
+/// The role may only write values.
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn custom_metadata_that_a_role_may_not_write_do_not_fail_the_store() {
+async fn a_store_succeeds_if_the_role_may_not_write_custom_metadata() {
     let admin = Admin::new();
     let config = admin.config();
     let rules = format!(
@@ -100,7 +100,7 @@ async fn custom_metadata_that_a_role_may_not_write_do_not_fail_the_store() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn versions_are_those_that_vault_keeps() {
+async fn versions_match_those_in_vault() {
     let admin = Admin::new();
     let config = admin.config().with_delete_mode(VaultDeleteMode::Soft);
     let destroy = format!("secret/destroy/{}/key", config.path_prefix);

@@ -1,4 +1,4 @@
-//! What a real Vault refuses, and how it is told.
+//! Requests that a real Vault refuses, and the errors they become.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::admin::Admin;
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_missing_mount_is_no_absence() {
+async fn a_missing_mount_is_not_an_absent_credential() {
     let admin = Admin::new();
     let mount = format!("nowhere-{}", fresh());
     let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
@@ -31,7 +31,7 @@ async fn a_missing_mount_is_no_absence() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_mount_of_version_1_is_refused_before_anything_is_written() {
+async fn a_version_1_mount_is_refused_before_a_write() {
     let admin = Admin::new();
     let mount = admin.mount("1").await;
     let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
@@ -51,34 +51,37 @@ async fn a_mount_of_version_1_is_refused_before_anything_is_written() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn another_engine_is_no_store() {
+async fn another_engine_is_refused() {
     let admin = Admin::new();
     let mount = format!("transit-{}", fresh());
     admin.done("POST", &format!("sys/mounts/{mount}"), json!({"type": "transit"})).await;
     let provider = HashiCorpVaultProvider::new(admin.config().with_mount_path(&mount)).unwrap();
     let error = store(&provider, "key", 1).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error}");
-    assert!(error.to_string().contains("no KV version 2 engine"), "{error}");
+    assert!(error.to_string().contains("not a KV version 2 engine"), "{error}");
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_missing_right_is_told_with_the_path_and_vaults_reason() {
+async fn a_missing_capability_is_reported_with_the_path_and_the_reason() {
     let admin = Admin::new();
     let role = admin.app_role("elsewhere", json!({"token_ttl": "60s"})).await;
     let config = admin.config().with_auth_method(role.method());
-    let place = format!("secret/data/{}/key", config.path_prefix);
+    let secret_path = format!("secret/data/{}/key", config.path_prefix);
     let folder = format!("secret/metadata/{}", config.path_prefix);
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     let ctx = CredentialContext::unscoped();
-    for (error, right, place) in [
-        (store(&provider, "key", 1).await.unwrap_err(), "`update`", &place),
-        (provider.retrieve(&id("key"), &ctx).await.unwrap_err(), "`read`", &place),
+    for (error, capability, path) in [
+        (store(&provider, "key", 1).await.unwrap_err(), "`update`", &secret_path),
+        (provider.retrieve(&id("key"), &ctx).await.unwrap_err(), "`read`", &secret_path),
         (provider.list(None, &ctx).await.unwrap_err(), "`list`", &folder),
     ] {
         assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.contains(place) && text.contains(right) && text.contains("permission denied"), "{text}");
+        assert!(
+            text.contains(path) && text.contains(capability) && text.contains("permission denied"),
+            "{text}"
+        );
         assert!(!error.may_have_written());
     }
     provider.shutdown().await;
@@ -86,10 +89,10 @@ async fn a_missing_right_is_told_with_the_path_and_vaults_reason() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_rate_limit_is_throttling_with_the_pause_that_vault_asks_for() {
+async fn a_rate_limit_is_throttling_with_the_pause_from_vault() {
     let admin = Admin::new();
     let mount = admin.mount("2").await;
-    // Without this, Vault does not say how long to wait. It changes no other test.
+    // Without this, Vault does not report how long to wait. It affects no other test.
     admin.done("POST", "sys/quotas/config", json!({"enable_rate_limit_response_headers": true})).await;
     let quota = format!("sys/quotas/rate-limit/{}", fresh());
     let limit = json!({"path": format!("{mount}/"), "rate": 2, "interval": "30s"});
@@ -113,7 +116,7 @@ async fn a_rate_limit_is_throttling_with_the_pause_that_vault_asks_for() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn the_longest_value_that_is_admitted_by_default_is_taken() {
+async fn vault_accepts_the_largest_value_of_the_default_limit() {
     let config = Admin::new().config();
     let limit = config.max_payload_len;
     let provider = HashiCorpVaultProvider::new(config).unwrap();
@@ -121,21 +124,24 @@ async fn the_longest_value_that_is_admitted_by_default_is_taken() {
     let longer = limit / 4 * 3;
     let Sealed { data, metadata } = sized(1, longer);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
-    let StorageErrorKind::TooLarge { size, limit: told } = *error.kind() else { panic!("{error:?}") };
-    assert_eq!(told, limit);
-    // Four characters are three bytes.
+    let StorageErrorKind::TooLarge { size, limit: reported } = *error.kind() else { panic!("{error:?}") };
+    assert_eq!(reported, limit);
+    // Four characters of base64 are three bytes.
     let longest = longer - (size - limit).div_ceil(4) * 3;
     let Sealed { data, metadata } = sized(1, longest);
     provider.store(&id, data, metadata, &ctx).await.unwrap();
     assert!(provider.retrieve(&id, &ctx).await.unwrap() == sized(1, longest));
     let Sealed { data, metadata } = sized(1, longest + 3);
     let error = provider.store(&id, data, metadata, &ctx).await.unwrap_err();
-    assert!(matches!(error.kind(), StorageErrorKind::TooLarge { .. }), "it was the longest: {error:?}");
+    assert!(
+        matches!(error.kind(), StorageErrorKind::TooLarge { .. }),
+        "the earlier value was the largest: {error:?}"
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn what_somebody_else_keeps_beside_is_no_credential_and_no_secret_of_ours() {
+async fn a_secret_of_another_program_is_listed_by_name_and_reads_as_corrupted() {
     let admin = Admin::new();
     let config = admin.config();
     let prefix = format!("secret/data/{}", config.path_prefix);
@@ -152,7 +158,7 @@ async fn what_somebody_else_keeps_beside_is_no_credential_and_no_secret_of_ours(
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_version_with_a_time_of_deletion_to_come_is_there() {
+async fn a_version_with_a_future_deletion_time_exists() {
     let admin = Admin::new();
     let mount = admin.mount("2").await;
     admin.done("POST", &format!("{mount}/config"), json!({"delete_version_after": "1h"})).await;
@@ -170,7 +176,7 @@ async fn a_version_with_a_time_of_deletion_to_come_is_there() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault"]
-async fn a_revision_of_an_earlier_generation_writes_nothing() {
+async fn a_revision_from_before_a_permanent_deletion_is_a_conflict() {
     let provider = HashiCorpVaultProvider::new(Admin::new().config()).unwrap();
     let ctx = CredentialContext::unscoped();
     let cas = provider.compare_and_set().unwrap();

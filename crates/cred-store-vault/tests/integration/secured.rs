@@ -13,7 +13,7 @@ fn config() -> VaultConfig {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault (with vault-tls)"]
-async fn the_authority_that_is_given_is_trusted() {
+async fn a_configured_authority_is_trusted() {
     let config = config().with_ca_cert(variable("CRED_TEST_VAULT_CA"));
     let provider = HashiCorpVaultProvider::new(config).unwrap();
     store(&provider, "key", 1).await.unwrap();
@@ -22,9 +22,9 @@ async fn the_authority_that_is_given_is_trusted() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration vault (with vault-tls)"]
-async fn an_authority_that_nobody_gave_is_not() {
+async fn an_unknown_authority_is_not_trusted() {
     let Ok(provider) = HashiCorpVaultProvider::new(config()) else {
-        // A machine without any authorities says so at once.
+        // On a machine without any authorities, the constructor fails.
         return assert!(HashiCorpVaultProvider::new(config()).unwrap_err().to_string().contains("ca_cert"));
     };
     let error = store(&provider, "key", 1).await.unwrap_err();
