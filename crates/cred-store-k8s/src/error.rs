@@ -138,38 +138,38 @@ impl ErrorResponse {
 
     /// Returns the storage error of the response. `hide` are secrets that the text must not repeat.
     pub(crate) fn explain(&self, action: &Action<'_>, hide: &[&str]) -> StorageError {
-        let said = self.server_message(hide);
+        let message = self.server_message(hide);
         let status = self.status;
         let kind = match status {
             401 => StorageErrorKind::AuthenticationFailed {
-                reason: format!("Kubernetes refuses the token or certificate for {action} ({said}); renew it if it has expired")
+                reason: format!("Kubernetes refuses the token or certificate for {action} ({message}); renew it if it has expired")
                     .into(),
             },
             403 => StorageErrorKind::PermissionDenied {
-                reason: format!("Kubernetes refuses {action} ({said})").into(),
+                reason: format!("Kubernetes refuses {action} ({message})").into(),
             },
             // From the API server's priority and fairness, before the request is executed.
             429 => StorageErrorKind::Throttled { retry_after: self.retry_after },
             404 if self.kind.as_deref() == Some("namespaces") => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "the namespace `{}` does not exist ({said}); create it, or correct `namespace`",
+                    "the namespace `{}` does not exist ({message}); create it, or correct `namespace`",
                     action.namespace
                 )
                 .into(),
             },
             404 | 405 | 410 if self.reason.is_none() => StorageErrorKind::InvalidRequest {
                 reason: format!(
-                    "the server that answered {action} with status {status} is not a Kubernetes API server ({said}); correct the \
+                    "the server that answered {action} with status {status} is not a Kubernetes API server ({message}); correct the \
                      cluster's address"
                 )
                 .into(),
             },
             410 if self.is_expired_list() => StorageErrorKind::Unavailable {
-                reason: format!("the list expired before {action} was complete ({said}); try again").into(),
+                reason: format!("the list expired before {action} was complete ({message}); try again").into(),
                 retry_after: self.retry_after,
             },
             413 => StorageErrorKind::InvalidRequest {
-                reason: format!("the API server does not accept a request of this size ({said}); store a smaller credential").into(),
+                reason: format!("the API server does not accept a request of this size ({message}); store a smaller credential").into(),
             },
             300..=399 => StorageErrorKind::InvalidRequest {
                 reason: format!(
@@ -179,10 +179,10 @@ impl ErrorResponse {
                 .into(),
             },
             400..=499 => StorageErrorKind::InvalidRequest {
-                reason: format!("Kubernetes refuses {action} with status {status} ({said})").into(),
+                reason: format!("Kubernetes refuses {action} with status {status} ({message})").into(),
             },
             _ => StorageErrorKind::Unavailable {
-                reason: format!("Kubernetes answered {action} with status {status} ({said})").into(),
+                reason: format!("Kubernetes answered {action} with status {status} ({message})").into(),
                 retry_after: self.retry_after,
             },
         };

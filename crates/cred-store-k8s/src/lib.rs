@@ -26,8 +26,8 @@
 //!
 //! # Authentication
 //! - **Kubeconfig**, in the format of `kubectl`: with a token, a token file, a certificate, or a
-//!   program that returns credentials. If a kubeconfig exists but is invalid, the constructor fails;
-//!   it does not fall back to another identity.
+//!   program that returns credentials. If a kubeconfig exists but is invalid, the constructor
+//!   fails; it does not fall back to another identity.
 //! - **Service account of the pod**, if no kubeconfig exists.
 //!
 //! A token file is read again every minute, and immediately if the API server refuses the token. So
@@ -94,8 +94,8 @@
 //! # Consistency
 //! - Reads and lists return the latest state in etcd, so a write is visible as soon as it succeeds.
 //! - Every write either names the resource version that it replaces, or creates a Secret that must
-//!   not exist. So a write that arrives late, after its caller has cancelled it, cannot undo a newer
-//!   one.
+//!   not exist. So a write that arrives late, after its caller has cancelled it, cannot undo a
+//!   newer one.
 //!
 //! # Error mapping
 //! | cause | error |

@@ -183,7 +183,7 @@ async fn a_410_that_does_not_report_an_expired_list_does_not_restart_it() {
     let server = Scripted::answering([page_of_a_proxy()]).await;
     let error = server.provider.list(None, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{error:?}");
-    assert!(error.to_string().contains("is not an API server of Kubernetes"), "{error}");
+    assert!(error.to_string().contains("is not a Kubernetes API server"), "{error}");
 }
 
 #[tokio::test]

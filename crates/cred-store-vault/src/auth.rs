@@ -200,7 +200,7 @@ fn refusal(state: &TokenState, method: &VaultAuthMethod) -> Option<StorageError>
         (true, ..) => Some(closed()),
         (false, Some(backoff), _) => Some(backoff.error.clone()),
         (false, None, VaultAuthMethod::Token { .. }) => {
-            Some(unauthenticated("the token has expired or was revoked; configure another one"))
+            Some(unauthenticated("the token has expired; configure another one"))
         }
         (false, None, VaultAuthMethod::AppRole { .. }) => None,
     }

@@ -260,9 +260,9 @@ impl Client {
         if failure.error.is_transient() || !is_from_vault {
             return Err(failure);
         }
-        let said = error_response.server_message(secret_id.expose_secret());
+        let message = error_response.server_message(secret_id.expose_secret());
         let reason = format!(
-            "the AppRole login at `{action}` was refused ({said}); a secret id that is used up or expired cannot log in \
+            "the AppRole login at `{action}` was refused ({message}); a secret id that is used up or expired cannot log in \
              again, so issue a new one if that is the reason"
         );
         let error = StorageErrorKind::AuthenticationFailed { reason: reason.into() };

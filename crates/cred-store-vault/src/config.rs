@@ -35,7 +35,7 @@ use crate::client;
 #[non_exhaustive]
 pub struct VaultConfig {
     /// The address of the server, `https://host:port` without a path. Default `VAULT_ADDR`, or else
-    /// `http://127.0.0.1:8200`. Other http is accepted for the loopback address and `localhost`;
+    /// `http://127.0.0.1:8200`. Plain http is accepted for the loopback address and `localhost`;
     /// for another host only with [`allow_http`](Self::allow_http).
     pub address: String,
     /// How this process authenticates. Default: the token in `VAULT_TOKEN`, or else an empty one,
@@ -80,8 +80,8 @@ pub struct VaultConfig {
     /// default for the longest lease. Default 1 h. If a third of the lease that Vault granted is
     /// shorter, that third is used, so short leases are renewed in time too.
     pub token_renewal_threshold: Duration,
-    /// What [`delete`](cred_core::StorageProvider::delete) leaves in Vault. Default
-    /// [`Metadata`](VaultDeleteMode::Metadata): nothing.
+    /// The effect of [`delete`](cred_core::StorageProvider::delete) in Vault. Default
+    /// [`Metadata`](VaultDeleteMode::Metadata): everything is removed.
     pub delete_mode: VaultDeleteMode,
     /// Whether a store also writes the metadata of the credential as the custom metadata of its
     /// secret, with one more request; default false. This replaces all custom metadata of the
@@ -114,19 +114,18 @@ pub enum VaultAuthMethod {
     },
 }
 
-/// What a deletion leaves in Vault.
+/// The effect of a deletion in Vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum VaultDeleteMode {
-    /// Nothing: the name and all versions are removed permanently. Lists rely on this: they still
-    /// include a name whose versions were marked as deleted by another program or by an earlier
+    /// Removes the name and all versions permanently. Lists rely on this: they still include a name
+    /// whose latest version was marked as deleted by another program or by an earlier
     /// [`Soft`](Self::Soft), although its credential cannot be read.
     #[default]
     Metadata,
-    /// The versions, marked as deleted. They can be [recovered](cred_core::SoftDelete) until they
-    /// are purged. The name stays in Vault's own lists, so a list of the provider looks up each
-    /// name.
+    /// Marks the latest version as deleted. It can be [recovered](cred_core::SoftDelete) until it is
+    /// purged. The name stays in Vault's own lists, so a list of the provider looks up each name.
     Soft,
 }
 

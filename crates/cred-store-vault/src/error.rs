@@ -102,7 +102,7 @@ impl ErrorResponse {
 
     /// Returns the failure of the call. `hide` is a secret that the text must not repeat.
     pub(crate) fn explain(&self, action: &Action<'_>, hide: &str) -> CallFailure {
-        let said = self.server_message(hide);
+        let message = self.server_message(hide);
         let capability = action.capability;
         let has = |text: &str| self.reasons.iter().flatten().any(|reason| reason.contains(text));
         let unavailable = |reason: String| StorageErrorKind::Unavailable {
@@ -113,7 +113,7 @@ impl ErrorResponse {
             // Vault has no error codes, only texts. The tests on a real server pin them.
             400 if has("check-and-set parameter required") => CallFailure::new(
                 FailureCause::CasRequired,
-                StorageError::invalid_request(format!("`{action}` accepts only conditional writes ({said})")),
+                StorageError::invalid_request(format!("`{action}` accepts only conditional writes ({message})")),
             ),
             400 if has("check-and-set parameter did not match") => {
                 CallFailure::new(FailureCause::CasMismatch, StorageError::conflict("another version is stored"))
@@ -122,21 +122,21 @@ impl ErrorResponse {
                 FailureCause::TokenInvalid,
                 StorageErrorKind::AuthenticationFailed {
                     reason: format!(
-                        "Vault refuses the token for `{action}`: it is expired, revoked or invalid ({said}); replace it"
+                        "Vault refuses the token for `{action}`: it is expired, revoked or invalid ({message}); replace it"
                     )
                     .into(),
                 },
             ),
             403 => CallFailure::from(StorageError::from(StorageErrorKind::PermissionDenied {
-                reason: format!("Vault refuses `{capability}` on `{action}` ({said})").into(),
+                reason: format!("Vault refuses `{capability}` on `{action}` ({message})").into(),
             })),
             404 if has("no handler for route") || has("unsupported path") => {
                 CallFailure::from(StorageError::invalid_request(format!(
-                    "Vault has no KV version 2 engine at `{action}` ({said}); mount one, or correct `mount_path`"
+                    "Vault has no KV version 2 engine at `{action}` ({message}); mount one, or correct `mount_path`"
                 )))
             }
             405 => CallFailure::from(StorageError::invalid_request(format!(
-                "Vault's engine at `{action}` does not support `{capability}` ({said}); if it is not KV version 2, set `mount_path` to a mount that is"
+                "Vault's engine at `{action}` does not support `{capability}` ({message}); if it is not KV version 2, set `mount_path` to a mount that is"
             ))),
             307 | 308 => CallFailure::new(
                 FailureCause::NotExecuted,
@@ -149,7 +149,7 @@ impl ErrorResponse {
             412 => CallFailure::new(
                 FailureCause::NotExecuted,
                 unavailable(format!(
-                    "this node has not yet received the latest writes of the active node ({said}); try again"
+                    "this node has not yet received the latest writes of the active node ({message}); try again"
                 )),
             ),
             429 => CallFailure::from(StorageError::from(StorageErrorKind::Throttled {
@@ -157,11 +157,11 @@ impl ErrorResponse {
             })),
             _ if has("Vault is sealed") || has("Vault is not initialized") => CallFailure::new(
                 FailureCause::NotExecuted,
-                unavailable(format!("this node is sealed ({said}); unseal it")),
+                unavailable(format!("this node is sealed ({message}); unseal it")),
             ),
             _ if has("node not active") || has("in standby mode") => CallFailure::new(
                 FailureCause::NotExecuted,
-                unavailable(format!("this node is a standby, and the cluster has no active node ({said})")),
+                unavailable(format!("this node is a standby, and the cluster has no active node ({message})")),
             ),
             // Right after `vault kv enable-versioning`, on the active node and on the others.
             _ if has("Upgrading from non-versioned to versioned data")
@@ -169,21 +169,21 @@ impl ErrorResponse {
             {
                 CallFailure::new(
                     FailureCause::NotExecuted,
-                    unavailable(format!("Vault is upgrading `{action}` to KV version 2 ({said}); try again")),
+                    unavailable(format!("Vault is upgrading `{action}` to KV version 2 ({message}); try again")),
                 )
             }
             // From the listener, its JSON reader and the storage; the last two have a 5xx status.
             status if status == 413 || has("being too large") || has("exceeds allowed length") => {
                 CallFailure::from(StorageError::invalid_request(format!(
-                    "Vault does not accept a value of this size (status {status}: {said}); lower `max_payload_len`, or \
+                    "Vault does not accept a value of this size (status {status}: {message}); lower `max_payload_len`, or \
                      raise Vault's limits"
                 )))
             }
             status @ 400..=499 => CallFailure::from(StorageError::invalid_request(format!(
-                "Vault refuses `{capability}` on `{action}` with status {status} ({said})"
+                "Vault refuses `{capability}` on `{action}` with status {status} ({message})"
             ))),
             status => CallFailure::from(StorageError::from(unavailable(format!(
-                "Vault answered `{capability}` on `{action}` with status {status} ({said})"
+                "Vault answered `{capability}` on `{action}` with status {status} ({message})"
             )))),
         }
     }

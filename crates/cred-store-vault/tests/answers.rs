@@ -1,10 +1,10 @@
 //! Responses that a real Vault does not send on demand, and the error that each one becomes.
 #![cfg(test)]
 
-#[path = "answers/doubt.rs"]
-mod doubt;
 #[path = "answers/lists.rs"]
 mod lists;
+#[path = "answers/doubt.rs"]
+mod lost_responses;
 #[path = "answers/noting.rs"]
 mod noting;
 #[path = "answers/rare.rs"]
@@ -218,7 +218,7 @@ async fn a_write_with_a_response_that_is_not_from_vault_has_an_unknown_outcome()
 #[tokio::test]
 async fn a_token_that_the_server_repeats_is_redacted() {
     for status in [400, 403, 500] {
-        let body = format!(r#"{{"errors":["no such thing as {TOKEN}, said the proxy"]}}"#);
+        let body = format!(r#"{{"errors":["no such thing as {TOKEN}, from the proxy"]}}"#);
         let vault = Scripted::answering(status, &[], &body).await;
         for error in [vault.retrieve().await, vault.store().await] {
             let text = format!("{error} {error:?}");
@@ -285,7 +285,7 @@ async fn the_constructor_sends_no_requests() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(vault.proxy.requests(), 0);
     vault.provider.shutdown().await;
-    assert_eq!(vault.proxy.requests(), 0, "there is no token to revoke");
+    assert_eq!(vault.proxy.requests(), 0, "no token exists that could be revoked");
 }
 
 /// The headers of all requests of a read, each answered as Vault does for an absent secret.

@@ -6,7 +6,7 @@ use cred_testing::http::Answer;
 use cred_testing::value::{id, unscoped, value};
 
 use crate::TOKEN;
-use crate::script::{Script, denied, said};
+use crate::script::{Script, denied, respond};
 
 const ABSENT: &str = r#"{"errors":[]}"#;
 const DELETED: &str = r#"{"data":{"data":null,"metadata":{"version":3,"destroyed":false}}}"#;
@@ -36,10 +36,10 @@ async fn store_after_lost_response(
     let server = Script::start(move |asked, times| match asked.split_once(' ') {
         Some(("POST", _)) if times == 0 => Answer::lost(),
         Some(("POST", _)) => {
-            said(400, r#"{"errors":["check-and-set parameter did not match the current version"]}"#)
+            respond(400, r#"{"errors":["check-and-set parameter did not match the current version"]}"#)
         }
-        Some(("GET", path)) if path.ends_with("/key") && times < first_reads => said(200, &before),
-        Some(("GET", path)) if path.ends_with("/key") => said(found.0, &found.1),
+        Some(("GET", path)) if path.ends_with("/key") && times < first_reads => respond(200, &before),
+        Some(("GET", path)) if path.ends_with("/key") => respond(found.0, &found.1),
         _ => denied(),
     })
     .await;
@@ -99,8 +99,8 @@ async fn the_outcome_is_unknown_if_the_written_version_may_be_deleted_and_it_is_
 #[tokio::test]
 async fn a_purge_keeps_a_version_that_was_recovered_after_its_read() {
     let server = Script::start(|asked, _| match asked {
-        "GET /v1/secret/data/nebula/credentials/key" => said(404, DELETED),
-        "GET /v1/secret/metadata/nebula/credentials/key" => said(
+        "GET /v1/secret/data/nebula/credentials/key" => respond(404, DELETED),
+        "GET /v1/secret/metadata/nebula/credentials/key" => respond(
             200,
             r#"{"data":{"current_version":3,"versions":{"3":{"deletion_time":"","destroyed":false}}}}"#,
         ),

@@ -8,7 +8,7 @@ use cred_testing::http::Answer;
 use cred_testing::value::unscoped;
 
 use crate::TOKEN;
-use crate::script::{Script, denied, said};
+use crate::script::{Script, denied, respond};
 
 const LIVE: &str =
     r#"{"data":{"current_version":1,"versions":{"1":{"deletion_time":"","destroyed":false}}}}"#;
@@ -31,9 +31,9 @@ fn is_list(asked: &str) -> bool {
 #[tokio::test]
 async fn a_stalled_request_does_not_repeat_the_others() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        _ if is_list(asked) => respond(200, r#"{"data":{"keys":["a","b","c"]}}"#),
         Some("c") if times == 0 => Answer::never(),
-        Some("a" | "b" | "c") => said(200, LIVE),
+        Some("a" | "b" | "c") => respond(200, LIVE),
         _ => denied(),
     })
     .await;
@@ -45,8 +45,8 @@ async fn a_stalled_request_does_not_repeat_the_others() {
 #[tokio::test]
 async fn a_refusal_is_reported_although_another_request_stalls() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
-        _ if is_list(asked) => said(200, r#"{"data":{"keys":["a","b","c"]}}"#),
-        Some("a") => said(200, LIVE),
+        _ if is_list(asked) => respond(200, r#"{"data":{"keys":["a","b","c"]}}"#),
+        Some("a") => respond(200, LIVE),
         Some("b") => denied(),
         Some("c") => Answer::never(),
         _ => denied(),

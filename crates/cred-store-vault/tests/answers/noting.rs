@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use crate::TOKEN;
-use crate::script::{Script, denied, said};
+use crate::script::{Script, denied, respond};
 
 const WRITTEN: &str = r#"{"data":{"version":1,"created_time":"t"}}"#;
 
@@ -24,7 +24,7 @@ fn provider(config: VaultConfig) -> HashiCorpVaultProvider {
 async fn answering(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Script {
     Script::start(move |asked, _| match asked.split_once(' ') {
         Some(("POST", path)) if path.contains("/metadata/") => answer(),
-        Some(("POST", _)) => said(200, WRITTEN),
+        Some(("POST", _)) => respond(200, WRITTEN),
         _ => denied(),
     })
     .await
@@ -33,7 +33,7 @@ async fn answering(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Scrip
 #[tokio::test]
 async fn a_store_succeeds_and_logs_a_warning_if_custom_metadata_fail() {
     let lost: fn() -> Answer = Answer::lost;
-    for answer in [denied, lost, || said(500, r#"{"errors":["no"]}"#), || said(200, "<html>")] {
+    for answer in [denied, lost, || respond(500, r#"{"errors":["no"]}"#), || respond(200, "<html>")] {
         let (log, listening) = Log::of_thread(Level::WARN);
         let vault = answering(answer).await;
         store(&provider(vault.config()), "key", 1).await.unwrap();

@@ -5,7 +5,7 @@ use cred_store_vault::{HashiCorpVaultProvider, VaultAuthMethod, VaultDeleteMode}
 use cred_testing::value::{id, store, unscoped};
 
 use crate::TOKEN;
-use crate::script::{Script, denied, said};
+use crate::script::{Script, denied, respond};
 
 /// The response of a control group, which holds a request back until it is authorized.
 const WRAPPED: &str = r#"{"request_id":"","lease_id":"","renewable":false,"lease_duration":0,"data":null,
@@ -15,7 +15,7 @@ const WRAPPED: &str = r#"{"request_id":"","lease_id":"","renewable":false,"lease
 /// A server that sends the same response to every request for a secret or a list.
 async fn answering(status: u16, body: &'static str) -> Script {
     Script::start(move |asked, _| match asked.contains("/secret/") && !asked.contains("/mounts/") {
-        true => said(status, body),
+        true => respond(status, body),
         false => denied(),
     })
     .await

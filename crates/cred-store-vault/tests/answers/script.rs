@@ -7,20 +7,20 @@ use cred_testing::http::{Answer, Server};
 use cred_testing::value::hasty;
 
 /// A response that closes the connection, so that each request opens a new one.
-pub(crate) fn said(status: u16, body: &str) -> Answer {
+pub(crate) fn respond(status: u16, body: &str) -> Answer {
     Answer::new(status, body).with_header("Connection: close")
 }
 
 /// The refusal of a policy.
 pub(crate) fn denied() -> Answer {
-    said(403, r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#)
+    respond(403, r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#)
 }
 
 /// The response to a login or a renewal.
 pub(crate) fn granted(seconds: u64, renewable: bool) -> Answer {
     let auth =
         format!(r#"{{"client_token":"hvs.of-a-login","lease_duration":{seconds},"renewable":{renewable}}}"#);
-    said(200, &format!(r#"{{"auth":{auth}}}"#))
+    respond(200, &format!(r#"{{"auth":{auth}}}"#))
 }
 
 pub(crate) struct Script(pub(crate) Server);

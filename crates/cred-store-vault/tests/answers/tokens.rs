@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::TOKEN;
-use crate::script::{Script, granted, said};
+use crate::script::{Script, granted, respond};
 
 const REFUSED: &str = r#"{"errors":["invalid role or secret ID"]}"#;
 const ABSENT: &str = r#"{"errors":[]}"#;
@@ -28,8 +28,8 @@ async fn retrieve(provider: &HashiCorpVaultProvider) -> cred_core::StorageError 
 #[tokio::test]
 async fn a_failed_login_is_shared_by_all_waiting_operations() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
-        true => said(503, r#"{"errors":["Vault is sealed"]}"#),
-        false => said(404, ABSENT),
+        true => respond(503, r#"{"errors":["Vault is sealed"]}"#),
+        false => respond(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -50,8 +50,8 @@ async fn a_refused_login_with_a_still_valid_token_is_not_repeated_immediately() 
         // The lease cannot be renewed, so the task logs in again after two thirds of it.
         let server = Script::start(|asked, times| match asked.ends_with("/login") {
             true if times == 0 => granted(2, false),
-            true => said(400, REFUSED),
-            false => said(404, ABSENT),
+            true => respond(400, REFUSED),
+            false => respond(404, ABSENT),
         })
         .await;
         let provider = provider(&server);
@@ -74,8 +74,8 @@ async fn a_refused_login_with_a_still_valid_token_is_not_repeated_immediately() 
 #[tokio::test]
 async fn a_login_that_another_server_refuses_is_soon_retried() {
     let server = Script::start(|asked, _| match asked.ends_with("/login") {
-        true => said(403, "<html>blocked</html>"),
-        false => said(404, ABSENT),
+        true => respond(403, "<html>blocked</html>"),
+        false => respond(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -90,10 +90,10 @@ async fn a_login_that_another_server_refuses_is_soon_retried() {
 #[tokio::test]
 async fn an_unexpected_response_to_the_first_lookup_does_not_stop_renewal() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
-        Some("lookup-self") if times == 0 => said(200, "<html>welcome</html>"),
-        Some("lookup-self") => said(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
+        Some("lookup-self") if times == 0 => respond(200, "<html>welcome</html>"),
+        Some("lookup-self") => respond(200, r#"{"data":{"ttl":1,"renewable":true}}"#),
         Some("renew-self") => granted(60, true),
-        _ => said(404, ABSENT),
+        _ => respond(404, ABSENT),
     })
     .await;
     let config = server.config().with_auth_method(VaultAuthMethod::token(TOKEN.into()));
@@ -111,8 +111,8 @@ async fn an_unexpected_response_to_the_first_lookup_does_not_stop_renewal() {
 async fn a_shutdown_dropped_during_a_login_is_completed_by_the_next() {
     let server = Script::start(|asked, _| match asked.rsplit('/').next() {
         Some("login") => granted(60, true).late(Duration::from_secs(2)),
-        Some("revoke-self") => said(204, ""),
-        _ => said(404, ABSENT),
+        Some("revoke-self") => respond(204, ""),
+        _ => respond(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -138,8 +138,8 @@ async fn a_shutdown_dropped_during_the_revocation_is_completed_by_the_next() {
     let server = Script::start(|asked, times| match asked.rsplit('/').next() {
         Some("login") => granted(60, true),
         Some("revoke-self") if times == 0 => Answer::never(),
-        Some("revoke-self") => said(204, ""),
-        _ => said(404, ABSENT),
+        Some("revoke-self") => respond(204, ""),
+        _ => respond(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
@@ -158,8 +158,8 @@ async fn no_login_follows_a_renewal_that_ends_after_the_shutdown() {
         Some("login") if times == 0 => granted(3, true),
         Some("login") => granted(60, true),
         Some("renew-self") => granted(1, true).late(Duration::from_secs(2)),
-        Some("revoke-self") => said(204, ""),
-        _ => said(404, ABSENT),
+        Some("revoke-self") => respond(204, ""),
+        _ => respond(404, ABSENT),
     })
     .await;
     let provider = provider(&server);
