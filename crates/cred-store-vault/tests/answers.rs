@@ -3,6 +3,7 @@
 
 #[path = "answers/lists.rs"]
 mod lists;
+// not prose: the name of a file
 #[path = "answers/doubt.rs"]
 mod lost_responses;
 #[path = "answers/noting.rs"]
