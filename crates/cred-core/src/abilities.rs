@@ -1,4 +1,4 @@
-//! What some backends can do besides storing.
+//! Optional abilities of backends.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use async_trait::async_trait;
 
 use crate::{CredentialContext, CredentialId, CredentialMetadata, EncryptedData, Sealed, StorageError};
 
-/// Writing only where nobody else has written since.
+/// Conditional writes: a store succeeds only if no other write happened since the read.
 ///
-/// Handed out by [`StorageProvider::compare_and_set`](crate::StorageProvider::compare_and_set).
+/// Returned by [`StorageProvider::compare_and_set`](crate::StorageProvider::compare_and_set).
 #[async_trait]
 pub trait CompareAndSet: Send + Sync {
     /// Reads a credential with its revision.
     ///
-    /// - **cas-1.** Data and metadata are those of [`retrieve`](crate::StorageProvider::retrieve),
-    ///   absence is [`NotFound`](crate::StorageErrorKind::NotFound).
-    /// - **cas-2.** Every store of the path, conditional or not, makes another revision; so do a
-    ///   delete and a store after it.
+    /// - **cas-1.** Data and metadata are those of [`retrieve`](crate::StorageProvider::retrieve).
+    ///   If nothing is stored, the error is [`NotFound`](crate::StorageErrorKind::NotFound).
+    /// - **cas-2.** Every store of the path, conditional or not, creates a new revision. A store
+    ///   after a delete does not reuse an earlier revision.
     ///
     /// # Errors
     /// As [`retrieve`](crate::StorageProvider::retrieve).
@@ -26,26 +26,27 @@ pub trait CompareAndSet: Send + Sync {
         ctx: &CredentialContext,
     ) -> Result<Versioned<Sealed>, StorageError>;
 
-    /// Stores only if the stored revision is `expected`; with `None`, only if nothing is stored.
-    /// Gives the new revision.
+    /// Stores a credential only if the stored revision is `expected`, or, with `None`, only if
+    /// nothing is stored. Returns the new revision.
     ///
-    /// - **cas-3.** With the stored revision it writes as [`store`](crate::StorageProvider::store)
-    ///   does, and the revision that it gives is the one that the next conditional store expects.
-    /// - **cas-4.** With any other revision, or `None` where something is stored, it is
-    ///   [`Conflict`](crate::StorageErrorKind::Conflict) and nothing is written.
-    /// - **cas-5.** With a revision where nothing is stored, it is a conflict as well.
-    /// - **cas-6.** `None` writes where nothing is stored; a soft-deleted name counts as nothing
+    /// - **cas-3.** If `expected` is the stored revision, it writes as
+    ///   [`store`](crate::StorageProvider::store) does. The next conditional store must expect the
+    ///   returned revision.
+    /// - **cas-4.** If `expected` is any other revision, or `None` although a credential is stored,
+    ///   the error is [`Conflict`](crate::StorageErrorKind::Conflict) and nothing is written.
+    /// - **cas-5.** If `expected` is a revision and nothing is stored, the error is a conflict too.
+    /// - **cas-6.** `None` writes if nothing is stored. A soft-deleted credential counts as not
     ///   stored.
-    /// - **cas-7.** Of several concurrent calls with one revision, exactly one succeeds.
+    /// - **cas-7.** Of several concurrent calls with the same revision, exactly one succeeds.
     ///
-    /// What is stored need not be readable: a backend that compares revisions without reading may
-    /// write over what is corrupted; one that must read it says
+    /// The stored credential need not be readable: a backend that compares revisions without
+    /// reading may overwrite a corrupted credential; one that must read it returns
     /// [`Corrupted`](crate::StorageErrorKind::Corrupted).
     ///
     /// # Errors
-    /// [`Conflict`](crate::StorageErrorKind::Conflict) as above, else as
-    /// [`store`](crate::StorageProvider::store). After an ambiguous attempt the provider reads back
-    /// before it says conflict.
+    /// [`Conflict`](crate::StorageErrorKind::Conflict) as above, otherwise as
+    /// [`store`](crate::StorageProvider::store). If the outcome of an attempt is unknown, the
+    /// provider reads the credential back before it reports a conflict.
     async fn store_if(
         &self,
         id: &CredentialId,
@@ -56,23 +57,24 @@ pub trait CompareAndSet: Send + Sync {
     ) -> Result<Revision, StorageError>;
 }
 
-/// Which write of a path is stored, in the backend's own terms. Opaque: it can be compared and
-/// handed back, no more. It is not secret.
+/// Identifies the stored write of a path, in the format of the backend. It is opaque: it can only
+/// be compared and passed back. It is not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Revision(Box<str>);
 
 impl Revision {
-    /// Wraps a revision's text: in a provider the backend's own mark, in an HTTP handler the
-    /// `If-Match` of a request without its double quotes. Any text is taken, and one that is not
-    /// the stored revision is a [`Conflict`](crate::StorageErrorKind::Conflict) of a conditional
-    /// store.
+    /// Creates a revision from its text. In a provider, this is the backend's version identifier;
+    /// in an HTTP handler, the `If-Match` of a request without its double quotes.
+    ///
+    /// Any text is accepted. With a text that is not the stored revision, a conditional store
+    /// fails with [`Conflict`](crate::StorageErrorKind::Conflict).
     #[must_use]
-    pub fn new(mark: impl Into<Box<str>>) -> Self {
-        Self(mark.into())
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
     }
 
-    /// The text, which [`new`](Self::new) takes: in a provider the backend's own mark, in an HTTP
-    /// handler the `ETag` of a response, in double quotes. `Display` writes the same.
+    /// Returns the text, which [`new`](Self::new) accepts; `Display` writes the same. In an HTTP
+    /// handler, put it in double quotes to get the `ETag` of a response.
     ///
     /// ```
     /// use cred_core::Revision;
@@ -93,17 +95,17 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A value and the revision under which it is stored.
+/// A value with its stored revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned<T> {
     /// The value.
     pub value: T,
-    /// Which write of the path it comes from.
+    /// Identifies the write that stored the value.
     pub revision: Revision,
 }
 
 impl<T> Versioned<T> {
-    /// Joins both parts.
+    /// Creates a versioned value.
     #[must_use]
     pub const fn new(value: T, revision: Revision) -> Self {
         Self { value, revision }
@@ -118,36 +120,37 @@ impl<T> Versioned<T> {
 
 /// Recovery of deleted credentials.
 ///
-/// Handed out by [`StorageProvider::soft_delete`](crate::StorageProvider::soft_delete). Where it
-/// is, a [`delete`](crate::StorageProvider::delete) keeps the credential out of sight for a time
-/// that the backend sets.
+/// Returned by [`StorageProvider::soft_delete`](crate::StorageProvider::soft_delete). With this
+/// ability, a [`delete`](crate::StorageProvider::delete) hides the credential and the backend keeps
+/// it recoverable for a time that the backend sets.
 #[async_trait]
 pub trait SoftDelete: Send + Sync {
-    /// Brings a deleted credential back, as it was.
+    /// Recovers a deleted credential.
     ///
-    /// - **soft-1.** Afterwards it is there again for reads and lists, data and metadata unchanged.
-    /// - **soft-2.** Of a credential that is not deleted, or never was, it is
-    ///   [`NotFound`](crate::StorageErrorKind::NotFound) and changes nothing.
+    /// - **soft-1.** Afterwards reads and lists find it again, with unchanged data and metadata.
+    /// - **soft-2.** If the credential is not deleted, or never existed, the error is
+    ///   [`NotFound`](crate::StorageErrorKind::NotFound) and nothing changes.
     ///
     /// # Errors
-    /// As soft-2 says, or what the backend refuses.
+    /// [`NotFound`](crate::StorageErrorKind::NotFound) as in soft-2, or an error of the backend.
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError>;
 
-    /// Removes a deleted credential for good.
+    /// Removes a deleted credential permanently.
     ///
-    /// - **soft-3.** Afterwards it can neither be recovered nor listed as deleted.
-    /// - **soft-4.** It is idempotent, and never touches a credential that is not deleted.
+    /// - **soft-3.** Afterwards it cannot be recovered and is not listed as deleted.
+    /// - **soft-4.** It is idempotent, and never changes a credential that is not deleted.
     ///
     /// # Errors
-    /// [`PermissionDenied`](crate::StorageErrorKind::PermissionDenied) where the backend protects
-    /// from purging, or what else it refuses.
+    /// [`PermissionDenied`](crate::StorageErrorKind::PermissionDenied) if the backend protects
+    /// deleted credentials from purging, or another error of the backend.
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError>;
 
-    /// The deleted ids of exactly this scope that can still be recovered.
+    /// Lists the deleted ids of exactly this scope that can still be recovered.
     ///
-    /// - **soft-5.** It is complete and gives each id once; what is stored again is not in it.
+    /// - **soft-5.** The list is complete and contains each id once. It does not contain an id that
+    ///   was stored again.
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// An error of the backend.
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError>;
 }

@@ -1,30 +1,30 @@
-//! On whose behalf an operation runs.
+//! The context of an operation.
 
 use crate::{CredentialId, PathRef, ScopeId};
 
-/// On whose behalf an operation runs. Its scope is the only place that says where a credential
-/// lives.
+/// The context of an operation: the tenant for which it runs. Only its scope selects where a
+/// credential is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialContext {
-    /// The tenant; `None`: the credentials that belong to no tenant.
+    /// The tenant; `None`: the unscoped credentials, which belong to no tenant.
     pub scope_id: Option<ScopeId>,
 }
 
 impl CredentialContext {
-    /// The context of the credentials that belong to no tenant.
+    /// Creates the context of the unscoped credentials, which belong to no tenant.
     #[must_use]
     pub const fn unscoped() -> Self {
         Self { scope_id: None }
     }
 
-    /// The context of one tenant.
+    /// Creates the context of one tenant.
     #[must_use]
     pub const fn scoped(scope: ScopeId) -> Self {
         Self { scope_id: Some(scope) }
     }
 
-    /// The path of `id` in this context.
+    /// Returns the path of `id` in this context.
     #[must_use]
     pub const fn path<'a>(&'a self, id: &'a CredentialId) -> PathRef<'a> {
         PathRef { scope: self.scope_id.as_ref(), id }

@@ -1,4 +1,4 @@
-//! The plaintext side: a secret value with a kind.
+//! Unencrypted credentials.
 
 mod codec;
 mod error;
@@ -24,9 +24,9 @@ use crate::{
 
 /// A secret value with a kind, tags, an expiry and a rotation policy.
 ///
-/// Cheap to clone; the secret fields are wiped from memory when the last clone is dropped. It
-/// prints its kind and the names of its fields, never a value, and does not serialize: it leaves
-/// the process sealed, or not at all.
+/// It is cheap to clone. The secret fields are wiped from memory when the last clone is dropped.
+/// `Debug` prints the kind and the names of the fields, never a value. It cannot be serialized, so
+/// that it leaves the process only when it is sealed.
 ///
 /// ```
 /// use cred_core::{Credential, field};
@@ -42,10 +42,10 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Credential(Arc<Inner>);
+pub struct Credential(Arc<CredentialData>);
 
 #[derive(Clone)]
-struct Inner {
+struct CredentialData {
     kind: CredentialKind,
     fields: BTreeMap<FieldName, SecretSlice<u8>>,
     tags: Tags,
@@ -54,11 +54,11 @@ struct Inner {
     lifecycle: Option<Lifecycle>,
 }
 
-/// Name and password of a login. Its `Debug` prints neither.
+/// The user name and password of a login. `Debug` prints neither.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Login<'a> {
-    /// The name.
+    /// The user name.
     pub username: &'a str,
     /// The password.
     pub password: &'a str,
@@ -70,24 +70,24 @@ impl fmt::Debug for Login<'_> {
     }
 }
 
-/// What storing made of a credential.
+/// The part of a credential's metadata that is set when it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Lifecycle {
-    /// When it was first stored.
+    /// When the credential was first stored.
     pub created_at: Timestamp,
     /// When this value was stored.
     pub last_modified: Timestamp,
-    /// Counts its values: one more after each rotation, and after a plain store where the manager
-    /// has the credential in its cache. Any other store starts at 1.
+    /// Number of values so far. Each rotation increments it, and so does a plain store if the
+    /// manager has the credential in its cache. Any other store sets it to 1.
     pub version: u64,
-    /// What its first writer named itself; `None`: not recorded. Not a proof of who wrote it, see
-    /// [`CredentialMetadata::created_by`].
+    /// The name that the first writer chose for itself; `None`: not recorded. It does not prove the
+    /// identity of the writer, see [`CredentialMetadata::created_by`].
     pub created_by: Option<CreatedBy>,
 }
 
 impl Lifecycle {
-    /// What this metadata says of it.
+    /// Takes the lifecycle from metadata.
     #[must_use]
     pub fn of(metadata: &CredentialMetadata) -> Self {
         Self {
@@ -99,27 +99,35 @@ impl Lifecycle {
     }
 }
 
-/// Making one.
+/// Constructors.
 impl Credential {
-    /// A single secret value of any form, in the field [`field::VALUE`].
+    /// Creates a credential with one secret value of any format, in the field [`field::VALUE`].
     #[must_use]
     pub fn opaque(value: impl Into<SecretSlice<u8>>) -> Self {
         Self::of(CredentialKind::Opaque).set(field::VALUE, value.into())
     }
 
-    /// A single secret text, in the field [`field::VALUE`].
+    /// Creates a credential with one secret text, in the field [`field::VALUE`].
     #[must_use]
     pub fn text(value: impl Into<SecretString>) -> Self {
         Self::of(CredentialKind::Opaque).set_text(field::VALUE, &value.into())
     }
 
-    /// An API key, in the field [`field::VALUE`].
+    /// Creates an API key, in the field [`field::VALUE`].
+    ///
+    /// ```
+    /// use cred_core::Credential;
+    ///
+    /// let key = Credential::api_key("sk_live_example");
+    /// assert_eq!(key.expose_secret()?, "sk_live_example");
+    /// # Ok::<(), cred_core::CredentialError>(())
+    /// ```
     #[must_use]
     pub fn api_key(key: impl Into<SecretString>) -> Self {
         Self::of(CredentialKind::ApiKey).set_text(field::VALUE, &key.into())
     }
 
-    /// A login, in the fields [`field::USERNAME`] and [`field::PASSWORD`].
+    /// Creates a login, in the fields [`field::USERNAME`] and [`field::PASSWORD`].
     #[must_use]
     pub fn username_password(username: impl Into<SecretString>, password: impl Into<SecretString>) -> Self {
         Self::of(CredentialKind::UsernamePassword)
@@ -127,14 +135,14 @@ impl Credential {
             .set_text(field::PASSWORD, &password.into())
     }
 
-    /// A bearer or OAuth 2.0 access token, in the field [`field::ACCESS_TOKEN`].
+    /// Creates a bearer or OAuth 2.0 access token, in the field [`field::ACCESS_TOKEN`].
     #[must_use]
     pub fn token(access_token: impl Into<SecretString>) -> Self {
         Self::of(CredentialKind::Token).set_text(field::ACCESS_TOKEN, &access_token.into())
     }
 
-    /// An OAuth 2.0 access token with its refresh token, in the fields [`field::ACCESS_TOKEN`] and
-    /// [`field::REFRESH_TOKEN`].
+    /// Creates an OAuth 2.0 access token with its refresh token, in the fields
+    /// [`field::ACCESS_TOKEN`] and [`field::REFRESH_TOKEN`].
     #[must_use]
     pub fn oauth2_token(
         access_token: impl Into<SecretString>,
@@ -143,7 +151,7 @@ impl Credential {
         Self::token(access_token).set_text(field::REFRESH_TOKEN, &refresh_token.into())
     }
 
-    /// A private key with its public key or certificate chain, PEM or DER, in the fields
+    /// Creates a private key with its public key or certificate chain, PEM or DER, in the fields
     /// [`field::PRIVATE_KEY`] and [`field::PUBLIC_KEY`].
     #[must_use]
     pub fn key_pair(private_key: impl Into<SecretSlice<u8>>, public_key: impl Into<SecretSlice<u8>>) -> Self {
@@ -152,7 +160,8 @@ impl Credential {
             .set(field::PUBLIC_KEY, public_key.into())
     }
 
-    /// A kind of your own, without fields yet.
+    /// Creates a credential of a custom kind, without fields. Add them with
+    /// [`with_field`](Self::with_field).
     #[must_use]
     pub fn custom(kind: KindName) -> Self {
         Self::of(CredentialKind::Custom(kind))
@@ -161,15 +170,15 @@ impl Credential {
     /// Sets a secret field.
     #[must_use]
     pub fn with_field(self, name: FieldName, value: impl Into<SecretSlice<u8>>) -> Self {
-        self.change(|inner| {
-            inner.fields.insert(name, value.into());
+        self.change(|data| {
+            data.fields.insert(name, value.into());
         })
     }
 
     /// Sets a tag. Tags are **not secret**.
     ///
     /// # Errors
-    /// [`ParseError`] if it breaks the rules of [`Tags`].
+    /// [`ParseError`] if the tag breaks the rules of [`Tags`].
     pub fn with_tag(self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, ParseError> {
         let mut tags = self.0.tags.clone();
         tags.insert(key, value)?;
@@ -179,23 +188,23 @@ impl Credential {
     /// Sets all tags. Tags are **not secret**.
     #[must_use]
     pub fn with_tags(self, tags: Tags) -> Self {
-        self.change(|inner| inner.tags = tags)
+        self.change(|data| data.tags = tags)
     }
 
     /// Sets when the value stops being valid; `None`: it does not expire.
     #[must_use]
     pub fn with_expires_at(self, expires_at: impl Into<Option<Timestamp>>) -> Self {
-        self.change(|inner| inner.expires_at = expires_at.into())
+        self.change(|data| data.expires_at = expires_at.into())
     }
 
-    /// Sets when it should be replaced; `None`: no policy.
+    /// Sets when the value should be replaced; `None`: no policy.
     #[must_use]
     pub fn with_rotation(self, rotation: impl Into<Option<RotationPolicy>>) -> Self {
-        self.change(|inner| inner.rotation = rotation.into())
+        self.change(|data| data.rotation = rotation.into())
     }
 
     fn of(kind: CredentialKind) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(CredentialData {
             kind,
             fields: BTreeMap::new(),
             tags: Tags::new(),
@@ -206,8 +215,8 @@ impl Credential {
     }
 
     fn set(self, name: &str, value: SecretSlice<u8>) -> Self {
-        self.change(|inner| {
-            inner.fields.insert(FieldName::known(name), value);
+        self.change(|data| {
+            data.fields.insert(FieldName::known(name), value);
         })
     }
 
@@ -215,29 +224,30 @@ impl Credential {
         self.set(name, secret_copy(value.expose_secret().as_bytes()))
     }
 
-    /// A changed credential is a new one: it was not stored yet.
-    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        let inner = Arc::make_mut(&mut self.0);
-        inner.lifecycle = None;
-        change(inner);
+    /// Changes the credential. A changed credential is new and not stored yet, so it has no
+    /// lifecycle.
+    fn change(mut self, change: impl FnOnce(&mut CredentialData)) -> Self {
+        let data = Arc::make_mut(&mut self.0);
+        data.lifecycle = None;
+        change(data);
         self
     }
 }
 
-/// Reading one.
+/// Read access.
 impl Credential {
-    /// What kind of secret it is.
+    /// Returns the kind of the credential.
     #[must_use]
     pub fn kind(&self) -> &CredentialKind {
         &self.0.kind
     }
 
-    /// The names of its secret fields, sorted.
+    /// Returns the names of the secret fields, sorted.
     pub fn field_names(&self) -> impl Iterator<Item = &FieldName> {
         self.0.fields.keys()
     }
 
-    /// A secret field's bytes.
+    /// Returns the bytes of a secret field.
     ///
     /// # Errors
     /// [`CredentialError::NoSuchField`].
@@ -248,21 +258,22 @@ impl Credential {
         }
     }
 
-    /// A secret field's text.
+    /// Returns the text of a secret field.
     ///
     /// # Errors
-    /// [`CredentialError::NoSuchField`], or [`CredentialError::NotText`] if its bytes are no UTF-8.
+    /// [`CredentialError::NoSuchField`], or [`CredentialError::NotText`] if its bytes are not UTF-8.
     pub fn expose_text(&self, field: &str) -> Result<&str, CredentialError> {
         std::str::from_utf8(self.expose_bytes(field)?)
             .map_err(|_| CredentialError::NotText { kind: self.0.kind.clone(), field: field.to_owned() })
     }
 
-    /// The one secret text of the credential: the access token of a [token](Credential::token), the
-    /// password of a [login](Credential::username_password), else the field [`field::VALUE`].
+    /// Returns the main secret text of the credential: the access token of a
+    /// [token](Credential::token), the password of a [login](Credential::username_password),
+    /// otherwise the field [`field::VALUE`].
     ///
     /// # Errors
-    /// [`CredentialError::NoSuchField`] where it has none, as a key pair;
-    /// [`CredentialError::NotText`] where its bytes are not UTF-8.
+    /// [`CredentialError::NoSuchField`] if it does not have that field, as a key pair does not;
+    /// [`CredentialError::NotText`] if its bytes are not UTF-8.
     pub fn expose_secret(&self) -> Result<&str, CredentialError> {
         self.expose_text(match self.0.kind {
             CredentialKind::Token => field::ACCESS_TOKEN,
@@ -271,12 +282,12 @@ impl Credential {
         })
     }
 
-    /// Name and password of a [login](Credential::username_password).
+    /// Returns the user name and password of a [login](Credential::username_password).
     ///
     /// # Errors
-    /// [`CredentialError::WrongKind`] if it is of another kind, even if it has these fields; read
-    /// those with [`expose_text`](Credential::expose_text). Else as `expose_text`, for either
-    /// field.
+    /// [`CredentialError::WrongKind`] if the credential has another kind, even if it has these
+    /// fields; read them with [`expose_text`](Credential::expose_text) then. Otherwise as
+    /// `expose_text` for each field.
     pub fn expose_login(&self) -> Result<Login<'_>, CredentialError> {
         self.check_kind(CredentialKind::UsernamePassword)?;
         Ok(Login {
@@ -292,44 +303,45 @@ impl Credential {
         }
     }
 
-    /// Its labels, which are not secret.
+    /// Returns the tags, which are not secret.
     #[must_use]
     pub fn tags(&self) -> &Tags {
         &self.0.tags
     }
 
-    /// When the value stops being valid; `None`: it does not expire.
+    /// Returns when the value stops being valid; `None`: it does not expire.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.0.expires_at
     }
 
-    /// Whether its expiry has passed, by the system clock. A credential without an expiry never
-    /// expires.
+    /// Returns whether the credential is expired, by the system clock. A credential without an
+    /// expiry never is.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.is_expired_at(Timestamp::now())
     }
 
-    /// Whether its expiry has passed at a moment: from the expiry itself on.
+    /// Returns whether the credential is expired at `now`: true from the expiry itself on.
     #[must_use]
     pub fn is_expired_at(&self, now: Timestamp) -> bool {
         self.0.expires_at.is_some_and(|expiry| expiry <= now)
     }
 
-    /// When it should be replaced; `None`: no policy.
+    /// Returns when the value should be replaced; `None`: no policy.
     #[must_use]
     pub fn rotation(&self) -> Option<RotationPolicy> {
         self.0.rotation
     }
 
-    /// When it was stored; `None` before it was stored and read back, and after a change.
+    /// Returns when and how often it was stored; `None` unless it was read from storage and not
+    /// changed since.
     #[must_use]
     pub fn lifecycle(&self) -> Option<Lifecycle> {
         self.0.lifecycle.clone()
     }
 
-    /// The metadata that goes with it into storage when it is first stored at `now`.
+    /// Returns the metadata for a first store at `now`.
     #[must_use]
     pub fn to_metadata(&self, now: Timestamp) -> CredentialMetadata {
         CredentialMetadata::new(now)
@@ -338,23 +350,24 @@ impl Credential {
             .with_rotation(self.0.rotation)
     }
 
-    /// The secret half as bytes, to be sealed: kind and fields, without what
-    /// [`Credential::to_metadata`] has.
+    /// Encodes the part to seal: the kind and the fields. The rest is in
+    /// [`Credential::to_metadata`].
     ///
     /// # Errors
-    /// [`CredentialError::TooLarge`] if a field does not fit the format's 32-bit lengths.
+    /// [`CredentialError::TooLarge`] if the length of a field does not fit 32 bits, or the number of
+    /// fields does not fit 16 bits.
     pub fn to_secret_bytes(&self) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
         codec::encode(&self.0.kind, &self.0.fields)
     }
 
-    /// Puts an opened credential together again.
+    /// Creates a credential from opened bytes and metadata.
     ///
     /// # Errors
-    /// [`CredentialError::Malformed`] if the bytes are not what [`Credential::to_secret_bytes`]
-    /// makes.
+    /// [`CredentialError::Malformed`] if the bytes are not an encoding of
+    /// [`Credential::to_secret_bytes`].
     pub fn from_secret_bytes(secret: &[u8], metadata: &CredentialMetadata) -> Result<Self, CredentialError> {
         let (kind, fields) = codec::decode(secret)?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(CredentialData {
             kind,
             fields,
             tags: metadata.tags.clone(),
@@ -365,8 +378,8 @@ impl Credential {
     }
 }
 
-/// Equal in kind, secret fields, tags, expiry and policy, whenever they were stored. Values of
-/// equal length are compared in constant time.
+/// Compares kind, secret fields, tags, expiry and policy, but not the lifecycle. Values of equal
+/// length are compared in constant time.
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&*self.0, &*other.0);
@@ -404,7 +417,8 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A copy in a box of exactly its size; `Vec::into` would leave the old allocation behind, unwiped.
+/// Copies bytes into an allocation of exactly their size. Converting a `Vec` could leave its old
+/// allocation behind, unwiped.
 fn secret_copy(bytes: &[u8]) -> SecretSlice<u8> {
     SecretSlice::new(Box::from(bytes))
 }
@@ -414,7 +428,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_secret_of_each_kind_is_read_without_its_field_name() {
+    fn expose_secret_finds_the_field_of_each_kind() {
         for (credential, secret) in [
             (Credential::text("a"), "a"),
             (Credential::api_key("b"), "b"),
@@ -432,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_expired_from_its_expiry_on() {
+    fn a_credential_is_expired_from_its_expiry_on() {
         let at = Timestamp::from_unix_millis;
         let credential = Credential::text("a").with_expires_at(at(5));
         assert_eq!([4, 5, 6].map(|now| credential.is_expired_at(at(now))), [false, true, true]);
@@ -441,14 +455,14 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_names_and_no_value() {
+    fn debug_prints_field_names_and_no_value() {
         let credential = Credential::username_password("canary-user", "canary-word");
         let printed = format!("{credential:?} {credential:#?}");
         assert!(printed.contains("password") && !printed.contains("canary"), "{printed}");
     }
 
     #[test]
-    fn equality_sees_every_part() {
+    fn equality_compares_every_part() {
         let login = || Credential::username_password("a", "b");
         assert_eq!(login(), login());
         assert_ne!(login(), Credential::username_password("a", "c"));
@@ -459,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn clones_share_until_one_is_changed() {
+    fn changing_a_clone_leaves_the_original_unchanged() {
         let one = Credential::text("a");
         let two = one.clone().with_tag("k", "v").unwrap();
         assert!(one.tags().is_empty());
@@ -467,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_binary_fields_are_told_apart() {
+    fn missing_and_binary_fields_have_different_errors() {
         let credential = Credential::opaque(vec![0xff]);
         assert!(matches!(credential.expose_text(field::VALUE), Err(CredentialError::NotText { .. })));
         assert!(matches!(credential.expose_bytes(field::PASSWORD), Err(CredentialError::NoSuchField { .. })));

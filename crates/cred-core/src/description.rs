@@ -1,33 +1,34 @@
-//! What a provider promises, fixed at its construction.
+//! The guarantees and limits of a provider.
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// What a provider promises. Fixed at construction: the answer never changes in the provider's
-/// life.
+/// The guarantees and limits of a provider. They are set when the provider is created and never
+/// change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
     /// The backend's name in errors, spans and metrics, such as `vault`.
     pub name: Cow<'static, str>,
-    /// What it takes at most, and the payload size that is recommended.
+    /// Limits of the backend, and the recommended payload size.
     pub limits: Limits,
-    /// When a write shows.
+    /// When a write becomes visible.
     pub consistency: Consistency,
-    /// The longest that one operation takes, all its attempts and waits together: after it, the
-    /// caller has an answer.
+    /// Maximum time for one operation, all attempts and waits together. After it, the caller has a
+    /// result.
     pub operation_timeout: Duration,
-    /// How long after an unanswered write was given up it may still take effect.
+    /// How long a write with an unknown outcome may still take effect, from the moment at which the
+    /// provider or the caller stops waiting for it.
     pub in_doubt: Duration,
-    /// Ids per wire call of `retrieve_many`; 1: there is no real batch, and callers do as well with
-    /// single reads.
+    /// Number of ids that one request of `retrieve_many` reads. 1: the backend cannot read several
+    /// credentials at once, so single reads are as good.
     pub batch: NonZeroUsize,
 }
 
 impl Description {
-    /// A provider without limits, strongly consistent and without a real batch, whose unanswered
-    /// writes may still take effect for another `operation_timeout`.
+    /// Creates the description of a provider without limits, with strong consistency, without batch
+    /// reads, and with an [`in_doubt`](Self::in_doubt) time equal to `operation_timeout`.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, operation_timeout: Duration) -> Self {
         Self {
@@ -69,32 +70,32 @@ impl Description {
     }
 }
 
-/// What a provider takes at most, and the payload size that is recommended. What is over a limit is
-/// refused before anything is sent; what is over the recommendation is stored. `None`: no limit is
-/// known, or no size is recommended.
+/// Limits of a provider, and the recommended payload size. A credential over a limit is refused
+/// before anything is sent; a payload over the recommended size is stored. `None`: no known limit,
+/// or no recommendation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of the encoded payload, as the backend counts them.
+    /// Maximum size of the encoded payload in bytes, as the backend counts them.
     pub max_payload_len: Option<usize>,
-    /// Bytes of the encoded payload, as the backend counts them, up to which the backend is meant
-    /// to be used. Advice, not a limit: `cred-provider-kit` logs a warning when a longer payload is
-    /// stored, and stores it. Default: `None`, which warns of nothing. A value at or above
-    /// [`max_payload_len`](Self::max_payload_len) has no effect, since a longer payload is refused.
+    /// Recommended maximum size of the encoded payload in bytes, as the backend counts them. It is
+    /// not a limit: `cred-provider-kit` stores a larger payload and logs a warning. Default: `None`,
+    /// no warning. A value at or above [`max_payload_len`](Self::max_payload_len) has no effect,
+    /// since a larger payload is refused.
     ///
-    /// The numbers of the stores are those of the specification's table of size limits: local files
-    /// 1 MiB, AWS 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
+    /// The stores use the values of the specification's table of size limits: local files 1 MiB,
+    /// AWS 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
     pub recommended_payload_len: Option<usize>,
-    /// Tags on one credential.
+    /// Maximum number of tags on one credential.
     pub max_tags: Option<usize>,
-    /// Bytes of a tag's key.
+    /// Maximum length of a tag's key in bytes.
     pub max_tag_key_len: Option<usize>,
-    /// Bytes of a tag's value.
+    /// Maximum length of a tag's value in bytes.
     pub max_tag_value_len: Option<usize>,
 }
 
 impl Limits {
-    /// No limits, and no recommendation.
+    /// Returns no limits and no recommendation.
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -120,7 +121,7 @@ impl Limits {
         self
     }
 
-    /// Sets the three bounds on tags: their number, and the bytes of a key and of a value.
+    /// Sets the three limits on tags: their number, and the length of a key and of a value in bytes.
     #[must_use]
     pub const fn with_max_tags(mut self, count: usize, key_len: usize, value_len: usize) -> Self {
         self.max_tags = Some(count);
@@ -130,13 +131,13 @@ impl Limits {
     }
 }
 
-/// When a write shows to reads and lists that start after it was answered.
+/// When a completed write is visible to reads and lists that start after it returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Consistency {
-    /// At once.
+    /// Immediately.
     Strong,
-    /// After these times at the latest.
+    /// After these times at the latest, counted from the return of the write.
     Eventual {
         /// For reads of one credential.
         point: Duration,
@@ -146,7 +147,7 @@ pub enum Consistency {
 }
 
 impl Consistency {
-    /// The longest that a read of one credential may lag behind an answered write.
+    /// Returns the maximum delay until a read of one credential sees a completed write.
     #[must_use]
     pub const fn point(self) -> Duration {
         match self {
@@ -155,7 +156,7 @@ impl Consistency {
         }
     }
 
-    /// The longest that a list may lag behind an answered write.
+    /// Returns the maximum delay until a list sees a completed write.
     #[must_use]
     pub const fn list(self) -> Duration {
         match self {

@@ -1,4 +1,4 @@
-//! A sealed credential, as providers see it.
+//! The sealed credential that providers store.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ pub enum SealVersion {
 }
 
 impl SealVersion {
-    /// The byte that stands in the envelope.
+    /// Returns the version byte of the envelope.
     #[must_use]
     pub const fn as_u8(self) -> u8 {
         self as u8
     }
 
-    /// The version of this byte; `None` if it is not known here.
+    /// Returns the version of a version byte; `None` if it is unknown.
     #[must_use]
     pub const fn from_u8(byte: u8) -> Option<Self> {
         match byte {
@@ -30,18 +30,18 @@ impl SealVersion {
     }
 }
 
-/// A sealed credential: all that a provider ever sees of one. It gives every byte back as it was
-/// given.
+/// The sealed part of a credential. A provider never sees the secret, only this and the metadata,
+/// and must return every byte unchanged.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncryptedData {
     /// The sealed format.
     pub version: SealVersion,
-    /// The key that it was sealed under.
+    /// The key under which it was sealed.
     pub key_id: KeyId,
     /// Salt of the message key.
     pub salt: [u8; 32],
-    /// Proves which key opens it, before anything is decrypted.
+    /// Commitment to the key: proves which key opens the envelope before anything is decrypted.
     pub commitment: [u8; 32],
     /// Nonce of the cipher.
     pub nonce: [u8; 12],
@@ -49,14 +49,14 @@ pub struct EncryptedData {
     pub ciphertext: Vec<u8>,
     /// The cipher's authentication tag.
     pub tag: [u8; 16],
-    /// Salt of the passphrase derivation; `None` where the key is no passphrase.
+    /// Salt of the passphrase derivation; `None` if the key is not a passphrase.
     pub kdf_salt: Option<[u8; 16]>,
-    /// The message's master key, wrapped by a KMS; `None` where no KMS is used.
+    /// The message's master key, wrapped by a KMS; `None` if no KMS is used.
     pub wrapped_key: Option<WrappedKey>,
 }
 
 impl EncryptedData {
-    /// A version 1 envelope without passphrase salt and wrapped key.
+    /// Creates a version 1 envelope without a passphrase salt or a wrapped key.
     #[must_use]
     pub const fn new(
         key_id: KeyId,
@@ -84,8 +84,8 @@ impl EncryptedData {
         self
     }
 
-    /// Bytes of all fields together, before any encoding. Backends count the *encoded* payload,
-    /// which is about 4/3 of this: limits are checked there.
+    /// Returns the total size of all fields in bytes, before any encoding. The limits of backends
+    /// apply to the *encoded* payload, which is about 4/3 of this size.
     #[must_use]
     pub fn total_size(&self) -> usize {
         let fixed = 1 + self.salt.len() + self.commitment.len() + self.nonce.len() + self.tag.len();
@@ -97,7 +97,8 @@ impl EncryptedData {
     }
 }
 
-/// Ciphertext is no secret, but a page of it hides what matters in a log: lengths only.
+/// Prints the length of the ciphertext instead of its bytes: they are not secret, but would fill
+/// the log.
 impl fmt::Debug for EncryptedData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptedData")
@@ -118,10 +119,10 @@ impl WrappedKey {
     /// The longest wrapped key in bytes.
     pub const MAX_LEN: usize = 1_024;
 
-    /// Takes the wrapped bytes.
+    /// Creates a wrapped key from its bytes.
     ///
     /// # Errors
-    /// [`ParseError`] if they are none or too many.
+    /// [`ParseError`] if there are no bytes or more than [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(bytes: Vec<u8>) -> Result<Self, ParseError> {
         const WHAT: &str = "the wrapped key";
         match bytes.len() {
@@ -133,7 +134,7 @@ impl WrappedKey {
         }
     }
 
-    /// The wrapped bytes.
+    /// Returns the wrapped bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,4 +1,4 @@
-//! What can go wrong between the caller and the backend.
+//! Errors of storage backends.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 
-/// Why an operation on a backend failed: [what happened](StorageErrorKind), which
-/// [operation](Operation) failed on which [target](Target) of which provider, and the cause as
-/// [`source`](Error::source).
+/// The error of an operation on a backend.
 ///
-/// Cheap to clone, so that one failure can answer many callers. Its `Display` is one sentence;
-/// neither it nor its `Debug` holds a secret. The provider, the operation and the target are added
-/// once, by [`StorageError::at`]: a provider's inner code only says what happened.
+/// It contains the [kind](StorageErrorKind) of failure, the provider, the failed
+/// [operation](Operation) and its [target](Target), and the cause as [`source`](Error::source). The
+/// provider, the operation and the target are added once, by [`StorageError::at`], so most code of a
+/// provider only creates the kind.
+///
+/// It is cheap to clone, so one failure can be returned to many callers. `Display` prints one
+/// sentence. Neither `Display` nor `Debug` prints a secret.
 ///
 /// ```
 /// use cred_core::{CredentialPath, Operation, StorageError, StorageErrorKind};
@@ -30,35 +32,35 @@ use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 /// # Ok::<(), cred_core::ParseError>(())
 /// ```
 #[derive(Clone)]
-pub struct StorageError(Box<Inner>);
+pub struct StorageError(Box<ErrorData>);
 
 /// The result of an operation on a backend.
 pub type StorageResult<T> = Result<T, StorageError>;
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorData {
     kind: StorageErrorKind,
-    context: Option<Context>,
+    context: Option<ErrorContext>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 #[derive(Clone)]
-struct Context {
+struct ErrorContext {
     provider: Cow<'static, str>,
     operation: Operation,
     target: Target,
 }
 
-/// What an operation was about.
+/// The target of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
     /// One credential.
     Credential(CredentialPath),
-    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or
-    /// everything.
+    /// All credentials of a scope or, for a tree operation, of a scope and those below it. `None`:
+    /// the unscoped credentials or, for a tree operation, all credentials.
     Scope(Option<ScopeId>),
-    /// The backend as such.
+    /// The backend as a whole.
     Backend,
 }
 
@@ -68,153 +70,160 @@ impl From<CredentialPath> for Target {
     }
 }
 
-/// What happened. Its `Display` says so and what to do about it.
+/// The kind of a [`StorageError`]. Its `Display` explains what happened and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageErrorKind {
-    /// Nothing is stored under that path.
+    /// No credential is stored under this path.
     #[error("nothing is stored under that path; check the id and the scope, or store it first")]
     NotFound,
-    /// The encoded payload is larger than the backend takes. Nothing was sent.
+    /// The encoded payload is larger than the backend accepts. Nothing was sent.
     #[error(
-        "its encoded payload of {size} bytes exceeds the limit of {limit}; store less, or use another backend"
+        "the encoded payload of {size} bytes exceeds the backend's limit of {limit} bytes; store a smaller \
+         value or use another backend"
     )]
     TooLarge {
-        /// Bytes of the encoded payload.
+        /// Size of the encoded payload in bytes.
         size: usize,
-        /// The most bytes that the backend takes.
+        /// Maximum size in bytes that the backend accepts.
         limit: usize,
     },
-    /// The backend knows who asks and refuses.
-    #[error("permission was denied: {reason}; grant this identity the permission and try again")]
+    /// The backend authenticated this service but does not allow the operation.
+    #[error("permission was denied: {reason}; grant the permission to this service and try again")]
     PermissionDenied {
-        /// What was refused, and to whom where that is known. No text of the backend's that may
-        /// repeat what was sent.
+        /// The refused permission, and the identity if it is known. It must not contain text from
+        /// the backend that could repeat the request.
         reason: Cow<'static, str>,
     },
-    /// The backend does not accept who asks.
+    /// The backend does not accept the identity of this service.
     #[error("authentication failed: {reason}; renew or correct the backend credentials")]
     AuthenticationFailed {
-        /// Why; a code of the backend's is enough. No text of its that may repeat what was sent.
+        /// The reason; an error code of the backend is enough. It must not contain text from the
+        /// backend that could repeat the request.
         reason: Cow<'static, str>,
     },
-    /// Too many requests; nothing was done. Transient.
-    #[error("the backend throttles requests{}; slow down and try again", after(.retry_after))]
+    /// The backend limits the request rate; nothing was done. Transient.
+    #[error("the backend limits the request rate{}; send fewer requests and try again", requested_wait(.retry_after))]
     Throttled {
-        /// How long the backend asks to wait; `None`: it did not say.
+        /// How long the backend asks to wait; `None`: not specified.
         retry_after: Option<Duration>,
     },
-    /// The backend answered that it cannot serve now, or broke off the answer. A write may have
-    /// happened. Transient.
-    #[error("the backend is unavailable: {reason}; try again, and check its health if this lasts")]
+    /// The backend responded that it is currently unavailable, or its response was incomplete. A
+    /// write may have happened. Transient.
+    #[error("the backend is unavailable: {reason}; try again, and check its health if the problem persists")]
     Unavailable {
-        /// What was seen.
+        /// The observed failure.
         reason: Cow<'static, str>,
-        /// How long the backend asks to wait; `None`: it did not say.
+        /// How long the backend asks to wait; `None`: not specified.
         retry_after: Option<Duration>,
     },
-    /// Its turn did not come in time, as for a lock that another writer holds; nothing was done.
-    /// Transient.
-    #[error("it was not its turn in time: {reason}; nothing was done, try again {}", in_time(.retry_after))]
+    /// The operation was not started because another one is in progress, for example because
+    /// another writer holds a lock; nothing was done. Transient.
+    #[error("another operation is in progress: {reason}; nothing was written, try again {}", retry_time(.retry_after))]
     Busy {
-        /// What it waited for.
+        /// What prevented the operation.
         reason: Cow<'static, str>,
-        /// How long until its turn may come; `None`: a moment, as a rule.
+        /// How long to wait before the next try; `None`: usually a moment is enough.
         retry_after: Option<Duration>,
     },
-    /// No connection was made, so nothing was sent. Transient.
+    /// No connection was established, so nothing was sent. Transient.
     #[error("the backend could not be reached: {reason}; check the address and the network")]
     Unreachable {
-        /// What was seen.
+        /// The observed failure.
         reason: Cow<'static, str>,
     },
-    /// No answer in time. A write may have happened. Transient.
-    #[error("no answer came within {limit:?}; try again, or raise the timeout")]
+    /// The backend did not respond in time. A write may have happened. Transient.
+    #[error("the backend did not respond within {limit:?}; try again, or raise the timeout")]
     Timeout {
-        /// The time that was given.
+        /// The exceeded time limit.
         limit: Duration,
     },
-    /// Whether the write happened is not known, and it may still happen for a while
-    /// ([`Description::in_doubt`](crate::Description)).
-    #[error("it is not known whether the write happened ({reason}); read it back before you rely on either")]
+    /// The outcome of a write is unknown. It may have happened, and it may still take effect within
+    /// [`Description::in_doubt`](crate::Description).
+    #[error("the outcome of the write is unknown ({reason}); read the credential back before you rely on it")]
     InDoubt {
-        /// What made it ambiguous.
+        /// Why the outcome is unknown.
         reason: Cow<'static, str>,
     },
-    /// The condition of the write does not hold, such as after a write of another process. Nothing
-    /// was written.
-    #[error("the condition of the write does not hold: {reason}; nothing was written, read it again")]
+    /// The condition of the write does not hold, for example because another process has written
+    /// the credential. Nothing was written.
+    #[error("the condition of the write does not hold: {reason}; nothing was written, read the credential again")]
     Conflict {
-        /// What was found instead.
+        /// The state that was found instead.
         reason: Cow<'static, str>,
     },
-    /// What the backend gave is not what was stored there. Never holds the bytes.
-    #[error("the stored data is corrupted: {reason}; restore it from a backup or store it anew")]
+    /// The backend returned data that differs from the stored data. The error never contains the
+    /// data.
+    #[error(
+        "the stored data is corrupted: {reason}; restore it from a backup, or store the credential again if \
+         you still have its value"
+    )]
     Corrupted {
-        /// What is wrong with it.
+        /// The fault in the data.
         reason: Cow<'static, str>,
     },
-    /// No room is left; the old value is untouched.
-    #[error("no space is left on the disk; free some and store it again, the old value is untouched")]
+    /// The disk is full; the old value is unchanged.
+    #[error("no space is left on the disk; the old value is unchanged, free some space and try again")]
     DiskFull,
-    /// The place does not take writes; nothing was written.
-    #[error("the storage is read-only: {reason}; make it writable or write elsewhere")]
+    /// The storage does not accept writes; nothing was written.
+    #[error("the storage is read-only: {reason}; make it writable or use another storage location")]
     ReadOnly {
-        /// What forbids writing.
+        /// Why writing is not possible.
         reason: Cow<'static, str>,
     },
-    /// The request itself is wrong and would fail again; nothing was written.
+    /// The request is invalid and would fail again; nothing was written.
     #[error("the request is invalid: {reason}")]
     InvalidRequest {
-        /// What is wrong and what would be right.
+        /// The fault and how to correct it.
         reason: Cow<'static, str>,
     },
-    /// A soft-deleted credential was recovered to be overwritten, and the write then failed: the
-    /// **old** value may be readable again.
+    /// A soft-deleted credential was recovered in order to overwrite it, and then the write failed:
+    /// the **old** value may be readable again.
     #[error(
         "the deleted credential was recovered but the new value was not written ({reason}); \
-         the old value may be readable again: store or delete it once more"
+         the old value may be readable again, store or delete the credential again"
     )]
     RecoveredNotWritten {
         /// Why the write failed.
         reason: Cow<'static, str>,
     },
-    /// The new value is visible, but whether it would survive a power cut is not known.
+    /// The new value is visible, but it may not survive a power failure.
     #[error(
-        "the write is visible but could not be made durable ({reason}); check the disk and store it again"
+        "the write is visible but may be lost in a power failure ({reason}); check the disk and store the \
+         credential again"
     )]
     NotDurable {
-        /// What failed.
+        /// The failed step.
         reason: Cow<'static, str>,
     },
-    /// The provider cannot do this at all.
+    /// The provider does not support the operation.
     #[error("this is not supported: {what}")]
     Unsupported {
-        /// What was asked for, and what to use instead.
+        /// The unsupported operation, and what to use instead.
         what: Cow<'static, str>,
     },
     /// The provider was shut down; nothing was done.
-    #[error("the provider was shut down; make a new one")]
+    #[error("the provider was shut down; create a new one")]
     ShutDown,
-    /// A defect of the provider or of the environment that fits no other kind, such as an I/O
+    /// A failure of the provider or of the environment that fits no other kind, such as an I/O
     /// error.
     #[error("an unexpected failure: {reason}")]
     Other {
-        /// What was seen.
+        /// The observed failure.
         reason: Cow<'static, str>,
     },
 }
 
-fn in_time(delay: &Option<Duration>) -> String {
+fn retry_time(delay: &Option<Duration>) -> String {
     delay.map_or_else(|| "in a moment".to_owned(), |delay| format!("in {delay:?}"))
 }
 
-fn after(delay: &Option<Duration>) -> String {
-    delay.map_or_else(String::new, |delay| format!(" and asks for a pause of {delay:?}"))
+fn requested_wait(delay: &Option<Duration>) -> String {
+    delay.map_or_else(String::new, |delay| format!(" and asks to wait {delay:?}"))
 }
 
 impl StorageErrorKind {
-    /// Whether the same call may succeed a little later, without anybody doing anything.
+    /// Returns whether the same call may succeed a little later without any intervention.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -227,8 +236,8 @@ impl StorageErrorKind {
         )
     }
 
-    /// Whether a failed write may have changed what is stored: true unless the kind proves that it
-    /// has not.
+    /// Returns whether a failed write may have changed the stored data: true unless the kind proves
+    /// that it did not.
     #[must_use]
     pub const fn may_have_written(&self) -> bool {
         !matches!(
@@ -251,8 +260,8 @@ impl StorageErrorKind {
 }
 
 impl StorageError {
-    /// Says on which target of which provider the operation failed. Only the first call counts, so
-    /// the layer nearest to the backend names it; the target tells where the caller looked.
+    /// Adds the provider, the operation and the target. Only the first call has an effect, so the
+    /// layer closest to the backend decides.
     #[must_use]
     pub fn at(
         mut self,
@@ -261,12 +270,12 @@ impl StorageError {
         target: impl Into<Target>,
     ) -> Self {
         if self.0.context.is_none() {
-            self.0.context = Some(Context { provider: provider.into(), operation, target: target.into() });
+            self.0.context = Some(ErrorContext { provider: provider.into(), operation, target: target.into() });
         }
         self
     }
 
-    /// Adds the cause. Neither it nor its own causes must print a secret: an SDK's error is reduced
+    /// Adds the cause. Neither the cause nor its own causes may print a secret: convert an SDK error
     /// to one that does not.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
@@ -274,38 +283,39 @@ impl StorageError {
         self
     }
 
-    /// The same error, cause and context with another kind: an ambiguous attempt becomes in doubt.
+    /// Replaces the kind and keeps the cause and the context, for example to report a failed write
+    /// as [`InDoubt`](StorageErrorKind::InDoubt).
     #[must_use]
     pub fn with_kind(mut self, kind: StorageErrorKind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// What happened.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> &StorageErrorKind {
         &self.0.kind
     }
 
-    /// The provider's name; `None` before [`StorageError::at`].
+    /// Returns the provider's name; `None` before [`StorageError::at`].
     #[must_use]
     pub fn provider(&self) -> Option<&str> {
         self.0.context.as_ref().map(|context| context.provider.as_ref())
     }
 
-    /// What was asked; `None` before [`StorageError::at`].
+    /// Returns the failed operation; `None` before [`StorageError::at`].
     #[must_use]
     pub fn operation(&self) -> Option<Operation> {
         self.0.context.as_ref().map(|context| context.operation)
     }
 
-    /// What it was about; `None` before [`StorageError::at`].
+    /// Returns the target of the operation; `None` before [`StorageError::at`].
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
         self.0.context.as_ref().map(|context| &context.target)
     }
 
-    /// The credential's path; `None` where the operation was not about one.
+    /// Returns the credential's path; `None` if the target is not one credential.
     #[must_use]
     pub fn path(&self) -> Option<&CredentialPath> {
         match self.target() {
@@ -314,21 +324,21 @@ impl StorageError {
         }
     }
 
-    /// [`StorageErrorKind::is_transient`].
+    /// Returns [`StorageErrorKind::is_transient`] of the kind.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.0.kind.is_transient()
     }
 
-    /// Whether the failed operation may have changed what is stored: never, if it only reads; else
-    /// what [`StorageErrorKind::may_have_written`] says. Before [`StorageError::at`] any operation
-    /// is taken for a write.
+    /// Returns whether the failed operation may have changed the stored data: false if it only
+    /// reads, otherwise [`StorageErrorKind::may_have_written`] of the kind. Before
+    /// [`StorageError::at`], the operation is assumed to be a write.
     #[must_use]
     pub fn may_have_written(&self) -> bool {
         self.operation().is_none_or(Operation::is_write) && self.0.kind.may_have_written()
     }
 
-    /// What a caller can do about it.
+    /// Returns what the caller can do about the error.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         use StorageErrorKind as Kind;
@@ -347,7 +357,7 @@ impl StorageError {
         }
     }
 
-    /// How long to wait before the next try, where that is known.
+    /// Returns how long to wait before the next try; `None`: unknown.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind() {
@@ -358,9 +368,9 @@ impl StorageError {
         }
     }
 
-    /// The status that an HTTP handler may answer with: that of the
-    /// [class](ErrorClass::http_status_hint), and more precisely 409 where it was not its turn, 413
-    /// for a value that is too large, 501 for what is not supported, 503 after a shutdown.
+    /// Returns a suitable HTTP response status: that of the [class](ErrorClass::http_status_hint),
+    /// except 409 for [`Busy`](StorageErrorKind::Busy), 413 for a value that is too large, 501 for
+    /// an unsupported operation and 503 after a shutdown.
     #[must_use]
     pub fn http_status_hint(&self) -> u16 {
         match self.kind() {
@@ -372,13 +382,13 @@ impl StorageError {
         }
     }
 
-    /// Whether it says that nothing is stored there.
+    /// Returns whether the kind is [`StorageErrorKind::NotFound`].
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.0.kind == StorageErrorKind::NotFound
     }
 
-    /// Whether what is stored cannot be read: [`StorageErrorKind::Corrupted`].
+    /// Returns whether the kind is [`StorageErrorKind::Corrupted`].
     #[must_use]
     pub fn is_corrupted(&self) -> bool {
         matches!(self.0.kind, StorageErrorKind::Corrupted { .. })
@@ -387,11 +397,11 @@ impl StorageError {
 
 impl From<StorageErrorKind> for StorageError {
     fn from(kind: StorageErrorKind) -> Self {
-        Self(Box::new(Inner { kind, context: None, source: None }))
+        Self(Box::new(ErrorData { kind, context: None, source: None }))
     }
 }
 
-/// The constructors that carry a reason.
+/// Constructors of the kinds that have a reason.
 impl StorageError {
     /// [`StorageErrorKind::Corrupted`].
     #[must_use]
@@ -423,7 +433,7 @@ impl StorageError {
         StorageErrorKind::Busy { reason: reason.into(), retry_after: None }.into()
     }
 
-    /// [`StorageErrorKind::Busy`], whose turn may come after a known time.
+    /// [`StorageErrorKind::Busy`] with a time to wait before the next try.
     #[must_use]
     pub fn busy_for(reason: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         StorageErrorKind::Busy { reason: reason.into(), retry_after: Some(retry_after) }.into()
@@ -468,14 +478,14 @@ impl StorageError {
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Context { provider, operation, target }) = &self.0.context else {
+        let Some(ErrorContext { provider, operation, target }) = &self.0.context else {
             return self.0.kind.fmt(f);
         };
         let phrase = operation.phrase();
         match target {
             Target::Credential(path) => write!(f, "could not {phrase} credential `{path}` in {provider}: ")?,
             Target::Scope(Some(scope)) => write!(f, "could not {phrase} scope `{scope}` in {provider}: ")?,
-            Target::Scope(None) => write!(f, "could not {phrase} the root in {provider}: ")?,
+            Target::Scope(None) => write!(f, "could not {phrase} the root scope in {provider}: ")?,
             Target::Backend => write!(f, "could not {phrase} {provider}: ")?,
         }
         self.0.kind.fmt(f)
@@ -503,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_context_stands() {
+    fn the_first_context_is_kept() {
         let error = StorageError::corrupted("not JSON").at("vault", Operation::Retrieve, path()).at(
             "wrapper",
             Operation::List,
@@ -515,30 +525,30 @@ mod tests {
     }
 
     #[test]
-    fn every_target_reads_as_a_sentence() {
+    fn every_target_forms_a_sentence() {
         let error = || StorageError::from(StorageErrorKind::DiskFull);
-        let says = |error: StorageError| error.to_string();
+        let message = |error: StorageError| error.to_string();
         assert!(
-            says(error().at("local", Operation::Store, path()))
+            message(error().at("local", Operation::Store, path()))
                 .starts_with("could not store credential `org:a/id` in local: no space")
         );
         let scope = Target::Scope(Some("org:a".parse().unwrap()));
         assert!(
-            says(error().at("local", Operation::List, scope))
+            message(error().at("local", Operation::List, scope))
                 .starts_with("could not list the credentials of scope `org:a` in local: ")
         );
         assert!(
-            says(error().at("local", Operation::ListTree, Target::Scope(None)))
-                .starts_with("could not list the tree of the root in local: ")
+            message(error().at("local", Operation::ListTree, Target::Scope(None)))
+                .starts_with("could not list the tree of the root scope in local: ")
         );
         assert!(
-            says(error().at("local", Operation::Connect, Target::Backend))
+            message(error().at("local", Operation::Connect, Target::Backend))
                 .starts_with("could not connect to local: ")
         );
     }
 
     #[test]
-    fn the_cause_is_kept_apart_from_the_sentence() {
+    fn display_does_not_repeat_the_cause() {
         let error = StorageError::other("rename failed")
             .with_source(Arc::new(std::io::Error::other("EXDEV")) as Arc<_>);
         assert!(!error.to_string().contains("EXDEV"));
@@ -547,15 +557,15 @@ mod tests {
     }
 
     #[test]
-    fn a_read_has_written_nothing_however_it_failed() {
+    fn a_failed_read_has_written_nothing() {
         let error = || StorageError::from(StorageErrorKind::Timeout { limit: Duration::ZERO });
-        assert!(error().may_have_written(), "nobody has said what it was");
+        assert!(error().may_have_written(), "an unknown operation counts as a write");
         assert!(error().at("vault", Operation::Store, path()).may_have_written());
         assert!(!error().at("vault", Operation::Retrieve, path()).may_have_written());
     }
 
     #[test]
-    fn each_kind_says_what_it_means_for_a_caller() {
+    fn each_kind_has_its_class_and_http_status() {
         let reason = || Cow::Borrowed("");
         let table = [
             (StorageErrorKind::NotFound, false, false, 404),
@@ -588,6 +598,6 @@ mod tests {
         }
         let busy = StorageError::busy_for("a write may still take effect", Duration::from_secs(300));
         assert_eq!(busy.retry_after(), Some(Duration::from_secs(300)));
-        assert!(busy.to_string().ends_with("nothing was done, try again in 300s"), "{busy}");
+        assert!(busy.to_string().ends_with("nothing was written, try again in 300s"), "{busy}");
     }
 }

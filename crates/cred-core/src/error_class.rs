@@ -1,37 +1,38 @@
-//! What a caller can do about a failure.
+//! Classes of errors, by what a caller can do about them.
 
-/// What a caller can do about a failure, whatever failed.
+/// The class of an error: what a caller can do about it, whichever part failed.
 ///
 /// | class | what to do | HTTP status |
 /// |---|---|---|
-/// | `NotFound` | store it, or check the path | 404 |
-/// | `Conflict` | read it again and repeat the change | 409 |
-/// | `InvalidRequest` | correct the request; it would fail again | 400 |
-/// | `Denied` | give this service the right in the backend | 502 |
+/// | `NotFound` | store the credential, or check the path | 404 |
+/// | `Conflict` | read the credential again and repeat the change | 409 |
+/// | `InvalidRequest` | correct the request; the same request fails again | 400 |
+/// | `Denied` | grant this service the permission in the backend | 502 |
 /// | `Transient` | try again later | 503 |
-/// | `UnknownOutcome` | read it back: a write may have happened | 504 |
-/// | `Broken` | look at it: a person is needed | 500 |
+/// | `UnknownOutcome` | read the credential back: a write may have happened | 504 |
+/// | `Broken` | have an operator investigate | 500 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// Nothing is stored there.
+    /// No credential is stored at the path.
     NotFound,
-    /// Somebody else has changed it first. Nothing was written.
+    /// Another writer changed the credential first. Nothing was written.
     Conflict,
-    /// The caller asked for something that cannot be done. Nothing was written.
+    /// The request cannot be fulfilled. Nothing was written.
     InvalidRequest,
-    /// The backend refuses this service: not the end user, who may not know of the backend.
+    /// The backend refuses this service. This is not about the end user, who may not know of the
+    /// backend.
     Denied,
     /// The same call may succeed a little later.
     Transient,
     /// A write may or may not have happened.
     UnknownOutcome,
-    /// It does not work, and trying again does not help: damaged data, a missing key, a full disk.
+    /// A failure that a retry does not fix: damaged data, a missing key, a full disk.
     Broken,
 }
 
 impl ErrorClass {
-    /// The class as a word for logs and metrics, such as `not_found`.
+    /// Returns the name of the class in logs and metrics, such as `not_found`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,7 +46,7 @@ impl ErrorClass {
         }
     }
 
-    /// The status that an HTTP handler may answer with, as the table above has it.
+    /// Returns a suitable HTTP response status, as in the table above.
     #[must_use]
     pub const fn http_status_hint(self) -> u16 {
         match self {

@@ -1,30 +1,31 @@
-//! Which credentials a list should name.
+//! Filters of lists.
 
 use std::collections::BTreeMap;
 
 use crate::{CredentialMetadata, Timestamp};
 
-/// Which credentials a list should name. Every condition must hold; an empty filter admits
-/// everything. It is decided on the stored metadata, whatever a backend's own tags say.
+/// A filter for the credentials of a list. A credential matches if all conditions hold; an empty
+/// filter matches every credential. The filter is applied to the stored metadata, not to tags that
+/// the backend itself keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialFilter {
-    /// Tags that must be there with exactly these values.
+    /// Tags that the credential must have, with exactly these values.
     pub tags: BTreeMap<String, String>,
-    /// Only what was created later than this; `None`: no bound.
+    /// Matches only credentials created after this moment; `None`: no bound.
     pub created_after: Option<Timestamp>,
-    /// Only what was created earlier than this; `None`: no bound.
+    /// Matches only credentials created before this moment; `None`: no bound.
     pub created_before: Option<Timestamp>,
 }
 
 impl CredentialFilter {
-    /// Admits everything.
+    /// Creates a filter that matches every credential.
     #[must_use]
     pub const fn new() -> Self {
         Self { tags: BTreeMap::new(), created_after: None, created_before: None }
     }
 
-    /// Asks for a tag besides the others.
+    /// Requires another tag.
     #[must_use]
     pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.insert(key.into(), value.into());
@@ -45,13 +46,13 @@ impl CredentialFilter {
         self
     }
 
-    /// Whether it admits everything, so that a list can skip reading contents.
+    /// Returns whether the filter has no conditions, so that a list need not read any contents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::new()
     }
 
-    /// Whether it admits a credential with this metadata.
+    /// Returns whether a credential with this metadata matches.
     #[must_use]
     pub fn matches(&self, metadata: &CredentialMetadata) -> bool {
         self.tags.iter().all(|(key, value)| metadata.tags.get(key) == Some(value))
@@ -72,15 +73,15 @@ mod tests {
         tags.insert("env", "prod").unwrap();
         tags.insert("team", "a").unwrap();
         let metadata = CredentialMetadata::new(at(10)).with_tags(tags);
-        let admits = |filter: CredentialFilter| filter.matches(&metadata);
+        let matches = |filter: CredentialFilter| filter.matches(&metadata);
 
-        assert!(admits(CredentialFilter::new()));
-        assert!(admits(CredentialFilter::new().with_tag("env", "prod").with_tag("team", "a")));
-        assert!(!admits(CredentialFilter::new().with_tag("env", "prod").with_tag("team", "b")));
-        assert!(!admits(CredentialFilter::new().with_tag("owner", "")));
-        assert!(admits(CredentialFilter::new().with_created_after(at(9)).with_created_before(at(11))));
-        assert!(!admits(CredentialFilter::new().with_created_after(at(10))));
-        assert!(!admits(CredentialFilter::new().with_created_before(at(10))));
+        assert!(matches(CredentialFilter::new()));
+        assert!(matches(CredentialFilter::new().with_tag("env", "prod").with_tag("team", "a")));
+        assert!(!matches(CredentialFilter::new().with_tag("env", "prod").with_tag("team", "b")));
+        assert!(!matches(CredentialFilter::new().with_tag("owner", "")));
+        assert!(matches(CredentialFilter::new().with_created_after(at(9)).with_created_before(at(11))));
+        assert!(!matches(CredentialFilter::new().with_created_after(at(10))));
+        assert!(!matches(CredentialFilter::new().with_created_before(at(10))));
         assert!(CredentialFilter::new().is_empty());
         assert!(!CredentialFilter::new().with_created_after(at(0)).is_empty());
     }

@@ -7,8 +7,8 @@ text_type! {
     /// The name of a credential inside its scope: 1 to [`CredentialId::MAX_LEN`] bytes of
     /// `[A-Za-z0-9_-]`.
     ///
-    /// Case matters: `Key` and `key` are two credentials on every backend. The same id in two
-    /// scopes is two credentials as well.
+    /// Ids are case-sensitive: `Key` and `key` are two credentials on every backend. The same id in
+    /// two scopes is two credentials as well.
     ///
     /// ```
     /// use cred_core::CredentialId;
@@ -20,8 +20,7 @@ text_type! {
 name_type!(CredentialId);
 
 impl CredentialId {
-    /// The longest id in bytes: a file name component on common file systems (NAME_MAX) is this
-    /// long.
+    /// The maximum length in bytes: that of a file name on common file systems (NAME_MAX).
     pub const MAX_LEN: usize = 255;
 }
 
@@ -32,14 +31,14 @@ fn check_credential_id(text: &str) -> Result<(), ParseError> {
 text_type! {
     /// The name of a sealing key: 1 to [`KeyId::MAX_LEN`] bytes of `[A-Za-z0-9._-]`.
     ///
-    /// It stands in every envelope and is printed in errors. A key id names one key for ever: other
-    /// bytes, another passphrase or other Argon2id parameters are a new id.
+    /// It is stored in every envelope and printed in errors. A key id must always refer to the same
+    /// key: use a new id for other key bytes, another passphrase or other Argon2id parameters.
     KeyId, check_key_id
 }
 name_type!(KeyId);
 
 impl KeyId {
-    /// The longest key id in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 64;
 }
 
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_is_an_id_or_a_defect_of_the_program() {
+    fn from_static_panics_if_the_literal_is_not_an_id() {
         assert_eq!(CredentialId::from_static("stripe").as_str(), "stripe");
         let panic = std::panic::catch_unwind(|| CredentialId::from_static("a/b")).unwrap_err();
         let message = panic.downcast_ref::<String>().unwrap();
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_never_repeats_the_text() {
+    fn a_parse_error_does_not_contain_the_text() {
         let error = CredentialId::new("hunter2 is my password").unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -1,18 +1,18 @@
 //! Types, traits and errors of the `cred` credential manager.
 //!
-//! A Rust service seals its credentials on the client and keeps them, per tenant, in the backend
-//! that its operators already run. This crate is the contract between the parts: it holds no
-//! backend, no cryptography, no TLS and no async runtime, so that a storage provider can depend on
-//! it alone.
+//! With `cred`, a Rust service encrypts its credentials itself ("sealing") and stores them, per
+//! tenant, in the backend that its operators already run. This crate is the contract between the
+//! parts. It contains no backend, cryptography, TLS or async runtime, so a storage provider can
+//! depend on it alone.
 //!
 //! | you want to | start at |
 //! |---|---|
-//! | keep credentials somewhere new | [`StorageProvider`], its abilities [`CompareAndSet`] and [`SoftDelete`] |
-//! | do something around each call of a provider | [`Wrapper`] |
-//! | say what a credential is | [`Credential`], [`CredentialKind`], [`TypedCredential`], [`CredentialMetadata`] |
-//! | name one | [`CredentialId`], [`ScopeId`], [`CredentialPath`] |
-//! | seal with a key of your own (a KMS) | [`Sealer`] |
-//! | know what went wrong | [`StorageError`], [`SealError`], [`ConfigError`], [`ParseError`] |
+//! | support a new backend | [`StorageProvider`], its abilities [`CompareAndSet`] and [`SoftDelete`] |
+//! | intercept each call of a provider | [`Wrapper`] |
+//! | create or read a credential | [`Credential`], [`CredentialKind`], [`TypedCredential`], [`CredentialMetadata`] |
+//! | name a credential | [`CredentialId`], [`ScopeId`], [`CredentialPath`] |
+//! | seal with your own key service (a KMS) | [`Sealer`] |
+//! | handle errors | [`StorageError`], [`SealError`], [`ConfigError`], [`ParseError`] |
 //!
 //! ```
 //! use cred_core::{CredentialId, CredentialPath, ScopeId};
@@ -25,9 +25,9 @@
 //! ```
 //!
 //! # Secrets
-//! Nothing here prints a secret: every type that can hold one has a manual `Debug`, no error
-//! carries a value, and buffers are wiped when they are dropped. [`sealed`] lets a type of yours
-//! hold a [`SecretString`] that serializes only on its way into a [`Credential`].
+//! This crate never prints a secret: every type that can hold one has a manual `Debug`, no error
+//! contains a value, and buffers are wiped when they are dropped. With [`sealed`], your own type can
+//! hold a [`SecretString`] that serializes only into a [`Credential`].
 
 mod text;
 

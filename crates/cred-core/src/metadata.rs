@@ -1,4 +1,4 @@
-//! What is known of a credential without its key.
+//! The metadata of a credential, which is readable without its key.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -6,40 +6,42 @@ use std::ops::Deref;
 use crate::text::{self, name_type, text_type};
 use crate::{ParseError, RotationPolicy, Tags, Timestamp};
 
-/// What is known of a credential without its key. Not secret; sealing binds it, so that an edit is
-/// found at opening.
+/// The metadata of a credential, which is readable without its key. It is not secret. Sealing
+/// authenticates it, so an edit is detected when the credential is opened.
 ///
-/// There is no time of last access: it would make every read a write.
+/// There is no time of last access: with one, every read would have to write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialMetadata {
-    /// When the credential was first stored; kept by `rotate`, and by a plain store where the
+    /// When the credential was first stored. `rotate` keeps it, and so does a plain store if the
     /// manager has the credential in its cache. Any other store sets it.
     pub created_at: Timestamp,
-    /// When this value was stored. A change of tags, expiry or policy alone keeps it.
+    /// When this value was stored. It is kept if only tags, expiry or policy change.
     pub last_modified: Timestamp,
-    /// Counts the values: one more after each `rotate`, and after a plain store where the manager
-    /// has the credential in its cache. Any other store starts at 1. 0: unknown.
+    /// Number of values so far. Each `rotate` increments it, and so does a plain store if the
+    /// manager has the credential in its cache. Any other store sets it to 1. 0: unknown.
     pub version: u64,
     /// Labels to filter by.
     pub tags: Tags,
     /// When the value stops being valid; `None`: it does not expire.
     pub expires_at: Option<Timestamp>,
-    /// When it should be replaced; `None`: no policy.
+    /// When the value should be replaced; `None`: no policy.
     pub rotation: Option<RotationPolicy>,
-    /// Which service or person first stored the credential, as its writer named itself. `None`: not
-    /// recorded. Kept and set as [`created_at`](Self::created_at) is: a plain store of a credential
-    /// that the manager does not have in its cache records its own writer, or none.
+    /// The service or person that first stored the credential, under the name that its writer
+    /// chose; `None`: not recorded. It is kept and set like [`created_at`](Self::created_at): a
+    /// plain store of a credential that the manager does not have in its cache records the name of
+    /// the current writer, or none.
     ///
-    /// Sealing binds it, so a backend cannot change it. It proves nothing about the writer: a
-    /// holder of the sealing key can record any name.
+    /// Sealing authenticates it, so a backend cannot change it. It proves nothing about the writer:
+    /// a holder of the sealing key can record any name.
     pub created_by: Option<CreatedBy>,
-    /// Fields of a newer writer, kept as they are.
+    /// Fields of a newer version, kept unchanged.
     pub unknown: UnknownFields,
 }
 
 impl CredentialMetadata {
-    /// Metadata of a value first stored at `created_at`: version 1, no tags, no expiry, no policy.
+    /// Creates metadata of a value first stored at `created_at`: version 1, no tags, no expiry, no
+    /// policy.
     #[must_use]
     pub fn new(created_at: Timestamp) -> Self {
         Self { created_at, last_modified: created_at, version: 1, ..Self::default() }
@@ -73,7 +75,7 @@ impl CredentialMetadata {
         self
     }
 
-    /// Whether the value had expired at `now`: from the moment of expiry on.
+    /// Returns whether the value is expired at `now`: true from the expiry itself on.
     #[must_use]
     pub fn is_expired_at(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|expiry| expiry <= now)
@@ -84,8 +86,8 @@ text_type! {
     /// The name of a service or person that first stored a credential: 1 to [`CreatedBy::MAX_LEN`]
     /// bytes of printable ASCII, spaces included.
     ///
-    /// It is not secret. Its writer chooses it, so it is a note for people and not a proof: use it
-    /// for no decision about access.
+    /// It is not secret. The writer chooses it, so it is a note for people and not a proof: do not
+    /// use it for access decisions.
     ///
     /// ```
     /// use cred_core::CreatedBy;
@@ -97,7 +99,7 @@ text_type! {
 name_type!(CreatedBy);
 
 impl CreatedBy {
-    /// The longest name in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 256;
 }
 
@@ -106,13 +108,14 @@ fn check_created_by(text: &str) -> Result<(), ParseError> {
     text::check("the creator's name", text, CreatedBy::MAX_LEN, printable, "printable ASCII")
 }
 
-/// Metadata fields that this version does not know, by field number, as bytes. They are written
-/// back unchanged, so that an older service does not strip what a newer one recorded.
+/// Metadata fields that this version does not know, as bytes by field number. They are written back
+/// unchanged, so an older service does not remove the fields of a newer one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnknownFields(BTreeMap<u16, Vec<u8>>);
 
 impl UnknownFields {
-    /// The field numbers that can be unknown: below are the known ones, above the reserved ones.
+    /// The possible numbers of unknown fields. Known fields have lower numbers, reserved fields
+    /// higher ones.
     pub const NUMBERS: std::ops::Range<u16> = 8..0x8000;
 
     /// Sets a field.
@@ -121,7 +124,7 @@ impl UnknownFields {
     /// [`ParseError`] if `number` is not in [`UnknownFields::NUMBERS`].
     pub fn insert(&mut self, number: u16, value: Vec<u8>) -> Result<(), ParseError> {
         if !Self::NUMBERS.contains(&number) {
-            let problem = "its number is that of a known or a reserved field";
+            let problem = "its number belongs to a known or reserved field";
             return Err(ParseError::Malformed { what: "an unknown metadata field", problem });
         }
         self.0.insert(number, value);
@@ -129,7 +132,7 @@ impl UnknownFields {
     }
 }
 
-/// Reading only: writing goes through [`UnknownFields::insert`].
+/// Read access; to change a field, use [`UnknownFields::insert`].
 impl Deref for UnknownFields {
     type Target = BTreeMap<u16, Vec<u8>>;
 

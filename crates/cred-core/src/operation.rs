@@ -1,8 +1,8 @@
-//! What was asked of a provider.
+//! Operations of a provider.
 
 use std::fmt;
 
-/// What was asked of a provider: the name in errors, spans and metrics.
+/// An operation of a provider, as named in errors, spans and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -30,16 +30,16 @@ pub enum Operation {
     Purge,
     /// [`SoftDelete::list_deleted`](crate::SoftDelete::list_deleted).
     ListDeleted,
-    /// Reading which versions of a credential a backend keeps, where its provider offers that.
+    /// Listing the versions of a credential that a backend keeps, if its provider offers that.
     Versions,
-    /// Reaching the backend before the first use.
+    /// Connecting to the backend before the first use.
     Connect,
     /// [`StorageProvider::shutdown`](crate::StorageProvider::shutdown).
     Shutdown,
 }
 
 impl Operation {
-    /// Its name in spans and metrics, in snake case.
+    /// Returns the name in spans and metrics, in snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,13 +61,14 @@ impl Operation {
         }
     }
 
-    /// Whether it changes what is stored, so that an unanswered one is in doubt.
+    /// Returns whether the operation changes stored data. If the backend does not respond to such an
+    /// operation, its outcome is unknown.
     #[must_use]
     pub const fn is_write(self) -> bool {
         matches!(self, Self::Store | Self::Delete | Self::StoreIf | Self::Recover | Self::Purge)
     }
 
-    /// What it does, for a sentence that begins "could not".
+    /// Returns the verb phrase for a sentence that begins with "could not".
     pub(crate) const fn phrase(self) -> &'static str {
         match self {
             Self::Store => "store",
@@ -76,7 +77,7 @@ impl Operation {
             Self::Exists => "look up",
             Self::List => "list the credentials of",
             Self::ListTree => "list the tree of",
-            Self::StoreIf => "store, if unchanged,",
+            Self::StoreIf => "conditionally store",
             Self::Recover => "recover",
             Self::Purge => "purge",
             Self::ListDeleted => "list the deleted credentials of",

@@ -1,54 +1,54 @@
-//! Why a text is not an id, a scope, a tag or a name.
+//! Errors of parsing ids, scopes, tags and names.
 
 use std::fmt;
 
-/// A text that cannot be an id, scope, tag or name. The message never repeats the text: whoever
-/// passes a secret where a name belongs must not find it in a log.
+/// The error for a text that is not a valid id, scope, tag or name. The message never contains the
+/// text, so a secret that is passed in place of a name does not get into a log.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("{what} is empty; give at least one character")]
     Empty {
-        /// What was being parsed.
+        /// The parsed item, such as "the credential id".
         what: &'static str,
     },
-    /// Longer than the type allows.
-    #[error("{what} is {length} bytes long; use at most {limit}")]
+    /// The text is longer than the type allows.
+    #[error("{what} is {length} bytes long; use at most {limit} bytes")]
     TooLong {
-        /// What was being parsed.
+        /// The parsed item, such as "the credential id".
         what: &'static str,
         /// Its length in bytes.
         length: usize,
-        /// The most bytes that are allowed.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// A character outside the alphabet.
+    /// The text contains a character that is not allowed.
     #[error("{what} has a character at byte {position} that is not allowed; use {allowed}")]
     Character {
-        /// What was being parsed.
+        /// The parsed item, such as "the credential id".
         what: &'static str,
         /// Byte offset of the first such character.
         position: usize,
-        /// The alphabet, in words.
+        /// The allowed characters, as text.
         allowed: &'static str,
     },
-    /// Not built as it must be.
+    /// The text does not have the required structure.
     #[error("{what} is malformed: {problem}")]
     Malformed {
-        /// What was being parsed.
+        /// The parsed item, such as "the credential id".
         what: &'static str,
-        /// What is wrong and how it should look.
+        /// The fault and the expected form.
         problem: &'static str,
     },
-    /// More entries than the type allows.
+    /// There are more entries than the type allows.
     #[error("there are {count} {what}; use at most {limit}")]
     TooMany {
-        /// What was being counted, in the plural.
+        /// The counted items, in the plural.
         what: &'static str,
         /// How many there are.
         count: usize,
-        /// The most that are allowed.
+        /// The maximum number.
         limit: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Scope and id together: the identity of a credential everywhere.
+//! Paths: the scope and id of a credential.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,34 +7,34 @@ use equivalent::Equivalent;
 
 use crate::{CredentialId, ParseError, ScopeId};
 
-/// Scope and id: the identity of a credential in storage, cache and sealing.
+/// The scope and id of a credential, which identify it in storage, cache and sealing.
 ///
-/// Written and parsed as `scope/id`, or `id` alone where there is no scope; an id has no `:` and no
-/// `/`, so the two never meet.
+/// It is written and parsed as `scope/id`, or as `id` without a scope. An id contains neither `:` nor
+/// `/`, so the two forms cannot be confused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialPath {
     /// The tenant that owns the credential; `None`: it belongs to no tenant.
     pub scope: Option<ScopeId>,
-    /// Its name in that scope.
+    /// The name of the credential in the scope.
     pub id: CredentialId,
 }
 
 impl CredentialPath {
-    /// Joins a scope and an id.
+    /// Creates a path from a scope and an id.
     #[must_use]
     pub const fn new(scope: Option<ScopeId>, id: CredentialId) -> Self {
         Self { scope, id }
     }
 
-    /// Borrows both parts.
+    /// Returns a borrowed path.
     #[must_use]
     pub const fn as_path_ref(&self) -> PathRef<'_> {
         PathRef { scope: self.scope.as_ref(), id: &self.id }
     }
 
-    /// Whether it belongs to this scope or one below it, as
-    /// [`list_tree`](crate::StorageProvider::list_tree) takes it; `None`: every path does, those
-    /// without a scope included.
+    /// Returns whether the path is in `root` or in a scope below it, as in
+    /// [`list_tree`](crate::StorageProvider::list_tree). With `None`, it is true for every path, also
+    /// one without a scope.
     #[must_use]
     pub fn is_within(&self, root: Option<&ScopeId>) -> bool {
         root.is_none_or(|root| self.scope.as_ref().is_some_and(|scope| root.contains(scope)))
@@ -58,18 +58,18 @@ impl FromStr for CredentialPath {
     }
 }
 
-/// A borrowed [`CredentialPath`]. It hashes as the owned one and is [`Equivalent`] to it, so that a
-/// map keyed by paths is searched without allocating.
+/// A borrowed [`CredentialPath`]. It has the same hash and is [`Equivalent`], so a lookup in a map
+/// with paths as keys does not allocate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PathRef<'a> {
     /// The tenant that owns the credential; `None`: it belongs to no tenant.
     pub scope: Option<&'a ScopeId>,
-    /// Its name in that scope.
+    /// The name of the credential in the scope.
     pub id: &'a CredentialId,
 }
 
 impl<'a> PathRef<'a> {
-    /// Joins a scope and an id.
+    /// Creates a path from a scope and an id.
     #[must_use]
     pub const fn new(scope: Option<&'a ScopeId>, id: &'a CredentialId) -> Self {
         Self { scope, id }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_borrowed_path_hashes_and_compares_as_the_owned_one() {
+    fn a_borrowed_path_hashes_and_compares_like_the_owned_one() {
         let state = RandomState::new();
         for text in ["id", "org:a/id", "org:a/team:b/id"] {
             let path: CredentialPath = text.parse().unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_within_its_scope_those_above_it_and_the_root() {
+    fn a_path_is_within_its_scope_parent_scopes_and_the_root() {
         let path = |text: &str| text.parse::<CredentialPath>().unwrap();
         let org: ScopeId = "org:a".parse().unwrap();
         for (text, within) in

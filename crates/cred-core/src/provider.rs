@@ -1,4 +1,4 @@
-//! The contract of a storage backend.
+//! The contract that a storage backend implements.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,79 +10,84 @@ use crate::{
     Description, EncryptedData, SoftDelete, StorageError, StorageMetrics, Wrapper,
 };
 
-/// A credential as a provider stores it: exactly what was given to [`StorageProvider::store`].
+/// A credential as a provider stores it: exactly the arguments of [`StorageProvider::store`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
     /// The sealed value.
     pub data: EncryptedData,
-    /// What is known of the credential without its key.
+    /// The part of the credential that is readable without its key.
     pub metadata: CredentialMetadata,
 }
 
 impl Sealed {
-    /// Joins both parts.
+    /// Creates a sealed credential from its data and metadata.
     #[must_use]
     pub const fn new(data: EncryptedData, metadata: CredentialMetadata) -> Self {
         Self { data, metadata }
     }
 }
 
-/// A backend that keeps sealed credentials.
+/// A backend that stores sealed credentials.
 ///
-/// Each method's documentation is a list of numbered clauses; the `cred-conformance` crate has a
-/// test for each, by the clause's name. What holds for all of them:
+/// The documentation of each method is a list of numbered clauses. The `cred-conformance` crate has
+/// a test for each clause, named after it. These clauses apply to all methods:
 ///
-/// - **scope-1.** `ctx.scope_id` alone says where: the same id in two scopes is two credentials.
-/// - **scope-2.** No operation reads, lists or changes another scope's credentials: not a parent's,
-///   a child's, a sibling's or one whose name merely begins alike (`org:a`, `org:ab`).
-/// - **scope-3.** No two paths share a place in the backend, whatever their case, their `_` and
-///   `-`, their length or the names that the backend reserves.
+/// - **scope-1.** Only `ctx.scope_id` selects the scope: the same id in two scopes is two
+///   credentials.
+/// - **scope-2.** No operation reads, lists or changes credentials of another scope: not of a
+///   parent, a child, a sibling, or a scope whose name only has the same prefix (`org:a`,
+///   `org:ab`). Only [`list_tree`](Self::list_tree) includes the scopes below its own.
+/// - **scope-3.** Two paths never share a location in the backend, whatever their case, their `_`
+///   and `-`, their length or the names that the backend reserves.
 /// - **scope-4.** Every [`CredentialId`] and every [`ScopeId`](crate::ScopeId) can be used, up to
-///   their full lengths.
+///   their maximum lengths.
 /// - **error-1.** An error names the provider, the operation and the path.
-/// - **error-2.** [`may_have_written`](StorageError::may_have_written) is false only where nothing
-///   was written.
-/// - **error-3.** What the backend gives back broken is
-///   [`Corrupted`](crate::StorageErrorKind::Corrupted), naming the path and never the bytes.
-/// - **error-4.** No `Debug` and no error of the provider prints what it was given to keep, or its
-///   own backend credentials.
-/// - **cancel-1.** A future may be dropped at any point: afterwards the old or the new value is
-///   there, whole, never neither and never a mix.
-/// - **cancel-2.** A write that was given up, by an error that leaves it in doubt or by dropping
-///   its future, takes effect within [`in_doubt`](Description::in_doubt) or never.
-/// - **describe-1.** Constructors validate and touch no network; a `connect()` of the provider or
-///   the first use does.
+/// - **error-2.** [`may_have_written`](StorageError::may_have_written) is false only if nothing was
+///   written.
+/// - **error-3.** If the backend returns damaged data, the error is
+///   [`Corrupted`](crate::StorageErrorKind::Corrupted). It names the path and never contains the
+///   data.
+/// - **error-4.** No `Debug` output and no error of the provider contains the data that it was
+///   given to store, or its own backend credentials.
+/// - **cancel-1.** A future may be dropped at any point. Afterwards either the complete old value
+///   or the complete new value is stored, never neither and never a mix.
+/// - **cancel-2.** A write that was abandoned, because it failed with an unknown outcome or because
+///   its future was dropped, takes effect within [`in_doubt`](Description::in_doubt) or not at all.
+/// - **describe-1.** Constructors validate and do not use the network; the provider's `connect()`
+///   or the first operation does.
 #[async_trait]
 pub trait StorageProvider: Send + Sync {
-    /// What this provider promises.
+    /// Returns the guarantees and limits of this provider.
     ///
-    /// - **describe-2.** The answer is the same in all the provider's life.
+    /// - **describe-2.** The description is the same for the lifetime of the provider.
     /// - **describe-3.** Every operation ends within
-    ///   [`operation_timeout`](Description::operation_timeout): where the backend does not answer,
-    ///   in an error that is [transient](crate::StorageErrorKind::is_transient), or in doubt.
-    /// - **describe-4.** No operation blocks the thread that polls it: whatever else runs there
-    ///   goes on.
+    ///   [`operation_timeout`](Description::operation_timeout). If the backend does not respond, the
+    ///   error is [transient](crate::StorageErrorKind::is_transient) or
+    ///   [`InDoubt`](crate::StorageErrorKind::InDoubt).
+    /// - **describe-4.** No operation blocks the thread that polls it: other tasks on that thread
+    ///   keep running.
     fn describe(&self) -> &Description;
 
-    /// Stores a credential, in the place of the one that may be there.
+    /// Stores a credential, replacing any existing one at its path.
     ///
-    /// - **store-1.** What was stored is given back exactly: every byte of the data, every field of
-    ///   the metadata, unknown fields included.
-    /// - **store-2.** It replaces atomically: a reader sees the old value or the new one, never a
-    ///   mix, never none.
-    /// - **store-3.** Of several concurrent writers, one value remains whole.
-    /// - **store-4.** After a [`delete`](Self::delete), a store of the same id works.
+    /// - **store-1.** Reads return exactly the stored credential: every byte of the data and every
+    ///   field of the metadata, including unknown fields.
+    /// - **store-2.** Replacement is atomic: a reader sees the old value or the new one, never a
+    ///   mix and never nothing.
+    /// - **store-3.** After several concurrent stores, the complete value of one of them is stored.
+    /// - **store-4.** An id can be stored again after a [`delete`](Self::delete).
     /// - **store-5.** A payload of exactly [`max_payload_len`](crate::Limits) encoded bytes is
-    ///   taken; one byte more is [`TooLarge`](crate::StorageErrorKind::TooLarge), nothing is sent
+    ///   accepted. One byte more is [`TooLarge`](crate::StorageErrorKind::TooLarge): nothing is sent
     ///   and the old value remains.
-    /// - **store-6.** Tags at the limits are taken; one that does not fit is refused as
-    ///   [`InvalidRequest`](crate::StorageErrorKind::InvalidRequest), never dropped or cut.
-    /// - **store-7.** Storing the same value twice is no error.
+    /// - **store-6.** Tags at the limits are accepted. A tag that does not fit is refused as
+    ///   [`InvalidRequest`](crate::StorageErrorKind::InvalidRequest), never dropped or truncated.
+    /// - **store-7.** Storing the same value twice is not an error.
     ///
     /// # Errors
-    /// Any kind but [`NotFound`](crate::StorageErrorKind::NotFound). Once one attempt was
-    /// ambiguous, the operation ends `Ok` or [`InDoubt`](crate::StorageErrorKind::InDoubt), never
-    /// in a definite refusal.
+    /// Any kind except [`NotFound`](crate::StorageErrorKind::NotFound). Once the outcome of one
+    /// attempt is unknown, the operation returns `Ok` or
+    /// [`InDoubt`](crate::StorageErrorKind::InDoubt), never an error that claims that nothing was
+    /// written.
     async fn store(
         &self,
         id: &CredentialId,
@@ -93,66 +98,67 @@ pub trait StorageProvider: Send + Sync {
 
     /// Reads a credential.
     ///
-    /// - **retrieve-1.** Absence is [`NotFound`](crate::StorageErrorKind::NotFound).
-    /// - **retrieve-2.** It gives the latest value stored, once
-    ///   [`Consistency::point`](crate::Consistency::point) has passed since the store was answered.
+    /// - **retrieve-1.** If nothing is stored, the error is
+    ///   [`NotFound`](crate::StorageErrorKind::NotFound).
+    /// - **retrieve-2.** It returns the latest stored value, once
+    ///   [`Consistency::point`](crate::Consistency::point) has passed since the store returned.
     /// - **retrieve-3.** It changes nothing, not even metadata.
     ///
     /// # Errors
     /// [`NotFound`](crate::StorageErrorKind::NotFound),
-    /// [`Corrupted`](crate::StorageErrorKind::Corrupted), or what the backend refuses.
+    /// [`Corrupted`](crate::StorageErrorKind::Corrupted), or an error of the backend.
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError>;
 
-    /// Deletes a credential. Whether it can be recovered is the backend's [`SoftDelete`].
+    /// Deletes a credential. It can be recovered only if the backend has [`SoftDelete`].
     ///
-    /// - **delete-1.** Afterwards it is gone for [`retrieve`](Self::retrieve),
-    ///   [`exists`](Self::exists) and the lists.
-    /// - **delete-2.** It is idempotent: deleting what is not there is `Ok`, in a scope never used
-    ///   as well.
-    /// - **delete-3.** Other credentials remain, those of the same id in other scopes included.
+    /// - **delete-1.** Afterwards [`retrieve`](Self::retrieve), [`exists`](Self::exists) and the
+    ///   lists no longer find it.
+    /// - **delete-2.** It is idempotent: deleting a credential that does not exist is `Ok`, also in
+    ///   a scope that was never used.
+    /// - **delete-3.** Other credentials remain, including those with the same id in other scopes.
     /// - **delete-4.** A corrupted credential can be deleted.
     ///
     /// # Errors
-    /// What the backend refuses; never [`NotFound`](crate::StorageErrorKind::NotFound).
+    /// An error of the backend, but never [`NotFound`](crate::StorageErrorKind::NotFound).
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError>;
 
-    /// Whether a credential is stored.
+    /// Returns whether a credential is stored.
     ///
-    /// - **exists-1.** True after a store, false before it and after a delete.
-    /// - **exists-2.** It changes nothing, and does not tell of other scopes.
-    /// - **exists-3.** It needs no readable contents: a corrupted credential exists.
+    /// - **exists-1.** It is true after a store, and false before it and after a delete.
+    /// - **exists-2.** It changes nothing and ignores other scopes.
+    /// - **exists-3.** The contents need not be readable: a corrupted credential exists.
     ///
     /// # Errors
-    /// What the backend refuses; absence is no error.
+    /// An error of the backend. A missing credential is not an error.
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError>;
 
-    /// The ids stored in exactly this scope; without a scope, those that belong to no tenant.
+    /// Lists the ids stored in exactly this scope; without a scope, the unscoped ones.
     ///
-    /// - **list-1.** It gives each id once, in no promised order, and nothing of other scopes.
-    /// - **list-2.** A scope never used is an empty list, no error.
-    /// - **list-3.** It is complete or an error, never a silent first page: what ended before
-    ///   [`Consistency::list`](crate::Consistency::list) is in it, however many there are and
-    ///   whatever is written meanwhile.
-    /// - **list-4.** A filter is decided on the stored metadata; its tags are ANDed, its bounds
-    ///   exclusive.
-    /// - **list-5.** A filter that meets a corrupted credential is an error that names it; without
-    ///   a filter its name is listed.
+    /// - **list-1.** It returns each id once, in no particular order, and none of other scopes.
+    /// - **list-2.** For a scope that was never used, it returns an empty list, not an error.
+    /// - **list-3.** The list is complete or the call fails; it is never only a first page. It
+    ///   contains every credential whose store returned at least
+    ///   [`Consistency::list`](crate::Consistency::list) before the call, however many there are and
+    ///   whatever is written during the call.
+    /// - **list-4.** A filter is applied to the stored metadata. All its tags must match, and its
+    ///   bounds are exclusive.
+    /// - **list-5.** With a filter, a corrupted credential is an error that names it. Without a
+    ///   filter, its id is listed.
     ///
     /// # Errors
-    /// What the backend refuses, and [`Corrupted`](crate::StorageErrorKind::Corrupted) as list-5
-    /// says.
+    /// An error of the backend, and [`Corrupted`](crate::StorageErrorKind::Corrupted) as in list-5.
     async fn list(
         &self,
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialId>, StorageError>;
 
-    /// The paths stored in this scope and below it; without a scope, everything.
+    /// Lists the paths stored in this scope and below it; without a scope, all paths.
     ///
-    /// - **tree-1.** It gives each path once and exactly as it was stored, in no promised order.
-    /// - **tree-2.** A scope contains another on a `/` boundary only: `org:a` is no parent of
+    /// - **tree-1.** It returns each path once, exactly as it was stored, in no particular order.
+    /// - **tree-2.** A scope contains another only at a `/` boundary: `org:a` does not contain
     ///   `org:ab`.
-    /// - **tree-3.** Without a scope it holds the unscoped credentials and those of every scope.
+    /// - **tree-3.** Without a scope, it returns the unscoped credentials and those of every scope.
     /// - **tree-4.** Completeness and filters are those of [`list`](Self::list).
     ///
     /// # Errors
@@ -165,46 +171,48 @@ pub trait StorageProvider: Send + Sync {
 
     /// Reads several credentials of one scope.
     ///
-    /// - **many-1.** It gives exactly `ids.len()` answers, in their order; none for none.
-    /// - **many-2.** An id that is given twice is answered twice.
-    /// - **many-3.** One that is missing or broken fails alone, as in [`retrieve`](Self::retrieve).
+    /// - **many-1.** It returns exactly `ids.len()` results, in the order of `ids`; an empty vector
+    ///   for no ids.
+    /// - **many-2.** An id that is given twice gets two results.
+    /// - **many-3.** A missing or corrupted credential fails alone, with the error of
+    ///   [`retrieve`](Self::retrieve).
     ///
-    /// The default reads one after another, each with its own `operation_timeout`. Where
-    /// [`Description::batch`](crate::Description) is above 1, a call of up to so many ids ends
-    /// within one `operation_timeout`.
+    /// The default implementation reads one credential after another, each with its own
+    /// `operation_timeout`. If [`Description::batch`](crate::Description) is above 1, a call with at
+    /// most that many ids ends within one `operation_timeout`.
     async fn retrieve_many(
         &self,
         ids: &[CredentialId],
         ctx: &CredentialContext,
     ) -> Vec<Result<Sealed, StorageError>> {
-        let mut answers = Vec::with_capacity(ids.len());
+        let mut results = Vec::with_capacity(ids.len());
         for id in ids {
-            answers.push(self.retrieve(id, ctx).await);
+            results.push(self.retrieve(id, ctx).await);
         }
-        answers
+        results
     }
 
-    /// Ends background tasks and gives back what the provider took (a login, a lease).
+    /// Ends background tasks and releases resources of the backend, such as a login or a lease.
     ///
     /// - **shutdown-1.** It can be called twice.
-    /// - **shutdown-2.** Dropping the provider instead leaks no task either.
-    /// - **shutdown-3.** After it every operation is refused as
-    ///   [`ShutDown`](crate::StorageErrorKind::ShutDown). One that is under way may end.
+    /// - **shutdown-2.** Dropping the provider without it does not leak a task.
+    /// - **shutdown-3.** Afterwards every operation is refused as
+    ///   [`ShutDown`](crate::StorageErrorKind::ShutDown). An operation in progress may complete.
     async fn shutdown(&self);
 
-    /// Counters of this provider's operations; `None`: it keeps none.
+    /// Returns counters of this provider's operations; `None`: it does not count them.
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {
         None
     }
 
-    /// Compare-and-set, where the backend has it.
+    /// Returns the compare-and-set ability; `None`: the backend does not have it.
     ///
-    /// - **ability-1.** Whether an ability is there never changes in the provider's life.
+    /// - **ability-1.** Whether a provider has an ability never changes during its lifetime.
     fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
         None
     }
 
-    /// Recovery of deleted credentials, where the backend has it.
+    /// Returns the ability to recover deleted credentials; `None`: the backend does not have it.
     fn soft_delete(&self) -> Option<&dyn SoftDelete> {
         None
     }

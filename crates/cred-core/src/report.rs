@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 
-/// Writes the message of an error, and those of its causes below `Caused by:`: the `Debug` of every
-/// error of these crates. A `main` that returns `Result<(), Box<dyn Error>>`, `unwrap` and `expect`
-/// print the `Debug` of an error, and so print what failed and what to do.
+/// Writes the message of an error, and the messages of its causes below `Caused by:`.
 ///
-/// Causes are written by their `Display`, on one line each and with control characters escaped: the
+/// This is the `Debug` output of every error of these crates, because `unwrap`, `expect` and a
+/// `main` that returns `Result<(), Box<dyn Error>>` print `Debug`. They so print what failed and
+/// what to do.
+///
+/// Each cause is written by its `Display`, on one line and with control characters escaped: the
 /// `Debug` of a foreign error may contain a secret.
 ///
 /// ```
@@ -40,7 +42,7 @@ use std::fmt::{self, Write as _};
 /// ```
 ///
 /// # Errors
-/// Those of the formatter.
+/// Errors of the formatter.
 pub fn fmt_report(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{error}")?;
     let mut cause = error.source();
@@ -55,7 +57,7 @@ pub fn fmt_report(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     Ok(())
 }
 
-/// Escapes control characters, so that a foreign message cannot look like lines of its own.
+/// Escapes control characters, so that a foreign message cannot add lines to the report.
 struct Escaped<'f, 'a>(&'f mut fmt::Formatter<'a>);
 
 impl fmt::Write for Escaped<'_, '_> {

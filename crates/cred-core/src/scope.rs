@@ -7,10 +7,11 @@ text_type! {
     /// The tenant path that owns a credential: `level:value` parts joined by `/`, such as
     /// `org:acme/team:payments`.
     ///
-    /// At most [`ScopeId::MAX_LEN`] bytes; level and value are each one or more of
-    /// `[A-Za-z0-9._-]`, and a value is neither `.` nor `..`. Case matters.
+    /// It has at most [`ScopeId::MAX_LEN`] bytes. Level and value each consist of one or more
+    /// characters of `[A-Za-z0-9._-]`, and a value is neither `.` nor `..`. Scopes are
+    /// case-sensitive.
     ///
-    /// A scope contains itself and what lies below it on a `/` boundary:
+    /// A scope contains itself and the scopes below it, which start with it and a `/`:
     ///
     /// ```
     /// use cred_core::ScopeId;
@@ -20,31 +21,31 @@ text_type! {
     /// # Ok::<(), cred_core::ParseError>(())
     /// ```
     ///
-    /// Build the scope of a tenant whose name comes from outside by [`ScopeId::new`] and
-    /// [`ScopeId::child`]. Never parse a text that was put together from it: the tenant
-    /// `acme/team:x` would reach into another tenant's scope.
+    /// If a tenant's name comes from outside, create its scope with [`ScopeId::new`] and
+    /// [`ScopeId::child`]. Never insert the name into a text that you parse: a tenant named
+    /// `acme/team:x` would get access to another tenant's scope.
     ScopeId, check_scope
 }
 
 impl ScopeId {
-    /// The longest scope in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 512;
 
-    /// An outermost scope, such as `ScopeId::new("org", tenant)`. The value cannot add a level.
+    /// Creates a top-level scope, such as `ScopeId::new("org", tenant)`. The value cannot add a level.
     ///
     /// # Errors
-    /// [`ParseError`] if level or value breaks the rules, or both together are too long.
+    /// [`ParseError`] if the level or the value breaks the rules, or the scope is too long.
     pub fn new(level: &str, value: &str) -> Result<Self, ParseError> {
         check_part(level, value)?;
         format!("{level}:{value}").parse()
     }
 
-    /// Its `(level, value)` parts, outermost first; at least one.
+    /// Returns the `(level, value)` parts, top level first; at least one.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
         self.as_str().split('/').filter_map(|part| part.split_once(':'))
     }
 
-    /// Whether `other` is this scope or lies below it.
+    /// Returns whether `other` is this scope or a scope below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         match other.as_str().strip_prefix(self.as_str()) {
@@ -53,16 +54,16 @@ impl ScopeId {
         }
     }
 
-    /// The scope one level up; `None` for an outermost one.
+    /// Returns the scope one level up; `None` for a top-level scope.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         self.as_str().rsplit_once('/').map(|(parent, _)| Self(parent.into()))
     }
 
-    /// The scope one level below this one.
+    /// Returns a scope one level below this one.
     ///
     /// # Errors
-    /// [`ParseError`] if level or value breaks the rules or the whole becomes too long.
+    /// [`ParseError`] if the level or the value breaks the rules, or the new scope is too long.
     pub fn child(&self, level: &str, value: &str) -> Result<Self, ParseError> {
         check_part(level, value)?;
         format!("{self}/{level}:{value}").parse()
@@ -89,7 +90,7 @@ fn check_scope(text: &str) -> Result<(), ParseError> {
     for part in text.split('/') {
         let Some((level, value)) = part.split_once(':') else {
             return Err(malformed(
-                "each part between slashes is written level:value, as in org:acme/team:payments",
+                "write each part between slashes as level:value, as in org:acme/team:payments",
             ));
         };
         check_part(level, value)?;
@@ -99,13 +100,13 @@ fn check_scope(text: &str) -> Result<(), ParseError> {
 
 fn check_part(level: &str, value: &str) -> Result<(), ParseError> {
     if level.is_empty() || value.is_empty() {
-        return Err(malformed("level and value are both needed, as in org:acme"));
+        return Err(malformed("each part needs a level and a value, as in org:acme"));
     }
     if let Some(position) = level.bytes().chain(value.bytes()).position(|byte| !text::is_name_byte(byte)) {
         return Err(ParseError::Character { what: "a scope part", position, allowed: text::NAME_ALPHABET });
     }
     if matches!(value, "." | "..") {
-        return Err(malformed("a value is neither `.` nor `..`"));
+        return Err(malformed("a value cannot be `.` or `..`"));
     }
     Ok(())
 }
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(child, scope("org:a/team:b"));
         assert_eq!(child.parent(), Some(scope("org:a")));
         assert_eq!(scope("org:a").parent(), None);
-        assert!(scope("org:a").child("team", "b/role:admin").is_err(), "a value cannot smuggle a level in");
+        assert!(scope("org:a").child("team", "b/role:admin").is_err(), "a value cannot add a level");
         assert!(scope("org:a").child("team", "..").is_err());
     }
 }

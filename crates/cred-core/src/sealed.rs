@@ -1,4 +1,5 @@
-//! Lets a type of yours hold secrets that serialize only inside sealing.
+//! Serde support for secrets in your own types: they serialize only into a
+//! [`Credential`](crate::Credential).
 //!
 //! ```
 //! use cred_core::{Credential, ExposeSecret, KindName, SecretString, TypedCredential};
@@ -18,7 +19,7 @@
 //! }
 //!
 //! let database = Database { host: "db.example.com".into(), password: "hunter2".into() };
-//! assert!(serde_json::to_string(&database).is_err(), "not into a log, a response or a file");
+//! assert!(serde_json::to_string(&database).is_err(), "a secret does not serialize into a log, a response or a file");
 //!
 //! let credential = Credential::typed(&database)?;
 //! let back: Database = credential.to_typed()?;
@@ -36,27 +37,27 @@ use serde::{Deserialize, Serialize};
 use crate::{ExposeSecret, SecretString};
 
 thread_local! {
-    /// How many sealings are under way on this thread. Serializing is synchronous, so no other task
-    /// can come between.
+    /// Number of nested `while_sealing` calls on this thread. Serialization is synchronous, so no
+    /// other task runs in between.
     static SEALING: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Runs `serialize` where secrets may be serialized.
+/// Runs `serialize` with the serialization of secrets allowed.
 pub(crate) fn while_sealing<T>(serialize: impl FnOnce() -> T) -> T {
-    struct Leave;
-    impl Drop for Leave {
+    struct DecrementOnDrop;
+    impl Drop for DecrementOnDrop {
         fn drop(&mut self) {
             SEALING.with(|depth| depth.set(depth.get().saturating_sub(1)));
         }
     }
     SEALING.with(|depth| depth.set(depth.get().saturating_add(1)));
-    let _leave = Leave;
+    let _guard = DecrementOnDrop;
     serialize()
 }
 
-/// A secret that this module can carry: [`SecretString`], or an `Option` of it.
+/// A secret type that this module supports: [`SecretString`] or an `Option` of it.
 pub trait SealedSecret: Sized + private::Sealed {
-    /// Serializes the value in clear. Called inside sealing only.
+    /// Serializes the value unencrypted. Only called inside `while_sealing`.
     #[doc(hidden)]
     fn serialize_exposed<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
     #[doc(hidden)]
@@ -75,8 +76,8 @@ impl SealedSecret for SecretString {
     }
 
     fn deserialize_exposed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The format's own answer for other types prints the value that it met.
-        deserializer.deserialize_str(SecretVisitor).map_err(|_| D::Error::custom(NO_STRING))
+        // The format's own error for other types contains the value.
+        deserializer.deserialize_str(SecretVisitor).map_err(|_| D::Error::custom(NOT_A_STRING))
     }
 }
 
@@ -86,36 +87,36 @@ impl SealedSecret for Option<SecretString> {
     }
 
     fn deserialize_exposed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Inner(SecretString);
-        impl<'de> Deserialize<'de> for Inner {
+        struct InnerSecret(SecretString);
+        impl<'de> Deserialize<'de> for InnerSecret {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                SecretString::deserialize_exposed(deserializer).map(Inner)
+                SecretString::deserialize_exposed(deserializer).map(InnerSecret)
             }
         }
-        // Nor does the one for an option pass by: some formats answer it with the value.
-        let inner = Option::<Inner>::deserialize(deserializer).map_err(|_| D::Error::custom(NO_STRING))?;
+        // The error for the option is replaced too: that of some formats contains the value.
+        let inner = Option::<InnerSecret>::deserialize(deserializer).map_err(|_| D::Error::custom(NOT_A_STRING))?;
         Ok(inner.map(|inner| inner.0))
     }
 }
 
-/// For `#[serde(with = "cred_core::sealed")]`.
+/// Serializes a secret, for `#[serde(with = "cred_core::sealed")]`.
 ///
 /// # Errors
-/// Refuses everywhere but on the way into a [`Credential`](crate::Credential).
+/// Always, except while a [`Credential`](crate::Credential) is created from the value.
 pub fn serialize<T: SealedSecret, S: Serializer>(secret: &T, serializer: S) -> Result<S::Ok, S::Error> {
     match SEALING.with(Cell::get) {
         0 => Err(S::Error::custom(
-            "a secret is serialized only while it is being sealed; store it as a credential",
+            "a secret can only be serialized into a credential; use `Credential::typed`",
         )),
         _ => secret.serialize_exposed(serializer),
     }
 }
 
-/// For `#[serde(with = "cred_core::sealed")]`. Reading is allowed everywhere: a secret may come
-/// from a user's input.
+/// Deserializes a secret, for `#[serde(with = "cred_core::sealed")]`. This is allowed everywhere,
+/// since a secret may come from a user's input.
 ///
 /// # Errors
-/// If the input is no string; the message does not repeat it.
+/// If the input is not a string. The message does not contain the input.
 pub fn deserialize<'de, T: SealedSecret, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize_exposed(deserializer)
 }
@@ -138,7 +139,7 @@ impl Visitor<'_> for SecretVisitor {
     }
 }
 
-const NO_STRING: &str = "a secret must be written as a string";
+const NOT_A_STRING: &str = "a secret must be a string";
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn serializes_inside_sealing_alone() {
+    fn a_secret_serializes_only_while_sealing() {
         let login = Login { password: "hunter2".into(), pin: None };
         let refused = serde_json::to_string(&login).unwrap_err();
         assert!(!refused.to_string().contains("hunter2"));
@@ -161,23 +162,23 @@ mod tests {
             while_sealing(|| serde_json::to_string(&login)).unwrap(),
             r#"{"password":"hunter2","pin":null}"#
         );
-        assert!(serde_json::to_string(&login).is_err(), "the permission ends with the sealing");
+        assert!(serde_json::to_string(&login).is_err(), "serialization is refused again afterwards");
     }
 
     #[test]
-    fn a_panic_while_sealing_does_not_leave_the_door_open() {
+    fn a_panic_while_sealing_does_not_leave_serialization_allowed() {
         let _ = std::panic::catch_unwind(|| while_sealing(|| panic!("as a user's Serialize might")));
         assert!(serde_json::to_string(&Login { password: "x".into(), pin: None }).is_err());
     }
 
     #[test]
-    fn a_refused_input_is_not_repeated() {
+    fn an_error_does_not_contain_the_refused_input() {
         for input in [r#"{"password":8675309}"#, r#"{"password":true}"#, r#"{"password":"x","pin":8675309}"#]
         {
             let error = serde_json::from_str::<Login>(input).unwrap_err().to_string();
             assert!(!error.contains("8675309") && !error.contains("true"), "{error}");
         }
-        // As from variables of an environment.
+        // A format whose values are strings, such as environment variables.
         let pairs = [("password", "x"), ("pin", "hunter2")].into_iter();
         let pairs = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(pairs);
         let error = Login::deserialize(pairs).unwrap_err().to_string();

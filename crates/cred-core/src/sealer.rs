@@ -1,4 +1,4 @@
-//! The seam between the manager and whoever holds the keys.
+//! The interface between the manager and the holder of the keys.
 
 use std::error::Error;
 use std::fmt;
@@ -8,29 +8,29 @@ use async_trait::async_trait;
 
 use crate::{CredentialMetadata, CredentialPath, EncryptedData, ErrorClass, KeyId, PathRef, Zeroizing};
 
-/// Seals credentials and opens them again. The key ring of `cred-crypto` is one; a key management
-/// service can stand in its place.
+/// Seals (encrypts and authenticates) credentials, and opens (decrypts) them again. The key ring of
+/// `cred-crypto` implements it; a key management service can be used instead.
 ///
-/// Sealing binds path, metadata and key id: an envelope that was moved, or whose metadata was
-/// edited, does not open.
+/// Sealing authenticates the path, the metadata and the key id: an envelope that was moved, or whose
+/// metadata was edited, cannot be opened.
 #[async_trait]
 pub trait Sealer: Send + Sync {
-    /// The key that [`seal`](Self::seal) uses now.
+    /// Returns the id of the key that [`seal`](Self::seal) currently uses.
     fn active_key_id(&self) -> KeyId;
 
-    /// Whether `data` is sealed as [`seal`](Self::seal) would seal it now, so that a re-key can
-    /// leave it alone. The default compares the key ids.
+    /// Returns whether `data` is sealed as [`seal`](Self::seal) would seal it now, so a re-key can
+    /// skip it. The default compares the key ids.
     fn is_current(&self, data: &EncryptedData) -> bool {
         data.key_id == self.active_key_id()
     }
 
-    /// Seals `secret` for this path, with this metadata, under the active key.
+    /// Seals `secret` and `metadata` for this path under the active key.
     ///
     /// # Errors
-    /// [`SealError`]; nothing was sealed.
+    /// [`SealError`]; nothing was sealed then.
     ///
     /// # Cancellation
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future cancels the call without side effects.
     async fn seal(
         &self,
         path: PathRef<'_>,
@@ -38,17 +38,18 @@ pub trait Sealer: Send + Sync {
         secret: &[u8],
     ) -> Result<EncryptedData, SealError>;
 
-    /// Opens what was sealed for this path; `metadata` is the copy that stood beside it, in clear.
+    /// Opens a credential that was sealed for this path. `metadata` is the unencrypted copy that the
+    /// backend stores with it.
     ///
-    /// The metadata in the answer is the sealed one: sealing it again with the same secret re-seals
-    /// the credential with nothing lost, the fields of a newer writer included.
+    /// The returned metadata is the sealed copy: sealing it again with the same secret loses
+    /// nothing, including fields of a newer version of the writer.
     ///
     /// # Errors
     /// [`SealError::UnknownKey`], [`SealError::WrongKey`], [`SealError::Tampered`],
     /// [`SealError::KdfBusy`] or [`SealError::Failed`].
     ///
     /// # Cancellation
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future cancels the call without side effects.
     async fn open(
         &self,
         path: PathRef<'_>,
@@ -91,14 +92,14 @@ impl<S: Sealer + ?Sized> Sealer for Arc<S> {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Opened {
-    /// The metadata from inside the seal.
+    /// The sealed metadata.
     pub metadata: CredentialMetadata,
     /// The secret.
     pub secret: Zeroizing<Vec<u8>>,
 }
 
 impl Opened {
-    /// Joins both parts.
+    /// Creates an opened credential from its metadata and secret.
     #[must_use]
     pub const fn new(metadata: CredentialMetadata, secret: Zeroizing<Vec<u8>>) -> Self {
         Self { metadata, secret }
@@ -111,69 +112,70 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Why a credential could not be sealed or opened. Never holds key or secret bytes.
+/// The error when a credential cannot be sealed or opened. It never contains key or secret bytes.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The ring has no key of this id.
+    /// The key ring has no key with this id.
     #[error("credential `{path}` is sealed under key `{key_id}`, which is not in the key ring; add that key")]
     UnknownKey {
         /// The credential.
         path: CredentialPath,
-        /// The key that is missing.
+        /// The missing key.
         key_id: KeyId,
     },
-    /// The ring's key of this id is not the one that it was sealed under: other key bytes, another
-    /// passphrase, other Argon2id parameters, or a damaged salt or commitment.
+    /// The ring's key with this id is not the one under which the credential was sealed: the key
+    /// bytes, the passphrase or the Argon2id parameters differ, or a salt or the commitment is
+    /// damaged.
     #[error(
-        "credential `{path}` was not sealed under the key that the ring knows as `{key_id}` (or its salts are \
-         damaged); configure the right key under that id"
+        "credential `{path}` was not sealed under the key that the ring knows as `{key_id}`, or its salts or \
+         commitment are damaged; configure the right key under that id"
     )]
     WrongKey {
         /// The credential.
         path: CredentialPath,
-        /// The id that stands in the envelope.
+        /// The key id in the envelope.
         key_id: KeyId,
     },
-    /// It was sealed under the right key, but not as it stands here: moved from another path,
-    /// edited, or corrupt.
+    /// The credential was moved from another path, edited or damaged after it was sealed.
     #[error(
-        "credential `{path}` does not open: {what}; it was moved, edited or damaged since it was sealed, restore it \
-         or store it anew"
+        "credential `{path}` cannot be opened: {what}; it was moved, edited or damaged after it was sealed, \
+         restore it from a backup, or store it again if you still have its value"
     )]
     Tampered {
         /// The credential.
         path: CredentialPath,
-        /// What gave it away.
+        /// The difference that was found.
         what: &'static str,
     },
     /// Too many passphrase derivations are waiting. Transient.
     #[error(
-        "credential `{path}` was not sealed or opened: too many passphrase derivations are under way; try again in a moment"
+        "credential `{path}` was not sealed or opened: too many passphrase derivations are in progress; try \
+         again in a moment"
     )]
     KdfBusy {
         /// The credential.
         path: CredentialPath,
     },
-    /// The credential cannot be put into the sealed format.
+    /// The credential cannot be encoded in the sealed format.
     #[error("credential `{path}` cannot be sealed: {what}")]
     Unsealable {
         /// The credential.
         path: CredentialPath,
-        /// What does not fit and what would.
+        /// The part that does not fit, and how to correct it.
         what: &'static str,
     },
-    /// Whoever holds the keys failed: the system's random source, the derivation thread, a key
+    /// A component of the sealer failed: the system's random source, the derivation thread, a key
     /// management service.
     #[error("credential `{path}` could not be sealed or opened: {what}")]
     Failed {
         /// The credential.
         path: CredentialPath,
-        /// What failed.
+        /// The failure.
         what: &'static str,
         /// Whether trying again may help.
         transient: bool,
-        /// The cause. Its `Display` must print no secret, and neither must that of its own causes.
+        /// The cause. Neither its `Display` nor that of its causes may print a secret.
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
@@ -186,7 +188,7 @@ impl fmt::Debug for SealError {
 }
 
 impl SealError {
-    /// The credential that it is about.
+    /// Returns the path of the credential.
     #[must_use]
     pub const fn path(&self) -> &CredentialPath {
         match self {
@@ -199,7 +201,7 @@ impl SealError {
         }
     }
 
-    /// What a caller can do about it.
+    /// Returns what the caller can do about the error.
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         match self {
@@ -209,7 +211,7 @@ impl SealError {
         }
     }
 
-    /// Whether the same call may succeed a little later.
+    /// Returns whether the same call may succeed a little later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::KdfBusy { .. } | Self::Failed { transient: true, .. })

@@ -1,4 +1,4 @@
-//! Labels of a credential, readable without its key.
+//! Tags of a credential, which are readable without its key.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -7,35 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::ParseError;
 
-/// Key-value labels of a credential, sorted by key. **Not secret**: backends keep them in clear so
-/// that lists can be filtered; sealing only proves that nobody changed them.
+/// Key-value labels of a credential, sorted by key.
 ///
-/// At most [`Tags::MAX_COUNT`] tags; keys of 1 to [`Tags::MAX_KEY_LEN`] bytes and values of up to
-/// [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These are the bounds of AWS Secrets
-/// Manager, on every backend: a tag that could not be moved to a cloud service is refused when it
-/// is set. A backend that takes less (Azure: 12 tags) refuses a credential that does not fit; it
-/// never drops a tag.
+/// Tags are **not secret**: backends store them unencrypted so that lists can be filtered. Sealing
+/// only detects changes to them.
+///
+/// A credential has at most [`Tags::MAX_COUNT`] tags. Keys have 1 to [`Tags::MAX_KEY_LEN`] bytes and
+/// values at most [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These limits of AWS
+/// Secrets Manager apply on every backend, so that every credential can be moved to AWS later. A
+/// backend with lower limits (Azure: 12 tags) refuses a credential that does not fit; it never drops
+/// a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);
 
 impl Tags {
-    /// The most tags on one credential ([AWS:
+    /// The maximum number of tags on one credential ([AWS:
     /// 50](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html)).
     pub const MAX_COUNT: usize = 50;
-    /// The longest key in bytes.
+    /// The maximum length of a key in bytes.
     pub const MAX_KEY_LEN: usize = 128;
-    /// The longest value in bytes.
+    /// The maximum length of a value in bytes.
     pub const MAX_VALUE_LEN: usize = 256;
 
-    /// No tags.
+    /// Creates an empty set of tags.
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Makes tags of pairs: an array, a `Vec` or a map. Of two pairs with the same key, the later
-    /// one counts.
+    /// Creates tags from pairs, such as an array, a `Vec` or a map. Of two pairs with the same key,
+    /// the later one is used.
     ///
     /// ```
     /// use cred_core::{Credential, Tags};
@@ -56,11 +58,11 @@ impl Tags {
         Self::try_from(pairs.collect::<BTreeMap<_, _>>())
     }
 
-    /// Sets a tag and gives back the value that it had.
+    /// Sets a tag and returns its previous value.
     ///
     /// # Errors
-    /// [`ParseError`] if key or value breaks the rules, or there are too many; nothing is changed
-    /// then.
+    /// [`ParseError`] if the key or the value breaks the rules, or there are too many tags; nothing
+    /// is changed then.
     pub fn insert(
         &mut self,
         key: impl Into<String>,
@@ -74,13 +76,13 @@ impl Tags {
         Ok(self.0.insert(key, value))
     }
 
-    /// Removes a tag and gives back its value.
+    /// Removes a tag and returns its value.
     pub fn remove(&mut self, key: &str) -> Option<String> {
         self.0.remove(key)
     }
 }
 
-/// Reading only: writing goes through [`Tags::insert`].
+/// Read access; to set a tag, use [`Tags::insert`].
 impl Deref for Tags {
     type Target = BTreeMap<String, String>;
 
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_kept_by_every_way_in() {
+    fn every_constructor_checks_the_limits() {
         let mut tags = Tags::new();
         assert!(tags.insert("k".repeat(128), "v".repeat(256)).is_ok());
         assert!(tags.insert("", "v").is_err());
@@ -145,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn the_fifty_first_tag_is_refused_but_a_change_is_not() {
+    fn the_fifty_first_tag_is_refused_but_a_changed_value_is_not() {
         let mut tags = Tags::new();
         for number in 0..50 {
             tags.insert(number.to_string(), "").unwrap();
         }
-        assert!(tags.insert("one more", "").is_err());
+        assert!(tags.insert("another", "").is_err());
         assert_eq!(tags.insert("7", "new").unwrap().as_deref(), Some(""));
         assert_eq!(tags.len(), 50);
     }

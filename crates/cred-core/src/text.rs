@@ -1,9 +1,9 @@
-//! What all validated text types share, so that each of them says only its rule.
+//! The common code of all validated text types. Each type only defines its rule.
 
 use crate::ParseError;
 
-/// Defines an immutable text type, cheap to clone, that exists only where `$rule` accepted it.
-/// Serde goes through the same constructor.
+/// Defines an immutable text type that is cheap to clone. A value exists only if `$rule` accepted its
+/// text. Serde uses the same constructor.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $rule:path) => {
         $(#[$doc])*
@@ -12,10 +12,10 @@ macro_rules! text_type {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// From a text that stands in the program.
+            /// Creates a value from a literal.
             ///
             /// # Panics
-            /// If it breaks the rules of the type. For a text from outside, use `parse`.
+            /// If the text breaks the rules of the type. For a text from outside, use `parse`.
             #[must_use]
             #[track_caller]
             pub fn from_static(text: &'static str) -> Self {
@@ -25,7 +25,7 @@ macro_rules! text_type {
                 }
             }
 
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -87,15 +87,15 @@ macro_rules! text_type {
 }
 pub(crate) use text_type;
 
-/// The constructor of a text type that is one name.
+/// Defines the constructor of a text type that consists of one name.
 macro_rules! name_type {
     ($name:ident) => {
         impl $name {
             /// Parses the text.
             ///
             /// # Errors
-            /// [`ParseError`](crate::ParseError) names the first rule that it breaks, never the
-            /// text itself.
+            /// [`ParseError`](crate::ParseError) names the first broken rule, and never contains the
+            /// text.
             pub fn new(text: impl AsRef<str>) -> Result<Self, crate::ParseError> {
                 text.as_ref().parse()
             }
@@ -104,7 +104,7 @@ macro_rules! name_type {
 }
 pub(crate) use name_type;
 
-/// Accepts 1 to `limit` bytes, each of them in `alphabet`.
+/// Accepts 1 to `limit` bytes that are all in `alphabet`.
 pub(crate) fn check(
     what: &'static str,
     text: &str,
@@ -134,5 +134,5 @@ pub(crate) const fn is_name_byte(byte: u8) -> bool {
     is_id_byte(byte) || byte == b'.'
 }
 
-/// [`is_name_byte`] in words, for messages.
+/// The alphabet of [`is_name_byte`] as text, for messages.
 pub(crate) const NAME_ALPHABET: &str = "A-Z a-z 0-9 . _ -";

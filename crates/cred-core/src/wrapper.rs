@@ -1,4 +1,4 @@
-//! Providers that wrap another one.
+//! Providers that wrap another provider.
 
 use std::ops::Deref;
 use std::slice;
@@ -12,11 +12,11 @@ use crate::{
     StorageErrorKind, StorageMetrics, StorageProvider, Target, Versioned,
 };
 
-/// A provider that does something around the calls of another one: counts them, delays or refuses
-/// some, changes errors.
+/// A provider that intercepts the calls of another provider, for example to count, delay or refuse
+/// calls or to change errors.
 ///
-/// Every wrapper is a [`StorageProvider`] with the abilities and metrics of the provider inside. A
-/// boxed or shared provider is a wrapper that does nothing.
+/// Every wrapper is a [`StorageProvider`] with the abilities and metrics of the inner provider. A
+/// provider in a `Box` or `Arc` is a wrapper that changes nothing.
 ///
 /// ```
 /// use std::ops::Deref;
@@ -42,72 +42,76 @@ use crate::{
 ///     async fn around<T: Send + 'static>(
 ///         &self,
 ///         call: Call<'_>,
-///         answer: impl Future<Output = Result<T, StorageError>> + Send,
+///         inner_call: impl Future<Output = Result<T, StorageError>> + Send,
 ///     ) -> Result<T, StorageError> {
 ///         if call.operation.is_write() {
 ///             self.writes.fetch_add(1, Ordering::Relaxed);
 ///         }
-///         answer.await
+///         inner_call.await
 ///     }
 /// }
 /// ```
 ///
 /// # Cancellation
-/// Dropping the future of an operation drops the call of the provider inside.
+/// Dropping the future of an operation drops the call of the inner provider.
 pub trait Wrapper: Send + Sync {
-    /// The provider inside. Asked for once per call, so it may be exchanged between two calls.
+    /// Returns the inner provider. It is called once per operation, so the inner provider can be
+    /// exchanged between two operations.
     fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync;
 
-    /// The answer to [`describe`](StorageProvider::describe).
+    /// Returns the description for [`describe`](StorageProvider::describe).
     fn description(&self) -> &Description;
 
-    /// Runs one operation: awaits `answer`, which calls the provider inside once it is polled, or
-    /// returns an error without it. A wrapper that drops `answer` before its end leaves a write in
-    /// doubt, and has to report that.
+    /// Runs one operation: awaits `inner_call`, which calls the inner provider once it is polled, or
+    /// returns an error instead. If a wrapper drops the `inner_call` of a write after polling it and
+    /// before it completes, the outcome of the write is unknown, and the wrapper must report that.
     ///
     /// # Errors
-    /// Those of `answer`, and those of the wrapper; [`Call::locate`] adds where they happened. The
-    /// error of a whole [`retrieve_many`](StorageProvider::retrieve_many) is returned for each id.
+    /// Errors of `inner_call` and of the wrapper itself; [`Call::locate`] adds the provider, the
+    /// operation and the target. The error of a whole
+    /// [`retrieve_many`](StorageProvider::retrieve_many) is returned for each id.
     fn around<T: Send + 'static>(
         &self,
         call: Call<'_>,
-        answer: impl Future<Output = Result<T, StorageError>> + Send,
+        inner_call: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> impl Future<Output = Result<T, StorageError>> + Send {
         let _ = call;
-        answer
+        inner_call
     }
 
-    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) becomes one call of
-    /// [`around`](Self::around) and one read for each id. Default: it is one call for all of them.
+    /// Returns whether a [`retrieve_many`](StorageProvider::retrieve_many) becomes one call of
+    /// [`around`](Self::around) and one read for each id. Default: false, one call for all ids.
     fn splits_many(&self) -> bool {
         false
     }
 
-    /// Whether [`CompareAndSet`] is passed on. Asked whenever the ability is; may not change.
+    /// Returns whether the wrapper has the inner provider's [`CompareAndSet`]. The result must never
+    /// change. Default: true.
     fn passes_compare_and_set(&self) -> bool {
         true
     }
 
-    /// Whether [`SoftDelete`] is passed on. Asked whenever the ability is; may not change.
+    /// Returns whether the wrapper has the inner provider's [`SoftDelete`]. The result must never
+    /// change. Default: true.
     fn passes_soft_delete(&self) -> bool {
         true
     }
 
-    /// The [`shutdown`](StorageProvider::shutdown): ends what the wrapper has begun, then the
-    /// provider inside. It does not pass through [`around`](Self::around).
+    /// Implements [`shutdown`](StorageProvider::shutdown): shuts down the wrapper, then the inner
+    /// provider. It does not call [`around`](Self::around). Default: only the inner provider.
     fn close(&self) -> impl Future<Output = ()> + Send {
         async { self.inner().shutdown().await }
     }
 }
 
-/// One call of a [`Wrapper`].
+/// A call that a [`Wrapper`] intercepts.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Call<'a> {
     /// The operation.
     pub operation: Operation,
-    /// The ids in the call: one; those of a [`retrieve_many`](StorageProvider::retrieve_many); none
-    /// for a list.
+    /// The ids in the call: several for a [`retrieve_many`](StorageProvider::retrieve_many), none
+    /// for a list, otherwise one.
     pub ids: &'a [CredentialId],
     /// The context, with the scope.
     pub ctx: &'a CredentialContext,
@@ -122,7 +126,7 @@ impl<'a> Call<'a> {
         Self { operation, ids: &[], ctx }
     }
 
-    /// The credential; `None`: the call is about several, or about a scope.
+    /// Returns the path of the credential; `None` if the call does not have exactly one id.
     #[must_use]
     pub fn path(self) -> Option<PathRef<'a>> {
         match self.ids {
@@ -131,8 +135,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Adds provider, operation and target to an error that names none. An error of a
-    /// [`retrieve_many`](StorageProvider::retrieve_many) of several ids gets them for each id.
+    /// Adds the provider, the operation and the target to an error that does not have them. An
+    /// error of a [`retrieve_many`](StorageProvider::retrieve_many) of several ids is returned
+    /// unchanged: it gets them later, for each id.
     #[must_use]
     pub fn locate(self, provider: &Description, error: StorageError) -> StorageError {
         let target = match self.path() {
@@ -203,16 +208,16 @@ impl<W: Wrapper> StorageProvider for W {
     ) -> Vec<Result<Sealed, StorageError>> {
         let (inner, operation) = (self.inner(), Operation::RetrieveMany);
         if self.splits_many() {
-            let mut answers = Vec::with_capacity(ids.len());
+            let mut results = Vec::with_capacity(ids.len());
             for id in ids {
-                answers.push(self.around(Call::one(operation, id, ctx), inner.retrieve(id, ctx)).await);
+                results.push(self.around(Call::one(operation, id, ctx), inner.retrieve(id, ctx)).await);
             }
-            return answers;
+            return results;
         }
-        let answers = async { Ok(inner.retrieve_many(ids, ctx).await) };
-        self.around(Call { operation, ids, ctx }, answers).await.unwrap_or_else(|error| {
-            let of = |id| Call::one(operation, id, ctx).locate(self.description(), error.clone());
-            ids.iter().map(|id| Err(of(id))).collect()
+        let inner_call = async { Ok(inner.retrieve_many(ids, ctx).await) };
+        self.around(Call { operation, ids, ctx }, inner_call).await.unwrap_or_else(|error| {
+            let error_of = |id| Call::one(operation, id, ctx).locate(self.description(), error.clone());
+            ids.iter().map(|id| Err(error_of(id))).collect()
         })
     }
 
@@ -243,8 +248,8 @@ impl<W: Wrapper> CompareAndSet for W {
         ctx: &CredentialContext,
     ) -> Result<Versioned<Sealed>, StorageError> {
         let inner = self.inner();
-        let answer = async { compare_and_set(&*inner)?.retrieve_versioned(id, ctx).await };
-        self.around(Call::one(Operation::RetrieveVersioned, id, ctx), answer).await
+        let inner_call = async { compare_and_set(&*inner)?.retrieve_versioned(id, ctx).await };
+        self.around(Call::one(Operation::RetrieveVersioned, id, ctx), inner_call).await
     }
 
     async fn store_if(
@@ -256,8 +261,8 @@ impl<W: Wrapper> CompareAndSet for W {
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
         let inner = self.inner();
-        let answer = async { compare_and_set(&*inner)?.store_if(id, data, metadata, expected, ctx).await };
-        self.around(Call::one(Operation::StoreIf, id, ctx), answer).await
+        let inner_call = async { compare_and_set(&*inner)?.store_if(id, data, metadata, expected, ctx).await };
+        self.around(Call::one(Operation::StoreIf, id, ctx), inner_call).await
     }
 }
 
@@ -267,34 +272,34 @@ impl<W: Wrapper> CompareAndSet for W {
 impl<W: Wrapper> SoftDelete for W {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let inner = self.inner();
-        let answer = async { soft_delete(&*inner)?.recover(id, ctx).await };
-        self.around(Call::one(Operation::Recover, id, ctx), answer).await
+        let inner_call = async { soft_delete(&*inner)?.recover(id, ctx).await };
+        self.around(Call::one(Operation::Recover, id, ctx), inner_call).await
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let inner = self.inner();
-        let answer = async { soft_delete(&*inner)?.purge(id, ctx).await };
-        self.around(Call::one(Operation::Purge, id, ctx), answer).await
+        let inner_call = async { soft_delete(&*inner)?.purge(id, ctx).await };
+        self.around(Call::one(Operation::Purge, id, ctx), inner_call).await
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
         let inner = self.inner();
-        let answer = async { soft_delete(&*inner)?.list_deleted(ctx).await };
-        self.around(Call::all(Operation::ListDeleted, ctx), answer).await
+        let inner_call = async { soft_delete(&*inner)?.list_deleted(ctx).await };
+        self.around(Call::all(Operation::ListDeleted, ctx), inner_call).await
     }
 }
 
-/// The wrapper's own ability is handed out only where the provider inside has it; a provider that
-/// changes its answer later breaks the contract.
+/// A wrapper offers an ability only if the inner provider has it. This fails only if the inner
+/// provider loses an ability later, which breaks the contract.
 fn compare_and_set(inner: &(impl StorageProvider + ?Sized)) -> Result<&dyn CompareAndSet, StorageError> {
-    inner.compare_and_set().ok_or_else(|| gone("compare-and-set"))
+    inner.compare_and_set().ok_or_else(|| lost_ability("compare-and-set"))
 }
 
 fn soft_delete(inner: &(impl StorageProvider + ?Sized)) -> Result<&dyn SoftDelete, StorageError> {
-    inner.soft_delete().ok_or_else(|| gone("recovery"))
+    inner.soft_delete().ok_or_else(|| lost_ability("recovery"))
 }
 
-fn gone(ability: &str) -> StorageError {
-    let what = format!("the provider inside offered {ability} and no longer does; correct the provider");
+fn lost_ability(ability: &str) -> StorageError {
+    let what = format!("the inner provider offered {ability} before but no longer does; fix the provider");
     StorageErrorKind::Unsupported { what: what.into() }.into()
 }

@@ -184,7 +184,7 @@ async fn only_the_stored_revision_is_stored_over() {
         manager.store_if(&a, &Revision::new("1 or 1=1"), Credential::text("3")).await.unwrap_err(),
     ] {
         assert!(is_conflict(&error), "{error}");
-        assert!(error.to_string().starts_with("could not store, if unchanged, credential `a` in"), "{error}");
+        assert!(error.to_string().starts_with("could not conditionally store credential `a` in"), "{error}");
     }
     assert_eq!(text(&read(&manager, "a").await.value), "2");
 }

@@ -1,65 +1,65 @@
-//! Why a credential cannot be made or read. No message repeats a value.
+//! Errors of credentials. No message contains a value.
 
 use std::fmt;
 
 use crate::CredentialKind;
 
-/// Why a credential cannot be made or read. Never holds a secret: serde's own messages, which do,
-/// are left out.
+/// The error when a credential cannot be created or read. It never contains a secret: messages of
+/// serde, which contain values, are left out.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
-    /// There is no such field.
-    #[error("the {kind} credential has no field `{field}`; `field_names` tells which it has")]
+    /// The credential does not have the field.
+    #[error("the {kind} credential has no field `{field}`; `field_names` lists its fields")]
     NoSuchField {
         /// The credential's kind.
         kind: CredentialKind,
-        /// The field that was asked for.
+        /// The requested field.
         field: String,
     },
-    /// The field holds bytes that are no text.
-    #[error("field `{field}` of the {kind} credential is no UTF-8 text; read it as bytes")]
+    /// The field is not UTF-8 text.
+    #[error("field `{field}` of the {kind} credential is not UTF-8 text; read it as bytes")]
     NotText {
         /// The credential's kind.
         kind: CredentialKind,
-        /// The field that was asked for.
+        /// The requested field.
         field: String,
     },
-    /// The credential is read as another kind than it has, by
+    /// The credential was read as another kind, by
     /// [`to_typed`](crate::Credential::to_typed) or
     /// [`expose_login`](crate::Credential::expose_login).
     #[error(
-        "the credential has the kind `{kind}` and was read as the kind `{expected}`; check its id, or read \
-         it as its own kind"
+        "the credential has the kind `{kind}` but was read as the kind `{expected}`; check its id, or read \
+         it as `{kind}`"
     )]
     WrongKind {
         /// The credential's kind.
         kind: CredentialKind,
-        /// The kind that it was read as.
+        /// The kind as which it was read.
         expected: CredentialKind,
     },
-    /// The type's own `Serialize` failed.
+    /// The `Serialize` implementation of the type failed.
     #[error("the value cannot be serialized; check its type's `Serialize` implementation")]
     Unserializable,
-    /// The value does not fit the type that was asked for.
+    /// The value does not fit the requested type.
     #[error(
-        "the {kind} credential does not have the shape of `{expected}`; read it as the type that it was made from"
+        "the {kind} credential does not have the shape of `{expected}`; read it as the type from which it was created"
     )]
     WrongShape {
         /// The credential's kind.
         kind: CredentialKind,
-        /// The type that was asked for.
+        /// The requested type.
         expected: &'static str,
     },
-    /// The fields do not fit the format's lengths.
-    #[error("the credential is too large to be encoded; a field has at most 4 GiB")]
+    /// A field is longer than the format allows, or there are more than 65,535 fields.
+    #[error("the credential is too large to encode; a field has at most 4 GiB")]
     TooLarge,
-    /// The bytes are no credential.
+    /// The bytes are not an encoded credential.
     #[error(
-        "the opened bytes are no credential: {what}; it was written by other software or by a newer version"
+        "the opened content is not a credential: {what}; it was written by other software or a newer version"
     )]
     Malformed {
-        /// What is wrong with them.
+        /// The fault in the bytes.
         what: &'static str,
     },
 }
