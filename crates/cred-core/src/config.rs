@@ -1,33 +1,33 @@
-//! What all provider configurations have in common.
+//! The common interface of provider configurations.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A provider's configuration: public fields, checked as a whole before the provider is built.
+/// The configuration of a provider. Its fields are public and are validated together before the
+/// provider is created.
 pub trait ProviderConfig: Send + Sync + Clone {
     /// Checks every field. Providers call it in their constructors.
     ///
     /// # Errors
-    /// [`ConfigError`] names the first field that is wrong and what would be right.
+    /// [`ConfigError`] names the first invalid field and how to correct it.
     fn validate(&self) -> Result<(), ConfigError>;
 
-    /// The provider's name in errors, spans and metrics.
+    /// Returns the provider's name in errors, spans and metrics.
     fn provider_name(&self) -> &'static str;
 }
 
-/// A configuration that cannot be used. Its message never holds a secret field's value.
+/// The error for an invalid configuration. The message never contains the value of a secret field.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A field has a value that it cannot have.
+    /// A field has an invalid value.
     #[error("the {provider} configuration is invalid: `{field}` {problem}")]
     Invalid {
-        /// The provider, or the part that is configured.
+        /// The provider, or the configured part.
         provider: Cow<'static, str>,
         /// The field.
         field: Cow<'static, str>,
-        /// What is wrong with it and what would be right; it continues a sentence that begins with
-        /// the field.
+        /// The fault and how to correct it, as the end of a sentence that begins with the field.
         problem: Cow<'static, str>,
     },
 }
@@ -39,8 +39,8 @@ impl fmt::Debug for ConfigError {
 }
 
 impl ConfigError {
-    /// A field with a value that it cannot have: `problem` continues a sentence that begins with
-    /// the field.
+    /// Creates the error for a field with an invalid value. `problem` is the end of a sentence that
+    /// begins with the field.
     #[must_use]
     pub fn invalid(
         provider: impl Into<Cow<'static, str>>,
@@ -50,7 +50,7 @@ impl ConfigError {
         Self::Invalid { provider: provider.into(), field: field.into(), problem: problem.into() }
     }
 
-    /// The field that is wrong.
+    /// Returns the invalid field.
     #[must_use]
     pub fn field(&self) -> &str {
         match self {

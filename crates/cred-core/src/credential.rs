@@ -334,8 +334,8 @@ impl Credential {
         self.0.rotation
     }
 
-    /// Returns when and how often it was stored; `None` unless it was read from storage and not
-    /// changed since.
+    /// Returns the lifecycle; `None` unless the credential was read from storage and not changed
+    /// since.
     #[must_use]
     pub fn lifecycle(&self) -> Option<Lifecycle> {
         self.0.lifecycle.clone()

@@ -3,38 +3,38 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of a provider's operations since its construction. Each is exact; read together they
-/// are not one snapshot.
+/// Counters of a provider's operations since its creation. Each counter is exact, but several counters
+/// read one after another are not a consistent snapshot.
 ///
-/// `list_tree` and `list_deleted` count as lists, `retrieve_many` as one retrieve per id,
-/// conditional stores and reads as stores and reads. What has no counter of its own counts nowhere,
-/// so that [`StorageMetrics::error_rate`] stays between 0 and 1.
+/// `list_tree` and `list_deleted` count as lists, `retrieve_many` as one retrieve per id, and
+/// conditional stores and versioned reads as stores and retrieves. Other operations are not counted,
+/// not even as errors, so [`StorageMetrics::error_rate`] stays between 0 and 1.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StorageMetrics {
-    /// Stores.
+    /// Number of stores.
     pub store_count: AtomicU64,
-    /// Milliseconds of all stores together.
+    /// Total duration of all stores in milliseconds.
     pub store_latency_sum_ms: AtomicU64,
-    /// Retrieves.
+    /// Number of retrieves.
     pub retrieve_count: AtomicU64,
-    /// Milliseconds of all retrieves together.
+    /// Total duration of all retrieves in milliseconds.
     pub retrieve_latency_sum_ms: AtomicU64,
-    /// Deletes.
+    /// Number of deletes.
     pub delete_count: AtomicU64,
-    /// Lists.
+    /// Number of lists.
     pub list_count: AtomicU64,
-    /// Look-ups of existence.
+    /// Number of `exists` calls.
     pub exists_count: AtomicU64,
-    /// Counted operations that failed. An absent credential is an answer, not a failure.
+    /// Number of counted operations that failed. A missing credential is a result, not a failure.
     pub error_count: AtomicU64,
-    /// Attempts after the first.
+    /// Number of attempts after the first.
     pub retry_count: AtomicU64,
 }
 
 impl StorageMetrics {
-    /// Counts an operation by its [name](crate::Operation::as_str), with all its attempts and waits
-    /// as one. An unknown name counts nowhere.
+    /// Counts an operation by its [name](crate::Operation::as_str), all its attempts and waits
+    /// together as one. An unknown name is ignored.
     pub fn record_operation(&self, operation: &str, duration: Duration, success: bool) {
         let latency_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (count, latency_sum) = match operation {
@@ -59,24 +59,24 @@ impl StorageMetrics {
         self.retry_count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Mean milliseconds of a store; 0 before the first.
+    /// Returns the mean duration of a store in milliseconds; 0 before the first.
     #[must_use]
     pub fn avg_store_latency_ms(&self) -> u64 {
         mean(&self.store_latency_sum_ms, &self.store_count)
     }
 
-    /// Mean milliseconds of a retrieve; 0 before the first.
+    /// Returns the mean duration of a retrieve in milliseconds; 0 before the first.
     #[must_use]
     pub fn avg_retrieve_latency_ms(&self) -> u64 {
         mean(&self.retrieve_latency_sum_ms, &self.retrieve_count)
     }
 
-    /// Failed operations among all counted ones, 0.0 to 1.0; 0.0 before the first.
+    /// Returns the fraction of counted operations that failed, 0.0 to 1.0; 0.0 before the first.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn error_rate(&self) -> f64 {
-        // Errors are read first: a failure that lands in between adds to the total alone, and the
-        // rate stays below 1.
+        // Errors are read first. A failure that is recorded in between is then only in the total, and
+        // the rate does not exceed 1.
         let errors = self.error_count.load(Ordering::Acquire);
         let total: u64 = [
             &self.store_count,
@@ -106,7 +106,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn every_counted_operation_is_in_the_rate_and_no_other() {
+    fn the_error_rate_includes_only_counted_operations() {
         let metrics = StorageMetrics::default();
         assert_eq!(metrics.error_rate(), 0.0);
         for operation in ["store", "retrieve", "delete", "list", "exists", "list_tree", "store_if"] {
@@ -114,14 +114,14 @@ mod tests {
         }
         assert_eq!(metrics.error_rate(), 1.0);
         metrics.record_operation("recover", MS, false);
-        assert_eq!(metrics.error_rate(), 1.0, "an unknown operation is in neither sum");
+        assert_eq!(metrics.error_rate(), 1.0, "an operation without a counter is not in the rate");
         assert_eq!(metrics.error_count.load(Ordering::Relaxed), 7);
         metrics.record_operation("retrieve", MS, true);
         assert_eq!(metrics.error_rate(), 7.0 / 8.0);
     }
 
     #[test]
-    fn means_are_of_their_own_operation() {
+    fn mean_latencies_are_kept_per_operation() {
         let metrics = StorageMetrics::default();
         assert_eq!(metrics.avg_store_latency_ms(), 0);
         metrics.record_operation("store", 10 * MS, true);

@@ -1,4 +1,4 @@
-//! How often and how patiently transient failures are tried again.
+//! The retry policy for transient failures.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// Exponential backoff, one for all backends. Only
-/// [transient](crate::StorageErrorKind::is_transient) failures are tried again, and only while the
-/// operation's own timeout lasts.
+/// Exponential backoff, the same for all backends. Only
+/// [transient](crate::StorageErrorKind::is_transient) failures are retried, and only until the
+/// timeout of the operation.
 ///
-/// With the defaults: at once, then after 100, 200, 400, 800 and 1,600 ms, each varied by a
-/// quarter; 6 attempts in all.
+/// With the defaults there are up to 6 attempts: the first one, and retries after delays of 100, 200,
+/// 400, 800 and 1,600 ms. Each delay varies by up to a quarter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Attempts after the first; 0 to 10, default 5.
+    /// Maximum number of attempts after the first; 0 to 10, default 5.
     pub max_retries: u32,
-    /// Milliseconds before the first retry; 10 to 10,000, default 100.
+    /// Delay before the first retry in milliseconds; 10 to 10,000, default 100.
     pub base_delay_ms: u64,
-    /// Milliseconds that no delay exceeds; more than `base_delay_ms`, default 30,000.
+    /// Maximum delay in milliseconds; more than `base_delay_ms`, default 30,000.
     pub max_delay_ms: u64,
     /// Factor from one delay to the next; 1.0 to 10.0, default 2.0.
     pub multiplier: f64,
-    /// Varies each delay by up to a quarter either way, so that many clients don't return at one
-    /// moment; default true.
+    /// Varies each delay randomly by up to a quarter in either direction, so that many clients do
+    /// not retry at the same moment; default true.
     pub jitter: bool,
 }
 
@@ -36,13 +36,13 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How far jitter moves a delay, as a part of it.
+    /// The maximum jitter, as a fraction of the delay.
     pub const JITTER: f64 = 0.25;
 
-    /// The delay before retry number `retry`, counted from 0.
+    /// Returns the delay before retry number `retry`, counted from 0.
     ///
-    /// Pure: `random` is a number from 0.0 (shortest) to 1.0 (longest) that the caller draws; it is
-    /// not used without [`jitter`](Self::jitter). Never more than
+    /// The function is pure: the caller supplies `random`, a number from 0.0 (shortest delay) to 1.0
+    /// (longest delay). It is not used without [`jitter`](Self::jitter). The delay never exceeds
     /// [`max_delay_ms`](Self::max_delay_ms), for any policy and any input.
     ///
     /// ```
@@ -62,7 +62,7 @@ impl RetryPolicy {
             false => 0.0,
         };
         let delay_ms = (backoff_ms * (1.0 + jitter)).clamp(0.0, max_ms);
-        // NaN, from a policy that was never validated, becomes the longest delay, not a panic.
+        // NaN, from a policy that was not validated, gives the maximum delay instead of a panic.
         Duration::try_from_secs_f64(delay_ms / 1_000.0).unwrap_or(Duration::from_millis(self.max_delay_ms))
     }
 
@@ -123,8 +123,8 @@ impl RetryPolicy {
     }
 }
 
-/// Delays are far below 2^53 ms; above it the nearest float is as good.
-#[expect(clippy::cast_precision_loss, reason = "rounding a delay of 285,000 years is no harm")]
+/// Delays are far below 2^53 ms; above it, the nearest float is good enough.
+#[expect(clippy::cast_precision_loss, reason = "rounding a delay of 285,000 years does no harm")]
 fn to_f64(millis: u64) -> f64 {
     millis as f64
 }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_those_of_the_specification() {
+    fn the_defaults_match_the_specification() {
         let policy = RetryPolicy::default();
         assert!(policy.validate().is_ok());
         let delays: Vec<_> = (0..5).map(|retry| policy.delay(retry, 0.5).as_millis()).collect();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bound_is_refused_one_past() {
+    fn values_just_outside_the_bounds_are_refused() {
         let policy = RetryPolicy::default;
         for (wrong, field) in [
             (policy().with_max_retries(11), "max_retries"),
@@ -180,7 +180,7 @@ mod tests {
         }
 
         #[test]
-        fn a_policy_that_was_never_validated_cannot_panic(
+        fn a_policy_that_was_not_validated_cannot_panic(
             base: u64, max: u64, multiplier in prop::num::f64::ANY, retry: u32, random in prop::num::f64::ANY,
         ) {
             let policy = RetryPolicy { max_retries: 0, base_delay_ms: base, max_delay_ms: max, multiplier, jitter: true };

@@ -1,4 +1,4 @@
-//! When a credential should be replaced by a fresh one.
+//! Rotation policies: when a credential should be replaced.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::whole_millis;
 use crate::{ParseError, Timestamp};
 
-/// When a credential is due for rotation. It only tells; nothing rotates by itself.
+/// A policy that defines when a credential is due for rotation. Nothing rotates automatically.
 ///
-/// Written and parsed as `every:90d`, `before-expiry:7d`, `at:2027-01-31T12:00:00Z` or `manual`;
-/// serializes so. Lengths of time have the units of the `humantime` crate.
+/// It is written, parsed and serialized as `every:90d`, `before-expiry:7d`,
+/// `at:2027-01-31T12:00:00Z` or `manual`. Durations have the units of the `humantime` crate.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,14 +23,14 @@ use crate::{ParseError, Timestamp};
 /// # Ok::<(), cred_core::ParseError>(())
 /// ```
 ///
-/// Durations are kept in whole milliseconds: use [`RotationPolicy::periodic`] and
-/// [`RotationPolicy::before_expiry`], which cut them, so that a policy comes back equal to what was
-/// stored.
+/// Durations are stored in whole milliseconds. [`RotationPolicy::periodic`] and
+/// [`RotationPolicy::before_expiry`] truncate them, so a policy that is read back equals the stored
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum RotationPolicy {
-    /// Due once this much time has passed since the credential was last modified.
+    /// Due when this much time has passed since the credential was last modified.
     Periodic {
         /// Milliseconds between rotations.
         interval_ms: u64,
@@ -45,25 +45,26 @@ pub enum RotationPolicy {
         /// The moment.
         at: Timestamp,
     },
-    /// Never due by itself: somebody decides.
+    /// Never due; it is rotated on demand.
     Manual,
 }
 
 impl RotationPolicy {
-    /// Due `interval` after the last modification, cut to whole milliseconds.
+    /// Creates a policy that is due `interval` after the last modification, truncated to whole
+    /// milliseconds.
     #[must_use]
     pub fn periodic(interval: Duration) -> Self {
         Self::Periodic { interval_ms: whole_millis(interval) }
     }
 
-    /// Due `lead` before the expiry, cut to whole milliseconds.
+    /// Creates a policy that is due `lead` before the expiry, truncated to whole milliseconds.
     #[must_use]
     pub fn before_expiry(lead: Duration) -> Self {
         Self::BeforeExpiry { lead_ms: whole_millis(lead) }
     }
 
-    /// The moment from which rotation is due, for a credential last modified and expiring at these
-    /// moments; `None`: never due by itself.
+    /// Returns the moment from which on rotation is due, for a credential with this time of last
+    /// modification and this expiry; `None`: not due.
     #[must_use]
     pub fn due_at(&self, last_modified: Timestamp, expires_at: Option<Timestamp>) -> Option<Timestamp> {
         match *self {
@@ -82,8 +83,8 @@ impl RotationPolicy {
 impl fmt::Display for RotationPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Periodic { interval_ms } => write!(f, "every:{}", Length(interval_ms)),
-            Self::BeforeExpiry { lead_ms } => write!(f, "before-expiry:{}", Length(lead_ms)),
+            Self::Periodic { interval_ms } => write!(f, "every:{}", MillisDisplay(interval_ms)),
+            Self::BeforeExpiry { lead_ms } => write!(f, "before-expiry:{}", MillisDisplay(lead_ms)),
             Self::At { at } => write!(f, "at:{at}"),
             Self::Manual => f.write_str("manual"),
         }
@@ -96,8 +97,8 @@ impl FromStr for RotationPolicy {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let policy = match text.split_once(':') {
             None if text == "manual" => Some(Self::Manual),
-            Some(("every", rest)) => parse_length(rest).map(Self::periodic),
-            Some(("before-expiry", rest)) => parse_length(rest).map(Self::before_expiry),
+            Some(("every", rest)) => parse_duration(rest).map(Self::periodic),
+            Some(("before-expiry", rest)) => parse_duration(rest).map(Self::before_expiry),
             Some(("at", rest)) => rest.parse().ok().map(|at| Self::At { at }),
             _ => None,
         };
@@ -120,10 +121,11 @@ impl From<RotationPolicy> for String {
     }
 }
 
-/// Milliseconds in the largest unit that leaves no rest, so that 90 days stay 90 days.
-struct Length(u64);
+/// Prints milliseconds in the largest unit without a remainder, so that 90 days are printed as 90
+/// days.
+struct MillisDisplay(u64);
 
-impl fmt::Display for Length {
+impl fmt::Display for MillisDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
         match units.into_iter().find(|(_, unit)| self.0 > 0 && self.0 % unit == 0) {
@@ -133,8 +135,8 @@ impl fmt::Display for Length {
     }
 }
 
-fn parse_length(text: &str) -> Option<Duration> {
-    // `humantime` counts these in nanoseconds, of which 64 bits hold 584 years.
+fn parse_duration(text: &str) -> Option<Duration> {
+    // `humantime` converts milliseconds to nanoseconds, which overflow 64 bits after 584 years.
     match text.strip_suffix("ms").and_then(|number| number.parse().ok()) {
         Some(millis) => Some(Duration::from_millis(millis)),
         None => humantime::parse_duration(text).ok(),
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_is_read_as_it_is_written() {
+    fn policies_round_trip_through_text_and_serde() {
         for text in
             ["every:90d", "before-expiry:36h", "every:1ms", "every:0ms", "every:253283423212063ms", "manual"]
         {
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_says_when_it_is_due() {
+    fn each_policy_is_due_at_its_moment() {
         let at = Timestamp::from_unix_millis;
         let hour = Duration::from_secs(3_600);
         assert_eq!(RotationPolicy::periodic(hour).due_at(at(5), None), Some(at(3_600_005)));

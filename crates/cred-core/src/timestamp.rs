@@ -1,4 +1,4 @@
-//! Moments in time, as they are stored.
+//! Timestamps, as stored in metadata.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ParseError;
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z. Serializes as that integer.
+/// A moment in time, in milliseconds since 1970-01-01T00:00:00Z. It serializes as that integer.
 ///
-/// It prints as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, with milliseconds where
-/// it has some, and is parsed from the same, or from the date alone. A moment after the year 9999
-/// prints as the last millisecond of that year.
+/// It is written as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, with milliseconds
+/// unless they are zero. It is parsed from the same format, or from a date without a time. A moment
+/// after the year 9999 is written as the last millisecond of that year.
 ///
 /// ```
 /// use cred_core::Timestamp;
@@ -25,37 +25,37 @@ use crate::ParseError;
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
+    /// Creates a timestamp from milliseconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_unix_millis(self) -> u64 {
         self.0
     }
 
-    /// The system clock's time; the epoch itself where the clock stands before it.
+    /// Returns the time of the system clock; the epoch if the clock is before it.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// This moment plus `duration`, cut to whole milliseconds; the largest moment on overflow.
+    /// Adds `duration`, truncated to whole milliseconds; the maximum timestamp on overflow.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// This moment minus `duration`, cut to whole milliseconds; the epoch on underflow.
+    /// Subtracts `duration`, truncated to whole milliseconds; the epoch on underflow.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
-    /// The time from `earlier` to this moment; zero where `earlier` is later.
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -63,7 +63,7 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// Cut to whole milliseconds; a moment before the epoch becomes the epoch.
+    /// Truncates to whole milliseconds. A time before the epoch becomes the epoch.
     fn from(time: SystemTime) -> Self {
         Self(whole_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
@@ -77,7 +77,7 @@ impl From<Timestamp> for SystemTime {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `humantime` prints no later moment: 9999-12-31T23:59:59.999Z.
+        // `humantime` cannot print a later moment than 9999-12-31T23:59:59.999Z.
         let millis = self.0.min(253_402_300_799_999);
         let moment = SystemTime::from(Self(millis));
         match millis % 1_000 {
@@ -98,8 +98,8 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let problem = "write it as 2027-01-31 or 2027-01-31T12:00:00Z";
-        let malformed = ParseError::Malformed { what: "the moment", problem };
-        // `humantime` takes no other offset, but overlooks one that follows a fraction.
+        let malformed = ParseError::Malformed { what: "the timestamp", problem };
+        // `humantime` refuses other offsets, but ignores one after a fraction of a second.
         if text.contains('+') && !text.ends_with("+00:00") {
             return Err(malformed);
         }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_read_as_it_is_written() {
+    fn timestamps_round_trip_through_text() {
         for (millis, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (1, "1970-01-01T00:00:00.001Z"),

@@ -1,4 +1,4 @@
-//! The secret half of a credential as bytes.
+//! The encoding of a credential's kind and secret fields.
 //!
 //! ```text
 //! version (01) || kind || u16 n || n * field          integers big-endian
@@ -6,8 +6,8 @@
 //! field = lp(name) || u32 length || value             names strictly ascending
 //! lp(x) = u16 length || x
 //! ```
-//! Binary and written into one buffer of exactly its size: a buffer that grows leaves unwiped
-//! copies behind.
+//! It is written into one buffer of exactly its size, because a growing buffer leaves unwiped copies
+//! behind.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(super) fn encode(kind: &CredentialKind, fields: &Fields) -> Result<Zeroizing
 pub(super) fn decode(bytes: &[u8]) -> Result<(CredentialKind, Fields), CredentialError> {
     let mut reader = Reader(bytes);
     if reader.array::<1>()? != [VERSION] {
-        return Err(malformed("its version is not known"));
+        return Err(malformed("its version is unknown"));
     }
     let kind = match reader.array()? {
         [0] => CredentialKind::Opaque,
@@ -51,7 +51,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(CredentialKind, Fields), Credentia
         [3] => CredentialKind::Token,
         [4] => CredentialKind::KeyPair,
         [CUSTOM] => CredentialKind::Custom(reader.name(KindName::new)?),
-        _ => return Err(malformed("its kind is not known")),
+        _ => return Err(malformed("its kind is unknown")),
     };
     let count = u16::from_be_bytes(reader.array()?);
     let mut fields = Fields::new();
@@ -65,7 +65,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(CredentialKind, Fields), Credentia
     }
     match reader.0.is_empty() {
         true => Ok((kind, fields)),
-        false => Err(malformed("bytes follow its end")),
+        false => Err(malformed("it has trailing bytes")),
     }
 }
 
@@ -75,7 +75,7 @@ fn encoded_len(kind: &CredentialKind, fields: &Fields) -> usize {
     4 + kind + fields.sum::<usize>()
 }
 
-/// The byte of a kind, or the name of a kind of the user's own.
+/// Returns the byte of a built-in kind, or the name of a custom one.
 fn kind_byte(kind: &CredentialKind) -> Result<u8, &KindName> {
     match kind {
         CredentialKind::Opaque => Ok(0),
@@ -97,19 +97,19 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8], CredentialError> {
-        let (head, tail) = self.0.split_at_checked(len).ok_or(malformed("it ends too early"))?;
+        let (head, tail) = self.0.split_at_checked(len).ok_or(malformed("it is truncated"))?;
         self.0 = tail;
         Ok(head)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CredentialError> {
-        self.take(N)?.try_into().map_err(|_| malformed("it ends too early"))
+        self.take(N)?.try_into().map_err(|_| malformed("it is truncated"))
     }
 
     fn name<T, E>(&mut self, parse: impl FnOnce(&'a str) -> Result<T, E>) -> Result<T, CredentialError> {
         let len = u16::from_be_bytes(self.array()?);
-        let text = std::str::from_utf8(self.take(len.into())?).map_err(|_| malformed("a name is no text"))?;
-        parse(text).map_err(|_| malformed("a name is not valid"))
+        let text = std::str::from_utf8(self.take(len.into())?).map_err(|_| malformed("a name is not UTF-8 text"))?;
+        parse(text).map_err(|_| malformed("a name is invalid"))
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_decoded_and_the_buffer_never_grew() {
+    fn encoding_round_trips_without_growing_the_buffer() {
         for credential in samples() {
             let bytes = credential.to_secret_bytes().unwrap();
             assert_eq!(bytes.len(), encoded_len(credential.kind(), &credential.0.fields), "{credential:?}");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_and_every_appended_byte_is_refused() {
+    fn truncated_and_extended_encodings_are_refused() {
         for credential in samples().iter().take(6) {
             let mut bytes = credential.to_secret_bytes().unwrap().to_vec();
             for len in 0..bytes.len() {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_out_of_order_or_twice_are_refused() {
+    fn unordered_or_duplicate_fields_are_refused() {
         let field = |name: &str| [&[0, 1], name.as_bytes(), &[0, 0, 0, 0]].concat();
         for (names, good) in [(["a", "b"], true), (["b", "a"], false), (["a", "a"], false)] {
             let bytes = [vec![VERSION, 0, 0, 2], field(names[0]), field(names[1])].concat();
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_refused_or_come_out_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn arbitrary_bytes_are_refused_or_round_trip(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             if let Ok((kind, fields)) = decode(&bytes) {
                 prop_assert_eq!(encode(&kind, &fields).unwrap().to_vec(), bytes);
             }

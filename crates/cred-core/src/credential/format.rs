@@ -1,4 +1,4 @@
-//! Whether the fields of a credential have the format of its kind.
+//! Checks the format of a credential's fields by its kind.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use self::FormatProblem::{ControlCharacter, ControlCharacterAtEnd, Empty, Incomp
 use super::{Credential, CredentialKind, field};
 use crate::ExposeSecret;
 
-/// A fault in the fields of a credential, found by [`Credential::format_problems`]. Its message
-/// names the field and what to do, and never a value.
+/// A fault in the fields of a credential, found by [`Credential::format_problems`]. The message
+/// names the field and what to do, and never contains a value.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatProblem {
     /// An opaque or custom credential has no field, or all its fields are empty.
-    #[error("none of its fields has a value; store it again with its value")]
+    #[error("none of its fields has a value; store the credential again with a value")]
     NoValue,
-    /// A field that its kind needs is missing or empty. An API key or a token that consists of
-    /// white space and control characters is empty too.
+    /// A field that the kind requires is missing or empty. An API key or a token that consists only
+    /// of white space and control characters counts as empty.
     #[error("field `{field}` is missing or empty; store the credential again with its value")]
     Empty {
         /// The field.
@@ -27,9 +27,9 @@ pub enum FormatProblem {
         /// The field.
         field: &'static str,
     },
-    /// An API key or a token of one line begins or ends with a line break or another control
-    /// character, such as the line break at the end of a file. One of several lines may end in line
-    /// breaks.
+    /// A single-line API key or token begins or ends with a control character, such as the line
+    /// break at the end of a file; or a multi-line one begins or ends with a control character other
+    /// than a line break or a tab.
     #[error(
         "field `{field}` begins or ends with a line break or another control character; store it again \
          without that character"
@@ -38,15 +38,15 @@ pub enum FormatProblem {
         /// The field.
         field: &'static str,
     },
-    /// An API key or a token has a control character inside that is neither a line break nor a tab,
-    /// such as the escape characters that a terminal adds to pasted text.
+    /// An API key or a token contains a control character other than a line break or a tab, such as
+    /// the escape characters that a terminal adds to pasted text.
     #[error("field `{field}` contains a control character; store it again without that character")]
     ControlCharacter {
         /// The field.
         field: &'static str,
     },
-    /// A key or certificate has a `BEGIN` line of PEM without the matching `END` line.
-    #[error("field `{field}` has a PEM block without its end; store the complete file again")]
+    /// A key or certificate has a PEM `BEGIN` line without the matching `END` line, or the reverse.
+    #[error("field `{field}` has an incomplete PEM block; store the complete file again")]
     IncompletePem {
         /// The field.
         field: &'static str,
@@ -60,23 +60,23 @@ impl fmt::Debug for FormatProblem {
 }
 
 impl Credential {
-    /// Returns every fault in the format of its fields, by the rules of its kind; empty if there is
-    /// none. The order is that of the fields in this table:
+    /// Returns every fault in the format of the fields, by the rules of the kind; empty if there are
+    /// no faults. They are in the order of the fields in this table:
     ///
     /// | kind | rules |
     /// |---|---|
-    /// | API key | [`VALUE`](field::VALUE) is not blank, and is text without stray control characters |
+    /// | API key | [`VALUE`](field::VALUE) is text, is not blank, and has no stray control characters |
     /// | token | the same for [`ACCESS_TOKEN`](field::ACCESS_TOKEN), and for [`REFRESH_TOKEN`](field::REFRESH_TOKEN) if it has a value |
-    /// | login | [`PASSWORD`](field::PASSWORD) is not empty; it and [`USERNAME`](field::USERNAME) may have any characters |
+    /// | login | [`PASSWORD`](field::PASSWORD) is not empty; it and [`USERNAME`](field::USERNAME) may contain any characters |
     /// | key pair | [`PRIVATE_KEY`](field::PRIVATE_KEY) and [`PUBLIC_KEY`](field::PUBLIC_KEY) are not empty; each PEM block is complete; other formats, such as DER, are not checked |
     /// | opaque, custom | at least one field is not empty |
     ///
-    /// A line break at the end of a text of several lines, such as a JSON file, is not a fault.
-    /// Further fields are not checked. The rules look at the form only: a credential without a
-    /// fault may still be refused by the service that it is for.
+    /// A line break at the end of a multi-line text, such as a JSON file, is not a fault. Other
+    /// fields are not checked. The rules only check the format: a service may still refuse a
+    /// credential without faults.
     ///
-    /// No operation refuses to store a credential with a fault. `validate` of `cred-manager`
-    /// reports it. No calls of a backend; the time is linear in the size of the fields.
+    /// A credential with a fault can still be stored; `validate` of `cred-manager` reports it. This
+    /// method does not call a backend. Its time is linear in the size of the fields.
     ///
     /// ```
     /// use cred_core::{Credential, FormatProblem, field};
@@ -134,14 +134,14 @@ impl Credential {
         }
     }
 
-    /// The value of a field; empty if the field is missing.
+    /// Returns the value of a field; empty if the field is missing.
     fn value(&self, field: &str) -> &[u8] {
         self.0.fields.get(field).map_or(&[], |value| value.expose_secret())
     }
 }
 
-/// Whether a PEM block lacks its `BEGIN` line, or an `END` line with its own label. Bytes that are
-/// not text are not PEM.
+/// Returns whether a PEM block lacks its `BEGIN` line, or an `END` line with the same label. Bytes
+/// that are not text are not PEM.
 fn has_incomplete_pem(key: &[u8]) -> bool {
     let mut rest = std::str::from_utf8(key).unwrap_or_default();
     while let Some((before, block)) = rest.split_once("-----BEGIN ") {
@@ -153,8 +153,8 @@ fn has_incomplete_pem(key: &[u8]) -> bool {
     rest.contains("-----END ")
 }
 
-/// The text after a block that begins with its label. It allocates nothing: in a damaged block, the
-/// key may be where the label should be.
+/// Returns the text after a PEM block that starts at its label. It does not allocate, because in a
+/// damaged block the key may be in the place of the label.
 fn after_pem_block(block: &str) -> Option<&str> {
     let (label, body) = block.split_once("-----")?;
     let (contents, end) = body.split_once("-----END ")?;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_found_by_the_rules_of_the_kind() {
+    fn each_kind_finds_its_faults() {
         let value = field::VALUE;
         let binary = |credential: Credential, name: &str| {
             credential.with_field(name.parse().unwrap(), vec![0xff, 0xfe, b'k', 0])
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_problem_does_not_repeat_the_value() {
+    fn a_format_problem_does_not_contain_the_value() {
         let credential = Credential::oauth2_token("hunter2\n", "hunt\0er2");
         let found = credential.format_problems();
         assert_eq!(found.len(), 2);

@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::ParseError;
 use crate::text::{self, name_type, text_type};
 
-/// What kind of secret a credential is. Written and parsed as `opaque`, `api-key`,
-/// `username-password`, `token`, `key-pair`, or the name of a kind of the user's own; serializes
-/// so.
+/// The kind of a credential. It is written, parsed and serialized as `opaque`, `api-key`,
+/// `username-password`, `token`, `key-pair`, or the name of a custom kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum CredentialKind {
-    /// A single value of any form.
+    /// A single value of any format.
     Opaque,
     /// An API key.
     ApiKey,
@@ -25,7 +24,7 @@ pub enum CredentialKind {
     Token,
     /// A private key with its public key or certificate chain.
     KeyPair,
-    /// A kind of the user's own.
+    /// A custom kind.
     Custom(KindName),
 }
 
@@ -76,21 +75,21 @@ const BUILT_IN: [CredentialKind; 5] = [
 ];
 
 text_type! {
-    /// The name of a kind of the user's own: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`,
-    /// and none of the names that [`CredentialKind`] has for its own kinds.
+    /// The name of a custom kind: 1 to [`KindName::MAX_LEN`] bytes of `[A-Za-z0-9._-]`, and not the
+    /// name of a built-in [`CredentialKind`].
     KindName, check_kind_name
 }
 name_type!(KindName);
 
 impl KindName {
-    /// The longest name in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 64;
 }
 
 fn check_kind_name(text: &str) -> Result<(), ParseError> {
     const WHAT: &str = "the credential kind";
     if BUILT_IN.iter().any(|kind| kind.to_string() == text) {
-        let problem = "a kind of your own cannot have the name of a built-in one; use another name";
+        let problem = "a custom kind cannot have the name of a built-in one; use another name";
         return Err(ParseError::Malformed { what: WHAT, problem });
     }
     text::check(WHAT, text, KindName::MAX_LEN, text::is_name_byte, text::NAME_ALPHABET)
@@ -104,10 +103,10 @@ text_type! {
 name_type!(FieldName);
 
 impl FieldName {
-    /// The longest name in bytes.
+    /// The maximum length in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// For the names in [`field`], which are known to be valid (a test says so).
+    /// Creates a name without a check, for the names in [`field`]. A test checks that they are valid.
     pub(super) fn known(name: &str) -> Self {
         Self(name.into())
     }
@@ -119,9 +118,9 @@ fn check_field_name(text: &str) -> Result<(), ParseError> {
 
 /// The names of the fields that the constructors of [`Credential`](crate::Credential) set.
 pub mod field {
-    /// The one field of opaque, API key and typed credentials.
+    /// The only field of opaque, API key and typed credentials.
     pub const VALUE: &str = "value";
-    /// A login's name.
+    /// A login's user name.
     pub const USERNAME: &str = "username";
     /// A login's password.
     pub const PASSWORD: &str = "password";
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_read_as_it_is_written() {
+    fn kinds_round_trip_through_text_and_serde() {
         let own = CredentialKind::Custom(KindName::new("webhook.v2").unwrap());
         for kind in BUILT_IN.into_iter().chain([own]) {
             assert_eq!(kind.to_string().parse::<CredentialKind>().unwrap(), kind);
@@ -148,7 +147,7 @@ mod tests {
             assert_eq!(json, format!("\"{kind}\""));
             assert_eq!(serde_json::from_str::<CredentialKind>(&json).unwrap(), kind);
         }
-        assert!(KindName::new("token").is_err(), "it would be read as the built-in kind");
+        assert!(KindName::new("token").is_err(), "it would be parsed as the built-in kind");
         assert!("a b".parse::<CredentialKind>().is_err());
     }
 

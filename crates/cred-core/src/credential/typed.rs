@@ -1,4 +1,4 @@
-//! Credentials that are made from a type of the user's own.
+//! Credentials created from the user's own types.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,11 +7,11 @@ use super::{Credential, CredentialError, CredentialKind, KindName, field, secret
 use crate::Zeroizing;
 use crate::sealed::while_sealing;
 
-/// A type whose values are stored as credentials of their own kind, by [`Credential::typed`] and
+/// A type whose values are stored as credentials of a custom kind, with [`Credential::typed`] and
 /// [`Credential::to_typed`].
 ///
-/// A second version of a type that reads what the first one stored has the same kind. For a type of
-/// another crate, write a newtype.
+/// A new version of the type that can read values of the old one must have the same kind. For a type
+/// of another crate, write a newtype.
 ///
 /// ```
 /// use cred_core::{Credential, CredentialError, KindName, SecretString, TypedCredential};
@@ -41,27 +41,28 @@ use crate::sealed::while_sealing;
 /// # Ok::<(), CredentialError>(())
 /// ```
 pub trait TypedCredential {
-    /// The kind of the credentials that hold this type, which is not one of the built-in kinds:
-    /// [`KindName::from_static`] panics for their names, at the first use of this type. It is
-    /// stored with each of them, so credentials that are stored already cannot be read as this type
-    /// after it changes.
+    /// Returns the kind of credentials of this type. It cannot be a built-in kind:
+    /// [`KindName::from_static`] panics for the names of those, at the first use of this type.
+    ///
+    /// The kind is stored with each credential. If you change it, already stored credentials can no
+    /// longer be read as this type.
     fn kind() -> KindName;
 }
 
 impl Credential {
-    /// Makes a credential of the [kind](TypedCredential::kind) of the type from a value, to be read
-    /// back by [`Credential::to_typed`]. Fields that are marked
-    /// `#[serde(with = "cred_core::sealed")]` serialize here and nowhere else.
+    /// Creates a credential of the type's [kind](TypedCredential::kind) from a value. Read it back
+    /// with [`Credential::to_typed`]. Fields with the attribute
+    /// `#[serde(with = "cred_core::sealed")]` serialize only here.
     ///
-    /// The value is stored as MessagePack with field names, so that fields can be added and removed
-    /// later, in the field [`field::VALUE`].
+    /// The value is stored in the field [`field::VALUE`] as MessagePack with field names, so fields
+    /// of the type can be added and removed later.
     ///
     /// # Errors
-    /// [`CredentialError::Unserializable`] if the type's own `Serialize` fails.
+    /// [`CredentialError::Unserializable`] if the `Serialize` implementation of the type fails.
     pub fn typed<T: TypedCredential + Serialize + ?Sized>(value: &T) -> Result<Self, CredentialError> {
         let packed = while_sealing(|| {
-            // Growing a buffer leaves copies of the secret behind: count first, then write into one
-            // of the right size.
+            // A growing buffer leaves copies of the secret behind. Count the bytes first, then write
+            // into a buffer of that size.
             let mut counter = ByteCounter(0);
             rmp_serde::encode::write_named(&mut counter, value)?;
             let mut packed = Zeroizing::new(Vec::with_capacity(counter.0));
@@ -72,14 +73,14 @@ impl Credential {
         Ok(Self::custom(T::kind()).set(field::VALUE, secret_copy(&packed)))
     }
 
-    /// Reads back the value that [`Credential::typed`] made the credential from.
+    /// Reads the value from which [`Credential::typed`] created the credential.
     ///
     /// # Errors
-    /// - [`CredentialError::WrongKind`] if the credential has another kind than the type.
-    /// - [`CredentialError::NoSuchField`] if it has the kind, but was not made by
-    ///   [`Credential::typed`].
-    /// - [`CredentialError::WrongShape`] if the stored value does not fit the type. The message
-    ///   does not repeat the value, as serde's own does.
+    /// - [`CredentialError::WrongKind`] if the kind of the credential is not that of the type.
+    /// - [`CredentialError::NoSuchField`] if the kinds match, but the credential has no field
+    ///   [`field::VALUE`], because it was not created with [`Credential::typed`].
+    /// - [`CredentialError::WrongShape`] if the stored value does not fit the type. Unlike serde's
+    ///   own message, this one does not contain the value.
     pub fn to_typed<T: TypedCredential + DeserializeOwned>(&self) -> Result<T, CredentialError> {
         self.check_kind(CredentialKind::Custom(T::kind()))?;
         let packed = self.expose_bytes(field::VALUE)?;
@@ -90,7 +91,7 @@ impl Credential {
     }
 }
 
-/// Counts what a serializer writes.
+/// Counts the bytes that a serializer writes.
 struct ByteCounter(usize);
 
 impl std::io::Write for ByteCounter {
@@ -125,16 +126,16 @@ mod tests {
         added: Vec<String>,
     }
 
-    /// Serializes to a text where a number belongs.
+    /// Has a text where `Old` has a number.
     #[derive(Serialize)]
-    struct Text {
+    struct TextPort {
         port: String,
     }
 
-    /// Fits every stored value that has no `name`, such as that of `Old`.
+    /// Fits every stored value without a `name`, such as one of `Old`.
     #[derive(Debug, Deserialize)]
     struct Webhook {
-        #[allow(dead_code, reason = "what is read is an error")]
+        #[allow(dead_code, reason = "every read of it fails")]
         name: Option<String>,
     }
 
@@ -147,14 +148,14 @@ mod tests {
             })*
         };
     }
-    kinds!(Old: "database", New: "database", Text: "database", Webhook: "webhook");
+    kinds!(Old: "database", New: "database", TextPort: "database", Webhook: "webhook");
 
     fn old() -> Old {
         Old { host: "db".into(), port: 5432, gone: Some(0.5) }
     }
 
     #[test]
-    fn a_type_may_gain_and_lose_fields() {
+    fn a_type_can_gain_and_lose_fields() {
         let credential = Credential::typed(&old()).unwrap();
         assert_eq!(credential.kind(), &CredentialKind::Custom(KindName::from_static("database")));
         assert_eq!(credential.to_typed::<Old>().unwrap(), old());
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_read_of_another_kind_names_both_kinds() {
+    fn reading_as_another_kind_fails_and_names_both_kinds() {
         let database = Credential::typed(&old()).unwrap();
         for (found, kind, expected) in [
             (database.to_typed::<Webhook>().unwrap_err(), "`database`", "`webhook`"),
@@ -185,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_shape_does_not_repeat_the_secret() {
-        let credential = Credential::typed(&Text { port: "hunter2".into() }).unwrap();
+    fn a_wrong_shape_error_does_not_contain_the_secret() {
+        let credential = Credential::typed(&TextPort { port: "hunter2".into() }).unwrap();
         let error = credential.to_typed::<Old>().unwrap_err();
         assert!(matches!(error, CredentialError::WrongShape { .. }), "{error:?}");
         let cause = std::error::Error::source(&error).map(ToString::to_string);
