@@ -261,7 +261,8 @@ impl Credential {
     /// Returns the text of a secret field.
     ///
     /// # Errors
-    /// [`CredentialError::NoSuchField`], or [`CredentialError::NotText`] if its bytes are not UTF-8.
+    /// [`CredentialError::NoSuchField`], or [`CredentialError::NotText`] if its bytes are not
+    /// UTF-8.
     pub fn expose_text(&self, field: &str) -> Result<&str, CredentialError> {
         std::str::from_utf8(self.expose_bytes(field)?)
             .map_err(|_| CredentialError::NotText { kind: self.0.kind.clone(), field: field.to_owned() })
@@ -354,8 +355,8 @@ impl Credential {
     /// [`Credential::to_metadata`].
     ///
     /// # Errors
-    /// [`CredentialError::TooLarge`] if the length of a field does not fit 32 bits, or the number of
-    /// fields does not fit 16 bits.
+    /// [`CredentialError::TooLarge`] if the length of a field does not fit 32 bits, or the number
+    /// of fields does not fit 16 bits.
     pub fn to_secret_bytes(&self) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
         codec::encode(&self.0.kind, &self.0.fields)
     }

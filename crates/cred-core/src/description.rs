@@ -79,9 +79,9 @@ pub struct Limits {
     /// Maximum size of the encoded payload in bytes, as the backend counts them.
     pub max_payload_len: Option<usize>,
     /// Recommended maximum size of the encoded payload in bytes, as the backend counts them. It is
-    /// not a limit: `cred-provider-kit` stores a larger payload and logs a warning. Default: `None`,
-    /// no warning. A value at or above [`max_payload_len`](Self::max_payload_len) has no effect,
-    /// since a larger payload is refused.
+    /// not a limit: `cred-provider-kit` stores a larger payload and logs a warning. Default:
+    /// `None`, no warning. A value at or above [`max_payload_len`](Self::max_payload_len) has no
+    /// effect, since a larger payload is refused.
     ///
     /// The stores use the values of the specification's table of size limits: local files 1 MiB,
     /// AWS 32 KiB, Azure 10 KiB, Vault and Kubernetes 256 KiB.
@@ -121,7 +121,8 @@ impl Limits {
         self
     }
 
-    /// Sets the three limits on tags: their number, and the length of a key and of a value in bytes.
+    /// Sets the three limits on tags: their number, and the length of a key and of a value in
+    /// bytes.
     #[must_use]
     pub const fn with_max_tags(mut self, count: usize, key_len: usize, value_len: usize) -> Self {
         self.max_tags = Some(count);

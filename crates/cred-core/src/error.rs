@@ -12,8 +12,8 @@ use crate::{CredentialPath, ErrorClass, Operation, ScopeId};
 ///
 /// It contains the [kind](StorageErrorKind) of failure, the provider, the failed
 /// [operation](Operation) and its [target](Target), and the cause as [`source`](Error::source). The
-/// provider, the operation and the target are added once, by [`StorageError::at`], so most code of a
-/// provider only creates the kind.
+/// provider, the operation and the target are added once, by [`StorageError::at`], so most code of
+/// a provider only creates the kind.
 ///
 /// It is cheap to clone, so one failure can be returned to many callers. `Display` prints one
 /// sentence. Neither `Display` nor `Debug` prints a secret.
@@ -147,7 +147,9 @@ pub enum StorageErrorKind {
     },
     /// The condition of the write does not hold, for example because another process has written
     /// the credential. Nothing was written.
-    #[error("the condition of the write does not hold: {reason}; nothing was written, read the credential again")]
+    #[error(
+        "the condition of the write does not hold: {reason}; nothing was written, read the credential again"
+    )]
     Conflict {
         /// The state that was found instead.
         reason: Cow<'static, str>,
@@ -270,13 +272,14 @@ impl StorageError {
         target: impl Into<Target>,
     ) -> Self {
         if self.0.context.is_none() {
-            self.0.context = Some(ErrorContext { provider: provider.into(), operation, target: target.into() });
+            self.0.context =
+                Some(ErrorContext { provider: provider.into(), operation, target: target.into() });
         }
         self
     }
 
-    /// Adds the cause. Neither the cause nor its own causes may print a secret: convert an SDK error
-    /// to one that does not.
+    /// Adds the cause. Neither the cause nor its own causes may print a secret: convert an SDK
+    /// error to one that does not.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Arc<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());

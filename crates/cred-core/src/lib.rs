@@ -26,8 +26,8 @@
 //!
 //! # Secrets
 //! This crate never prints a secret: every type that can hold one has a manual `Debug`, no error
-//! contains a value, and buffers are wiped when they are dropped. With [`sealed`], your own type can
-//! hold a [`SecretString`] that serializes only into a [`Credential`].
+//! contains a value, and buffers are wiped when they are dropped. With [`sealed`], your own type
+//! can hold a [`SecretString`] that serializes only into a [`Credential`].
 
 mod text;
 

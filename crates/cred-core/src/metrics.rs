@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of a provider's operations since its creation. Each counter is exact, but several counters
-/// read one after another are not a consistent snapshot.
+/// Counters of a provider's operations since its creation. Each counter is exact, but several
+/// counters read one after another are not a consistent snapshot.
 ///
 /// `list_tree` and `list_deleted` count as lists, `retrieve_many` as one retrieve per id, and
-/// conditional stores and versioned reads as stores and retrieves. Other operations are not counted,
-/// not even as errors, so [`StorageMetrics::error_rate`] stays between 0 and 1.
+/// conditional stores and versioned reads as stores and retrieves. Other operations are not
+/// counted, not even as errors, so [`StorageMetrics::error_rate`] stays between 0 and 1.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct StorageMetrics {
@@ -75,8 +75,8 @@ impl StorageMetrics {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 53 bits")]
     pub fn error_rate(&self) -> f64 {
-        // Errors are read first. A failure that is recorded in between is then only in the total, and
-        // the rate does not exceed 1.
+        // Errors are read first. A failure that is recorded in between is then only in the total,
+        // and the rate does not exceed 1.
         let errors = self.error_count.load(Ordering::Acquire);
         let total: u64 = [
             &self.store_count,

@@ -61,8 +61,8 @@ impl Operation {
         }
     }
 
-    /// Returns whether the operation changes stored data. If the backend does not respond to such an
-    /// operation, its outcome is unknown.
+    /// Returns whether the operation changes stored data. If the backend does not respond to such
+    /// an operation, its outcome is unknown.
     #[must_use]
     pub const fn is_write(self) -> bool {
         matches!(self, Self::Store | Self::Delete | Self::StoreIf | Self::Recover | Self::Purge)

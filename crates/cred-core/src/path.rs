@@ -9,8 +9,8 @@ use crate::{CredentialId, ParseError, ScopeId};
 
 /// The scope and id of a credential, which identify it in storage, cache and sealing.
 ///
-/// It is written and parsed as `scope/id`, or as `id` without a scope. An id contains neither `:` nor
-/// `/`, so the two forms cannot be confused.
+/// It is written and parsed as `scope/id`, or as `id` without a scope. An id contains neither `:`
+/// nor `/`, so the two forms cannot be confused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialPath {
     /// The tenant that owns the credential; `None`: it belongs to no tenant.
@@ -33,8 +33,8 @@ impl CredentialPath {
     }
 
     /// Returns whether the path is in `root` or in a scope below it, as in
-    /// [`list_tree`](crate::StorageProvider::list_tree). With `None`, it is true for every path, also
-    /// one without a scope.
+    /// [`list_tree`](crate::StorageProvider::list_tree). With `None`, it is true for every path,
+    /// also one without a scope.
     #[must_use]
     pub fn is_within(&self, root: Option<&ScopeId>) -> bool {
         root.is_none_or(|root| self.scope.as_ref().is_some_and(|scope| root.contains(scope)))

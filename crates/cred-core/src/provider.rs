@@ -61,8 +61,8 @@ pub trait StorageProvider: Send + Sync {
     ///
     /// - **describe-2.** The description is the same for the lifetime of the provider.
     /// - **describe-3.** Every operation ends within
-    ///   [`operation_timeout`](Description::operation_timeout). If the backend does not respond, the
-    ///   error is [transient](crate::StorageErrorKind::is_transient) or
+    ///   [`operation_timeout`](Description::operation_timeout). If the backend does not respond,
+    ///   the error is [transient](crate::StorageErrorKind::is_transient) or
     ///   [`InDoubt`](crate::StorageErrorKind::InDoubt).
     /// - **describe-4.** No operation blocks the thread that polls it: other tasks on that thread
     ///   keep running.
@@ -77,8 +77,8 @@ pub trait StorageProvider: Send + Sync {
     /// - **store-3.** After several concurrent stores, the complete value of one of them is stored.
     /// - **store-4.** An id can be stored again after a [`delete`](Self::delete).
     /// - **store-5.** A payload of exactly [`max_payload_len`](crate::Limits) encoded bytes is
-    ///   accepted. One byte more is [`TooLarge`](crate::StorageErrorKind::TooLarge): nothing is sent
-    ///   and the old value remains.
+    ///   accepted. One byte more is [`TooLarge`](crate::StorageErrorKind::TooLarge): nothing is
+    ///   sent and the old value remains.
     /// - **store-6.** Tags at the limits are accepted. A tag that does not fit is refused as
     ///   [`InvalidRequest`](crate::StorageErrorKind::InvalidRequest), never dropped or truncated.
     /// - **store-7.** Storing the same value twice is not an error.
@@ -138,8 +138,8 @@ pub trait StorageProvider: Send + Sync {
     /// - **list-2.** For a scope that was never used, it returns an empty list, not an error.
     /// - **list-3.** The list is complete or the call fails; it is never only a first page. It
     ///   contains every credential whose store returned at least
-    ///   [`Consistency::list`](crate::Consistency::list) before the call, however many there are and
-    ///   whatever is written during the call.
+    ///   [`Consistency::list`](crate::Consistency::list) before the call, however many there are
+    ///   and whatever is written during the call.
     /// - **list-4.** A filter is applied to the stored metadata. All its tags must match, and its
     ///   bounds are exclusive.
     /// - **list-5.** With a filter, a corrupted credential is an error that names it. Without a
@@ -178,8 +178,8 @@ pub trait StorageProvider: Send + Sync {
     ///   [`retrieve`](Self::retrieve).
     ///
     /// The default implementation reads one credential after another, each with its own
-    /// `operation_timeout`. If [`Description::batch`](crate::Description) is above 1, a call with at
-    /// most that many ids ends within one `operation_timeout`.
+    /// `operation_timeout`. If [`Description::batch`](crate::Description) is above 1, a call with
+    /// at most that many ids ends within one `operation_timeout`.
     async fn retrieve_many(
         &self,
         ids: &[CredentialId],

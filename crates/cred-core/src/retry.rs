@@ -10,8 +10,8 @@ use crate::ConfigError;
 /// [transient](crate::StorageErrorKind::is_transient) failures are retried, and only until the
 /// timeout of the operation.
 ///
-/// With the defaults there are up to 6 attempts: the first one, and retries after delays of 100, 200,
-/// 400, 800 and 1,600 ms. Each delay varies by up to a quarter.
+/// With the defaults there are up to 6 attempts: the first one, and retries after delays of 100,
+/// 200, 400, 800 and 1,600 ms. Each delay varies by up to a quarter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -41,9 +41,9 @@ impl RetryPolicy {
 
     /// Returns the delay before retry number `retry`, counted from 0.
     ///
-    /// The function is pure: the caller supplies `random`, a number from 0.0 (shortest delay) to 1.0
-    /// (longest delay). It is not used without [`jitter`](Self::jitter). The delay never exceeds
-    /// [`max_delay_ms`](Self::max_delay_ms), for any policy and any input.
+    /// The function is pure: the caller supplies `random`, a number from 0.0 (shortest delay) to
+    /// 1.0 (longest delay). It is not used without [`jitter`](Self::jitter). The delay never
+    /// exceeds [`max_delay_ms`](Self::max_delay_ms), for any policy and any input.
     ///
     /// ```
     /// use cred_core::RetryPolicy;

@@ -31,7 +31,8 @@ impl ScopeId {
     /// The maximum length in bytes.
     pub const MAX_LEN: usize = 512;
 
-    /// Creates a top-level scope, such as `ScopeId::new("org", tenant)`. The value cannot add a level.
+    /// Creates a top-level scope, such as `ScopeId::new("org", tenant)`. The value cannot add a
+    /// level.
     ///
     /// # Errors
     /// [`ParseError`] if the level or the value breaks the rules, or the scope is too long.

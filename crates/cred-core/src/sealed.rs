@@ -94,7 +94,8 @@ impl SealedSecret for Option<SecretString> {
             }
         }
         // The error for the option is replaced too: that of some formats contains the value.
-        let inner = Option::<InnerSecret>::deserialize(deserializer).map_err(|_| D::Error::custom(NOT_A_STRING))?;
+        let inner =
+            Option::<InnerSecret>::deserialize(deserializer).map_err(|_| D::Error::custom(NOT_A_STRING))?;
         Ok(inner.map(|inner| inner.0))
     }
 }

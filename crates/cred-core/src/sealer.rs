@@ -11,8 +11,8 @@ use crate::{CredentialMetadata, CredentialPath, EncryptedData, ErrorClass, KeyId
 /// Seals (encrypts and authenticates) credentials, and opens (decrypts) them again. The key ring of
 /// `cred-crypto` implements it; a key management service can be used instead.
 ///
-/// Sealing authenticates the path, the metadata and the key id: an envelope that was moved, or whose
-/// metadata was edited, cannot be opened.
+/// Sealing authenticates the path, the metadata and the key id: an envelope that was moved, or
+/// whose metadata was edited, cannot be opened.
 #[async_trait]
 pub trait Sealer: Send + Sync {
     /// Returns the id of the key that [`seal`](Self::seal) currently uses.
@@ -38,8 +38,8 @@ pub trait Sealer: Send + Sync {
         secret: &[u8],
     ) -> Result<EncryptedData, SealError>;
 
-    /// Opens a credential that was sealed for this path. `metadata` is the unencrypted copy that the
-    /// backend stores with it.
+    /// Opens a credential that was sealed for this path. `metadata` is the unencrypted copy that
+    /// the backend stores with it.
     ///
     /// The returned metadata is the sealed copy: sealing it again with the same secret loses
     /// nothing, including fields of a newer version of the writer.

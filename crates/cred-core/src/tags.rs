@@ -12,11 +12,11 @@ use crate::ParseError;
 /// Tags are **not secret**: backends store them unencrypted so that lists can be filtered. Sealing
 /// only detects changes to them.
 ///
-/// A credential has at most [`Tags::MAX_COUNT`] tags. Keys have 1 to [`Tags::MAX_KEY_LEN`] bytes and
-/// values at most [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These limits of AWS
-/// Secrets Manager apply on every backend, so that every credential can be moved to AWS later. A
-/// backend with lower limits (Azure: 12 tags) refuses a credential that does not fit; it never drops
-/// a tag.
+/// A credential has at most [`Tags::MAX_COUNT`] tags. Keys have 1 to [`Tags::MAX_KEY_LEN`] bytes
+/// and values at most [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These limits of
+/// AWS Secrets Manager apply on every backend, so that every credential can be moved to AWS later.
+/// A backend with lower limits (Azure: 12 tags) refuses a credential that does not fit; it never
+/// drops a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(into = "BTreeMap<String, String>", try_from = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);

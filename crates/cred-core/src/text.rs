@@ -2,8 +2,8 @@
 
 use crate::ParseError;
 
-/// Defines an immutable text type that is cheap to clone. A value exists only if `$rule` accepted its
-/// text. Serde uses the same constructor.
+/// Defines an immutable text type that is cheap to clone. A value exists only if `$rule` accepted
+/// its text. Serde uses the same constructor.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $rule:path) => {
         $(#[$doc])*
@@ -94,8 +94,8 @@ macro_rules! name_type {
             /// Parses the text.
             ///
             /// # Errors
-            /// [`ParseError`](crate::ParseError) names the first broken rule, and never contains the
-            /// text.
+            /// [`ParseError`](crate::ParseError) names the first broken rule, and never contains
+            /// the text.
             pub fn new(text: impl AsRef<str>) -> Result<Self, crate::ParseError> {
                 text.as_ref().parse()
             }

@@ -62,9 +62,10 @@ pub trait Wrapper: Send + Sync {
     /// Returns the description for [`describe`](StorageProvider::describe).
     fn description(&self) -> &Description;
 
-    /// Runs one operation: awaits `inner_call`, which calls the inner provider once it is polled, or
-    /// returns an error instead. If a wrapper drops the `inner_call` of a write after polling it and
-    /// before it completes, the outcome of the write is unknown, and the wrapper must report that.
+    /// Runs one operation: awaits `inner_call`, which calls the inner provider once it is polled,
+    /// or returns an error instead. If a wrapper drops the `inner_call` of a write after polling it
+    /// and before it completes, the outcome of the write is unknown, and the wrapper must report
+    /// that.
     ///
     /// # Errors
     /// Errors of `inner_call` and of the wrapper itself; [`Call::locate`] adds the provider, the
@@ -85,8 +86,8 @@ pub trait Wrapper: Send + Sync {
         false
     }
 
-    /// Returns whether the wrapper has the inner provider's [`CompareAndSet`]. The result must never
-    /// change. Default: true.
+    /// Returns whether the wrapper has the inner provider's [`CompareAndSet`]. The result must
+    /// never change. Default: true.
     fn passes_compare_and_set(&self) -> bool {
         true
     }
@@ -261,7 +262,8 @@ impl<W: Wrapper> CompareAndSet for W {
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
         let inner = self.inner();
-        let inner_call = async { compare_and_set(&*inner)?.store_if(id, data, metadata, expected, ctx).await };
+        let inner_call =
+            async { compare_and_set(&*inner)?.store_if(id, data, metadata, expected, ctx).await };
         self.around(Call::one(Operation::StoreIf, id, ctx), inner_call).await
     }
 }

@@ -6,8 +6,8 @@
 //! field = lp(name) || u32 length || value             names strictly ascending
 //! lp(x) = u16 length || x
 //! ```
-//! It is written into one buffer of exactly its size, because a growing buffer leaves unwiped copies
-//! behind.
+//! It is written into one buffer of exactly its size, because a growing buffer leaves unwiped
+//! copies behind.
 
 use std::collections::BTreeMap;
 
@@ -108,7 +108,8 @@ impl<'a> Reader<'a> {
 
     fn name<T, E>(&mut self, parse: impl FnOnce(&'a str) -> Result<T, E>) -> Result<T, CredentialError> {
         let len = u16::from_be_bytes(self.array()?);
-        let text = std::str::from_utf8(self.take(len.into())?).map_err(|_| malformed("a name is not UTF-8 text"))?;
+        let text =
+            std::str::from_utf8(self.take(len.into())?).map_err(|_| malformed("a name is not UTF-8 text"))?;
         parse(text).map_err(|_| malformed("a name is invalid"))
     }
 }

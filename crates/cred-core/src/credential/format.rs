@@ -28,8 +28,8 @@ pub enum FormatProblem {
         field: &'static str,
     },
     /// A single-line API key or token begins or ends with a control character, such as the line
-    /// break at the end of a file; or a multi-line one begins or ends with a control character other
-    /// than a line break or a tab.
+    /// break at the end of a file; or a multi-line one begins or ends with a control character
+    /// other than a line break or a tab.
     #[error(
         "field `{field}` begins or ends with a line break or another control character; store it again \
          without that character"
@@ -60,8 +60,8 @@ impl fmt::Debug for FormatProblem {
 }
 
 impl Credential {
-    /// Returns every fault in the format of the fields, by the rules of the kind; empty if there are
-    /// no faults. They are in the order of the fields in this table:
+    /// Returns every fault in the format of the fields, by the rules of the kind; empty if there
+    /// are no faults. They are in the order of the fields in this table:
     ///
     /// | kind | rules |
     /// |---|---|

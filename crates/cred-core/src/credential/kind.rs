@@ -106,7 +106,8 @@ impl FieldName {
     /// The maximum length in bytes.
     pub const MAX_LEN: usize = 64;
 
-    /// Creates a name without a check, for the names in [`field`]. A test checks that they are valid.
+    /// Creates a name without a check, for the names in [`field`]. A test checks that they are
+    /// valid.
     pub(super) fn known(name: &str) -> Self {
         Self(name.into())
     }

@@ -10,8 +10,8 @@ use crate::sealed::while_sealing;
 /// A type whose values are stored as credentials of a custom kind, with [`Credential::typed`] and
 /// [`Credential::to_typed`].
 ///
-/// A new version of the type that can read values of the old one must have the same kind. For a type
-/// of another crate, write a newtype.
+/// A new version of the type that can read values of the old one must have the same kind. For a
+/// type of another crate, write a newtype.
 ///
 /// ```
 /// use cred_core::{Credential, CredentialError, KindName, SecretString, TypedCredential};
@@ -61,8 +61,8 @@ impl Credential {
     /// [`CredentialError::Unserializable`] if the `Serialize` implementation of the type fails.
     pub fn typed<T: TypedCredential + Serialize + ?Sized>(value: &T) -> Result<Self, CredentialError> {
         let packed = while_sealing(|| {
-            // A growing buffer leaves copies of the secret behind. Count the bytes first, then write
-            // into a buffer of that size.
+            // A growing buffer leaves copies of the secret behind. Count the bytes first, then
+            // write into a buffer of that size.
             let mut counter = ByteCounter(0);
             rmp_serde::encode::write_named(&mut counter, value)?;
             let mut packed = Zeroizing::new(Vec::with_capacity(counter.0));
