@@ -1,4 +1,4 @@
-//! Why a key ring could not be made.
+//! Errors of creating keys and key rings.
 
 use std::fmt;
 use std::io;
@@ -6,109 +6,109 @@ use std::path::PathBuf;
 
 use cred_core::KeyId;
 
-/// Why a key or a key ring could not be made. Never holds key or passphrase bytes.
+/// The error when a key or a key ring cannot be created. It never contains key or passphrase bytes.
 ///
-/// What fails later, at sealing and opening, is a [`SealError`](cred_core::SealError).
+/// Failures of sealing and opening are a [`SealError`](cred_core::SealError) instead.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
-    /// Two keys were given under one id.
-    #[error(
-        "two keys were given the id `{key_id}`; an id names one key for ever, give the other one its own"
-    )]
+    /// Two keys have the same id.
+    #[error("two keys have the id `{key_id}`; give each key a separate id, and never reuse an id")]
     DuplicateKey {
-        /// The id.
+        /// The duplicate id.
         key_id: KeyId,
     },
-    /// The key to seal under was not given.
-    #[error("the active key `{key_id}` is not among the keys of the ring; add it, or name another as active")]
+    /// The ring does not contain the active key.
+    #[error("the active key `{key_id}` is not in the key ring; add it, or make another key active")]
     MissingActiveKey {
-        /// The id that was named as active.
+        /// The id of the active key.
         key_id: KeyId,
     },
-    /// The text is no key.
-    #[error("{origin} does not hold a key: {problem}; make one with `head -c 32 /dev/urandom | base64`")]
+    /// The text is not a key.
+    #[error("{origin} does not hold a key: {problem}; create one with `head -c 32 /dev/urandom | base64`")]
     Malformed {
-        /// Where the text came from.
+        /// The source of the text.
         origin: KeyOrigin,
-        /// What is wrong with it, never the text itself.
+        /// The fault. It never contains the text.
         problem: &'static str,
     },
-    /// The environment variable is not set, or not Unicode.
-    #[error("environment variable `{variable}` is not set; put the base64 of a 32-byte key there")]
+    /// The environment variable is not set.
+    #[error("environment variable `{variable}` is not set; set it to a 32-byte key in base64")]
     MissingVariable {
-        /// Its name.
+        /// The name of the variable.
         variable: String,
     },
-    /// What was given is no name of an environment variable. It is not repeated: it may be a key.
+    /// The name of an environment variable is not valid. The error does not contain it, since it
+    /// may be a key.
     #[error(
-        "a name of an environment variable here has 1 to 128 characters of A-Z a-z 0-9 _; give the name, not the key"
+        "the name of the environment variable is invalid; use 1 to 128 characters of A-Z a-z 0-9 _, and pass the \
+         name, not the key"
     )]
     VariableName,
     /// The key file could not be read.
     #[error(
-        "key file `{path}` could not be read; check that it exists and belongs to this user",
+        "key file `{path}` could not be read; check that it exists and that this user owns it",
         path = .path.display()
     )]
     UnreadableFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// A directory, a pipe or a device stands where the key file should.
-    #[error("key file `{path}` is not a regular file; name the file itself", path = .path.display())]
+    /// The path of the key file is a directory, a pipe or a device.
+    #[error("key file `{path}` is not a regular file; give the path of the file itself", path = .path.display())]
     NotAFile {
-        /// What was named.
+        /// The path.
         path: PathBuf,
     },
-    /// Others than the owner may read, write or run the key file.
+    /// The group or others have a permission for the key file.
     #[error(
-        "key file `{path}` is open to others than its owner (mode {mode:04o}); run `chmod 600` on it, and replace \
-         the key if somebody may have read it",
+        "key file `{path}` is accessible to users other than its owner (mode {mode:04o}); run `chmod 600` on it, \
+         and replace the key if another user may have read it",
         path = .path.display()
     )]
     ExposedFile {
         /// The file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits of the file.
         mode: u32,
     },
-    /// The key file could not be made. A file that existed is untouched.
+    /// The key file could not be created. An existing file is unchanged.
     #[error(
-        "key file `{path}` could not be created; name a new file, as an existing one is never replaced",
+        "key file `{path}` could not be created; use the path of a new file, an existing one is never replaced",
         path = .path.display()
     )]
     UncreatedFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The passphrase has no characters.
-    #[error("the passphrase is empty; give one, or a 32-byte key")]
+    /// The passphrase is empty.
+    #[error("the passphrase is empty; use a longer one, or a 32-byte key")]
     EmptyPassphrase,
-    /// An Argon2id parameter is out of its bounds.
+    /// An Argon2id parameter is out of bounds.
     #[error("Argon2id parameter `{name}` is {value}; use {least} to {most}")]
     Argon2Parameter {
         /// `m_kib`, `t` or `p`.
         name: &'static str,
-        /// What was given.
+        /// The given value.
         value: u32,
-        /// The least that is allowed.
+        /// The minimum.
         least: u32,
-        /// The most that is allowed.
+        /// The maximum.
         most: u32,
     },
     /// The system's random source failed.
-    #[error("the system's random source failed, so no key was made; check the system")]
+    #[error("the system's random source failed, so no key was created; check the system")]
     Random,
-    /// The thread that derives keys from passphrases could not be started.
-    #[error("the thread for passphrase derivations could not be started; check the process's limits")]
+    /// The thread for passphrase derivations could not be started.
+    #[error("the thread for passphrase derivations could not be started; check the limits of the process")]
     Thread {
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -120,13 +120,13 @@ impl fmt::Debug for KeyRingError {
     }
 }
 
-/// Where the text of a key came from.
+/// The source of a key's text form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyOrigin {
-    /// Given by the caller.
+    /// A text from the caller.
     Text,
-    /// The environment variable of this name.
+    /// The environment variable with this name.
     Variable(String),
     /// This file.
     File(PathBuf),

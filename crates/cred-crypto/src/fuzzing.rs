@@ -1,21 +1,21 @@
-//! For the fuzz targets alone: the sealed content, which nobody else reaches without a key.
+//! Access to the sealed content without a key, only for the fuzz targets.
 
 use cred_core::{CredentialMetadata, Zeroizing};
 
 use crate::inner;
 
-/// Reads sealed content: the metadata, and where the secret begins.
+/// Decodes sealed content. Returns the metadata and the offset of the secret.
 ///
 /// # Errors
-/// What is malformed.
+/// A description of the malformed part.
 pub fn decode(content: &[u8]) -> Result<(CredentialMetadata, usize), &'static str> {
     inner::decode(content)
 }
 
-/// Writes sealed content.
+/// Encodes sealed content.
 ///
 /// # Errors
-/// What does not fit.
+/// A description of the part that does not fit.
 pub fn encode(metadata: &CredentialMetadata, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     inner::encode(metadata, secret)
 }

@@ -1,7 +1,7 @@
 //! The sealed content: `"CRP1" || u32 len(M) || M || secret`, where M is the metadata.
 //!
-//! M is a list of fields `u16 number || u32 length || value` with ascending numbers, in which a
-//! default is left out: one metadata has one encoding, and the decoder takes no other.
+//! M is a list of fields `u16 number || u32 length || value` with ascending numbers. Default values
+//! are omitted. Each metadata value has exactly one encoding, and the decoder accepts no other.
 
 use cred_core::{CreatedBy, CredentialMetadata, RotationPolicy, Tags, Timestamp};
 use zeroize::Zeroizing;
@@ -21,10 +21,10 @@ const BEFORE_EXPIRY: u8 = 2;
 const AT: u8 = 3;
 const MANUAL: u8 = 4;
 
-/// Writes the content into one buffer of exact capacity: a buffer that grows leaves copies of the
-/// secret behind.
+/// Encodes the content into one buffer of exact capacity, because a growing buffer leaves copies of
+/// the secret behind.
 ///
-/// The error says what does not fit.
+/// The error describes the part that does not fit.
 pub(crate) fn encode(
     metadata: &CredentialMetadata,
     secret: &[u8],
@@ -45,24 +45,25 @@ pub(crate) fn encode(
     Ok(content)
 }
 
-/// Reads the metadata; the secret is what follows from the returned offset on.
+/// Decodes the metadata, and returns it with the offset of the secret.
 ///
-/// The error says what is malformed.
+/// The error describes the malformed part.
 pub(crate) fn decode(content: &[u8]) -> Result<(CredentialMetadata, usize), &'static str> {
     let mut rest = Reader(content);
     if rest.array() != Some(MAGIC) {
-        return Err("its sealed content does not begin as it should");
+        return Err("its sealed content has a wrong header");
     }
-    let length = rest.array().copied().map(u32::from_be_bytes).ok_or(CUT)?;
-    let metadata = rest.take(length).ok_or(CUT)?;
+    let length = rest.array().copied().map(u32::from_be_bytes).ok_or(TRUNCATED)?;
+    let metadata = rest.take(length).ok_or(TRUNCATED)?;
     let secret_at = content.len().saturating_sub(rest.0.len());
     Ok((decode_metadata(metadata)?, secret_at))
 }
 
-const TOO_LARGE: &str = "its metadata or secret is larger than the format holds; store less";
-const CUT: &str = "its sealed content is cut off";
+const TOO_LARGE: &str = "its metadata or secret is too large for the sealed format; store a smaller value";
+const TRUNCATED: &str = "its sealed content is truncated";
 
-/// Puts the encoding of the metadata, piece by piece: once to count it, once to write it.
+/// Passes the encoded metadata to `put`, piece by piece. It is called twice: to count the bytes,
+/// and to write them.
 fn put_metadata(metadata: &CredentialMetadata, put: &mut impl FnMut(&[u8])) -> Result<(), &'static str> {
     let CredentialMetadata {
         created_at,
@@ -110,7 +111,7 @@ fn put_rotation(rotation: RotationPolicy, put: &mut impl FnMut(&[u8])) -> Result
         RotationPolicy::At { at } => (AT, at.as_unix_millis()),
         RotationPolicy::Manual => return put_field(ROTATION, &[&[MANUAL]], put),
         _ => {
-            return Err("its rotation policy is of a kind that this version cannot seal; update cred-crypto");
+            return Err("this version cannot seal its kind of rotation policy; update cred-crypto");
         }
     };
     put_field(ROTATION, &[&[kind], &number.to_be_bytes()], put)
@@ -128,8 +129,8 @@ fn put_header(number: u16, length: usize, put: &mut impl FnMut(&[u8])) -> Result
     Ok(())
 }
 
-/// Puts `u16 length || bytes`. For ids, scopes and tags alone, whose types bound them far below
-/// 65,536 bytes.
+/// Passes `u16 length || bytes` to `put`. Only for ids, scopes, tags and wrapped keys, whose types
+/// limit them to far less than 65,536 bytes.
 pub(crate) fn put_prefixed(bytes: &[u8], put: &mut impl FnMut(&[u8])) {
     put(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
     put(bytes);
@@ -140,18 +141,18 @@ fn decode_metadata(bytes: &[u8]) -> Result<CredentialMetadata, &'static str> {
     let mut rest = Reader(bytes);
     let mut last = 0;
     while !rest.0.is_empty() {
-        let number = rest.array().copied().map(u16::from_be_bytes).ok_or(CUT)?;
-        let length = rest.array().copied().map(u32::from_be_bytes).ok_or(CUT)?;
-        let value = rest.take(length).ok_or(CUT)?;
-        // Number 0 falls here too.
+        let number = rest.array().copied().map(u16::from_be_bytes).ok_or(TRUNCATED)?;
+        let length = rest.array().copied().map(u32::from_be_bytes).ok_or(TRUNCATED)?;
+        let value = rest.take(length).ok_or(TRUNCATED)?;
+        // This also refuses the number 0.
         if number <= last {
             return Err("its sealed metadata fields are out of order");
         }
         last = number;
         match number {
-            CREATED_AT => metadata.created_at = Timestamp::from_unix_millis(written_number(value)?),
-            LAST_MODIFIED => metadata.last_modified = Timestamp::from_unix_millis(written_number(value)?),
-            VERSION => metadata.version = written_number(value)?,
+            CREATED_AT => metadata.created_at = Timestamp::from_unix_millis(nonzero_number(value)?),
+            LAST_MODIFIED => metadata.last_modified = Timestamp::from_unix_millis(nonzero_number(value)?),
+            VERSION => metadata.version = nonzero_number(value)?,
             TAGS => metadata.tags = decode_tags(value)?,
             EXPIRES_AT => metadata.expires_at = Some(Timestamp::from_unix_millis(decode_number(value)?)),
             ROTATION => metadata.rotation = Some(decode_rotation(value)?),
@@ -170,20 +171,20 @@ fn decode_number(value: &[u8]) -> Result<u64, &'static str> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// A number whose default, 0, is never written.
-fn written_number(value: &[u8]) -> Result<u64, &'static str> {
+/// Decodes a number whose default, 0, is never written.
+fn nonzero_number(value: &[u8]) -> Result<u64, &'static str> {
     match decode_number(value)? {
-        0 => Err(WRITTEN_DEFAULT),
+        0 => Err(EXPLICIT_DEFAULT),
         number => Ok(number),
     }
 }
 
-const WRITTEN_DEFAULT: &str = "a sealed metadata field is written although it has its default";
+const EXPLICIT_DEFAULT: &str = "a sealed metadata field has its default value, which must be omitted";
 
 fn decode_tags(value: &[u8]) -> Result<Tags, &'static str> {
     const MALFORMED: &str = "its sealed tags are malformed";
     if value.is_empty() {
-        return Err(WRITTEN_DEFAULT);
+        return Err(EXPLICIT_DEFAULT);
     }
     let mut tags = Tags::new();
     let mut rest = Reader(value);
@@ -218,7 +219,7 @@ fn decode_created_by(value: &[u8]) -> Result<CreatedBy, &'static str> {
     name.ok_or("its sealed creator is malformed")
 }
 
-/// What is left to read; each method takes its bytes off the front, or nothing.
+/// The remaining bytes. Each method removes bytes from the front, or returns `None`.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,4 +1,4 @@
-//! Keys from passphrases: derived one at a time on a thread of the ring's own, and kept.
+//! Keys from passphrases, derived one at a time on a separate thread and cached.
 
 mod budget;
 mod keys;
@@ -14,142 +14,144 @@ use tokio::sync::watch;
 use crate::master::Master;
 use crate::passphrase::{DeriveError, Passphrase};
 
-pub(crate) use keys::Found;
-use keys::{Derived, Keys, Salted};
+pub(crate) use keys::FoundKey;
+use keys::{DerivedKey, KeyCache, SaltedKeyId};
 
-/// Derives and keeps the keys of a ring's passphrases. The thread ends when this is dropped, after
-/// the derivation that it is in.
+/// Derives and caches the keys of a ring's passphrases. When this is dropped, the thread ends after
+/// its current derivation.
 pub(crate) struct Kdf(Arc<Shared>);
 
 struct Shared {
-    /// Locked for look-ups only, never while something is derived or awaited.
-    keys: Mutex<Keys>,
+    /// Locked only for lookups, never during a derivation or an `.await`.
+    keys: Mutex<KeyCache>,
     jobs: SyncSender<Job>,
     now: Clock,
 }
 
 pub(crate) type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
-/// A derivation that is asked for.
+/// A requested derivation.
 struct Job {
     passphrase: Arc<Passphrase>,
-    salted: Salted,
+    salted: SaltedKeyId,
     charged: bool,
     done: watch::Sender<Option<Outcome>>,
 }
 
-type Outcome = Result<Arc<Derived>, DeriveError>;
+type Outcome = Result<Arc<DerivedKey>, DeriveError>;
 
-/// Gives the outcome of a derivation to all who wait for it. Dropping it leaves the derivation
-/// going.
-type Waiting = watch::Receiver<Option<Outcome>>;
+/// Receives the outcome of a derivation; several callers can wait for the same one. Dropping it
+/// does not stop the derivation.
+type OutcomeReceiver = watch::Receiver<Option<Outcome>>;
 
-/// Why there is no key.
+/// The error when no key is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KdfError {
-    /// The budget is used up or the queue is full.
+    /// The derivation budget is used up, or the queue is full.
     Busy,
     OutOfMemory,
-    /// The system gave no random salt.
+    /// The system's random source failed.
     Random,
-    /// The thread has ended or Argon2id refused: defects.
+    /// The thread has ended, or Argon2id refused its input. Both are defects.
     Broken,
 }
 
-/// How many derivations may wait for the thread. The budget lets through fewer for strangers'
-/// salts; the rest is for the ring's own.
+/// Maximum number of derivations that wait for the thread. The budget allows fewer for unproven
+/// salts, so there is room for the salts of the ring itself.
 const QUEUE: usize = 16;
 
 impl Kdf {
-    /// Starts the thread. `given` are the ids of the passphrases, with the salts to seal under
-    /// where they are set.
+    /// Starts the thread. `given` are the ids of the passphrases, with their salts for sealing if
+    /// configured.
     pub(crate) fn start(
         given: impl Iterator<Item = (KeyId, Option<[u8; 16]>)>,
         now: Clock,
         derive: impl Fn(&Passphrase, &[u8; 16]) -> Result<Master, DeriveError> + Send + 'static,
     ) -> io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let shared = Arc::new(Shared { keys: Mutex::new(Keys::new(given, now())), jobs, now });
+        let shared = Arc::new(Shared { keys: Mutex::new(KeyCache::new(given, now())), jobs, now });
         let weak = Arc::downgrade(&shared);
-        thread::Builder::new().name("cred-kdf".into()).spawn(move || work(&queue, &weak, derive))?;
+        thread::Builder::new()
+            .name("cred-kdf".into())
+            .spawn(move || run_derivations(&queue, &weak, derive))?;
         Ok(Self(shared))
     }
 
-    /// The salt that this key id seals under; `None`: not decided yet.
+    /// Returns the salt under which this key id seals; `None`: not chosen yet.
     pub(crate) fn sealing_salt(&self, key_id: &KeyId) -> Option<[u8; 16]> {
         self.0.keys().sealing_salt(key_id)
     }
 
-    /// The key to seal under, and its salt; `random` becomes the salt where none is given or proven
-    /// yet.
+    /// Returns the key for sealing and its salt. If no salt is configured or proven yet, it chooses
+    /// the salt from `random`.
     ///
-    /// Dropping the future harms nothing: the derivation goes on for the next who asks.
+    /// Dropping the future does not stop the derivation; a later call uses its result.
     pub(crate) async fn for_sealing(
         &self,
         key_id: &KeyId,
         passphrase: &Arc<Passphrase>,
         random: impl FnOnce() -> Result<[u8; 16], KdfError>,
-    ) -> Result<(Arc<Derived>, [u8; 16]), KdfError> {
+    ) -> Result<(Arc<DerivedKey>, [u8; 16]), KdfError> {
         let salt = match self.sealing_salt(key_id) {
             Some(salt) => salt,
             None => {
                 let random = random()?;
-                self.0.keys().decide_salt(key_id, random)
+                self.0.keys().choose_salt(key_id, random)
             }
         };
         let found = self.for_opening(key_id, passphrase, salt).await?;
         Ok((found.derived, salt))
     }
 
-    /// The key of this salt.
+    /// Returns the key for this salt.
     ///
-    /// Dropping the future harms nothing: the derivation goes on for the next who asks.
+    /// Dropping the future does not stop the derivation; a later call uses its result.
     pub(crate) async fn for_opening(
         &self,
         key_id: &KeyId,
         passphrase: &Arc<Passphrase>,
         kdf_salt: [u8; 16],
-    ) -> Result<Found, KdfError> {
+    ) -> Result<FoundKey, KdfError> {
         let salted = (key_id.clone(), kdf_salt);
-        let mut waiting = {
+        let mut receiver = {
             let mut keys = self.0.keys();
             if let Some(found) = keys.find(&salted) {
                 return Ok(found);
             }
-            match keys.under_way.get(&salted) {
-                Some(waiting) => waiting.clone(),
-                None => self.0.begin(&mut keys, passphrase, salted)?,
+            match keys.in_progress.get(&salted) {
+                Some(receiver) => receiver.clone(),
+                None => self.0.start_derivation(&mut keys, passphrase, salted)?,
             }
         };
-        // No deadline of its own: at most QUEUE derivations are ahead.
-        let outcome = waiting.wait_for(Option::is_some).await.map_err(|_| KdfError::Broken)?.clone();
+        // No deadline is needed: at most QUEUE derivations are ahead.
+        let outcome = receiver.wait_for(Option::is_some).await.map_err(|_| KdfError::Broken)?.clone();
         match outcome {
-            Some(Ok(derived)) => Ok(Found { derived, proven: false }),
+            Some(Ok(derived)) => Ok(FoundKey { derived, proven: false }),
             Some(Err(DeriveError::OutOfMemory)) => Err(KdfError::OutOfMemory),
             Some(Err(DeriveError::Refused(_))) | None => Err(KdfError::Broken),
         }
     }
 
-    /// Notes that an envelope's commitment matched this key.
-    pub(crate) fn prove(&self, key_id: &KeyId, kdf_salt: [u8; 16], derived: Arc<Derived>) {
+    /// Records that the commitment of an envelope matched this key.
+    pub(crate) fn prove(&self, key_id: &KeyId, kdf_salt: [u8; 16], derived: Arc<DerivedKey>) {
         self.0.keys().prove((key_id.clone(), kdf_salt), derived);
     }
 }
 
 impl Shared {
-    fn keys(&self) -> MutexGuard<'_, Keys> {
-        // What panics under this lock leaves nothing half done that could be relied upon.
+    fn keys(&self) -> MutexGuard<'_, KeyCache> {
+        // Code under this lock that panics does not leave the cache inconsistent.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(
+    fn start_derivation(
         &self,
-        keys: &mut Keys,
+        keys: &mut KeyCache,
         passphrase: &Arc<Passphrase>,
-        salted: Salted,
-    ) -> Result<Waiting, KdfError> {
+        salted: SaltedKeyId,
+    ) -> Result<OutcomeReceiver, KdfError> {
         let charged = keys.charge(&salted, (self.now)())?;
-        let (done, waiting) = watch::channel(None);
+        let (done, receiver) = watch::channel(None);
         let job = Job { passphrase: passphrase.clone(), salted: salted.clone(), charged, done };
         if let Err(refused) = self.jobs.try_send(job) {
             if charged {
@@ -160,14 +162,14 @@ impl Shared {
                 TrySendError::Disconnected(_) => KdfError::Broken,
             });
         }
-        keys.under_way.insert(salted, waiting.clone());
-        Ok(waiting)
+        keys.in_progress.insert(salted, receiver.clone());
+        Ok(receiver)
     }
 
     fn finish(&self, job: Job, outcome: Result<Master, DeriveError>) {
-        let outcome = outcome.map(|master| Arc::new(Derived { master, charged: job.charged.into() }));
+        let outcome = outcome.map(|master| Arc::new(DerivedKey { master, charged: job.charged.into() }));
         let mut keys = self.keys();
-        keys.under_way.remove(&job.salted);
+        keys.in_progress.remove(&job.salted);
         match &outcome {
             Ok(derived) => keys.keep(&job.salted, derived.clone()),
             Err(_) if job.charged => keys.refund(),
@@ -178,8 +180,9 @@ impl Shared {
     }
 }
 
-/// The thread. It holds the ring only between derivations, so that it does not keep it alive.
-fn work(
+/// The loop of the thread. It has a strong reference to the ring only between derivations, so it
+/// does not keep the ring alive.
+fn run_derivations(
     queue: &Receiver<Job>,
     shared: &Weak<Shared>,
     derive: impl Fn(&Passphrase, &[u8; 16]) -> Result<Master, DeriveError>,

@@ -1,4 +1,4 @@
-//! One key of the ring, and where it comes from.
+//! A key of the ring and its sources.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,12 +12,20 @@ use crate::error::KeyOrigin;
 use crate::master::Master;
 use crate::{KeyRingError, Passphrase, key_file};
 
-/// A key for a [`KeyRing`](crate::KeyRing): 32 random bytes, or a [`Passphrase`]. Wiped when
-/// dropped, never printed.
+/// A key for a [`KeyRing`](crate::KeyRing): 32 random bytes, or a [`Passphrase`]. It is wiped when
+/// it is dropped, and never printed.
 ///
 /// The text form of a key, in variables and files, is the standard base64 of its 32 bytes with
-/// padding: 44 characters, the last one `=`. Nothing else is taken. Make one with
+/// padding: 44 characters, the last one `=`. No other form is accepted. To create one, run
 /// `head -c 32 /dev/urandom | base64`.
+///
+/// ```
+/// use cred_crypto::{KeyRing, SealingKey};
+///
+/// let key = SealingKey::from_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")?;
+/// let keys = KeyRing::builder("k-2026".parse()?).key("k-2026".parse()?, key).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SealingKey(pub(crate) Source);
 
 pub(crate) enum Source {
@@ -26,10 +34,10 @@ pub(crate) enum Source {
 }
 
 impl SealingKey {
-    /// Characters of a key's text form.
+    /// Length of a key's text form.
     pub(crate) const TEXT_LEN: usize = 44;
 
-    /// Takes the key's bytes. They must be random: a password, or a hash of one, is a
+    /// Creates a key from its bytes. They must be random: for a password, or a hash of one, use a
     /// [`Passphrase`].
     #[must_use]
     pub fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
@@ -40,8 +48,8 @@ impl SealingKey {
         Self(Source::Raw(master))
     }
 
-    /// A new key from the system's random source. It is kept nowhere: what is sealed under it is
-    /// lost with it.
+    /// Generates a key from the system's random source. It is not stored: if it is lost, so is
+    /// everything sealed under it.
     ///
     /// # Errors
     /// [`KeyRingError::Random`].
@@ -49,7 +57,7 @@ impl SealingKey {
         Ok(Self(Source::Raw(random()?)))
     }
 
-    /// Reads the text form, without anything around it.
+    /// Parses the text form, without surrounding white space.
     ///
     /// # Errors
     /// [`KeyRingError::Malformed`].
@@ -59,28 +67,28 @@ impl SealingKey {
 
     /// Reads the text form from a variable of this process's environment.
     ///
-    /// The process keeps its own copy of its environment, which nobody wipes, and children inherit
-    /// it. A file is the better place.
+    /// Prefer a file: the process keeps a copy of its environment that is never wiped, and child
+    /// processes inherit it.
     ///
     /// # Errors
     /// [`KeyRingError::VariableName`], [`KeyRingError::MissingVariable`],
     /// [`KeyRingError::Malformed`].
     pub fn from_env(variable: &str) -> Result<Self, KeyRingError> {
-        // As bytes: a text that is not UTF-8 is malformed, not missing.
+        // As bytes, so that a value that is not UTF-8 is malformed, not missing.
         Self::from_variable(variable, |name| std::env::var_os(name).map(OsString::into_encoded_bytes))
     }
 
-    /// Reads the text form from a variable that `env` looks up, such as one of a map in a test.
+    /// Reads the text form from a variable that `env` looks up, for example in a map in a test.
     ///
     /// # Errors
-    /// Those of [`from_env`](Self::from_env).
+    /// Errors of [`from_env`](Self::from_env).
     pub fn from_env_with(variable: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self, KeyRingError> {
         Self::from_variable(variable, |name| env(name).map(String::into_bytes))
     }
 
     fn from_variable(variable: &str, lookup: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, KeyRingError> {
-        // The text of a key always has a `=`, so a key that is given for the name never gets into a
-        // message.
+        // The text form of a key always contains `=`. A key that is passed in place of the name is
+        // therefore refused here, and never gets into a message.
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if !(1..=128).contains(&variable.len()) || !variable.bytes().all(is_name) {
             return Err(KeyRingError::VariableName);
@@ -92,12 +100,12 @@ impl SealingKey {
 
     /// Reads the text form, with or without a line end, from a file.
     ///
-    /// On Unix the file must be closed to group and others (`chmod 600`). The permissions are those
-    /// of the file that was opened, symbolic links followed, as Kubernetes mounts secrets: whoever
-    /// can write to a directory on the way decides which file that is. Elsewhere than on Unix
-    /// permissions are not looked at.
+    /// On Unix, the group and others must not have any permission for the file (`chmod 600`).
+    /// Symbolic links are followed, because Kubernetes mounts secrets with them, and the
+    /// permissions of the opened file are checked. A principal that can write to a directory of the
+    /// path can therefore choose the file. On other systems, permissions are not checked.
     ///
-    /// Blocks: call it while the program starts, not in a task.
+    /// This blocks: call it at program start, not in an async task.
     ///
     /// # Errors
     /// [`KeyRingError::UnreadableFile`], [`KeyRingError::NotAFile`], [`KeyRingError::ExposedFile`],
@@ -108,19 +116,19 @@ impl SealingKey {
         Self::decode(key_file::without_line_end(&content), || KeyOrigin::File(path.to_owned()))
     }
 
-    /// Makes a new key and its file, readable by its owner alone from the first moment on and
-    /// durable when this returns. An existing file is never replaced.
+    /// Generates a key and writes it to a new file. Only the owner can ever read the file, and it
+    /// is durable when this returns. An existing file is never replaced.
     ///
-    /// Keep a copy of the file where the sealed credentials are not: without it they are lost.
+    /// Back up the file separately from the sealed credentials: without it, they are lost.
     ///
-    /// Blocks: call it while the program starts, not in a task.
+    /// This blocks: call it at program start, not in an async task.
     ///
     /// # Errors
     /// [`KeyRingError::Random`], [`KeyRingError::UncreatedFile`].
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self, KeyRingError> {
         let master = random()?;
         let mut text = Zeroizing::new([0; Self::TEXT_LEN]);
-        // Refuses only a buffer of another length.
+        // Fails only if the buffer has another length.
         Base64::encode(master.as_bytes(), &mut *text).map_err(|_| KeyRingError::Random)?;
         key_file::create(path.as_ref(), &*text)?;
         Ok(Self(Source::Raw(master)))
@@ -130,7 +138,7 @@ impl SealingKey {
         let problem = match text.len() {
             Self::TEXT_LEN => "it is not standard base64 of 32 bytes",
             0 => "it is empty",
-            _ => "it is not 44 characters long, as the base64 of 32 bytes is",
+            _ => "it does not have 44 characters, the length of 32 bytes in base64",
         };
         let master = Master::fill(|master| {
             let mut bytes = Zeroizing::new([0; 33]);

@@ -1,4 +1,4 @@
-//! Key files: one line of text that nobody but the owner can read.
+//! Key files: one line of text that only the owner can read.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,14 +8,15 @@ use zeroize::Zeroizing;
 
 use crate::KeyRingError;
 
-/// A key's text and a line end are 46 bytes; what is longer is no key file, and is not read
+/// A key file has at most 46 bytes: the text form and a line end. A longer file is not read
 /// further.
 const MAX_LEN: usize = 64;
 
-/// Reads at most one byte more than a key file has, into a buffer that does not grow.
+/// Reads at most `MAX_LEN + 1` bytes, into a buffer that does not grow.
 pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {
     let unreadable = |source| KeyRingError::UnreadableFile { path: path.to_owned(), source };
-    // Before it is opened, because opening a pipe waits for a writer; and again on what was opened.
+    // Check before opening, because opening a pipe waits for a writer, and check the opened file
+    // again.
     check(path, &std::fs::metadata(path).map_err(unreadable)?)?;
     let file = File::open(path).map_err(unreadable)?;
     check(path, &file.metadata().map_err(unreadable)?)?;
@@ -53,7 +54,7 @@ fn check(path: &Path, metadata: &Metadata) -> Result<(), KeyRingError> {
     Ok(())
 }
 
-/// Writes `text` and a line end to a file that did not exist.
+/// Writes `text` and a line end to a new file.
 pub(crate) fn create(path: &Path, text: &[u8]) -> Result<(), KeyRingError> {
     let uncreated = |source| KeyRingError::UncreatedFile { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
@@ -63,7 +64,7 @@ pub(crate) fn create(path: &Path, text: &[u8]) -> Result<(), KeyRingError> {
     let file = options.open(path).map_err(uncreated)?;
     let written = write(&file, text).and_then(|()| sync_directory_of(path));
     if written.is_err() {
-        // It is ours and it is no key: left behind, it would stand in the way of the next attempt.
+        // This call created the file, and it is incomplete. It would make the next attempt fail.
         let _ = std::fs::remove_file(path);
     }
     written.map_err(uncreated)
@@ -75,7 +76,7 @@ fn write(mut file: &File, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A new name is durable once its directory is.
+/// Makes a new file name durable by syncing its directory.
 #[cfg(unix)]
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! The keys of a service, and the `Sealer` that they are.
+//! The key ring: a `Sealer` with the keys of a service.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,27 +15,34 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::kdf::{Clock, Kdf, KdfError};
 use crate::key::Source;
 use crate::master::Master;
-use crate::message::{self, DRAW_LEN, ProvenKey, SealUnder};
+use crate::message::{self, ProvenKey, RANDOM_LEN, SealWith};
 use crate::passphrase::{DeriveError, Passphrase};
 use crate::{KeyRingError, SealingKey};
 
-/// The keys that credentials are sealed under: one active key, which seals, and any number of older
-/// ones, which open.
+/// The keys for sealing credentials: one active key, which seals, and any number of older keys,
+/// which only open.
 ///
-/// Cheap to clone: clones share the keys, and the keys are wiped with the last one. A ring does not
-/// change; to rotate a key, make one in which the new key is active and the old one still there,
-/// re-seal (`rekey`), and then drop the old one.
+/// It is cheap to clone: clones share the keys, which are wiped when the last clone is dropped. A
+/// ring is immutable. To rotate a key, create a ring with both keys and the new one active, re-seal
+/// all credentials (`rekey`), and then remove the old key.
 ///
-/// What it costs: a message key is derived and one AES-256-GCM pass made on the calling thread,
-/// some 10 microseconds for 1 KiB. A passphrase costs an Argon2id derivation per salt, once, on a
-/// thread of the ring's own, which ends with the ring.
+/// Sealing or opening derives a message key and makes one AES-256-GCM pass on the calling thread,
+/// about 10 microseconds for 1 KiB. A passphrase also costs one Argon2id derivation per salt, on a
+/// separate thread that ends with the ring.
+///
+/// ```no_run
+/// use cred_crypto::KeyRing;
+///
+/// let keys = KeyRing::from_key_file("main-2026".parse()?, "/etc/app/main-2026.key")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
-pub struct KeyRing(Arc<Inner>);
+pub struct KeyRing(Arc<RingData>);
 
-struct Inner {
+struct RingData {
     active: KeyId,
     keys: BTreeMap<KeyId, Key>,
-    /// There where a key is a passphrase.
+    /// `Some` if and only if at least one key is a passphrase.
     kdf: Option<Kdf>,
     random: Random,
 }
@@ -49,65 +56,66 @@ enum Key {
 type Random = fn(&mut [u8]) -> Result<(), Unspecified>;
 
 impl KeyRing {
-    /// A ring in which `active` is to seal. Add that key and the older ones, then
-    /// [build](KeyRingBuilder::build).
+    /// Returns a builder of a ring that seals under the key `active`. Add that key and the older
+    /// ones, then call [`build`](KeyRingBuilder::build).
     pub const fn builder(active: KeyId) -> KeyRingBuilder {
         KeyRingBuilder { active, keys: Vec::new() }
     }
 
-    /// A ring of one key from a file: [`SealingKey::from_file`]. Blocks: for the start of a
-    /// program.
+    /// Returns a ring with one key from a file: [`SealingKey::from_file`]. This blocks: call it at
+    /// program start.
     ///
     /// # Errors
-    /// Those of [`SealingKey::from_file`].
+    /// Errors of [`SealingKey::from_file`].
     pub fn from_key_file(key_id: KeyId, path: impl AsRef<Path>) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, SealingKey::from_file(path)?)
+        Self::with_one_key(key_id, SealingKey::from_file(path)?)
     }
 
-    /// Returns a ring of one key from a variable of this process's environment:
+    /// Returns a ring with one key from a variable of this process's environment:
     /// [`SealingKey::from_env`].
     ///
     /// # Errors
-    /// Those of [`SealingKey::from_env`].
+    /// Errors of [`SealingKey::from_env`].
     pub fn from_env(key_id: KeyId, variable: &str) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, SealingKey::from_env(variable)?)
+        Self::with_one_key(key_id, SealingKey::from_env(variable)?)
     }
 
-    /// Returns a ring of one key from a variable that `env` looks up:
+    /// Returns a ring with one key from a variable that `env` looks up:
     /// [`SealingKey::from_env_with`].
     ///
     /// # Errors
-    /// Those of [`SealingKey::from_env_with`].
+    /// Errors of [`SealingKey::from_env_with`].
     pub fn from_env_with(
         key_id: KeyId,
         variable: &str,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, SealingKey::from_env_with(variable, env)?)
+        Self::with_one_key(key_id, SealingKey::from_env_with(variable, env)?)
     }
 
-    /// A ring of one passphrase with the default [`Argon2Params`](crate::Argon2Params) and no salt
-    /// given: see [`Passphrase::with_kdf_salt`] before you use it for more than one process.
+    /// Returns a ring with one passphrase, with the default [`Argon2Params`](crate::Argon2Params)
+    /// and without a salt. Read [`Passphrase::with_kdf_salt`] before you use it in more than one
+    /// process.
     ///
     /// # Errors
     /// [`KeyRingError::EmptyPassphrase`], [`KeyRingError::Thread`].
     pub fn from_passphrase(key_id: KeyId, passphrase: SecretString) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, Passphrase::new(passphrase)?)
+        Self::with_one_key(key_id, Passphrase::new(passphrase)?)
     }
 
-    /// A ring of one new key, for tests: what it seals is lost with it.
+    /// Returns a ring with one generated key, for tests: everything that it seals is lost with it.
     ///
     /// # Errors
     /// [`KeyRingError::Random`].
     pub fn generate(key_id: KeyId) -> Result<Self, KeyRingError> {
-        Self::of_one(key_id, SealingKey::generate()?)
+        Self::with_one_key(key_id, SealingKey::generate()?)
     }
 
-    fn of_one(key_id: KeyId, key: impl Into<SealingKey>) -> Result<Self, KeyRingError> {
+    fn with_one_key(key_id: KeyId, key: impl Into<SealingKey>) -> Result<Self, KeyRingError> {
         Self::builder(key_id.clone()).key(key_id, key).build()
     }
 
-    /// The ids of all keys, sorted.
+    /// Returns the ids of all keys, sorted.
     pub fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
         self.0.keys.keys()
     }
@@ -132,20 +140,20 @@ pub struct KeyRingBuilder {
 }
 
 impl KeyRingBuilder {
-    /// Adds a key: the active one, or an older one that opens what was sealed under it.
+    /// Adds a key: the active one, or an older one, which only opens.
     pub fn key(mut self, key_id: KeyId, key: impl Into<SealingKey>) -> Self {
         self.keys.push((key_id, key.into()));
         self
     }
 
-    /// Makes the ring. Reads nothing and derives nothing; with a passphrase it starts the
-    /// derivation thread.
+    /// Creates the ring. This does not read or derive anything; if a key is a passphrase, it starts
+    /// the derivation thread.
     ///
     /// # Errors
     /// [`KeyRingError::DuplicateKey`], [`KeyRingError::MissingActiveKey`],
     /// [`KeyRingError::Thread`].
     pub fn build(self) -> Result<KeyRing, KeyRingError> {
-        self.build_with(Environment::of_the_system(), Passphrase::derive)
+        self.build_with(Environment::system(), Passphrase::derive)
     }
 
     fn build_with(
@@ -181,18 +189,18 @@ impl KeyRingBuilder {
                     .map_err(|source| KeyRingError::Thread { source })?,
             ),
         };
-        Ok(KeyRing(Arc::new(Inner { active, keys, kdf, random: environment.random })))
+        Ok(KeyRing(Arc::new(RingData { active, keys, kdf, random: environment.random })))
     }
 }
 
-/// What a ring takes from the world; tests put their own in its place.
+/// The random source and the clock of a ring, which tests replace.
 struct Environment {
     random: Random,
     clock: Clock,
 }
 
 impl Environment {
-    fn of_the_system() -> Self {
+    fn system() -> Self {
         Self { random: |buffer| SystemRandom::new().fill(buffer), clock: Box::new(Instant::now) }
     }
 }
@@ -203,14 +211,14 @@ impl Sealer for KeyRing {
         self.0.active.clone()
     }
 
-    /// Beside the key id, a passphrase's salt must be the one that this ring seals under. While
-    /// that is not decided, no envelope is current.
+    /// If the active key is a passphrase, the envelope must also have the salt under which this
+    /// ring seals. Until the ring has chosen that salt, no envelope is current.
     fn is_current(&self, data: &EncryptedData) -> bool {
         let ring = &*self.0;
         let expected_salt = match ring.keys.get(&ring.active) {
             Some(Key::Passphrase(_)) => {
                 match ring.kdf.as_ref().and_then(|kdf| kdf.sealing_salt(&ring.active)) {
-                    Some(decided) => Some(decided),
+                    Some(salt) => Some(salt),
                     None => return false,
                 }
             }
@@ -230,12 +238,12 @@ impl Sealer for KeyRing {
         match ring.key(path, key_id)? {
             Key::Raw(master) => ring.seal(key_id, master, None, path, metadata, secret),
             Key::Passphrase(passphrase) => {
-                let random_salt = || ring.draw().map_err(|Unspecified| KdfError::Random);
+                let random_salt = || ring.random_bytes().map_err(|Unspecified| KdfError::Random);
                 let (derived, kdf_salt) = ring
                     .kdf(path)?
                     .for_sealing(key_id, passphrase, random_salt)
                     .await
-                    .map_err(|error| no_key(path, error))?;
+                    .map_err(|error| seal_error(path, error))?;
                 ring.seal(key_id, &derived.master, Some(kdf_salt), path, metadata, secret)
             }
         }
@@ -250,7 +258,10 @@ impl Sealer for KeyRing {
         let ring = &*self.0;
         let key = ring.key(path, &data.key_id)?;
         if data.wrapped_key.is_some() {
-            return Err(message::tampered(path, "it has a wrapped key, but no KMS wraps this key"));
+            return Err(message::tampered(
+                path,
+                "it has a wrapped key, but this key is not wrapped by a KMS",
+            ));
         }
         let proven = match (key, data.kdf_salt) {
             (Key::Raw(master), None) => ProvenKey::prove(master, path, data)?,
@@ -259,7 +270,7 @@ impl Sealer for KeyRing {
                 let found = kdf
                     .for_opening(&data.key_id, passphrase, kdf_salt)
                     .await
-                    .map_err(|error| no_key(path, error))?;
+                    .map_err(|error| seal_error(path, error))?;
                 let proven = ProvenKey::prove(&found.derived.master, path, data)?;
                 if !found.proven {
                     kdf.prove(&data.key_id, kdf_salt, found.derived);
@@ -269,7 +280,7 @@ impl Sealer for KeyRing {
             (Key::Raw(_), Some(_)) => {
                 return Err(message::tampered(
                     path,
-                    "it has a passphrase salt, but its key is no passphrase",
+                    "it has a passphrase salt, but its key is not a passphrase",
                 ));
             }
             (Key::Passphrase(_), None) => {
@@ -283,7 +294,7 @@ impl Sealer for KeyRing {
     }
 }
 
-impl Inner {
+impl RingData {
     fn key(&self, path: PathRef<'_>, key_id: &KeyId) -> Result<&Key, SealError> {
         self.keys
             .get(key_id)
@@ -291,7 +302,7 @@ impl Inner {
     }
 
     fn kdf(&self, path: PathRef<'_>) -> Result<&Kdf, SealError> {
-        self.kdf.as_ref().ok_or_else(|| no_key(path, KdfError::Broken))
+        self.kdf.as_ref().ok_or_else(|| seal_error(path, KdfError::Broken))
     }
 
     fn seal(
@@ -303,24 +314,25 @@ impl Inner {
         metadata: &CredentialMetadata,
         secret: &[u8],
     ) -> Result<EncryptedData, SealError> {
-        let draw = self.draw::<DRAW_LEN>().map_err(|Unspecified| no_key(path, KdfError::Random))?;
-        let under = SealUnder { key_id, master, kdf_salt, wrapped_key: None };
-        message::seal(under, &draw, path, metadata, secret)
+        let random =
+            self.random_bytes::<RANDOM_LEN>().map_err(|Unspecified| seal_error(path, KdfError::Random))?;
+        let sealing_key = SealWith { key_id, master, kdf_salt, wrapped_key: None };
+        message::seal(sealing_key, &random, path, metadata, secret)
     }
 
-    fn draw<const N: usize>(&self) -> Result<[u8; N], Unspecified> {
+    fn random_bytes<const N: usize>(&self) -> Result<[u8; N], Unspecified> {
         let mut bytes = [0; N];
         (self.random)(&mut bytes)?;
         Ok(bytes)
     }
 }
 
-fn no_key(path: PathRef<'_>, error: KdfError) -> SealError {
+fn seal_error(path: PathRef<'_>, error: KdfError) -> SealError {
     let failed = |what, transient| SealError::Failed { path: path.to_path(), what, transient, source: None };
     match error {
         KdfError::Busy => SealError::KdfBusy { path: path.to_path() },
         KdfError::OutOfMemory => failed(
-            "there was no memory for a passphrase derivation; give the process more, or try again later",
+            "there is not enough memory for the passphrase derivation; give the process more, or try again later",
             true,
         ),
         KdfError::Random => failed("the system's random source failed; check the system", false),

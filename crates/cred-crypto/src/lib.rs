@@ -1,8 +1,8 @@
-//! Client-side sealing for [cred](https://docs.rs/cred-manager): keys, and what is done with them.
+//! Client-side encryption ("sealing") for [cred](https://docs.rs/cred-manager).
 //!
-//! A [`KeyRing`] is the [`Sealer`](cred_core::Sealer) that a credential manager seals with. It
-//! holds one active key, which seals, and any number of older ones, which only open. A key is 32
-//! random bytes, from a file, an environment variable or the caller, or a [`Passphrase`].
+//! A [`KeyRing`] implements [`Sealer`](cred_core::Sealer) for a credential manager. It has one
+//! active key, which seals, and any number of older keys, which only open. A key is either 32
+//! random bytes from a file, an environment variable or the caller, or a [`Passphrase`].
 //!
 //! ```
 //! use cred_core::{CredentialMetadata, CredentialPath, Sealer, Timestamp};
@@ -11,7 +11,7 @@
 //! # async fn sealing() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let file = directory.path().join("cred.key");
-//! // Once, by the operator; then keep a copy where the sealed credentials are not.
+//! // Once, by the operator. Back up the file separately from the sealed credentials.
 //! SealingKey::create_file(&file)?;
 //! // At each start of the service.
 //! let keys = KeyRing::from_key_file("k-2026".parse()?, &file)?;
@@ -22,7 +22,7 @@
 //! let opened = keys.open(path.as_path_ref(), &sealed, &metadata).await?;
 //! assert_eq!(*opened.secret, b"sk_live_...");
 //!
-//! // Sealing binds the path: the same bytes do not open elsewhere.
+//! // Sealing authenticates the path: the same bytes cannot be opened at another one.
 //! let elsewhere: CredentialPath = "org:evil/stripe-api-key".parse()?;
 //! assert!(keys.open(elsewhere.as_path_ref(), &sealed, &metadata).await.is_err());
 //! # Ok(())
@@ -30,8 +30,8 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(sealing()).unwrap();
 //! ```
 //!
-//! To replace a key, make a ring that holds both, with the new one active, let the manager re-seal
-//! (`rekey`), and then drop the old one:
+//! To replace a key, create a ring with both keys and the new one active, let the manager re-seal
+//! all credentials (`rekey`), and then remove the old key:
 //!
 //! ```no_run
 //! use cred_crypto::{KeyRing, SealingKey};
@@ -43,18 +43,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What sealing does
-//! Each message has its own key, derived by HKDF-SHA-512 from the ring's key and 32 random bytes,
-//! and is encrypted with AES-256-GCM. A commitment, compared in constant time before anything is
-//! decrypted, tells a wrong key from an edited message, and no message opens under two keys. Path,
-//! key id and salts are authenticated; the metadata is sealed together with the secret and compared
-//! with the copy that the backend keeps in clear.
+//! # Sealing
+//! Each message has a separate key, derived by HKDF-SHA-512 from the ring's key and 32 random
+//! bytes, and is encrypted with AES-256-GCM. A key commitment is compared in constant time before
+//! anything is decrypted. It distinguishes a wrong key from an edited message, and ensures that no
+//! message can be opened under two keys. Path, key id and salts are authenticated. The metadata is
+//! sealed together with the secret, and compared with the unencrypted copy that the backend stores.
 //!
 //! # The sealed format, version 1
 //! ```text
 //! lp(x) = u16 length || x          opt(x) = 00 | 01 || x          integers are big-endian
 //!
-//! salt[32] || nonce[12]  one draw of the system's random source per message
+//! salt[32] || nonce[12]  read at once from the system's random source, for each message
 //! master[32]             the raw key, or Argon2id (version 0x13) of the passphrase's bytes with kdf_salt
 //! okm[64]                HKDF-SHA-512(salt = salt, ikm = master, info = "cred/seal/v1")
 //! key || commitment      okm[0..32] || okm[32..64]
@@ -63,33 +63,38 @@
 //! aad     = "cred/aad/v1" 00 || version (01) || lp(key_id) || opt(kdf_salt[16]) || opt(lp(wrapped_key))
 //!           || salt || nonce || opt(lp(scope)) || lp(id)
 //! content = "CRP1" || u32 length of the metadata || metadata || secret
-//! metadata: fields of u16 number || u32 length || value, numbers ascending, defaults left out
+//! metadata: fields of u16 number || u32 length || value, numbers ascending, defaults omitted
 //!   1 created_at u64 ms   2 last_modified u64 ms   3 version u64   4 tags: lp(key) || lp(value), keys ascending
 //!   5 expires_at u64 ms   6 rotation policy: 01 || u64 ms (periodic), 02 || u64 ms (before expiry),
 //!                           03 || u64 ms (at), 04 (manual)
 //!   7 created_by: 1 to 256 bytes of printable ASCII
-//!   8 to 0x7fff: of newer writers, kept as they are; 0x8000 and above: reserved
+//!   8 to 0x7fff: fields of newer versions, kept unchanged; 0x8000 and above: reserved
 //! ```
-//! `kdf_salt` is there exactly where the key is a passphrase, `wrapped_key` (1 to 1,024 bytes)
-//! exactly where a KMS wraps the key, which a key ring's never is. The decoder takes no other bytes
-//! than the encoder writes.
+//! `kdf_salt` is present if and only if the key is a passphrase. `wrapped_key` (1 to 1,024 bytes)
+//! is present if and only if a KMS wraps the key; the keys of a key ring are never wrapped. The
+//! decoder accepts only bytes that the encoder can write.
 //!
 //! # Passphrases
-//! A key comes from a passphrase by Argon2id, which is meant to be slow ([`Argon2Params`]), once
-//! for each salt that the ring meets. That runs on a thread of the ring's own, one derivation at a
-//! time, never on the async runtime. The salt stands in the envelope, so whoever can write to the
-//! backend chooses it: salts that no opened envelope has proven may cost 8 derivations, and one
-//! more every 10 seconds; after that, opening under a new salt is the transient
-//! [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). Sealing, and salts that are proven, are
-//! not held up.
+//! A key is derived from a passphrase by Argon2id, which is deliberately slow ([`Argon2Params`]),
+//! once for each salt that the ring uses. Derivations run one at a time on a separate thread of the
+//! ring, never on the async runtime.
 //!
-//! # What stays in memory
-//! Keys, passphrases, derived keys, opened content and Argon2id's memory are wiped when they are
-//! dropped. Not wiped, because the code that this crate calls does not do it, is what single calls
-//! leave on the stack and in registers: `ring`'s HMAC states, which have seen the ring's key, and
-//! its AES key schedules of single messages; the hash states of Argon2id, which have seen the
-//! passphrase. Memory is not locked: it may be swapped out or stand in a core dump. Turn both off
-//! where that matters.
+//! The salt is part of the envelope, so a principal that can write to the backend can choose it,
+//! and cause derivations. The ring therefore limits derivations for salts that no opened envelope
+//! has proven: 8 at once, and one more every 10 seconds. Beyond that, opening under a new salt
+//! fails with the transient [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). The limit does
+//! not affect sealing and proven salts.
+//!
+//! # Secrets in memory
+//! Keys, passphrases, derived keys, opened content and the memory of Argon2id are wiped when they
+//! are dropped. Data that single calls leave on the stack and in registers is not wiped, because
+//! the libraries that this crate uses do not wipe it:
+//!
+//! - `ring`: HMAC states, which depend on the ring's key, and AES key schedules of single messages.
+//! - Argon2id: hash states, which depend on the passphrase.
+//!
+//! Memory is not locked: it may be swapped out or be part of a core dump. Disable both if that
+//! matters.
 
 mod error;
 #[cfg(fuzzing)]

@@ -1,8 +1,9 @@
-//! The secret that message keys are derived from.
+//! Master keys, from which message keys are derived.
 
 use zeroize::Zeroizing;
 
-/// 32 secret bytes at one place of the heap: written there, never moved, wiped when dropped.
+/// 32 secret bytes at a fixed location on the heap. They are written in place, never moved, and
+/// wiped when they are dropped.
 pub(crate) struct Master(Box<Zeroizing<[u8; Master::LEN]>>);
 
 impl Master {

@@ -1,5 +1,5 @@
-//! One sealed message, version 1: a key of its own under HKDF-SHA-512, a commitment to it,
-//! AES-256-GCM.
+//! Sealed messages, version 1: a separate key for each message by HKDF-SHA-512, a key commitment,
+//! and AES-256-GCM.
 
 use cred_core::{
     CredentialMetadata, CredentialPath, EncryptedData, KeyId, Opened, PathRef, SealError, SealVersion,
@@ -14,31 +14,32 @@ use zeroize::Zeroizing;
 use crate::inner;
 use crate::master::Master;
 
-/// Salt and nonce: what is drawn from the system's random source for each message.
-pub(crate) const DRAW_LEN: usize = 44;
+/// The number of random bytes for each message: salt and nonce.
+pub(crate) const RANDOM_LEN: usize = 44;
 
-/// Which key a message is sealed under, and what a reader needs to have it again.
-pub(crate) struct SealUnder<'a> {
+/// The key for sealing a message, and the parts of the envelope from which a reader gets that key.
+pub(crate) struct SealWith<'a> {
     pub(crate) key_id: &'a KeyId,
     pub(crate) master: &'a Master,
     pub(crate) kdf_salt: Option<[u8; 16]>,
     pub(crate) wrapped_key: Option<WrappedKey>,
 }
 
-/// Seals with this draw of random bytes, which is used for no other message.
+/// Seals a message. The random bytes must not be used for another message.
 pub(crate) fn seal(
-    under: SealUnder<'_>,
-    draw: &[u8; DRAW_LEN],
+    sealing_key: SealWith<'_>,
+    random: &[u8; RANDOM_LEN],
     path: PathRef<'_>,
     metadata: &CredentialMetadata,
     secret: &[u8],
 ) -> Result<EncryptedData, SealError> {
     let unsealable = |what| SealError::Unsealable { path: path.to_path(), what };
-    let (salt, nonce) = split_draw(draw);
-    let (key, commitment) = message_key(under.master, &salt).map_err(|_| failed(path))?;
-    let mut data = EncryptedData::new(under.key_id.clone(), salt, commitment, nonce, Vec::new(), [0; 16])
-        .with_kdf_salt(under.kdf_salt)
-        .with_wrapped_key(under.wrapped_key);
+    let (salt, nonce) = split_random(random);
+    let (key, commitment) = message_key(sealing_key.master, &salt).map_err(|_| failed(path))?;
+    let mut data =
+        EncryptedData::new(sealing_key.key_id.clone(), salt, commitment, nonce, Vec::new(), [0; 16])
+            .with_kdf_salt(sealing_key.kdf_salt)
+            .with_wrapped_key(sealing_key.wrapped_key);
 
     let mut content = inner::encode(metadata, secret).map_err(unsealable)?;
     let tag = key
@@ -47,13 +48,15 @@ pub(crate) fn seal(
             Aad::from(associated_data(path, &data)),
             &mut content,
         )
-        .map_err(|_| unsealable("it is larger than AES-256-GCM takes in one message; store less"))?;
+        .map_err(|_| {
+            unsealable("it exceeds the maximum message size of AES-256-GCM; store a smaller value")
+        })?;
     data.tag.copy_from_slice(tag.as_ref());
     data.ciphertext = std::mem::take(&mut *content);
     Ok(data)
 }
 
-/// The key of a sealed message, proven by the commitment to be the one that it was sealed under.
+/// The key of a sealed message. The commitment has proven that the message was sealed under it.
 pub(crate) struct ProvenKey(LessSafeKey);
 
 impl ProvenKey {
@@ -67,7 +70,7 @@ impl ProvenKey {
         }
     }
 
-    /// Decrypts, and compares the sealed metadata with the copy that stood beside it.
+    /// Decrypts the message and compares the sealed metadata with the unencrypted copy.
     ///
     /// # Errors
     /// [`SealError::Tampered`].
@@ -75,11 +78,11 @@ impl ProvenKey {
         self,
         path: PathRef<'_>,
         data: &EncryptedData,
-        outer: &CredentialMetadata,
+        unencrypted: &CredentialMetadata,
     ) -> Result<Opened, SealError> {
         let tampered = |what| tampered(path, what);
         if data.version != SealVersion::V1 {
-            return Err(tampered("it claims a format version that this reader does not know"));
+            return Err(tampered("its format version is unknown"));
         }
         let mut content = Zeroizing::new(data.ciphertext.clone());
         self.0
@@ -90,15 +93,13 @@ impl ProvenKey {
                 &mut content,
                 0..,
             )
-            .map_err(|_| {
-                tampered("its path, key id, salts or sealed bytes are not those that were sealed")
-            })?;
+            .map_err(|_| tampered("its path, key id, salts or ciphertext differ from the sealed ones"))?;
         let (metadata, secret_at) = inner::decode(&content).map_err(tampered)?;
-        if let Some(what) = first_difference(&metadata, outer) {
+        if let Some(what) = first_difference(&metadata, unencrypted) {
             return Err(tampered(what));
         }
-        // In place: the buffer is wiped as a whole when it is dropped, what the metadata left
-        // behind included.
+        // In place: the whole buffer is wiped when it is dropped, including remains of the
+        // metadata.
         content.drain(..secret_at);
         Ok(Opened::new(metadata, content))
     }
@@ -108,15 +109,15 @@ pub(crate) fn tampered(path: PathRef<'_>, what: &'static str) -> SealError {
     SealError::Tampered { path: path.to_path(), what }
 }
 
-fn split_draw(draw: &[u8; DRAW_LEN]) -> ([u8; 32], [u8; 12]) {
+fn split_random(random: &[u8; RANDOM_LEN]) -> ([u8; 32], [u8; 12]) {
     let (mut salt, mut nonce) = ([0; 32], [0; 12]);
-    let (first, last) = draw.split_at(salt.len());
+    let (first, last) = random.split_at(salt.len());
     salt.copy_from_slice(first);
     nonce.copy_from_slice(last);
     (salt, nonce)
 }
 
-/// The message's key and its commitment.
+/// Derives the message's key and its commitment.
 fn message_key(master: &Master, salt: &[u8; 32]) -> Result<(LessSafeKey, [u8; 32]), Unspecified> {
     let material = key_material(master, salt)?;
     let (key, committed) = material.split_at(32);
@@ -125,7 +126,7 @@ fn message_key(master: &Master, salt: &[u8; 32]) -> Result<(LessSafeKey, [u8; 32
     Ok((LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key)?), commitment))
 }
 
-/// The 64 bytes of HKDF-SHA-512: key, then commitment.
+/// Derives 64 bytes by HKDF-SHA-512: the key, then the commitment.
 pub(crate) fn key_material(master: &Master, salt: &[u8; 32]) -> Result<Zeroizing<[u8; 64]>, Unspecified> {
     struct Bytes64;
     impl KeyType for Bytes64 {
@@ -139,10 +140,11 @@ pub(crate) fn key_material(master: &Master, salt: &[u8; 32]) -> Result<Zeroizing
     Ok(material)
 }
 
-/// All that is authenticated beside the content.
+/// Encodes all data that is authenticated in addition to the content.
 pub(crate) fn associated_data(path: PathRef<'_>, data: &EncryptedData) -> Vec<u8> {
     const LABEL: &[u8] = b"cred/aad/v1\0";
-    /// Everything of fixed length, and the marks and length prefixes of the rest.
+    /// Length of all parts of fixed length, and of the presence bytes and length prefixes of the
+    /// other parts.
     const FIXED_LEN: usize = LABEL.len() + 1 + 2 + 1 + 16 + 1 + 2 + 32 + 12 + 1 + 2 + 2;
 
     let scope = path.scope.map(|scope| scope.as_str().as_bytes());
@@ -176,23 +178,27 @@ fn put_optional<T, P: FnMut(&[u8])>(value: Option<T>, put: &mut P, put_value: im
     }
 }
 
-/// What an edit of the outer copy would show in. Unknown fields are not compared: a backend may not
-/// keep them.
-fn first_difference(sealed: &CredentialMetadata, outer: &CredentialMetadata) -> Option<&'static str> {
+/// Describes the first difference between the sealed and the unencrypted metadata. Unknown fields
+/// are not compared, because a backend may drop them.
+fn first_difference(sealed: &CredentialMetadata, unencrypted: &CredentialMetadata) -> Option<&'static str> {
     [
-        (sealed.created_at == outer.created_at, "its time of creation differs from the sealed one"),
-        (sealed.last_modified == outer.last_modified, "its time of modification differs from the sealed one"),
-        (sealed.version == outer.version, "its version differs from the sealed one"),
-        (sealed.tags == outer.tags, "its tags differ from the sealed ones"),
-        (sealed.expires_at == outer.expires_at, "its expiry differs from the sealed one"),
-        (sealed.rotation == outer.rotation, "its rotation policy differs from the sealed one"),
-        (sealed.created_by == outer.created_by, "its creator differs from the sealed one"),
+        (sealed.created_at == unencrypted.created_at, "its time of creation differs from the sealed one"),
+        (
+            sealed.last_modified == unencrypted.last_modified,
+            "its time of modification differs from the sealed one",
+        ),
+        (sealed.version == unencrypted.version, "its version differs from the sealed one"),
+        (sealed.tags == unencrypted.tags, "its tags differ from the sealed ones"),
+        (sealed.expires_at == unencrypted.expires_at, "its expiry differs from the sealed one"),
+        (sealed.rotation == unencrypted.rotation, "its rotation policy differs from the sealed one"),
+        (sealed.created_by == unencrypted.created_by, "its creator differs from the sealed one"),
     ]
     .into_iter()
     .find_map(|(equal, what)| (!equal).then_some(what))
 }
 
-/// `ring` refuses only lengths that are fixed here.
+/// The error of key derivation. `ring` fails only for invalid lengths, and all lengths are
+/// constant.
 fn failed(path: PathRef<'_>) -> SealError {
     let what = "the message key could not be derived; this is a defect of cred-crypto";
     SealError::Failed { path: CredentialPath::from(path), what, transient: false, source: None }

@@ -9,10 +9,11 @@ use zeroize::Zeroize;
 use crate::KeyRingError;
 use crate::master::Master;
 
-/// A passphrase to derive a key from with Argon2id. Wiped when dropped, never printed.
+/// A passphrase from which Argon2id derives a key. It is wiped when it is dropped, and never
+/// printed.
 ///
-/// Its UTF-8 bytes count as they are: nothing is trimmed or normalised. A key id names the
-/// passphrase *and* its [`Argon2Params`]; to change either, add a new id.
+/// Its UTF-8 bytes are used unchanged: nothing is trimmed or normalised. A key id refers to the
+/// passphrase *and* its [`Argon2Params`]. To change either, add a new id.
 pub struct Passphrase {
     text: SecretString,
     params: Argon2Params,
@@ -20,7 +21,7 @@ pub struct Passphrase {
 }
 
 impl Passphrase {
-    /// A passphrase with the default [`Argon2Params`] and no salt of its own.
+    /// Creates a passphrase with the default [`Argon2Params`] and without a salt.
     ///
     /// # Errors
     /// [`KeyRingError::EmptyPassphrase`].
@@ -38,12 +39,12 @@ impl Passphrase {
         self
     }
 
-    /// Sets the salt to seal under: 16 random bytes, not secret, the same for all services that
-    /// share the passphrase.
+    /// Sets the salt for sealing: 16 random bytes, not secret. Use the same salt in all services
+    /// that share the passphrase.
     ///
-    /// Each salt that is met costs a derivation. Without one given, the ring seals under that of
-    /// the first envelope it opens, and where it seals before it opens, under a random one: a
-    /// service that does so at each start leaves as many salts behind.
+    /// Each different salt costs a derivation. Without this setting, the ring seals under the salt
+    /// of the first envelope that it opens; if it seals before it opens one, it uses a random salt.
+    /// A service that does so at each start creates a new salt each time.
     #[must_use]
     pub const fn with_kdf_salt(mut self, kdf_salt: [u8; 16]) -> Self {
         self.kdf_salt = Some(kdf_salt);
@@ -54,7 +55,7 @@ impl Passphrase {
         self.kdf_salt
     }
 
-    /// Argon2id. Takes as long as the parameters say: only for the derivation thread.
+    /// Runs Argon2id, which is slow. Only call it on the derivation thread.
     pub(crate) fn derive(&self, kdf_salt: &[u8; 16]) -> Result<Master, DeriveError> {
         let Argon2Params { m_kib, t, p } = self.params;
         let params = Params::new(m_kib, t, p, Some(Master::LEN)).map_err(DeriveError::Refused)?;
@@ -78,15 +79,15 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Why a key was not derived.
+/// The error when a key cannot be derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeriveError {
     OutOfMemory,
     Refused(argon2::Error),
 }
 
-/// The blocks that Argon2id works in. What is left in them at the end gives the key away, and the
-/// `argon2` crate does not wipe those that it allocates.
+/// The memory blocks of Argon2id. Their final contents reveal the key, and the `argon2` crate does
+/// not wipe blocks that it allocates itself.
 struct Memory(Vec<Block>);
 
 impl Memory {
@@ -104,14 +105,14 @@ impl Drop for Memory {
     }
 }
 
-/// What one Argon2id derivation costs: whoever guesses passphrases pays it for every guess, a
-/// reader once per salt.
+/// The cost of one Argon2id derivation. An attacker who guesses passphrases pays it for every
+/// guess, a reader once per salt.
 ///
 /// The default, 64 MiB with t = 3 and p = 4, is the second recommendation of [RFC 9106, section
-/// 4](https://www.rfc-editor.org/rfc/rfc9106.html#section-4). Less than 7 MiB, the least on
+/// 4](https://www.rfc-editor.org/rfc/rfc9106.html#section-4). Use less than 7 MiB, the minimum on
 /// [OWASP's
 /// list](https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id),
-/// is for tests alone.
+/// only for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Argon2Params {
     m_kib: u32,
@@ -120,19 +121,20 @@ pub struct Argon2Params {
 }
 
 impl Argon2Params {
-    /// The most memory in KiB: 4 GiB, twice what RFC 9106 recommends where memory is plenty.
+    /// The maximum memory in KiB: 4 GiB, twice the first recommendation of RFC 9106.
     pub const MAX_M_KIB: u32 = 4 * 1024 * 1024;
-    /// The most passes. Beyond it a derivation takes minutes, and a typing error looks like a hang.
+    /// The maximum number of passes. With more, a derivation takes minutes, and a typing error
+    /// looks like a hang.
     pub const MAX_T: u32 = 100;
-    /// The most lanes.
+    /// The maximum number of lanes.
     pub const MAX_P: u32 = 64;
 
-    /// Takes memory in KiB (8 for each lane to [`MAX_M_KIB`](Self::MAX_M_KIB)), passes (1 to
-    /// [`MAX_T`](Self::MAX_T)) and lanes (1 to [`MAX_P`](Self::MAX_P)). The lanes are computed one
-    /// after another, on one thread.
+    /// Creates parameters from the memory in KiB (8 per lane to [`MAX_M_KIB`](Self::MAX_M_KIB)),
+    /// the passes (1 to [`MAX_T`](Self::MAX_T)) and the lanes (1 to [`MAX_P`](Self::MAX_P)). The
+    /// lanes are computed one after another, on one thread.
     ///
     /// # Errors
-    /// [`KeyRingError::Argon2Parameter`] names the first that is out of its bounds.
+    /// [`KeyRingError::Argon2Parameter`] names the first parameter outside its bounds.
     pub const fn new(m_kib: u32, t: u32, p: u32) -> Result<Self, KeyRingError> {
         if t < 1 || t > Self::MAX_T {
             return Err(KeyRingError::Argon2Parameter { name: "t", value: t, least: 1, most: Self::MAX_T });
@@ -147,19 +149,19 @@ impl Argon2Params {
         Ok(Self { m_kib, t, p })
     }
 
-    /// Memory in KiB.
+    /// Returns the memory in KiB.
     #[must_use]
     pub const fn m_kib(self) -> u32 {
         self.m_kib
     }
 
-    /// Passes over the memory.
+    /// Returns the number of passes over the memory.
     #[must_use]
     pub const fn t(self) -> u32 {
         self.t
     }
 
-    /// Lanes.
+    /// Returns the number of lanes.
     #[must_use]
     pub const fn p(self) -> u32 {
         self.p

@@ -1,5 +1,5 @@
-//! The known-answer vectors in `tests/vectors`, which another implementation wrote: `README.md`
-//! there says what they hold.
+//! Tests with the known-answer vectors in `tests/vectors`, which a second implementation wrote. The
+//! `README.md` there describes them.
 
 #[path = "../tests/vectors/vector.rs"]
 mod vector;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use self::vector::{Hex, Key, Metadata, Vector};
 use crate::master::Master;
-use crate::message::{self, ProvenKey, SealUnder};
+use crate::message::{self, ProvenKey, SealWith};
 use crate::{Argon2Params, KeyRing, Passphrase, SealingKey, inner};
 
 #[derive(Deserialize)]
@@ -35,8 +35,8 @@ struct RejectVector {
 }
 
 impl Vector {
-    /// Opens through a key ring; where a KMS holds the key, which no ring does, with the master
-    /// that it hands out.
+    /// Opens the envelope with a key ring. If a KMS holds the key, which a ring does not support,
+    /// it uses the unwrapped master key instead.
     async fn open(&self, data: &EncryptedData) -> Result<Opened, SealError> {
         let (path, outer) = (self.path.parse(), self.outer_metadata.parse());
         if self.key.kms {
@@ -72,21 +72,21 @@ fn master(bytes: &Hex) -> Master {
     .unwrap()
 }
 
-fn to_be_opened() -> Vec<SealVector> {
+fn seal_vectors() -> Vec<SealVector> {
     let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/seal-v1.json")).unwrap();
     assert_eq!(vectors.len(), 27);
     vectors
 }
 
-fn to_be_refused() -> Vec<RejectVector> {
+fn reject_vectors() -> Vec<RejectVector> {
     let vectors: Vec<_> = serde_json::from_str(include_str!("../tests/vectors/reject-v1.json")).unwrap();
     assert_eq!(vectors.len(), 168);
     vectors
 }
 
 #[tokio::test]
-async fn every_sealed_vector_opens() {
-    for vector in to_be_opened() {
+async fn every_seal_vector_opens() {
+    for vector in seal_vectors() {
         let name = &vector.common.name;
         let data = vector.common.envelope.parse().unwrap();
         let opened = vector.common.open(&data).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -96,34 +96,39 @@ async fn every_sealed_vector_opens() {
 }
 
 #[test]
-fn sealing_with_a_vectors_draw_gives_its_bytes() {
-    for vector in to_be_opened() {
+fn sealing_with_the_random_bytes_of_a_vector_reproduces_it() {
+    for vector in seal_vectors() {
         let name = &vector.common.name;
         let path = vector.common.path.parse();
         let expected = vector.common.envelope.parse().unwrap();
-        let draw = [expected.salt.as_slice(), &expected.nonce].concat().try_into().unwrap();
+        let random = [expected.salt.as_slice(), &expected.nonce].concat().try_into().unwrap();
         let master = master(&vector.master);
-        let under = SealUnder {
+        let sealing_key = SealWith {
             key_id: &expected.key_id,
             master: &master,
             kdf_salt: expected.kdf_salt,
             wrapped_key: expected.wrapped_key.clone(),
         };
-        let sealed =
-            message::seal(under, &draw, path.as_path_ref(), &vector.metadata.parse(), &vector.secret.0)
-                .unwrap();
+        let sealed = message::seal(
+            sealing_key,
+            &random,
+            path.as_path_ref(),
+            &vector.metadata.parse(),
+            &vector.secret.0,
+        )
+        .unwrap();
         assert!(sealed == expected, "{name}");
     }
 }
 
 #[test]
-fn every_step_gives_a_vectors_intermediate_value() {
-    for vector in to_be_opened() {
+fn every_step_reproduces_the_intermediate_values_of_a_vector() {
+    for vector in seal_vectors() {
         let name = &vector.common.name;
         let data = vector.common.envelope.parse().unwrap();
         let content = inner::encode(&vector.metadata.parse(), &vector.secret.0).unwrap();
         assert_eq!(*content, vector.inner.0, "{name}: inner");
-        assert_eq!(content.capacity(), content.len(), "{name}: a grown buffer leaves copies behind");
+        assert_eq!(content.capacity(), content.len(), "{name}: a growing buffer leaves copies behind");
         let associated = message::associated_data(vector.common.path.parse().as_path_ref(), &data);
         assert_eq!(associated, vector.aad.0, "{name}: aad");
         let material = message::key_material(&master(&vector.master), &data.salt).unwrap();
@@ -132,9 +137,9 @@ fn every_step_gives_a_vectors_intermediate_value() {
 }
 
 #[test]
-fn argon2id_gives_a_vectors_master() {
+fn argon2id_reproduces_the_master_key_of_a_vector() {
     let mut checked = 0;
-    for vector in to_be_opened() {
+    for vector in seal_vectors() {
         let Some(text) = vector.common.key.passphrase.clone() else { continue };
         let passphrase = Arc::new(Passphrase::new(text.into()).unwrap());
         let derived = passphrase.derive(&vector.common.envelope.kdf_salt.as_ref().unwrap().array()).unwrap();
@@ -145,11 +150,14 @@ fn argon2id_gives_a_vectors_master() {
 }
 
 #[tokio::test]
-async fn every_rejected_vector_is_refused_with_its_error() {
-    for vector in to_be_refused() {
+async fn every_reject_vector_is_refused_with_its_error() {
+    for vector in reject_vectors() {
         let name = &vector.common.name;
         let Some(data) = vector.common.envelope.parse() else {
-            assert_eq!(name, "wrapped-key-added-empty", "a type refused what the reader should have");
+            assert_eq!(
+                name, "wrapped-key-added-empty",
+                "a type refused an envelope that the reader should refuse"
+            );
             continue;
         };
         let error = vector.common.open(&data).await.expect_err(name);

@@ -1,5 +1,5 @@
-//! Sends known keys, a passphrase and a secret through everything that can be printed, and looks
-//! for them.
+//! Prints every type and error that handles a known key, passphrase or secret, and searches the
+//! output for it.
 
 #![cfg(test)]
 
@@ -16,21 +16,21 @@ const SECRET: &str = "canary-secret-77ab";
 const KEY: [u8; 32] = *b"canary-key-of-thirty-two-bytes!!";
 const KEY_TEXT: &str = "Y2FuYXJ5LWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE=";
 
-/// In clear, as hex, as base64, and as a list of numbers.
-fn shapes() -> Vec<String> {
-    let mut shapes = Vec::new();
+/// The canaries as text, as hex, as base64, and as a list of numbers.
+fn encodings() -> Vec<String> {
+    let mut encodings = Vec::new();
     for bytes in [PASSPHRASE.as_bytes(), SECRET.as_bytes(), &KEY] {
-        shapes.push(String::from_utf8(bytes.to_vec()).unwrap());
-        shapes.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
-        shapes.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
+        encodings.push(String::from_utf8(bytes.to_vec()).unwrap());
+        encodings.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        encodings.push(format!("{bytes:?}").trim_matches(['[', ']']).to_owned());
     }
-    // Without the last group: the canary may stand inside a longer text.
-    shapes.push(KEY_TEXT[..40].to_owned());
-    shapes
+    // Without the last group, because the canary may be part of a longer text.
+    encodings.push(KEY_TEXT[..40].to_owned());
+    encodings
 }
 
-/// The message of a panic.
-fn panicked(body: impl FnOnce()) -> String {
+/// Returns the message of a panic.
+fn panic_message(body: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(body)).unwrap_err();
     payload.downcast_ref::<String>().unwrap().clone()
 }
@@ -45,7 +45,7 @@ fn passphrase() -> Passphrase {
 }
 
 #[tokio::test]
-async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
+async fn printed_output_never_contains_a_key_a_passphrase_or_a_secret() {
     let mut printed = Printed::default();
     printed.value(&raw());
     printed.value(&passphrase());
@@ -69,7 +69,7 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         SealingKey::create_file(&path).unwrap();
         std::fs::write(&path, &text).unwrap();
         printed.error(&SealingKey::from_file(&path).unwrap_err());
-        printed.text(panicked(move || drop(SealingKey::from_base64(&text).unwrap())));
+        printed.text(panic_message(move || drop(SealingKey::from_base64(&text).unwrap())));
     }
     printed.error(&SealingKey::from_env_with(KEY_TEXT, |_| None).unwrap_err());
 
@@ -95,17 +95,17 @@ async fn nothing_that_can_be_printed_holds_a_key_a_passphrase_or_a_secret() {
         {
             let refused = ring.open(path.as_path_ref(), &data, outer).await;
             printed.error(refused.as_ref().unwrap_err());
-            printed.text(panicked(move || drop(refused.unwrap())));
+            printed.text(panic_message(move || drop(refused.unwrap())));
         }
     }
 
     assert!(printed.count() > 30);
-    printed.holds_none_of(&shapes().iter().map(String::as_str).collect::<Vec<_>>());
+    printed.holds_none_of(&encodings().iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]
-fn the_search_finds_each_shape() {
+fn the_search_finds_each_encoding() {
     assert_eq!(SecretString::from(PASSPHRASE).expose_secret(), PASSPHRASE);
     let shown = format!("{KEY:?} {PASSPHRASE} {SECRET} {KEY_TEXT}");
-    assert_eq!(shapes().iter().filter(|shape| shown.contains(*shape)).count(), 4);
+    assert_eq!(encodings().iter().filter(|shape| shown.contains(*shape)).count(), 4);
 }

@@ -1,4 +1,4 @@
-//! Where raw keys come from, and what is refused on the way.
+//! Sources of raw keys, and the input that they refuse.
 
 #![cfg(test)]
 
@@ -23,8 +23,8 @@ fn ring(key: SealingKey) -> KeyRing {
     KeyRing::builder(id()).key(id(), key).build().unwrap()
 }
 
-/// Two rings hold the same key if one opens what the other sealed.
-async fn are_the_same(a: &KeyRing, b: &KeyRing) -> bool {
+/// Two rings have the same key if one opens a credential that the other sealed.
+async fn have_the_same_key(a: &KeyRing, b: &KeyRing) -> bool {
     let path: CredentialPath = "org:a/id".parse().unwrap();
     let metadata = CredentialMetadata::new(Timestamp::from_unix_millis(1));
     let data = a.seal(path.as_path_ref(), &metadata, b"secret").await.unwrap();
@@ -35,7 +35,7 @@ fn not_keys() -> Vec<String> {
     let hex = "00".repeat(32);
     let url_safe = TEXT.replace('A', "-").replace('B', "_");
     let unpadded = TEXT.trim_end_matches('=').to_owned();
-    // The last character has two bits that no byte uses; they must be zero.
+    // The last character has two unused bits, which must be zero.
     let loose_bits = TEXT.replace("8=", "9=");
     let of_31_bytes = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==".to_owned();
     let of_33_bytes = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g".to_owned();
@@ -54,25 +54,25 @@ fn not_keys() -> Vec<String> {
 #[tokio::test]
 async fn the_text_form_is_padded_base64() {
     let key = SealingKey::from_base64(TEXT).unwrap();
-    assert!(are_the_same(&ring(key), &ring(SealingKey::from_bytes(bytes()))).await);
+    assert!(have_the_same_key(&ring(key), &ring(SealingKey::from_bytes(bytes()))).await);
 }
 
 #[test]
-fn other_texts_are_no_keys_and_are_not_repeated() {
+fn other_texts_are_refused_and_not_printed() {
     for text in not_keys().into_iter().chain([format!("{TEXT}\n")]) {
         let error = SealingKey::from_base64(&text).unwrap_err();
         assert!(matches!(error, KeyRingError::Malformed { origin: KeyOrigin::Text, .. }), "{text:?}");
-        let said = format!("{error} {error:?}");
-        assert!(said.contains("base64"), "{said}");
-        assert!(text.len() < 5 || !said.contains(&text), "{said}");
+        let printed = format!("{error} {error:?}");
+        assert!(printed.contains("base64"), "{printed}");
+        assert!(text.len() < 5 || !printed.contains(&text), "{printed}");
     }
 }
 
 #[tokio::test]
-async fn a_variable_holds_a_key() {
+async fn a_key_is_read_from_a_variable() {
     let env = |name: &str| (name == "CRED_KEY").then(|| TEXT.to_owned());
     let key = KeyRing::from_env_with(id(), "CRED_KEY", env).unwrap();
-    assert!(are_the_same(&key, &ring(SealingKey::from_bytes(bytes()))).await);
+    assert!(have_the_same_key(&key, &ring(SealingKey::from_bytes(bytes()))).await);
 
     let missing = KeyRing::from_env_with(id(), "OTHER", env).unwrap_err();
     assert!(
@@ -88,13 +88,13 @@ async fn a_variable_holds_a_key() {
 }
 
 #[tokio::test]
-async fn a_variable_of_the_process_holds_a_key() {
-    let test = "a_variable_of_the_process_holds_a_key";
+async fn a_key_is_read_from_the_environment_of_the_process() {
+    let test = "a_key_is_read_from_the_environment_of_the_process";
     if !has_env(test, &[("CRED_TEST_KEY", TEXT), ("CRED_TEST_EMPTY", "")]) {
         return;
     }
     let key = KeyRing::from_env(id(), "CRED_TEST_KEY").unwrap();
-    assert!(are_the_same(&key, &ring(SealingKey::from_bytes(bytes()))).await);
+    assert!(have_the_same_key(&key, &ring(SealingKey::from_bytes(bytes()))).await);
     let error = |variable| KeyRing::from_env(id(), variable).unwrap_err();
     assert!(matches!(error("CRED_TEST_UNSET"), KeyRingError::MissingVariable { .. }));
     assert!(matches!(error("CRED_TEST_EMPTY"), KeyRingError::Malformed { .. }));
@@ -102,7 +102,7 @@ async fn a_variable_of_the_process_holds_a_key() {
 }
 
 #[test]
-fn a_key_in_the_place_of_a_variables_name_is_not_repeated() {
+fn a_key_that_is_passed_as_a_variable_name_is_not_printed() {
     for name in [TEXT, "", "A B", &"A".repeat(129)] {
         let error = SealingKey::from_env_with(name, |_| Some(TEXT.to_owned())).unwrap_err();
         assert!(matches!(error, KeyRingError::VariableName), "{name:?}");
@@ -112,8 +112,8 @@ fn a_key_in_the_place_of_a_variables_name_is_not_repeated() {
 #[tokio::test]
 async fn generated_keys_differ() {
     let (a, b) = (KeyRing::generate(id()).unwrap(), KeyRing::generate(id()).unwrap());
-    assert!(are_the_same(&a, &a.clone()).await);
-    assert!(!are_the_same(&a, &b).await);
+    assert!(have_the_same_key(&a, &a.clone()).await);
+    assert!(!have_the_same_key(&a, &b).await);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_created_file_holds_the_key_and_is_never_replaced() {
     let created = ring(SealingKey::create_file(&path).unwrap());
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!((text.len(), text.ends_with("=\n")), (45, true));
-    assert!(are_the_same(&created, &KeyRing::from_key_file(id(), &path).unwrap()).await);
+    assert!(have_the_same_key(&created, &KeyRing::from_key_file(id(), &path).unwrap()).await);
 
     let again = SealingKey::create_file(&path).unwrap_err();
     assert!(matches!(again, KeyRingError::UncreatedFile { .. }), "{again}");
@@ -146,7 +146,7 @@ mod unix {
     }
 
     #[test]
-    fn a_created_file_is_its_owners_alone() {
+    fn a_created_file_is_readable_only_by_its_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         SealingKey::create_file(&path).unwrap();
@@ -154,13 +154,13 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn a_file_may_end_with_a_line_end_and_nothing_else() {
+    async fn a_file_may_end_with_one_line_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         for end in ["", "\n", "\r\n"] {
             write(&path, &format!("{TEXT}{end}"), 0o400);
             let key = ring(SealingKey::from_file(&path).unwrap());
-            assert!(are_the_same(&key, &ring(SealingKey::from_bytes(bytes()))).await, "{end:?}");
+            assert!(have_the_same_key(&key, &ring(SealingKey::from_bytes(bytes()))).await, "{end:?}");
         }
         for text in not_keys() {
             write(&path, &text, 0o600);
@@ -172,7 +172,7 @@ mod unix {
     }
 
     #[test]
-    fn a_file_open_to_others_is_refused() {
+    fn a_file_accessible_to_other_users_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         for bit in [0o040, 0o020, 0o010, 0o004, 0o002, 0o001] {
@@ -186,13 +186,16 @@ mod unix {
         write(&path, TEXT, 0o600);
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(SealingKey::from_file(&link).is_ok(), "as Kubernetes mounts secrets");
+        assert!(SealingKey::from_file(&link).is_ok(), "Kubernetes mounts secrets as links");
         write(&path, TEXT, 0o644);
-        assert!(SealingKey::from_file(&link).is_err(), "the file counts, not the link");
+        assert!(
+            SealingKey::from_file(&link).is_err(),
+            "the permissions of the file are checked, not of the link"
+        );
     }
 
     #[test]
-    fn what_is_no_file_is_refused_without_waiting() {
+    fn a_path_that_is_not_a_regular_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

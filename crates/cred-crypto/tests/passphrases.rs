@@ -1,4 +1,4 @@
-//! Passphrases, from the caller's side, with real but cheap Argon2id.
+//! Passphrases through the public API, with real but cheap Argon2id.
 
 #![cfg(test)]
 
@@ -39,14 +39,14 @@ async fn open(ring: &KeyRing, data: &EncryptedData) -> Result<Vec<u8>, SealError
 async fn services_that_share_a_passphrase_open_each_others_credentials() {
     let (a, b) = (ring(passphrase("correct horse")), ring(passphrase("correct horse")));
     let (from_a, from_b) = (seal(&a).await, seal(&b).await);
-    assert_ne!(from_a.kdf_salt, from_b.kdf_salt, "neither was given one");
+    assert_ne!(from_a.kdf_salt, from_b.kdf_salt, "neither has a configured salt");
     assert_eq!(open(&a, &from_b).await.unwrap(), b"secret");
     assert_eq!(open(&b, &from_a).await.unwrap(), b"secret");
-    assert_eq!(seal(&a).await.kdf_salt, from_a.kdf_salt, "a salt that was sealed under is kept");
+    assert_eq!(seal(&a).await.kdf_salt, from_a.kdf_salt, "the ring keeps the salt under which it sealed");
 }
 
 #[tokio::test]
-async fn passphrase_and_parameters_both_make_the_key() {
+async fn the_key_depends_on_the_passphrase_and_the_parameters() {
     let data = seal(&ring(passphrase("correct horse").with_kdf_salt([7; 16]))).await;
     assert_eq!(data.kdf_salt, Some([7; 16]));
     let others = [
@@ -81,15 +81,15 @@ async fn many_tasks_open_under_many_salts() {
 }
 
 #[tokio::test]
-async fn a_future_that_is_dropped_while_it_waits_harms_nothing() {
+async fn dropping_a_waiting_future_does_not_affect_later_calls() {
     let writer = ring(passphrase("correct horse"));
     let data = seal(&writer).await;
     let reader = ring(passphrase("correct horse"));
     for _ in 0..50 {
         let path = path();
         let metadata = metadata();
-        // Polled once, then dropped: `biased` looks at the second branch only if the first one
-        // waits.
+        // Polls the future once and drops it: with `biased`, the second branch is polled only if
+        // the first one is pending.
         tokio::select! {
             biased;
             _ = reader.open(path.as_path_ref(), &data, &metadata) => {}
@@ -106,7 +106,7 @@ fn an_empty_passphrase_is_refused() {
 }
 
 #[test]
-fn parameters_are_bounded_on_both_sides() {
+fn parameters_have_lower_and_upper_bounds() {
     let default = Argon2Params::default();
     assert_eq!((default.m_kib(), default.t(), default.p()), (65_536, 3, 4));
     for (m_kib, t, p) in [(8, 1, 1), (512, 100, 64), (4 * 1024 * 1024, 1, 1), (65_536, 3, 4)] {

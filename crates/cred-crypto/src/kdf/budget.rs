@@ -1,24 +1,24 @@
-//! How much derivation strangers can cause.
+//! The limit of derivations for unproven salts, which a writer of the backend can cause.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket: [`Budget::MOST`] derivations at once, then one per [`Budget::REFILL`].
+/// A token bucket: [`Budget::MAX`] derivations at once, then one per [`Budget::REFILL`].
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u32,
-    /// Since when the next token has been filling. Never while the bucket is full.
+    /// When the refill of the next token started. Not used while the bucket is full.
     filling_since: Instant,
 }
 
 impl Budget {
-    pub(super) const MOST: u32 = 8;
+    pub(super) const MAX: u32 = 8;
     pub(super) const REFILL: Duration = Duration::from_secs(10);
 
     pub(super) const fn full(now: Instant) -> Self {
-        Self { left: Self::MOST, filling_since: now }
+        Self { left: Self::MAX, filling_since: now }
     }
 
-    /// Takes one derivation, if there is one.
+    /// Takes one token; returns false if there is none.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
         match self.left.checked_sub(1) {
@@ -30,17 +30,17 @@ impl Budget {
         }
     }
 
-    /// Gives one back.
+    /// Returns one token to the bucket.
     pub(super) fn refund(&mut self) {
-        self.left = Self::MOST.min(self.left.saturating_add(1));
+        self.left = Self::MAX.min(self.left.saturating_add(1));
     }
 
     fn refill(&mut self, now: Instant) {
-        while self.left < Self::MOST && now.saturating_duration_since(self.filling_since) >= Self::REFILL {
+        while self.left < Self::MAX && now.saturating_duration_since(self.filling_since) >= Self::REFILL {
             self.left += 1;
             self.filling_since += Self::REFILL;
         }
-        if self.left == Self::MOST {
+        if self.left == Self::MAX {
             self.filling_since = now;
         }
     }
@@ -52,7 +52,7 @@ mod tests {
 
     fn drained(now: Instant) -> Budget {
         let mut budget = Budget::full(now);
-        assert!((0..Budget::MOST).all(|_| budget.take(now)));
+        assert!((0..Budget::MAX).all(|_| budget.take(now)));
         budget
     }
 
@@ -64,28 +64,31 @@ mod tests {
         assert!(!budget.take(start + Duration::from_millis(9_999)));
         assert!(budget.take(start + Duration::from_secs(10)));
         assert!(!budget.take(start + Duration::from_millis(19_999)));
-        assert!(budget.take(start + Duration::from_secs(20)), "the seconds of a refusal are not lost");
+        assert!(
+            budget.take(start + Duration::from_secs(20)),
+            "a refused derivation does not restart the refill"
+        );
     }
 
     #[test]
-    fn idle_time_saves_up_no_more_than_eight() {
+    fn idle_time_refills_at_most_eight() {
         let start = Instant::now();
         let mut budget = drained(start);
         let later = start + Duration::from_secs(3_600);
-        assert!((0..Budget::MOST).all(|_| budget.take(later)));
+        assert!((0..Budget::MAX).all(|_| budget.take(later)));
         assert!(!budget.take(later));
-        assert!(!budget.take(later + Duration::from_millis(9_999)), "a full bucket fills no further token");
+        assert!(!budget.take(later + Duration::from_millis(9_999)), "a full bucket does not accumulate time");
     }
 
     #[test]
-    fn a_refund_is_worth_one_derivation_and_never_more_than_eight_in_all() {
+    fn a_refund_returns_one_derivation_up_to_eight_in_total() {
         let start = Instant::now();
         let mut budget = drained(start);
         budget.refund();
         assert!(budget.take(start));
         assert!(!budget.take(start));
         (0..20).for_each(|_| budget.refund());
-        assert!((0..Budget::MOST).all(|_| budget.take(start)));
+        assert!((0..Budget::MAX).all(|_| budget.take(start)));
         assert!(!budget.take(start));
     }
 }

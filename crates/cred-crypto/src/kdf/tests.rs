@@ -1,4 +1,4 @@
-//! With a derivation that is counted, held back and answered as each test likes.
+//! Tests with a fake derivation that they count, pause and define the result of.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,33 +9,33 @@ use std::time::Duration;
 
 use super::*;
 
-/// How long something that must happen may take before it counts as never happening.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for something that must happen.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-struct Lab {
+struct Harness {
     kdf: Kdf,
     passphrase: Arc<Passphrase>,
     derivations: Arc<AtomicUsize>,
     seconds: Arc<AtomicUsize>,
-    /// Each message lets one derivation go on; dropping it lets all.
+    /// Each message lets one derivation continue; dropping the sender lets all continue.
     permits: Option<mpsc::Sender<()>>,
-    /// Says that the thread is gone.
+    /// Disconnected when the thread has ended.
     thread_alive: mpsc::Receiver<()>,
 }
 
-impl Lab {
+impl Harness {
     fn start(given: Option<[u8; 16]>) -> Self {
-        let mut lab = Self::start_held(&[("k", given)], |salt| {
+        let mut harness = Self::start_paused(&[("k", given)], |salt| {
             Master::fill(|master| {
                 master[..16].copy_from_slice(salt);
                 Ok(())
             })
         });
-        lab.permits = None;
-        lab
+        harness.permits = None;
+        harness
     }
 
-    fn start_held(
+    fn start_paused(
         given: &[(&str, Option<[u8; 16]>)],
         derive: impl Fn(&[u8; 16]) -> Result<Master, DeriveError> + Send + 'static,
     ) -> Self {
@@ -63,7 +63,7 @@ impl Lab {
         }
     }
 
-    async fn open(&self, number: u16) -> Result<Found, KdfError> {
+    async fn open(&self, number: u16) -> Result<FoundKey, KdfError> {
         self.kdf.for_opening(&key_id("k"), &self.passphrase, salt(number)).await
     }
 
@@ -94,11 +94,11 @@ impl Lab {
         assert_eq!(self.open(1_008).await.map(drop), Err(KdfError::Busy));
     }
 
-    /// Drops everything of the ring; whether its thread has then ended.
-    fn ends(self) -> bool {
+    /// Drops the ring, and returns whether its thread then ends.
+    fn thread_ends(self) -> bool {
         let Self { kdf, permits, thread_alive, .. } = self;
         drop((kdf, permits));
-        thread_alive.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected)
+        thread_alive.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -112,221 +112,221 @@ fn salt(number: u16) -> [u8; 16] {
     salt
 }
 
-/// Polls once and lets go: what a caller with a timeout does.
-fn start_and_leave(future: impl Future) {
+/// Polls the future once and drops it, as a caller with a timeout does.
+fn poll_once_and_drop(future: impl Future) {
     let poll = pin!(future).poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
 }
 
 #[tokio::test]
 async fn a_salt_is_derived_once() {
-    let lab = Lab::start(None);
+    let harness = Harness::start(None);
     for _ in 0..3 {
-        let found = lab.open(1).await.unwrap();
+        let found = harness.open(1).await.unwrap();
         assert_eq!(found.derived.master.as_bytes()[..16], salt(1));
         assert!(!found.proven);
     }
-    assert_eq!(lab.derivations(), 1);
+    assert_eq!(harness.derivations(), 1);
 }
 
 #[tokio::test]
-async fn all_who_wait_for_a_salt_share_its_derivation() {
-    let lab = Lab::start_held(&[("k", None)], |_| Master::fill(|_| Ok(())));
-    let permits = lab.permits.as_ref().unwrap();
+async fn waiting_callers_share_the_derivation_of_a_salt() {
+    let harness = Harness::start_paused(&[("k", None)], |_| Master::fill(|_| Ok(())));
+    let permits = harness.permits.as_ref().unwrap();
     let release = async { (0..3).for_each(|_| permits.send(()).unwrap()) };
-    let (a, b, c, ()) = tokio::join!(lab.open(1), lab.open(1), lab.open(1), release);
+    let (a, b, c, ()) = tokio::join!(harness.open(1), harness.open(1), harness.open(1), release);
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
-    assert_eq!(lab.derivations(), 1);
+    assert_eq!(harness.derivations(), 1);
 }
 
 #[tokio::test]
-async fn a_derivation_goes_on_when_everybody_who_waited_has_left() {
-    let mut lab = Lab::start_held(&[("k", None)], |_| Master::fill(|_| Ok(())));
-    start_and_leave(lab.open(1));
-    start_and_leave(lab.seal(2));
-    lab.permits = None;
-    assert!(lab.open(1).await.is_ok());
-    assert_eq!(lab.seal(3).await, Ok(salt(2)), "the salt that the first sealing chose stays chosen");
-    assert_eq!(lab.derivations(), 2);
+async fn a_derivation_continues_when_all_waiting_callers_are_dropped() {
+    let mut harness = Harness::start_paused(&[("k", None)], |_| Master::fill(|_| Ok(())));
+    poll_once_and_drop(harness.open(1));
+    poll_once_and_drop(harness.seal(2));
+    harness.permits = None;
+    assert!(harness.open(1).await.is_ok());
+    assert_eq!(harness.seal(3).await, Ok(salt(2)), "the salt that the first sealing chose is kept");
+    assert_eq!(harness.derivations(), 2);
 }
 
 #[tokio::test]
 async fn the_ninth_unproven_salt_is_busy_until_ten_seconds_have_passed() {
-    let lab = Lab::start(None);
-    lab.use_up_the_budget().await;
-    assert!(lab.open(1_000).await.is_ok(), "what is derived stays readable");
-    lab.pass(9);
-    assert_eq!(lab.open(1).await.map(drop), Err(KdfError::Busy));
-    lab.pass(1);
-    assert!(lab.open(1).await.is_ok());
-    assert_eq!(lab.open(2).await.map(drop), Err(KdfError::Busy));
-    assert_eq!(lab.derivations(), 9);
+    let harness = Harness::start(None);
+    harness.use_up_the_budget().await;
+    assert!(harness.open(1_000).await.is_ok(), "a derived key stays cached");
+    harness.pass(9);
+    assert_eq!(harness.open(1).await.map(drop), Err(KdfError::Busy));
+    harness.pass(1);
+    assert!(harness.open(1).await.is_ok());
+    assert_eq!(harness.open(2).await.map(drop), Err(KdfError::Busy));
+    assert_eq!(harness.derivations(), 9);
 }
 
 #[tokio::test]
-async fn proven_salts_cost_nothing() {
-    let lab = Lab::start(None);
+async fn proven_salts_do_not_use_up_the_budget() {
+    let harness = Harness::start(None);
     for number in 0..100 {
-        lab.open_and_prove(number).await.unwrap();
+        harness.open_and_prove(number).await.unwrap();
     }
-    assert_eq!(lab.derivations(), 100);
-    assert!(lab.open(99).await.unwrap().proven);
+    assert_eq!(harness.derivations(), 100);
+    assert!(harness.open(99).await.unwrap().proven);
 }
 
 #[tokio::test]
 async fn a_proof_is_refunded_once() {
-    let lab = Lab::start(None);
-    lab.use_up_the_budget().await;
-    let (first, second) = (lab.open(1_000).await.unwrap(), lab.open(1_000).await.unwrap());
-    lab.kdf.prove(&key_id("k"), salt(1_000), first.derived);
-    lab.kdf.prove(&key_id("k"), salt(1_000), second.derived);
-    assert!(lab.open(1).await.is_ok());
-    assert_eq!(lab.open(2).await.map(drop), Err(KdfError::Busy));
+    let harness = Harness::start(None);
+    harness.use_up_the_budget().await;
+    let (first, second) = (harness.open(1_000).await.unwrap(), harness.open(1_000).await.unwrap());
+    harness.kdf.prove(&key_id("k"), salt(1_000), first.derived);
+    harness.kdf.prove(&key_id("k"), salt(1_000), second.derived);
+    assert!(harness.open(1).await.is_ok());
+    assert_eq!(harness.open(2).await.map(drop), Err(KdfError::Busy));
 }
 
 #[tokio::test]
-async fn eight_keys_of_unproven_salts_are_kept() {
-    let lab = Lab::start(None);
+async fn eight_keys_of_unproven_salts_are_cached() {
+    let harness = Harness::start(None);
     for number in 0..9 {
-        lab.pass(10);
-        lab.open(number).await.map(drop).unwrap();
+        harness.pass(10);
+        harness.open(number).await.map(drop).unwrap();
     }
-    assert_eq!(lab.derivations(), 9);
+    assert_eq!(harness.derivations(), 9);
     for number in 1..9 {
-        lab.open(number).await.map(drop).unwrap();
+        harness.open(number).await.map(drop).unwrap();
     }
-    assert_eq!(lab.derivations(), 9);
-    lab.pass(10);
-    lab.open(0).await.map(drop).unwrap();
-    assert_eq!(lab.derivations(), 10, "the oldest was let go");
+    assert_eq!(harness.derivations(), 9);
+    harness.pass(10);
+    harness.open(0).await.map(drop).unwrap();
+    assert_eq!(harness.derivations(), 10, "the oldest key was evicted");
 }
 
 #[tokio::test]
-async fn unproven_salts_never_push_a_proven_one_out() {
-    let lab = Lab::start(Some(salt(0)));
-    lab.open_and_prove(1).await.unwrap();
+async fn unproven_salts_never_evict_a_proven_one() {
+    let harness = Harness::start(Some(salt(0)));
+    harness.open_and_prove(1).await.unwrap();
     for number in 2..100 {
-        lab.pass(10);
-        lab.open(number).await.map(drop).unwrap();
+        harness.pass(10);
+        harness.open(number).await.map(drop).unwrap();
     }
-    let before = lab.derivations();
-    assert!(lab.open(1).await.unwrap().proven);
-    assert_eq!(lab.derivations(), before);
+    let before = harness.derivations();
+    assert!(harness.open(1).await.unwrap().proven);
+    assert_eq!(harness.derivations(), before);
 }
 
 #[tokio::test]
-async fn a_thousand_and_twenty_four_proven_keys_are_kept() {
-    let lab = Lab::start(Some(salt(u16::MAX)));
+async fn proven_keys_are_cached_up_to_1024() {
+    let harness = Harness::start(Some(salt(u16::MAX)));
     for number in 0..1_025 {
-        lab.open_and_prove(number).await.unwrap();
+        harness.open_and_prove(number).await.unwrap();
     }
-    assert_eq!(lab.derivations(), 1_025);
-    lab.open(1).await.map(drop).unwrap();
-    assert_eq!(lab.derivations(), 1_025);
-    lab.open(0).await.map(drop).unwrap();
-    assert_eq!(lab.derivations(), 1_026, "the one that was used the longest ago was let go");
+    assert_eq!(harness.derivations(), 1_025);
+    harness.open(1).await.map(drop).unwrap();
+    assert_eq!(harness.derivations(), 1_025);
+    harness.open(0).await.map(drop).unwrap();
+    assert_eq!(harness.derivations(), 1_026, "the least recently used key was evicted");
 }
 
 #[tokio::test]
-async fn a_given_salt_is_sealed_under_whatever_is_proven() {
-    let lab = Lab::start(Some(salt(7)));
-    lab.open_and_prove(1).await.unwrap();
-    assert_eq!(lab.seal(2).await, Ok(salt(7)));
+async fn a_configured_salt_is_used_even_if_another_one_is_proven() {
+    let harness = Harness::start(Some(salt(7)));
+    harness.open_and_prove(1).await.unwrap();
+    assert_eq!(harness.seal(2).await, Ok(salt(7)));
 }
 
 #[tokio::test]
-async fn without_a_given_salt_the_first_proven_one_is_sealed_under() {
-    let lab = Lab::start(None);
-    lab.open(1).await.map(drop).unwrap();
-    lab.open_and_prove(2).await.unwrap();
-    lab.open_and_prove(3).await.unwrap();
-    assert_eq!(lab.seal(4).await, Ok(salt(2)));
-    assert_eq!(lab.derivations(), 3, "the key was there already");
+async fn without_a_configured_salt_the_first_proven_one_is_used() {
+    let harness = Harness::start(None);
+    harness.open(1).await.map(drop).unwrap();
+    harness.open_and_prove(2).await.unwrap();
+    harness.open_and_prove(3).await.unwrap();
+    assert_eq!(harness.seal(4).await, Ok(salt(2)));
+    assert_eq!(harness.derivations(), 3, "the key was already cached");
 }
 
 #[tokio::test]
-async fn without_a_proven_salt_one_random_salt_is_sealed_under() {
-    let lab = Lab::start(None);
-    assert_eq!(lab.seal(1).await, Ok(salt(1)));
-    lab.open_and_prove(2).await.unwrap();
-    assert_eq!(lab.seal(3).await, Ok(salt(1)));
-    assert_eq!(lab.derivations(), 2);
+async fn without_a_proven_salt_one_random_salt_is_used() {
+    let harness = Harness::start(None);
+    assert_eq!(harness.seal(1).await, Ok(salt(1)));
+    harness.open_and_prove(2).await.unwrap();
+    assert_eq!(harness.seal(3).await, Ok(salt(1)));
+    assert_eq!(harness.derivations(), 2);
 }
 
 #[tokio::test]
-async fn sealing_goes_on_while_strangers_have_used_up_the_budget() {
+async fn sealing_continues_while_unproven_salts_have_used_up_the_budget() {
     for given in [Some(salt(1)), None] {
-        let lab = Lab::start(given);
-        lab.use_up_the_budget().await;
-        assert_eq!(lab.seal(1).await, Ok(salt(1)));
-        assert!(lab.open(1).await.unwrap().proven, "what the ring itself seals it opens");
+        let harness = Harness::start(given);
+        harness.use_up_the_budget().await;
+        assert_eq!(harness.seal(1).await, Ok(salt(1)));
+        assert!(harness.open(1).await.unwrap().proven, "the ring opens what it sealed itself");
     }
 }
 
 #[tokio::test]
-async fn a_full_queue_is_busy_and_costs_nothing() {
+async fn a_full_queue_is_busy_and_does_not_use_up_the_budget() {
     let ids: Vec<_> = (0..=QUEUE).map(|number| format!("k{number}")).collect();
     let given: Vec<_> = ids.iter().map(|id| (id.as_str(), Some(salt(1)))).collect();
-    let lab = Lab::start_held(&given, |_| Master::fill(|_| Ok(())));
-    let own = |id| lab.kdf.for_sealing(id, &lab.passphrase, || Ok(salt(1)));
+    let harness = Harness::start_paused(&given, |_| Master::fill(|_| Ok(())));
+    let own = |id| harness.kdf.for_sealing(id, &harness.passphrase, || Ok(salt(1)));
     let ids: Vec<_> = ids.iter().map(|id| key_id(id)).collect();
 
-    start_and_leave(own(&ids[0]));
-    while lab.derivations() == 0 {
+    poll_once_and_drop(own(&ids[0]));
+    while harness.derivations() == 0 {
         thread::yield_now();
     }
-    // The thread is in the first one; the queue takes as many as it may.
-    ids[1..].iter().for_each(|id| start_and_leave(own(id)));
-    assert_eq!(lab.open(1).await.map(drop), Err(KdfError::Busy));
+    // The thread runs the first derivation; the queue is filled with others.
+    ids[1..].iter().for_each(|id| poll_once_and_drop(own(id)));
+    assert_eq!(harness.open(1).await.map(drop), Err(KdfError::Busy));
 
-    let permits = lab.permits.as_ref().unwrap();
+    let permits = harness.permits.as_ref().unwrap();
     ids.iter().for_each(|_| permits.send(()).unwrap());
     own(&ids[QUEUE]).await.map(drop).unwrap();
-    // The refused one gave its charge back: all eight are there.
+    // The refused derivation was refunded, so all eight are available.
     (0..8).for_each(|_| permits.send(()).unwrap());
     for number in 0..8 {
-        lab.open(number).await.map(drop).unwrap();
+        harness.open(number).await.map(drop).unwrap();
     }
-    assert_eq!(lab.open(8).await.map(drop), Err(KdfError::Busy));
+    assert_eq!(harness.open(8).await.map(drop), Err(KdfError::Busy));
 }
 
 #[tokio::test]
-async fn a_derivation_without_memory_is_refunded_and_tried_again() {
-    let mut lab = Lab::start_held(&[("k", None)], |_| Err(DeriveError::OutOfMemory));
-    lab.permits = None;
+async fn a_derivation_without_memory_is_refunded_and_can_be_retried() {
+    let mut harness = Harness::start_paused(&[("k", None)], |_| Err(DeriveError::OutOfMemory));
+    harness.permits = None;
     for _ in 0..20 {
-        assert_eq!(lab.open(1).await.map(drop), Err(KdfError::OutOfMemory));
+        assert_eq!(harness.open(1).await.map(drop), Err(KdfError::OutOfMemory));
     }
-    assert_eq!(lab.derivations(), 20);
+    assert_eq!(harness.derivations(), 20);
 }
 
 #[tokio::test]
-async fn a_panic_in_the_thread_fails_all_who_wait_and_who_come_later() {
-    let lab = Lab::start_held(&[("k", None)], |_| panic!("as it never should"));
-    let release = async { lab.permits.as_ref().unwrap().send(()).unwrap() };
-    let (first, second, ()) = tokio::join!(lab.open(1), lab.open(2), release);
+async fn a_panic_in_the_thread_fails_waiting_and_later_callers() {
+    let harness = Harness::start_paused(&[("k", None)], |_| panic!("a derivation that panics"));
+    let release = async { harness.permits.as_ref().unwrap().send(()).unwrap() };
+    let (first, second, ()) = tokio::join!(harness.open(1), harness.open(2), release);
     assert_eq!(first.map(drop), Err(KdfError::Broken));
     assert_eq!(second.map(drop), Err(KdfError::Broken));
     for number in 1..20 {
-        assert_eq!(lab.open(number).await.map(drop), Err(KdfError::Broken));
+        assert_eq!(harness.open(number).await.map(drop), Err(KdfError::Broken));
     }
 }
 
 #[tokio::test]
 async fn the_thread_ends_with_the_ring() {
-    let lab = Lab::start(None);
-    lab.open(1).await.map(drop).unwrap();
-    assert!(lab.ends());
+    let harness = Harness::start(None);
+    harness.open(1).await.map(drop).unwrap();
+    assert!(harness.thread_ends());
 }
 
 #[tokio::test]
-async fn the_thread_ends_with_the_ring_without_what_is_still_queued() {
-    let lab = Lab::start_held(&[("k", None)], |_| Master::fill(|_| Ok(())));
-    (0..8).for_each(|number| start_and_leave(lab.open(number)));
-    while lab.derivations() == 0 {
+async fn the_thread_ends_with_the_ring_and_skips_queued_derivations() {
+    let harness = Harness::start_paused(&[("k", None)], |_| Master::fill(|_| Ok(())));
+    (0..8).for_each(|number| poll_once_and_drop(harness.open(number)));
+    while harness.derivations() == 0 {
         thread::yield_now();
     }
-    let derivations = lab.derivations.clone();
-    assert!(lab.ends());
+    let derivations = harness.derivations.clone();
+    assert!(harness.thread_ends());
     assert_eq!(derivations.load(Ordering::SeqCst), 1);
 }

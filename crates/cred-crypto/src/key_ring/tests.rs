@@ -1,4 +1,4 @@
-//! What a key ring refuses: every edit of an envelope, of its place and of the metadata beside it.
+//! A key ring refuses every edit of an envelope, of its path and of the unencrypted metadata.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +29,12 @@ fn raw_ring() -> KeyRing {
     KeyRing::builder(key_id("k1")).key(key_id("k1"), key(1)).build().unwrap()
 }
 
-/// A passphrase ring whose derivations are cheap, and whose clock leaps ten seconds at every look.
+/// A passphrase ring with cheap derivations, whose clock advances ten seconds at each reading.
 fn passphrase_ring(kdf_salt: Option<[u8; 16]>) -> KeyRing {
     let start = Instant::now();
-    let looks = AtomicU64::new(0);
-    let clock = move || start + Duration::from_secs(10 * looks.fetch_add(1, Ordering::Relaxed));
-    let environment = Environment { clock: Box::new(clock), ..Environment::of_the_system() };
+    let readings = AtomicU64::new(0);
+    let clock = move || start + Duration::from_secs(10 * readings.fetch_add(1, Ordering::Relaxed));
+    let environment = Environment { clock: Box::new(clock), ..Environment::system() };
     let mut passphrase = Passphrase::new("correct horse battery staple".into()).unwrap();
     if let Some(kdf_salt) = kdf_salt {
         passphrase = passphrase.with_kdf_salt(kdf_salt);
@@ -68,7 +68,7 @@ async fn open(ring: &KeyRing, data: &EncryptedData) -> Result<Opened, SealError>
     ring.open(path("org:a/id").as_path_ref(), data, &metadata()).await
 }
 
-/// The variant's name: all that a table of refusals needs.
+/// The name of the error variant, or "opened".
 fn kind<T: fmt::Debug>(result: Result<T, SealError>) -> &'static str {
     match result {
         Ok(_) => "opened",
@@ -82,14 +82,14 @@ fn kind<T: fmt::Debug>(result: Result<T, SealError>) -> &'static str {
     }
 }
 
-fn what(result: Result<Opened, SealError>) -> &'static str {
+fn difference(result: Result<Opened, SealError>) -> &'static str {
     match result {
         Err(SealError::Tampered { what, .. }) => what,
         other => panic!("{other:?}"),
     }
 }
 
-/// Every single-bit flip of a byte string.
+/// Returns all copies of the bytes with one flipped bit.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     (0..bytes.len() * 8).map(|bit| {
         let mut flipped = bytes.to_vec();
@@ -105,7 +105,7 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 #[tokio::test]
 async fn every_flipped_bit_of_an_envelope_is_refused() {
     let kdf_salt = Some([7; 16]);
-    for (ring, what) in [(raw_ring(), "raw"), (passphrase_ring(kdf_salt), "passphrase")] {
+    for (ring, key_type) in [(raw_ring(), "raw"), (passphrase_ring(kdf_salt), "passphrase")] {
         let data = sealed(&ring).await;
         assert_eq!(*open(&ring, &data).await.unwrap().secret, SECRET);
         let mut cases: Vec<(EncryptedData, &str)> = Vec::new();
@@ -123,14 +123,14 @@ async fn every_flipped_bit_of_an_envelope_is_refused() {
             add("wrong key", &|data| data.kdf_salt = Some(array(&flip)));
         }
         for flip in flips(data.key_id.as_str().as_bytes()) {
-            // What is no key id does not get as far as here.
+            // A text that is not a key id is refused before it gets here.
             if let Some(id) = String::from_utf8(flip).ok().and_then(|text| KeyId::new(text).ok()) {
                 add("unknown key", &|data| data.key_id = id.clone());
             }
         }
         for (edited, expected) in cases {
             assert!(edited != data);
-            assert_eq!(kind(open(&ring, &edited).await), expected, "{what}: {edited:?}");
+            assert_eq!(kind(open(&ring, &edited).await), expected, "{key_type}: {edited:?}");
         }
     }
 }
@@ -147,7 +147,7 @@ async fn an_envelope_of_another_length_is_refused() {
 }
 
 #[tokio::test]
-async fn a_part_of_another_envelope_is_refused() {
+async fn parts_of_another_envelope_are_refused() {
     let ring = raw_ring();
     let (data, other) = (sealed(&ring).await, sealed(&ring).await);
     type Swap = fn(&mut EncryptedData, &EncryptedData);
@@ -167,7 +167,7 @@ async fn a_part_of_another_envelope_is_refused() {
 }
 
 #[tokio::test]
-async fn an_envelope_opens_at_its_own_path_alone() {
+async fn an_envelope_opens_only_at_its_own_path() {
     let ring = raw_ring();
     let paths =
         ["org:a/id", "org:a/di", "org:b/id", "org:a/team:b/id", "org:A/id", "id", "org:a/ID", "org:ai/d"];
@@ -181,7 +181,7 @@ async fn an_envelope_opens_at_its_own_path_alone() {
 }
 
 #[tokio::test]
-async fn an_envelope_opens_under_its_own_key_id_alone() {
+async fn an_envelope_opens_only_under_its_own_key_id() {
     let ring = KeyRing::builder(key_id("k1"))
         .key(key_id("k1"), key(1))
         .key(key_id("k2"), key(1))
@@ -197,23 +197,29 @@ async fn an_envelope_opens_under_its_own_key_id_alone() {
 }
 
 #[tokio::test]
-async fn a_kdf_salt_is_there_exactly_for_a_passphrase_and_a_wrapped_key_never() {
+async fn a_kdf_salt_requires_a_passphrase_and_a_wrapped_key_is_refused() {
     let (raw, passphrase) = (raw_ring(), passphrase_ring(Some([7; 16])));
     let edited = sealed(&raw).await.with_kdf_salt(Some([7; 16]));
-    assert_eq!(what(open(&raw, &edited).await), "it has a passphrase salt, but its key is no passphrase");
+    assert_eq!(
+        difference(open(&raw, &edited).await),
+        "it has a passphrase salt, but its key is not a passphrase"
+    );
     let edited = sealed(&passphrase).await.with_kdf_salt(None);
     assert_eq!(
-        what(open(&passphrase, &edited).await),
+        difference(open(&passphrase, &edited).await),
         "it has no passphrase salt, but its key is a passphrase"
     );
     for ring in [raw, passphrase] {
         let edited = sealed(&ring).await.with_wrapped_key(Some(WrappedKey::new(vec![1]).unwrap()));
-        assert_eq!(what(open(&ring, &edited).await), "it has a wrapped key, but no KMS wraps this key");
+        assert_eq!(
+            difference(open(&ring, &edited).await),
+            "it has a wrapped key, but this key is not wrapped by a KMS"
+        );
     }
 }
 
 #[tokio::test]
-async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
+async fn each_edit_of_the_unencrypted_metadata_is_named() {
     let ring = raw_ring();
     let data = sealed(&ring).await;
     let at = Timestamp::from_unix_millis;
@@ -237,7 +243,7 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
     for (field, edit) in edits {
         let mut outer = metadata();
         edit(&mut outer);
-        let what = what(ring.open(path("org:a/id").as_path_ref(), &data, &outer).await);
+        let what = difference(ring.open(path("org:a/id").as_path_ref(), &data, &outer).await);
         assert!(what.contains(field), "{field}: {what}");
     }
     let plain = CredentialMetadata::new(at(1));
@@ -252,7 +258,7 @@ async fn each_edit_of_the_metadata_beside_the_envelope_is_named() {
 }
 
 #[tokio::test]
-async fn a_newer_writers_fields_are_kept_through_opening_and_sealing() {
+async fn fields_of_a_newer_version_survive_opening_and_sealing() {
     let ring = raw_ring();
     let here = path("org:a/id");
     let mut newer = metadata();
@@ -285,20 +291,24 @@ async fn older_keys_open_and_the_active_one_seals() {
 }
 
 #[tokio::test]
-async fn a_passphrase_envelope_is_current_under_the_ring_s_own_salt() {
+async fn a_passphrase_envelope_is_current_only_under_the_sealing_salt() {
     let (writer, stranger) = (passphrase_ring(Some([1; 16])), passphrase_ring(Some([2; 16])));
     let (first, second) = (sealed(&writer).await, sealed(&stranger).await);
     let ring = passphrase_ring(None);
-    assert!(!ring.is_current(&first), "not decided yet");
+    assert!(!ring.is_current(&first), "the sealing salt is not chosen yet");
     open(&ring, &first).await.unwrap();
     open(&ring, &second).await.unwrap();
     assert!(ring.is_current(&first));
     assert!(!ring.is_current(&second));
-    assert_eq!(sealed(&ring).await.kdf_salt, Some([1; 16]), "the first that was proven");
+    assert_eq!(
+        sealed(&ring).await.kdf_salt,
+        Some([1; 16]),
+        "the ring seals under the salt that was proven first"
+    );
 }
 
 #[tokio::test]
-async fn a_wrong_commitment_proves_no_salt() {
+async fn a_wrong_commitment_does_not_prove_a_salt() {
     let writer = passphrase_ring(Some([1; 16]));
     let data = sealed(&writer).await;
     let ring = passphrase_ring(None);
@@ -310,33 +320,33 @@ async fn a_wrong_commitment_proves_no_salt() {
 }
 
 thread_local! {
-    static DRAWS: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
+    static READ_SIZES: Cell<Vec<usize>> = const { Cell::new(Vec::new()) };
 }
 
 #[tokio::test]
-async fn each_sealing_draws_44_bytes_once() {
+async fn each_sealing_reads_44_random_bytes_once() {
     let random: Random = |buffer| {
-        let mut draws = DRAWS.take();
-        draws.push(buffer.len());
+        let mut sizes = READ_SIZES.take();
+        sizes.push(buffer.len());
         buffer.iter_mut().zip(1..).for_each(|(byte, count)| *byte = count);
-        DRAWS.set(draws);
+        READ_SIZES.set(sizes);
         Ok(())
     };
-    let environment = Environment { random, ..Environment::of_the_system() };
+    let environment = Environment { random, ..Environment::system() };
     let ring = KeyRing::builder(key_id("k1"))
         .key(key_id("k1"), key(1))
         .build_with(environment, Passphrase::derive)
         .unwrap();
     let data = sealed(&ring).await;
-    assert_eq!(DRAWS.take(), [44]);
+    assert_eq!(READ_SIZES.take(), [44]);
     assert_eq!((data.salt[0], data.salt[31], data.nonce[0], data.nonce[11]), (1, 32, 33, 44));
     open(&ring, &data).await.unwrap();
-    assert!(DRAWS.take().is_empty());
+    assert!(READ_SIZES.take().is_empty());
 }
 
 #[tokio::test]
-async fn a_failing_random_source_seals_nothing() {
-    let fail = || Environment { random: |_| Err(Unspecified), ..Environment::of_the_system() };
+async fn sealing_fails_if_the_random_source_fails() {
+    let fail = || Environment { random: |_| Err(Unspecified), ..Environment::system() };
     let raw = KeyRing::builder(key_id("k1")).key(key_id("k1"), key(1));
     let passphrase = KeyRing::builder(key_id("k1")).key(key_id("k1"), Passphrase::new("p".into()).unwrap());
     for builder in [raw, passphrase] {
@@ -347,9 +357,9 @@ async fn a_failing_random_source_seals_nothing() {
 }
 
 #[tokio::test]
-async fn a_used_up_budget_is_told_as_busy_with_the_path() {
+async fn a_used_up_budget_is_reported_as_busy_with_the_path() {
     let frozen = Instant::now();
-    let environment = Environment { clock: Box::new(move || frozen), ..Environment::of_the_system() };
+    let environment = Environment { clock: Box::new(move || frozen), ..Environment::system() };
     let ring = KeyRing::builder(key_id("k1"))
         .key(key_id("k1"), Passphrase::new("p".into()).unwrap())
         .build_with(environment, |_, _| Master::fill(|_| Ok(())))
@@ -364,7 +374,7 @@ async fn a_used_up_budget_is_told_as_busy_with_the_path() {
 }
 
 #[test]
-fn a_ring_without_its_active_key_or_with_an_id_twice_is_refused() {
+fn a_missing_active_key_or_a_duplicate_id_is_refused() {
     let error = KeyRing::builder(key_id("k1")).key(key_id("k2"), key(2)).build().unwrap_err();
     assert!(matches!(error, KeyRingError::MissingActiveKey { key_id } if key_id.as_str() == "k1"));
     let twice = KeyRing::builder(key_id("k1")).key(key_id("k1"), key(1)).key(key_id("k1"), key(1));
@@ -406,23 +416,23 @@ fn any_metadata() -> impl Strategy<Value = CredentialMetadata> {
     )
 }
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 proptest! {
     #[test]
-    fn whatever_is_sealed_opens(metadata in any_metadata(), secret in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn sealing_and_opening_round_trip(metadata in any_metadata(), secret in prop::collection::vec(any::<u8>(), 0..600)) {
         let ring = raw_ring();
         let here = path("org:a/id");
-        let data = now(ring.seal(here.as_path_ref(), &metadata, &secret)).unwrap();
-        let opened = now(ring.open(here.as_path_ref(), &data, &metadata)).unwrap();
+        let data = block_on(ring.seal(here.as_path_ref(), &metadata, &secret)).unwrap();
+        let opened = block_on(ring.open(here.as_path_ref(), &data, &metadata)).unwrap();
         prop_assert_eq!(opened.metadata, metadata);
         prop_assert_eq!(&*opened.secret, &secret);
     }
 
     #[test]
-    fn a_content_that_decodes_is_the_only_one_of_its_metadata(
+    fn each_metadata_has_exactly_one_encoding(
         metadata in any_metadata(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..4),
     ) {

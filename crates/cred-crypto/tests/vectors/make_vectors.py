@@ -2,24 +2,28 @@
 """Known-answer vectors for the sealed format, version 1.
 
 An implementation of the format that shares no code with the Rust one. It was
-written from the format's description alone, so that the two can disagree.
+written only from the description of the format, so that a mistake in one of
+them shows up as a difference.
 
     python3 -m venv venv
     venv/bin/pip install 'cryptography>=44'        # made with 50.0.2
     venv/bin/python make_vectors.py                # writes seal-v1.json, reject-v1.json
-    venv/bin/python make_vectors.py --check        # changes nothing; exit status 1 on any difference
+    venv/bin/python make_vectors.py --check        # only checks; exit status 1 on any difference
 
-Everything is deterministic: keys, salts, nonces and secrets are drawn from
-SHAKE-256 over fixed labels (`draw`). Nothing here is fit for real use: a real
-sealer draws salt and nonce from the system's random source, per message.
+Everything is deterministic: keys, salts, nonces and secrets come from SHAKE-256
+over fixed labels (`draw`). Do not use this code in production: a real sealer
+reads salt and nonce from the system's random source, for each message.
 
-`--check` makes both files again in memory and compares them byte for byte,
-then opens every vector of the files on disk with a reader (`open_envelope`)
-that shares only the AAD and the key derivation with the sealer, with HKDF
-checked against a second one made of the standard library's hmac; then it
-flips a bit in every byte of every small vector's envelope; then it sees that
-each negative is refused with the named error, at the named stage, and would
-have been accepted but for its one defect where that can be shown.
+`--check` runs these checks:
+
+- It creates both files in memory and compares them byte for byte.
+- It opens every vector of the files on disk with a reader (`open_envelope`) that
+  shares only the AAD and the key derivation with the sealer. HKDF is checked
+  against a second implementation, which uses the standard library's hmac.
+- It flips a bit in every byte of every small vector's envelope.
+- It checks that each negative vector is refused with the named error, at the
+  named stage, and, if that can be shown, that it would be accepted without its
+  one defect.
 """
 
 import argparse
@@ -54,7 +58,7 @@ FIRST_RESERVED = 0x8000
 
 
 def draw(label, size):
-    """`size` fixed bytes for `label`, in place of a random source."""
+    """Returns `size` fixed bytes for `label`, instead of random ones."""
     return hashlib.shake_256(b"cred test vectors v1\x00" + label.encode()).digest(size)
 
 
@@ -73,7 +77,7 @@ def passphrase_key(passphrase, salt_label):
 
 
 def meta(**given):
-    """Metadata with every field present; what is not given is at its default."""
+    """Returns metadata with every field; a field that is not given has its default."""
     fields = {
         "created_at": 0,
         "last_modified": 0,
@@ -134,7 +138,7 @@ def encode_rotation(rotation):
 
 
 def metadata_fields(metadata):
-    """[(tag, value)], ascending, defaults left out."""
+    """Returns [(tag, value)], ascending, without defaults."""
     fields = {int(tag): bytes.fromhex(value) for tag, value in metadata["unknown"].items()}
     assert all(CREATED_BY < tag < FIRST_RESERVED for tag in fields)
     for tag, name in ((CREATED_AT, "created_at"), (LAST_MODIFIED, "last_modified"), (VERSION, "version")):
@@ -142,7 +146,7 @@ def metadata_fields(metadata):
             fields[tag] = u64(metadata[name])
     if metadata["tags"]:
         fields[TAGS] = encode_tags(metadata["tags"])
-    if metadata["expires_at"] is not None:  # an expiry of 0 is an expiry
+    if metadata["expires_at"] is not None:  # 0 is an expiry, not a default
         fields[EXPIRES_AT] = u64(metadata["expires_at"])
     if metadata["rotation"] is not None:
         fields[ROTATION] = encode_rotation(metadata["rotation"])
@@ -213,7 +217,7 @@ def key_salt(key):
 
 
 def seal(name, key, key_id, path, inner, wrapped_key=None, kdf_salt=...):
-    """(envelope, aad, okm). `kdf_salt` is what the key says, unless given."""
+    """Returns (envelope, aad, okm). By default, `kdf_salt` is that of the key."""
     salt_and_nonce = draw("salt and nonce/" + name, 44)
     salt, nonce = salt_and_nonce[:32], salt_and_nonce[32:]
     okm = derive(master_of(key, key_salt(key)), salt)
@@ -245,7 +249,7 @@ class Refused(Exception):
 
 
 class Cursor:
-    """Reads a byte string from the front and never past its end."""
+    """Reads a byte string from the front, never past its end."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -604,7 +608,7 @@ def negative_vectors(positives):
     unauthentic("wrapped-key-edited", "wrapped-key", "one bit, and the KMS unwraps to the same master", envelope={"wrapped_key": flip(wrapped["wrapped_key"], 512)})
     unauthentic("wrapped-key-shorter", "wrapped-key", "one byte less, and the KMS unwraps to the same master", envelope={"wrapped_key": wrapped["wrapped_key"][:-2]})
 
-    # -- kdf_salt or wrapped_key there where it must not be, or the reverse
+    # -- kdf_salt or wrapped_key present although it must not be, or the reverse
     def presence(name, base, note, **changes):
         add(name, base, "tampered", "presence", note, **changes)
 
@@ -745,7 +749,7 @@ def negative_vectors(positives):
     inner_metadata("created-by-before-rotation", "metadata-full", "7 before 6", b"".join(field(t, full[t]) for t in (1, 2, 3, 4, 5, 7, 6)))
     inner_metadata("created-by-twice", "created-by", "field 7 twice, the same value", encode_metadata({**PLAIN, "created_by": "payments-service"}) + field(CREATED_BY, created_by))
 
-    # -- well sealed, but the outer copy of the metadata is another
+    # -- sealed correctly, but the outer copy of the metadata differs
     def outer(name, base, note, **changes):
         add("outer-" + name, base, "tampered", "outer", note, outer={**bases[base]["outer_metadata"], **changes})
 
@@ -788,7 +792,7 @@ def negative_vectors(positives):
 
 
 def as_text(vectors):
-    # ASCII with escapes: nothing on the way can normalise a tag or a passphrase
+    # ASCII with escapes, so that no tool can normalise a tag or a passphrase
     return json.dumps(vectors, indent=1, ensure_ascii=True) + "\n"
 
 
@@ -813,7 +817,7 @@ def check_positive(vector):
 
 
 def check_flips(vector):
-    """One bit in every byte of the envelope, and what must be said of it."""
+    """Yields envelopes with one flipped bit in each byte, and the expected error."""
     envelope, count = vector["envelope"], 0
     for name in ("salt", "nonce", "commitment", "ciphertext", "tag", "wrapped_key"):
         for byte in range(len(envelope[name] or "") // 2):
@@ -834,7 +838,7 @@ def check_refused(key, path, envelope, outer, error, stage=None, **options):
     raise AssertionError("was opened")
 
 
-# the presence rule alone refuses these: without it they open
+# only the presence rule refuses these: without it they open
 ONLY_PRESENCE = {"raw-key-equals-passphrase-master", "wrapped-key-without-kms", "passphrase-sealed-without-kdf-salt"}
 
 
@@ -845,7 +849,7 @@ def check_negative(vector, base):
         if vector["name"] in ONLY_PRESENCE:
             got = open_envelope(key, path, envelope, outer, presence=False)
             assert got == (base["metadata"], bytes.fromhex(base["secret"]))
-        else:  # the AAD tells as well
+        else:  # the AAD differs too
             check_refused(key, path, envelope, outer, "tampered", "aead", presence=False)
     if vector["stage"] == "outer" and vector["inner"] is None:
         open_envelope(key, path, envelope, base["outer_metadata"])
@@ -853,7 +857,7 @@ def check_negative(vector, base):
         changed = [n for n in ("key", "path", "envelope", "outer_metadata") if vector[n] != base[n]]
         assert changed, "nothing differs from the base"
     else:
-        # the same key, path and outer copy; only P and what follows from it
+        # the same key, path and outer copy; only P and the values derived from it differ
         assert path == base["path"] and key == base["key"] and outer == base["outer_metadata"]
         assert envelope["key_id"] == base["envelope"]["key_id"]
 

@@ -1,5 +1,4 @@
-//! What both files of vectors have in common, for whoever tests against them: `README.md` says what
-//! it means.
+//! The common part of both vector files, as Rust types. `README.md` documents the fields.
 
 use std::collections::BTreeMap;
 
@@ -86,14 +85,17 @@ impl TryFrom<String> for Hex {
 
 impl Hex {
     pub(crate) fn array<const N: usize>(&self) -> [u8; N] {
-        self.0.as_slice().try_into().expect("a vector as its README.md says")
+        self.0.as_slice().try_into().expect("the vector has the form that README.md documents")
     }
 }
 
 impl Path {
     pub(crate) fn parse(&self) -> CredentialPath {
-        let scope = self.scope.as_ref().map(|scope| scope.parse().expect("a vector as its README.md says"));
-        CredentialPath::new(scope, self.id.parse().expect("a vector as its README.md says"))
+        let scope = self
+            .scope
+            .as_ref()
+            .map(|scope| scope.parse().expect("the vector has the form that README.md documents"));
+        CredentialPath::new(scope, self.id.parse().expect("the vector has the form that README.md documents"))
     }
 }
 
@@ -103,7 +105,8 @@ impl Metadata {
         let mut metadata = CredentialMetadata::new(at(self.created_at));
         metadata.last_modified = at(self.last_modified);
         metadata.version = self.version;
-        metadata.tags = self.tags.clone().try_into().expect("a vector as its README.md says");
+        metadata.tags =
+            self.tags.clone().try_into().expect("the vector has the form that README.md documents");
         metadata.expires_at = self.expires_at.map(at);
         metadata.rotation = self.rotation.as_ref().map(|rotation| match *rotation {
             Rotation::Periodic { interval_ms } => RotationPolicy::Periodic { interval_ms },
@@ -111,20 +114,23 @@ impl Metadata {
             Rotation::At { at: moment } => RotationPolicy::At { at: at(moment) },
             Rotation::Manual => RotationPolicy::Manual,
         });
-        let creator = |name: &String| name.parse().expect("a vector as its README.md says");
+        let creator = |name: &String| name.parse().expect("the vector has the form that README.md documents");
         metadata.created_by = self.created_by.as_ref().map(creator);
         for (number, value) in &self.unknown {
             metadata
                 .unknown
-                .insert(number.parse().expect("a vector as its README.md says"), value.0.clone())
-                .expect("a vector as its README.md says");
+                .insert(
+                    number.parse().expect("the vector has the form that README.md documents"),
+                    value.0.clone(),
+                )
+                .expect("the vector has the form that README.md documents");
         }
         metadata
     }
 }
 
 impl Envelope {
-    /// `None` where the types cannot even hold it.
+    /// Returns `None` if the types cannot represent the envelope.
     pub(crate) fn parse(&self) -> Option<EncryptedData> {
         assert_eq!(self.version, 1);
         let wrapped_key = match &self.wrapped_key {
@@ -132,7 +138,7 @@ impl Envelope {
             Some(bytes) => Some(WrappedKey::new(bytes.0.clone()).ok()?),
         };
         let data = EncryptedData::new(
-            self.key_id.parse().expect("a vector as its README.md says"),
+            self.key_id.parse().expect("the vector has the form that README.md documents"),
             self.salt.array(),
             self.commitment.array(),
             self.nonce.array(),
