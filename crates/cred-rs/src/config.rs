@@ -1,28 +1,29 @@
-//! A manager from a `cred.toml`.
+//! Opens a manager from a `cred.toml`.
 
 use std::path::Path;
 
 pub use cred_config::{Error as OpenError, SecretSource};
 use cred_manager::{CredentialManager, CredentialManagerBuilder, Yes};
 
-/// Opens a `cred.toml` and builds a manager of its default settings, which caches nothing.
+/// Opens a `cred.toml` and builds a manager with default settings, without a cache.
 ///
-/// The profile is the one that the variable `CRED_PROFILE` names, else the line `profile` of the
-/// file, else the only one. [`configure`] chooses another, and gives the builder, for a cache and
-/// the other settings.
+/// The environment variable `CRED_PROFILE` selects the profile, or else the line `profile` of the
+/// file. Without either, the file must have exactly one profile. To select another profile, or to
+/// change settings such as the cache, use [`configure`].
 ///
-/// It reads the file, and the keys and secrets that the file names, on a thread that may block, and
-/// makes no connection: the backend is first used by the first operation.
+/// The file, and the keys and secrets to which it refers, are read on a blocking thread. No
+/// connection is made: the first operation connects to the backend.
 ///
-/// **Trust**: whoever can write the file decides where secrets go, which files and variables are
-/// read, and which programs a backend starts. Give only a file that you trust.
+/// **Security**: a principal that can write the file controls where secrets are sent, which files
+/// and environment variables are read, and which programs a backend starts. Only open a file that
+/// you trust.
 ///
 /// # Errors
-/// [`OpenError`] names the file, the line and the field, says what to do, and never repeats a
-/// value. A `main` that returns it, or a `Box<dyn Error>`, prints that message and its causes.
+/// [`OpenError`] names the file, the line and the field, explains what to do, and never contains a
+/// value. A `main` that returns it, or a `Box<dyn Error>`, prints the message and its causes.
 ///
 /// # Cancellation
-/// Dropping the future builds nothing; reading goes on to its end.
+/// If the future is dropped, no manager is built, but reading continues to its end.
 ///
 /// ```no_run
 /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,9 +35,8 @@ pub async fn open(path: impl AsRef<Path>) -> Result<CredentialManager, OpenError
     Ok(configure(path, None).await?.build())
 }
 
-/// Opens a profile of a `cred.toml` and gives the builder of a manager, with storage, keys and
-/// the line `created_by` of the profile set. `None`:
-/// the profile that [`open`] takes.
+/// Opens a profile of a `cred.toml` and returns a manager builder with the storage, the keys and
+/// the `created_by` of the profile. `None`: the same profile as for [`open`].
 ///
 /// # Errors
 /// As [`open`].
@@ -61,10 +61,10 @@ pub async fn configure(
     let read = tokio::task::spawn_blocking(move || cred_config::open(path, profile.as_deref()));
     let store = match read.await {
         Ok(store) => store?,
-        // It panicked: a defect, which is the caller's to see as one.
-        Err(ended) => match ended.try_into_panic() {
+        // A panic is a defect, so the caller gets it as a panic.
+        Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down: nobody waits for an answer.
+            // The runtime is shutting down: no caller waits for the result.
             Err(_) => std::future::pending().await,
         },
     };

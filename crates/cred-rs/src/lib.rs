@@ -1,10 +1,23 @@
-//! Sealed credentials for Rust services, per tenant, in the store that you already run.
+//! Encrypted credentials for Rust services, per tenant, in the secret store that you already run.
 //!
-//! This crate is the one dependency of a service: `cargo add cred-rs`. The library is named `cred`.
-//! It re-exports the manager, the types that it works with, and each store behind a feature.
+//! A service encrypts ("seals") its credentials itself, so the store never sees a secret. Add this
+//! crate with `cargo add cred-rs`; the library is named `cred`. It re-exports the manager, its
+//! types, and each store behind a feature.
 //!
-//! `cred init`, of the program, makes a key, a local store, and a `cred.toml` that names both. With
-//! the feature `config` a service opens the same file:
+//! | task | section |
+//! |---|---|
+//! | store and read a credential | below |
+//! | choose a store | [Features](#features) |
+//! | handle errors, ETags and readiness in a web service | [HTTP handlers](#http-handlers) |
+//! | rotate credentials | [Scheduled rotation](#scheduled-rotation) |
+//! | replace the sealing key | [Replacing the sealing key](#replacing-the-sealing-key) |
+//! | stop a service | [Shutdown](#shutdown) |
+//! | store your own type | [Typed credentials](#typed-credentials) |
+//! | test a service without a server | [Unit tests](#unit-tests) |
+//! | support a new store | [Custom providers](#custom-providers) |
+//!
+//! The command `cred init` creates a key, a local store, and a `cred.toml` that refers to both.
+//! With the feature `config`, a service opens that file:
 //!
 //! ```no_run
 //! # #[cfg(feature = "config")]
@@ -23,19 +36,19 @@
 //! ```
 //!
 //! # Features
-//! | feature | what it adds |
+//! | feature | adds |
 //! |---|---|
 //! | `local` (default) | [`local`]: files |
 //! | `vault` | [`vault`]: HashiCorp Vault and OpenBao |
 //! | `aws` | [`aws`]: AWS Secrets Manager; needs Rust 1.94.1 |
 //! | `azure` | [`azure`]: Azure Key Vault; needs Rust 1.88 |
 //! | `k8s` | [`k8s`]: Kubernetes Secrets; needs Rust 1.89 |
-//! | `memory` | [`memory`]: a store that ends with the process, for tests |
-//! | `config` | [`open`], [`configure`], [`SecretSource`]: store and keys from a `cred.toml` |
-//! | `metrics` | counts and times every operation through the `metrics` facade |
+//! | `memory` | [`memory`]: a store in the memory of the process, for tests |
+//! | `config` | [`open`], [`configure`], [`SecretSource`]: a manager from a `cred.toml` |
+//! | `metrics` | a counter and a duration for every operation, through the `metrics` facade |
 //! | `testing` | [`testing`]: providers and a sealer that fail, lag or record |
 //!
-//! A service compiles the stores that it names and no other. Without `config`, build the manager
+//! Only the stores whose features are enabled are compiled. Without `config`, build the manager
 //! from a store and a key ring:
 //!
 //! ```no_run
@@ -57,7 +70,7 @@
 //! # }
 //! ```
 //!
-//! A function that returns a builder names its two slots, storage and keys, as [`Yes`] or [`No`].
+//! The type of a builder states whether its storage and its keys are set, as [`Yes`] or [`No`].
 //! With both set, it is `CredentialManagerBuilder<Yes, Yes>`:
 //!
 //! ```
@@ -71,10 +84,11 @@
 //! # let _ = with_storage(cred::memory::MemoryStorageProvider::default());
 //! ```
 //!
-//! # In an HTTP handler
-//! One error type is enough: parsing, reading a field and every operation of the manager convert
-//! into [`Error`]. It says which status to answer with. The text of an error never holds a secret;
-//! it does name paths and backends, so log it and answer with the status alone.
+//! # HTTP handlers
+//! The errors of parsing, of reading a field and of every operation convert into [`Error`], so a
+//! handler needs only one error type. It suggests the HTTP status of the response. The message of
+//! an error never contains a secret, but it names paths and backends: log it, and respond only with
+//! the status.
 //!
 //! ```
 //! use axum::extract::{Path, State};
@@ -82,7 +96,7 @@
 //! use axum::response::{IntoResponse, Response};
 //! use cred::{CredentialId, CredentialManager, ScopeId};
 //!
-//! /// A cred error as an answer.
+//! /// A cred error as an HTTP response.
 //! struct Failed(cred::Error);
 //!
 //! impl<E: Into<cred::Error>> From<E> for Failed {
@@ -93,23 +107,23 @@
 //!
 //! impl IntoResponse for Failed {
 //!     fn into_response(self) -> Response {
-//!         // The cause of an error is its source: as this type, tracing records both.
+//!         // As `dyn Error`, tracing records the error and its causes.
 //!         let error: &(dyn std::error::Error + 'static) = &self.0;
 //!         tracing::error!(error, "a credential could not be used");
 //!         let hint = StatusCode::from_u16(self.0.http_status_hint());
 //!         let status = hint.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-//!         // Rounded up: a pause of 200 ms is not "at once".
-//!         let pause = self.0.retry_after().map(|pause| pause.as_secs_f64().ceil().to_string());
-//!         (status, pause.map(|seconds| [("retry-after", seconds)]), ()).into_response()
+//!         // Round up, because 0 seconds would mean an immediate retry.
+//!         let delay = self.0.retry_after().map(|delay| delay.as_secs_f64().ceil().to_string());
+//!         (status, delay.map(|seconds| [("retry-after", seconds)]), ()).into_response()
 //!     }
 //! }
 //!
-//! /// How many characters a tenant's key has; 404 where there is none.
+//! /// Returns the length of a tenant's key, or 404 if the tenant has none.
 //! async fn key_length(
 //!     State(manager): State<CredentialManager>,
 //!     Path(tenant): Path<String>,
 //! ) -> Result<Response, Failed> {
-//!     // `new` takes the tenant's name as one value: a `/` in it cannot reach into another scope.
+//!     // `new` takes the name as one value, so a `/` in it cannot select another tenant's scope.
 //!     let tenant = manager.scoped(ScopeId::new("org", &tenant)?)?;
 //!     let id = CredentialId::from_static("stripe-api-key");
 //!     let Some(key) = tenant.retrieve(&id).await? else {
@@ -121,26 +135,29 @@
 //! # is_handler(key_length);
 //! ```
 //!
-//! | what happened | [`ErrorClass`] | status |
+//! | failure | [`ErrorClass`] | status |
 //! |---|---|---|
-//! | nothing is stored there (`rotate`, `update`; `retrieve` gives `None`) | `NotFound` | 404 |
-//! | somebody else has changed it first, or it was not its turn | `Conflict`, `Transient` | 409 |
-//! | the request is wrong: a name, a tag, a size | `InvalidRequest` | 400, 413 |
-//! | outside the scope of the handle | `InvalidRequest` | 403 |
-//! | the backend cannot do it, as `store_if` on AWS and Azure | `InvalidRequest` | 501 |
+//! | the credential does not exist (`rotate`, `update`; `retrieve` returns `None`) | `NotFound` | 404 |
+//! | another writer changed it first | `Conflict` | 409 |
+//! | another operation is in progress | `Transient` | 409 |
+//! | the request is invalid: a name, a tag, a size | `InvalidRequest` | 400, 413 |
+//! | the path is outside the scope of the manager | `InvalidRequest` | 403 |
+//! | the backend does not support it, such as `store_if` on AWS and Azure | `InvalidRequest` | 501 |
 //! | the backend refuses this service | `Denied` | 502 |
-//! | the backend is down, slow or throttles | `Transient` | 503 |
+//! | the backend is down, slow or limits the request rate | `Transient` | 503 |
 //! | a write may or may not have happened | `UnknownOutcome` | 504 |
 //! | damaged data, a missing key, an expired credential, a full disk | `Broken` | 500 |
 //! | the manager was shut down | `Broken` | 503 |
 //!
 //! ## ETag and If-Match
 //! A [`Revision`] in double quotes is an `ETag`.
-//! [`retrieve_versioned`](CredentialManager::retrieve_versioned) returns it for a GET. For a PUT,
-//! [`store_if`](CredentialManager::store_if) takes the one of an `If-Match`, and creates with
-//! `None`, as `If-None-Match: *` asks for. A `Conflict` is then 412, which the hint cannot know.
-//! Where [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is
-//! false, the backend has no revisions.
+//!
+//! - For a GET, [`retrieve_versioned`](CredentialManager::retrieve_versioned) returns the revision.
+//! - For a PUT, pass the revision of the `If-Match` header to
+//!   [`store_if`](CredentialManager::store_if), or `None` for `If-None-Match: *`, which only
+//!   creates. Respond to a `Conflict` with 412; the status hint of the error is 409.
+//! - If [`supports_conditional_updates`](CredentialManager::supports_conditional_updates) is false,
+//!   the backend has no revisions.
 //!
 //! ```
 //! use cred::{Credential, CredentialId, CredentialManager, ErrorClass, Revision};
@@ -149,7 +166,8 @@
 //!     format!("\"{revision}\"")
 //! }
 //!
-//! /// A PUT with a header `If-Match`, or with `None` for one with `If-None-Match: *`: the status, and the new `ETag`.
+//! /// Handles a PUT with the header `If-Match`, or `If-None-Match: *` if `if_match` is `None`.
+//! /// Returns the status and the new `ETag`.
 //! async fn put(
 //!     tenant: &CredentialManager,
 //!     id: &CredentialId,
@@ -181,9 +199,9 @@
 //! ```
 //!
 //! ## Readiness
-//! [`check_ready`](CredentialManager::check_ready) makes one read of the backend, which proves that
-//! network, authentication and the permission to read in the handle's scope work. It needs no key.
-//! Answer `/livez` without it: a restart does not repair a backend.
+//! [`check_ready`](CredentialManager::check_ready) reads once from the backend. Success proves that
+//! the network, authentication and the permission to read in the manager's scope work. It needs no
+//! key. Do not use it for `/livez`: a restart of the service does not fix a backend.
 //!
 //! ```
 //! # use axum::extract::State;
@@ -193,7 +211,7 @@
 //!     match manager.check_ready().await {
 //!         Ok(()) => StatusCode::NO_CONTENT,
 //!         Err(error) => {
-//!             tracing::warn!(%error, "the backend of the credentials cannot be read");
+//!             tracing::warn!(%error, "the credential backend is not ready");
 //!             StatusCode::SERVICE_UNAVAILABLE
 //!         }
 //!     }
@@ -202,11 +220,12 @@
 //! # is_handler(readyz);
 //! ```
 //!
-//! # A background job
-//! The [`RotationPolicy`] of a credential defines when it is due; nothing rotates by itself. This
-//! job runs every hour until `stop` is cancelled, and completes the rotation that has begun. With
-//! compare-and-set, every replica can run it: [`rotate_if_due`](CredentialManager::rotate_if_due)
-//! rotates in one of them. On AWS and Azure, run it in one replica.
+//! # Scheduled rotation
+//! The [`RotationPolicy`] of a credential defines when it is due; nothing rotates automatically.
+//! This job runs every hour until `stop` is cancelled, and completes a rotation that it has
+//! started. If the store supports compare-and-set, every replica can run the job:
+//! [`rotate_if_due`](CredentialManager::rotate_if_due) rotates in only one of them. On AWS and
+//! Azure, run it in one replica.
 //!
 //! ```
 //! use std::time::Duration;
@@ -214,13 +233,13 @@
 //! use cred::{Credential, CredentialManager};
 //! use tokio_util::sync::CancellationToken;
 //!
-//! async fn rotate_what_is_due(manager: CredentialManager, stop: CancellationToken) {
+//! async fn rotate_due_credentials(manager: CredentialManager, stop: CancellationToken) {
 //!     let mut hour = tokio::time::interval(Duration::from_secs(60 * 60));
 //!     while stop.run_until_cancelled(hour.tick()).await.is_some() {
 //!         let found = match manager.validate_tree().await {
 //!             Ok(found) => found,
 //!             Err(error) => {
-//!                 tracing::warn!(%error, "the credentials could not be looked at");
+//!                 tracing::warn!(%error, "could not check the credentials");
 //!                 continue;
 //!             }
 //!         };
@@ -230,7 +249,7 @@
 //!             }
 //!             if found.result.is_rotation_due() {
 //!                 if let Err(error) = rotate(&manager, &found.path).await {
-//!                     tracing::error!(%error, path = %found.path, "could not be rotated");
+//!                     tracing::error!(%error, path = %found.path, "could not rotate the credential");
 //!                 }
 //!             }
 //!         }
@@ -239,11 +258,11 @@
 //!
 //! async fn rotate(manager: &CredentialManager, path: &cred::CredentialPath) -> Result<(), cred::Error> {
 //!     let fresh = new_value_from_the_issuer().await;
-//!     // Tags and policy stay. The expiry stays as well where the new value has none: a credential
-//!     // with the policy `before-expiry` needs a later one.
+//!     // Tags and policy are kept, and also the expiry unless the new value has one. With the policy
+//!     // `before-expiry`, the new value needs a later expiry.
 //!     match manager.at(path)?.rotate_if_due(&path.id, |_| fresh.clone()).await {
 //!         Ok(Some(_)) => Ok(()),
-//!         Ok(None) => Ok(revoke(fresh).await), // no longer due: another replica was faster
+//!         Ok(None) => Ok(revoke(fresh).await), // another replica has rotated it
 //!         Err(error) => {
 //!             if !error.may_have_written() {
 //!                 revoke(fresh).await;
@@ -256,10 +275,10 @@
 //! # async fn revoke(_: Credential) {}
 //! ```
 //!
-//! # Keys at run time
-//! A service replaces its key without a restart. First the manager gets a ring with both keys: it
-//! seals under the new one and still opens what is under the old one. Then everything is resealed,
-//! and the old key is dropped:
+//! # Replacing the sealing key
+//! A service can replace its sealing key without a restart. First set a key ring with both keys:
+//! the manager seals under the new key, and opens credentials that are sealed under either key.
+//! Then re-seal all credentials and remove the old key:
 //!
 //! ```
 //! use std::path::Path;
@@ -302,20 +321,21 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Copy the new key file to a safe place before anything is sealed under it, and name both keys in
-//! the configuration until the re-key is complete, so that a restart finds them.
-//! [`set_keys`](CredentialManager::set_keys) says what several processes need, and when a re-key
-//! must be repeated before the old key is dropped.
+//! Back up the new key file before anything is sealed under it. Keep both keys in the configuration
+//! until the re-key is complete, so that the service has them after a restart.
+//! [`set_keys`](CredentialManager::set_keys) describes the procedure for several processes, and
+//! when a re-key must be repeated before the old key is removed.
 //!
 //! # Shutdown
-//! Stop in this order: the server, the jobs, then [`shutdown`](CredentialManager::shutdown), which
-//! completes the writes that have begun and refuses all further operations. `examples/service` in
-//! the repository is a whole service on axum: tenants, conditional writes, this job, metrics and a
-//! graceful shutdown.
+//! Stop in this order: the server, the jobs, then the manager.
+//! [`shutdown`](CredentialManager::shutdown) completes the writes that have started and refuses all
+//! further operations. `examples/service` in the repository is a complete axum service with
+//! tenants, conditional writes, this job, metrics and a graceful shutdown.
 //!
-//! # Several fields
-//! A type of your own is one credential. Its secret fields serialize only while it is sealed, and a
-//! credential of another kind is refused as [`CredentialError::WrongKind`]:
+//! # Typed credentials
+//! Your own type can be stored as one credential. Its secret fields serialize only into a
+//! credential. Reading a credential of another kind as this type fails with
+//! [`CredentialError::WrongKind`]:
 //!
 //! ```
 //! use cred::{Credential, ExposeSecret, KindName, SecretString, TypedCredential};
@@ -341,9 +361,9 @@
 //! # Ok::<(), cred::Error>(())
 //! ```
 //!
-//! # A unit test
-//! A test needs no server, and can take the backend down, with
-//! `cargo add --dev cred-rs --features memory,testing`:
+//! # Unit tests
+//! With `cargo add --dev cred-rs --features memory,testing`, a test needs no server and can
+//! simulate failures of the backend:
 //!
 //! ```
 //! # #[cfg(all(feature = "memory", feature = "testing"))]
@@ -361,7 +381,7 @@
 //! let id = CredentialId::from_static("stripe-api-key");
 //! manager.store(&id, Credential::api_key("sk_test_example")).await?;
 //!
-//! let down = StorageErrorKind::Unreachable { reason: "the test says so".into() };
+//! let down = StorageErrorKind::Unreachable { reason: "simulated by the test".into() };
 //! storage.always(Operation::Retrieve, Fault::Refuse(down));
 //! let error = manager.retrieve(&id).await.unwrap_err();
 //! assert_eq!(error.http_status_hint(), 503);
@@ -370,15 +390,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A provider of your own
+//! # Custom providers
 //! Implement `Backend` of the crate `cred-provider-kit` (four methods), or [`StorageProvider`]
-//! itself, and prove it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the
-//! repository is the way through it. The manager takes it like any other:
+//! itself, and test it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the
+//! repository is a guide. Pass the provider to the manager like any other:
 //! `.storage(MyProvider::new())`.
 //!
-//! # Single crates
-//! Each store, the manager and the contract are crates of their own, for a library that must not
-//! choose for its users. Depend on `cred-core` alone to take or give credentials.
+//! # Separate crates
+//! Each store, the manager and the contract are separate crates, for libraries that should not
+//! choose a store for their users. A library that only takes or returns credentials needs only
+//! `cred-core`.
 
 pub use cred_core::{
     ConfigError, CreatedBy, Credential, CredentialError, CredentialFilter, CredentialId, CredentialKind,
@@ -387,7 +408,7 @@ pub use cred_core::{
     SealError, Sealer, SecretSlice, SecretString, StorageError, StorageErrorKind, StorageMetrics,
     StorageProvider, Tags, Target, Timestamp, TypedCredential, Versioned, field, sealed,
 };
-/// Called `ManagerError` in `cred-manager`, whose documentation uses that name.
+/// The documentation of `cred-manager` calls this type `ManagerError`.
 pub use cred_manager::ManagerError as Error;
 pub use cred_manager::crypto::{KeyRing, KeyRingError, Passphrase, SealingKey};
 pub use cred_manager::{
@@ -413,7 +434,8 @@ pub use cred_store_memory as memory;
 #[cfg(feature = "vault")]
 pub use cred_store_vault as vault;
 
-/// Doubles for the tests of services: wrap any provider or sealer, and make it fail, lag or record.
+/// Test doubles for services. They wrap any provider or sealer and make it fail, lag or record
+/// calls.
 #[cfg(feature = "testing")]
 pub mod testing {
     pub use cred_conformance::doubles::{Alter, Call, FailingSealer, Fault, Faulty, Lagging, Recording};
