@@ -121,7 +121,7 @@ pub enum StorageErrorKind {
     /// another writer holds a lock; nothing was done. Transient.
     #[error("another operation is in progress: {reason}; nothing was written, try again {}", retry_time(.retry_after))]
     Busy {
-        /// What prevented the operation.
+        /// The reason why the operation was not started.
         reason: Cow<'static, str>,
         /// How long to wait before the next try; `None`: usually a moment is enough.
         retry_after: Option<Duration>,

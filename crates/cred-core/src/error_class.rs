@@ -20,8 +20,7 @@ pub enum ErrorClass {
     Conflict,
     /// The request cannot be fulfilled. Nothing was written.
     InvalidRequest,
-    /// The backend refuses this service. This is not about the end user, who may not know of the
-    /// backend.
+    /// The backend refuses this service, not the end user of the service.
     Denied,
     /// The same call may succeed a little later.
     Transient,
