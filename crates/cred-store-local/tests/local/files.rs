@@ -152,7 +152,8 @@ async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
     assert_eq!(
         error.to_string(),
         "could not retrieve credential `org:a/key` in local: the stored data is corrupted: it is no envelope of a \
-         sealed credential; restore it from a backup or store it anew"
+         sealed credential; restore it from a backup, or store the credential again if you \
+         still have its value"
     );
     assert!(!format!("{error:?}").contains("hunter2"));
     assert_eq!(tree(&provider).await, ["org:a/key"]);

@@ -85,8 +85,8 @@ async fn a_store_without_room() {
     let error = put(&provider, "key", sized(2, 200_000)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "could not store credential `key` in local: no space is left on the disk; free some and store it again, the \
-         old value is untouched"
+        "could not store credential `key` in local: no space is left on the disk; the old value is unchanged, \
+         free some space and try again"
     );
     assert!(!error.may_have_written());
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));

@@ -46,7 +46,7 @@ async fn the_error_says_what_made_it_ambiguous() {
         executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err().to_string()
     };
     let sentence = "could not store credential `org:acme/stripe` in double: \
-         it is not known whether the write happened (";
+         the outcome of the write is unknown (";
     let timeout = says(vec![unreachable(), Answer::Hang, unavailable(None), denied()]).await;
     assert!(timeout.starts_with(&format!("{sentence}attempt 2 got no answer within 10s)")), "{timeout}");
     let unavailable = says(vec![unavailable(None), Answer::Hang, denied()]).await;

@@ -96,7 +96,7 @@ async fn each_id_of_many_is_one_retrieve_with_its_own_answer() {
     assert_eq!(
         broken.to_string(),
         "could not retrieve credential `org:acme/c` in double: the stored data is corrupted: not ours; \
-         restore it from a backup or store it anew"
+         restore it from a backup, or store the credential again if you still have its value"
     );
     let metrics = executor.metrics();
     assert_eq!((count(&metrics.retrieve_count), count(&metrics.error_count)), (3, 1));
