@@ -154,8 +154,8 @@ pub enum StorageErrorKind {
         /// The state that was found instead.
         reason: Cow<'static, str>,
     },
-    /// The backend returned data that differs from the stored data. The error never contains the
-    /// data.
+    /// The data in the backend is not the credential that was stored: it is damaged or was
+    /// overwritten. The error never contains the data.
     #[error(
         "the stored data is corrupted: {reason}; restore it from a backup, or store the credential again if \
          you still have its value"

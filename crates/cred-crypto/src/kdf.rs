@@ -140,7 +140,7 @@ impl Kdf {
 
 impl Shared {
     fn keys(&self) -> MutexGuard<'_, KeyCache> {
-        // Code under this lock that panics does not leave the cache inconsistent.
+        // A panic under this lock does not leave the cache inconsistent.
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
