@@ -152,7 +152,9 @@ async fn a_failure_after_the_caller_was_dropped_is_logged() {
         assert_eq!(logged(then, false).await, "", "{then:?}: the caller has the error");
         let log = logged(then, true).await;
         assert_eq!(log.lines().count(), 1, "{then:?}: {log}");
-        for part in ["WARN ", "cred: ", "operation=\"store\"", "path=a", "outcome of the write is unknown", reason] {
+        for part in
+            ["WARN ", "cred: ", "operation=\"store\"", "path=a", "outcome of the write is unknown", reason]
+        {
             assert!(log.contains(part), "{then:?}: {part} is missing in {log}");
         }
         assert!(!log.contains("7f3a91"), "{log}");
