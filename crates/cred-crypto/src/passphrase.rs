@@ -105,7 +105,7 @@ impl Drop for Memory {
     }
 }
 
-/// The cost of one Argon2id derivation. An attacker who guesses passphrases pays it for every
+/// The cost of one Argon2id derivation. An attacker that guesses passphrases pays it for every
 /// guess, a reader once per salt.
 ///
 /// The default, 64 MiB with t = 3 and p = 4, is the second recommendation of [RFC 9106, section
