@@ -14,16 +14,25 @@ use serde::Deserialize;
 
 /// Configuration of [`LocalStorageProvider`](crate::LocalStorageProvider).
 ///
-/// ```
-/// use cred_store_local::LocalStorageConfig;
-/// let config = LocalStorageConfig::default()
-///     .with_base_path("/var/lib/app/credentials")
-///     .with_create_dir(false);
-/// ```
+/// `Default` is [`from_env`](Self::from_env): it reads environment variables, so the default base
+/// path differs between users. Set [`base_path`](Self::base_path) if it must not. A configuration
+/// that is read from a file takes no default from a variable and must set its base path.
 ///
-/// `Default` reads variables of the process, as [`from_env`](Self::from_env) does, so its base path
-/// differs between two users; set [`base_path`](Self::base_path) where it must not. A configuration
-/// that is read from a file takes no default from a variable, and must name its base path.
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use cred_core::ProviderConfig as _;
+/// use cred_store_local::LocalStorageConfig;
+///
+/// # let scratch = tempfile::tempdir()?;
+/// # let folder = scratch.path();
+/// let config = LocalStorageConfig::default()
+///     .with_base_path(folder.join("credentials"))
+///     .with_operation_timeout(Duration::from_secs(5));
+/// config.validate()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default = "defaults", deny_unknown_fields)]
 #[non_exhaustive]
@@ -31,36 +40,39 @@ pub struct LocalStorageConfig {
     /// The base directory, as an absolute path. Default: `nebula/credentials` in the user's data
     /// directory, as [`from_env`](Self::from_env) finds it; a configuration file must name it.
     pub base_path: PathBuf,
-    /// Whether the first store creates the base directory and those missing above it, with mode
-    /// 0700; default true.
+    /// Whether the first store creates the base directory and any missing parent directories, with
+    /// mode 0700. Default: true.
     pub create_dir: bool,
-    /// Extension of the files, without its dot: 1 to 64 bytes of `[A-Za-z0-9._-]`; default
+    /// Extension of the files, without the leading dot: 1 to 64 bytes of `[A-Za-z0-9._-]`. Default:
     /// `enc.json`.
     pub file_extension: String,
-    /// Whether writers exclude each other with a lock file; default true. Without it there is no
-    /// compare-and-set, and a list may miss a credential that is replaced while it runs.
+    /// Whether writers exclude each other with a lock file. Default: true. If false,
+    /// compare-and-set is not available, and a list may miss a credential that is replaced while
+    /// the list runs.
     pub enable_locking: bool,
-    /// Whether directories that other users can write, and directories of root, are accepted;
-    /// default false. For a mount whose modes cannot be changed, such as one where each directory
-    /// has mode 0777. Files must still be 0600 and belong to this user. Other users can then delete
-    /// a credential, or replace it with an older file of it. On a mount with ordinary modes, let
-    /// the provider create the directory instead.
+    /// Whether directories that other users can write, and directories of root, are accepted.
+    /// Default: false.
+    ///
+    /// Set it only for a mount whose modes cannot be changed, such as one where every directory has
+    /// mode 0777. Files must still be 0600 and belong to this user. Other users can then delete a
+    /// credential, or replace it with an older file of the same credential. On a mount with
+    /// ordinary modes, let the provider create the directory instead.
     pub allow_open_dirs: bool,
-    /// The longest time of one operation, 100 ms to 10 minutes; default 30 s. Written `"30s"` in
+    /// Maximum time for one operation, 100 ms to 10 minutes. Default: 30 s. Written `"30s"` in
     /// files.
     #[serde(with = "cred_provider_kit::duration")]
     pub operation_timeout: Duration,
-    /// Bytes of the longest file that is written, 4 KiB to 1 GiB; default 16 MiB. A file has about
-    /// 4/3 of the sealed bytes. A longer file that is found is refused as corrupted and not read,
-    /// unless it has at most 16 MiB.
+    /// Maximum size of a written file in bytes, 4 KiB to 1 GiB. Default: 16 MiB. A file takes about
+    /// 4/3 of the sealed bytes. A stored file that is larger than both this limit and 16 MiB is not
+    /// read but reported as corrupted.
     ///
-    /// A store and a read have the whole file and the sealed bytes in memory, together 1.8 times
-    /// the length of the file (measured at 171 MiB and at 341 MiB): with the maximum, one operation
-    /// takes up to 1.8 GiB. A file of more than 1 MiB is written with a warning in the log.
+    /// A store and a read keep the whole file and the sealed bytes in memory, together 1.8 times
+    /// the size of the file (measured at 171 MiB and at 341 MiB). With the largest limit, one
+    /// operation takes up to 1.8 GiB. Writing a file of more than 1 MiB logs a warning.
     pub max_payload_len: usize,
 }
 
-/// The defaults of a configuration that is read from a file, which takes none from variables.
+/// The defaults of a configuration that is read from a file. None of them comes from a variable.
 fn defaults() -> LocalStorageConfig {
     LocalStorageConfig::from_env_with(&MapEnv::default())
 }
@@ -72,12 +84,12 @@ impl Default for LocalStorageConfig {
 }
 
 impl LocalStorageConfig {
-    const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
-    const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
-    const LEAST_PAYLOAD_LEN: usize = 4 * 1_024;
+    const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+    const MAX_TIMEOUT: Duration = Duration::from_secs(600);
+    const MIN_PAYLOAD_LEN: usize = 4 * 1_024;
     const DEFAULT_MAX_PAYLOAD_LEN: usize = 16 * 1_024 * 1_024;
-    const MOST_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
-    /// By the specification's table of size limits.
+    const MAX_PAYLOAD_LEN: usize = 1_024 * 1_024 * 1_024;
+    /// From the table of size limits in the specification.
     const RECOMMENDED_PAYLOAD_LEN: usize = 1_024 * 1_024;
 
     /// Returns the defaults, with the base path `nebula/credentials` in the user's data directory:
@@ -87,12 +99,12 @@ impl LocalStorageConfig {
     /// | Linux, other Unix | `$XDG_DATA_HOME` if it is absolute, else `$HOME/.local/share` |
     /// | macOS, iOS | `$HOME/Library/Application Support`; `XDG_DATA_HOME` is ignored |
     ///
-    /// This is the rule of `dirs::data_dir`, except that the user database is not read if `HOME` is
-    /// not set. If none of these is an absolute path, the base path is empty, and
-    /// [`validate`](ProviderConfig::validate) refuses it.
+    /// This matches `dirs::data_dir`, except that the user database is not read if `HOME` is not
+    /// set. If none of these is an absolute path, the base path is empty, and
+    /// [`validate`](ProviderConfig::validate) rejects it.
     ///
-    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
-    /// source of variables.
+    /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) reads variables
+    /// from another source.
     #[must_use]
     pub fn from_env() -> Self {
         Self::from_env_with(&ProcessEnv)
@@ -123,46 +135,45 @@ impl LocalStorageConfig {
         const with_max_payload_len(max_payload_len: usize);
     }
 
-    /// Bytes of the longest file that is read. Lowering `max_payload_len` does not make stored
-    /// files of up to the default unreadable.
+    /// Maximum size of a file that is read, in bytes. Lowering `max_payload_len` does not make
+    /// stored files of up to the default size unreadable.
     pub(crate) fn max_read_len(&self) -> usize {
         self.max_payload_len.max(Self::DEFAULT_MAX_PAYLOAD_LEN)
     }
 
-    /// What a file may have, and the size that is recommended.
+    /// The maximum and the recommended size of a file.
     pub(crate) fn limits(&self) -> Limits {
         Limits::none()
             .with_max_payload_len(self.max_payload_len)
             .with_recommended_payload_len(Self::RECOMMENDED_PAYLOAD_LEN.min(self.max_payload_len))
     }
 
-    /// The names of the files.
+    /// The naming scheme of the files.
     pub(crate) fn names(&self) -> Result<FileNames, ConfigError> {
         FileNames::new("file_extension", &self.file_extension)
     }
 }
 
 impl ProviderConfig for LocalStorageConfig {
-    /// Checks each field, and what the effective user of this process may do with the base
-    /// directory. Creates nothing, and takes a few system calls.
+    /// Checks each field, and the access of this process's effective user to the base directory.
+    /// Creates nothing and makes a few system calls.
     ///
-    /// An existing base directory must be readable. It need not be writable, since reading never
-    /// needs write access: a store without it writes nothing and fails with
-    /// [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly) or
-    /// [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied).
-    ///
-    /// A missing base directory is an error unless [`create_dir`](LocalStorageConfig::create_dir)
-    /// is set and the permissions let this process create it. On a read-only mount it is accepted,
-    /// since another process can create it where the mount is writable.
+    /// - An existing base directory must be readable. It does not have to be writable, since reads
+    ///   never need write access. Without write access, a store writes nothing and fails with
+    ///   [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly) or
+    ///   [`PermissionDenied`](cred_core::StorageErrorKind::PermissionDenied).
+    /// - A missing base directory is an error unless [`create_dir`](LocalStorageConfig::create_dir)
+    ///   is set and the permissions let this process create it. On a read-only mount it is
+    ///   accepted, since another process, for which the mount is writable, can create it.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid =
             |field, problem: Cow<'static, str>| ConfigError::invalid(self.provider_name(), field, problem);
         base::check(&self.base_path, self.create_dir).map_err(|problem| invalid("base_path", problem))?;
         self.names()?;
-        if !(Self::SHORTEST_TIMEOUT..=Self::LONGEST_TIMEOUT).contains(&self.operation_timeout) {
+        if !(Self::MIN_TIMEOUT..=Self::MAX_TIMEOUT).contains(&self.operation_timeout) {
             return Err(invalid("operation_timeout", "must be 100 ms to 10 minutes".into()));
         }
-        if !(Self::LEAST_PAYLOAD_LEN..=Self::MOST_PAYLOAD_LEN).contains(&self.max_payload_len) {
+        if !(Self::MIN_PAYLOAD_LEN..=Self::MAX_PAYLOAD_LEN).contains(&self.max_payload_len) {
             return Err(invalid("max_payload_len", "must be 4 KiB to 1 GiB, in bytes".into()));
         }
         Ok(())
@@ -184,15 +195,15 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_field_is_named() {
+    fn each_invalid_field_is_named() {
         let base = tempfile::tempdir().unwrap();
         let good = LocalStorageConfig::default().with_base_path(base.path());
         assert!(good.validate().is_ok());
         assert!(problem(&defaults()).contains("`base_path` is empty"));
         assert!(problem(&good.clone().with_base_path("a/b")).contains("`base_path` is relative"));
         let missing = good.clone().with_base_path(base.path().join("missing"));
-        assert!(missing.validate().is_ok(), "it is created at the first use");
-        assert!(!missing.base_path.exists(), "and not before");
+        assert!(missing.validate().is_ok(), "it is created on first use");
+        assert!(!missing.base_path.exists(), "validation must not create it");
         assert!(problem(&missing.with_create_dir(false)).contains("`base_path` does not exist"));
         let file = base.path().join("file");
         std::fs::write(&file, "").unwrap();
@@ -213,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_leave_out_fields_but_not_misspell_them() {
+    fn fields_are_optional_and_unknown_ones_are_rejected() {
         let read = |text: &str| serde_json::from_str::<LocalStorageConfig>(text);
         let expected =
             LocalStorageConfig::default().with_base_path("/a").with_operation_timeout(Duration::from_secs(5));

@@ -1,4 +1,4 @@
-//! Errors of the file system as storage errors.
+//! Maps file system errors to storage errors.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,39 +7,39 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{AttemptError, Wrote};
 use rustix::io::Errno;
 
-/// Converts an error of the file system at `place`. `doing` is what failed, such as `creating`.
-pub(crate) fn from_errno(errno: Errno, doing: &str, place: &Path) -> StorageError {
-    let place = place.display();
+/// Converts a file system error at `path`. `action` names the failed step, such as `creating`.
+pub(crate) fn from_errno(errno: Errno, action: &str, path: &Path) -> StorageError {
+    let path = path.display();
     let error = match errno {
         Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StorageErrorKind::DiskFull.into(),
         Errno::ROFS => {
-            let reason = format!("`{place}` is on a read-only file system").into();
+            let reason = format!("`{path}` is on a read-only file system").into();
             StorageErrorKind::ReadOnly { reason }.into()
         }
         Errno::ACCESS | Errno::PERM => {
-            let reason = format!("{doing} `{place}` is not permitted for the user of this process").into();
+            let reason = format!("{action} `{path}` is not permitted for the user of this process").into();
             StorageErrorKind::PermissionDenied { reason }.into()
         }
-        // O_NOFOLLOW answers ELOOP for a link, and EMLINK on some systems. O_DIRECTORY answers
-        // ENOTDIR for anything but a directory.
-        Errno::LOOP | Errno::MLINK => {
-            StorageError::corrupted(format!("`{place}` is a symbolic link, and links are not followed here"))
-        }
+        // O_NOFOLLOW fails with ELOOP on a link, or with EMLINK on some systems. O_DIRECTORY fails
+        // with ENOTDIR on anything but a directory.
+        Errno::LOOP | Errno::MLINK => StorageError::corrupted(format!(
+            "`{path}` is a symbolic link, and the provider does not follow links"
+        )),
         Errno::NOTDIR => {
-            StorageError::corrupted(format!("`{place}` is a link or a file where a directory should be"))
+            StorageError::corrupted(format!("`{path}` is a link or a file, but must be a directory"))
         }
-        Errno::ISDIR => StorageError::corrupted(format!("`{place}` is a directory where a file should be")),
+        Errno::ISDIR => StorageError::corrupted(format!("`{path}` is a directory, but must be a file")),
         Errno::MFILE | Errno::NFILE => StorageError::unavailable("too many files are open"),
-        _ => StorageError::other(format!("{doing} `{place}` failed")),
+        _ => StorageError::other(format!("{action} `{path}` failed")),
     };
     error.with_source(Arc::new(std::io::Error::from(errno)) as Arc<_>)
 }
 
 /// Like [`from_errno`], for an error of the standard library.
-pub(crate) fn from_io(error: &std::io::Error, doing: &str, place: &Path) -> StorageError {
+pub(crate) fn from_io(error: &std::io::Error, action: &str, path: &Path) -> StorageError {
     match Errno::from_io_error(error) {
-        Some(errno) => from_errno(errno, doing, place),
-        None => StorageError::other(format!("{doing} `{}` failed", place.display())),
+        Some(errno) => from_errno(errno, action, path),
+        None => StorageError::other(format!("{action} `{}` failed", path.display())),
     }
 }
 
@@ -47,37 +47,37 @@ pub(crate) fn from_io(error: &std::io::Error, doing: &str, place: &Path) -> Stor
 #[derive(Debug)]
 pub(crate) enum WriteError {
     /// The stored data is unchanged.
-    Nothing(StorageError),
+    NothingWritten(StorageError),
     /// The stored data may have changed.
-    Doubtful(StorageError),
+    OutcomeUnknown(StorageError),
 }
 
 impl AttemptError for WriteError {
     fn storage_error(&self) -> &StorageError {
         match self {
-            Self::Nothing(error) | Self::Doubtful(error) => error,
+            Self::NothingWritten(error) | Self::OutcomeUnknown(error) => error,
         }
     }
 
     fn wrote(&self) -> Wrote {
         match self {
-            Self::Nothing(_) => Wrote::No,
-            Self::Doubtful(_) => Wrote::Perhaps,
+            Self::NothingWritten(_) => Wrote::No,
+            Self::OutcomeUnknown(_) => Wrote::Perhaps,
         }
     }
 }
 
-/// An error from elsewhere, such as a timeout of the executor, may come after the rename.
+/// Other errors, such as a timeout of the executor, may occur after the rename.
 impl From<StorageError> for WriteError {
     fn from(error: StorageError) -> Self {
-        Self::Doubtful(error)
+        Self::OutcomeUnknown(error)
     }
 }
 
 impl From<WriteError> for StorageError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Nothing(error) | WriteError::Doubtful(error) => error,
+            WriteError::NothingWritten(error) | WriteError::OutcomeUnknown(error) => error,
         }
     }
 }

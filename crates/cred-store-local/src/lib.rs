@@ -1,4 +1,5 @@
-//! Sealed credentials in local files: atomic, durable, private, safe among threads and processes.
+//! Stores sealed credentials in local files. Writes are atomic and durable, files are private, and
+//! any number of threads and processes can share a directory.
 //!
 //! ```
 //! use cred_core::{CredentialContext, StorageProvider};
@@ -15,47 +16,52 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(start(base.path())).unwrap();
 //! ```
 //!
-//! # On disk
+//! # Storage layout
 //! ```text
 //! base/                          0700
 //!   stripe-api-key.enc.json      0600, a CredentialFile in canonical JSON
 //!   org=acme/team=payments/      the scope org:acme/team:payments
 //!     +db_password.enc.json      DB_PASSWORD: file systems that ignore case cannot mix it up with db_password
-//!   .tmp/                        files that are being written
-//!   .lock                        taken by writers for the moment of a rename; never remove it while a writer runs
+//!   .tmp/                        temporary files of writes in progress
+//!   .lock                        locked by writers during a rename; do not remove it while a writer runs
 //! ```
-//! [`FileNames`](cred_provider_kit::naming::FileNames) says how names are made. What is named
-//! otherwise is left alone and not listed. The files are sealed: a copy of the directory is a
-//! backup.
+//! [`FileNames`](cred_provider_kit::naming::FileNames) documents the naming scheme. Files with
+//! other names are ignored: they are neither listed nor changed. A copy of the directory is a
+//! backup, since the files are sealed.
 //!
-//! # What holds
-//! - **Atomic.** A value is written to a file of its own, synced and renamed over the old one: a
-//!   reader, a crash or a full disk sees the old value or the new one. What a crash leaves in
-//!   `.tmp` is removed at the next opening.
-//! - **Durable.** A store is answered when the file, its directory and those above it are synced.
-//!   Where the last sync fails, it is [`NotDurable`](cred_core::StorageErrorKind::NotDurable): the
-//!   value is visible, and a power cut may undo it.
-//! - **Private.** Files are 0600, directories 0700. A file that others may read, a directory that
-//!   others may write, or one of another user, is refused and named. No symbolic link below the
-//!   base is followed, and nothing but regular files is read; the base itself may be a link.
-//!   [`allow_open_dirs`](LocalStorageConfig::allow_open_dirs) accepts a mount on which each
-//!   directory is open to others.
-//! - **Reads need no write access.** A store on a read-only mount can be read and listed; a write
-//!   there is refused as [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly).
-//! - **Among processes.** Writers hold the lock only for the rename and what it depends on; reads
-//!   never take it, and a list does where its directory changed while it was read.
-//!   [Compare-and-set](cred_core::CompareAndSet) rests on the same lock, so it is offered unless
-//!   locking is off.
-//! - **Cancellation.** The blocking work of an operation is one task on the runtime's blocking
-//!   threads. It runs to its end when the caller's future is dropped: the value is then stored or
-//!   not, whole. A write gives up by itself at nine tenths of
-//!   [`operation_timeout`](LocalStorageConfig::operation_timeout), always before the rename; a disk
-//!   that hangs beyond the whole is answered [`InDoubt`](cred_core::StorageErrorKind::InDoubt).
+//! # Guarantees
+//! - **Atomic writes.** A value is written to a temporary file, synced and renamed over the old
+//!   file. A reader sees the old value or the new one, also after a crash or on a full disk. Files
+//!   that a crashed writer left in `.tmp` are removed when a provider next opens the directory.
+//! - **Durability.** A store returns when the file, its directory and those above it are synced. If
+//!   the last sync fails, the error is
+//!   [`NotDurable`](cred_core::StorageErrorKind::NotDurable): the value is visible, but a power cut
+//!   may undo it.
+//! - **Permissions.** Files are 0600, directories 0700. The provider rejects, with an error that
+//!   names it, a file that other users can access, a directory that other users can write, and a
+//!   file or directory of another user. It reads only regular files and follows no symbolic link
+//!   below the base; the base itself may be a link.
+//!   [`allow_open_dirs`](LocalStorageConfig::allow_open_dirs) accepts a mount on which every
+//!   directory is writable by other users.
+//! - **Reads need no write access.** A store on a read-only mount can be read and listed. A write
+//!   fails there with [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly).
+//! - **Concurrent use.** Writers hold the store lock only for the rename, and for the check before
+//!   a conditional one. Reads never take it. A list takes it if a directory changed while, or up to
+//!   20 ms before, it was read. [Compare-and-set](cred_core::CompareAndSet) depends on this lock, so
+//!   it is available unless [`enable_locking`](LocalStorageConfig::enable_locking) is false.
 //!
-//! # What does not
-//! Network file systems: `flock` and `rename` do not promise there what they promise locally.
-//! Windows: this crate is empty there so far, as it has no `flock` and `openat`. Deletion is final;
-//! the bytes may stay on the disk, sealed.
+//! # Cancellation
+//! - The blocking work of an operation is one task on the runtime's blocking threads. Dropping the
+//!   caller's future does not stop it: a value is then stored as a whole or not at all.
+//! - A write stops waiting at nine tenths of
+//!   [`operation_timeout`](LocalStorageConfig::operation_timeout), always before the rename.
+//! - If the disk hangs until the whole timeout has passed, a write fails with
+//!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt).
+//!
+//! # Limitations
+//! - Network file systems: `flock` and `rename` guarantee less there than on a local disk.
+//! - Windows: the crate compiles but is empty, because Windows has no `flock` and `openat`.
+//! - Deletion is final, but the sealed bytes may stay on the disk.
 
 #[cfg(unix)]
 mod client;

@@ -1,4 +1,4 @@
-//! The storage trait on top of the files.
+//! Implements the storage trait with the file operations of `client`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,19 +14,22 @@ use crate::client::{Client, Condition, Deadline};
 use crate::error::WriteError;
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in local files. Clones share one set of counters; several
-    /// providers, also of several processes, may use one directory.
+    /// A storage provider that stores sealed credentials in local files. Clones share one set of
+    /// counters. Several providers, also in several processes, can use the same directory.
     ///
-    /// Strongly consistent. Needs a tokio runtime with its timer enabled, and starts no task
-    /// that outlives an operation's own work.
+    /// Reads are strongly consistent. Operations need a Tokio runtime with its timer enabled. No
+    /// background task outlives the work of its operation.
     pub struct LocalStorageProvider(Local);
 
-    /// Opens the directory, creates it where that is wanted, and removes what crashed writers left.
-    /// The first operation does so by itself, except that only a store creates the directory.
+    /// Opens the directory and removes files that crashed writers left. Creates a missing directory
+    /// if [`create_dir`](LocalStorageConfig::create_dir) is set.
+    ///
+    /// Calling it is optional: the first operation opens the directory too, but only a store
+    /// creates it.
     ///
     /// # Errors
-    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) where the directory is missing and
-    /// not to be created, or what the file system refuses.
+    /// [`Unavailable`](cred_core::StorageErrorKind::Unavailable) if the directory is missing and
+    /// must not be created, or the error of the file system.
     connect
 }
 
@@ -37,20 +40,37 @@ struct Local {
 }
 
 impl LocalStorageProvider {
-    /// A provider over a directory. It looks at the directory, and changes nothing before the first
-    /// use.
+    /// Creates a provider for a directory. Checks the configuration and the directory, and changes
+    /// nothing: the directory is created on first use.
     ///
     /// # Errors
-    /// [`ConfigError`] names the field that cannot be used.
+    /// [`ConfigError`] names the invalid field.
+    ///
+    /// # Examples
+    /// ```
+    /// use cred_core::{CredentialContext, StorageProvider as _};
+    /// use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let scratch = tempfile::tempdir()?;
+    /// # let folder = scratch.path();
+    /// let config = LocalStorageConfig::default().with_base_path(folder.join("credentials"));
+    /// let provider = LocalStorageProvider::new(config)?;
+    /// let ids = provider.list(None, &CredentialContext::unscoped()).await?;
+    /// assert!(ids.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(config: LocalStorageConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let LocalStorageConfig { enable_locking: locking, operation_timeout, .. } = config;
         let description =
             Description::new(config.provider_name(), operation_timeout).with_limits(config.limits());
-        // A local disk is not asked again: what it refuses once it refuses twice, and a lock has
-        // its own tries.
-        let once = RetryPolicy::default().with_max_retries(0);
-        let executor = Executor::new(description, operation_timeout).with_retry_policy(once);
+        // No retries: an error of a local disk does not go away, and taking the lock has its own
+        // retries.
+        let no_retries = RetryPolicy::default().with_max_retries(0);
+        let executor = Executor::new(description, operation_timeout).with_retry_policy(no_retries);
         let client = Arc::new(Client::new(config)?);
         Ok(Self(Provider::new(executor, Local { client, locking })))
     }
@@ -62,7 +82,7 @@ impl Backend for Local {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        self.store(wire, path, file, Condition::Anything).await.map(drop)
+        self.store(wire, path, file, Condition::Always).await.map(drop)
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
@@ -89,7 +109,7 @@ impl Backend for Local {
         self.list(wire, reach, None).await
     }
 
-    /// In one walk, which reads the files in the directories that it has open.
+    /// Reads the files in the same walk that lists the directories.
     async fn matching(
         &self,
         wire: &mut Wire<'_>,
@@ -121,7 +141,8 @@ impl Conditional for Local {
         file: CredentialFile,
         expected: Option<&Revision>,
     ) -> StorageResult<Revision> {
-        let condition = expected.map_or(Condition::Nothing, |revision| Condition::Exactly(revision.clone()));
+        let condition =
+            expected.map_or(Condition::Absent, |revision| Condition::AtRevision(revision.clone()));
         self.store(wire, path, file, condition).await
     }
 }
@@ -135,9 +156,9 @@ impl Local {
         condition: Condition,
     ) -> StorageResult<Revision> {
         let (path, description) = (path.to_path(), wire.description().clone());
-        let what = Arc::new((self.client.address(file, path.as_path_ref()), condition));
+        let request = Arc::new((self.client.address(file, path.as_path_ref()), condition));
         self.write(wire, move |client, deadline| {
-            let (file, condition) = &*what;
+            let (file, condition) = &*request;
             client.store(path.as_path_ref(), file, condition, &description, deadline)
         })
         .await
@@ -164,7 +185,7 @@ impl Local {
         work: impl FnOnce(&Client, Deadline) -> StorageResult<T> + Clone + Send + 'static,
     ) -> StorageResult<T> {
         let limit = wire.description().operation_timeout;
-        wire.read(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await
+        wire.read(|attempt| self.run_blocking(deadline(attempt.limit, limit), work.clone())).await
     }
 
     async fn write<T: Send + 'static>(
@@ -173,27 +194,27 @@ impl Local {
         work: impl FnOnce(&Client, Deadline) -> Result<T, WriteError> + Clone + Send + 'static,
     ) -> StorageResult<T> {
         let limit = wire.description().operation_timeout;
-        Ok(wire.write(|attempt| self.hop(deadline(attempt.limit, limit), work.clone())).await?)
+        Ok(wire.write(|attempt| self.run_blocking(deadline(attempt.limit, limit), work.clone())).await?)
     }
 
-    /// One operation's work on a thread that may block. It runs to its end whatever becomes of the
-    /// caller.
-    async fn hop<T: Send + 'static, E: From<StorageError> + Send + 'static>(
+    /// Runs the work of one operation on a blocking thread. It runs to completion even if the
+    /// caller's future is dropped.
+    async fn run_blocking<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         deadline: Deadline,
         work: impl FnOnce(&Client, Deadline) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
         let client = Arc::clone(&self.client);
         match tokio::task::spawn_blocking(move || work(&client, deadline)).await {
-            Ok(answer) => answer,
-            Err(lost) if lost.is_panic() => Err(StorageError::other("the work on the files panicked").into()),
+            Ok(result) => result,
+            Err(error) if error.is_panic() => Err(StorageError::other("the file operation panicked").into()),
             Err(_) => Err(StorageError::other("the runtime is shutting down").into()),
         }
     }
 }
 
-/// A write gives up before its caller does, so that the caller learns what became of it: at nine
-/// tenths of the operation timeout, of which `left` is left.
+/// The deadline of the file operation: nine tenths of the operation timeout, of which `left`
+/// remains. A write thus stops before its caller does, and the caller learns its outcome.
 fn deadline(left: Duration, operation_timeout: Duration) -> Deadline {
     let at = Instant::now() + left.saturating_sub(operation_timeout / 10);
     Deadline { at, limit: operation_timeout }
@@ -209,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_gives_up_at_nine_tenths_of_the_operation() {
+    fn a_write_stops_at_nine_tenths_of_the_operation_timeout() {
         const S: Duration = Duration::from_secs(1);
         let before = Instant::now();
         let deadline = deadline(7 * S, 10 * S);
@@ -218,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_fails_is_in_doubt_unless_it_says_that_nothing_was_written() {
+    async fn a_failed_write_is_in_doubt_unless_it_reports_that_nothing_was_written() {
         const LIMIT: Duration = Duration::from_millis(200);
         let base = tempfile::tempdir().unwrap();
         let config = LocalStorageConfig::default().with_base_path(base.path());
@@ -229,9 +250,9 @@ mod tests {
             let error = executor.sequence(Operation::Store, TargetRef::Backend, write).await.unwrap_err();
             matches!(error.kind(), StorageErrorKind::InDoubt { .. })
         };
-        assert!(!failed(|_, _| Err(WriteError::Nothing(StorageError::other("refused")))).await);
-        assert!(failed(|_, _| Err(WriteError::Doubtful(StorageError::other("lost")))).await);
-        assert!(failed(|_, _| panic!("in the middle of a write")).await);
+        assert!(!failed(|_, _| Err(WriteError::NothingWritten(StorageError::other("refused")))).await);
+        assert!(failed(|_, _| Err(WriteError::OutcomeUnknown(StorageError::other("lost")))).await);
+        assert!(failed(|_, _| panic!("during a write")).await);
         let hangs = |_: &Client, _| {
             sleep(LIMIT * 2);
             Ok(())

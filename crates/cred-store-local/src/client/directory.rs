@@ -1,5 +1,5 @@
-//! Directories and files below the base, opened one name at a time: no name is ever resolved
-//! through a link, and what was checked is what is used.
+//! Directories and files below the base, opened one path component at a time. No component is
+//! resolved through a link, and checks apply to the open file itself, not to its path.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,19 +18,19 @@ use rustix::fs::{
 use rustix::io::{Errno, read, retry_on_intr};
 use rustix::process::geteuid;
 
-use super::anchored::{Anchored, Identity};
+use super::durable::{DurableDirectories, Identity};
 use crate::error::{WriteError, from_errno, from_io};
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Opening a pipe must not wait for its other end.
+/// `NONBLOCK`: opening a pipe must not wait for its other end.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Which directories are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Those of this user that no other user can write.
+    /// Directories of this user that no other user can write.
     Owner,
-    /// Also those that other users can write, and those of root.
+    /// Also directories that other users can write, and directories of root.
     OpenDirectories,
 }
 
@@ -39,98 +39,99 @@ pub(super) enum Trust {
 pub(super) struct Directory {
     fd: File,
     identity: Identity,
-    place: PathBuf,
+    path: PathBuf,
     trust: Trust,
 }
 
 impl Directory {
-    /// The base; `None`: it is not there. It alone may be a link, as the user named it.
-    pub(super) fn base(place: &Path, trust: Trust) -> StorageResult<Option<Self>> {
-        let opened = retry_on_intr(|| open(place, DIRECTORY, Mode::empty()));
-        Self::trusted(opened, trust, || place.to_owned())
+    /// Opens the base, or returns `None` if it does not exist. Only the base may be a link, since the
+    /// user named it.
+    pub(super) fn base(path: &Path, trust: Trust) -> StorageResult<Option<Self>> {
+        let opened = retry_on_intr(|| open(path, DIRECTORY, Mode::empty()));
+        Self::trusted(opened, trust, || path.to_owned())
     }
 
-    /// The base, made with all that is missing above it.
-    pub(super) fn create_base(place: &Path, trust: Trust) -> StorageResult<Self> {
-        create_durably(place)?;
-        let missing =
-            || StorageError::unavailable(format!("its directory `{}` was removed", place.display()));
-        Self::base(place, trust)?.ok_or_else(missing)
+    /// Creates the base and any missing parent directories.
+    pub(super) fn create_base(path: &Path, trust: Trust) -> StorageResult<Self> {
+        create_durably(path)?;
+        let missing = || StorageError::unavailable(format!("its directory `{}` was removed", path.display()));
+        Self::base(path, trust)?.ok_or_else(missing)
     }
 
-    /// Whether it is what is found at this place, and still trusted.
-    pub(super) fn is_at(&self, place: &Path) -> StorageResult<bool> {
-        match stat(place) {
+    /// Whether this path leads to the same directory. Fails if it is no longer trusted.
+    pub(super) fn is_at(&self, path: &Path) -> StorageResult<bool> {
+        match stat(path) {
             Ok(stat) if Identity::of(&stat) == self.identity => {
-                check_directory(&stat, self.trust, || place.to_owned()).map(|()| true)
+                check_directory(&stat, self.trust, || path.to_owned()).map(|()| true)
             }
             Ok(_) | Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(from_errno(errno, "reading the attributes of", place)),
+            Err(errno) => Err(from_errno(errno, "reading the attributes of", path)),
         }
     }
 
-    /// A directory in this one; `None`: it is not there.
+    /// Opens a subdirectory, or returns `None` if it does not exist.
     pub(super) fn child(&self, name: &str) -> StorageResult<Option<Self>> {
         let opened = retry_on_intr(|| openat(&self.fd, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()));
-        Self::trusted(opened, self.trust, || self.place.join(name))
+        Self::trusted(opened, self.trust, || self.path.join(name))
     }
 
-    /// A directory in this one, made where it is not there, and durable in any case.
-    pub(super) fn child_or_create(&self, name: &str, anchored: &Anchored) -> StorageResult<Self> {
-        let place = (self.identity, name.into());
+    /// Opens a subdirectory, creating it if it does not exist, and makes it durable in either case.
+    pub(super) fn child_or_create(&self, name: &str, durable: &DurableDirectories) -> StorageResult<Self> {
+        let entry = (self.identity, name.into());
         let child = match self.child(name)? {
             Some(child) => child,
             None => {
-                anchored.forget(&place);
+                durable.forget(&entry);
                 self.create(name)?
             }
         };
-        // Not only where it was made here: another process may have made it just now, or was killed
-        // before it synced.
-        anchored.once(place, child.identity, || self.sync())?;
+        // Also if it already existed: the process that created it may not have synced it yet, or
+        // was killed before it did.
+        durable.sync_once(entry, child.identity, || self.sync())?;
         Ok(child)
     }
 
     fn create(&self, name: &str) -> StorageResult<Self> {
         match retry_on_intr(|| mkdirat(&self.fd, name, Mode::RWXU)) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(from_errno(errno, "creating", &self.place.join(name))),
+            Err(errno) => return Err(from_errno(errno, "creating", &self.path.join(name))),
         }
         let removed =
-            || StorageError::unavailable(format!("`{}` was removed", self.place.join(name).display()));
+            || StorageError::unavailable(format!("`{}` was removed", self.path.join(name).display()));
         self.child(name)?.ok_or_else(removed)
     }
 
-    /// Makes the directory itself survive a power cut, in the one that holds it, and so on up to
-    /// those of other users.
-    pub(super) fn anchor(&self, anchored: &Anchored) -> StorageResult<()> {
-        anchored.once((self.identity, "..".into()), self.identity, || {
-            self.sync_above().map_err(|errno| from_errno(errno, "syncing the directories above", &self.place))
+    /// Makes this directory survive a power cut: syncs its parent, and each directory above up to
+    /// the first one of another user.
+    pub(super) fn sync_ancestors_once(&self, durable: &DurableDirectories) -> StorageResult<()> {
+        durable.sync_once((self.identity, "..".into()), self.identity, || {
+            self.sync_ancestors()
+                .map_err(|errno| from_errno(errno, "syncing the directories above", &self.path))
         })
     }
 
-    fn sync_above(&self) -> Result<(), Errno> {
-        let (mut held, mut identity) = (None, self.identity);
+    fn sync_ancestors(&self) -> Result<(), Errno> {
+        let (mut parent, mut identity) = (None, self.identity);
         loop {
-            let from = held.as_ref().unwrap_or(&self.fd);
+            let from = parent.as_ref().unwrap_or(&self.fd);
             let above = match retry_on_intr(|| openat(from, "..", DIRECTORY, Mode::empty())) {
-                // What this user may not open, another one has prepared, long before.
+                // A directory that this user cannot open was created by another user, long before.
                 Err(Errno::ACCESS) => return Ok(()),
                 above => File::from(above?),
             };
             match retry_on_intr(|| fsync(&above)) {
-                // The base may be mounted on what takes no writes, and so no sync.
+                // The base may be mounted on a read-only file system, which cannot be synced.
                 Ok(()) | Err(Errno::ROFS | Errno::INVAL) => {}
                 Err(errno) => return Err(errno),
             }
             let stat = fstat(&above)?;
-            // Only a directory of this user can have been made for the base. The root is above
-            // itself.
+            // Only directories of this user can have been created for the base. The parent of the
+            // root is the root itself.
             if stat.st_uid != geteuid().as_raw() || Identity::of(&stat) == identity {
                 return Ok(());
             }
             identity = Identity::of(&stat);
-            held = Some(above);
+            parent = Some(above);
         }
     }
 
@@ -138,71 +139,71 @@ impl Directory {
         &self.fd
     }
 
-    pub(super) fn place(&self, name: &str) -> PathBuf {
-        self.place.join(name)
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
-    /// A file of ours to be read; `None`: it is not there.
-    pub(super) fn open_file(&self, name: &str) -> StorageResult<Option<Content>> {
-        let place = || self.place.join(name);
+    /// Opens a credential file for reading, or returns `None` if it does not exist.
+    pub(super) fn open_file(&self, name: &str) -> StorageResult<Option<OpenFile>> {
+        let path = || self.path.join(name);
         let fd = match retry_on_intr(|| openat(&self.fd, name, FILE, Mode::empty())) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
-            // A socket cannot be opened at all.
-            Err(Errno::NXIO) => return Err(not_regular(&place())),
-            Err(errno) => return Err(from_errno(errno, "opening", &place())),
+            // Opening a socket fails with ENXIO.
+            Err(Errno::NXIO) => return Err(not_regular(&path())),
+            Err(errno) => return Err(from_errno(errno, "opening", &path())),
         };
-        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &place()))?;
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &path()))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(not_regular(&place()));
+            return Err(not_regular(&path()));
         }
-        check_owner(&stat, place)?;
+        check_owner(&stat, path)?;
         if let Some(mode) = open_mode(&stat, Mode::RWXG | Mode::RWXO) {
-            let place = place();
-            let place = place.display();
-            return Err(refused(format!(
-                "`{place}` has mode {mode:o} and is open to other users until `chmod 600`"
+            let path = path();
+            let path = path.display();
+            return Err(denied(format!(
+                "`{path}` has mode {mode:o}, which gives other users access; run `chmod 600` on it"
             )));
         }
         let length = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
-        Ok(Some(Content { file: File::from(fd), length, place: place() }))
+        Ok(Some(OpenFile { file: File::from(fd), length, path: path() }))
     }
 
-    /// Whether there is a file of this name, whatever is in it.
+    /// Whether a file of this name exists, whatever it contains.
     pub(super) fn has_file(&self, name: &str) -> StorageResult<bool> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) != FileType::Directory),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(from_errno(errno, "reading the attributes of", &self.place.join(name))),
+            Err(errno) => Err(from_errno(errno, "reading the attributes of", &self.path.join(name))),
         }
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<(), WriteError> {
-        let failed = |errno| from_errno(errno, "removing", &self.place.join(name));
+        let failed = |errno| from_errno(errno, "removing", &self.path.join(name));
         match retry_on_intr(|| unlinkat(&self.fd, name, AtFlags::empty())) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            // The journal failed in the middle.
-            Err(Errno::IO) => Err(WriteError::Doubtful(failed(Errno::IO))),
-            Err(errno) => Err(WriteError::Nothing(failed(errno))),
+            // The file system's journal may have failed midway.
+            Err(Errno::IO) => Err(WriteError::OutcomeUnknown(failed(Errno::IO))),
+            Err(errno) => Err(WriteError::NothingWritten(failed(errno))),
         }
     }
 
-    /// Makes what was created, renamed and removed here survive a power cut.
+    /// Makes files created, renamed and removed in this directory survive a power cut.
     pub(super) fn sync(&self) -> StorageResult<()> {
-        // By the standard library, which on Apple's systems asks for what they don't do in `fsync`.
-        self.fd.sync_all().map_err(|error| from_io(&error, "syncing", &self.place))
+        // `sync_all` uses F_FULLFSYNC on Apple's systems, where `fsync` does not flush the disk.
+        self.fd.sync_all().map_err(|error| from_io(&error, "syncing", &self.path))
     }
 
-    /// What is in it, in no order, and what the file system said of each; names that are no text
-    /// are nobody's of ours.
+    /// Calls `each` with the name and the type of each entry, in no order. Skips names that are not
+    /// UTF-8, which cannot be names of credentials.
     pub(super) fn entries(&self, mut each: impl FnMut(&str, FileType)) -> StorageResult<()> {
-        let failed = |errno| from_errno(errno, "listing", &self.place);
+        let failed = |errno| from_errno(errno, "listing", &self.path);
         let mut take = |name: &CStr, kind: FileType| {
             let Ok(name) = name.to_str() else { return };
             let kind = match kind {
-                // This file system does not tell; what is gone meanwhile is told by whoever opens
-                // it.
+                // This file system does not report types in listings. An entry that was removed
+                // meanwhile stays `Unknown`, and opening it finds that out.
                 FileType::Unknown => statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)
                     .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => kind,
@@ -211,7 +212,8 @@ impl Directory {
         };
         #[cfg(target_os = "linux")]
         {
-            // Opened anew, as each handle has one position. `Dir` asks for some 30 names at a time.
+            // A new handle, because a handle has one read position. `Dir` would read only about 30
+            // names at a time.
             let fd = retry_on_intr(|| openat(&self.fd, ".", DIRECTORY, Mode::empty())).map_err(failed)?;
             let mut buffer = Vec::with_capacity(32 * 1_024);
             let mut entries = RawDir::new(fd, buffer.spare_capacity_mut());
@@ -228,81 +230,81 @@ impl Directory {
         Ok(())
     }
 
-    /// When a name in it last changed: seconds and nanoseconds.
+    /// When an entry of the directory last changed: seconds and nanoseconds.
     pub(super) fn changed(&self) -> StorageResult<(i64, u32)> {
         let stat =
-            fstat(&self.fd).map_err(|errno| from_errno(errno, "reading the attributes of", &self.place))?;
+            fstat(&self.fd).map_err(|errno| from_errno(errno, "reading the attributes of", &self.path))?;
         #[allow(clippy::useless_conversion, reason = "the types differ among systems")]
         Ok((i64::from(stat.st_mtime), u32::try_from(stat.st_mtime_nsec).unwrap_or_default()))
     }
 
-    /// Others who may write a directory can put anything in the place of what is in it.
+    /// Rejects a directory that other users can write: they could replace any file in it.
     fn trusted(
         opened: Result<OwnedFd, Errno>,
         trust: Trust,
-        place: impl Fn() -> PathBuf,
+        path: impl Fn() -> PathBuf,
     ) -> StorageResult<Option<Self>> {
         let fd = match opened {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(from_errno(errno, "opening", &place())),
+            Err(errno) => return Err(from_errno(errno, "opening", &path())),
         };
-        let place = place();
-        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &place))?;
-        check_directory(&stat, trust, || place.clone())?;
-        Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), place, trust }))
+        let path = path();
+        let stat = fstat(&fd).map_err(|errno| from_errno(errno, "reading the attributes of", &path))?;
+        check_directory(&stat, trust, || path.clone())?;
+        Ok(Some(Self { fd: File::from(fd), identity: Identity::of(&stat), path, trust }))
     }
 }
 
 /// A file that is open for reading.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct OpenFile {
     file: File,
-    /// Bytes, when it was opened.
+    /// The size in bytes when it was opened.
     length: usize,
-    place: PathBuf,
+    path: PathBuf,
 }
 
-impl Content {
-    /// Keeps programs out that lock a file exclusively while they edit it in place. Writers of ours
-    /// never do: the file that is renamed is never changed again.
-    pub(super) fn share(&self) -> StorageResult<()> {
-        // A sweep holds a file for a moment to see whether it is in use; more where its thread has
-        // to wait for a core.
-        for patience_ms in [1, 2, 4, 8, 16, 32] {
+impl OpenFile {
+    /// Takes a shared lock, which excludes programs that lock the file exclusively to edit it in
+    /// place. Writers of this crate never edit a file after its rename.
+    pub(super) fn lock_shared(&self) -> StorageResult<()> {
+        // A sweep locks a file for a moment to find out whether it is in use, and for longer if its
+        // thread has to wait for a core.
+        for wait_ms in [1, 2, 4, 8, 16, 32] {
             match flock(self.file.as_fd(), FlockOperation::NonBlockingLockShared) {
-                Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(patience_ms)),
-                // Some file systems have no locks; then nobody edits under one.
+                Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(wait_ms)),
+                // Some file systems have no locks, so no program can edit under one.
                 _ => return Ok(()),
             }
         }
-        let place = self.place.display();
-        Err(StorageError::unavailable(format!("another program holds an exclusive lock on `{place}`")))
+        let path = self.path.display();
+        Err(StorageError::unavailable(format!("another program holds an exclusive lock on `{path}`")))
     }
 
-    /// All of it, if it is at most `limit` bytes.
+    /// Reads the whole file. Fails if it is longer than `limit` bytes.
     pub(super) fn read(self, limit: usize) -> StorageResult<Vec<u8>> {
-        let Self { file, length, place } = self;
+        let Self { file, length, path } = self;
         let too_long = || {
-            let place = place.display();
+            let path = path.display();
             StorageError::corrupted(format!(
-                "`{place}` is longer than the {limit} bytes that are ever written"
+                "`{path}` is longer than the {limit} bytes that this provider reads"
             ))
         };
         if length > limit {
             return Err(too_long());
         }
-        // One byte of room more tells a file that grew. A file that did not is at its end when all
-        // of it was read, and is not asked again.
+        // One extra byte detects a file that grew. Otherwise reading stops once `length` bytes were
+        // read, without another system call.
         let mut bytes = vec![0; length.saturating_add(1)];
         let mut filled = 0;
         loop {
             let room = bytes.get_mut(filled..).unwrap_or_default();
             let count = retry_on_intr(|| read(&file, &mut *room))
-                .map_err(|errno| from_errno(errno, "reading", &place))?;
+                .map_err(|errno| from_errno(errno, "reading", &path))?;
             filled = filled.saturating_add(count);
             if filled > length {
-                return Err(StorageError::corrupted(format!("`{}` grew while it was read", place.display())));
+                return Err(StorageError::corrupted(format!("`{}` grew while it was read", path.display())));
             }
             if count == 0 || filled == length {
                 break;
@@ -313,62 +315,62 @@ impl Content {
     }
 }
 
-/// Refuses a directory in which other users can replace files, as far as they are not trusted.
-fn check_directory(stat: &Stat, trust: Trust, place: impl Fn() -> PathBuf) -> StorageResult<()> {
-    // Root can write everywhere anyway.
+/// Rejects a directory in which other users can replace files, unless `trust` accepts it.
+fn check_directory(stat: &Stat, trust: Trust, path: impl Fn() -> PathBuf) -> StorageResult<()> {
+    // Root can write everywhere in any case.
     if trust == Trust::OpenDirectories && stat.st_uid == 0 {
         return Ok(());
     }
-    check_owner(stat, &place)?;
+    check_owner(stat, &path)?;
     match open_mode(stat, Mode::WGRP | Mode::WOTH) {
         Some(mode) if trust == Trust::Owner => {
-            let place = place();
-            let place = place.display();
-            Err(refused(format!(
-                "`{place}` has mode {mode:o} and is open to other users until `chmod 700`; if its file \
-                 system has no other mode, set `allow_open_dirs`"
+            let path = path();
+            let path = path.display();
+            Err(denied(format!(
+                "other users can write `{path}` (mode {mode:o}); run `chmod 700` on it, or set \
+                 `allow_open_dirs` if its file system has no other mode"
             )))
         }
         _ => Ok(()),
     }
 }
 
-/// Refuses what belongs to another user.
-fn check_owner(stat: &Stat, place: impl Fn() -> PathBuf) -> StorageResult<()> {
+/// Rejects a file or directory of another user.
+fn check_owner(stat: &Stat, path: impl Fn() -> PathBuf) -> StorageResult<()> {
     if stat.st_uid == geteuid().as_raw() {
         return Ok(());
     }
-    let (place, owner) = (place(), stat.st_uid);
-    Err(refused(format!("`{}` belongs to user {owner}, not to the user of this process", place.display())))
+    let (path, owner) = (path(), stat.st_uid);
+    Err(denied(format!("`{}` belongs to user {owner}, not to the user of this process", path.display())))
 }
 
-/// The mode, if it grants one of these permissions.
+/// Returns the mode if it grants one of the forbidden permissions.
 fn open_mode(stat: &Stat, forbidden: Mode) -> Option<RawMode> {
     let mode = Mode::from_raw_mode(stat.st_mode);
     mode.intersects(forbidden).then_some(mode.bits() & 0o7777)
 }
 
-fn refused(reason: String) -> StorageError {
+fn denied(reason: String) -> StorageError {
     StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
 }
 
-fn not_regular(place: &Path) -> StorageError {
-    StorageError::corrupted(format!("`{}` is not a regular file", place.display()))
+fn not_regular(path: &Path) -> StorageError {
+    StorageError::corrupted(format!("`{}` is not a regular file", path.display()))
 }
 
-/// Makes a directory and those above it, each synced into the one that holds it.
-fn create_durably(place: &Path) -> StorageResult<()> {
-    let create = || retry_on_intr(|| mkdirat(CWD, place, Mode::RWXU));
-    let Some(above) = place.parent() else { return Ok(()) };
-    let mut made = create();
-    if made == Err(Errno::NOENT) {
+/// Creates a directory and its missing parents, and syncs the parent of each.
+fn create_durably(path: &Path) -> StorageResult<()> {
+    let create = || retry_on_intr(|| mkdirat(CWD, path, Mode::RWXU));
+    let Some(above) = path.parent() else { return Ok(()) };
+    let mut created = create();
+    if created == Err(Errno::NOENT) {
         create_durably(above)?;
-        made = create();
+        created = create();
     }
-    match made {
-        // Another process was faster, and may not have synced it yet.
+    match created {
+        // Another process may have created it first and not have synced it yet.
         Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(from_errno(errno, "creating", place)),
+        Err(errno) => return Err(from_errno(errno, "creating", path)),
     }
     File::open(above).and_then(|above| above.sync_all()).map_err(|error| from_io(&error, "syncing", above))
 }
@@ -379,15 +381,15 @@ mod tests {
 
     fn read_of_ten_bytes(length: usize) -> StorageResult<Vec<u8>> {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("file");
-        std::fs::write(&place, "0123456789").unwrap();
-        Content { file: File::open(&place).unwrap(), length, place }.read(100)
+        let path = folder.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        OpenFile { file: File::open(&path).unwrap(), length, path }.read(100)
     }
 
     #[test]
-    fn a_file_that_changes_its_length_after_it_was_looked_at_takes_no_more_memory() {
+    fn a_file_whose_size_changes_after_the_check_takes_no_more_memory() {
         assert_eq!(read_of_ten_bytes(10).unwrap(), b"0123456789");
-        assert_eq!(read_of_ten_bytes(99).unwrap(), b"0123456789", "it became shorter");
+        assert_eq!(read_of_ten_bytes(99).unwrap(), b"0123456789", "the file became shorter");
         assert!(read_of_ten_bytes(9).unwrap_err().to_string().contains("grew while it was read"));
         assert!(read_of_ten_bytes(101).unwrap_err().to_string().contains("longer than the 100 bytes"));
     }

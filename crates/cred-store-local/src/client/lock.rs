@@ -1,5 +1,5 @@
-//! The lock among writers: a file for all processes, and before it a queue for the threads of one
-//! provider.
+//! The store lock, which writers take: a lock file shared by all processes, preceded by an
+//! in-process queue for the threads of one provider.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -14,67 +14,69 @@ use rustix::io::{Errno, retry_on_intr};
 use super::directory::Directory;
 use crate::error::from_errno;
 
-/// Never removed by this library: a lock on a removed file excludes no other process. Where another
-/// program removes it, a waiting process opens the new one.
+/// The lock file. This crate never removes it: a lock on a removed file excludes no other process.
+/// If another program removes it, a waiting process opens the new file.
 const NAME: &str = ".lock";
-const SHORTEST_WAIT: Duration = Duration::from_micros(50);
-const LONGEST_WAIT: Duration = Duration::from_millis(2);
-/// After this long, who comes waits until all are out, so that another process gets its turn.
-const LONGEST_GROUP: Duration = Duration::from_millis(1);
+const MIN_WAIT: Duration = Duration::from_micros(50);
+const MAX_WAIT: Duration = Duration::from_millis(2);
+/// How long writers can join a group that holds the lock. Later writers wait until the group has
+/// released it, so that another process can take the lock in between.
+const MAX_GROUP_TIME: Duration = Duration::from_millis(1);
 
-/// With whom a holder bears to hold the lock.
+/// How a holder shares the store lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// With others of the same provider: what is done is one rename or one removal, which need no
-    /// order among themselves.
-    Together,
-    /// With nobody: what is done rests on what was looked at.
-    Alone,
-    /// With no writer. This needs no write access, so that a read-only store can be listed.
-    Listing,
+    /// Shared with other `Grouped` holders of the same provider. Each does a single rename or
+    /// removal, and the order among these does not matter.
+    Grouped,
+    /// Shared with no other holder, because the write depends on a check under the lock.
+    Exclusive,
+    /// Excludes writers. Needs no write access, so that a read-only store can be listed.
+    List,
 }
 
-/// Where the threads of one provider wait, first come, first served. Only one of them asks the
-/// file, and writers go through together: ten that all ask the file take more than twice the time
-/// of ten that have no lock.
+/// The FIFO queue of the threads of one provider. Only the first of a group locks the file, and
+/// `Grouped` writers share that lock: if ten writers each lock the file, they take more than twice
+/// the time of ten writers without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     waiting: VecDeque<u64>,
     next_ticket: u64,
-    /// Who holds the lock, or is asking the file for it.
+    /// Threads that hold the lock. The first of them may still be locking the file.
     holders: usize,
-    /// The locked file, and until when others may join; `None`: nobody holds it, somebody asks for
-    /// it, or holds it alone.
-    joinable: Option<Instant>,
+    /// Until when other `Grouped` writers may join the group. `None` if the file is not locked, or
+    /// its holder does not share it.
+    joinable_until: Option<Instant>,
+    /// The locked file.
     file: Option<OwnedFd>,
 }
 
-/// Held until it is dropped. Each provider opens the file anew, so providers of one process exclude
-/// each other as well.
+/// The store lock, held until dropped. Each provider opens the lock file itself, so providers in
+/// one process also exclude each other.
 #[derive(Debug)]
 pub(super) struct StoreLock<'a>(&'a Queue);
 
 impl<'a> StoreLock<'a> {
-    /// Waits until the deadline.
+    /// Takes the lock, waiting at most until the deadline.
     pub(super) fn acquire(
         queue: &'a Queue,
         access: Access,
         base: &Directory,
         deadline: Instant,
     ) -> StorageResult<Self> {
-        let (lock, first) = queue.enter(access, deadline).ok_or_else(|| held(base))?;
+        let (lock, first) = queue.enter(access, deadline).ok_or_else(|| busy_error(base))?;
         if first {
-            // Where this fails, dropping the lock lets the next one ask.
+            // If this fails, dropping `lock` lets the next waiter lock the file.
             let file = locked_file(base, access, deadline)?;
             let mut state = queue.state();
             state.file = file;
-            state.joinable = (access == Access::Together).then(|| Instant::now() + LONGEST_GROUP);
+            state.joinable_until = (access == Access::Grouped).then(|| Instant::now() + MAX_GROUP_TIME);
             drop(state);
             queue.changed.notify_all();
         }
@@ -87,7 +89,7 @@ impl Drop for StoreLock<'_> {
         let mut state = self.0.state();
         state.holders = state.holders.saturating_sub(1);
         if state.holders == 0 {
-            state.joinable = None;
+            state.joinable_until = None;
             state.file = None;
         }
         drop(state);
@@ -96,12 +98,12 @@ impl Drop for StoreLock<'_> {
 }
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for its turn, and tells whether it is the first of a group, who has to lock the file;
-    /// `None`: the deadline came first.
+    /// Waits in the queue. Returns whether the caller is the first of a group and must lock the
+    /// file, or `None` if the deadline passed first.
     fn enter(&self, access: Access, deadline: Instant) -> Option<(StoreLock<'_>, bool)> {
         let mut state = self.state();
         let ticket = state.next_ticket;
@@ -110,13 +112,13 @@ impl Queue {
         loop {
             let now = Instant::now();
             let is_next = state.waiting.front() == Some(&ticket);
-            let joins = access == Access::Together && state.joinable.is_some_and(|until| now < until);
+            let joins = access == Access::Grouped && state.joinable_until.is_some_and(|until| now < until);
             if is_next && (state.holders == 0 || joins) {
                 state.waiting.pop_front();
                 let first = state.holders == 0;
                 state.holders = state.holders.saturating_add(1);
                 drop(state);
-                // The next one may join.
+                // The next waiter may join.
                 self.changed.notify_all();
                 return Some((StoreLock(self), first));
             }
@@ -131,29 +133,28 @@ impl Queue {
     }
 }
 
-fn held(base: &Directory) -> StorageError {
-    let place = base.place(NAME);
-    StorageError::busy(format!("another writer holds `{}`", place.display()))
+fn busy_error(base: &Directory) -> StorageError {
+    let path = base.path_of(NAME);
+    StorageError::busy(format!("another writer holds `{}`", path.display()))
 }
 
-/// Locks the file that has the name at that time: a restore or a copy of the directory may have
-/// removed the file, or replaced it by another one, while this process waited. `None` as in
-/// [`lock_file`].
+/// Locks the current lock file. A restore or a copy of the directory may have removed or replaced
+/// the file while this process waited. Returns `None` as [`lock_file`] does.
 fn locked_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
     loop {
         let Some(file) = lock_file(base, access, deadline)? else { return Ok(None) };
-        let named = has_the_name(base, &file);
-        if named.map_err(|errno| from_errno(errno, "reading the attributes of", &base.place(NAME)))? {
+        let current = is_current(base, &file);
+        if current.map_err(|errno| from_errno(errno, "reading the attributes of", &base.path_of(NAME)))? {
             return Ok(Some(file));
         }
-        if Instant::now() + SHORTEST_WAIT >= deadline {
-            return Err(held(base));
+        if Instant::now() + MIN_WAIT >= deadline {
+            return Err(busy_error(base));
         }
-        sleep(SHORTEST_WAIT);
+        sleep(MIN_WAIT);
     }
 }
 
-fn has_the_name(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
+fn is_current(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
     let opened = fstat(file)?;
     match retry_on_intr(|| statat(base.fd(), NAME, AtFlags::SYMLINK_NOFOLLOW)) {
         Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
@@ -162,45 +163,45 @@ fn has_the_name(base: &Directory, file: &OwnedFd) -> Result<bool, Errno> {
     }
 }
 
-/// Tries until the deadline: a waiting `flock` could not be given up. `None`: the store is
-/// read-only and has no lock file, or no locks.
+/// Retries a non-blocking `flock` until the deadline, since a blocking `flock` cannot be cancelled.
+/// Returns `None` if the store is read-only and has no lock file or does not support locks.
 fn lock_file(base: &Directory, access: Access, deadline: Instant) -> StorageResult<Option<OwnedFd>> {
-    let place = || base.place(NAME);
+    let path = || base.path_of(NAME);
     // NFS needs write access for an exclusive lock, and read access for a shared one.
     let (file, operation) = match open_lock(base, OFlags::RDWR | OFlags::CREATE) {
         Ok(file) => (file, FlockOperation::NonBlockingLockExclusive),
-        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if access == Access::Listing => {
-            // The same store may be writable for another process, so its writers are kept out.
+        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if access == Access::List => {
+            // The store may be writable for another process, so exclude its writers.
             match open_lock(base, OFlags::RDONLY) {
                 Ok(file) => (file, FlockOperation::NonBlockingLockShared),
                 Err(Errno::NOENT) => return Ok(None),
-                Err(errno) => return Err(from_errno(errno, "opening", &place())),
+                Err(errno) => return Err(from_errno(errno, "opening", &path())),
             }
         }
-        Err(errno) => return Err(from_errno(errno, "opening", &place())),
+        Err(errno) => return Err(from_errno(errno, "opening", &path())),
     };
     let shared = matches!(operation, FlockOperation::NonBlockingLockShared);
-    let mut wait = SHORTEST_WAIT;
+    let mut wait = MIN_WAIT;
     loop {
         match flock(&file, operation) {
             Ok(()) => return Ok(Some(file)),
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(Errno::NOLCK | Errno::NOTSUP) if shared => return Ok(None),
             Err(Errno::NOLCK | Errno::NOTSUP) => {
-                let place = place();
+                let path = path();
                 return Err(StorageError::invalid_request(format!(
-                    "the file system of `{}` has no locks; use another, or set `enable_locking` to false where one \
-                     process alone writes",
-                    place.display()
+                    "the file system of `{}` does not support locks; use another file system, or set \
+                     `enable_locking` to false if only one process writes",
+                    path.display()
                 )));
             }
-            Err(errno) => return Err(from_errno(errno, "locking", &place())),
+            Err(errno) => return Err(from_errno(errno, "locking", &path())),
         }
         if Instant::now() + wait >= deadline {
-            return Err(held(base));
+            return Err(busy_error(base));
         }
         sleep(wait.mul_f64(0.5 + fastrand::f64()));
-        wait = (wait * 2).min(LONGEST_WAIT);
+        wait = (wait * 2).min(MAX_WAIT);
     }
 }
 
@@ -213,43 +214,43 @@ fn open_lock(base: &Directory, access: OFlags) -> Result<OwnedFd, Errno> {
 mod tests {
     use super::*;
 
-    fn soon() -> Instant {
+    fn short_deadline() -> Instant {
         Instant::now() + Duration::from_millis(20)
     }
 
-    fn entered(queue: &Queue, access: Access) -> Option<bool> {
-        queue.enter(access, soon()).map(|(lock, first)| {
+    fn try_enter(queue: &Queue, access: Access) -> Option<bool> {
+        queue.enter(access, short_deadline()).map(|(lock, first)| {
             std::mem::forget(lock);
             first
         })
     }
 
     #[test]
-    fn only_those_who_bear_it_hold_together() {
+    fn only_grouped_writers_share_the_lock() {
         let queue = Queue::default();
-        assert_eq!(entered(&queue, Access::Together), Some(true));
-        assert_eq!(entered(&queue, Access::Together), None, "the first one has not locked the file yet");
-        queue.state().joinable = Some(Instant::now() + Duration::from_secs(600));
-        assert_eq!(entered(&queue, Access::Together), Some(false));
-        assert_eq!(entered(&queue, Access::Alone), None);
+        assert_eq!(try_enter(&queue, Access::Grouped), Some(true));
+        assert_eq!(try_enter(&queue, Access::Grouped), None, "the first holder has not locked the file yet");
+        queue.state().joinable_until = Some(Instant::now() + Duration::from_secs(600));
+        assert_eq!(try_enter(&queue, Access::Grouped), Some(false));
+        assert_eq!(try_enter(&queue, Access::Exclusive), None);
         drop(StoreLock(&queue));
-        assert_eq!(entered(&queue, Access::Alone), None, "one of two is still there");
+        assert_eq!(try_enter(&queue, Access::Exclusive), None, "one of two holders remains");
         drop(StoreLock(&queue));
-        assert_eq!(entered(&queue, Access::Alone), Some(true));
-        assert_eq!(entered(&queue, Access::Together), None);
-        assert_eq!(entered(&queue, Access::Alone), None);
+        assert_eq!(try_enter(&queue, Access::Exclusive), Some(true));
+        assert_eq!(try_enter(&queue, Access::Grouped), None);
+        assert_eq!(try_enter(&queue, Access::Exclusive), None);
         drop(StoreLock(&queue));
-        assert!(queue.state().waiting.is_empty(), "who gave up waits no longer");
+        assert!(queue.state().waiting.is_empty(), "waiters whose deadline passed leave the queue");
     }
 
     #[test]
-    fn a_group_is_closed_after_its_time_and_to_who_comes_after_one_who_wants_to_be_alone() {
+    fn no_writer_joins_a_group_after_its_time_or_ahead_of_an_earlier_waiter() {
         let queue = Queue::default();
-        assert_eq!(entered(&queue, Access::Together), Some(true));
-        queue.state().joinable = Some(Instant::now());
-        assert_eq!(entered(&queue, Access::Together), None, "its time is over");
-        queue.state().joinable = Some(Instant::now() + Duration::from_secs(600));
+        assert_eq!(try_enter(&queue, Access::Grouped), Some(true));
+        queue.state().joinable_until = Some(Instant::now());
+        assert_eq!(try_enter(&queue, Access::Grouped), None, "the group time is over");
+        queue.state().joinable_until = Some(Instant::now() + Duration::from_secs(600));
         queue.state().waiting.push_back(u64::MAX);
-        assert_eq!(entered(&queue, Access::Together), None, "another one was first");
+        assert_eq!(try_enter(&queue, Access::Grouped), None, "another waiter was first");
     }
 }

@@ -1,4 +1,4 @@
-//! Files that are being written, and what a crash leaves of them.
+//! Temporary files of writes in progress, and the removal of those that a crash left.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,19 +7,19 @@ use cred_core::{StorageError, StorageResult};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::anchored::Anchored;
 use super::directory::Directory;
+use super::durable::DurableDirectories;
 use crate::error::{WriteError, from_errno, from_io};
 
-/// In the base, so that a rename never crosses file systems.
+/// Below the base, so that a rename never crosses file systems.
 const DIRECTORY: &str = ".tmp";
-/// Digits of a temporary name: 64 bits.
+/// Hex digits of a temporary name: 64 bits.
 const NAME_LEN: usize = 16;
-/// Another of ours had the name, or a sweep was faster. Each is rare, and twice in a row means
-/// something else.
-const TRIES: usize = 4;
+/// Attempts to create a temporary file. One fails if another writer has the name, or if a sweep
+/// removed the file first. Both are rare; if they repeat, something else is wrong.
+const MAX_ATTEMPTS: usize = 4;
 
-/// A file that nobody else knows, removed when it is dropped before its rename.
+/// A temporary file that only this writer uses. It is removed if dropped before its rename.
 #[derive(Debug)]
 pub(super) struct Temporary {
     directory: Directory,
@@ -29,31 +29,31 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    pub(super) fn create(base: &Directory, anchored: &Anchored) -> StorageResult<Self> {
-        for _ in 0..TRIES {
-            if let Some(temporary) = Self::try_create(base.child_or_create(DIRECTORY, anchored)?)? {
+    pub(super) fn create(base: &Directory, durable: &DurableDirectories) -> StorageResult<Self> {
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(temporary) = Self::try_create(base.child_or_create(DIRECTORY, durable)?)? {
                 return Ok(temporary);
             }
         }
-        Err(StorageError::unavailable("each temporary file was swept away by another process"))
+        Err(StorageError::unavailable("another process removed every temporary file before it was written"))
     }
 
-    /// `None`: another one was faster.
+    /// Returns `None` if another writer took the name or a sweep removed the file first.
     fn try_create(directory: Directory) -> StorageResult<Option<Self>> {
         let name = format!("{:016x}", fastrand::u64(..));
-        // Also for reading: NFS refuses a shared lock on what is open only for writing.
+        // Also for reading: NFS refuses a shared lock on a file that is open only for writing.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match retry_on_intr(|| openat(directory.fd(), &name, flags, Mode::RUSR | Mode::WUSR)) {
             Ok(fd) => File::from(fd),
             Err(Errno::EXIST) => return Ok(None),
-            Err(errno) => return Err(from_errno(errno, "creating", &directory.place(&name))),
+            Err(errno) => return Err(from_errno(errno, "creating", &directory.path_of(&name))),
         };
         let temporary = Self { directory, name, file, renamed: false };
-        let failed = |errno, doing| from_errno(errno, doing, &temporary.directory.place(&temporary.name));
-        // Shared, because it stays on the file after the rename, where readers share it. A sweep
-        // wants the file alone, so it is locked, or swept already and without a name. Where there
-        // are no locks, nothing is swept. EBADF is how some network file systems refuse a kind of
-        // lock.
+        let failed = |errno, doing| from_errno(errno, doing, &temporary.directory.path_of(&temporary.name));
+        // The lock is shared because it stays on the file after the rename, where readers share it.
+        // A sweep locks the file exclusively before it removes it. So this lock succeeds first, or
+        // the sweep has removed the file already. On a file system without locks nothing is swept.
+        // Some network file systems refuse a kind of lock with EBADF.
         match retry_on_intr(|| flock(&temporary.file, FlockOperation::NonBlockingLockShared)) {
             Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL | Errno::BADF) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
@@ -63,27 +63,30 @@ impl Temporary {
         Ok((stat.st_nlink > 0).then_some(temporary))
     }
 
-    /// Writes and syncs. After a failed sync nobody knows what is on the disk, and trying again
-    /// would tell nothing: the file goes.
+    /// Writes and syncs the file. A failed sync is not retried: the contents on the disk are then
+    /// unknown, and a later success would not prove them. The file is removed instead.
     pub(super) fn write(&mut self, bytes: &[u8]) -> StorageResult<()> {
-        let failed = |error: std::io::Error, doing| from_io(&error, doing, &self.directory.place(&self.name));
+        let failed =
+            |error: std::io::Error, doing| from_io(&error, doing, &self.directory.path_of(&self.name));
         let mut file = &self.file;
         file.write_all(bytes).map_err(|error| failed(error, "writing"))?;
         file.sync_all().map_err(|error| failed(error, "syncing"))
     }
 
-    /// Puts it in the place of a file.
+    /// Renames it over the target file.
     pub(super) fn rename(mut self, target: &Directory, name: &str) -> Result<(), WriteError> {
         match retry_on_intr(|| renameat(self.directory.fd(), &self.name, target.fd(), name)) {
             Ok(()) => {
                 self.renamed = true;
                 Ok(())
             }
-            // The journal failed in the middle.
+            // The file system's journal may have failed midway.
             Err(Errno::IO) => {
-                Err(WriteError::Doubtful(from_errno(Errno::IO, "renaming to", &target.place(name))))
+                Err(WriteError::OutcomeUnknown(from_errno(Errno::IO, "renaming to", &target.path_of(name))))
             }
-            Err(errno) => Err(WriteError::Nothing(from_errno(errno, "renaming to", &target.place(name)))),
+            Err(errno) => {
+                Err(WriteError::NothingWritten(from_errno(errno, "renaming to", &target.path_of(name))))
+            }
         }
     }
 }
@@ -91,28 +94,28 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
-            // What stays is swept later.
+            // If this fails, a later sweep removes the file.
             let _ = self.directory.remove(&self.name);
         }
     }
 }
 
-/// Removes files of writers that are gone: those of our names that nobody has locked.
+/// Removes temporary files of writers that no longer run: those that no process has locked.
 pub(super) fn sweep(base: &Directory) -> StorageResult<()> {
     let Some(directory) = base.child(DIRECTORY)? else { return Ok(()) };
     let mut names = Vec::new();
     directory.entries(|name, kind| {
-        let ours = name.len() == NAME_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if ours && matches!(kind, FileType::RegularFile | FileType::Unknown) {
+        let is_temporary_name = name.len() == NAME_LEN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_temporary_name && matches!(kind, FileType::RegularFile | FileType::Unknown) {
             names.push(name.to_owned());
         }
     })?;
-    // Also for writing: NFS refuses an exclusive lock on what is open only for reading.
+    // Also for writing: NFS refuses an exclusive lock on a file that is open only for reading.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     for name in names {
         let Ok(file) = openat(directory.fd(), &name, flags, Mode::empty()) else { continue };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // What cannot be removed now is at the next opening.
+            // If this fails, the sweep at the next opening removes the file.
             let _ = directory.remove(&name);
         }
     }

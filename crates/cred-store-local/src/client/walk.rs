@@ -1,4 +1,4 @@
-//! Lists of what is stored.
+//! Lists stored credentials.
 
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,17 +14,17 @@ use super::directory::Directory;
 use super::lock::Access;
 use super::{Client, Deadline};
 
-/// File systems stamp changes with a clock that ticks each 1 to 10 ms: what changed within a tick
-/// may look unchanged.
+/// File systems take timestamps from a clock that ticks every 1 to 10 ms, so a change within the
+/// same tick may not be visible in the timestamp.
 const TICK: Duration = Duration::from_millis(20);
-/// More directories in a row than a scope has parts: 128 parts of four bytes.
-const DEEPEST: usize = 130;
-/// Threads that read the files of one list by their contents.
-const MOST_READERS: usize = 4;
-/// Files that are worth a thread.
-const LEAST_SHARE: usize = 256;
+/// Maximum depth of directories: more than the 128 parts of four bytes that a scope can have.
+const MAX_DEPTH: usize = 130;
+/// Maximum number of threads that read the files of one filtered list.
+const MAX_READERS: usize = 4;
+/// A thread is only started for at least this many files.
+const MIN_FILES_PER_READER: usize = 256;
 
-/// One list: what it wants, and the directories on the way.
+/// One list operation.
 pub(super) struct Walk<'a> {
     client: &'a Client,
     reach: Reach<'a>,
@@ -34,20 +34,20 @@ pub(super) struct Walk<'a> {
     found: Vec<CredentialPath>,
 }
 
-/// What a directory stands for.
+/// The scope that a directory stands for.
 #[derive(Clone)]
-enum Place {
-    Scope(Option<ScopeId>),
-    /// Below a hashed name: the files tell, and their names must agree.
+enum DirectoryScope {
+    Known(Option<ScopeId>),
+    /// At or below a hashed name. The files contain their paths, which must match the names.
     Hashed,
 }
 
-/// What is in one directory, without what is nobody's of ours as far as a name tells.
+/// The entries of one directory, without those whose names this crate does not use.
 #[derive(Default)]
-struct Names {
-    /// Told by the names of files.
+struct DirectoryNames {
+    /// Ids decoded from file names.
     ids: Vec<CredentialId>,
-    /// Names of files that tell nothing.
+    /// File names that are hashed, so that the file must be read for its path.
     hashed: Vec<String>,
     directories: Vec<String>,
 }
@@ -63,109 +63,114 @@ impl<'a> Walk<'a> {
         Self { client, reach, base, filter, deadline, found: Vec::new() }
     }
 
-    /// The credentials in reach, from the directory of its scope on.
+    /// Lists the credentials in reach, starting at the directory of its scope.
     pub(super) fn list(mut self, directory: &Directory) -> StorageResult<Vec<CredentialPath>> {
         let scope = self.reach.scope();
         let directories = scope.into_iter().flat_map(|scope| self.client.names.directories(scope));
-        let mut way = directories.map(|name| name.text).collect();
-        self.descend(directory, &Place::Scope(scope.cloned()), &mut way)?;
+        let mut names_from_base = directories.map(|name| name.text).collect();
+        self.descend(directory, &DirectoryScope::Known(scope.cloned()), &mut names_from_base)?;
         Ok(self.found)
     }
 
-    fn descend(&mut self, directory: &Directory, place: &Place, way: &mut Vec<String>) -> StorageResult<()> {
+    fn descend(
+        &mut self,
+        directory: &Directory,
+        scope: &DirectoryScope,
+        names_from_base: &mut Vec<String>,
+    ) -> StorageResult<()> {
         let mut names = self.names(directory)?;
         let directories = std::mem::take(&mut names.directories);
-        self.take_files(directory, place, way, names)?;
-        if matches!(self.reach, Reach::Scope(_)) || way.len() >= DEEPEST {
+        self.add_files(directory, scope, names_from_base, names)?;
+        if matches!(self.reach, Reach::Scope(_)) || names_from_base.len() >= MAX_DEPTH {
             return Ok(());
         }
         for name in directories {
-            let Some(inner) = self.inner(place, &name) else { continue };
-            // It may have been removed meanwhile.
+            let Some(child_scope) = self.child_scope(scope, &name) else { continue };
+            // The directory may have been removed meanwhile.
             let Some(child) = directory.child(&name)? else { continue };
-            way.push(name);
-            self.descend(&child, &inner, way)?;
-            way.pop();
+            names_from_base.push(name);
+            self.descend(&child, &child_scope, names_from_base)?;
+            names_from_base.pop();
         }
         Ok(())
     }
 
-    /// What a directory of this name in that place stands for; `None`: it is not ours.
-    fn inner(&self, place: &Place, name: &str) -> Option<Place> {
-        match (place, self.client.names.decode_directory(name)) {
+    /// The scope of a subdirectory, or `None` if this crate does not use its name.
+    fn child_scope(&self, scope: &DirectoryScope, name: &str) -> Option<DirectoryScope> {
+        match (scope, self.client.names.decode_directory(name)) {
             (_, Decoded::Foreign) => None,
-            (Place::Hashed, _) | (_, Decoded::Hashed) => Some(Place::Hashed),
-            (Place::Scope(None), Decoded::Exact(part)) => Some(Place::Scope(Some(part))),
-            (Place::Scope(Some(scope)), Decoded::Exact(part)) => {
-                format!("{scope}/{part}").parse().ok().map(|scope| Place::Scope(Some(scope)))
+            (DirectoryScope::Hashed, _) | (_, Decoded::Hashed) => Some(DirectoryScope::Hashed),
+            (DirectoryScope::Known(None), Decoded::Exact(part)) => Some(DirectoryScope::Known(Some(part))),
+            (DirectoryScope::Known(Some(scope)), Decoded::Exact(part)) => {
+                format!("{scope}/{part}").parse().ok().map(|scope| DirectoryScope::Known(Some(scope)))
             }
         }
     }
 
-    /// Adds the credentials of these files that the filter admits.
-    fn take_files(
+    /// Adds the credentials of these files that the filter matches.
+    fn add_files(
         &mut self,
         directory: &Directory,
-        place: &Place,
-        way: &[String],
-        names: Names,
+        scope: &DirectoryScope,
+        names_from_base: &[String],
+        names: DirectoryNames,
     ) -> StorageResult<()> {
-        match place {
-            Place::Scope(scope) => {
+        match scope {
+            DirectoryScope::Known(scope) => {
                 let paths = names.ids.into_iter().map(|id| CredentialPath::new(scope.clone(), id));
                 match self.filter {
                     None => self.found.extend(paths),
-                    Some(filter) => self.take_admitted(directory, &paths.collect::<Vec<_>>(), filter)?,
+                    Some(filter) => self.add_matching(directory, &paths.collect::<Vec<_>>(), filter)?,
                 }
             }
-            Place::Hashed => {
+            DirectoryScope::Hashed => {
                 for id in names.ids {
-                    self.take_hashed(directory, &self.client.names.file(&id).text, place, way)?;
+                    self.add_hashed(directory, &self.client.names.file(&id).text, scope, names_from_base)?;
                 }
             }
         }
         for name in names.hashed {
-            self.take_hashed(directory, &name, place, way)?;
+            self.add_hashed(directory, &name, scope, names_from_base)?;
         }
         Ok(())
     }
 
-    /// Reads the files of these paths, many of them on a few threads.
-    fn take_admitted(
+    /// Adds those of these paths whose files match the filter. Reads many files on a few threads.
+    fn add_matching(
         &mut self,
         directory: &Directory,
         paths: &[CredentialPath],
         filter: &CredentialFilter,
     ) -> StorageResult<()> {
-        let readers = available_parallelism().map_or(1, |cores| cores.get().min(MOST_READERS));
-        let share = paths.len().div_ceil(readers).max(LEAST_SHARE);
+        let readers = available_parallelism().map_or(1, |cores| cores.get().min(MAX_READERS));
+        let chunk = paths.len().div_ceil(readers).max(MIN_FILES_PER_READER);
         let this = &*self;
-        let read = |share: &[CredentialPath]| {
-            let admitted = share.iter().filter_map(|path| match this.admits(directory, path, filter) {
+        let read = |chunk: &[CredentialPath]| {
+            let matching = chunk.iter().filter_map(|path| match this.matches(directory, path, filter) {
                 Ok(true) => Some(Ok(path.clone())),
                 Ok(false) => None,
                 Err(error) => Some(Err(error)),
             });
-            admitted.collect::<Result<Vec<_>, _>>()
+            matching.collect::<Result<Vec<_>, _>>()
         };
-        let (first, others) = paths.split_at(share.min(paths.len()));
-        let answers = std::thread::scope(|scope| {
-            let others: Vec<_> = others.chunks(share).map(|share| scope.spawn(move || read(share))).collect();
-            let mut answers = vec![read(first)];
+        let (first, others) = paths.split_at(chunk.min(paths.len()));
+        let results = std::thread::scope(|scope| {
+            let others: Vec<_> = others.chunks(chunk).map(|chunk| scope.spawn(move || read(chunk))).collect();
+            let mut results = vec![read(first)];
             for other in others {
-                answers.push(
+                results.push(
                     other.join().unwrap_or_else(|_| Err(StorageError::other("reading the files panicked"))),
                 );
             }
-            answers
+            results
         });
-        for answer in answers {
-            self.found.extend(answer?);
+        for result in results {
+            self.found.extend(result?);
         }
         Ok(())
     }
 
-    fn admits(
+    fn matches(
         &self,
         directory: &Directory,
         path: &CredentialPath,
@@ -177,30 +182,31 @@ impl<'a> Walk<'a> {
         };
         let at = |error: StorageError| error.at("local", operation, path.clone());
         self.deadline.check()?;
-        // It may have been removed meanwhile.
+        // The file may have been removed meanwhile.
         let name = self.client.names.file(&path.id).text;
         let Some(bytes) = self.client.read(directory, &name).map_err(at)? else { return Ok(false) };
         let file = self.client.decode(&bytes, path.as_path_ref()).map_err(at)?;
         Ok(filter.matches(&file.metadata))
     }
 
-    fn take_hashed(
+    fn add_hashed(
         &mut self,
         directory: &Directory,
         name: &str,
-        place: &Place,
-        way: &[String],
+        scope: &DirectoryScope,
+        names_from_base: &[String],
     ) -> StorageResult<()> {
         self.deadline.check()?;
         let Some(bytes) = self.client.read(directory, name)? else { return Ok(()) };
-        let unnamed = |problem: &str| {
-            let place = directory.place(name);
-            StorageError::corrupted(format!("`{}`, whose name is hashed, {problem}", place.display()))
+        let corrupted = |problem: &str| {
+            let file = directory.path_of(name);
+            StorageError::corrupted(format!("`{}`, whose name is hashed, {problem}", file.display()))
         };
-        let file = CredentialFile::decode(&bytes).map_err(|_| unnamed("cannot be read to tell its path"))?;
-        let Some(path) = file.path.clone() else { return Err(unnamed("does not tell its path")) };
-        if !self.is_at(path.as_path_ref(), name, place, way) {
-            return Err(unnamed("tells the path of another credential"));
+        let file = CredentialFile::decode(&bytes)
+            .map_err(|_| corrupted("cannot be decoded, so its credential is unknown"))?;
+        let Some(path) = file.path.clone() else { return Err(corrupted("does not contain its path")) };
+        if !self.is_at(path.as_path_ref(), name, scope, names_from_base) {
+            return Err(corrupted("contains the path of another credential"));
         }
         if self.filter.is_none_or(|filter| filter.matches(&file.metadata)) {
             self.found.push(path);
@@ -208,23 +214,29 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Whether a path has these names.
-    fn is_at(&self, path: PathRef<'_>, name: &str, place: &Place, way: &[String]) -> bool {
+    /// Whether the names of the directories and the file are those of a path.
+    fn is_at(
+        &self,
+        path: PathRef<'_>,
+        name: &str,
+        scope: &DirectoryScope,
+        names_from_base: &[String],
+    ) -> bool {
         let names = &self.client.names;
-        let in_place = match place {
-            Place::Scope(scope) => scope.as_ref() == path.scope,
-            Place::Hashed => {
+        let in_scope = match scope {
+            DirectoryScope::Known(scope) => scope.as_ref() == path.scope,
+            DirectoryScope::Hashed => {
                 let directories = path.scope.into_iter().flat_map(|scope| names.directories(scope));
-                directories.map(|name| name.text).eq(way.iter().cloned())
+                directories.map(|name| name.text).eq(names_from_base.iter().cloned())
             }
         };
-        in_place && names.file(path.id).text == name
+        in_scope && names.file(path.id).text == name
     }
 
-    /// What is in a directory. Some file systems (btrfs, older tmpfs) move a name that is replaced
-    /// while the directory is read, and then miss it: where something changed, it is read once more
-    /// with writers kept out.
-    fn names(&self, directory: &Directory) -> StorageResult<Names> {
+    /// The entries of a directory. Some file systems (btrfs, older tmpfs) move a name that is
+    /// replaced while the directory is read, so that the listing misses it. If the directory
+    /// changed, it is therefore read again under the store lock.
+    fn names(&self, directory: &Directory) -> StorageResult<DirectoryNames> {
         let started =
             SystemTime::now().checked_sub(TICK).and_then(|start| start.duration_since(UNIX_EPOCH).ok());
         let names = self.read_names(directory)?;
@@ -233,18 +245,18 @@ impl<'a> Walk<'a> {
         if started.is_some_and(|started| changed < started) || !self.client.locking {
             return Ok(names);
         }
-        let _lock = self.client.lock(Access::Listing, self.base, self.deadline)?;
+        let _lock = self.client.lock(Access::List, self.base, self.deadline)?;
         self.read_names(directory)
     }
 
-    fn read_names(&self, directory: &Directory) -> StorageResult<Names> {
-        let mut names = Names::default();
+    fn read_names(&self, directory: &Directory) -> StorageResult<DirectoryNames> {
+        let mut names = DirectoryNames::default();
         directory.entries(|name, kind| {
             if name.starts_with('.') {
                 return;
             }
-            // A link is both, and refused when it is opened: in the place of a scope it would hide
-            // all that is below.
+            // A link counts as a directory and as a file, and opening it fails. If it were skipped,
+            // a link that replaced a scope's directory would hide the whole scope.
             if matches!(kind, FileType::Directory | FileType::Symlink) {
                 names.directories.push(name.to_owned());
             }

@@ -1,4 +1,4 @@
-//! The base directory: its default, and whether this process can use it.
+//! The default base directory, and the check that this process can use it.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ pub(super) fn default_base(os: &str, env: &dyn Env) -> PathBuf {
     let in_home = |folder: &str| absolute("HOME").map(|home| home.join(folder));
     let data = match os {
         "macos" | "ios" => in_home("Library/Application Support"),
-        // Not filtered, so that `validate` reports a relative path. Only Windows knows which are.
+        // Not filtered, so that `validate` reports a relative path. Only Windows can recognize one.
         "windows" => env.get("APPDATA").map(PathBuf::from),
         _ => absolute("XDG_DATA_HOME").or_else(|| in_home(".local/share")),
     };
@@ -33,15 +33,15 @@ pub(super) fn check(base: &Path, create_dir: bool) -> Result<(), Cow<'static, st
         return Err("is empty; set it to the directory for the credentials".into());
     }
     if !base.is_absolute() {
-        let problem = "is relative, so it would depend on the working directory; give an absolute path";
+        let problem = "is relative, so it would depend on the working directory; set an absolute path";
         return Err(problem.into());
     }
     match base.metadata() {
-        Ok(found) if !found.is_dir() => Err("is not a directory; give one".into()),
-        Ok(_) if is_refused(base, Access::READ_OK) => Err(
-            "is not readable by this process; give it read and search permission, or set another directory"
-                .into(),
-        ),
+        Ok(found) if !found.is_dir() => Err("is not a directory; set it to a directory".into()),
+        Ok(_) if is_denied(base, Access::READ_OK) => {
+            Err("is not readable by this process; grant read and search permission, or set another directory"
+                .into())
+        }
         Ok(_) => Ok(()),
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(format!("cannot be accessed: {error}; correct the directories above it").into())
@@ -58,7 +58,7 @@ pub(super) fn check(base: &Path, create_dir: bool) -> Result<(), Cow<'static, st
 /// the mount is writable.
 fn check_creation(base: &Path) -> Result<(), Cow<'static, str>> {
     match base.ancestors().find(|above| above.exists()) {
-        Some(above) if is_refused(above, Access::WRITE_OK) => Err(format!(
+        Some(above) if is_denied(above, Access::WRITE_OK) => Err(format!(
             "does not exist and cannot be created, since this process cannot write `{}`; create it with mode 0700 \
              for the user of this process, or set another directory",
             above.display()
@@ -68,10 +68,10 @@ fn check_creation(base: &Path) -> Result<(), Cow<'static, str>> {
     }
 }
 
-/// Whether the permissions refuse an access to what is in a directory. The effective user counts,
-/// as when files are opened. Another error is not an answer: a seccomp filter that does not know
-/// the call refuses it with EPERM.
-fn is_refused(directory: &Path, access: Access) -> bool {
+/// Whether the permissions deny access to the contents of a directory. The check uses the effective
+/// user, as opening a file does. Only EACCES counts: a seccomp filter that does not know the system
+/// call fails it with EPERM.
+fn is_denied(directory: &Path, access: Access) -> bool {
     let access = access | Access::EXEC_OK;
     accessat(CWD, directory, access, AtFlags::EACCESS) == Err(Errno::ACCESS)
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn linux_has_the_data_directory_of_xdg() {
+    fn linux_uses_the_xdg_data_directory() {
         const IN_HOME: &str = "/h/.local/share/nebula/credentials";
         for os in ["linux", "freebsd"] {
             assert_eq!(base(os, &[("HOME", "/h")]), Path::new(IN_HOME));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn macos_has_application_support_and_ignores_xdg() {
+    fn macos_uses_application_support_and_ignores_xdg() {
         let expected = Path::new("/Users/u/Library/Application Support/nebula/credentials");
         assert_eq!(base("macos", &[("HOME", "/Users/u")]), expected);
         assert_eq!(base("macos", &[("HOME", "/Users/u"), ("XDG_DATA_HOME", "/d")]), expected);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_has_the_roaming_application_data() {
+    fn windows_uses_the_roaming_application_data() {
         const APPDATA: &str = r"C:\Users\u\AppData\Roaming";
         let expected = Path::new(APPDATA).join("nebula").join("credentials");
         assert_eq!(base("windows", &[("APPDATA", APPDATA)]), expected);
