@@ -1,4 +1,4 @@
-//! A model of a disk that loses its power: what was synced is there, of the rest any beginning.
+//! A model of a disk that loses power: synced data survives, and of the rest any prefix.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
@@ -6,11 +6,11 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::trace::{Call, Deed};
+use crate::trace::{Call, Effect};
 
 type Inode = usize;
 
-/// A file system as its programs see it, with what of it is certain to be on the disk.
+/// A file system as programs see it, and the part of it that is certain to be on the disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Disk {
     root: PathBuf,
@@ -21,13 +21,13 @@ pub(crate) struct Disk {
 enum Node {
     File {
         now: Vec<u8>,
-        /// What was there at the last sync.
+        /// The contents at the last sync.
         durable: Vec<u8>,
         synced: bool,
     },
     Directory {
         durable: BTreeMap<String, Inode>,
-        /// Changes of names since the last sync, with the moments when they were made.
+        /// Changes of directory entries since the last sync, each with its time.
         pending: Vec<(usize, String, Option<Inode>)>,
     },
 }
@@ -35,41 +35,40 @@ enum Node {
 const ROOT: Inode = 0;
 
 impl Disk {
-    /// An empty directory that is there already.
+    /// Starts from an existing empty directory.
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), inodes: vec![directory()] }
     }
 
     pub(crate) fn apply(&mut self, call: &Call) {
         let moment = call.ended;
-        match call.deed() {
-            // Others may find it, and sync what is above it, before the call has ended for who made
-            // it.
-            Some(Deed::Directory(place)) => self.put(&place, call.began, directory()),
-            Some(Deed::Created(place)) if self.find(&place).is_none() => {
-                self.put(&place, moment, Node::File { now: Vec::new(), durable: Vec::new(), synced: false });
+        match call.effect() {
+            // Other processes may find the directory, and sync its parent, before the call returns.
+            Some(Effect::Directory(path)) => self.put(&path, call.began, directory()),
+            Some(Effect::Created(path)) if self.find(&path).is_none() => {
+                self.put(&path, moment, Node::File { now: Vec::new(), durable: Vec::new(), synced: false });
             }
-            Some(Deed::Wrote(place, bytes)) => {
-                let inode = self.find(&place);
+            Some(Effect::Wrote(path, bytes)) => {
+                let inode = self.find(&path);
                 if let Some(Node::File { now, synced, .. }) = inode.map(|inode| &mut self.inodes[inode]) {
                     now.extend(bytes);
                     *synced = false;
                 }
             }
-            Some(Deed::Renamed(from, to)) => {
-                let inode = self.find(&from).expect("only what is there is renamed");
+            Some(Effect::Renamed(from, to)) => {
+                let inode = self.find(&from).expect("a renamed file exists");
                 self.change(&to, moment, Some(inode));
                 self.change(&from, moment, None);
             }
-            Some(Deed::Removed(place)) => self.change(&place, moment, None),
-            Some(Deed::Synced(place)) => self.sync(&place, call.began),
-            Some(Deed::Created(_) | Deed::Locked(_) | Deed::Said(_)) | None => {}
+            Some(Effect::Removed(path)) => self.change(&path, moment, None),
+            Some(Effect::Synced(path)) => self.sync(&path, call.began),
+            Some(Effect::Created(_) | Effect::Locked(_) | Effect::Reported(_)) | None => {}
         }
     }
 
-    /// What was done before the sync began is on the disk when it has ended.
-    fn sync(&mut self, place: &Path, began: usize) {
-        let Some(inode) = self.find(place) else { return };
+    /// Changes from before the sync began are on the disk when it has ended.
+    fn sync(&mut self, path: &Path, began: usize) {
+        let Some(inode) = self.find(path) else { return };
         match &mut self.inodes[inode] {
             Node::File { now, durable, synced } => {
                 durable.clone_from(now);
@@ -86,24 +85,24 @@ impl Disk {
         }
     }
 
-    fn put(&mut self, place: &Path, moment: usize, node: Node) {
+    fn put(&mut self, path: &Path, moment: usize, node: Node) {
         self.inodes.push(node);
         let inode = self.inodes.len() - 1;
-        self.change(place, moment, Some(inode));
+        self.change(path, moment, Some(inode));
     }
 
-    fn change(&mut self, place: &Path, moment: usize, inode: Option<Inode>) {
-        let name = place.file_name().unwrap().to_str().unwrap().to_owned();
-        // What is outside of the model's root is of no interest.
-        let Some(above) = self.find(place.parent().unwrap()) else { return };
+    fn change(&mut self, path: &Path, moment: usize, inode: Option<Inode>) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // The model ignores paths outside its root.
+        let Some(above) = self.find(path.parent().unwrap()) else { return };
         if let Node::Directory { pending, .. } = &mut self.inodes[above] {
             pending.push((moment, name, inode));
         }
     }
 
-    fn find(&self, place: &Path) -> Option<Inode> {
+    fn find(&self, path: &Path) -> Option<Inode> {
         let mut inode = ROOT;
-        for name in place.strip_prefix(&self.root).ok()? {
+        for name in path.strip_prefix(&self.root).ok()? {
             let Node::Directory { durable, pending } = &self.inodes[inode] else { return None };
             let name = name.to_str().unwrap();
             let changed = pending.iter().rev().find(|(_, changed, _)| changed == name);
@@ -115,9 +114,9 @@ impl Disk {
         Some(inode)
     }
 
-    /// Writes into an empty directory what the disk holds after a cut: of each directory's changes
-    /// since its last sync a beginning, of each file's bytes what was synced, a beginning, zeros or
-    /// all.
+    /// Writes the contents of the disk after a power cut into an empty directory. Of the changes to
+    /// a directory since its last sync, any prefix survives. An unsynced file has its contents of
+    /// the last sync, a prefix of the new contents, zeros, or all of the new contents.
     pub(crate) fn cut(&self, into: &Path) {
         self.write(ROOT, into);
     }

@@ -1,4 +1,4 @@
-//! Writers that are killed at random moments.
+//! Kills writers at random moments.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,11 @@ use cred_provider_kit::naming::FileNames;
 
 use crate::oracle::Oracle;
 use crate::sized;
-use crate::worker::{Process, look, open, paths, runtime};
+use crate::worker::{Process, open, paths, read_number, runtime};
 
-/// Writers that are alive at once: each death is among living ones.
+/// Writers that run at once: while one is killed, the others keep writing.
 const SLOTS: usize = 4;
-/// Kills of one slot until all are dead at once.
+/// Kills per slot before all writers are killed together.
 const KILLS: usize = 24;
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -20,11 +20,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 struct Tally {
     kills: usize,
     acknowledged: usize,
-    left: usize,
+    temporary_files: usize,
 }
 
 #[test]
-fn no_kill_loses_what_was_acknowledged_or_leaves_anything() {
+fn a_kill_loses_no_acknowledged_write_and_leaves_no_files() {
     let rounds = sized(3, 100);
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("base");
@@ -39,7 +39,7 @@ fn no_kill_loses_what_was_acknowledged_or_leaves_anything() {
                 scope.spawn(move || kill_repeatedly(base, slot, first, oracle));
             }
         });
-        // All at once, and nobody opens the directory between their deaths.
+        // All at once, and no process opens the directory between the kills.
         let last = next + 900_000;
         let writers: Vec<_> =
             (0..SLOTS).map(|slot| writer(&base, slot, last + 1_000_000 * slot_number(slot))).collect();
@@ -48,12 +48,12 @@ fn no_kill_loses_what_was_acknowledged_or_leaves_anything() {
         }
         next += 4_000_000;
         tally.kills += SLOTS * (KILLS + 1);
-        tally.left += names(&base.join(".tmp")).len();
+        tally.temporary_files += names(&base.join(".tmp")).len();
         for (slot, oracle) in oracles.iter_mut().enumerate() {
             verify(&base, slot, oracle);
         }
-        assert_eq!(names(&base.join(".tmp")), [""; 0], "left after the next opening");
-        assert_eq!(strangers(&base), BTreeSet::new(), "files that nobody asked for");
+        assert_eq!(names(&base.join(".tmp")), [""; 0], "a temporary file remains after the next opening");
+        assert_eq!(unexpected_files(&base), BTreeSet::new(), "unexpected files");
     }
     tally.acknowledged = oracles.iter().map(|oracle| oracle.acknowledgements).sum();
     println!(
@@ -62,10 +62,10 @@ fn no_kill_loses_what_was_acknowledged_or_leaves_anything() {
         tally.kills,
         started.elapsed().as_secs_f64(),
         tally.acknowledged,
-        tally.left
+        tally.temporary_files
     );
-    assert!(tally.acknowledged > tally.kills, "the kills hit nothing: {}", tally.acknowledged);
-    assert!(rounds < 20 || tally.left > 0, "no kill hit a write, so nothing is shown");
+    assert!(tally.acknowledged > tally.kills, "too few acknowledged writes: {}", tally.acknowledged);
+    assert!(rounds < 20 || tally.temporary_files > 0, "no kill hit a write, so the test proves nothing");
 }
 
 fn kill_repeatedly(base: &Path, slot: usize, first: u64, oracle: &mut Oracle) {
@@ -88,28 +88,29 @@ fn writer(base: &Path, slot: usize, first: u64) -> Process {
 fn kill(writer: Process, oracle: &mut Oracle) {
     writer.expect("ready");
     let (started, wanted) = (Instant::now(), fastrand::u32(0..4));
-    let mut heard = 0;
-    while heard < wanted {
-        let word = writer.next().expect("it goes on until it is killed");
-        oracle.hear(&word);
-        heard += u32::from(word == "ok");
+    let mut acknowledged = 0;
+    while acknowledged < wanted {
+        let message = writer.next().expect("the writer runs until it is killed");
+        oracle.observe(&message);
+        acknowledged += u32::from(message == "ok");
     }
-    // Somewhere in the next write, however slow the disk is today.
+    // Kill it somewhere in the next write, however slow the disk is.
     let pace = started.elapsed() / wanted.max(1);
     std::thread::sleep(pace.min(LONGEST_PAUSE).mul_f64(1.3 * fastrand::f64()));
-    for word in writer.kill() {
-        oracle.hear(&word);
+    for message in writer.kill() {
+        oracle.observe(&message);
     }
 }
 
-/// Looks through a new provider, which sweeps when it opens, be the others writing or not.
+/// Checks the paths of a slot with a new provider, which sweeps when it opens the directory, even
+/// while others write.
 fn verify(base: &Path, slot: usize, oracle: &mut Oracle) {
     let provider = open(base);
     runtime().block_on(async {
         for path in paths(&slot.to_string()) {
-            let found = look(&provider, &path).await.unwrap();
-            assert!(oracle.admits(&path, found), "{path} is {found:?}, but was said: {oracle:?}");
-            oracle.settle(&path, found);
+            let found = read_number(&provider, &path).await.unwrap();
+            assert!(oracle.allows(&path, found), "{path} is {found:?}, but the writer reported {oracle:?}");
+            oracle.resolve(&path, found);
         }
     });
 }
@@ -119,15 +120,15 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Files below the base that are neither a credential of the slots nor the store's lock.
-fn strangers(base: &Path) -> BTreeSet<PathBuf> {
+/// Files below the base that are neither a credential of a slot nor the lock file.
+fn unexpected_files(base: &Path) -> BTreeSet<PathBuf> {
     let naming = FileNames::new("file_extension", "enc.json").unwrap();
     let mut files = files(base);
     files.remove(&base.join(".lock"));
     for path in (0..SLOTS).flat_map(|slot| paths(&slot.to_string())) {
         let directories = path.scope.iter().flat_map(|scope| naming.directories(scope));
         let names = directories.chain([naming.file(&path.id)]);
-        files.remove(&names.fold(base.to_owned(), |place, name| place.join(name.text)));
+        files.remove(&names.fold(base.to_owned(), |path, name| path.join(name.text)));
     }
     files
 }
@@ -135,10 +136,10 @@ fn strangers(base: &Path) -> BTreeSet<PathBuf> {
 fn files(directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(directory).unwrap() {
-        let place = entry.unwrap().path();
-        match place.is_dir() {
-            true => found.extend(files(&place)),
-            false => _ = found.insert(place),
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => _ = found.insert(path),
         }
     }
     found

@@ -1,5 +1,5 @@
-//! Locks that work on NFS: a shared one needs a descriptor that is open for reading, an exclusive
-//! one needs a descriptor that is open for writing, and a folder cannot be locked at all.
+//! Checks that locks work on NFS: a shared lock needs a descriptor that is open for reading, an
+//! exclusive lock needs one that is open for writing, and a folder cannot be locked.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ const SCRIPT: &str = "store key 1;store org:a/key 2;rotate key 3;retrieve key 3;
 
 #[test]
 #[ignore = "needs strace: cargo xtask fire"]
-fn every_lock_is_one_that_nfs_grants() {
+fn every_lock_is_supported_by_nfs() {
     let folder = tempfile::tempdir().unwrap();
     let (base, record) = (folder.path().join("base"), folder.path().join("record"));
-    // A file of a killed writer, so that the sweep locks as well.
+    // The file of a killed writer, so that the sweep takes locks too.
     runtime().block_on(store(&open(&base), &"org:a/key".parse().unwrap(), 1)).unwrap();
     std::fs::write(base.join(".tmp/00000000000000aa"), "").unwrap();
     let settings = settings("script", &base, &[("CRED_FIRE_SCRIPT", SCRIPT)]);
-    let (words, complaints) = Process::start_behind(&strace(&record, "openat,flock", &[]), &settings).end();
-    assert_eq!(words.iter().filter(|word| *word == "ok").count(), 6, "{words:?} {complaints}");
+    let (messages, stderr) = Process::start_under(&strace(&record, "openat,flock", &[]), &settings).wait();
+    assert_eq!(messages.iter().filter(|message| *message == "ok").count(), 6, "{messages:?} {stderr}");
 
     let (mut opened, mut shared, mut exclusive) = (BTreeMap::new(), 0, 0);
     for call in read(&record).iter().filter(|call| call.succeeded()) {
@@ -36,20 +36,20 @@ fn every_lock_is_one_that_nfs_grants() {
             }
         }
     }
-    assert!(!base.join(".tmp/00000000000000aa").exists(), "it was not swept");
+    assert!(!base.join(".tmp/00000000000000aa").exists(), "the temporary file was not swept");
     assert!(shared >= 4 && exclusive >= 5, "{shared} shared, {exclusive} exclusive");
 }
 
 #[test]
 #[ignore = "needs strace: cargo xtask fire"]
-fn a_file_system_that_cannot_lock_a_temporary_file_takes_writes() {
+fn writes_succeed_if_a_temporary_file_cannot_be_locked() {
     for errno in ["EBADF", "ENOLCK", "EOPNOTSUPP", "ENOSYS", "EINVAL"] {
         let folder = tempfile::tempdir().unwrap();
         let (base, record) = (folder.path().join("base"), folder.path().join("record"));
         let inject = ["-e".to_owned(), format!("inject=flock:error={errno}:when=1")];
         let settings = settings("script", &base, &[("CRED_FIRE_SCRIPT", "store key 1")]);
-        let (words, complaints) = Process::start_behind(&strace(&record, "flock", &inject), &settings).end();
-        assert_eq!(words, ["store key 1", "ok", "end"], "{errno}: {complaints}");
+        let (messages, stderr) = Process::start_under(&strace(&record, "flock", &inject), &settings).wait();
+        assert_eq!(messages, ["store key 1", "ok", "end"], "{errno}: {stderr}");
         assert!(std::fs::read_to_string(&record).unwrap().contains("(INJECTED)"), "{errno}");
     }
 }

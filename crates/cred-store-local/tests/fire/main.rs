@@ -1,7 +1,8 @@
-//! Local files under fire: killed writers, injected errors, lost power, eight processes at once.
+//! Stress tests of local files: killed writers, injected errors, power cuts, and eight concurrent
+//! processes.
 //!
-//! `cargo xtask fire` runs all of it at full size; an ordinary test run does the short form of what
-//! needs no strace.
+//! `cargo xtask fire` runs all of them at full size. An ordinary test run executes the short form
+//! of those that need no strace.
 #![cfg(target_os = "linux")]
 #![cfg(test)]
 
@@ -18,7 +19,7 @@ mod register;
 mod trace;
 mod worker;
 
-/// At full size, as `cargo xtask fire` asks for, or in the short form.
+/// Returns `full` if `cargo xtask fire` runs the tests, and otherwise `short`.
 pub(crate) fn sized<T>(short: T, full: T) -> T {
     if std::env::var_os("CRED_FIRE_FULL").is_some() { full } else { short }
 }

@@ -1,4 +1,4 @@
-//! What was said, and what may therefore be stored.
+//! Derives the allowed contents of a store from the reports of its writers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 
 use cred_core::CredentialPath;
 
-/// What a process does, as it says it: `store org:a/key 7`.
+/// An operation of a process, in the form of its reports: `store org:a/key 7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
     Store(CredentialPath, u64),
     Rotate(CredentialPath, u64),
     Delete(CredentialPath),
-    /// With the value that must be found.
+    /// With the expected value.
     Retrieve(CredentialPath, u64),
-    /// With the number of paths that must be found.
+    /// With the expected number of paths.
     ListTree(usize),
 }
 
@@ -22,11 +22,16 @@ impl FromStr for Operation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<_> = text.split(' ').collect();
-        let path = || words.get(1).and_then(|word| word.parse().ok()).ok_or(format!("no path: {text}"));
-        let number =
-            |at| words.get(at).and_then(|word: &&str| word.parse().ok()).ok_or(format!("no number: {text}"));
-        match words[0] {
+        let messages: Vec<_> = text.split(' ').collect();
+        let path =
+            || messages.get(1).and_then(|message| message.parse().ok()).ok_or(format!("no path: {text}"));
+        let number = |at| {
+            messages
+                .get(at)
+                .and_then(|message: &&str| message.parse().ok())
+                .ok_or(format!("no number: {text}"))
+        };
+        match messages[0] {
             "store" => Ok(Self::Store(path()?, number(2)?)),
             "rotate" => Ok(Self::Rotate(path()?, number(2)?)),
             "delete" => Ok(Self::Delete(path()?)),
@@ -50,7 +55,7 @@ impl fmt::Display for Operation {
 }
 
 impl Operation {
-    /// What it leaves, and where.
+    /// The path that it changes, and the value after it.
     fn effect(&self) -> Option<(&CredentialPath, Option<u64>)> {
         match self {
             Self::Store(path, number) | Self::Rotate(path, number) => Some((path, Some(*number))),
@@ -60,73 +65,73 @@ impl Operation {
     }
 }
 
-/// What one writer has said about its paths, which are its alone.
+/// The reports of one writer about its paths, which no other writer uses.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Oracle {
     acknowledged: BTreeMap<CredentialPath, Option<u64>>,
-    begun: Option<Operation>,
+    pending: Option<Operation>,
     pub(crate) acknowledgements: usize,
 }
 
 impl Oracle {
-    pub(crate) fn hear(&mut self, word: &str) {
-        match word {
+    pub(crate) fn observe(&mut self, message: &str) {
+        match message {
             "ready" | "end" => {}
             "ok" => {
-                let operation = self.begun.take().expect("an answer to something");
+                let operation = self.pending.take().expect("an operation is pending");
                 if let Some((path, value)) = operation.effect() {
                     self.acknowledged.insert(path.clone(), value);
                     self.acknowledgements += 1;
                 }
             }
-            failed if failed.starts_with("failed") => panic!("{:?}: {failed}", self.begun),
-            begun => self.begun = Some(begun.parse().unwrap()),
+            failed if failed.starts_with("failed") => panic!("{:?}: {failed}", self.pending),
+            pending => self.pending = Some(pending.parse().unwrap()),
         }
     }
 
-    /// What was begun did nothing.
+    /// The pending operation changed nothing.
     pub(crate) fn fail(&mut self) {
-        self.begun = None;
+        self.pending = None;
     }
 
-    /// Whether this may be found at a path: the last that was acknowledged, or what was begun after
-    /// it.
-    pub(crate) fn admits(&self, path: &CredentialPath, found: Option<u64>) -> bool {
+    /// Whether this may be the value of a path: the last acknowledged value, or that of the pending
+    /// operation.
+    pub(crate) fn allows(&self, path: &CredentialPath, found: Option<u64>) -> bool {
         let acknowledged = self.acknowledged.get(path).copied().flatten();
-        let begun = self.begun.as_ref().and_then(Operation::effect);
-        found == acknowledged || begun.is_some_and(|(at, value)| at == path && value == found)
+        let pending = self.pending.as_ref().and_then(Operation::effect);
+        found == acknowledged || pending.is_some_and(|(at, value)| at == path && value == found)
     }
 
-    /// Whether it has said anything of a path.
+    /// Whether the writer has reported an operation on a path.
     pub(crate) fn knows(&self, path: &CredentialPath) -> bool {
-        let begun = self.begun.as_ref().and_then(Operation::effect);
-        self.acknowledged.contains_key(path) || begun.is_some_and(|(at, _)| at == path)
+        let pending = self.pending.as_ref().and_then(Operation::effect);
+        self.acknowledged.contains_key(path) || pending.is_some_and(|(at, _)| at == path)
     }
 
     pub(crate) fn has_acknowledged(&self, path: &CredentialPath) -> bool {
         self.acknowledged.contains_key(path)
     }
 
-    /// The writer is dead: from now on there is what was found.
-    pub(crate) fn settle(&mut self, path: &CredentialPath, found: Option<u64>) {
+    /// Records the value that was found after the writer was killed.
+    pub(crate) fn resolve(&mut self, path: &CredentialPath, found: Option<u64>) {
         self.acknowledged.insert(path.clone(), found);
-        if self.begun.as_ref().and_then(Operation::effect).is_some_and(|(at, _)| at == path) {
-            self.begun = None;
+        if self.pending.as_ref().and_then(Operation::effect).is_some_and(|(at, _)| at == path) {
+            self.pending = None;
         }
     }
 }
 
 #[test]
-fn only_the_acknowledged_and_the_begun_are_admitted() {
+fn only_the_acknowledged_and_the_pending_value_are_allowed() {
     let path: CredentialPath = "org:a/key".parse().unwrap();
     let mut oracle = Oracle::default();
-    assert!(oracle.admits(&path, None) && !oracle.admits(&path, Some(1)));
-    oracle.hear("store org:a/key 1");
-    assert!(oracle.admits(&path, None) && oracle.admits(&path, Some(1)));
-    oracle.hear("ok");
-    assert!(!oracle.admits(&path, None) && oracle.admits(&path, Some(1)));
-    oracle.hear("delete org:a/key");
-    assert!(oracle.admits(&path, None) && oracle.admits(&path, Some(1)) && !oracle.admits(&path, Some(2)));
-    oracle.settle(&path, None);
-    assert!(oracle.admits(&path, None) && !oracle.admits(&path, Some(1)));
+    assert!(oracle.allows(&path, None) && !oracle.allows(&path, Some(1)));
+    oracle.observe("store org:a/key 1");
+    assert!(oracle.allows(&path, None) && oracle.allows(&path, Some(1)));
+    oracle.observe("ok");
+    assert!(!oracle.allows(&path, None) && oracle.allows(&path, Some(1)));
+    oracle.observe("delete org:a/key");
+    assert!(oracle.allows(&path, None) && oracle.allows(&path, Some(1)) && !oracle.allows(&path, Some(2)));
+    oracle.resolve(&path, None);
+    assert!(oracle.allows(&path, None) && !oracle.allows(&path, Some(1)));
 }

@@ -1,4 +1,4 @@
-//! Eight processes on the same ids: a history that a register explains, and nobody waits long.
+//! Eight processes on the same ids: the history must be linearizable, and no call waits long.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,12 +9,12 @@ use cred_core::{CredentialPath, StorageProvider as _};
 use cred_store_local::LocalStorageProvider;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::linear::{Did, Record, violation};
+use crate::linear::{Outcome, Record, violation};
 use crate::sized;
-use crate::worker::{Process, context, look_closely, open, runtime, say, store, store_if};
+use crate::worker::{Process, context, open, read_versioned, report, runtime, store, store_if};
 
 const PROCESSES: usize = 8;
-/// Of each process, with one provider.
+/// Threads per process, which share one provider.
 const THREADS: u64 = 2;
 const PATHS: [&str; 8] = [
     "key",
@@ -28,13 +28,13 @@ const PATHS: [&str; 8] = [
 ];
 
 #[test]
-fn the_history_of_eight_processes_is_that_of_registers() {
+fn the_history_of_eight_processes_is_linearizable() {
     let seconds = sized(3, 60);
     let wanted = sized(1_600, 100_000);
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("base");
     let seconds_text = seconds.to_string();
-    // A busy machine takes longer for them, which is not what is tested.
+    // A busy machine takes longer to make this many calls, which is not under test.
     let least = (wanted as u64).div_ceil(PROCESSES as u64 * THREADS).to_string();
     let start = |client: usize| {
         let (client, out) = (client.to_string(), folder.path().join(format!("history-{client}")));
@@ -53,8 +53,8 @@ fn the_history_of_eight_processes_is_that_of_registers() {
         while let Some(word) = client.next() {
             assert!(word == "working" || word == "end", "{word}");
         }
-        let (_, complaints) = client.end();
-        assert!(!complaints.contains("panicked"), "{complaints}");
+        let (_, stderr) = client.wait();
+        assert!(!stderr.contains("panicked"), "{stderr}");
     }
 
     let mut histories: BTreeMap<String, Vec<Record>> = BTreeMap::new();
@@ -62,8 +62,8 @@ fn the_history_of_eight_processes_is_that_of_registers() {
     for client in 0..PROCESSES {
         let text = std::fs::read_to_string(folder.path().join(format!("history-{client}"))).unwrap();
         for line in text.lines() {
-            let (path, record) = parsed(line);
-            waits.entry(kind(record.did)).or_default().push(record.ended - record.began);
+            let (path, record) = parse_line(line);
+            waits.entry(kind(record.outcome)).or_default().push(record.ended - record.began);
             histories.entry(path.to_owned()).or_default().push(record);
         }
     }
@@ -74,7 +74,7 @@ fn the_history_of_eight_processes_is_that_of_registers() {
     assert_eq!(histories.len(), PATHS.len());
     assert!(calls >= wanted, "only {calls} calls");
     println!(
-        "register: {PROCESSES} processes of {THREADS} threads, {seconds} s, {calls} calls, 0 violations; milliseconds of waiting:"
+        "register: {PROCESSES} processes of {THREADS} threads, {seconds} s, {calls} calls, 0 violations; latency in milliseconds:"
     );
     for (kind, times) in &mut waits {
         times.sort_unstable();
@@ -91,24 +91,24 @@ fn the_history_of_eight_processes_is_that_of_registers() {
     }
 }
 
-fn kind(did: Did) -> &'static str {
-    match did {
-        Did::Read(_) => "reads",
-        Did::Store(_) | Did::Delete | Did::Swapped { .. } | Did::Refused { .. } => "writes",
+fn kind(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Read(_) => "reads",
+        Outcome::Store(_) | Outcome::Delete | Outcome::Swapped { .. } | Outcome::Conflict { .. } => "writes",
     }
 }
 
-/// The role of a client: calls at random of a few threads with one provider, each with its moments,
-/// kept until the end.
+/// The `client` role: a few threads make random calls with one provider, and record the times of
+/// each call until the end.
 pub(crate) fn client() {
-    let setting = |name: &str| std::env::var(name).expect("it is started by another test");
+    let setting = |name: &str| std::env::var(name).expect("another test starts this one");
     let base = setting("CRED_FIRE_BASE");
     let client: u64 = setting("CRED_FIRE_CLIENT").parse().unwrap();
     let seconds: u64 = setting("CRED_FIRE_SECONDS").parse().unwrap();
     let least: u64 = setting("CRED_FIRE_LEAST").parse().unwrap();
     let provider = open(Path::new(&base));
     runtime().block_on(provider.connect()).unwrap();
-    say("ready");
+    report("ready");
     let end = now() + seconds * 1_000_000_000;
     let histories = std::thread::scope(|scope| {
         let thread = |thread: u64| {
@@ -118,19 +118,19 @@ pub(crate) fn client() {
         let threads: Vec<_> = (0..THREADS).map(thread).collect();
         while threads.iter().any(|thread| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(100));
-            say("working");
+            report("working");
         }
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<String>()
     });
     std::fs::write(setting("CRED_FIRE_OUT"), histories).unwrap();
-    say("end");
+    report("end");
 }
 
-/// Until `end`, and until it has made `least` calls.
+/// Makes calls until `end`, and at least `least` calls.
 async fn calls(provider: &LocalStorageProvider, first: u64, end: u64, least: u64) -> String {
     let paths: Vec<CredentialPath> = PATHS.iter().map(|path| path.parse().unwrap()).collect();
     let mut history = String::new();
-    // What each path held when it was last read, with its revision.
+    // The value and revision of each path when it was last read.
     let mut known = vec![None; paths.len()];
     let mut number = first;
     while now() < end || number < first + least {
@@ -138,11 +138,11 @@ async fn calls(provider: &LocalStorageProvider, first: u64, end: u64, least: u64
         let at = fastrand::usize(..paths.len());
         let path = &paths[at];
         let began = now();
-        let did = match fastrand::u8(..100) {
+        let outcome = match fastrand::u8(..100) {
             0..70 => {
-                let found = look_closely(provider, path).await.unwrap();
+                let found = read_versioned(provider, path).await.unwrap();
                 known[at].clone_from(&found);
-                format!("read {}", told(found.map(|(number, _)| number)))
+                format!("read {}", value_text(found.map(|(number, _)| number)))
             }
             70..82 => {
                 store(provider, path, number).await.unwrap();
@@ -153,21 +153,21 @@ async fn calls(provider: &LocalStorageProvider, first: u64, end: u64, least: u64
                 let revision = expected.as_ref().map(|(_, revision)| revision);
                 let word = match store_if(provider, path, number, revision).await.unwrap() {
                     true => "swapped",
-                    false => "refused",
+                    false => "conflict",
                 };
-                format!("{word} {} {number}", told(expected.as_ref().map(|(number, _)| *number)))
+                format!("{word} {} {number}", value_text(expected.as_ref().map(|(number, _)| *number)))
             }
             _ => {
                 provider.delete(&path.id, &context(path)).await.unwrap();
                 "delete".to_owned()
             }
         };
-        writeln!(history, "{began} {} {path} {did}", now()).unwrap();
+        writeln!(history, "{began} {} {path} {outcome}", now()).unwrap();
     }
     history
 }
 
-fn told(value: Option<u64>) -> String {
+fn value_text(value: Option<u64>) -> String {
     value.map_or_else(|| "nothing".to_owned(), |number| number.to_string())
 }
 
@@ -177,16 +177,16 @@ fn now() -> u64 {
     u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
 }
 
-fn parsed(line: &str) -> (&str, Record) {
+fn parse_line(line: &str) -> (&str, Record) {
     let words: Vec<_> = line.split(' ').collect();
     let value = |at: usize| words[at].parse::<u64>().ok();
-    let did = match words[3] {
-        "read" => Did::Read(value(4)),
-        "store" => Did::Store(value(4).unwrap()),
-        "delete" => Did::Delete,
-        "swapped" => Did::Swapped { expected: value(4), new: value(5).unwrap() },
-        "refused" => Did::Refused { expected: value(4) },
-        other => panic!("nobody does {other}"),
+    let outcome = match words[3] {
+        "read" => Outcome::Read(value(4)),
+        "store" => Outcome::Store(value(4).unwrap()),
+        "delete" => Outcome::Delete,
+        "swapped" => Outcome::Swapped { expected: value(4), new: value(5).unwrap() },
+        "conflict" => Outcome::Conflict { expected: value(4) },
+        other => panic!("unknown call {other}"),
     };
-    (words[2], Record { began: words[0].parse().unwrap(), ended: words[1].parse().unwrap(), did })
+    (words[2], Record { began: words[0].parse().unwrap(), ended: words[1].parse().unwrap(), outcome })
 }

@@ -1,13 +1,13 @@
-//! System calls, as strace records them.
+//! Parses the system calls that strace records.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Everything that touches files, and what is said.
+/// The system calls that change files, and `write`, which also carries the reports of workers.
 pub(crate) const CALLS: &str = "openat,mkdir,mkdirat,flock,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,\
                                 renameat2,unlink,unlinkat,linkat";
 
-/// `strace` with these of its own words, writing to a file.
+/// The command line of `strace` with additional arguments, recording to a file.
 pub(crate) fn strace(record: &Path, calls: &str, more: &[String]) -> Vec<String> {
     let words = ["strace", "-f", "-y", "-s", "100000", "-o", record.to_str().unwrap(), "-e"];
     let mut words: Vec<_> = words.map(str::to_owned).into();
@@ -16,31 +16,31 @@ pub(crate) fn strace(record: &Path, calls: &str, more: &[String]) -> Vec<String>
     words
 }
 
-/// One call of one thread. Moments are numbers of lines.
+/// One call of one thread. Its times are line numbers of the record.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) thread: u32,
     pub(crate) name: String,
     pub(crate) arguments: Vec<String>,
-    /// As strace writes it: `0`, `7</a/b>`, `-1 EIO (...)`; empty where the thread was killed in
-    /// it.
+    /// As strace writes it: `0`, `7</a/b>`, `-1 EIO (...)`. Empty if the thread was killed during
+    /// the call.
     pub(crate) result: String,
     pub(crate) began: usize,
     pub(crate) ended: usize,
 }
 
-/// What a call did to files, or what was said.
+/// The effect of a call on files, or a report of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Deed {
+pub(crate) enum Effect {
     Directory(PathBuf),
-    /// A file that was not there.
+    /// A new file.
     Created(PathBuf),
     Wrote(PathBuf, Vec<u8>),
     Synced(PathBuf),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
     Locked(PathBuf),
-    Said(String),
+    Reported(String),
 }
 
 pub(crate) fn read(record: &Path) -> Vec<Call> {
@@ -50,22 +50,22 @@ pub(crate) fn read(record: &Path) -> Vec<Call> {
 fn parse(text: &str) -> Vec<Call> {
     let mut calls = Vec::new();
     let mut open: BTreeMap<u32, (usize, String)> = BTreeMap::new();
-    for (moment, line) in text.lines().enumerate() {
+    for (line_number, line) in text.lines().enumerate() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let (thread, rest) = (thread.parse::<u32>().unwrap(), rest.trim_start());
         if let Some(start) = rest.strip_suffix("<unfinished ...>") {
-            open.insert(thread, (moment, start.trim_end().to_owned()));
+            open.insert(thread, (line_number, start.trim_end().to_owned()));
         } else if let Some((_, end)) =
             rest.strip_prefix("<... ").and_then(|rest| rest.split_once(" resumed>"))
         {
             if let Some((began, start)) = open.remove(&thread) {
-                calls.extend(call(thread, &format!("{start}{end}"), began, moment));
+                calls.extend(call(thread, &format!("{start}{end}"), began, line_number));
             }
         } else {
-            calls.extend(call(thread, rest, moment, moment));
+            calls.extend(call(thread, rest, line_number, line_number));
         }
     }
-    // Killed in the middle: it may have been done or not.
+    // Killed during the call, which may have taken effect or not.
     for (thread, (began, start)) in open {
         calls.extend(call(thread, &format!("{start}) = ?"), began, usize::MAX));
     }
@@ -73,7 +73,7 @@ fn parse(text: &str) -> Vec<Call> {
     calls
 }
 
-/// `None`: a signal or an end.
+/// Returns `None` for a signal or the end of a process.
 fn call(thread: u32, text: &str, began: usize, ended: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
@@ -89,7 +89,7 @@ fn call(thread: u32, text: &str, began: usize, ended: usize) -> Option<Call> {
     })
 }
 
-/// At commas outside of quotes and brackets.
+/// Splits at commas outside of quotes and brackets.
 fn split(text: &str) -> Vec<String> {
     let (mut parts, mut quoted, mut escaped, mut depth) = (vec![String::new()], false, false, 0_u32);
     for letter in text.chars() {
@@ -110,7 +110,7 @@ fn split(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
-/// `"a\"b"` as the bytes that it stands for.
+/// The bytes of a quoted string such as `"a\"b"`.
 fn unquoted(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut letters =
@@ -144,9 +144,9 @@ fn descriptor(text: &str) -> PathBuf {
 }
 
 impl Call {
-    /// The same call, so many moments later.
-    pub(crate) fn later(mut self, moments: usize) -> Self {
-        (self.began, self.ended) = (self.began + moments, self.ended.saturating_add(moments));
+    /// The same call, moved this many lines later.
+    pub(crate) fn later(mut self, lines: usize) -> Self {
+        (self.began, self.ended) = (self.began + lines, self.ended.saturating_add(lines));
         self
     }
 
@@ -159,48 +159,48 @@ impl Call {
         descriptor(&self.arguments[directory]).join(name)
     }
 
-    /// Where a file was opened to be made, with the words and the mode that it was opened with.
+    /// The path, the flags and the mode of a call that creates a file.
     pub(crate) fn creation(&self) -> Option<(PathBuf, &str, &str)> {
         let creates = self.name == "openat" && self.arguments[2].contains("O_CREAT");
         creates.then(|| (self.at(0, 1), &*self.arguments[2], &*self.arguments[3]))
     }
 
-    /// `None`: it failed, or changed nothing.
-    pub(crate) fn deed(&self) -> Option<Deed> {
+    /// Returns `None` if the call failed or changed nothing.
+    pub(crate) fn effect(&self) -> Option<Effect> {
         if !self.succeeded() {
             return None;
         }
         let arguments = &self.arguments;
         let named = |at: usize| PathBuf::from(String::from_utf8(unquoted(&arguments[at])).unwrap());
         match self.name.as_str() {
-            "openat" => self.creation().map(|(place, ..)| Deed::Created(place)),
-            "mkdirat" => Some(Deed::Directory(self.at(0, 1))),
-            "mkdir" => Some(Deed::Directory(named(0))),
+            "openat" => self.creation().map(|(path, ..)| Effect::Created(path)),
+            "mkdirat" => Some(Effect::Directory(self.at(0, 1))),
+            "mkdir" => Some(Effect::Directory(named(0))),
             "write" => {
-                let place = descriptor(&arguments[0]);
+                let path = descriptor(&arguments[0]);
                 let length: usize = self.result.split(' ').next().unwrap().parse().unwrap();
                 let mut bytes = unquoted(&arguments[1]);
                 bytes.truncate(length);
                 match String::from_utf8_lossy(&bytes).split_once('@') {
-                    Some((_, word)) if place.starts_with("pipe:") || !place.is_absolute() => {
-                        Some(Deed::Said(word.trim_end().to_owned()))
+                    Some((_, word)) if path.starts_with("pipe:") || !path.is_absolute() => {
+                        Some(Effect::Reported(word.trim_end().to_owned()))
                     }
-                    _ => place.is_absolute().then_some(Deed::Wrote(place, bytes)),
+                    _ => path.is_absolute().then_some(Effect::Wrote(path, bytes)),
                 }
             }
-            "fsync" | "fdatasync" => Some(Deed::Synced(descriptor(&arguments[0]))),
-            "flock" => Some(Deed::Locked(descriptor(&arguments[0]))),
-            "renameat" | "renameat2" => Some(Deed::Renamed(self.at(0, 1), self.at(2, 3))),
-            "rename" => Some(Deed::Renamed(named(0), named(1))),
-            "unlinkat" => Some(Deed::Removed(self.at(0, 1))),
-            "unlink" => Some(Deed::Removed(named(0))),
-            other => panic!("nobody has thought of {other}"),
+            "fsync" | "fdatasync" => Some(Effect::Synced(descriptor(&arguments[0]))),
+            "flock" => Some(Effect::Locked(descriptor(&arguments[0]))),
+            "renameat" | "renameat2" => Some(Effect::Renamed(self.at(0, 1), self.at(2, 3))),
+            "rename" => Some(Effect::Renamed(named(0), named(1))),
+            "unlinkat" => Some(Effect::Removed(self.at(0, 1))),
+            "unlink" => Some(Effect::Removed(named(0))),
+            other => panic!("unexpected system call {other}"),
         }
     }
 }
 
 #[test]
-fn a_record_is_understood() {
+fn a_strace_record_is_parsed() {
     let text = "\
 7 openat(5</b/.tmp>, \"00aa\", O_WRONLY|O_CREAT|O_EXCL, 0600) = 6</b/.tmp/00aa>
 7 write(6</b/.tmp/00aa>, \"{\\\"a\\\":\\\"b, c\\\"}\\n\", 14 <unfinished ...>
@@ -212,13 +212,13 @@ fn a_record_is_understood() {
 7 fsync(4</b>
 7 +++ killed by SIGKILL +++
 ";
-    let deeds: Vec<_> = parse(text).iter().map(Call::deed).collect();
+    let effects: Vec<_> = parse(text).iter().map(Call::effect).collect();
     let expected = [
-        Some(Deed::Created("/b/.tmp/00aa".into())),
-        Some(Deed::Said("ok".into())),
-        Some(Deed::Wrote("/b/.tmp/00aa".into(), b"{\"a\":\"b, c\"}\n".to_vec())),
+        Some(Effect::Created("/b/.tmp/00aa".into())),
+        Some(Effect::Reported("ok".into())),
+        Some(Effect::Wrote("/b/.tmp/00aa".into(), b"{\"a\":\"b, c\"}\n".to_vec())),
         None,
-        Some(Deed::Renamed("/b/.tmp/00aa".into(), "/b/key".into())),
+        Some(Effect::Renamed("/b/.tmp/00aa".into(), "/b/key".into())),
     ];
-    assert_eq!(deeds, expected);
+    assert_eq!(effects, expected);
 }

@@ -1,4 +1,4 @@
-//! The other processes: what they do, what they say about it, and how they are started.
+//! The worker processes: their operations, their reports, and how they are started.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,11 +17,11 @@ use tokio::runtime::Runtime;
 
 use crate::oracle::Operation;
 
-/// No process of ours needs longer to say its next word.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that a worker may take until its next report.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn runtime() -> Runtime {
-    // One thread for the files, so that its system calls can be counted.
+    // One blocking thread, so that its system calls can be counted.
     tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap()
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn open(base: &Path) -> LocalStorageProvider {
     LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(base)).unwrap()
 }
 
-/// A value that is told from all others, in every byte, by its number.
+/// A value whose bytes are all derived from its number, so that it differs from all others.
 pub(crate) fn value(number: u64) -> Sealed {
     let bytes = || number.to_le_bytes().into_iter().cycle();
     let wide = || std::array::from_fn(|at| number.to_le_bytes()[at % 8]);
@@ -41,10 +41,10 @@ pub(crate) fn value(number: u64) -> Sealed {
     Sealed::new(data, CredentialMetadata::new(Timestamp::from_unix_millis(number)))
 }
 
-/// The number of a value that was read, which must be whole.
+/// The number of a value that was read. Fails if the value is torn.
 pub(crate) fn number_of(stored: &Sealed) -> u64 {
     let number = u64::from_le_bytes(stored.data.ciphertext[..8].try_into().unwrap());
-    assert_eq!(stored, &value(number), "torn");
+    assert_eq!(stored, &value(number), "a torn value");
     number
 }
 
@@ -52,15 +52,15 @@ pub(crate) fn context(path: &CredentialPath) -> CredentialContext {
     CredentialContext::from(path.scope.clone())
 }
 
-/// What is stored: its number, or nothing.
-pub(crate) async fn look(
+/// The number of the stored value, or `None` if nothing is stored.
+pub(crate) async fn read_number(
     provider: &LocalStorageProvider,
     path: &CredentialPath,
 ) -> Result<Option<u64>, StorageError> {
-    Ok(look_closely(provider, path).await?.map(|(number, _)| number))
+    Ok(read_versioned(provider, path).await?.map(|(number, _)| number))
 }
 
-pub(crate) async fn look_closely(
+pub(crate) async fn read_versioned(
     provider: &LocalStorageProvider,
     path: &CredentialPath,
 ) -> Result<Option<(u64, Revision)>, StorageError> {
@@ -80,7 +80,7 @@ pub(crate) async fn store(
     provider.store(&path.id, data, metadata, &context(path)).await
 }
 
-/// Whether `number` was stored where exactly `expected` was.
+/// Stores `number` if `expected` is the stored revision. Returns whether it did.
 pub(crate) async fn store_if(
     provider: &LocalStorageProvider,
     path: &CredentialPath,
@@ -95,7 +95,7 @@ pub(crate) async fn store_if(
     }
 }
 
-/// Does one operation; a rotation is a store on the condition that nobody else has stored
+/// Performs one operation. A rotation is a store on the condition that no other process has stored
 /// meanwhile.
 pub(crate) async fn perform(
     provider: &LocalStorageProvider,
@@ -104,40 +104,40 @@ pub(crate) async fn perform(
     match operation {
         Operation::Store(path, number) => store(provider, path, *number).await,
         Operation::Rotate(path, number) => {
-            let found = look_closely(provider, path).await?.map(|(_, revision)| revision);
+            let found = read_versioned(provider, path).await?.map(|(_, revision)| revision);
             match store_if(provider, path, *number, found.as_ref()).await? {
                 true => Ok(()),
-                false => Err(StorageError::conflict("nobody else writes here")),
+                false => Err(StorageError::conflict("another process wrote to the path")),
             }
         }
         Operation::Delete(path) => provider.delete(&path.id, &context(path)).await,
         Operation::Retrieve(path, expected) => {
-            let found = look(provider, path).await?;
-            assert_eq!(found, Some(*expected), "a wrong answer");
+            let found = read_number(provider, path).await?;
+            assert_eq!(found, Some(*expected), "a wrong value");
             Ok(())
         }
         Operation::ListTree(expected) => {
             let found = provider.list_tree(None, &CredentialContext::unscoped()).await?;
-            assert_eq!(found.len(), *expected, "a list that is not complete: {found:?}");
+            assert_eq!(found.len(), *expected, "an incomplete list: {found:?}");
             Ok(())
         }
     }
 }
 
-/// Says a word to the process that listens, in one piece.
-pub(crate) fn say(word: &str) {
+/// Reports a message to the parent process, in a single write.
+pub(crate) fn report(message: &str) {
     let mut out = std::io::stdout().lock();
-    out.write_all(format!("@{word}\n").as_bytes()).unwrap();
+    out.write_all(format!("@{message}\n").as_bytes()).unwrap();
     out.flush().unwrap();
 }
 
 fn setting(name: &str) -> String {
-    std::env::var(name).expect("it is started by another test")
+    std::env::var(name).expect("another test starts this one")
 }
 
-/// What is run in the other processes.
+/// The entry point of the worker processes.
 #[test]
-#[ignore = "is the other process of the tests of this program"]
+#[ignore = "is started by the other tests as a worker process"]
 fn worker() {
     let role = setting("CRED_FIRE_ROLE");
     match role.as_str() {
@@ -148,7 +148,7 @@ fn worker() {
     }
 }
 
-/// Does what it is told, and says before and after each that it did.
+/// Performs the operations of a script, and reports before and after each.
 fn script() {
     let base = setting("CRED_FIRE_BASE");
     runtime().block_on(async {
@@ -157,26 +157,26 @@ fn script() {
         for number in 1..=silent {
             let path = "warm".parse().unwrap();
             store(&provider, &path, number).await.unwrap();
-            look(&provider, &path).await.unwrap();
+            read_number(&provider, &path).await.unwrap();
         }
         for line in setting("CRED_FIRE_SCRIPT").split(';') {
             let operation: Operation = line.parse().unwrap();
             if matches!(operation, Operation::ListTree(_)) {
-                // What changed a moment ago is read twice, which would make the number of system
-                // calls a matter of time.
+                // A directory that changed a moment ago is read twice, so that the number of system
+                // calls would depend on timing.
                 std::thread::sleep(Duration::from_millis(100));
             }
-            say(line);
+            report(line);
             match perform(&provider, &operation).await {
-                Ok(()) => say("ok"),
-                Err(error) => say(&format!("failed {} {error}", error.may_have_written())),
+                Ok(()) => report("ok"),
+                Err(error) => report(&format!("failed {} {error}", error.may_have_written())),
             }
         }
     });
-    say("end");
+    report("end");
 }
 
-/// Stores, rotates and deletes at random, on paths of its own in scopes that it shares.
+/// Stores, rotates and deletes at random, on its own paths in shared scopes.
 fn random() {
     let (base, slot) = (setting("CRED_FIRE_BASE"), setting("CRED_FIRE_SLOT"));
     let first: u64 = setting("CRED_FIRE_FIRST").parse().unwrap();
@@ -184,7 +184,7 @@ fn random() {
     let paths = paths(&slot);
     runtime().block_on(async {
         let provider = open(Path::new(&base));
-        say("ready");
+        report("ready");
         for number in first..first + count {
             let path = paths[fastrand::usize(..paths.len())].clone();
             let operation = match fastrand::u8(..100) {
@@ -192,17 +192,17 @@ fn random() {
                 60..85 => Operation::Rotate(path, number),
                 _ => Operation::Delete(path),
             };
-            say(&operation.to_string());
+            report(&operation.to_string());
             match perform(&provider, &operation).await {
-                Ok(()) => say("ok"),
-                Err(error) => say(&format!("failed {} {error}", error.may_have_written())),
+                Ok(()) => report("ok"),
+                Err(error) => report(&format!("failed {} {error}", error.may_have_written())),
             }
         }
     });
-    say("end");
+    report("end");
 }
 
-/// The paths of one writer: unscoped, in a shared scope, below it, and in a scope of its own.
+/// The paths of one writer: unscoped, in a shared scope, below that, and in its own scope.
 pub(crate) fn paths(slot: &str) -> Vec<CredentialPath> {
     let texts = [
         format!("key-{slot}"),
@@ -213,7 +213,7 @@ pub(crate) fn paths(slot: &str) -> Vec<CredentialPath> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// The command line of another process, to be started alone or behind another program.
+/// The command line of a worker, to be run alone or under another program.
 pub(crate) fn arguments() -> [String; 6] {
     let program = std::env::current_exe().unwrap().into_os_string().into_string().unwrap();
     let words = ["--exact", "worker::worker", "--ignored", "--nocapture", "--test-threads=1"];
@@ -230,83 +230,83 @@ pub(crate) fn settings(role: &str, base: &Path, more: &[(&str, &str)]) -> BTreeM
     settings
 }
 
-/// Another process that is listened to. It is killed when this is dropped.
+/// A worker process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    words: Receiver<String>,
+    messages: Receiver<String>,
 }
 
 impl Process {
     pub(crate) fn start(role: &str, base: &Path, more: &[(&str, &str)]) -> Self {
-        Self::start_behind(&[] as &[&str], &settings(role, base, more))
+        Self::start_under(&[] as &[&str], &settings(role, base, more))
     }
 
-    /// Starts it behind the words of another program, such as `strace -o file`.
-    pub(crate) fn start_behind(before: &[impl AsRef<OsStr>], settings: &BTreeMap<String, String>) -> Self {
+    /// Starts the worker under another program, such as `strace -o file`.
+    pub(crate) fn start_under(before: &[impl AsRef<OsStr>], settings: &BTreeMap<String, String>) -> Self {
         let own = arguments();
         let mut words: Vec<&OsStr> = before.iter().map(AsRef::as_ref).collect();
         words.extend(own.iter().map(OsStr::new));
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .envs(settings)
-            // Cargo's list of folders would make the loader search them, and with it the numbers of
-            // system calls.
+            // Cargo's library path would make the loader search its folders, which changes the
+            // number of system calls.
             .env_remove("LD_LIBRARY_PATH")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the program that a test needs is there");
+            .expect("the program that the test needs is installed");
         let out = BufReader::new(child.stdout.take().unwrap());
-        let (sender, words) = channel();
+        let (sender, messages) = channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
-                if let Some((_, word)) = line.split_once('@') {
-                    // Nobody may listen any more.
-                    let _ = sender.send(word.to_owned());
+                if let Some((_, message)) = line.split_once('@') {
+                    // The receiver may be gone.
+                    let _ = sender.send(message.to_owned());
                 }
             }
         });
-        Self { child, words }
+        Self { child, messages }
     }
 
-    /// The next word; `None`: it has ended.
+    /// The next report, or `None` if the process has ended.
     pub(crate) fn next(&self) -> Option<String> {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
-        match self.words.recv_timeout(PATIENCE) {
-            Ok(word) => Some(word),
+        match self.messages.recv_timeout(OUTPUT_TIMEOUT) {
+            Ok(message) => Some(message),
             Err(Disconnected) => None,
-            Err(Timeout) => panic!("another process has nothing to say"),
+            Err(Timeout) => panic!("the worker reported nothing in time"),
         }
     }
 
-    pub(crate) fn expect(&self, word: &str) {
-        assert_eq!(self.next().as_deref(), Some(word));
+    pub(crate) fn expect(&self, message: &str) {
+        assert_eq!(self.next().as_deref(), Some(message));
     }
 
-    /// Kills it at once, and gives what it has still said.
+    /// Kills the worker and returns its remaining reports.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::iter::from_fn(|| self.next()).collect()
     }
 
-    /// Waits until it ends, and gives what it has still said, and what it complained of.
-    pub(crate) fn end(mut self) -> (Vec<String>, String) {
-        let words: Vec<_> = std::iter::from_fn(|| self.next()).collect();
+    /// Waits until the worker ends. Returns its remaining reports and its stderr output.
+    pub(crate) fn wait(mut self) -> (Vec<String>, String) {
+        let messages: Vec<_> = std::iter::from_fn(|| self.next()).collect();
         let started = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(started.elapsed() < PATIENCE, "another process does not end");
+            assert!(started.elapsed() < OUTPUT_TIMEOUT, "the worker does not end");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let complaints = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
-        (words, complaints)
+        let stderr = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
+        (messages, stderr)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended.
+        // The worker may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

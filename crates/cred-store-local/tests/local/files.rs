@@ -5,7 +5,7 @@ use cred_core::{CredentialContext, CredentialFilter, StorageErrorKind, StoragePr
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 #[tokio::test]
-async fn what_is_stored_comes_back_and_is_gone_when_deleted() {
+async fn stored_values_are_retrieved_and_deleted() {
     let (place, provider) = Place::opened();
     for at in ["key", "org:a/key", "org:a/team:b/key", "org:b/key"] {
         assert!(get(&provider, at).await.unwrap_err().is_not_found(), "{at}");
@@ -49,7 +49,7 @@ async fn files_have_readable_names_and_only_the_owner_may_read_them() {
 }
 
 #[tokio::test]
-async fn connect_makes_the_directory_and_all_above_it() {
+async fn connect_creates_the_directory_and_its_parents() {
     let place = Place::new();
     let deep = place.base.join("a/b");
     let provider = LocalStorageProvider::new(place.config().with_base_path(&deep)).unwrap();
@@ -59,7 +59,7 @@ async fn connect_makes_the_directory_and_all_above_it() {
 }
 
 #[tokio::test]
-async fn paths_that_are_alike_are_apart() {
+async fn similar_paths_have_distinct_files() {
     let (place, provider) = Place::opened();
     let alike = ["key", "KEY", "Key", "k-ey", "k_ey", "org:a/key", "org:A/key", "org:ab/key", "ORG:a/key"];
     for (number, at) in alike.into_iter().enumerate() {
@@ -80,7 +80,7 @@ async fn paths_that_are_alike_are_apart() {
 }
 
 #[tokio::test]
-async fn the_longest_ids_and_scopes_are_listed_as_they_are() {
+async fn the_longest_ids_and_scopes_are_listed_unchanged() {
     let (_place, provider) = Place::opened();
     let long = [
         "x".repeat(255),
@@ -106,7 +106,7 @@ async fn the_longest_ids_and_scopes_are_listed_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_filter_is_decided_on_the_contents() {
+async fn a_filter_is_applied_to_the_contents() {
     let (_place, provider) = Place::opened();
     for (number, at) in ["org:a/one", "org:a/two", "org:a/team:b/one", "one"].into_iter().enumerate() {
         put(&provider, at, value(u8::try_from(number).unwrap())).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_filter_is_decided_on_the_contents() {
 }
 
 #[tokio::test]
-async fn what_others_put_there_is_left_alone_and_not_listed() {
+async fn foreign_files_are_neither_changed_nor_listed() {
     let (place, _provider) = Place::holding("key", value(1)).await;
     let foreign =
         ["README", "Key.enc.json", "a b.enc.json", "key.json", ".hidden", "org=a.enc.json", "+a+.enc.json"];
@@ -144,7 +144,7 @@ async fn what_others_put_there_is_left_alone_and_not_listed() {
 }
 
 #[tokio::test]
-async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
+async fn the_error_for_a_corrupted_file_names_the_credential_and_prints_no_contents() {
     let (place, provider) = Place::holding("org:a/key", value(1)).await;
     let file = place.base.join("org=a/key.enc.json");
     std::fs::write(&file, "hunter2 hunter2").unwrap();
@@ -165,7 +165,7 @@ async fn a_corrupted_file_is_named_and_none_of_it_is_printed() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_moved_from_a_hashed_name_is_corrupted() {
+async fn a_file_that_was_copied_to_another_hashed_name_is_corrupted() {
     let (place, provider) = Place::opened();
     let (one, other) = ("a".repeat(255), "b".repeat(255));
     put(&provider, &one, value(1)).await.unwrap();
@@ -191,7 +191,7 @@ fn the_recommended_size_is_1_mib_or_a_lower_limit() {
 }
 
 #[tokio::test]
-async fn a_file_at_the_limit_is_taken_and_a_longer_one_is_not_read() {
+async fn a_file_at_the_limit_is_accepted_and_a_longer_one_is_not_read() {
     let place = Place::new();
     let provider = LocalStorageProvider::new(place.config().with_max_payload_len(64 * 1_024)).unwrap();
     let limit = provider.describe().limits.max_payload_len.unwrap();

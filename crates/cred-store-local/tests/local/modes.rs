@@ -19,7 +19,7 @@ fn open_to_others(place: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn nothing_is_open_to_others_under_any_umask() {
+fn other_users_have_no_access_under_any_umask() {
     for umask in ["0", "002", "022", "077"] {
         let place = Place::new();
         let setup = format!("umask {umask}; CRED_TEST_BASE=$CRED_TEST_BASE/a/b;");
@@ -32,7 +32,7 @@ fn nothing_is_open_to_others_under_any_umask() {
 }
 
 #[tokio::test]
-#[ignore = "is started by nothing_is_open_to_others_under_any_umask"]
+#[ignore = "is started by other_users_have_no_access_under_any_umask"]
 async fn stores_below_a_folder_that_does_not_exist() {
     let provider = base_of_the_other_process();
     put(&provider, "key", value(1)).await.unwrap();
@@ -51,7 +51,7 @@ async fn opened_up() -> (Place, LocalStorageProvider) {
 }
 
 #[tokio::test]
-async fn open_folders_are_accepted_only_where_the_configuration_allows_it() {
+async fn open_folders_are_accepted_only_if_the_configuration_allows_them() {
     let (place, provider) = opened_up().await;
     let error = get(&provider, "org:a/key").await.unwrap_err();
     assert!(error.to_string().contains("set `allow_open_dirs`"), "{error}");
@@ -67,7 +67,7 @@ async fn open_folders_are_accepted_only_where_the_configuration_allows_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_others_can_read_is_refused_in_an_open_folder_as_well() {
+async fn a_file_that_other_users_can_read_is_rejected_in_an_open_folder_too() {
     let (place, _) = opened_up().await;
     let provider = LocalStorageProvider::new(place.config().with_allow_open_dirs(true)).unwrap();
     set_mode(&place.base.join("org=a/key.enc.json"), 0o666);
@@ -77,7 +77,7 @@ async fn a_file_that_others_can_read_is_refused_in_an_open_folder_as_well() {
 }
 
 #[tokio::test]
-async fn a_folder_of_another_user_is_refused_even_if_open_folders_are_allowed() {
+async fn a_folder_of_another_user_is_rejected_even_if_open_folders_are_allowed() {
     let (place, _) = opened_up().await;
     let provider = LocalStorageProvider::new(place.config().with_allow_open_dirs(true)).unwrap();
     if std::os::unix::fs::chown(place.base.join("org=a"), Some(12_345), None).is_err() {

@@ -7,7 +7,7 @@ use cred_core::{CredentialContext, ProviderConfig as _, StorageErrorKind, Storag
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 
 #[tokio::test]
-async fn a_directory_that_went_away_is_an_outage_and_is_not_made_anew() {
+async fn a_directory_that_disappeared_is_an_outage_and_is_not_recreated() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let aside = place.directory.path().join("aside");
     std::fs::rename(&place.base, &aside).unwrap();
@@ -29,7 +29,7 @@ async fn a_directory_that_went_away_is_an_outage_and_is_not_made_anew() {
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_a_clear_sentence_where_it_is_not_to_be_made() {
+async fn a_missing_directory_is_a_clear_error_if_it_must_not_be_created() {
     let place = Place::new();
     let config = place.config().with_create_dir(false);
     let problem = config.validate().unwrap_err().to_string();
@@ -72,14 +72,14 @@ pub(crate) fn base_of_the_other_process() -> LocalStorageProvider {
 /// `ulimit -f` is a limit in blocks of 512 bytes (1,024 in some shells) that every user can set;
 /// reached, it fails as a full disk does, in the middle of the write.
 #[test]
-fn no_room_for_a_file_leaves_the_old_value() {
+fn a_file_size_limit_leaves_the_old_value() {
     let place = Place::new();
-    run_after("trap '' XFSZ; ulimit -f 16;", "outage::a_store_without_room", &place);
+    run_after("trap '' XFSZ; ulimit -f 16;", "outage::a_store_without_space", &place);
 }
 
 #[tokio::test]
-#[ignore = "is started by no_room_for_a_file_leaves_the_old_value and a_full_disk_leaves_the_old_value"]
-async fn a_store_without_room() {
+#[ignore = "is started by a_file_size_limit_leaves_the_old_value and a_full_disk_leaves_the_old_value"]
+async fn a_store_without_space() {
     let provider = base_of_the_other_process();
     put(&provider, "key", value(1)).await.unwrap();
     let error = put(&provider, "key", sized(2, 200_000)).await.unwrap_err();
@@ -103,7 +103,7 @@ fn a_full_disk_leaves_the_old_value() {
     std::fs::create_dir(&place.base).unwrap();
     let mount = "mount -t tmpfs -o size=64k,mode=700 none \"$CRED_TEST_BASE\" &&";
     let script = format!(
-        "exec unshare --mount --map-root-user sh -c '{mount} exec \"$0\" --exact outage::a_store_without_room --ignored --nocapture' \"$0\";"
+        "exec unshare --mount --map-root-user sh -c '{mount} exec \"$0\" --exact outage::a_store_without_space --ignored --nocapture' \"$0\";"
     );
-    run_after(&script, "outage::a_store_without_room", &place);
+    run_after(&script, "outage::a_store_without_space", &place);
 }

@@ -95,7 +95,7 @@ fn a_list_of_a_read_only_store_waits_for_a_writer_elsewhere() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_cannot_be_read_is_refused_by_the_configuration() {
+fn the_configuration_rejects_an_unreadable_folder() {
     as_an_ordinary_user(async || {
         let place = Place::new();
         fill(&place.open()).await;
@@ -108,7 +108,7 @@ fn a_folder_that_cannot_be_read_is_refused_by_the_configuration() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_missing_folder_that_cannot_be_created_is_refused_by_the_configuration() {
+fn the_configuration_rejects_a_missing_folder_that_cannot_be_created() {
     as_an_ordinary_user(async || {
         let place = Place::new();
         let above = place.base.clone();

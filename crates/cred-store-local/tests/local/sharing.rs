@@ -51,7 +51,7 @@ async fn readers_see_whole_values_while_many_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
+async fn exactly_one_of_many_conditional_stores_on_a_revision_wins() {
     let place = Place::new();
     let at = path("org:a/key");
     let ctx = context(&at);
@@ -83,7 +83,7 @@ async fn of_many_conditional_stores_with_one_revision_exactly_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
+async fn a_conditional_store_never_overwrites_an_unseen_store() {
     let (_place, provider) = Place::opened();
     let at = path("key");
     let ctx = context(&at);
@@ -113,7 +113,7 @@ async fn a_conditional_store_never_hides_one_that_it_did_not_see() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_first_stores_of_a_new_directory_do_not_disturb_each_other() {
+async fn concurrent_first_stores_in_a_new_directory_succeed() {
     for round in 0..400 {
         let (_place, provider) = Place::opened();
         let mut stores = JoinSet::new();
@@ -128,7 +128,7 @@ async fn the_first_stores_of_a_new_directory_do_not_disturb_each_other() {
 }
 
 #[tokio::test]
-async fn every_store_makes_another_revision_even_of_equal_bytes() {
+async fn every_store_creates_a_new_revision_even_for_equal_bytes() {
     let (_place, provider) = Place::opened();
     let at = path("key");
     let ctx = context(&at);
@@ -165,7 +165,7 @@ async fn without_locking_there_is_no_compare_and_set() {
 }
 
 #[tokio::test]
-async fn a_held_lock_is_waited_for_until_the_deadline_and_nothing_is_written() {
+async fn a_writer_waits_for_the_lock_until_the_deadline_and_writes_nothing() {
     let place = Place::new();
     let limit = Duration::from_secs(2);
     let provider = LocalStorageProvider::new(place.config().with_operation_timeout(limit)).unwrap();
@@ -229,7 +229,7 @@ async fn a_writer_that_waited_for_a_removed_lock_waits_for_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_edited_under_a_lock_is_not_read() {
+async fn a_file_with_an_exclusive_lock_is_not_read() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let editor = File::open(place.base.join("key.enc.json")).unwrap();
     flock(&editor, FlockOperation::LockExclusive).unwrap();
@@ -243,7 +243,7 @@ async fn a_file_that_is_edited_under_a_lock_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_only_what_nobody_writes() {
+async fn a_sweep_removes_only_files_without_a_writer() {
     let place = Place::new();
     put(&place.open(), "key", value(1)).await.unwrap();
     let tmp = place.base.join(".tmp");
@@ -262,7 +262,7 @@ async fn a_sweep_takes_only_what_nobody_writes() {
 }
 
 #[tokio::test]
-async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
+async fn a_killed_writer_leaves_a_whole_value_and_its_temporary_file_is_removed() {
     let place = Place::new();
     put(&place.open(), "key", sized(7, 5_000)).await.unwrap();
     let (mut left, mut round) = (0, 0);
@@ -271,7 +271,7 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
     while round < 25 || (left < 5 && Instant::now() < deadline) {
         round += 1;
         let mut writer = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sharing::writes_for_ever", "--ignored"])
+            .args(["--exact", "sharing::writes_forever", "--ignored"])
             .env("CRED_TEST_BASE", &place.base)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -300,8 +300,8 @@ async fn a_writer_that_is_killed_leaves_a_whole_value_and_is_swept() {
 }
 
 #[tokio::test]
-#[ignore = "is started, and killed, by a_writer_that_is_killed_leaves_a_whole_value_and_is_swept"]
-async fn writes_for_ever() {
+#[ignore = "is started, and killed, by a_killed_writer_leaves_a_whole_value_and_its_temporary_file_is_removed"]
+async fn writes_forever() {
     let base = std::env::var_os("CRED_TEST_BASE").unwrap();
     let config = cred_store_local::LocalStorageConfig::default().with_base_path(base);
     let provider = LocalStorageProvider::new(config).unwrap();
@@ -311,7 +311,7 @@ async fn writes_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_store_ends_whole() {
+async fn a_dropped_store_completes_or_changes_nothing() {
     let (_place, provider) = Place::opened();
     for number in 0..50 {
         let write = put(&provider, "key", sized(number, 5_000));

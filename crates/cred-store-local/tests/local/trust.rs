@@ -26,7 +26,7 @@ fn says(error: &StorageError, place: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_a_file_is_not_followed() {
+async fn a_link_instead_of_a_file_is_not_followed() {
     let (place, provider) = Place::holding("other", value(1)).await;
     let link = place.base.join("key.enc.json");
     symlink(place.base.join("other.enc.json"), &link).unwrap();
@@ -43,7 +43,7 @@ async fn a_link_in_the_place_of_a_file_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_any_directory_is_not_followed() {
+async fn a_link_instead_of_any_directory_is_not_followed() {
     let (place, provider) = Place::opened();
     let elsewhere = place.directory.path().join("elsewhere");
     std::fs::create_dir_all(elsewhere.join("team=b")).unwrap();
@@ -69,7 +69,7 @@ async fn a_link_in_the_place_of_any_directory_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_link_in_the_place_of_our_own_files_is_not_followed() {
+async fn a_link_instead_of_an_internal_file_is_not_followed() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let elsewhere = place.directory.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
@@ -117,7 +117,7 @@ async fn a_pipe_is_never_waited_for() {
 }
 
 #[tokio::test]
-async fn a_file_that_others_may_read_is_refused() {
+async fn a_file_that_other_users_can_access_is_rejected() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let file = place.base.join("key.enc.json");
     for open in [0o640, 0o604, 0o620, 0o601] {
@@ -134,7 +134,7 @@ async fn a_file_that_others_may_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_that_others_may_write_is_refused() {
+async fn a_directory_that_other_users_can_write_is_rejected() {
     let (place, provider) = Place::holding("org:a/key", value(1)).await;
     for directory in [place.base.clone(), place.base.join("org=a")] {
         set_mode(&directory, 0o770);
@@ -150,7 +150,7 @@ async fn a_directory_that_others_may_write_is_refused() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_another_user_is_refused() {
+async fn a_file_of_another_user_is_rejected() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let file = place.base.join("key.enc.json");
     if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
@@ -165,7 +165,7 @@ async fn what_belongs_to_another_user_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_of_another_user_is_refused() {
+async fn a_directory_of_another_user_is_rejected() {
     let (place, provider) = Place::holding("org:a/key", value(1)).await;
     let directory = place.base.join("org=a");
     if std::os::unix::fs::chown(&directory, Some(12_345), None).is_err() {
@@ -205,7 +205,7 @@ async fn a_device_is_never_read() {
 }
 
 #[tokio::test]
-async fn no_path_leads_out_of_the_base() {
+async fn no_credential_path_leads_out_of_the_base() {
     for text in
         ["../key", "org:../key", "org:a/../key", "org:a/..", "/etc/key", "org:./key", "org:a/team:b\\c/key"]
     {
@@ -224,7 +224,7 @@ async fn no_path_leads_out_of_the_base() {
 
 /// Another program puts now this and now that in the place of a file, while it is listed and read.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_swapped_while_it_is_listed_and_read_is_refused_or_whole() {
+async fn a_file_that_is_swapped_during_reads_is_rejected_or_read_whole() {
     let (place, provider) = Place::holding("key", value(1)).await;
     let (file, outside) = (place.base.join("key.enc.json"), place.directory.path().join("outside"));
     let good = std::fs::read(&file).unwrap();
@@ -274,7 +274,7 @@ async fn what_is_swapped_while_it_is_listed_and_read_is_refused_or_whole() {
 }
 
 #[tokio::test]
-async fn a_base_that_was_replaced_is_not_remembered() {
+async fn a_replaced_base_is_opened_again() {
     let (place, provider) = Place::holding("key", value(1)).await;
     std::fs::rename(&place.base, place.directory.path().join("aside")).unwrap();
     put(&place.open(), "key", value(2)).await.unwrap();
