@@ -1,5 +1,5 @@
-//! The file operations. Each method does the whole blocking work of one storage operation. Besides
-//! this module, only `error.rs` and the configuration use the operating system.
+//! The file operations. Each method does the whole blocking work of one storage operation. Only
+//! this module, `error.rs` and the configuration use the operating system directly.
 
 mod directory;
 mod durable;

@@ -47,8 +47,8 @@
 //!   fails there with [`ReadOnly`](cred_core::StorageErrorKind::ReadOnly).
 //! - **Concurrent use.** Writers hold the store lock only for the rename, and for the check before
 //!   a conditional one. Reads never take it. A list takes it if a directory changed while, or up to
-//!   20 ms before, it was read. [Compare-and-set](cred_core::CompareAndSet) depends on this lock, so
-//!   it is available unless [`enable_locking`](LocalStorageConfig::enable_locking) is false.
+//!   20 ms before, it was read. [Compare-and-set](cred_core::CompareAndSet) depends on this lock,
+//!   so it is available unless [`enable_locking`](LocalStorageConfig::enable_locking) is false.
 //!
 //! # Cancellation
 //! - The blocking work of an operation is one task on the runtime's blocking threads. Dropping the

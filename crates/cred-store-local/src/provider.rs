@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_write_is_in_doubt_unless_it_reports_that_nothing_was_written() {
+    async fn a_failed_write_has_an_unknown_outcome_unless_it_reports_that_nothing_was_written() {
         const LIMIT: Duration = Duration::from_millis(200);
         let base = tempfile::tempdir().unwrap();
         let config = LocalStorageConfig::default().with_base_path(base.path());

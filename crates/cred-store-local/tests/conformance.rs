@@ -1,4 +1,4 @@
-//! The contract of a storage provider, clause by clause.
+//! Runs the conformance suite: the contract of a storage provider, clause by clause.
 #![cfg(unix)]
 #![cfg(test)]
 
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 struct Local {
     directory: TempDir,
     names: FileNames,
-    /// The lock of the writers, while it is held.
+    /// The store lock, while the harness holds it.
     lock: Mutex<Option<OwnedFd>>,
 }
 
@@ -41,7 +41,7 @@ impl Local {
 
     fn file(&self, path: &CredentialPath) -> PathBuf {
         let directories = path.scope.iter().flat_map(|scope| self.names.directories(scope));
-        directories.chain([self.names.file(&path.id)]).fold(self.base(), |place, name| place.join(name.text))
+        directories.chain([self.names.file(&path.id)]).fold(self.base(), |path, name| path.join(name.text))
     }
 }
 
@@ -49,7 +49,7 @@ impl Local {
 impl Harness for Local {
     async fn open(&self) -> Arc<dyn Subject> {
         let provider = self.provider();
-        // A directory that was never there can be no outage.
+        // A directory that was never opened cannot be an outage.
         provider.connect().await.unwrap();
         provider
     }
@@ -72,7 +72,7 @@ impl Harness for Local {
         }
     }
 
-    /// As another process that writes does.
+    /// Holds the store lock, as a writer in another process does.
     async fn stall(&self, held: bool) -> bool {
         let lock = held.then(|| {
             let flags = OFlags::RDWR | OFlags::CREATE;

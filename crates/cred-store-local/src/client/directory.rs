@@ -44,8 +44,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the base, or returns `None` if it does not exist. Only the base may be a link, since the
-    /// user named it.
+    /// Opens the base, or returns `None` if it does not exist. Only the base may be a link, since
+    /// the user named it.
     pub(super) fn base(path: &Path, trust: Trust) -> StorageResult<Option<Self>> {
         let opened = retry_on_intr(|| open(path, DIRECTORY, Mode::empty()));
         Self::trusted(opened, trust, || path.to_owned())

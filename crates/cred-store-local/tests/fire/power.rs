@@ -151,7 +151,8 @@ fn cut(root: &Path, record: &[Call], after: usize) -> usize {
         for path in (0..WRITERS).flat_map(|slot| paths(&slot.to_string())) {
             let found =
                 read_number(&provider, &path).await.unwrap_or_else(|error| panic!("call {after}: {error}"));
-            // Each writer knows its own paths. One that has reported nothing yet has stored nothing.
+            // Each writer knows its own paths. One that has reported nothing yet has stored
+            // nothing.
             let writer = oracles.iter().find(|oracle| oracle.knows(&path)).cloned().unwrap_or_default();
             assert!(
                 writer.allows(&path, found),

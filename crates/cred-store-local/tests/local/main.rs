@@ -1,4 +1,4 @@
-//! What the crate promises, on a real file system.
+//! Tests of the guarantees of the crate on a real file system.
 #![cfg(unix)]
 #![cfg(test)]
 

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,31 @@ use cred_core::{
 use cred_store_local::{LocalStorageConfig, LocalStorageProvider};
 use tempfile::TempDir;
 
-/// A directory of its own, and a provider over a base in it that is not there yet.
-pub(crate) struct Place {
+/// A temporary directory with the path of a base in it, which does not exist yet.
+pub(crate) struct TestStore {
     pub(crate) directory: TempDir,
     pub(crate) base: PathBuf,
 }
 
-impl Place {
+impl TestStore {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path().join("base");
         Self { directory, base }
     }
 
-    /// A place with one provider.
-    pub(crate) fn opened() -> (Self, LocalStorageProvider) {
-        let place = Self::new();
-        let provider = place.open();
-        (place, provider)
+    /// A test store with one provider.
+    pub(crate) fn with_provider() -> (Self, LocalStorageProvider) {
+        let store = Self::new();
+        let provider = store.open();
+        (store, provider)
     }
 
-    /// A place with one provider, and a value in it.
-    pub(crate) async fn holding(at: &str, value: Sealed) -> (Self, LocalStorageProvider) {
-        let (place, provider) = Self::opened();
+    /// A test store with one provider and one stored value.
+    pub(crate) async fn with_value(at: &str, value: Sealed) -> (Self, LocalStorageProvider) {
+        let (store, provider) = Self::with_provider();
         put(&provider, at, value).await.unwrap();
-        (place, provider)
+        (store, provider)
     }
 
     pub(crate) fn config(&self) -> LocalStorageConfig {
@@ -54,7 +54,7 @@ pub(crate) fn context(path: &CredentialPath) -> CredentialContext {
     CredentialContext::from(path.scope.clone())
 }
 
-/// A value whose bytes are told from all others by its number.
+/// A value whose bytes are derived from its number.
 pub(crate) fn value(number: u8) -> Sealed {
     sized(number, 100)
 }
@@ -88,7 +88,7 @@ pub(crate) async fn delete(provider: &LocalStorageProvider, at: &str) -> Result<
     provider.delete(&path.id, &context(&path)).await
 }
 
-/// Everything, sorted.
+/// All stored paths, sorted.
 pub(crate) async fn tree(provider: &LocalStorageProvider) -> Vec<String> {
     let paths = provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap();
     let mut paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
@@ -96,15 +96,15 @@ pub(crate) async fn tree(provider: &LocalStorageProvider) -> Vec<String> {
     paths
 }
 
-pub(crate) fn mode(place: &Path) -> u32 {
-    place.metadata().unwrap().permissions().mode() & 0o7777
+pub(crate) fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o7777
 }
 
-pub(crate) fn set_mode(place: &Path, mode: u32) {
-    std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).unwrap();
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Names in a directory, sorted.
+/// The names in a directory, sorted.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(directory)
         .unwrap()

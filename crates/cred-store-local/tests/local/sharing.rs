@@ -1,4 +1,4 @@
-//! Several writers, readers, providers and processes on one directory.
+//! Concurrent writers, readers, providers and processes on one directory.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_see_whole_values_while_many_write() {
-    let place = Place::new();
-    put(&place.open(), "key", sized(0, 9_000)).await.unwrap();
+    let store = TestStore::new();
+    put(&store.open(), "key", sized(0, 9_000)).await.unwrap();
     let mut writers = JoinSet::new();
     for number in 1..=6 {
-        let provider = place.open();
+        let provider = store.open();
         writers.spawn(async move {
             for _ in 0..30 {
                 put(&provider, "key", sized(number, 1_000 * usize::from(number))).await.unwrap();
@@ -29,7 +29,7 @@ async fn readers_see_whole_values_while_many_write() {
     let mut readers = JoinSet::new();
     let done = Arc::new(AtomicBool::new(false));
     for _ in 0..4 {
-        let (provider, done) = (place.open(), Arc::clone(&done));
+        let (provider, done) = (store.open(), Arc::clone(&done));
         readers.spawn(async move {
             loop {
                 let Sealed { data, .. } = get(&provider, "key").await.unwrap();
@@ -47,21 +47,21 @@ async fn readers_see_whole_values_while_many_write() {
     writers.join_all().await;
     done.store(true, Ordering::Relaxed);
     readers.join_all().await;
-    assert!(names(&place.base.join(".tmp")).is_empty());
+    assert!(names(&store.base.join(".tmp")).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_one_of_many_conditional_stores_on_a_revision_wins() {
-    let place = Place::new();
+    let store = TestStore::new();
     let at = path("org:a/key");
     let ctx = context(&at);
     let mut expected = None;
-    let shared = place.open();
+    let shared = store.open();
     for round in 0..60 {
         let mut tasks = JoinSet::new();
         for number in 0..6 {
-            // Some are of one provider, which has a queue of its own, and some of others.
-            let provider = if round % 3 == 0 { place.open() } else { shared.clone() };
+            // Some share a provider and its queue, and some have their own.
+            let provider = if round % 3 == 0 { store.open() } else { shared.clone() };
             let (at, ctx, expected) = (at.clone(), ctx.clone(), expected.clone());
             tasks.spawn(async move {
                 let Sealed { data, metadata } = value(number);
@@ -76,7 +76,7 @@ async fn exactly_one_of_many_conditional_stores_on_a_revision_wins() {
             assert!(matches!(error.kind(), StorageErrorKind::Conflict { .. }), "{error}");
         }
         let (revision, number) = won.into_iter().next().unwrap().unwrap();
-        let stored = place.open().retrieve_versioned(&at.id, &ctx).await.unwrap();
+        let stored = store.open().retrieve_versioned(&at.id, &ctx).await.unwrap();
         assert_eq!((stored.value.data, &stored.revision), (value(number).data, &revision));
         expected = Some(revision);
     }
@@ -84,38 +84,38 @@ async fn exactly_one_of_many_conditional_stores_on_a_revision_wins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conditional_store_never_overwrites_an_unseen_store() {
-    let (_place, provider) = Place::opened();
+    let (_place, provider) = TestStore::with_provider();
     let at = path("key");
     let ctx = context(&at);
     let mut both = 0;
     for round in 0..200 {
         put(&provider, "key", value(0)).await.unwrap();
         let seen = provider.retrieve_versioned(&at.id, &ctx).await.unwrap().revision;
-        let plain = put(&provider, "key", value(1));
+        let unconditional = put(&provider, "key", value(1));
         let Sealed { data, metadata } = value(2);
         let conditional = provider.store_if(&at.id, data, metadata, Some(&seen), &ctx);
-        // Each is begun first in every second round.
-        let (plain, conditional) = match round % 2 {
-            0 => tokio::join!(plain, conditional),
+        // The two alternate in which one starts first.
+        let (unconditional, conditional) = match round % 2 {
+            0 => tokio::join!(unconditional, conditional),
             _ => {
-                let (conditional, plain) = tokio::join!(biased; conditional, plain);
-                (plain, conditional)
+                let (conditional, unconditional) = tokio::join!(biased; conditional, unconditional);
+                (unconditional, conditional)
             }
         };
-        plain.unwrap();
+        unconditional.unwrap();
         if conditional.is_ok() {
-            // It saw the first value, so the plain store came after it.
+            // It found the first value, so the unconditional store came after it.
             assert_eq!(get(&provider, "key").await.unwrap(), value(1), "round {round}");
             both += 1;
         }
     }
-    assert!(both > 0, "the conditional one always came second, so nothing is shown");
+    assert!(both > 0, "the conditional store always came second, so the test proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_first_stores_in_a_new_directory_succeed() {
     for round in 0..400 {
-        let (_place, provider) = Place::opened();
+        let (_place, provider) = TestStore::with_provider();
         let mut stores = JoinSet::new();
         for number in 0..8 {
             let provider = provider.clone();
@@ -129,7 +129,7 @@ async fn concurrent_first_stores_in_a_new_directory_succeed() {
 
 #[tokio::test]
 async fn every_store_creates_a_new_revision_even_for_equal_bytes() {
-    let (_place, provider) = Place::opened();
+    let (_place, provider) = TestStore::with_provider();
     let at = path("key");
     let ctx = context(&at);
     let mut seen = BTreeSet::new();
@@ -155,22 +155,22 @@ async fn every_store_creates_a_new_revision_even_for_equal_bytes() {
 
 #[tokio::test]
 async fn without_locking_there_is_no_compare_and_set() {
-    let place = Place::new();
-    let provider = LocalStorageProvider::new(place.config().with_enable_locking(false)).unwrap();
+    let store = TestStore::new();
+    let provider = LocalStorageProvider::new(store.config().with_enable_locking(false)).unwrap();
     assert!(provider.compare_and_set().is_none());
     put(&provider, "key", value(1)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));
-    assert!(!place.base.join(".lock").exists());
-    assert!(place.open().compare_and_set().is_some());
+    assert!(!store.base.join(".lock").exists());
+    assert!(store.open().compare_and_set().is_some());
 }
 
 #[tokio::test]
 async fn a_writer_waits_for_the_lock_until_the_deadline_and_writes_nothing() {
-    let place = Place::new();
+    let store = TestStore::new();
     let limit = Duration::from_secs(2);
-    let provider = LocalStorageProvider::new(place.config().with_operation_timeout(limit)).unwrap();
+    let provider = LocalStorageProvider::new(store.config().with_operation_timeout(limit)).unwrap();
     put(&provider, "key", value(1)).await.unwrap();
-    let lock = File::open(place.base.join(".lock")).unwrap();
+    let lock = File::open(store.base.join(".lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     let started = Instant::now();
     for error in
@@ -180,16 +180,16 @@ async fn a_writer_waits_for_the_lock_until_the_deadline_and_writes_nothing() {
         assert!(!error.may_have_written() && error.to_string().contains("another writer holds"), "{error}");
     }
     assert!(started.elapsed() < 2 * limit + Duration::from_secs(10));
-    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers don't wait");
-    assert!(names(&place.base.join(".tmp")).is_empty());
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers do not wait");
+    assert!(names(&store.base.join(".tmp")).is_empty());
     drop(lock);
     put(&provider, "key", value(2)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(2));
 }
 
-/// How many descriptors of this process are open on the file that has this name.
+/// The number of open descriptors of this process for this file.
 #[cfg(target_os = "linux")]
-fn opened(file: &std::path::Path) -> usize {
+fn open_descriptors(file: &std::path::Path) -> usize {
     let links = std::fs::read_dir("/proc/self/fd").unwrap();
     links.filter(|link| std::fs::read_link(link.as_ref().unwrap().path()).is_ok_and(|to| to == file)).count()
 }
@@ -198,12 +198,12 @@ fn opened(file: &std::path::Path) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_waited_for_a_removed_lock_waits_for_the_new_one() {
     for replaced in [true, false] {
-        let (place, provider) = Place::holding("key", value(1)).await;
-        let name = place.base.join(".lock");
+        let (store, provider) = TestStore::with_value("key", value(1)).await;
+        let name = store.base.join(".lock");
         let first = File::open(&name).unwrap();
         flock(&first, FlockOperation::LockExclusive).unwrap();
         let writer = tokio::spawn(async move { put(&provider, "key", value(2)).await });
-        while opened(&name) < 2 {
+        while open_descriptors(&name) < 2 {
             tokio::task::yield_now().await;
         }
         std::fs::remove_file(&name).unwrap();
@@ -215,88 +215,88 @@ async fn a_writer_that_waited_for_a_removed_lock_waits_for_the_new_one() {
         });
         flock(&first, FlockOperation::Unlock).unwrap();
         if let Some(second) = second {
-            while opened(&name) < 2 {
+            while open_descriptors(&name) < 2 {
                 assert!(!writer.is_finished(), "two writers hold the lock");
                 tokio::task::yield_now().await;
             }
-            assert_eq!(get(&place.open(), "key").await.unwrap(), value(1));
+            assert_eq!(get(&store.open(), "key").await.unwrap(), value(1));
             flock(&second, FlockOperation::Unlock).unwrap();
         }
         writer.await.unwrap().unwrap();
-        assert_eq!(get(&place.open(), "key").await.unwrap(), value(2));
-        assert!(name.exists(), "the lock was taken on a file that has no name");
+        assert_eq!(get(&store.open(), "key").await.unwrap(), value(2));
+        assert!(name.exists(), "the lock was taken on a removed file");
     }
 }
 
 #[tokio::test]
 async fn a_file_with_an_exclusive_lock_is_not_read() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    let editor = File::open(place.base.join("key.enc.json")).unwrap();
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    let editor = File::open(store.base.join("key.enc.json")).unwrap();
     flock(&editor, FlockOperation::LockExclusive).unwrap();
     let error = get(&provider, "key").await.unwrap_err();
     assert!(error.is_transient() && error.to_string().contains("exclusive lock"), "{error}");
     flock(&editor, FlockOperation::Unlock).unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));
     flock(&editor, FlockOperation::LockShared).unwrap();
-    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers share");
+    assert_eq!(get(&provider, "key").await.unwrap(), value(1), "readers share the lock");
     put(&provider, "key", value(2)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_sweep_removes_only_files_without_a_writer() {
-    let place = Place::new();
-    put(&place.open(), "key", value(1)).await.unwrap();
-    let tmp = place.base.join(".tmp");
+    let store = TestStore::new();
+    put(&store.open(), "key", value(1)).await.unwrap();
+    let tmp = store.base.join(".tmp");
     std::fs::write(tmp.join("00000000000000aa"), "left by a crash").unwrap();
     std::fs::write(tmp.join("00000000000000bb"), "being written").unwrap();
     std::fs::write(tmp.join("not-one-of-ours"), "").unwrap();
     let writer = File::open(tmp.join("00000000000000bb")).unwrap();
     flock(&writer, FlockOperation::LockShared).unwrap();
-    assert_eq!(tree(&place.open()).await, ["key"]);
+    assert_eq!(tree(&store.open()).await, ["key"]);
     assert_eq!(names(&tmp), ["00000000000000bb", "not-one-of-ours"]);
-    // The lock of a file that is merely dropped lives on in a process that another test is
-    // starting.
+    // Unlock explicitly: if the file were only dropped, a process that another test is starting
+    // could still hold the lock.
     flock(&writer, FlockOperation::Unlock).unwrap();
-    place.open().connect().await.unwrap();
+    store.open().connect().await.unwrap();
     assert_eq!(names(&tmp), ["not-one-of-ours"]);
 }
 
 #[tokio::test]
 async fn a_killed_writer_leaves_a_whole_value_and_its_temporary_file_is_removed() {
-    let place = Place::new();
-    put(&place.open(), "key", sized(7, 5_000)).await.unwrap();
+    let store = TestStore::new();
+    put(&store.open(), "key", sized(7, 5_000)).await.unwrap();
     let (mut left, mut round) = (0, 0);
     let deadline = Instant::now() + Duration::from_secs(60);
-    // Most kills hit something else than a file that is half written, more so where disks are fast.
+    // Most kills miss a half-written file, especially on fast disks.
     while round < 25 || (left < 5 && Instant::now() < deadline) {
         round += 1;
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sharing::writes_forever", "--ignored"])
-            .env("CRED_TEST_BASE", &place.base)
+            .env("CRED_TEST_BASE", &store.base)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Not before it writes: the kill must hit the writing.
-        let before = std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap();
+        // Wait until it writes, so that the kill can hit a write.
+        let before = std::fs::metadata(store.base.join("key.enc.json")).unwrap().modified().unwrap();
         let begins = Instant::now() + Duration::from_secs(20);
-        while std::fs::metadata(place.base.join("key.enc.json")).unwrap().modified().unwrap() == before {
-            assert!(Instant::now() < begins, "the other process writes nothing");
+        while std::fs::metadata(store.base.join("key.enc.json")).unwrap().modified().unwrap() == before {
+            assert!(Instant::now() < begins, "the child process writes nothing");
         }
         match round % 2 {
             0 => std::thread::sleep(Duration::from_micros(fastrand::u64(0..3_000))),
-            _ => while names(&place.base.join(".tmp")).is_empty() && Instant::now() < begins {},
+            _ => while names(&store.base.join(".tmp")).is_empty() && Instant::now() < begins {},
         }
         writer.kill().unwrap();
         writer.wait().unwrap();
-        left += names(&place.base.join(".tmp")).len();
-        let provider = place.open();
+        left += names(&store.base.join(".tmp")).len();
+        let provider = store.open();
         let Sealed { data, .. } = get(&provider, "key").await.unwrap();
         assert!(data.ciphertext.iter().all(|byte| *byte == data.salt[0]), "round {round}");
-        assert!(names(&place.base.join(".tmp")).is_empty(), "round {round}");
+        assert!(names(&store.base.join(".tmp")).is_empty(), "round {round}");
         put(&provider, "key", sized(7, 5_000)).await.unwrap();
     }
-    assert!(left > 0, "no kill of {round} hit a write, so the test shows nothing");
+    assert!(left > 0, "none of {round} kills hit a write, so the test proves nothing");
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn writes_forever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_store_completes_or_changes_nothing() {
-    let (_place, provider) = Place::opened();
+    let (_place, provider) = TestStore::with_provider();
     for number in 0..50 {
         let write = put(&provider, "key", sized(number, 5_000));
         let _ = tokio::time::timeout(Duration::from_micros(fastrand::u64(0..1_500)), write).await;

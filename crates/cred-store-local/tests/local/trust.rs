@@ -1,4 +1,4 @@
-//! What is refused because somebody else may have put it there.
+//! Files and directories that are rejected because another user may have created them.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -21,17 +21,17 @@ fn is_denied(error: &StorageError) -> bool {
     matches!(error.kind(), StorageErrorKind::PermissionDenied { .. })
 }
 
-fn says(error: &StorageError, place: &Path) -> bool {
-    error.to_string().contains(place.to_str().unwrap())
+fn mentions(error: &StorageError, path: &Path) -> bool {
+    error.to_string().contains(path.to_str().unwrap())
 }
 
 #[tokio::test]
 async fn a_link_instead_of_a_file_is_not_followed() {
-    let (place, provider) = Place::holding("other", value(1)).await;
-    let link = place.base.join("key.enc.json");
-    symlink(place.base.join("other.enc.json"), &link).unwrap();
+    let (store, provider) = TestStore::with_value("other", value(1)).await;
+    let link = store.base.join("key.enc.json");
+    symlink(store.base.join("other.enc.json"), &link).unwrap();
     let error = get(&provider, "key").await.unwrap_err();
-    assert!(is_corrupted(&error) && says(&error, &link), "{error}");
+    assert!(is_corrupted(&error) && mentions(&error, &link), "{error}");
     // A store replaces the link, not what it points to.
     put(&provider, "key", value(2)).await.unwrap();
     assert!(link.symlink_metadata().unwrap().is_file());
@@ -44,11 +44,11 @@ async fn a_link_instead_of_a_file_is_not_followed() {
 
 #[tokio::test]
 async fn a_link_instead_of_any_directory_is_not_followed() {
-    let (place, provider) = Place::opened();
-    let elsewhere = place.directory.path().join("elsewhere");
+    let (store, provider) = TestStore::with_provider();
+    let elsewhere = store.directory.path().join("elsewhere");
     std::fs::create_dir_all(elsewhere.join("team=b")).unwrap();
     for (link, at) in [("org=a", "org:a/team:b/key"), ("org=c/team=b", "org:c/team:b/key")] {
-        let link = place.base.join(link);
+        let link = store.base.join(link);
         std::fs::create_dir_all(link.parent().unwrap()).unwrap();
         set_mode(link.parent().unwrap(), 0o700);
         symlink(&elsewhere, &link).unwrap();
@@ -60,7 +60,7 @@ async fn a_link_instead_of_any_directory_is_not_followed() {
             provider.list(None, &context(&path(at))).await.unwrap_err(),
             provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap_err(),
         ] {
-            assert!(is_corrupted(&error) && says(&error, &link), "{error}");
+            assert!(is_corrupted(&error) && mentions(&error, &link), "{error}");
         }
         std::fs::remove_file(&link).unwrap();
     }
@@ -70,21 +70,21 @@ async fn a_link_instead_of_any_directory_is_not_followed() {
 
 #[tokio::test]
 async fn a_link_instead_of_an_internal_file_is_not_followed() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    let elsewhere = place.directory.path().join("elsewhere");
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    let elsewhere = store.directory.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::write(elsewhere.join("0123456789abcdef"), "theirs").unwrap();
     for ours in [".tmp", ".lock"] {
-        let link = place.base.join(ours);
+        let link = store.base.join(ours);
         if ours == ".tmp" {
             std::fs::remove_dir(&link).unwrap()
         } else {
             std::fs::remove_file(&link).unwrap()
         }
         symlink(elsewhere.join(if ours == ".tmp" { "" } else { "lock" }), &link).unwrap();
-        // A new one sweeps when it opens.
-        let error = put(&place.open(), "key", value(2)).await.unwrap_err();
-        assert!(is_corrupted(&error) && says(&error, &link), "{error}");
+        // A new provider sweeps when it opens the base.
+        let error = put(&store.open(), "key", value(2)).await.unwrap_err();
+        assert!(is_corrupted(&error) && mentions(&error, &link), "{error}");
         std::fs::remove_file(&link).unwrap();
     }
     assert_eq!(names(&elsewhere), ["0123456789abcdef"]);
@@ -93,23 +93,23 @@ async fn a_link_instead_of_an_internal_file_is_not_followed() {
 
 #[tokio::test]
 async fn the_base_itself_may_be_a_link() {
-    let place = Place::new();
-    std::fs::create_dir(place.directory.path().join("real")).unwrap();
-    set_mode(&place.directory.path().join("real"), 0o700);
-    symlink("real", &place.base).unwrap();
-    put(&place.open(), "key", value(1)).await.unwrap();
-    assert_eq!(get(&place.open(), "key").await.unwrap(), value(1));
+    let store = TestStore::new();
+    std::fs::create_dir(store.directory.path().join("real")).unwrap();
+    set_mode(&store.directory.path().join("real"), 0o700);
+    symlink("real", &store.base).unwrap();
+    put(&store.open(), "key", value(1)).await.unwrap();
+    assert_eq!(get(&store.open(), "key").await.unwrap(), value(1));
 }
 
 #[tokio::test]
 async fn a_pipe_is_never_waited_for() {
-    let (place, provider) = Place::opened();
+    let (store, provider) = TestStore::with_provider();
     provider.connect().await.unwrap();
-    mkfifoat(CWD, place.base.join("key.enc.json"), Mode::RUSR | Mode::WUSR).unwrap();
-    mknodat(CWD, place.base.join("socket.enc.json"), FileType::Socket, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    mkfifoat(CWD, store.base.join("key.enc.json"), Mode::RUSR | Mode::WUSR).unwrap();
+    mknodat(CWD, store.base.join("socket.enc.json"), FileType::Socket, Mode::RUSR | Mode::WUSR, 0).unwrap();
     for at in ["key", "socket"] {
         let read = tokio::time::timeout(Duration::from_secs(5), get(&provider, at)).await;
-        let error = read.expect("it must not wait for a writer").unwrap_err();
+        let error = read.expect("the read must not wait for a writer").unwrap_err();
         assert!(is_corrupted(&error), "{error}");
         put(&provider, at, value(1)).await.unwrap();
         assert_eq!(get(&provider, at).await.unwrap(), value(1));
@@ -118,44 +118,51 @@ async fn a_pipe_is_never_waited_for() {
 
 #[tokio::test]
 async fn a_file_that_other_users_can_access_is_rejected() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    let file = place.base.join("key.enc.json");
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    let file = store.base.join("key.enc.json");
     for open in [0o640, 0o604, 0o620, 0o601] {
         set_mode(&file, open);
         let error = get(&provider, "key").await.unwrap_err();
-        assert!(is_denied(&error) && says(&error, &file), "{error}");
+        assert!(is_denied(&error) && mentions(&error, &file), "{error}");
         assert!(error.to_string().contains(&format!("{open:o}")) && error.to_string().contains("chmod 600"));
     }
     set_mode(&file, 0o400);
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));
     set_mode(&file, 0o644);
     put(&provider, "key", value(2)).await.unwrap();
-    assert_eq!(mode(&file), 0o600, "a store makes it anew");
+    assert_eq!(mode(&file), 0o600, "a store creates a new file");
 }
 
 #[tokio::test]
 async fn a_directory_that_other_users_can_write_is_rejected() {
-    let (place, provider) = Place::holding("org:a/key", value(1)).await;
-    for directory in [place.base.clone(), place.base.join("org=a")] {
+    let (store, provider) = TestStore::with_value("org:a/key", value(1)).await;
+    for directory in [store.base.clone(), store.base.join("org=a")] {
         set_mode(&directory, 0o770);
         for error in [
             get(&provider, "org:a/key").await.unwrap_err(),
             put(&provider, "org:a/key", value(2)).await.unwrap_err(),
         ] {
-            assert!(is_denied(&error) && says(&error, &directory) && !error.may_have_written(), "{error}");
+            assert!(
+                is_denied(&error) && mentions(&error, &directory) && !error.may_have_written(),
+                "{error}"
+            );
         }
         set_mode(&directory, 0o755);
-        assert_eq!(get(&provider, "org:a/key").await.unwrap(), value(1), "who may only look does no harm");
+        assert_eq!(
+            get(&provider, "org:a/key").await.unwrap(),
+            value(1),
+            "read access to a directory is accepted"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_file_of_another_user_is_rejected() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    let file = place.base.join("key.enc.json");
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    let file = store.base.join("key.enc.json");
     if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
-        // Only root can give files away; everyone else finds a directory of root's.
-        let config = place.config().with_base_path("/var/tmp");
+        // Only root can change the owner. Other users test with a directory of root.
+        let config = store.config().with_base_path("/var/tmp");
         let error = get(&LocalStorageProvider::new(config).unwrap(), "key").await.unwrap_err();
         assert!(is_denied(&error) && error.to_string().contains("belongs to user 0"), "{error}");
         return;
@@ -166,11 +173,11 @@ async fn a_file_of_another_user_is_rejected() {
 
 #[tokio::test]
 async fn a_directory_of_another_user_is_rejected() {
-    let (place, provider) = Place::holding("org:a/key", value(1)).await;
-    let directory = place.base.join("org=a");
+    let (store, provider) = TestStore::with_value("org:a/key", value(1)).await;
+    let directory = store.base.join("org=a");
     if std::os::unix::fs::chown(&directory, Some(12_345), None).is_err() {
-        // Only root can give directories away; everyone else finds one of root's.
-        let config = place.config().with_base_path("/var/tmp");
+        // Only root can change the owner. Other users test with a directory of root.
+        let config = store.config().with_base_path("/var/tmp");
         let error = put(&LocalStorageProvider::new(config).unwrap(), "key", value(1)).await.unwrap_err();
         assert!(is_denied(&error) && !error.may_have_written(), "{error}");
         return;
@@ -181,25 +188,25 @@ async fn a_directory_of_another_user_is_rejected() {
         delete(&provider, "org:a/key").await.unwrap_err(),
         provider.list_tree(None, &CredentialContext::unscoped()).await.unwrap_err(),
     ] {
-        assert!(is_denied(&error) && says(&error, &directory) && !error.may_have_written(), "{error}");
+        assert!(is_denied(&error) && mentions(&error, &directory) && !error.may_have_written(), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_device_is_never_read() {
-    let (place, provider) = Place::opened();
+    let (store, provider) = TestStore::with_provider();
     provider.connect().await.unwrap();
-    let file = place.base.join("key.enc.json");
+    let file = store.base.join("key.enc.json");
     let mode = Mode::RUSR | Mode::WUSR;
-    // The device of endless zeros. Only root can make one; everyone else makes a pipe, which is
-    // refused in the same place.
+    // The device `/dev/zero`, which only root can create. Other users create a pipe, which fails
+    // the same check.
     mknodat(CWD, &file, FileType::CharacterDevice, mode, makedev(1, 5))
         .or_else(|_| mkfifoat(CWD, &file, mode))
         .unwrap();
     let read = tokio::time::timeout(Duration::from_secs(5), get(&provider, "key")).await;
-    let error = read.expect("it must not be read to its end").unwrap_err();
-    assert!(is_corrupted(&error) && says(&error, &file), "{error}");
-    assert!(error.to_string().contains("is not a regular file"), "refused unread: {error}");
+    let error = read.expect("the device must not be read to its end").unwrap_err();
+    assert!(is_corrupted(&error) && mentions(&error, &file), "{error}");
+    assert!(error.to_string().contains("is not a regular file"), "rejected without being read: {error}");
     put(&provider, "key", value(1)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(1));
 }
@@ -211,28 +218,28 @@ async fn no_credential_path_leads_out_of_the_base() {
     {
         assert!(text.parse::<CredentialPath>().is_err(), "{text}");
     }
-    let (place, provider) = Place::holding("key", value(1)).await;
-    // What would be spelled so is nobody's of ours.
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    // The provider never creates such names, so it ignores them.
     for name in ["%2e%2e", "org=..", "org=%2e%2e", "%2e%2e=%2e%2e", "org=a%2fb"] {
-        let directory = place.base.join(name);
+        let directory = store.base.join(name);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("key.enc.json"), "theirs").unwrap();
     }
-    std::fs::write(place.base.join("%2e%2e.enc.json"), "theirs").unwrap();
+    std::fs::write(store.base.join("%2e%2e.enc.json"), "theirs").unwrap();
     assert_eq!(tree(&provider).await, ["key"]);
 }
 
-/// Another program puts now this and now that in the place of a file, while it is listed and read.
+/// Another program keeps replacing a file while it is listed and read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_swapped_during_reads_is_rejected_or_read_whole() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    let (file, outside) = (place.base.join("key.enc.json"), place.directory.path().join("outside"));
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    let (file, outside) = (store.base.join("key.enc.json"), store.directory.path().join("outside"));
     let good = std::fs::read(&file).unwrap();
-    put(&place.open(), "other", value(9)).await.unwrap();
-    std::fs::rename(place.base.join("other.enc.json"), &outside).unwrap();
+    put(&store.open(), "other", value(9)).await.unwrap();
+    std::fs::rename(store.base.join("other.enc.json"), &outside).unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let swaps = std::thread::spawn({
-        let (done, file, aside) = (Arc::clone(&done), file.clone(), place.base.join("aside"));
+        let (done, file, aside) = (Arc::clone(&done), file.clone(), store.base.join("aside"));
         move || {
             let mut swaps = 0;
             while !done.load(Ordering::Relaxed) {
@@ -270,15 +277,15 @@ async fn a_file_that_is_swapped_during_reads_is_rejected_or_read_whole() {
         }
     }
     done.store(true, Ordering::Relaxed);
-    assert!(swaps.join().unwrap() > 100 && whole > 10 && refused > 10, "{whole} whole, {refused} refused");
+    assert!(swaps.join().unwrap() > 100 && whole > 10 && refused > 10, "{whole} whole, {refused} rejected");
 }
 
 #[tokio::test]
 async fn a_replaced_base_is_opened_again() {
-    let (place, provider) = Place::holding("key", value(1)).await;
-    std::fs::rename(&place.base, place.directory.path().join("aside")).unwrap();
-    put(&place.open(), "key", value(2)).await.unwrap();
+    let (store, provider) = TestStore::with_value("key", value(1)).await;
+    std::fs::rename(&store.base, store.directory.path().join("aside")).unwrap();
+    put(&store.open(), "key", value(2)).await.unwrap();
     assert_eq!(get(&provider, "key").await.unwrap(), value(2));
     put(&provider, "key", value(3)).await.unwrap();
-    assert_eq!(get(&place.open(), "key").await.unwrap(), value(3));
+    assert_eq!(get(&store.open(), "key").await.unwrap(), value(3));
 }
