@@ -1,50 +1,51 @@
-//! The backends. A new one is a feature and an entry of the table.
+//! The table of backends. A new backend needs a feature and an entry in it.
 
 use std::fmt;
 use std::sync::Arc;
 
 use cred_core::{ConfigError, StorageProvider};
 
-use crate::value::{Misfit, Node};
+use crate::value::{Node, ValueError};
 
 /// A backend that a profile can name, built in or not.
 pub struct Backend {
-    /// In a file, and as a feature of this crate.
+    /// The name in a file, and of the feature of this crate.
     name: &'static str,
-    /// The fields of its configuration that are secret, by their dotted names in a file.
+    /// The secret fields of its configuration, as dotted names.
     pub(crate) secrets: &'static [&'static str],
-    /// The fields that are paths: a relative one counts from the file, and `~/` is the home folder.
+    /// The fields that are paths. A relative path is relative to the folder of the file, and `~/`
+    /// is the home folder.
     pub(crate) paths: &'static [&'static str],
-    /// What it may start.
+    /// The programs that it may start.
     programs: Option<&'static str>,
-    /// Lines of a new profile beside `backend` and `ring`.
+    /// The lines of a new profile after `backend` and `ring`.
     template: &'static str,
-    /// `None`: its feature is off.
+    /// `None` if its feature is off.
     pub(crate) driver: Option<Driver>,
 }
 
-/// What is built in with a backend's feature.
+/// The code that a backend's feature adds.
 pub(crate) struct Driver {
     pub(crate) open: fn(&Node<'_>) -> Result<Arc<dyn StorageProvider>, OpenError>,
-    /// Everything that decides where it keeps credentials, defaults included: two profiles for
-    /// which it is equal are one store.
-    pub(crate) place: fn(&Node<'_>) -> Result<Place, Misfit>,
+    /// All settings that decide where credentials are stored, including defaults. Two profiles with
+    /// equal identities use the same store.
+    pub(crate) identity: fn(&Node<'_>) -> Result<StoreIdentity, ValueError>,
 }
 
-/// Where credentials are kept.
-pub(crate) type Place = Vec<Option<String>>;
+/// The settings that identify a store.
+pub(crate) type StoreIdentity = Vec<Option<String>>;
 
-/// Why a provider could not be made.
+/// The error of creating a provider.
 pub(crate) enum OpenError {
-    /// The file does not fit the configuration's type.
-    Misfit(Misfit),
-    /// The configuration has a value that it cannot have.
+    /// A value of the file does not fit the configuration's type.
+    Value(ValueError),
+    /// The backend rejected its configuration.
     Config(ConfigError),
 }
 
-impl From<Misfit> for OpenError {
-    fn from(misfit: Misfit) -> Self {
-        Self::Misfit(misfit)
+impl From<ValueError> for OpenError {
+    fn from(error: ValueError) -> Self {
+        Self::Value(error)
     }
 }
 
@@ -54,17 +55,17 @@ impl From<ConfigError> for OpenError {
     }
 }
 
-/// The fields of a profile that are not the backend's.
-pub(crate) const OWN: [&str; 3] = ["backend", "ring", "created_by"];
+/// The fields of a profile that do not belong to the backend's configuration.
+pub(crate) const PROFILE_FIELDS: [&str; 3] = ["backend", "ring", "created_by"];
 
-/// A driver, where the feature of its backend is on.
+/// The driver, if the feature of its backend is on.
 macro_rules! driver {
-    ($feature:literal, $open:expr, $place:expr) => {
-        driver!(cfg(feature = $feature), $open, $place)
+    ($feature:literal, $open:expr, $identity:expr) => {
+        driver!(cfg(feature = $feature), $open, $identity)
     };
-    (cfg($built_in:meta), $open:expr, $place:expr) => {{
+    (cfg($built_in:meta), $open:expr, $identity:expr) => {{
         #[cfg($built_in)]
-        let driver = Some(Driver { open: $open, place: $place });
+        let driver = Some(Driver { open: $open, identity: $identity });
         #[cfg(not($built_in))]
         let driver = None;
         driver
@@ -79,12 +80,14 @@ static BACKENDS: &[Backend] = &[
         programs: None,
         template: "base_path = {store}\n",
         driver: driver!(
-            // The store is empty on other systems.
+            // The store crate is empty on other systems.
             cfg(all(feature = "local", unix)),
-            |profile| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(profile.read(&OWN)?)?)),
+            |profile| Ok(Arc::new(cred_store_local::LocalStorageProvider::new(
+                profile.read(&PROFILE_FIELDS)?
+            )?)),
             |profile| {
-                let config: cred_store_local::LocalStorageConfig = profile.read(&OWN)?;
-                Ok(vec![file(&config.base_path), Some(config.file_extension)])
+                let config: cred_store_local::LocalStorageConfig = profile.read(&PROFILE_FIELDS)?;
+                Ok(vec![canonical_path(&config.base_path), Some(config.file_extension)])
             }
         ),
     },
@@ -96,10 +99,12 @@ static BACKENDS: &[Backend] = &[
         template: "# region and credentials: those of AWS's own chain\nsecret_prefix = \"nebula/credentials/\"\n",
         driver: driver!(
             "aws",
-            |profile| Ok(Arc::new(cred_store_aws::AwsSecretsManagerProvider::new(profile.read(&OWN)?)?)),
+            |profile| Ok(Arc::new(cred_store_aws::AwsSecretsManagerProvider::new(
+                profile.read(&PROFILE_FIELDS)?
+            )?)),
             |profile| {
-                let config: cred_store_aws::AwsSecretsManagerConfig = profile.read(&OWN)?;
-                let endpoint = config.endpoint_url.as_deref().and_then(url);
+                let config: cred_store_aws::AwsSecretsManagerConfig = profile.read(&PROFILE_FIELDS)?;
+                let endpoint = config.endpoint_url.as_deref().and_then(without_slash);
                 let prefix = config.secret_prefix.trim_end_matches('/').to_owned();
                 Ok(vec![config.region, config.profile, endpoint, Some(prefix)])
             }
@@ -113,10 +118,12 @@ static BACKENDS: &[Backend] = &[
         template: "vault_url = \"https://example.vault.azure.net/\"\ncredential_type = \"developer_tools\"\n",
         driver: driver!(
             "azure",
-            |profile| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(profile.read(&OWN)?)?)),
+            |profile| Ok(Arc::new(cred_store_azure::AzureKeyVaultProvider::new(
+                profile.read(&PROFILE_FIELDS)?
+            )?)),
             |profile| {
-                let config: cred_store_azure::AzureKeyVaultConfig = profile.read(&OWN)?;
-                Ok(vec![url(&config.vault_url), Some(config.secret_prefix.to_ascii_lowercase())])
+                let config: cred_store_azure::AzureKeyVaultConfig = profile.read(&PROFILE_FIELDS)?;
+                Ok(vec![without_slash(&config.vault_url), Some(config.secret_prefix.to_ascii_lowercase())])
             }
         ),
     },
@@ -128,10 +135,12 @@ static BACKENDS: &[Backend] = &[
         template: "# the cluster: that of the kubeconfig, or of the pod\nnamespace = \"default\"\n",
         driver: driver!(
             "k8s",
-            |profile| Ok(Arc::new(cred_store_k8s::KubernetesSecretsProvider::new(profile.read(&OWN)?)?)),
+            |profile| Ok(Arc::new(cred_store_k8s::KubernetesSecretsProvider::new(
+                profile.read(&PROFILE_FIELDS)?
+            )?)),
             |profile| {
-                let config: cred_store_k8s::KubernetesSecretsConfig = profile.read(&OWN)?;
-                let kubeconfig = config.kubeconfig_path.as_deref().and_then(file);
+                let config: cred_store_k8s::KubernetesSecretsConfig = profile.read(&PROFILE_FIELDS)?;
+                let kubeconfig = config.kubeconfig_path.as_deref().and_then(canonical_path);
                 Ok(vec![kubeconfig, config.context, Some(config.namespace), Some(config.secret_prefix)])
             }
         ),
@@ -144,17 +153,19 @@ static BACKENDS: &[Backend] = &[
         template: "address = \"http://127.0.0.1:8200\"\nauth_method = { token = { token = { env = \"VAULT_TOKEN\" } } }\n",
         driver: driver!(
             "vault",
-            |profile| Ok(Arc::new(cred_store_vault::HashiCorpVaultProvider::new(profile.read(&OWN)?)?)),
+            |profile| Ok(Arc::new(cred_store_vault::HashiCorpVaultProvider::new(
+                profile.read(&PROFILE_FIELDS)?
+            )?)),
             |profile| {
-                let config: cred_store_vault::VaultConfig = profile.read(&OWN)?;
+                let config: cred_store_vault::VaultConfig = profile.read(&PROFILE_FIELDS)?;
                 let mount = Some(config.mount_path.trim_matches('/').to_owned());
                 let prefix = Some(config.path_prefix.trim_matches('/').to_owned());
-                let namespace = config.namespace.as_deref().and_then(url);
-                Ok(vec![url(&config.address), namespace, mount, prefix])
+                let namespace = config.namespace.as_deref().and_then(without_slash);
+                Ok(vec![without_slash(&config.address), namespace, mount, prefix])
             }
         ),
     },
-    // For tests alone, so that no message proposes it where it is not built in.
+    // Only for tests, so no message suggests it unless it is built in.
     #[cfg(feature = "memory")]
     Backend {
         name: "memory",
@@ -165,47 +176,47 @@ static BACKENDS: &[Backend] = &[
         driver: driver!(
             "memory",
             |profile| {
-                let settings: crate::memory::Settings = profile.read(&OWN)?;
+                let settings: crate::memory::MemorySettings = profile.read(&PROFILE_FIELDS)?;
                 Ok(Arc::new(cred_store_memory::MemoryStorageProvider::new(settings.into())?))
             },
-            // Each opening is a store of its own.
+            // Each `open` creates a separate store.
             |profile| Ok(vec![Some(format!("{} {}", profile.file().path().display(), profile.field()))])
         ),
     },
 ];
 
-/// A file or folder, without links and detours if it exists.
+/// The canonical path of a file or folder, if it exists.
 #[cfg(any(all(feature = "local", unix), feature = "k8s"))]
-fn file(path: &std::path::Path) -> Option<String> {
+fn canonical_path(path: &std::path::Path) -> Option<String> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     Some(path.to_string_lossy().into_owned())
 }
 
-/// An address, with or without the slash at its end.
+/// An address without trailing slashes, so that both forms are equal.
 #[cfg(any(feature = "aws", feature = "azure", feature = "vault"))]
-fn url(text: &str) -> Option<String> {
+fn without_slash(text: &str) -> Option<String> {
     Some(text.trim_end_matches('/').to_owned())
 }
 
 impl Backend {
-    /// The backend of a name, built in or not; `None`: there is no such backend.
+    /// Finds a backend by name, built in or not. `None` if it does not exist.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         BACKENDS.iter().find(|backend| backend.name == name)
     }
 
-    /// The backends whose feature is on.
+    /// Returns the backends whose feature is on.
     pub fn built_in() -> impl Iterator<Item = &'static Self> {
         BACKENDS.iter().filter(|backend| backend.is_built_in())
     }
 
-    /// Whether any backend, built in or not, has a field of this name that is a path.
+    /// Whether this field is a path in the configuration of any backend, built in or not.
     #[must_use]
     pub fn is_path(field: &str) -> bool {
         BACKENDS.iter().any(|backend| backend.paths.contains(&field))
     }
 
-    /// The name, in a file and as a feature of this crate.
+    /// Returns the name, which is also the name of the feature of this crate.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -217,14 +228,14 @@ impl Backend {
         self.driver.is_some()
     }
 
-    /// The programs that it may start, for people; `None`: it starts none.
+    /// Describes the programs that the backend may start. `None` if it starts no program.
     #[must_use]
     pub fn programs(&self) -> Option<&'static str> {
         self.programs
     }
 
-    /// The lines of a new profile, beside `backend` and `ring`, as TOML. `{store}` stands for the
-    /// folder of local files, as a string of TOML.
+    /// Returns the lines of a new profile after `backend` and `ring`, as TOML. `{store}` is a
+    /// placeholder for the folder of local files, as a TOML string.
     #[must_use]
     pub fn template(&self) -> &'static str {
         self.template

@@ -1,4 +1,4 @@
-//! What the files say: profiles and key rings.
+//! The profiles and key rings of the files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,20 +8,21 @@ use std::sync::Arc;
 use cred_core::{ConfigError, CreatedBy, StorageProvider};
 use cred_provider_kit::{Env as _, ProcessEnv};
 
-use crate::backend::{Backend, Driver, OWN, OpenError};
+use crate::backend::{Backend, Driver, OpenError, PROFILE_FIELDS};
 use crate::error::{Error, Place};
 use crate::file::{ConfigFile, Origin};
 use crate::ring::Ring;
 use crate::secret;
 use crate::value::Node;
 
-/// Everything that one or more files say. Nothing that they name was looked at.
+/// The contents of one or more configuration files. Files and variables that they name are not read
+/// yet.
 #[derive(Debug)]
 pub struct Config {
     files: Vec<ConfigFile>,
 }
 
-/// A profile: one backend, and the key ring that its credentials are sealed with. It is shown as
+/// A profile: a backend, and the key ring that seals its credentials. It is displayed as
 /// "NAME of FILE".
 #[derive(Debug)]
 pub struct Profile<'a> {
@@ -31,26 +32,25 @@ pub struct Profile<'a> {
     driver: &'static Driver,
     ring: String,
     node: Node<'a>,
-    /// `None`: no file has that ring.
+    /// `None` if no file has this ring.
     ring_node: Option<Node<'a>>,
 }
 
 impl Config {
-    /// Of several files, an earlier one wins: with its line `profile`, and where both have a
-    /// profile or a key ring of one name. A profile of the user's file is never sealed with a ring
-    /// of another file.
+    /// Combines files. An earlier file has precedence: for the line `profile`, and for a profile or
+    /// a key ring that both define. A profile of the user's file never uses a ring of another file.
     #[must_use]
     pub fn new(files: Vec<ConfigFile>) -> Self {
         Self { files }
     }
 
-    /// The files, in their order.
+    /// Returns the files in order.
     #[must_use]
     pub fn files(&self) -> &[ConfigFile] {
         &self.files
     }
 
-    /// The names of all profiles, sorted, each once.
+    /// Returns the names of all profiles, sorted and without duplicates.
     #[must_use]
     pub fn profiles(&self) -> Vec<String> {
         let names = self.files.iter().flat_map(ConfigFile::names);
@@ -58,12 +58,12 @@ impl Config {
         profiles.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The profile that the variable `CRED_PROFILE` names, or else the first line `profile` of a
-    /// file, or else the only profile.
+    /// Returns the profile that the variable `CRED_PROFILE` names, else that of the first line
+    /// `profile` of a file, else the only profile.
     ///
     /// # Errors
-    /// If none of them chooses one, if the chosen one does not exist, or if its line `backend` is
-    /// missing or names a backend that is not built in.
+    /// If none of these selects a profile, if the selected profile does not exist, or if its field
+    /// `backend` is missing or names a backend that is not built in.
     pub fn chosen(&self) -> Result<Profile<'_>, Error> {
         if let Some(name) = ProcessEnv.get("CRED_PROFILE") {
             return self.profile(&name, "the variable CRED_PROFILE");
@@ -86,11 +86,11 @@ impl Config {
         }
     }
 
-    /// The profile of a name. `chosen_by`: what asks for it, for the error.
+    /// Returns a profile by name. `chosen_by` describes the source of the name for the error.
     ///
     /// # Errors
-    /// If it does not exist, or if its line `backend` is missing or names a backend that is not
-    /// built in.
+    /// If the profile does not exist, or if its field `backend` is missing or names a backend that
+    /// is not built in.
     pub fn profile(&self, name: &str, chosen_by: &'static str) -> Result<Profile<'_>, Error> {
         self.profile_by(name, chosen_by, Place { path: self.first_path(), line: 1 })
     }
@@ -104,9 +104,9 @@ impl Config {
         }
     }
 
-    /// The names of all variables that any file reads keys and secrets from, also where that does
-    /// not fit or its backend is not built in. A variable of a field that is not secret is not one
-    /// of them.
+    /// Returns the names of all variables from which any file reads keys and secrets, including
+    /// those of invalid fields and of backends that are not built in. Variables of fields that are
+    /// not secret are not included.
     #[must_use]
     pub fn variables(&self) -> BTreeSet<&str> {
         fn collect<'a>(
@@ -136,14 +136,14 @@ impl Config {
                 collect(&rings, "", &|_| false, &mut found);
             }
         }
-        found.retain(|name| secret::is_variable(name));
+        found.retain(|name| secret::is_variable_name(name));
         found
     }
 
-    /// All profiles that are sealed with a profile's key ring, itself among them.
+    /// Returns all profiles that use the key ring of a profile, including that profile.
     ///
     /// # Errors
-    /// If any profile has no line `backend`, or one that names a backend that is not built in.
+    /// If the field `backend` of any profile is missing or names a backend that is not built in.
     pub fn profiles_of_ring(&self, of: &Profile<'_>) -> Result<Vec<Profile<'_>>, Error> {
         let mut profiles = Vec::new();
         for file in &self.files {
@@ -168,17 +168,17 @@ impl Config {
         let text = |key: &str| match node.get(key) {
             Some(value) => match value.text() {
                 Some(text) => Ok(Some(text.to_owned())),
-                None => Err(value.misfit("must be a string").of(file)),
+                None => Err(value.invalid("must be a string").in_file(file)),
             },
             None => Ok(None),
         };
         let built = || Backend::built_in().map(Backend::name).collect::<Vec<_>>();
         let wanted = text("backend")?.ok_or_else(|| {
-            node.misfit(format!("needs the field `backend`: {}", built().join(", "))).of(file)
+            node.invalid(format!("needs the field `backend`: {}", built().join(", "))).in_file(file)
         })?;
         let backend = Backend::find(&wanted).ok_or_else(|| {
             let problem = format!("is not a backend; use one of {}", built().join(", "));
-            node.nearest("backend").misfit(problem).of(file)
+            node.nearest("backend").invalid(problem).in_file(file)
         })?;
         let driver = backend.driver.as_ref().ok_or_else(|| {
             let field = node.nearest("backend");
@@ -186,7 +186,7 @@ impl Config {
             Error::NotBuilt { at, field, backend: backend.name(), built: built() }
         })?;
         let ring = text("ring")?.unwrap_or_else(|| Ring::DEFAULT.to_owned());
-        // A user's profile is never sealed with a ring of a project.
+        // A profile of the user's file never uses a ring of a project.
         let ring_node = match file.origin() {
             Origin::User => file.root().get("rings").and_then(|rings| rings.get(&ring)),
             Origin::Given | Origin::Project => self.table("rings", &ring),
@@ -194,7 +194,7 @@ impl Config {
         Ok(Profile { name: name.to_owned(), chosen_by, backend, driver, ring, node, ring_node })
     }
 
-    /// The table of a name in the files.
+    /// The first table of this name in the files.
     fn table(&self, kind: &str, name: &str) -> Option<Node<'_>> {
         self.files.iter().find_map(|file| file.root().get(kind)?.get(name))
     }
@@ -205,105 +205,112 @@ impl Config {
 }
 
 impl Profile<'_> {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What chose it, for people: "the variable CRED_PROFILE".
+    /// Describes how the profile was selected, such as "the variable CRED_PROFILE".
     #[must_use]
     pub fn chosen_by(&self) -> &'static str {
         self.chosen_by
     }
 
-    /// The backend, which is built in.
+    /// Returns the backend, which is built in.
     #[must_use]
     pub fn backend(&self) -> &'static Backend {
         self.backend
     }
 
-    /// The name of its key ring, which may not exist.
+    /// Returns the name of its key ring, which may not exist.
     #[must_use]
     pub fn ring(&self) -> &str {
         &self.ring
     }
 
-    /// The name that is recorded with credentials that are first stored; `None`: the file has no
-    /// line `created_by`.
+    /// Returns the name to record with newly stored credentials. `None` if the profile has no field
+    /// `created_by`.
     ///
     /// # Errors
-    /// If it is not 1 to 256 bytes of printable ASCII, or its variable is not set.
+    /// If the name is not 1 to 256 bytes of printable ASCII, or its variable is not set.
     pub fn created_by(&self) -> Result<Option<CreatedBy>, Error> {
         let name = self.node.get("created_by").map(|node| node.read_text()).transpose();
-        name.map_err(|misfit| misfit.of(self.file()))
+        name.map_err(|error| error.in_file(self.file()))
     }
 
-    /// The file that it is in.
+    /// Returns the file that defines the profile.
     #[must_use]
     pub fn file(&self) -> &ConfigFile {
         self.node.file()
     }
 
-    /// Its key ring: that of its own file, or else of another.
+    /// Returns its key ring: the first one of this name in the files. For a profile of the user's
+    /// file, only the ring in that file counts.
     ///
     /// # Errors
-    /// If the ring does not exist, or has a field that does not fit.
+    /// If the ring does not exist or has an invalid field.
     pub fn keys(&self) -> Result<Ring, Error> {
         let node = self.ring_node.as_ref().ok_or_else(|| Error::NoRing {
             at: self.node.nearest("ring").place(),
             profile: self.name.clone(),
             ring: self.ring.clone(),
         })?;
-        Ring::read(&self.ring, node).map_err(|misfit| misfit.of(node.file()))
+        Ring::read(&self.ring, node).map_err(|error| error.in_file(node.file()))
     }
 
-    /// The file that its ring is in; `None`: the ring does not exist.
+    /// Returns the file that defines its key ring. `None` if the ring does not exist.
     #[must_use]
     pub fn file_of_ring(&self) -> Option<&ConfigFile> {
         self.ring_node.as_ref().map(Node::file)
     }
 
-    /// Whether both are sealed with one ring.
+    /// Whether both profiles use the same key ring.
     #[must_use]
     pub fn has_ring_of(&self, other: &Profile<'_>) -> bool {
         let path = |profile: &Profile<'_>| profile.file_of_ring().map(|file| file.path().to_owned());
         self.ring == other.ring && path(self) == path(other)
     }
 
-    /// The names of the backend's fields that the file sets.
+    /// Returns the names of the backend's fields that the file sets.
     #[must_use]
     pub fn fields(&self) -> Vec<&str> {
-        self.node.entries().into_iter().map(|(name, _)| name).filter(|name| !OWN.contains(name)).collect()
+        self.node
+            .entries()
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !PROFILE_FIELDS.contains(name))
+            .collect()
     }
 
-    /// Reads the backend's configuration and makes its provider, which has not connected yet.
-    /// Blocks: it reads files with secrets.
+    /// Reads the backend's configuration and creates its provider, without connecting. Blocks: it
+    /// reads files with secrets.
     ///
     /// # Errors
-    /// If a field does not fit, a secret cannot be read, or the backend refuses its configuration.
+    /// If a field is invalid, a secret cannot be read, or the backend rejects its configuration.
     pub fn open(&self) -> Result<Arc<dyn StorageProvider>, Error> {
-        (self.driver.open)(&self.with_special()).map_err(|error| match error {
-            OpenError::Misfit(misfit) => misfit.of(self.file()),
+        (self.driver.open)(&self.with_field_rules()).map_err(|error| match error {
+            OpenError::Value(error) => error.in_file(self.file()),
             OpenError::Config(error) => self.invalid(&error),
         })
     }
 
-    /// Whether both keep credentials in one place, as far as their configurations tell. Blocks: it
-    /// reads files with secrets.
+    /// Whether both profiles use the same store, judging by their configurations. Blocks: it reads
+    /// files with secrets.
     ///
     /// # Errors
-    /// If a field does not fit, or a secret cannot be read.
+    /// If a field is invalid, or a secret cannot be read.
     pub fn is_store_of(&self, other: &Profile<'_>) -> Result<bool, Error> {
-        let place = |profile: &Profile<'_>| {
-            (profile.driver.place)(&profile.with_special()).map_err(|misfit| misfit.of(profile.file()))
+        let identity = |profile: &Profile<'_>| {
+            (profile.driver.identity)(&profile.with_field_rules())
+                .map_err(|error| error.in_file(profile.file()))
         };
-        Ok(self.backend.name() == other.backend.name() && place(self)? == place(other)?)
+        Ok(self.backend.name() == other.backend.name() && identity(self)? == identity(other)?)
     }
 
-    /// With what is special about the backend's fields.
-    fn with_special(&self) -> Node<'_> {
-        self.node.clone().with_special(self.backend.secrets, self.backend.paths)
+    /// The profile's table, with the rules for the backend's secret fields and paths.
+    fn with_field_rules(&self) -> Node<'_> {
+        self.node.clone().with_field_rules(self.backend.secrets, self.backend.paths)
     }
 
     fn invalid(&self, error: &ConfigError) -> Error {
@@ -311,7 +318,7 @@ impl Profile<'_> {
             ConfigError::Invalid { field, problem, .. } => (field.to_string(), problem.to_string()),
             error => (error.field().to_owned(), error.to_string()),
         };
-        // A retry policy names the field in it alone.
+        // An error of the retry policy names only the field within the policy.
         let policy = self.node.get("retry_policy").filter(|_| self.node.get(&field).is_none());
         let at = policy.and_then(|policy| policy.get(&field)).unwrap_or_else(|| self.node.nearest(&field));
         Error::Settings { at: at.place(), profile: self.name.clone(), field, problem }

@@ -1,4 +1,4 @@
-//! Why a configuration cannot be used.
+//! The error type of the crate.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use cred_core::KeyId;
 use cred_crypto::KeyRingError;
 
-/// Why a `cred.toml`, or something that it names, cannot be used.
+/// An error in a `cred.toml`, or in a file or variable that it names.
 ///
-/// A message names the file, and the line and the field where there is one, and says what to do. It
-/// has names of fields, profiles, key rings and keys that the file defines, and never a value of
-/// the file, such as the name of a variable or of a file with a secret: the secret may have been
-/// written in its place. `Debug` is the message with its causes.
+/// A message names the file, the line and the field if they are known, and the fix. It may contain
+/// names of fields, profiles, key rings and keys that the file defines. It never contains a value
+/// of the file, not even the name of a variable or of a file with a secret, since a user may have
+/// written the secret there by mistake. `Debug` prints the message and its causes.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,19 +24,19 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The configuration file must not be used: other users can write it, it is too long, or it is
-    /// not UTF-8 text.
+    /// The configuration file is rejected: other users can write it, it is too long, or it is not
+    /// UTF-8 text.
     #[error("the configuration file `{path}` {problem}", path = .path.display())]
     Refused {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what to do: the end of a sentence that begins with the file.
+        /// The problem and the fix, as the end of a sentence that begins with the file.
         problem: String,
     },
-    /// The configuration file is not TOML.
+    /// The configuration file is not valid TOML.
     #[error("{at}: this is not valid TOML; strings need quotes, and each name may occur once")]
     Syntax {
         /// Where the parser stopped.
@@ -47,12 +47,12 @@ pub enum Error {
     Value {
         /// The line of the field, or of the table that lacks it.
         at: Place,
-        /// The field, with dots between its parts: `profiles.dev.base_path`.
+        /// The field, as a dotted name: `profiles.dev.base_path`.
         field: String,
-        /// What is wrong and what would be right: the end of a sentence that begins with the field.
+        /// The problem and the fix, as the end of a sentence that begins with the field.
         problem: String,
     },
-    /// The backend refused its configuration.
+    /// The backend rejected its configuration.
     #[error("{at}: `{field}` of profile `{profile}` {problem}")]
     Settings {
         /// The line of the field, or of the profile if the field is not set.
@@ -61,12 +61,12 @@ pub enum Error {
         profile: String,
         /// The field of the backend's configuration.
         field: String,
-        /// What is wrong and what would be right: the end of a sentence that begins with the field.
+        /// The problem and the fix, as the end of a sentence that begins with the field.
         problem: String,
     },
-    /// The profile's backend exists, and its feature is off.
+    /// The feature of the profile's backend is off.
     #[error(
-        "{at}: `{field}` is a backend that is not built in; turn on the feature `{backend}` of `cred-rs` or \
+        "{at}: `{field}` names a backend that is not built in; enable the feature `{backend}` of `cred-rs` or \
          `cred-config`, or use one of {}",
         listed(.built)
     )]
@@ -83,43 +83,43 @@ pub enum Error {
     /// The file has no profile.
     #[error("{path} has no profile; add a table `[profiles.NAME]` with the line `backend`", path = .path.display())]
     NoProfile {
-        /// The file that is read first; empty if no file was read.
+        /// The first file; empty if no file was read.
         path: PathBuf,
     },
-    /// The file has several profiles, and nothing chooses one.
+    /// The file has several profiles, and none is selected.
     #[error(
         "{path} has several profiles: {}; name one, set CRED_PROFILE, or add a line `profile = \"NAME\"`",
         .names.join(", "),
         path = .path.display()
     )]
     SeveralProfiles {
-        /// The file that is read first.
+        /// The first file.
         path: PathBuf,
         /// The profiles.
         names: Vec<String>,
     },
-    /// The profile that was chosen does not exist.
+    /// The selected profile does not exist.
     #[error(
-        "{at}: there is no profile of the name that {chosen_by} gives; add it, or choose another one: {}",
+        "{at}: the profile that {chosen_by} names does not exist; add it, or choose another one: {}",
         listed(.known)
     )]
     UnknownProfile {
-        /// The line `profile` if that chose it, and else the first line.
+        /// The line `profile` if it selected the profile, otherwise the first line.
         at: Place,
-        /// The name that was asked for.
+        /// The name of the missing profile.
         name: String,
-        /// What asked for it, such as "the variable CRED_PROFILE".
+        /// The source of the name, such as "the variable CRED_PROFILE".
         chosen_by: &'static str,
         /// The profiles that exist.
         known: Vec<String>,
     },
     /// The profile's key ring does not exist.
     #[error(
-        "{at}: `ring` of profile `{profile}` is the name of no key ring; add it below `rings`, or name another \
-         one (`ring` is `main` where it is not set)"
+        "{at}: `ring` of profile `{profile}` names a key ring that does not exist; add it below `rings`, or name \
+         another one (the default is `main`)"
     )]
     NoRing {
-        /// The line `ring` of the profile, or that of the profile.
+        /// The line `ring` of the profile, or the line of the profile if `ring` is not set.
         at: Place,
         /// The profile.
         profile: String,
@@ -135,13 +135,13 @@ pub enum Error {
         ring: String,
         /// The key.
         key: KeyId,
-        /// What is wrong and what to do: the end of a sentence that begins with the key.
+        /// The problem and the fix, as the end of a sentence that begins with the key.
         problem: String,
     },
-    /// A passphrase is another one than that with which its key was added.
+    /// A passphrase differs from the one that its key was added with.
     #[error(
-        "{at}: the passphrase is not the one that key `{key}` of ring `{ring}` was added with; give that one, \
-         and add another passphrase as a key with an id of its own"
+        "{at}: the passphrase is not the one that key `{key}` of ring `{ring}` was added with; use that one, or \
+         add the new passphrase as a key with another id"
     )]
     WrongPassphrase {
         /// The line of the key.
@@ -151,26 +151,26 @@ pub enum Error {
         /// The key.
         key: KeyId,
     },
-    /// The keys make no key ring.
-    #[error("{at}: the key ring `{ring}` cannot be made of its keys")]
+    /// The keys do not form a valid key ring.
+    #[error("{at}: the key ring `{ring}` cannot be built from its keys")]
     Ring {
-        /// The line of the ring, or of the key that is the cause.
+        /// The line of the ring, or of the key that caused the error.
         at: Place,
         /// The key ring.
         ring: String,
-        /// The cause, which says what to do.
+        /// The cause, which contains the fix.
         source: KeyRingError,
     },
-    /// It cannot be found out whether a passphrase is the right one.
+    /// The check of a passphrase could not run.
     #[error("the passphrase could not be checked")]
     Check {
-        /// The cause: a [`SealError`](cred_core::SealError), or why no thread could be started.
+        /// The cause: a [`SealError`](cred_core::SealError), or the error of starting a thread.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A [`SecretSource`](crate::SecretSource) could not be read.
     #[error("the secret cannot be read: its configuration {problem}")]
     Secret {
-        /// What is wrong and what to do: the end of a sentence that begins with the configuration.
+        /// The problem and the fix, as the end of a sentence that begins with the configuration.
         problem: String,
     },
 }
@@ -197,7 +197,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The names with commas between, for the end of a sentence.
+/// The names, separated by commas, for the end of a sentence.
 fn listed<T: AsRef<str>>(names: &[T]) -> String {
     match names {
         [] => "none".to_owned(),

@@ -1,7 +1,7 @@
 //! Opens the storage provider and the key ring that a `cred.toml` describes.
 //!
-//! The program `cred` and a service can read the same file. The service has no code for a backend,
-//! and another profile moves it to another one:
+//! A service and the program `cred` can read the same file. The service needs no backend-specific
+//! code, and moves to another backend by opening another profile:
 //!
 //! ```no_run
 //! use cred_manager::CredentialManager;
@@ -12,30 +12,30 @@
 //! ```
 //!
 //! # Features
-//! One for each backend, and none by default: `local`, `aws`, `azure`, `k8s` and `vault`. `memory`
-//! is for the tests of services: each opening makes a new, empty store. `azure` needs Rust 1.88,
-//! `k8s` 1.89 and `aws` 1.94.1; the others need 1.85.
+//! Each backend has a feature, and none is on by default: `local`, `aws`, `azure`, `k8s` and
+//! `vault`. `memory` is for tests of services: each [`open`](crate::open()) creates a new, empty
+//! store. `azure` needs Rust 1.88, `k8s` 1.89 and `aws` 1.94.1; the others need 1.85.
 //!
-//! # The file
+//! # File format
 //! ```toml
 //! profile = "production"               # used if neither the caller nor CRED_PROFILE chooses one
 //!
 //! [profiles.production]
 //! backend = "vault"
 //! ring = "production"                  # default: "main"
-//! created_by = "payments-service"      # recorded with what is first stored; default: no name
+//! created_by = "payments-service"      # recorded with newly stored credentials; default: none
 //! address = "https://vault.example.com:8200"
 //! auth_method = { app_role = { role_id = "payments", secret_id = { file = "/run/secrets/vault" } } }
 //! operation_timeout = "30s"
 //! retry_policy = { max_retries = 3 }
 //!
 //! [rings.production]
-//! active = "prod-2026"                 # seals; the other keys only open
+//! active = "prod-2026"                 # seals new credentials; the other keys only open old ones
 //! keys.prod-2026 = { file = "/run/secrets/cred-key" }
 //! keys.prod-2025 = { env = "CRED_OLD_KEY" }
 //! ```
 //!
-//! The smallest one, with local files:
+//! A minimal file, with the backend `local`:
 //!
 //! ```toml
 //! [profiles.dev]
@@ -47,27 +47,28 @@
 //! keys.main-2026 = { file = "main.key" }
 //! ```
 //!
-//! - The fields of a profile, beside `backend`, `ring` and `created_by`, are those of the backend's
-//!   own configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is an
-//!   error.
-//! - A field that is secret takes `{ env = "NAME" }` or `{ file = "PATH" }` and nothing else.
-//!   [`SecretSource`] has the rules, and is for the configuration of the service too.
-//! - Any other text, number or truth value can come from a variable:
-//!   `address = { env = "VAULT_ADDR" }`. No default of a field comes from a variable. Where `aws`
-//!   has no `region`, `profile` or `endpoint_url`, and `k8s` no `kubeconfig_path`, the chain of
-//!   their SDK does read the environment.
-//! - A relative path counts from the folder of the file, and `~/` is the home folder.
-//! - A key is `{ file = "PATH" }` or `{ env = "NAME" }`: the base64 of 32 random bytes. Or it is a
-//!   passphrase: `{ passphrase = { file = "PATH" }, kdf_salt = "..", check = ".." }`.
-//!   `cred key add` writes both. By hand, in a file that other users cannot read:
+//! - **Fields.** A profile has the fields `backend`, `ring` and `created_by`, and those of the
+//!   backend's configuration type, such as `VaultConfig` of `cred-store-vault`. An unknown field is
+//!   an error.
+//! - **Secrets.** A secret field must be `{ env = "NAME" }` or `{ file = "PATH" }`.
+//!   [`SecretSource`] documents the rules, and a service can use it in its own configuration.
+//! - **Variables.** Any other string, number or boolean can come from an environment variable:
+//!   `address = { env = "VAULT_ADDR" }`. No field has a default that comes from a variable.
+//!   However, the SDKs read the environment if `aws` has no `region`, `profile` or `endpoint_url`,
+//!   or `k8s` has no `kubeconfig_path`.
+//! - **Paths.** A relative path is relative to the folder of the file. `~/` is the home folder.
+//! - **Keys.** A key is `{ file = "PATH" }` or `{ env = "NAME" }`, whose content is the base64 of
+//!   32 random bytes. Or it is a passphrase:
+//!   `{ passphrase = { file = "PATH" }, kdf_salt = "..", check = ".." }`. `cred key add` writes
+//!   both. To make a key file by hand that other users cannot read:
 //!   `(umask 077; head -c 32 /dev/urandom | base64 > main.key)`.
-//! - `[files]` has exceptions to the rules for files: `owners`, user ids beside this user and root
-//!   that files may belong to, and `shared_secrets = true`, by which files with secrets may be
-//!   readable by other users, as docker mounts them.
+//! - **File checks.** The table `[files]` relaxes the checks of files. `owners` lists user ids that
+//!   may own files, in addition to this user and root. `shared_secrets = true` accepts files with
+//!   secrets that other users can read, as Docker mounts them.
 //!
 //! # Errors
-//! An [`Error`] names the file, the line and the field, and says what to do. It never repeats a
-//! value.
+//! An [`Error`] names the file, the line, the field and the fix. It never repeats a value of the
+//! file.
 
 mod backend;
 mod config;
@@ -85,8 +86,8 @@ pub use error::{Error, Place};
 pub use open::{Store, open};
 pub use secret::SecretSource;
 
-/// The contents of a `cred.toml`, for a program that shows, checks or edits it, as `cred` does.
-/// A service needs [`open`](crate::open()) alone.
+/// The contents of a `cred.toml`, for a program that shows, checks or edits it, as `cred` does. A
+/// service only needs [`open`](crate::open()).
 pub mod model {
     pub use crate::backend::Backend;
     pub use crate::config::{Config, Profile};

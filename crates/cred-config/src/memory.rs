@@ -1,4 +1,4 @@
-//! The configuration of the store in memory, which has no form in files of its own.
+//! The configuration of the memory store, whose own type cannot be deserialized.
 
 use cred_core::Limits;
 use cred_store_memory::MemoryStorageConfig;
@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
+pub(crate) struct MemorySettings {
     soft_delete: bool,
-    limits: Bounds,
+    limits: LimitSettings,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Bounds {
+struct LimitSettings {
     max_payload_len: Option<usize>,
     recommended_payload_len: Option<usize>,
     max_tags: Option<usize>,
@@ -21,8 +21,8 @@ struct Bounds {
     max_tag_value_len: Option<usize>,
 }
 
-impl From<Settings> for MemoryStorageConfig {
-    fn from(settings: Settings) -> Self {
+impl From<MemorySettings> for MemoryStorageConfig {
+    fn from(settings: MemorySettings) -> Self {
         let mut limits = Limits::none();
         limits.max_payload_len = settings.limits.max_payload_len;
         limits.recommended_payload_len = settings.limits.recommended_payload_len;

@@ -1,4 +1,4 @@
-//! The provider and the sealer of a profile.
+//! Opens the storage provider and the sealer of a profile.
 
 use std::fmt;
 use std::path::Path;
@@ -10,48 +10,57 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::file::{ConfigFile, Origin};
 
-/// What a manager of credentials is built of. See [`open`].
+/// The parts that a `CredentialManager` is built from, returned by [`open`].
 #[non_exhaustive]
 pub struct Store {
-    /// The backend, which connects at the first use.
+    /// The storage provider, which connects on first use.
     pub provider: Arc<dyn StorageProvider>,
-    /// The key ring, whose keys are read.
+    /// The key ring, with its keys loaded.
     pub sealer: Arc<dyn Sealer>,
-    /// The name that the manager is to record with credentials that are first stored; `None`: the
-    /// profile has no line `created_by`.
+    /// The name that the manager should record with newly stored credentials. `None` if the profile
+    /// has no field `created_by`.
     pub created_by: Option<CreatedBy>,
 }
 
-/// Without the contents: a provider and a sealer hold secrets.
+/// Prints no contents: a provider and a sealer contain secrets.
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Store")
     }
 }
 
-/// Opens a profile of a `cred.toml`: makes its storage provider, and reads its key ring.
+/// Opens a profile of a `cred.toml`: creates its storage provider and loads its key ring.
 ///
-/// `profile`: the name of the profile. `None`: the profile that the variable `CRED_PROFILE` names,
-/// or else the line `profile` of the file, or else the only profile.
+/// `profile` is the name of the profile. With `None`, the variable `CRED_PROFILE` selects the
+/// profile, else the line `profile` of the file. Without either, the file must have exactly one
+/// profile.
 ///
-/// **Blocks**: it reads files, waits up to 30 s for a pipe that is named in the place of a file,
-/// and then until its writer closes it, and derives each passphrase that has a check, which takes a
-/// tenth of a second or more. Call it before the service starts its work, or with `spawn_blocking`.
-/// It makes no connection. Some providers need a Tokio runtime when they are used, and none needs
-/// one here.
+/// The call does not connect to the backend. Some providers need a Tokio runtime when they are
+/// used, but none needs one here.
 ///
-/// **Trust**: whoever can write the file decides where secrets go, which files and variables are
-/// read, and which programs the backend starts. Pass only the path of a file that you trust: the
-/// rules below keep other users out, and they do not make a file from elsewhere harmless.
+/// # Blocking
+/// Call this function before the service starts its work, or with `spawn_blocking`:
+/// - It reads files. For a pipe instead of a file, it waits up to 30 s for a writer and then until
+///   the writer closes the pipe.
+/// - It derives the key of each passphrase that has a `check`, which takes a tenth of a second or
+///   more.
 ///
-/// The file may be a link or a pipe and may belong to any user, and must not be writable by other
-/// users, nor be in a folder that they can write.
+/// # Trust
+/// A principal that can write the file decides where secrets go, which files and variables are
+/// read, and which programs the backend starts. Pass only the path of a file that you trust. The
+/// checks below keep other users out, but do not make a file from elsewhere harmless.
+///
+/// The file may be a link or a pipe and may belong to any user. The file and its folder must not be
+/// writable by other users.
 ///
 /// # Errors
-/// If the file cannot be read or is not as the crate's documentation describes it, if the profile,
-/// its key ring or its backend does not exist, if a key or a secret cannot be read, if a key's
-/// passphrase is to be asked for (only the program `cred` asks), or if the backend refuses its
-/// configuration. See [`Error`] for what a message contains.
+/// - The file cannot be read, or does not have the format in the crate's documentation.
+/// - The profile, its key ring or its backend does not exist.
+/// - A key or a secret cannot be read, or a key has `passphrase = "prompt"`, which only the program
+///   `cred` supports.
+/// - The backend rejects its configuration.
+///
+/// See [`Error`] for the contents of a message.
 ///
 /// # Examples
 /// ```
@@ -95,7 +104,7 @@ pub fn open(path: impl AsRef<Path>, profile: Option<&str>) -> Result<Store, Erro
     };
     let created_by = profile.created_by()?;
     let sealer = profile.keys()?.load(|key| {
-        let problem = "has a passphrase that is asked for, which only the program `cred` does; write \
+        let problem = "has a passphrase from a prompt, which only the program `cred` supports; write \
                        `passphrase = { file = \"PATH\" }` or `passphrase = { env = \"NAME\" }`";
         Err(key.refused(problem.to_owned()))
     })?;

@@ -1,4 +1,4 @@
-//! Key rings, as the files describe them.
+//! The key rings of the files.
 
 mod check;
 
@@ -9,14 +9,14 @@ pub use self::check::PassphraseCheck;
 use crate::error::{Error, Place};
 use crate::opened::Exceptions;
 use crate::secret::SecretSource;
-use crate::value::{Misfit, Node};
+use crate::value::{Node, ValueError};
 
 /// The least memory and passes of Argon2id that a file may ask for: half of what RFC 9106 (section
 /// 4, the second recommended option) has, which are the defaults.
-const LEAST_M_KIB: u32 = 32 * 1_024;
-const LEAST_T: u32 = 2;
+const MIN_M_KIB: u32 = 32 * 1_024;
+const MIN_T: u32 = 2;
 
-/// A key ring, before its keys are read.
+/// A key ring whose keys are not read yet.
 #[derive(Debug)]
 pub struct Ring {
     name: String,
@@ -25,21 +25,21 @@ pub struct Ring {
     keys: Vec<Key>,
 }
 
-/// A key of a ring, before it is read.
+/// A key of a ring that is not read yet.
 #[derive(Debug)]
 pub struct Key {
     id: KeyId,
     ring: String,
     at: Place,
     source: KeySource,
-    /// For the file that it names.
+    /// The exceptions to the file checks, for the file that it names.
     exceptions: Exceptions,
 }
 
-/// Where a key comes from.
+/// The source of a key.
 #[derive(Debug)]
 enum KeySource {
-    /// The text form of a key.
+    /// The base64 text of a key.
     Secret(SecretSource),
     Passphrase {
         from: PassphraseFrom,
@@ -48,15 +48,14 @@ enum KeySource {
     },
 }
 
-/// The salt of a passphrase, and what finds a mistyped one; files of before there was such a check
-/// have none.
+/// The salt of a passphrase, and the check that detects a mistyped one. Older files have no check.
 #[derive(Debug, Clone, Copy)]
 struct Salt {
     kdf_salt: [u8; 16],
     check: Option<PassphraseCheck>,
 }
 
-/// Where a passphrase comes from.
+/// The source of a passphrase.
 #[derive(Debug)]
 enum PassphraseFrom {
     Prompt,
@@ -64,10 +63,10 @@ enum PassphraseFrom {
 }
 
 impl Ring {
-    /// The ring of a profile that names none: `main`.
+    /// The ring of a profile without the field `ring`: `main`.
     pub const DEFAULT: &'static str = "main";
 
-    pub(crate) fn read(name: &str, node: &Node<'_>) -> Result<Self, Misfit> {
+    pub(crate) fn read(name: &str, node: &Node<'_>) -> Result<Self, ValueError> {
         let mut active = None;
         let mut keys = Vec::new();
         for (field, value) in node.entries() {
@@ -78,44 +77,44 @@ impl Ring {
                         keys.push(Key::read(id, name, &key)?);
                     }
                 }
-                _ => return Err(value.misfit("is not a field of a ring, which has `active` and `keys`")),
+                _ => return Err(value.invalid("is not a field of a ring, which has `active` and `keys`")),
             }
         }
         let active: KeyId =
-            active.ok_or_else(|| node.misfit("needs the field `active`: the id of the key that seals"))?;
+            active.ok_or_else(|| node.invalid("needs the field `active`: the id of the key that seals"))?;
         if !keys.iter().any(|key| key.id == active) {
             return Err(node
                 .nearest("active")
-                .misfit("is the id of no key of this ring; add it below `keys`"));
+                .invalid("names a key that this ring does not have; add it below `keys`"));
         }
         Ok(Self { name: name.to_owned(), at: node.place(), active, keys })
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The id of the key that seals.
+    /// Returns the id of the key that seals.
     #[must_use]
     pub fn active(&self) -> &KeyId {
         &self.active
     }
 
-    /// The keys, in the order of the file.
+    /// Returns the keys in the order of the file.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.keys
     }
 
-    /// Reads all keys and makes the key ring. Blocks: it reads files, and derives each passphrase
-    /// that has a check, which is as slow as Argon2id's parameters say.
+    /// Reads all keys and builds the key ring. Blocks: it reads files, and derives the key of each
+    /// passphrase that has a check, which takes as long as Argon2id needs with its parameters.
     ///
-    /// `ask` returns the passphrase of a key that [asks for one](Key::is_asked_for).
+    /// `ask` returns the passphrase of a key that [is prompted for](Key::is_asked_for).
     ///
     /// # Errors
-    /// If a key cannot be read, a passphrase is the wrong one, or `ask` fails.
+    /// If a key cannot be read, a passphrase is wrong, or `ask` fails.
     pub fn load<E: From<Error>>(
         &self,
         mut ask: impl FnMut(&Key) -> Result<Zeroizing<String>, E>,
@@ -131,8 +130,9 @@ impl Ring {
             else {
                 continue;
             };
-            if !check.is_of(&ring, &key.id, *kdf_salt)? {
-                // Any other passphrase would seal, too, and then only the typing error would open.
+            if !check.matches_key(&ring, &key.id, *kdf_salt)? {
+                // A mistyped passphrase would seal too, and only the same mistake could open the
+                // data.
                 let (at, ring) = (key.at.clone(), self.name.clone());
                 return Err(Error::WrongPassphrase { at, ring, key: key.id.clone() }.into());
             }
@@ -142,21 +142,20 @@ impl Ring {
 }
 
 impl Key {
-    fn read(id: &str, ring: &str, node: &Node<'_>) -> Result<Self, Misfit> {
-        let id = id.parse().map_err(|error: cred_core::ParseError| node.misfit(error.to_string()))?;
+    fn read(id: &str, ring: &str, node: &Node<'_>) -> Result<Self, ValueError> {
+        let id = id.parse().map_err(|error: cred_core::ParseError| node.invalid(error.to_string()))?;
         let source = KeySource::read(node)?;
         let exceptions = node.file().exceptions().clone();
         Ok(Self { id, ring: ring.to_owned(), at: node.place(), source, exceptions })
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> &KeyId {
         &self.id
     }
 
-    /// Reads the key. Blocks: it may read a file. A passphrase is not checked yet; [`Ring::load`]
-    /// does that.
+    /// Reads the key. Blocks: it may read a file. Does not check a passphrase; [`Ring::load`] does.
     ///
     /// # Errors
     /// If the key cannot be read, or `ask` fails.
@@ -167,8 +166,8 @@ impl Key {
         match &self.source {
             KeySource::Secret(source) => {
                 let text = self.fetch(source)?;
-                let unfit = |error| self.refused(unfit(source, &text, &error));
-                Ok(SealingKey::from_base64(&text).map_err(unfit)?)
+                let key_problem = |error| self.refused(key_problem(source, &text, &error));
+                Ok(SealingKey::from_base64(&text).map_err(key_problem)?)
             }
             KeySource::Passphrase { from, salt, params } => {
                 let text = match from {
@@ -186,25 +185,27 @@ impl Key {
         }
     }
 
-    /// Whether its passphrase is asked for each time.
+    /// Whether its passphrase comes from a prompt each time.
     #[must_use]
     pub fn is_asked_for(&self) -> bool {
         matches!(self.source, KeySource::Passphrase { from: PassphraseFrom::Prompt, .. })
     }
 
-    /// Whether a mistyped passphrase would be taken for the key.
+    /// Whether a mistyped passphrase would be accepted, because the key has no check.
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
         matches!(self.source, KeySource::Passphrase { salt: None | Some(Salt { check: None, .. }), .. })
     }
 
-    /// Where it comes from, for people. Has the path of a key file, and no name of a variable.
+    /// Describes the source of the key. Contains the path of a key file, but no name of a variable.
     #[must_use]
     pub fn describe(&self) -> String {
         let from = match &self.source {
             KeySource::Secret(SecretSource::File(path)) => format!("file {}", path.display()),
             KeySource::Secret(SecretSource::Env(_)) => "variable".to_owned(),
-            KeySource::Passphrase { from: PassphraseFrom::Prompt, .. } => "passphrase, asked for".to_owned(),
+            KeySource::Passphrase { from: PassphraseFrom::Prompt, .. } => {
+                "passphrase from a prompt".to_owned()
+            }
             KeySource::Passphrase { from: PassphraseFrom::Secret(SecretSource::File(_)), .. } => {
                 "passphrase in a file".to_owned()
             }
@@ -224,9 +225,9 @@ impl Key {
     }
 }
 
-/// What is wrong with a key. Neither variable nor path is repeated, since the key may have been
-/// written in their place.
-fn unfit(source: &SecretSource, text: &str, error: &KeyRingError) -> String {
+/// The problem with a key. Repeats neither variable nor path, since the key may have been written
+/// in their place.
+fn key_problem(source: &SecretSource, text: &str, error: &KeyRingError) -> String {
     let what = if matches!(source, SecretSource::File(_)) { "file" } else { "variable" };
     match error {
         KeyRingError::Malformed { .. } if text.trim().len() < text.len() => {
@@ -240,23 +241,23 @@ fn unfit(source: &SecretSource, text: &str, error: &KeyRingError) -> String {
 }
 
 impl KeySource {
-    fn read(node: &Node<'_>) -> Result<Self, Misfit> {
+    fn read(node: &Node<'_>) -> Result<Self, ValueError> {
         const FORMS: &str =
             "must be { file = \"PATH\" }, { env = \"NAME\" } or { passphrase = .. }; never the key itself";
         let entries = node.entries();
         let Some(passphrase) = node.get("passphrase") else {
             return match entries.len() {
-                1 => SecretSource::of(node).map(Self::Secret).map_err(|_| node.misfit(FORMS)),
-                _ => Err(node.misfit(FORMS)),
+                1 => SecretSource::from_node(node).map(Self::Secret).map_err(|_| node.invalid(FORMS)),
+                _ => Err(node.invalid(FORMS)),
             };
         };
         let from = match passphrase.text() {
             Some("prompt") => PassphraseFrom::Prompt,
-            _ => match SecretSource::of(&passphrase) {
+            _ => match SecretSource::from_node(&passphrase) {
                 Ok(source) => PassphraseFrom::Secret(source),
                 Err(_) => {
                     let forms = "must be \"prompt\", { env = \"NAME\" } or { file = \"PATH\" }; never the passphrase itself";
-                    return Err(passphrase.misfit(forms));
+                    return Err(passphrase.invalid(forms));
                 }
             },
         };
@@ -268,36 +269,39 @@ impl KeySource {
                 "passphrase" => {}
                 "kdf_salt" => {
                     let salt = value.text().and_then(from_hex);
-                    kdf_salt = Some(salt.ok_or_else(|| value.misfit("must be 32 hex digits in quotes"))?);
+                    kdf_salt = Some(salt.ok_or_else(|| value.invalid("must be 32 hex digits in quotes"))?);
                 }
                 "check" => {
                     let found = value.text().and_then(PassphraseCheck::decode);
-                    let problem = "must be as `cred key add --passphrase` wrote it: 88 characters in quotes";
-                    check = Some(found.ok_or_else(|| value.misfit(problem))?);
+                    let problem =
+                        "must be the 88 characters in quotes that `cred key add --passphrase` wrote";
+                    check = Some(found.ok_or_else(|| value.invalid(problem))?);
                 }
                 "m_kib" => m_kib = value.read(&[])?,
                 "t" => t = value.read(&[])?,
                 "p" => p = value.read(&[])?,
                 _ => {
                     let fields = "is not a field of a passphrase, which has `kdf_salt`, `check`, `m_kib`, `t` and `p` beside it";
-                    return Err(value.misfit(fields));
+                    return Err(value.invalid(fields));
                 }
             }
         }
         let params = Argon2Params::new(m_kib, t, p).map_err(|error| match error {
             KeyRingError::Argon2Parameter { name, least, most, .. } => {
-                node.nearest(name).misfit(format!("must be {least} to {most}"))
+                node.nearest(name).invalid(format!("must be {least} to {most}"))
             }
-            _ => node.misfit("has parameters of Argon2id that cannot be used"),
+            _ => node.invalid("has invalid Argon2id parameters"),
         })?;
-        if m_kib < LEAST_M_KIB || t < LEAST_T {
-            return Err(node.misfit(format!(
-                "has Argon2id parameters that make guessing cheap; `m_kib` must be at least {LEAST_M_KIB} and \
-                 `t` at least {LEAST_T}"
+        if m_kib < MIN_M_KIB || t < MIN_T {
+            return Err(node.invalid(format!(
+                "has Argon2id parameters that make guessing cheap; `m_kib` must be at least {MIN_M_KIB} and \
+                 `t` at least {MIN_T}"
             )));
         }
         if check.is_some() && kdf_salt.is_none() {
-            return Err(node.misfit("has a `check`, which needs the `kdf_salt` that was beside it"));
+            return Err(node.invalid(
+                "has a `check` but no `kdf_salt`; restore the `kdf_salt` that was written with it",
+            ));
         }
         let salt = kdf_salt.map(|kdf_salt| Salt { kdf_salt, check });
         Ok(Self::Passphrase { from, salt, params })

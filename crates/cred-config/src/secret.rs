@@ -1,4 +1,4 @@
-//! Where a secret of a configuration is: in a variable or in a file, never in the configuration.
+//! The source of a secret in a configuration: a variable or a file, never the configuration itself.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,16 @@ use crate::file;
 use crate::opened::{self, Exceptions};
 use crate::value::Node;
 
-/// Bytes of the longest secret that a configuration has: a long token, a private key.
+/// Maximum size of a secret in bytes, enough for a long token or a private key.
 const MAX_LEN: usize = 64 * 1_024;
 
-/// Where a secret is: `{ env = "NAME" }` or `{ file = "PATH" }`.
+/// The source of a secret: `{ env = "NAME" }` or `{ file = "PATH" }`.
 ///
-/// For the configuration of a service that needs secrets of its own. The secret itself is refused
-/// in its place, and no error and no `Debug` repeats what the configuration has there. A format's
-/// own error may: that of the `toml` crate shows the line of the file, so log its `message()`.
+/// A service can use it for the secrets in its own configuration. Deserializing rejects a literal
+/// secret, and no error and no `Debug` output repeats the rejected value. The error of a format may
+/// repeat it: an error of the `toml` crate shows the line of the file, so log its `message()`.
 ///
+/// # Examples
 /// ```
 /// use cred_config::SecretSource;
 ///
@@ -44,7 +45,7 @@ const MAX_LEN: usize = 64 * 1_024;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretSource {
-    /// An environment variable of this name. An empty one counts as not set.
+    /// The environment variable of this name. An empty variable counts as not set.
     Env(String),
     /// A file, or a pipe such as `/dev/fd/3`.
     File(PathBuf),
@@ -53,11 +54,12 @@ pub enum SecretSource {
 impl SecretSource {
     /// Reads the secret. Blocks: it opens a file, and waits up to 30 s for the writer of a pipe.
     ///
-    /// A relative path counts from `folder`, usually that of the configuration file; `~/` is the
-    /// home folder. Of a file, one line end at the end is removed. It has at most 64 KiB of UTF-8
-    /// text, and only this user may have access: mode 0600, or a file of root without access for
-    /// all users, which is what systemd and Kubernetes provide. It must not belong to another user
-    /// or be in a folder that other users can write.
+    /// A relative path is relative to `folder`, usually the folder of the configuration file. `~/`
+    /// is the home folder. Rules for a file:
+    /// - It contains at most 64 KiB of UTF-8 text. One line ending at the end is removed.
+    /// - Only this user may have access: mode 0600. A file of root without access for all users, as
+    ///   systemd and Kubernetes provide it, is accepted unless this process runs as root.
+    /// - It must not belong to another user, nor be in a folder that other users can write.
     ///
     /// # Errors
     /// [`Error::Secret`] if the variable is not set, or if the file cannot be read or breaks one of
@@ -66,21 +68,23 @@ impl SecretSource {
         let source = match self {
             Self::Env(name) => Self::Env(name.clone()),
             Self::File(path) => {
-                // A `folder` that is empty or relative counts from the working directory.
+                // An empty or relative `folder` is relative to the working directory.
                 let path = file::resolve(path, folder).and_then(|path| {
-                    std::path::absolute(path).map_err(|error| format!("cannot be found ({})", error.kind()))
+                    std::path::absolute(path).map_err(|error| {
+                        format!("has a path that cannot be made absolute ({})", error.kind())
+                    })
                 });
                 Self::File(path.map_err(|problem| Error::Secret { problem })?)
             }
         };
         let text = source.fetch(None).map_err(|problem| Error::Secret { problem })?;
-        // From the slice: a String would move, and leave a copy behind.
+        // From a slice: converting the `String` would move it and leave a copy behind.
         Ok(SecretString::from(text.as_str()))
     }
 
-    /// What a value of a `cred.toml` says. The error is the end of a sentence that begins with the
-    /// field.
-    pub(crate) fn of(node: &Node<'_>) -> Result<Self, String> {
+    /// Reads the source from a value of a `cred.toml`. The error is the end of a sentence that
+    /// begins with the field.
+    pub(crate) fn from_node(node: &Node<'_>) -> Result<Self, String> {
         match node.entries().as_slice() {
             [("env", name)] => Self::variable(name.text()),
             [("file", path)] => match Self::path(path.text().map(Path::new))? {
@@ -93,7 +97,7 @@ impl SecretSource {
 
     fn variable(name: Option<&str>) -> Result<Self, String> {
         match name {
-            Some(name) if is_variable(name) => Ok(Self::Env(name.to_owned())),
+            Some(name) if is_variable_name(name) => Ok(Self::Env(name.to_owned())),
             _ => Err("must name a variable, as { env = \"NAME\" }".to_owned()),
         }
     }
@@ -105,11 +109,11 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret of a path that is absolute. The error is the end of a sentence that begins
-    /// with the field, and repeats neither variable nor path: the secret may have been written
+    /// Reads the secret. A path must be absolute. The error is the end of a sentence that begins
+    /// with the field. It repeats neither variable nor path, since the secret may have been written
     /// there.
     ///
-    /// `exceptions`: those of the `cred.toml`; `None`: there is none, so that none can be made.
+    /// `exceptions` are those of the `cred.toml`, or `None` without a `cred.toml`.
     pub(crate) fn fetch(&self, exceptions: Option<&Exceptions>) -> Result<Zeroizing<String>, String> {
         match self {
             Self::Env(name) => match ProcessEnv.get(name) {
@@ -117,7 +121,7 @@ impl SecretSource {
                 None => Err("names a variable that is not set; set it, or name a file".to_owned()),
             },
             Self::File(path) => {
-                text_of(path, exceptions).map_err(|problem| format!("names a file that {problem}"))
+                read_text_file(path, exceptions).map_err(|problem| format!("names a file that {problem}"))
             }
         }
     }
@@ -140,7 +144,7 @@ impl<'de> Deserialize<'de> for SecretSource {
             Env(String),
             File(PathBuf),
         }
-        // The errors of a format quote what they found, which may be the secret.
+        // The errors of a format quote the value, which may be the secret.
         match Form::deserialize(deserializer).map_err(|_| D::Error::custom(FORMS))? {
             Form::Env(name) => Self::variable(Some(&name)),
             Form::File(path) => Self::path(Some(&path)),
@@ -152,15 +156,15 @@ impl<'de> Deserialize<'de> for SecretSource {
 const FORMS: &str =
     "is secret, so it must be { env = \"NAME\" } or { file = \"PATH\" }; do not write the secret itself";
 
-/// Whether it can be the name of a variable here: 1 to 128 of `A-Z a-z 0-9 _`.
-pub(crate) fn is_variable(name: &str) -> bool {
+/// Whether this is an accepted name of a variable: 1 to 128 of `A-Z a-z 0-9 _`.
+pub(crate) fn is_variable_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=128).contains(&name.len()) && name.bytes().all(allowed)
 }
 
-/// The text of a file, without one line end at its end.
-fn text_of(path: &Path, exceptions: Option<&Exceptions>) -> Result<Zeroizing<String>, String> {
-    let content = opened::secret(path, exceptions, MAX_LEN).map_err(|refusal| refusal.problem)?;
+/// Reads the text of a file, and removes one line ending at the end.
+fn read_text_file(path: &Path, exceptions: Option<&Exceptions>) -> Result<Zeroizing<String>, String> {
+    let content = opened::read_secret(path, exceptions, MAX_LEN).map_err(|refusal| refusal.problem)?;
     let content = content.ok_or_else(|| format!("is longer than {MAX_LEN} bytes"))?;
     let text = std::str::from_utf8(&content).map_err(|_| "is not UTF-8 text".to_owned())?;
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));

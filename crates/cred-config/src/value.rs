@@ -1,5 +1,5 @@
-//! Reading a table of `cred.toml` into a type, so that an error names line and field and never
-//! repeats the value.
+//! Deserializes tables of a `cred.toml`. Errors name the line and the field, and never repeat a
+//! value.
 
 mod reading;
 
@@ -15,15 +15,15 @@ use crate::error::{Error, Place};
 use crate::file::{ConfigFile, Origin};
 use crate::secret::SecretSource;
 
-/// A value in a file, with its place: to look at what a file says without using it.
+/// A value in a file, with its field and line, to inspect a file without opening what it describes.
 #[derive(Clone)]
 pub struct Node<'a> {
     file: &'a ConfigFile,
     data: Data<'a>,
-    /// From the root of the file, with dots between.
+    /// The dotted name from the root of the file.
     field: String,
     offset: usize,
-    special: Special,
+    rules: FieldRules,
 }
 
 #[derive(Clone)]
@@ -33,30 +33,30 @@ enum Data<'a> {
     Scalar(&'a Value),
 }
 
-/// What is special about fields, from a certain table on.
+/// Rules for the fields below a table.
 #[derive(Clone, Copy, Default)]
-struct Special {
-    /// Their values are secret, and are read from elsewhere.
+struct FieldRules {
+    /// Fields whose values are secret, and read from a variable or a file.
     secrets: &'static [&'static str],
-    /// Their values are paths, which may count from the file.
+    /// Fields whose values are paths, which may be relative to the folder of the file.
     paths: &'static [&'static str],
-    /// Bytes of the field's name that come before those names.
+    /// The length in bytes of the prefix of the field's name that these names omit.
     from: usize,
 }
 
 impl<'a> Node<'a> {
     pub(crate) fn root(file: &'a ConfigFile, table: &'a dyn TableLike) -> Self {
-        Self { file, data: Data::Table(table), field: String::new(), offset: 0, special: Special::default() }
+        Self { file, data: Data::Table(table), field: String::new(), offset: 0, rules: FieldRules::default() }
     }
 
-    /// The table's fields of these names, relative to it, are secret, or are paths.
+    /// Declares fields below this table as secret or as paths, by dotted names relative to it.
     #[must_use]
-    pub(crate) fn with_special(
+    pub(crate) fn with_field_rules(
         mut self,
         secrets: &'static [&'static str],
         paths: &'static [&'static str],
     ) -> Self {
-        self.special = Special { secrets, paths, from: self.field.len() + 1 };
+        self.rules = FieldRules { secrets, paths, from: self.field.len() + 1 };
         self
     }
 
@@ -68,7 +68,7 @@ impl<'a> Node<'a> {
         &self.field
     }
 
-    /// The value under a key; `None` also where this is not a table.
+    /// Returns the value of a key. `None` if the key does not exist or this is not a table.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let Data::Table(table) = self.data else { return None };
@@ -76,7 +76,7 @@ impl<'a> Node<'a> {
         self.child(key.get(), key.span(), item)
     }
 
-    /// The value under a dotted name, or the last one on the way to it that there is.
+    /// The value of a dotted name, or the last existing value on the way to it.
     pub(crate) fn nearest(&self, name: &str) -> Node<'a> {
         let mut node = self.clone();
         for part in name.split('.') {
@@ -86,7 +86,7 @@ impl<'a> Node<'a> {
         node
     }
 
-    /// Key and value of each entry; none where this is not a table.
+    /// Returns the key and the value of each entry. Empty if this is not a table.
     #[must_use]
     pub fn entries(&self) -> Vec<(&'a str, Node<'a>)> {
         let Data::Table(table) = self.data else { return Vec::new() };
@@ -94,7 +94,7 @@ impl<'a> Node<'a> {
         table.iter().filter_map(|(name, item)| Some((name, self.child(name, span(name), item)?))).collect()
     }
 
-    /// A whole number or a truth value as text; `None`: it is something else.
+    /// Returns an integer or a boolean as text. `None` if the value has another type.
     #[must_use]
     pub fn plain(&self) -> Option<String> {
         match &self.data {
@@ -104,7 +104,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The elements of a list; none where this is not one.
+    /// Returns the elements of a list. Empty if this is not a list.
     #[must_use]
     pub fn elements(&self) -> &[Node<'a>] {
         match &self.data {
@@ -113,13 +113,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether it is a table, in whatever form it is written.
+    /// Whether this is a table, in any notation.
     #[must_use]
     pub fn is_table(&self) -> bool {
         matches!(self.data, Data::Table(_))
     }
 
-    /// The text of a string; `None`: it is something else.
+    /// Returns the text of a string. `None` if the value has another type.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         match &self.data {
@@ -128,56 +128,56 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Reads it into a type; of a table, all but the entries of these names.
-    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, without: &[&str]) -> Result<T, Misfit> {
+    /// Deserializes the value; for a table, without the entries of these names.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, without: &[&str]) -> Result<T, ValueError> {
         let result = match &self.data {
             Data::Table(_) => T::deserialize(TableOf { node: self, without }),
             Data::List(_) | Data::Scalar(_) => T::deserialize(Reader(self.clone())),
         };
-        result.map_err(|misfit| self.located(self.with_names(misfit, without)))
+        result.map_err(|error| self.located(self.with_names(error, without)))
     }
 
-    /// Adds the names of the other entries to the names that an unknown field of this table could
-    /// have.
-    fn with_names(&self, mut misfit: Misfit, without: &[&str]) -> Misfit {
-        let inner = misfit.at.as_ref().and_then(|(field, _)| field.strip_prefix(&self.field));
+    /// Adds the names of the omitted entries to the field names in an error about an unknown field.
+    fn with_names(&self, mut error: ValueError, without: &[&str]) -> ValueError {
+        let inner = error.at.as_ref().and_then(|(field, _)| field.strip_prefix(&self.field));
         let is_own = inner.is_some_and(|field| field.matches('.').count() == 1);
-        if let (true, Some(names)) = (is_own && !without.is_empty(), misfit.problem.strip_prefix(NOT_A_FIELD))
+        if let (true, Some(names)) = (is_own && !without.is_empty(), error.problem.strip_prefix(NOT_A_FIELD))
         {
-            misfit.problem = format!("{NOT_A_FIELD}{}, {names}", without.join(", "));
+            error.problem = format!("{NOT_A_FIELD}{}, {names}", without.join(", "));
         }
-        misfit
+        error
     }
 
-    /// Reads a text that is not secret, also as `{ env = "NAME" }`.
-    pub(crate) fn read_text<T: serde::de::DeserializeOwned>(&self) -> Result<T, Misfit> {
-        T::deserialize(Reader(self.clone())).map_err(|misfit| self.located(misfit))
+    /// Deserializes a text that is not secret, also as `{ env = "NAME" }`.
+    pub(crate) fn read_text<T: serde::de::DeserializeOwned>(&self) -> Result<T, ValueError> {
+        T::deserialize(Reader(self.clone())).map_err(|error| self.located(error))
     }
 
-    /// Where it is in the file.
+    /// The location in the file.
     pub(crate) fn place(&self) -> Place {
         self.file.place(self.file.line(self.offset))
     }
 
-    /// What is wrong with this value.
-    pub(crate) fn misfit(&self, problem: impl Into<String>) -> Misfit {
-        self.located(Misfit { at: None, problem: problem.into() })
+    /// An error about this value.
+    pub(crate) fn invalid(&self, problem: impl Into<String>) -> ValueError {
+        self.located(ValueError { at: None, problem: problem.into() })
     }
 
-    /// What is wrong with a text that a variable may have held: a message that repeats it loses it.
-    fn misfit_of(&self, text: &str, misfit: Misfit) -> Misfit {
-        let problem = match !text.is_empty() && misfit.problem.contains(text) {
-            true => "has a value that is not taken".to_owned(),
-            false => misfit.problem,
+    /// An error about a text that may come from a variable. Replaces a message that repeats the
+    /// text.
+    fn invalid_text(&self, text: &str, error: ValueError) -> ValueError {
+        let problem = match !text.is_empty() && error.problem.contains(text) {
+            true => "has an invalid value".to_owned(),
+            false => error.problem,
         };
-        self.located(Misfit { problem, ..misfit })
+        self.located(ValueError { problem, ..error })
     }
 
     fn child(&self, name: &str, key: Option<std::ops::Range<usize>>, item: &'a Item) -> Option<Node<'a>> {
         let field = if self.field.is_empty() { name.to_owned() } else { format!("{}.{name}", self.field) };
         let offset = key.or_else(|| item.span()).map_or(self.offset, |span| span.start);
         let mut node =
-            Node { file: self.file, data: Data::List(Vec::new()), field, offset, special: self.special };
+            Node { file: self.file, data: Data::List(Vec::new()), field, offset, rules: self.rules };
         node.data = match item {
             Item::None => return None,
             Item::Value(value) => node.data_of(value),
@@ -206,47 +206,47 @@ impl<'a> Node<'a> {
     }
 
     fn is_one_of(&self, names: &[&str]) -> bool {
-        self.field.get(self.special.from..).is_some_and(|name| names.contains(&name))
+        self.field.get(self.rules.from..).is_some_and(|name| names.contains(&name))
     }
 
-    /// What is wrong with the name of this value, as the table has it. Between the tables of a
-    /// secret that name may be the secret itself, so there the error is about the table.
-    fn misnamed(&self, name: &str, misfit: Misfit) -> Misfit {
+    /// An error about the name of this value. Within the tables around a secret, the name may be
+    /// the secret itself, so there the error is about the table.
+    fn invalid_name(&self, name: &str, error: ValueError) -> ValueError {
         let table = self.field.strip_suffix(name).and_then(|table| table.strip_suffix('.'));
-        let inner = table.and_then(|table| table.get(self.special.from..)).unwrap_or_default();
+        let inner = table.and_then(|table| table.get(self.rules.from..)).unwrap_or_default();
         let leads_to = |secret: &&str| secret.strip_prefix(inner).is_some_and(|rest| rest.starts_with('.'));
-        let is_hidden = !inner.is_empty() && self.special.secrets.iter().any(leads_to);
+        let is_hidden = !inner.is_empty() && self.rules.secrets.iter().any(leads_to);
         let line = self.file.line(self.offset);
         match table.filter(|_| is_hidden) {
             Some(table) => {
-                let problem = format!("has a name that {}", misfit.problem);
-                Misfit { at: Some((table.to_owned(), line)), problem }
+                let problem = format!("has a name that {}", error.problem);
+                ValueError { at: Some((table.to_owned(), line)), problem }
             }
-            None => Misfit { at: Some((self.field.clone(), line)), ..misfit },
+            None => ValueError { at: Some((self.field.clone(), line)), ..error },
         }
     }
 
     fn is_secret(&self) -> bool {
-        self.is_one_of(self.special.secrets)
+        self.is_one_of(self.rules.secrets)
     }
 
-    /// The text of a field that is not secret: the text itself, or that of the variable in
-    /// `{ env = "NAME" }`; of a path, the path that is meant. `None`: it is neither form.
-    fn plain_text(&self) -> Result<Option<Cow<'a, str>>, Misfit> {
-        let is_path = self.is_one_of(self.special.paths);
+    /// The text of a field that is not secret: a string, or the value of the variable in
+    /// `{ env = "NAME" }`. A path is resolved. `None` if the value has neither form.
+    fn plain_text(&self) -> Result<Option<Cow<'a, str>>, ValueError> {
+        let is_path = self.is_one_of(self.rules.paths);
         let text = match (&self.data, self.entries().as_slice()) {
             (Data::Scalar(Value::String(text)), _) => Cow::Borrowed(text.value().as_str()),
             (Data::Table(_), [("env", name)]) if name.text().is_some() => {
                 let text =
-                    self.secret().map_err(|_| self.misfit("names a variable that is not set; set it"))?;
+                    self.secret().map_err(|_| self.invalid("names a variable that is not set; set it"))?;
                 let is_relative =
                     !text.starts_with("~/") && !std::path::Path::new(text.as_str()).is_absolute();
                 if is_path && is_relative && self.file.origin() == Origin::Project {
-                    // It would choose a file of the project, which nothing showed when it was
+                    // It would select a file of the project that was not shown when the project was
                     // trusted.
-                    return Err(
-                        self.misfit("takes a path from a variable, which must be absolute in a project")
-                    );
+                    return Err(self.invalid(
+                        "takes a path from a variable, which must be absolute in a project's file",
+                    ));
                 }
                 Cow::Owned(text.to_string())
             }
@@ -255,36 +255,37 @@ impl<'a> Node<'a> {
         if !is_path || text.is_empty() {
             return Ok(Some(text));
         }
-        let path = self.file.resolve(text.as_ref()).map_err(|problem| self.misfit(problem))?;
+        let path = self.file.resolve(text.as_ref()).map_err(|problem| self.invalid(problem))?;
         match path.into_os_string().into_string() {
             Ok(path) => Ok(Some(Cow::Owned(path))),
-            Err(_) => Err(self.misfit("is below a folder whose name is not UTF-8")),
+            Err(_) => Err(self.invalid("is below a folder whose name is not UTF-8")),
         }
     }
 
     /// The secret that `{ env = ".." }` or `{ file = ".." }` names.
-    fn secret(&self) -> Result<Zeroizing<String>, Misfit> {
-        SecretSource::of(self)
+    fn secret(&self) -> Result<Zeroizing<String>, ValueError> {
+        SecretSource::from_node(self)
             .and_then(|source| source.fetch(Some(self.file.exceptions())))
-            .map_err(|problem| self.misfit(problem))
+            .map_err(|problem| self.invalid(problem))
     }
 
-    /// The innermost place counts. A message that repeats the value loses it.
-    fn located(&self, mut misfit: Misfit) -> Misfit {
-        if misfit.at.is_none() {
+    /// Adds the location, unless an inner value has set it. Replaces a message that repeats the
+    /// value.
+    fn located(&self, mut error: ValueError) -> ValueError {
+        if error.at.is_none() {
             if let Data::Scalar(value) = &self.data {
                 let shown = value.as_str().map_or_else(|| value.to_string().trim().to_owned(), str::to_owned);
-                if !shown.is_empty() && misfit.problem.contains(&shown) {
-                    "has a value that is not taken".clone_into(&mut misfit.problem);
+                if !shown.is_empty() && error.problem.contains(&shown) {
+                    "has an invalid value".clone_into(&mut error.problem);
                 }
             }
-            misfit.at = Some((self.field.clone(), self.file.line(self.offset)));
+            error.at = Some((self.field.clone(), self.file.line(self.offset)));
         }
-        misfit
+        error
     }
 }
 
-/// Without the value, which may be a secret.
+/// Omits the value, which may be a secret.
 impl fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
@@ -296,32 +297,32 @@ impl fmt::Debug for Node<'_> {
 
 const NOT_A_FIELD: &str = "is not a field of this table, which has ";
 
-/// Why a value cannot be read.
+/// The error of reading a value.
 #[derive(Debug)]
-pub(crate) struct Misfit {
+pub(crate) struct ValueError {
     /// Field and line.
     at: Option<(String, usize)>,
     problem: String,
 }
 
-impl Misfit {
-    /// The error, of a file.
-    pub(crate) fn of(self, file: &ConfigFile) -> Error {
+impl ValueError {
+    /// The error, with its location in a file.
+    pub(crate) fn in_file(self, file: &ConfigFile) -> Error {
         let (field, line) = self.at.unwrap_or_default();
         Error::Value { at: file.place(line.max(1)), field, problem: self.problem }
     }
 }
 
-impl fmt::Display for Misfit {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.problem)
     }
 }
 
-impl std::error::Error for Misfit {}
+impl std::error::Error for ValueError {}
 
-/// serde's own messages quote what they found.
-impl serde::de::Error for Misfit {
+/// The default messages of serde quote the value, so they are replaced.
+impl serde::de::Error for ValueError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { at: None, problem: message.to_string() }
     }

@@ -238,7 +238,7 @@ fn secrets_that_the_platform_hands_out_are_usable_by_a_setting_of_the_user() {
     let text = world.read("project/cred.toml");
     let setting = "[files]\nshared_secrets = true\n";
     world.write("project/cred.toml", &format!("{text}{setting}"));
-    world.run(&["get", "a"]).ends(3).says("counts only in the user's file");
+    world.run(&["get", "a"]).ends(3).says("is only allowed in the user's file");
     world.write("project/cred.toml", &text);
     world.write("home/.config/cred/cred.toml", setting);
     assert_eq!(world.value("a"), "1");

@@ -302,7 +302,8 @@ fn a_profile_can_delete_permanently_on_aws() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), "aws", sample);
         let profiles = config.files()[0].root().get("profiles").unwrap();
-        let read: cred_store_aws::AwsSecretsManagerConfig = profiles.get("p").unwrap().read(&OWN).unwrap();
+        let read: cred_store_aws::AwsSecretsManagerConfig =
+            profiles.get("p").unwrap().read(&PROFILE_FIELDS).unwrap();
         assert_eq!(read.recovery_window_days, expected, "{sample}");
     }
 }

@@ -1,4 +1,4 @@
-//! What finds a mistyped passphrase before it seals.
+//! Detects a mistyped passphrase before it seals.
 
 use std::error::Error as StdError;
 use std::panic::resume_unwind;
@@ -12,10 +12,10 @@ use cred_crypto::KeyRing;
 
 use crate::error::Error;
 
-/// Finds a mistyped passphrase before it seals: the line `check` beside a passphrase.
+/// Detects a mistyped passphrase before it seals: the field `check` of a passphrase.
 ///
-/// It is the salt and the commitment of a message that was sealed when the key was added. They
-/// decide whether a key is that one, and the key cannot be found from them.
+/// It contains the salt and the commitment of a message that was sealed when the key was added.
+/// They show whether a key is the same, but the key cannot be derived from them.
 #[derive(Debug, Clone, Copy)]
 pub struct PassphraseCheck {
     salt: [u8; 32],
@@ -25,31 +25,32 @@ pub struct PassphraseCheck {
 impl PassphraseCheck {
     const LEN: usize = 64;
 
-    /// That of the active key of a ring. Blocks for as long as Argon2id is meant to take.
+    /// Creates the check of the active key of a ring. Blocks while Argon2id derives the key.
     ///
     /// # Errors
-    /// [`Error::Check`] if nothing can be sealed with the key.
+    /// [`Error::Check`] if sealing with the key fails.
     pub fn of_active(ring: &KeyRing) -> Result<Self, Error> {
         let path = path()?;
-        let sealed = waited(ring.seal(path.as_path_ref(), &metadata(), b"check"))?.map_err(failed)?;
+        let sealed =
+            block_on_thread(ring.seal(path.as_path_ref(), &metadata(), b"check"))?.map_err(check_error)?;
         Ok(Self { salt: sealed.salt, commitment: sealed.commitment })
     }
 
-    /// Whether the ring's key of this id is the one that this was made with. The ring derives the
-    /// key once, and has it then.
-    pub(super) fn is_of(&self, ring: &KeyRing, id: &KeyId, kdf_salt: [u8; 16]) -> Result<bool, Error> {
+    /// Whether the ring's key of this id is the one that the check was created with. The ring
+    /// derives the key once and keeps it.
+    pub(super) fn matches_key(&self, ring: &KeyRing, id: &KeyId, kdf_salt: [u8; 16]) -> Result<bool, Error> {
         let path = path()?;
         // The message is empty: the commitment is compared before anything is decrypted.
         let data = EncryptedData::new(id.clone(), self.salt, self.commitment, [0; 12], Vec::new(), [0; 16])
             .with_kdf_salt(Some(kdf_salt));
-        match waited(ring.open(path.as_path_ref(), &data, &metadata()))? {
+        match block_on_thread(ring.open(path.as_path_ref(), &data, &metadata()))? {
             Err(SealError::WrongKey { .. }) => Ok(false),
             Ok(_) | Err(SealError::Tampered { .. }) => Ok(true),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(check_error(error)),
         }
     }
 
-    /// The value of the line `check`.
+    /// Returns the value of the field `check`.
     #[must_use]
     pub fn encode(&self) -> String {
         Base64::encode_string(&[self.salt, self.commitment].concat())
@@ -64,26 +65,26 @@ impl PassphraseCheck {
 }
 
 fn path() -> Result<CredentialPath, Error> {
-    Ok(CredentialPath::new(None, "check".parse().map_err(failed)?))
+    Ok(CredentialPath::new(None, "check".parse().map_err(check_error)?))
 }
 
 fn metadata() -> CredentialMetadata {
     CredentialMetadata::new(Timestamp::from_unix_millis(0))
 }
 
-/// The answer of a ring, on a thread of its own: the caller's may be in a runtime, which cannot
-/// wait.
-fn waited<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
+/// Waits for a future on a new thread: the caller's thread may belong to a runtime, which must not
+/// block.
+fn block_on_thread<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, Error> {
     thread::scope(|scope| {
         let wait = || Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(work));
-        let thread = thread::Builder::new().spawn_scoped(scope, wait).map_err(failed)?;
+        let thread = thread::Builder::new().spawn_scoped(scope, wait).map_err(check_error)?;
         thread
             .join()
             .unwrap_or_else(|panic| resume_unwind(panic))
-            .map_err(|error: std::io::Error| failed(error))
+            .map_err(|error: std::io::Error| check_error(error))
     })
 }
 
-fn failed(error: impl StdError + Send + Sync + 'static) -> Error {
+fn check_error(error: impl StdError + Send + Sync + 'static) -> Error {
     Error::Check { source: Box::new(error) }
 }

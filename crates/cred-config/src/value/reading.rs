@@ -1,4 +1,4 @@
-//! The deserializer over a value of a file.
+//! The serde deserializer of a value of a file.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
@@ -7,51 +7,53 @@ use serde::de::{
 };
 use toml_edit::Value;
 
-use super::{Data, Misfit, Node};
+use super::{Data, Node, ValueError};
 
-/// The methods for simple types, which one function serves.
+/// Implements the methods of several simple types with one function.
 macro_rules! simple_types {
     ($($method:ident)* => $serves:ident) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
             self.0.$serves(visitor)
         })*
     };
 }
 
 impl<'a> Node<'a> {
-    fn visit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn visit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ValueError> {
         if self.is_secret() {
             let secret = self.secret()?;
-            return visitor.visit_str(&secret).map_err(|misfit: Misfit| self.located(misfit));
+            return visitor.visit_str(&secret).map_err(|error: ValueError| self.located(error));
         }
         let here = self.clone();
         let result = match self.data {
-            Data::Table(_) => visitor.visit_map(Entries::of(&self, &[])),
+            Data::Table(_) => visitor.visit_map(Entries::new(&self, &[])),
             Data::List(elements) => visitor.visit_seq(Elements(elements.into_iter())),
             Data::Scalar(Value::String(_)) => return here.visit_plain(visitor),
             Data::Scalar(Value::Integer(number)) => visitor.visit_i64(*number.value()),
             Data::Scalar(Value::Float(number)) => visitor.visit_f64(*number.value()),
             Data::Scalar(Value::Boolean(truth)) => visitor.visit_bool(*truth.value()),
-            Data::Scalar(_) => Err(Misfit::custom("is a date; put it in quotes")),
+            Data::Scalar(_) => Err(ValueError::custom("is a date; put it in quotes")),
         };
-        result.map_err(|misfit| here.located(misfit))
+        result.map_err(|error| here.located(error))
     }
 }
 
 impl<'a> Node<'a> {
-    /// A text, which may be in a variable.
-    fn visit_plain<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    /// Visits a text, which may come from a variable.
+    fn visit_plain<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ValueError> {
         if self.is_secret() {
             return self.visit(visitor);
         }
         match self.plain_text()? {
-            Some(text) => visitor.visit_str(&text).map_err(|misfit: Misfit| self.misfit_of(&text, misfit)),
+            Some(text) => {
+                visitor.visit_str(&text).map_err(|error: ValueError| self.invalid_text(&text, error))
+            }
             None => self.visit(visitor),
         }
     }
 
-    /// A number or a truth value, which may be in a variable.
-    fn visit_parsed<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    /// Visits a number or a boolean, which may come from a variable.
+    fn visit_parsed<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, ValueError> {
         if !self.is_table() || self.is_secret() {
             return self.visit(visitor);
         }
@@ -65,15 +67,16 @@ impl<'a> Node<'a> {
         } else {
             visitor.visit_str(&text)
         };
-        result.map_err(|misfit: Misfit| self.misfit_of(&text, misfit))
+        result.map_err(|error: ValueError| self.invalid_text(&text, error))
     }
 }
 
-/// A value as a serde deserializer. A type of its own, so that [`Node`] does not offer one.
+/// A value as a serde deserializer. A separate type, so that the public [`Node`] does not implement
+/// `Deserializer`.
 pub(super) struct Reader<'a>(pub(super) Node<'a>);
 
 impl<'de> Deserializer<'de> for Reader<'de> {
-    type Error = Misfit;
+    type Error = ValueError;
 
     simple_types! { deserialize_any deserialize_str deserialize_string deserialize_char => visit_plain }
     simple_types! {
@@ -81,7 +84,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 => visit_parsed
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         self.0.visit(visitor)
     }
 
@@ -90,11 +93,11 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, ValueError> {
         self.0.visit(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         visitor.visit_some(self)
     }
 
@@ -102,7 +105,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, ValueError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -112,7 +115,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
+    ) -> Result<V::Value, ValueError> {
         let here = self.0;
         let is_of_variable = |(name, value): &(&str, Node<'_>)| {
             *name == "env" && value.text().is_some() && !variants.contains(&"env")
@@ -120,14 +123,14 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         let result = match (here.text(), here.entries().as_slice()) {
             (None, [entry]) if is_of_variable(entry) => {
                 let text = here.plain_text()?.unwrap_or_default();
-                let content = IntoDeserializer::<Misfit>::into_deserializer(text.as_ref());
-                return visitor.visit_enum(content).map_err(|misfit| here.misfit_of(&text, misfit));
+                let content = IntoDeserializer::<ValueError>::into_deserializer(text.as_ref());
+                return visitor.visit_enum(content).map_err(|error| here.invalid_text(&text, error));
             }
-            (Some(text), _) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(text)),
+            (Some(text), _) => visitor.visit_enum(IntoDeserializer::<ValueError>::into_deserializer(text)),
             (None, [(name, content)]) => visitor.visit_enum(Variant { name, content: content.clone() }),
-            _ => Err(Misfit::custom(format_args!("must be exactly one of {}", variants.join(", ")))),
+            _ => Err(ValueError::custom(format_args!("must be exactly one of {}", variants.join(", ")))),
         };
-        result.map_err(|misfit| here.located(misfit))
+        result.map_err(|error| here.located(error))
     }
 
     serde::forward_to_deserialize_any! {
@@ -135,17 +138,17 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     }
 }
 
-/// A table without some of its entries.
+/// The deserializer of a table without some of its entries.
 pub(super) struct TableOf<'n, 'a> {
     pub(super) node: &'n Node<'a>,
     pub(super) without: &'n [&'n str],
 }
 
 impl<'de> Deserializer<'de> for TableOf<'_, 'de> {
-    type Error = Misfit;
+    type Error = ValueError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        visitor.visit_map(Entries::of(self.node, self.without))
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_map(Entries::new(self.node, self.without))
     }
 
     serde::forward_to_deserialize_any! {
@@ -160,7 +163,7 @@ struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    fn of(node: &Node<'a>, without: &[&str]) -> Self {
+    fn new(node: &Node<'a>, without: &[&str]) -> Self {
         let mut entries = node.entries();
         entries.retain(|(name, _)| !without.contains(name));
         Self { entries: entries.into_iter(), value: None }
@@ -168,30 +171,33 @@ impl<'a> Entries<'a> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Misfit;
+    type Error = ValueError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ValueError> {
         let Some((name, node)) = self.entries.next() else { return Ok(None) };
         let key = seed
-            .deserialize(StrDeserializer::<Misfit>::new(name))
-            .map_err(|misfit| node.misnamed(name, misfit))?;
+            .deserialize(StrDeserializer::<ValueError>::new(name))
+            .map_err(|error| node.invalid_name(name, error))?;
         self.value = Some(node);
         Ok(Some(key))
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
-        let node = self.value.take().ok_or_else(|| Misfit::custom("was read before its name"))?;
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ValueError> {
+        let node = self.value.take().ok_or_else(|| ValueError::custom("was read before its name"))?;
         let here = node.clone();
-        seed.deserialize(Reader(node)).map_err(|misfit| here.located(misfit))
+        seed.deserialize(Reader(node)).map_err(|error| here.located(error))
     }
 }
 
 struct Elements<'a>(std::vec::IntoIter<Node<'a>>);
 
 impl<'de> SeqAccess<'de> for Elements<'de> {
-    type Error = Misfit;
+    type Error = ValueError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, ValueError> {
         self.0.next().map(|node| seed.deserialize(Reader(node))).transpose()
     }
 }
@@ -202,27 +208,27 @@ struct Variant<'a> {
 }
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
-    type Error = Misfit;
+    type Error = ValueError;
     type Variant = Reader<'de>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Reader<'de>), Misfit> {
-        let variant = seed.deserialize(StrDeserializer::<Misfit>::new(self.name));
-        Ok((variant.map_err(|misfit| self.content.misnamed(self.name, misfit))?, Reader(self.content)))
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Reader<'de>), ValueError> {
+        let variant = seed.deserialize(StrDeserializer::<ValueError>::new(self.name));
+        Ok((variant.map_err(|error| self.content.invalid_name(self.name, error))?, Reader(self.content)))
     }
 }
 
 impl<'de> VariantAccess<'de> for Reader<'de> {
-    type Error = Misfit;
+    type Error = ValueError;
 
-    fn unit_variant(self) -> Result<(), Misfit> {
-        if self.0.entries().is_empty() { Ok(()) } else { Err(self.0.misfit("takes no fields")) }
+    fn unit_variant(self) -> Result<(), ValueError> {
+        if self.0.entries().is_empty() { Ok(()) } else { Err(self.0.invalid("takes no fields")) }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ValueError> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, ValueError> {
         self.0.visit(visitor)
     }
 
@@ -230,7 +236,7 @@ impl<'de> VariantAccess<'de> for Reader<'de> {
         self,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        if self.0.is_table() { self.0.visit(visitor) } else { Err(self.0.misfit("must be a table")) }
+    ) -> Result<V::Value, ValueError> {
+        if self.0.is_table() { self.0.visit(visitor) } else { Err(self.0.invalid("must be a table")) }
     }
 }

@@ -1,4 +1,4 @@
-//! A secret in the place of every value, and everything that can be printed then.
+//! Puts a secret in the place of every value, and checks everything that can be printed.
 
 use cred_config::model::{Config, ConfigFile, Origin, PassphraseCheck};
 use cred_config::{Error, SecretSource, open};
@@ -11,7 +11,7 @@ use crate::folder::{Folder, KEY};
 
 const CANARY: &str = "canary-5f1c9a73";
 
-/// Every form that a value has, good enough to be read as far as it goes.
+/// A file with every form of value, valid enough to be read.
 const TEXT: &str = r#"
     profile = "p"
 
@@ -43,7 +43,7 @@ const TEXT: &str = r#"
     shared_secrets = false
 "#;
 
-/// Puts a text in the place of the value of this number; false where there are fewer.
+/// Replaces the value with this number by a text. False if there are fewer values.
 fn plant(table: &mut dyn TableLike, left: &mut usize, text: &str) -> bool {
     table.iter_mut().any(|(_, item)| match item {
         Item::Value(value) => plant_value(value, left, text),
@@ -67,7 +67,7 @@ fn plant_value(value: &mut Value, left: &mut usize, text: &str) -> bool {
     }
 }
 
-/// Reads everything that the file says, and prints all of it and every error.
+/// Reads the whole file, and prints all of it and every error.
 fn print(folder: &Folder, printed: &mut Printed) {
     let mut error = |error: Error| match error {
         // The names of a profile and of a ring that do not exist are in `Debug`.
@@ -118,7 +118,7 @@ fn a_secret_in_the_place_of_any_value_is_not_repeated() {
     let folder = Folder::new();
     let document: DocumentMut = TEXT.parse().unwrap();
     let (mut printed, mut planted) = (Printed::default(), 0);
-    // As it is, and with what no name, no id and no variable has.
+    // Also with characters that no name, id or variable may contain.
     for text in [CANARY.to_owned(), format!("{CANARY} !")] {
         for (ring, with_check) in [("main", false), ("other", false), ("other", true)] {
             let mut document = document.clone();
@@ -137,7 +137,7 @@ fn a_secret_in_the_place_of_any_value_is_not_repeated() {
             }
         }
     }
-    // Text that is not TOML, too.
+    // Also a text that is not TOML.
     folder.write("cred.toml", format!("[profiles.p]\nbackend = {CANARY}\n"));
     print(&folder, &mut printed);
     assert!(planted > 70 && printed.count() > planted, "{planted} {}", printed.count());
@@ -161,7 +161,7 @@ fn a_secret_that_was_read_is_not_printed() {
     }
     let ring = KeyRing::generate("k".parse().unwrap()).unwrap();
     printed.value(&PassphraseCheck::of_active(&ring).unwrap());
-    // A key in a file that is no key, and a file of a key with more in it.
+    // Key files that contain no key, or more than a key.
     for text in [CANARY.to_owned(), format!("{KEY} {CANARY}"), format!("{KEY}\n\n")] {
         folder.write("k.key", text);
         printed.error(&open(folder.config(), None).unwrap_err());

@@ -1,4 +1,4 @@
-//! A folder with a `cred.toml` and the file of a key.
+//! A folder with a `cred.toml` and a key file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! A service opens the file of the program, and is told by line and field what does not fit.
+//! A service opens a `cred.toml`, and errors name the line and the field.
 
 use std::error::Error as _;
 use std::fs;
@@ -21,7 +21,7 @@ fn is_soft(folder: &Folder, profile: Option<&str>) -> bool {
 }
 
 #[tokio::test]
-async fn what_a_manager_needs_comes_out_of_the_file() {
+async fn a_manager_is_built_from_the_opened_store() {
     let folder = Folder::new();
     folder.write("cred.toml", format!("[profiles.p]\nbackend = \"local\"\nbase_path = \"store\"\n{RING}"));
     let opened = || {
@@ -32,7 +32,10 @@ async fn what_a_manager_needs_comes_out_of_the_file() {
     opened().store(&id, Credential::text("hunter2")).await.unwrap();
     let found = opened().retrieve(&id).await.unwrap().unwrap();
     assert_eq!(found.expose_text(field::VALUE).unwrap(), "hunter2");
-    assert!(folder.path("store/a.enc.json").exists(), "a relative path counts from the file");
+    assert!(
+        folder.path("store/a.enc.json").exists(),
+        "a relative path is relative to the folder of the file"
+    );
 }
 
 #[test]
@@ -62,7 +65,7 @@ fn a_profile_names_the_creator_of_what_is_stored() {
 }
 
 #[test]
-fn the_caller_chooses_the_profile_or_the_variable_or_the_line_or_there_is_only_one() {
+fn the_profile_is_selected_by_the_caller_the_variable_the_line_or_being_the_only_one() {
     const CHILD: &str = "CRED_CONFIG_TEST_FILE";
     let hard = "[profiles.hard]\nbackend = \"memory\"\n";
     let soft = "[profiles.soft]\nbackend = \"memory\"\nsoft_delete = true\n";
@@ -75,9 +78,12 @@ fn the_caller_chooses_the_profile_or_the_variable_or_the_line_or_there_is_only_o
     folder.write("cred.toml", format!("profile = \"soft\"\n{hard}{soft}{RING}"));
     assert!(is_soft(&folder, None) && !is_soft(&folder, Some("hard")));
     folder.write("cred.toml", format!("profile = \"hard\"\n{hard}{soft}{RING}"));
-    // A variable of this process would be one of the other tests, too.
+    // A child process, since a variable of this process would affect the other tests.
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["the_caller_chooses", "--quiet"]).env("CRED_PROFILE", "soft").env(CHILD, folder.config());
+    child
+        .args(["the_profile_is_selected", "--quiet"])
+        .env("CRED_PROFILE", "soft")
+        .env(CHILD, folder.config());
     assert!(child.output().unwrap().status.success());
     folder.write("cred.toml", format!("{hard}{soft}{RING}"));
     let error = open(folder.config(), None).unwrap_err();
@@ -86,7 +92,7 @@ fn the_caller_chooses_the_profile_or_the_variable_or_the_line_or_there_is_only_o
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_file_line_and_field() {
+fn an_invalid_file_is_rejected_with_file_line_and_field() {
     let local = "[profiles.p]\nbackend = \"local\"\n";
     let memory = "[profiles.p]\nbackend = \"memory\"\n";
     let passphrase = "[rings.main]\nactive = \"k\"\nkeys.k = { passphrase = { env = \"UNSET\" }, m_kib = ";
@@ -95,7 +101,7 @@ fn what_does_not_fit_is_refused_with_file_line_and_field() {
         ("profile = \"p\n".to_owned(), "cred.toml:1: this is not valid TOML"),
         (
             "profile = \"q\"\n[profiles.p]\n".to_owned(),
-            "cred.toml:1: there is no profile of the name that the line",
+            "cred.toml:1: the profile that the line `profile` of the given file names does not exist",
         ),
         ("[keys]\n".to_owned(), "cred.toml:1: `keys` is not known here"),
         ("[profiles.\"a b\"]\n".to_owned(), "cred.toml:1: `profiles` has a name that is not 1 to 64"),
@@ -105,10 +111,10 @@ fn what_does_not_fit_is_refused_with_file_line_and_field() {
             "[profiles.p]\nbackend = \"lokal\"\n".to_owned(),
             "cred.toml:2: `profiles.p.backend` is not a backend",
         ),
-        (local.to_owned(), "cred.toml:1: `ring` of profile `p` is the name of no key ring; add it"),
+        (local.to_owned(), "cred.toml:1: `ring` of profile `p` names a key ring that does not exist; add it"),
         (
             format!("{local}ring = \"x\"\n"),
-            "cred.toml:3: `ring` of profile `p` is the name of no key ring; add it",
+            "cred.toml:3: `ring` of profile `p` names a key ring that does not exist; add it",
         ),
         (
             format!("{local}base_bath = \"/x\"\n{RING}"),
@@ -122,7 +128,7 @@ fn what_does_not_fit_is_refused_with_file_line_and_field() {
         ),
         (
             format!("{memory}[rings.main]\nactive = \"x9\"\n"),
-            "cred.toml:4: `rings.main.active` is the id of no key",
+            "cred.toml:4: `rings.main.active` names a key that this ring does not have",
         ),
         (
             format!("{memory}[rings.main]\nactive = \"k\"\nkeys.k = {{ env = \"UNSET\" }}\n"),
@@ -130,7 +136,7 @@ fn what_does_not_fit_is_refused_with_file_line_and_field() {
         ),
         (
             format!("{memory}[rings.main]\nactive = \"k\"\nkeys.k = {{ passphrase = \"prompt\" }}\n"),
-            "cred.toml:5: `keys.k` of ring `main` has a passphrase that is asked for, which only the program",
+            "cred.toml:5: `keys.k` of ring `main` has a passphrase from a prompt, which only the program",
         ),
         (format!("{memory}{passphrase}7 }}\n"), "cred.toml:5: `rings.main.keys.k.m_kib` must be 32 to"),
         (
@@ -148,7 +154,7 @@ fn what_does_not_fit_is_refused_with_file_line_and_field() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_that_others_can_write_is_refused() {
+fn a_file_that_is_unreadable_or_writable_by_other_users_is_rejected() {
     let folder = Folder::new();
     let error = open(folder.config(), None).unwrap_err();
     assert!(error.source().is_some() && error.to_string().contains("cannot be read; check"), "{error}");
@@ -168,7 +174,7 @@ fn a_file_that_cannot_be_read_or_that_others_can_write_is_refused() {
     fs::remove_file(folder.config()).unwrap();
     folder.write("other", format!("[profiles.p]\nbackend = \"memory\"\n{RING}"));
     symlink("other", folder.config()).unwrap();
-    assert!(open(folder.config(), None).is_ok(), "a file that is given may be a link");
+    assert!(open(folder.config(), None).is_ok(), "a given file may be a link");
 }
 
 /// A `main` that returns `Box<dyn Error>` prints `Debug`.
@@ -183,9 +189,9 @@ fn debug_is_the_message_and_its_causes() {
     assert_eq!(format!("{error:?}"), error.to_string());
 }
 
-/// A check waits for the key ring, which a thread of the runtime must not do.
+/// A check waits for the key ring, which must not block a thread of the runtime.
 #[tokio::test]
-async fn a_passphrase_is_checked_also_where_a_runtime_calls() {
+async fn a_passphrase_is_checked_inside_a_runtime_too() {
     let ring = |text: &str| {
         let passphrase = Passphrase::new(text.into()).unwrap().with_kdf_salt([7; 16]);
         KeyRing::builder("k".parse().unwrap()).key("k".parse().unwrap(), passphrase).build().unwrap()
@@ -230,7 +236,7 @@ fn a_backend_whose_feature_is_off_is_named_with_its_feature() {
     folder.write("cred.toml", format!("[profiles.p]\nbackend = \"vault\"\n{RING}"));
     let error = open(folder.config(), None).unwrap_err();
     assert!(matches!(error, Error::NotBuilt { backend: "vault", .. }), "{error}");
-    let expected = "cred.toml:2: `profiles.p.backend` is a backend that is not built in; turn on the feature \
-                    `vault` of `cred-config`, or use one of local";
+    let expected = "cred.toml:2: `profiles.p.backend` names a backend that is not built in; enable the feature \
+                    `vault` of `cred-rs` or `cred-config`, or use one of local";
     assert!(error.to_string().contains(expected), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Secrets of a configuration of the service's own.
+//! Secrets in the configuration of a service.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn problem(source: &SecretSource, folder: &Path) -> String {
 }
 
 #[test]
-fn a_file_is_read_without_one_line_end_and_counts_from_the_folder() {
+fn a_file_is_resolved_against_the_folder_and_read_without_one_line_ending() {
     let folder = Folder::new();
     let source: SecretSource = serde_json::from_str(r#"{"file": "s"}"#).unwrap();
     assert_eq!(source, SecretSource::File(PathBuf::from("s")));
@@ -41,7 +41,7 @@ fn a_variable_is_read() {
 }
 
 #[test]
-fn a_file_that_breaks_a_rule_is_refused_with_what_to_do() {
+fn a_file_that_breaks_a_rule_is_rejected_with_the_fix() {
     let folder = Folder::new();
     let source = SecretSource::File(PathBuf::from("s"));
     let problem = || problem(&source, folder.root());
@@ -56,7 +56,7 @@ fn a_file_that_breaks_a_rule_is_refused_with_what_to_do() {
     {
         folder.set_mode("s", mode);
         assert!(problem().contains(expected), "{}", problem());
-        assert!(!problem().contains("cred.toml"), "there is none: {}", problem());
+        assert!(!problem().contains("cred.toml"), "without a cred.toml: {}", problem());
     }
     folder.set_mode("s", 0o600);
     folder.set_mode("", 0o777);
@@ -64,7 +64,7 @@ fn a_file_that_breaks_a_rule_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn any_other_form_is_refused_and_not_repeated() {
+fn any_other_form_is_rejected_and_not_repeated() {
     for wrong in [
         r#""hunter2""#,
         "7316",

@@ -1,4 +1,4 @@
-//! A secret in every wrong place of a configuration that has secrets. No error repeats it.
+//! Puts a secret in every wrong place of a configuration with secrets. No error repeats it.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use super::{Backend, config};
 const TEXT: &str = "hunter2-in-the-wrong-place";
 const NUMBER: i64 = 7_316_731_673;
 
-/// As a service has a store's configuration within its own.
+/// A service's configuration that contains the configuration of a store.
 #[derive(Deserialize)]
 struct Service<T> {
     #[serde(rename = "store")]
@@ -21,7 +21,7 @@ fn nested(names: &[&str], value: Value) -> Value {
     names.iter().rev().fold(value, |value, name| json!({ *name: value }))
 }
 
-/// The values that are wrong at and above a secret of this dotted name.
+/// Invalid values at and above a secret of this dotted name.
 fn wrong(secret: &str) -> Vec<Value> {
     let names: Vec<_> = secret.split('.').collect();
     let mut wrong = Vec::new();
@@ -40,7 +40,7 @@ fn wrong(secret: &str) -> Vec<Value> {
     wrong
 }
 
-/// What a format says of each wrong value, from which `read` takes a value apart.
+/// The error messages of each format for each wrong value.
 fn messages<T: DeserializeOwned>(wrong: &[Value]) -> Vec<String> {
     let mut messages = Vec::new();
     let mut add = |value: &Value, message: Option<String>| {
@@ -58,7 +58,7 @@ fn messages<T: DeserializeOwned>(wrong: &[Value]) -> Vec<String> {
     messages
 }
 
-/// The values of this field where they are what is wrong with a configuration.
+/// The values of this field in those configurations that have no other field.
 fn inside(wrong: &[Value], field: &str) -> Vec<Value> {
     let tables = wrong.iter().filter_map(Value::as_object).filter(|table| table.len() == 1);
     tables.filter_map(|table| table.get(field).cloned()).collect()
