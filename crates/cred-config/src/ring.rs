@@ -11,8 +11,8 @@ use crate::opened::Exceptions;
 use crate::secret::SecretSource;
 use crate::value::{Node, ValueError};
 
-/// The least memory and passes of Argon2id that a file may ask for: half of what RFC 9106 (section
-/// 4, the second recommended option) has, which are the defaults.
+/// The minimum memory and passes of Argon2id in a file: half of RFC 9106's second recommended
+/// option (section 4), rounded up. That option is the default.
 const MIN_M_KIB: u32 = 32 * 1_024;
 const MIN_T: u32 = 2;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::*;
 use crate::model::{Config, ConfigFile, Node, Origin};
 
-/// Profiles that together set every field of a backend, and have every variant of its enums.
+/// Profiles that together set every field of a backend and use every variant of its enums.
 const SAMPLES: &[(&str, &[&str])] = &[
     (
         "local",
@@ -124,13 +124,13 @@ const SAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Fields whose entries have names of the user's own.
+/// Fields whose entries have user-defined names.
 const MAPS: [&str; 3] = ["default_tags", "default_labels", "default_annotations"];
 
 /// Types of `cred-core` whose fields are part of a configuration, and their files.
 const OF_CORE: [(&str, &str); 2] = [("RetryPolicy", "retry.rs"), ("Limits", "description.rs")];
 
-/// Other types in the place of a value.
+/// Types of values that have no fields to check.
 const LEAVES: [&str; 12] = [
     "String",
     "bool",
@@ -146,13 +146,13 @@ const LEAVES: [&str; 12] = [
     "BTreeMap",
 ];
 
-/// Every public struct and enum of a configuration, as the source has them.
+/// Every public struct and enum of a configuration, parsed from its source.
 #[derive(Default)]
 struct Types {
     names: BTreeSet<String>,
-    /// With their types.
+    /// Names and types of the fields.
     fields: BTreeSet<(String, String)>,
-    /// In snake case, as a file has them.
+    /// In snake case, as in a file.
     variants: BTreeSet<String>,
 }
 
@@ -174,7 +174,7 @@ impl Types {
         types
     }
 
-    /// Adds those of a source, or the one of this name.
+    /// Adds the types of a source, or only the one named `only`.
     fn add(&mut self, text: &str, only: &str) {
         for kind in ["struct", "enum"] {
             for block in text.split(&format!("\npub {kind} ")).skip(1) {
@@ -232,7 +232,7 @@ fn config(folder: &Path, backend: &str, sample: &str) -> Config {
     Config::new(vec![ConfigFile::read(path, Origin::Given, None).unwrap()])
 }
 
-/// The keys and the texts below a node, without what the user names.
+/// The keys and the texts below a node, without user-defined names.
 fn words(node: &Node<'_>, found: &mut BTreeSet<String>) {
     for (key, value) in node.entries() {
         if !["backend", "file"].contains(&key) {
@@ -256,7 +256,7 @@ fn every_field_and_every_variant_of_a_backend_can_be_set() {
             let config = config(folder.path(), backend.name, sample);
             let profile = config.profile("p", "the test").unwrap();
             words(&config.files()[0].root().get("profiles").unwrap().get("p").unwrap(), &mut set);
-            // It reads the configuration, and does not check what it names.
+            // Reads the configuration without checking the files and addresses in it.
             profile.is_store_of(&profile).unwrap_or_else(|error| panic!("{}: {error}", backend.name));
             if backend.name == "memory" {
                 profile.open().unwrap();
@@ -284,7 +284,7 @@ fn every_field_and_every_variant_of_a_backend_can_be_set() {
 }
 
 #[test]
-fn every_secret_field_and_every_path_of_a_backend_is_known_as_one() {
+fn every_secret_field_and_every_path_field_of_a_backend_is_declared() {
     for backend in Backend::built_in() {
         let types = Types::of(backend.name);
         assert_eq!(last_parts(backend.secrets), types.with(&["Secret", "Zeroizing"]), "{}", backend.name);
