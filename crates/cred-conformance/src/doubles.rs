@@ -1,7 +1,7 @@
-//! Providers for tests: a correct one, and wrappers that fail, lag or record; and a sealer that
-//! fails.
+//! Test doubles: a correct provider, wrappers for any provider that fail, lag or record, and a
+//! sealer that fails.
 //!
-//! Each wrapper hands out the abilities of what it wraps, no more and no less.
+//! Each wrapper has exactly the abilities of the provider that it wraps.
 
 mod encoding;
 mod failing_sealer;
@@ -13,5 +13,5 @@ mod reference;
 pub use failing_sealer::FailingSealer;
 pub use faulty::{Alter, Fault, Faulty};
 pub use lagging::Lagging;
-pub use recording::{Call, Recording};
+pub use recording::{RecordedCall, Recording};
 pub use reference::Reference;

@@ -1,109 +1,124 @@
-//! What the author of a provider implements.
+//! The traits and types that the author of a provider uses.
 
 use std::fmt;
 use std::sync::Arc;
 
 use cred_core::{CredentialPath, StorageProvider, async_trait};
 
-/// A provider under test: any [`StorageProvider`] that has a `Debug`, which must not print what it
-/// keeps.
+/// A provider under test: any [`StorageProvider`] that implements `Debug`. Its `Debug` must not
+/// print stored data.
 pub trait Subject: StorageProvider + fmt::Debug {}
 
 impl<P: StorageProvider + fmt::Debug + ?Sized> Subject for P {}
 
-/// An edit of the raw bytes that the backend holds for one path: takes the old bytes, gives the new
-/// ones.
+/// An edit of the raw bytes that the backend stores for one path: takes the old bytes and returns
+/// the new ones.
 pub type Edit<'a> = &'a (dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync);
 
-/// One empty place to store in, and how to reach it.
+/// Opens a provider over an empty namespace, and controls the backend below it.
 ///
-/// [`suite!`](crate::suite) makes a new harness for each clause, and clauses run at the same time,
-/// so a harness stands for a namespace that nobody else uses: a temporary directory, a random
-/// prefix, a fresh map. Only [`Harness::open`] has to be written. Each of the others makes more
-/// clauses run; those that a harness has are declared in the suite's `offers: [...]`.
+/// [`suite!`](crate::suite) creates a new harness for each clause, and clauses run concurrently. So
+/// each harness needs a namespace that nothing else uses: a temporary directory, a random prefix, a
+/// new map. Only [`Harness::open`] is required. Each of the other methods enables more clauses;
+/// declare the methods that you implement in the suite's `offers: [...]`.
 ///
-/// A method of a harness panics when it cannot do its work: the clause is red then, and says why.
-/// None has a deadline from the kit.
+/// A method of a harness panics when it cannot do its work. The clause then fails and reports the
+/// panic message. The suite sets no deadline for these methods.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// A provider over this harness's namespace, empty at the first call. The harness keeps no copy
-    /// of it that has background tasks: a clause drops it and looks for what is left. Tasks of the
-    /// harness's own (a server in this process) begin before.
+    /// Opens a provider over this harness's namespace, which is empty at the first call.
+    ///
+    /// The harness must not keep a copy of the provider that has background tasks: a clause drops
+    /// the provider and looks for tasks that are left. The harness must start its own tasks (such
+    /// as a server in this process) before this call.
     async fn open(&self) -> Arc<dyn Subject>;
 
-    /// `offers: [reopen]`. Another client, built anew over the same data while the first may still
-    /// be in use, by its constructor alone: with `outage`, the backend may be down at that time.
-    /// `None`: the data ends with the provider.
+    /// Opens another client over the same data, while the first may still be in use. Declared as
+    /// `offers: [reopen]`.
+    ///
+    /// It must call the constructor and nothing else: with `outage`, the backend may be down at
+    /// that time. `None` (the default): the data is lost when the provider is dropped.
     async fn reopen(&self) -> Option<Arc<dyn Subject>> {
         None
     }
 
-    /// `offers: [raw_edit]`. Replaces the bytes that the backend holds for `path`, past the
-    /// provider, by what `edit` makes of them. False: it cannot be done. What the backend cannot
-    /// hold, such as bytes that are no text, or none at all, may be replaced by the nearest that it
-    /// can: `String::from_utf8_lossy`, a single space.
+    /// Replaces the bytes that the backend stores for `path` by the result of `edit`, without going
+    /// through the provider. Declared as `offers: [raw_edit]`.
+    ///
+    /// If the backend cannot store the new bytes, for example because they are not text or are
+    /// empty, the harness may store the nearest value that it can: `String::from_utf8_lossy`, a
+    /// single space. Returns `false` if raw edits are not supported (the default).
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
         let _ = (path, edit);
         false
     }
 
-    /// `offers: [outage]`. Makes the backend unreachable or failing for the open provider, or
-    /// brings it back with all its data; bringing back what is not down changes nothing. False: it
-    /// cannot be done. An operation in an outage takes as long as the provider tries, so give it an
-    /// `operation_timeout` of a few seconds.
+    /// Makes the backend unreachable or failing for the open provider, or brings it back with all
+    /// its data. Declared as `offers: [outage]`.
+    ///
+    /// Bringing back a backend that is not down changes nothing. Returns `false` if outages are not
+    /// supported (the default). An operation in an outage takes as long as the provider keeps
+    /// trying, so give the provider an `operation_timeout` of a few seconds.
     async fn outage(&self, down: bool) -> bool {
         let _ = down;
         false
     }
 
-    /// `offers: [stall]`. Holds the backend, so that a call of the open provider neither takes
-    /// effect nor answers nor fails, or lets it go with all its data; letting go what is not held
-    /// changes nothing. False: it cannot be done.
+    /// Stalls the backend (`held` is `true`), or lets it continue with all its data. Declared as
+    /// `offers: [stall]`.
     ///
-    /// What need not wait, such as a read beside the lock of a writer, may be answered. The backend
-    /// itself must not do later what a call had sent before it was given up: let another handle
-    /// hold the lock, or let a door in front of a server pass nothing on and then close what it
-    /// held; a stopped process does, when it goes on, whatever its socket took.
+    /// During a stall, a call of the open provider must not take effect, return a result or fail.
+    /// Calls that need not wait, such as a read that does not need a writer's lock, may be
+    /// answered. Ending a stall that was not started changes nothing. Returns `false` if stalls are
+    /// not supported (the default).
     ///
-    /// It is let go from a thread and a runtime of the kit's own, since the provider's may be
-    /// blocked. Clauses wait for the provider's `operation_timeout` and `in_doubt`, so give it a
-    /// few seconds of each.
+    /// After the stall, the backend itself must not execute requests of calls that were abandoned
+    /// during it. To achieve that, let another handle hold the backend's lock, or put a proxy in
+    /// front of a server that forwards nothing and then closes the connections it held. Do not stop
+    /// the server process: when it continues, it executes everything that its socket received.
+    ///
+    /// The suite ends the stall from its own thread and runtime, since the provider's may be
+    /// blocked. Clauses wait for the provider's `operation_timeout` and `in_doubt`, so set each to
+    /// a few seconds.
     async fn stall(&self, held: bool) -> bool {
         let _ = held;
         false
     }
 
-    /// `offers: [backend_secrets]`. What the provider itself logs in with; none of it may be
-    /// printed. Give values that nothing else contains.
+    /// Returns the secrets with which the provider authenticates to its backend; the clauses check
+    /// that none of them is printed. Declared as `offers: [backend_secrets]`. Return values that
+    /// appear nowhere else.
     fn backend_secrets(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What the backend calls this path. Where it is known, the kit tries to take that name for
-    /// another credential. `None`: unknown.
+    /// Returns the backend's name for this path. If it is known, the suite tries to use that name
+    /// for another credential. `None` (the default): unknown.
     fn physical_name(&self, path: &CredentialPath) -> Option<String> {
         let _ = path;
         None
     }
 
-    /// How much to do.
+    /// Returns how much work each clause does.
     fn effort(&self) -> Effort {
         Effort::default()
     }
 
-    /// Called after the clause, red or green, to remove what is left.
+    /// Cleans up. Called after each clause, whether it passed or failed.
     async fn close(&self) {}
 }
 
-/// How much a clause does. The defaults suit a backend that answers within a few milliseconds.
+/// How much work a clause does. The defaults suit a backend that answers within a few milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Effort {
-    /// Credentials in a long list, at least 10. Default: 1,000. Keep it above the backend's page
-    /// size.
+    /// Number of credentials in a long list, at least 10. Default: 1,000. Keep it above the
+    /// backend's page size.
     pub list_entries: usize,
-    /// Rounds of a race, and twice the polls after which a future is dropped at every single one,
-    /// later at fewer and fewer; at least 4. Default: 100.
+    /// Number of rounds of a race, at least 4. Default: 100.
+    ///
+    /// It also controls the cancellation tests: they drop a future after each of its first
+    /// `rounds / 2` polls, and after increasingly sparse ones beyond that.
     pub rounds: usize,
 }
 
@@ -129,37 +144,38 @@ impl Effort {
     }
 }
 
-/// What a provider and its harness have besides the five operations. Each field is a word of
-/// `offers: [...]` in [`suite!`](crate::suite); the clauses that need a word which is not declared
-/// are ignored, and one clause finds whatever is declared wrongly or forgotten.
+/// The optional features of a provider and its harness, in addition to the five operations.
+///
+/// Each field is a word of `offers: [...]` in [`suite!`](crate::suite). Clauses that need a word
+/// which is not declared are ignored. One clause fails if a word is declared wrongly or missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "a set of words; each is declared by name")]
 pub struct Offers {
-    /// The provider hands out [`CompareAndSet`](cred_core::CompareAndSet).
+    /// The provider supports [`CompareAndSet`](cred_core::CompareAndSet).
     pub compare_and_set: bool,
-    /// The provider hands out [`SoftDelete`](cred_core::SoftDelete).
+    /// The provider supports [`SoftDelete`](cred_core::SoftDelete).
     pub soft_delete: bool,
     /// The provider counts its operations.
     pub metrics: bool,
     /// The provider declares [`max_payload_len`](cred_core::Limits::max_payload_len).
     pub payload_limit: bool,
-    /// The provider takes less in tags than [`Tags`](cred_core::Tags) can hold.
+    /// The provider accepts fewer or shorter tags than [`Tags`](cred_core::Tags) can hold.
     pub tag_limits: bool,
-    /// [`Harness::reopen`].
+    /// The harness implements [`Harness::reopen`].
     pub reopen: bool,
-    /// [`Harness::edit_raw`].
+    /// The harness implements [`Harness::edit_raw`].
     pub raw_edit: bool,
-    /// [`Harness::outage`].
+    /// The harness implements [`Harness::outage`].
     pub outage: bool,
-    /// [`Harness::stall`].
+    /// The harness implements [`Harness::stall`].
     pub stall: bool,
-    /// [`Harness::backend_secrets`].
+    /// The harness implements [`Harness::backend_secrets`].
     pub backend_secrets: bool,
 }
 
 impl Offers {
-    /// Nothing besides the five operations.
+    /// No optional feature: only the five operations.
     pub const NONE: Self = Self {
         compare_and_set: false,
         soft_delete: false,
@@ -173,7 +189,7 @@ impl Offers {
         backend_secrets: false,
     };
 
-    /// Each word and whether it is there.
+    /// Returns each word and whether it is offered.
     pub fn words(self) -> impl Iterator<Item = (&'static str, bool)> {
         [
             ("compare_and_set", self.compare_and_set),
@@ -190,7 +206,7 @@ impl Offers {
         .into_iter()
     }
 
-    /// Whether everything that `needs` names is there.
+    /// Returns whether every word of `needs` is offered.
     #[must_use]
     pub fn cover(self, needs: Self) -> bool {
         self.words().zip(needs.words()).all(|((_, offered), (_, needed))| offered || !needed)

@@ -1,7 +1,7 @@
-//! Whether a text prints bytes that it must not, in any of the spellings that a derived `Debug` or
-//! an encoder gives.
+//! Searches a text for secret bytes, in any of the spellings that a derived `Debug` or an encoder
+//! produces.
 
-/// The spelling that was found; `None`: the text is clean.
+/// Returns the spelling in which the secret was found; `None` if it was not found.
 pub(crate) fn leak(text: &str, secret: &[u8]) -> Option<&'static str> {
     let list = |spell: fn(&u8) -> String, separator: &str| {
         secret.iter().map(spell).collect::<Vec<_>>().join(separator)
@@ -18,8 +18,8 @@ pub(crate) fn leak(text: &str, secret: &[u8]) -> Option<&'static str> {
     if let Some((how, _)) = spellings.iter().find(|(_, spelling)| text.contains(spelling.as_str())) {
         return Some(how);
     }
-    // Inside a longer encoding the same bytes are spelled in one of three ways, by where they
-    // begin; the letters at both ends depend on the neighbours and are left out.
+    // Inside a longer encoding the same bytes are encoded in one of three ways, depending on their
+    // offset. The letters at both ends depend on the neighbouring bytes and are left out.
     (0..3_usize)
         .filter_map(|skip| secret.get(skip..))
         .map(|tail| base64(tail.get(..tail.len() / 3 * 3).unwrap_or_default()))
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
+    fn base64_matches_the_rfc_test_vectors() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg"),

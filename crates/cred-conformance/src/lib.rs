@@ -1,11 +1,11 @@
-//! What a storage provider is, as tests that anybody can run: one for each numbered rule in the
-//! docs of [`StorageProvider`](cred_core::StorageProvider),
+//! A conformance suite for storage providers: one test for each numbered rule in the docs of
+//! [`StorageProvider`](cred_core::StorageProvider),
 //! [`CompareAndSet`](cred_core::CompareAndSet) and [`SoftDelete`](cred_core::SoftDelete).
 //!
-//! # A first suite
-//! A [`Harness`] gives each test an empty place of its own, and [`suite!`] makes the tests. This is
-//! a whole `tests/conformance.rs`; the crate needs `cred-core` and, among its dev-dependencies,
-//! this one:
+//! # Getting started
+//! A [`Harness`] gives each test its own empty namespace, and [`suite!`] generates the tests. This
+//! is a complete `tests/conformance.rs`. The provider's crate depends on `cred-core` and has this
+//! crate as a dev-dependency:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,48 +27,52 @@
 //! # fn main() {}
 //! ```
 //!
-//! A test is named after its rule: `store_1_what_was_stored_is_given_back_exactly` proves store-1.
-//! Its failure says which rule is broken, what was seen, what to do, and whose docs hold the rule.
-//! Where much is red, begin with `retrieve_1`, `store_1` and `scope_1`: a provider that breaks
-//! those is red nearly everywhere.
+//! A test is named after its rule: `store_1_a_stored_value_is_returned_unchanged` proves store-1.
+//! A failure names the broken rule, the observed behaviour, a fix, and the item whose docs contain
+//! the rule. If many tests fail, start with `retrieve_1`, `store_1` and `scope_1`: a provider that
+//! breaks those fails nearly all tests.
 //!
-//! # What a provider offers
-//! `offers: [...]` holds words of [`Offers`]: what the provider has besides the plain operations,
-//! and what the harness can do besides opening it. A clause that needs a word which is not there is
-//! ignored, as "not offered". One clause, `offers_what_is_declared_is_what_is_there`, fails for a
-//! word too many or too few, so that nothing is left out by mistake.
+//! # Optional features: `offers`
+//! `offers: [...]` lists words of [`Offers`]: the optional abilities of the provider, and the
+//! optional methods of the harness. A clause that needs a word which is not listed is ignored, as
+//! "not offered". One clause, `offers_match_the_provider_and_the_harness`, fails if a word is
+//! missing or should not be listed, so no clause is skipped by mistake.
 //!
-//! | word | where it comes from | its clauses |
+//! | word | source | clauses that need it |
 //! |---|---|---|
 //! | `compare_and_set` | [`StorageProvider::compare_and_set`](cred_core::StorageProvider::compare_and_set) | cas |
 //! | `soft_delete` | [`StorageProvider::soft_delete`](cred_core::StorageProvider::soft_delete) | soft |
 //! | `metrics` | [`StorageProvider::metrics`](cred_core::StorageProvider::metrics) | metrics |
 //! | `payload_limit`, `tag_limits` | [`Description::limits`](cred_core::Description::limits) | store-5, store-6 |
 //! | `reopen` | [`Harness::reopen`] | durability, several clients |
-//! | `raw_edit` | [`Harness::edit_raw`] | error-3, list-5, delete-4: bytes that are broken |
+//! | `raw_edit` | [`Harness::edit_raw`] | error-3, list-5, delete-4: corrupted bytes |
 //! | `outage` | [`Harness::outage`] | error-1, error-2, describe-1: a backend that is down |
 //! | `stall` | [`Harness::stall`] | describe-3, describe-4, error-2, cancel-2: a backend that does not answer |
 //! | `backend_secrets` | [`Harness::backend_secrets`] | error-4 |
 //!
-//! # Time
-//! Clauses hold a provider to what its [`Description`](cred_core::Description) says. With
-//! [`Consistency::Strong`](cred_core::Consistency::Strong) every write shows at once. With
-//! `Eventual { point, list }` a question is repeated until that time has passed since the write;
-//! the answer to a question asked later counts. So a suite is slow where a bound is long and
-//! answers are wrong, not where it is merely long; clauses on compare-and-set and on broken bytes
-//! wait for the whole `point`. Every operation must end within `operation_timeout` and five
-//! seconds, which a busy machine is given. The clauses of a stall last for `operation_timeout`, and
-//! the one of cancel-2 twice for `in_doubt` as well.
+//! # Timing
+//! Clauses test a provider against its own [`Description`](cred_core::Description):
+//!
+//! - With [`Consistency::Strong`](cred_core::Consistency::Strong), every write must be visible at
+//!   once.
+//! - With `Eventual { point, list }`, a clause repeats a check until that time has passed since the
+//!   write, and fails only on a check that started after the bound. So a long bound alone does not
+//!   make the suite slow; wrong results do. Clauses on compare-and-set and on corrupted bytes
+//!   always wait for the whole `point`.
+//! - Every operation must end within `operation_timeout` plus five seconds; the margin allows for a
+//!   busy machine.
+//! - The clauses that stall the backend take `operation_timeout`; the cancel-2 clause also takes
+//!   `in_doubt` twice.
 //!
 //! # Without the macro
-//! [`Clause::all`] and [`Clause::check`] run the clauses from a program of yours, on any tokio
-//! runtime with time enabled, a paused one included. A provider that blocks is told so at once
-//! where the runtime has one thread, as the macro's has in a stall, and elsewhere when its time is
-//! over.
+//! [`Clause::all`] and [`Clause::check`] run the clauses from your own program, on any tokio
+//! runtime with time enabled, including a paused one. A provider that blocks its thread is detected
+//! at once on a runtime with one thread, which the macro uses for the clauses that stall. On other
+//! runtimes it is detected when the time of the stall is over.
 //!
-//! # Doubles
-//! [`doubles`] has a provider that is right and wrappers that fail, lag and record, for tests of
-//! what stands above a provider.
+//! # Test doubles
+//! [`doubles`] contains a correct provider, and wrappers that fail, lag and record. Use them to
+//! test code that uses a provider.
 
 mod clauses;
 pub mod doubles;

@@ -1,4 +1,4 @@
-//! Asking again until a declared bound has passed.
+//! Repeating a check until a declared bound has passed.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use tokio::time::{Instant, sleep};
 
 use crate::rule::fail;
 
-/// Repeats a question until the declared bound has passed, and once more: only what is asked after
-/// the bound counts against the provider.
+/// Repeats a check until the declared bound has passed, plus one more time: only a check that
+/// started after the bound can fail.
 #[derive(Clone)]
 pub(crate) struct Patience {
     declared: Consistency,
     deadline: Instant,
     pause: Duration,
-    /// The question that is being asked began after the bound.
-    last: bool,
+    /// The current check started after the bound.
+    is_last: bool,
 }
 
 impl Patience {
     pub(crate) fn new(declared: Consistency, bound: Duration) -> Self {
         let pause = (bound / 20).clamp(Duration::from_millis(1), Duration::from_secs(2));
-        Self { declared, deadline: Instant::now() + bound, pause, last: bound.is_zero() }
+        Self { declared, deadline: Instant::now() + bound, pause, is_last: bound.is_zero() }
     }
 
-    /// Waits for the next try; fails where the last one began after the bound.
+    /// Waits for the next try; fails the clause if the current one started after the bound.
     pub(crate) async fn or_fail(&mut self, problem: &str, advice: &str) {
-        if self.last {
+        if self.is_last {
             match self.declared {
                 Consistency::Strong => fail(problem, advice),
                 _ => fail(&format!("{problem}, after the declared bound ({:?})", self.declared), advice),
@@ -34,10 +34,10 @@ impl Patience {
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
         sleep(self.pause.min(left)).await;
-        self.last = self.has_passed();
+        self.is_last = self.has_passed();
     }
 
-    /// Whether all that was answered before this patience began must show by now.
+    /// Returns whether every write that completed before this was created must be visible now.
     pub(crate) fn has_passed(&self) -> bool {
         Instant::now() >= self.deadline
     }

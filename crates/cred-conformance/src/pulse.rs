@@ -1,4 +1,4 @@
-//! A stall, and whether the runtime goes on in it.
+//! A stall of the backend, and a check whether the runtime still runs during it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,66 +12,67 @@ use crate::Harness;
 
 const BEAT: Duration = Duration::from_millis(20);
 
-/// So many beats in a row are not missed by chance: on a busy machine, who counts them comes as
-/// late as who makes them.
+/// The number of consecutive missed heartbeats after which the runtime counts as blocked. A busy
+/// machine does not reach it, since it delays the counting thread as much as the heartbeat task.
 const MISSED: u32 = 50;
 
-/// A stall that a thread of its own holds. It lets go when this is ended or dropped, and when the
-/// runtime stands still or the end does not come: then a thread of the runtime is blocked, and
-/// nobody else could let go.
+/// A stall that a separate thread controls. The thread ends the stall when this is ended or
+/// dropped, and also when the heartbeat stops or the end is overdue: then a thread of the runtime is
+/// blocked, and no task could end the stall.
 pub(crate) struct Stall {
-    heart: JoinSet<()>,
+    heartbeat: JoinSet<()>,
     held: mpsc::Sender<()>,
-    ended: mpsc::Receiver<Ended>,
+    report: mpsc::Receiver<StallReport>,
 }
 
-pub(crate) struct Ended {
+pub(crate) struct StallReport {
     /// A thread of the runtime was blocked.
-    pub(crate) stood_still: bool,
-    /// What [`Harness::stall`] said to letting go.
-    pub(crate) let_go: bool,
+    pub(crate) was_blocked: bool,
+    /// The result of [`Harness::stall`] when the stall was ended.
+    pub(crate) resumed: bool,
 }
 
 impl Stall {
-    /// The end has to come within `longest`. `None`: the harness says that it cannot.
+    /// Starts a stall, which must be ended within `longest`. `None`: the harness does not support
+    /// stalls.
     pub(crate) async fn begin(harness: &Arc<dyn Harness>, longest: Duration) -> Option<Self> {
         if !harness.stall(true).await {
             return None;
         }
-        let (beats, mut heart) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
-        let beating = Arc::clone(&beats);
-        heart.spawn(async move {
+        let (beats, mut heartbeat) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
+        let counter = Arc::clone(&beats);
+        heartbeat.spawn(async move {
             loop {
-                beating.fetch_add(1, Ordering::Relaxed);
+                counter.fetch_add(1, Ordering::Relaxed);
                 sleep(BEAT).await;
             }
         });
         let (held, until) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
+        let (sender, report) = mpsc::channel();
         let harness = Arc::clone(harness);
         std::thread::spawn(move || {
-            let stood_still = stands_still(&beats, &until, longest);
+            let was_blocked = is_blocked(&beats, &until, longest);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let let_go = runtime.is_ok_and(|runtime| runtime.block_on(harness.stall(false)));
-            // Nobody may ask any more: the clause has failed otherwise.
-            let _ = end.send(Ended { stood_still, let_go });
+            let resumed = runtime.is_ok_and(|runtime| runtime.block_on(harness.stall(false)));
+            // The receiver is gone if the clause has already failed.
+            let _ = sender.send(StallReport { was_blocked, resumed });
         });
-        Some(Self { heart, held, ended })
+        Some(Self { heartbeat, held, report })
     }
 
-    pub(crate) async fn end(self) -> Ended {
-        let Self { heart, held, ended } = self;
-        drop((heart, held));
-        // A task that blocks keeps a paused clock from running on until the backend is let go. The
-        // thread sends nothing if the harness panics.
-        let ended = tokio::task::spawn_blocking(move || ended.recv().ok()).await.ok().flatten();
-        ended.unwrap_or(Ended { stood_still: false, let_go: false })
+    pub(crate) async fn end(self) -> StallReport {
+        let Self { heartbeat, held, report } = self;
+        drop((heartbeat, held));
+        // A blocking task stops a paused clock from advancing until the stall has ended. The thread
+        // sends nothing if the harness panics.
+        let report = tokio::task::spawn_blocking(move || report.recv().ok()).await.ok().flatten();
+        report.unwrap_or(StallReport { was_blocked: false, resumed: false })
     }
 }
 
-/// Returns when the runtime stands still, or when it is told to. With several threads, one that is
-/// blocked shows only by an end that does not come.
-fn stands_still(beats: &AtomicU64, until: &mpsc::Receiver<()>, longest: Duration) -> bool {
+/// Waits until the stall is ended (`false`), or a thread of the runtime is blocked (`true`). On a
+/// runtime with several threads, a blocked one is detected only when the end is overdue.
+fn is_blocked(beats: &AtomicU64, until: &mpsc::Receiver<()>, longest: Duration) -> bool {
     let (began, mut last, mut missed) = (Instant::now(), 0, 0);
     while until.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
         let now = beats.load(Ordering::Relaxed);

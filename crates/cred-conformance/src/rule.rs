@@ -1,4 +1,4 @@
-//! How a clause reports: what is wrong, what to do, and where the rule stands.
+//! How a clause reports a failure: the problem, the fix, and where the rule is documented.
 
 use std::any::Any;
 use std::fmt;
@@ -6,22 +6,24 @@ use std::panic::resume_unwind;
 
 use cred_core::StorageError;
 
-/// What a clause found. It travels as the payload of a panic that prints nothing, through the
-/// clause's own tasks, to the one place that knows which clause it was.
+/// A broken rule that a clause found. It is the payload of a panic that prints nothing. The panic
+/// passes through the clause's tasks to [`Clause::check`](crate::Clause::check), which knows the
+/// name of the clause.
 struct Failure {
     problem: String,
     advice: String,
 }
 
-/// Ends the clause: what is wrong, and what its author can do. Where the problem begins with a rule
-/// (`describe-3: ...`) it breaks that one, else the clause's own.
+/// Fails the clause with a problem and advice for the author of the provider. If the problem begins
+/// with a rule (`describe-3: ...`), that rule is broken, else the clause's own.
 pub(crate) fn fail(problem: &str, advice: &str) -> ! {
     resume_unwind(Box::new(Failure { problem: problem.to_owned(), advice: advice.to_owned() }))
 }
 
-/// The answer to what must succeed; `what` says so where it did not, and the error follows.
-pub(crate) fn good<T>(answer: Result<T, StorageError>, what: impl fmt::Display, advice: &str) -> T {
-    answer.unwrap_or_else(|error| fail(&format!("{what}: {error}"), advice))
+/// Returns the value of an operation that must succeed. Otherwise fails with `problem`, followed by
+/// the error.
+pub(crate) fn expect_ok<T>(result: Result<T, StorageError>, problem: impl fmt::Display, advice: &str) -> T {
+    result.unwrap_or_else(|error| fail(&format!("{problem}: {error}"), advice))
 }
 
 /// The message for the author of a provider.
@@ -30,17 +32,17 @@ pub(crate) fn message(clause: &str, payload: &(dyn Any + Send)) -> String {
         Some(failure) => (failure.problem.clone(), failure.advice.as_str()),
         None => (
             format!("the provider or its harness panicked: {}", text(payload)),
-            "answer an error where the provider panics; where the harness does, its own message says why",
+            "if the provider panics, return an error instead; if the harness panics, its message gives the cause",
         ),
     };
     let own = of(clause);
     let (rule, problem) = match problem.split_once(": ") {
-        Some((rule, rest)) if place(rule).is_some() => (rule.to_owned(), rest),
+        Some((rule, rest)) if documented_at(rule).is_some() => (rule.to_owned(), rest),
         _ => (own, problem.as_str()),
     };
-    let place = place(&rule).unwrap_or("cred_core::StorageProvider");
+    let item = documented_at(&rule).unwrap_or("cred_core::StorageProvider");
     format!(
-        "{rule} is broken: {problem}\n  what to do: {advice}\n  the rule: {rule}, in the docs of `{place}`\n  the \
+        "{rule} is broken: {problem}\n  what to do: {advice}\n  the rule: {rule}, in the docs of `{item}`\n  the \
          clause: {clause}"
     )
 }
@@ -50,7 +52,8 @@ fn text(payload: &(dyn Any + Send)) -> &str {
     owned.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
 }
 
-/// The rule that a clause is named after: `store-1`, or a word alone where the docs have no number.
+/// Returns the rule that a clause is named after: `store-1`, or a single word if the docs do not
+/// number the rule.
 pub(crate) fn of(clause: &str) -> String {
     let mut words = clause.split('_');
     let word = words.next().unwrap_or_default();
@@ -60,8 +63,8 @@ pub(crate) fn of(clause: &str) -> String {
     }
 }
 
-/// Whose docs hold the rule; `None`: it is none.
-pub(crate) fn place(rule: &str) -> Option<&'static str> {
+/// Returns the item whose docs contain the rule; `None` if `rule` is not a rule.
+pub(crate) fn documented_at(rule: &str) -> Option<&'static str> {
     let (word, number) = rule.split_once('-').unwrap_or((rule, ""));
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -96,31 +99,31 @@ mod tests {
 
     use super::*;
 
-    fn told(clause: &str, report: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    fn reported(clause: &str, report: impl FnOnce() + std::panic::UnwindSafe) -> String {
         message(clause, &*std::panic::catch_unwind(report).unwrap_err())
     }
 
     #[test]
-    fn a_message_says_what_is_wrong_what_to_do_and_which_rule_it_is() {
+    fn a_message_contains_the_problem_the_fix_and_the_rule() {
         assert_eq!(
-            told("store_2_a_reader", || fail("a reader saw none", "replace in one step")),
+            reported("store_2_a_reader", || fail("a reader saw none", "replace in one step")),
             "store-2 is broken: a reader saw none\n  what to do: replace in one step\n  the rule: store-2, in the docs \
              of `cred_core::StorageProvider::store`\n  the clause: store_2_a_reader"
         );
     }
 
     #[test]
-    fn a_rule_that_the_problem_names_counts_for_more_than_the_clauses_own() {
-        let message = told("store_2_a_reader", || fail("describe-3: it hangs", "give it a deadline"));
+    fn a_rule_named_in_the_problem_takes_precedence_over_the_clauses_own() {
+        let message = reported("store_2_a_reader", || fail("describe-3: it hangs", "give it a deadline"));
         assert!(message.starts_with("describe-3 is broken: it hangs\n"), "{message}");
         assert!(message.contains("`cred_core::StorageProvider::describe`"), "{message}");
-        let message = told("store_2_a_reader", || fail("`a` fails: it hangs", "x"));
+        let message = reported("store_2_a_reader", || fail("`a` fails: it hangs", "x"));
         assert!(message.starts_with("store-2 is broken: `a` fails: it hangs\n"), "{message}");
     }
 
     #[test]
-    fn a_panic_of_the_provider_is_told_as_one() {
-        let message = told("shutdown_1_twice", || resume_unwind(Box::new("already shut down")));
+    fn a_panic_of_the_provider_is_reported_as_a_panic() {
+        let message = reported("shutdown_1_twice", || resume_unwind(Box::new("already shut down")));
         assert!(message.contains("panicked: already shut down"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The macro, and what its tests call.
+//! The macro, and the functions that its tests call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,13 +11,17 @@ use crate::clauses::CLAUSES;
 use crate::trial::Trial;
 use crate::{Harness, Offers, rule};
 
-/// One test for each clause, in the module where it stands.
+/// Generates one test for each clause, in the module that calls the macro.
 ///
-/// `suite!(harness, offers: [words])`: the first part is an expression that makes a new
-/// [`Harness`](crate::Harness), evaluated for each clause inside a tokio runtime (it may `.await`).
-/// The words are those of [`Offers`](crate::Offers); clauses that need another one become
-/// `#[ignore = "not offered"]`. Attributes before the harness go to every test, so that a suite
-/// that needs a server can be ignored by default:
+/// Usage: `suite!(harness, offers: [words])`.
+///
+/// - `harness` is an expression that creates a new [`Harness`](crate::Harness). It is evaluated for
+///   each clause inside a tokio runtime, so it may `.await`.
+/// - `words` are fields of [`Offers`](crate::Offers). Clauses that need another word become
+///   `#[ignore = "not offered"]`.
+///
+/// Attributes before the harness are added to every test, so a suite that needs a server can be
+/// ignored by default:
 ///
 /// ```
 /// # struct VaultHarness(cred_conformance::doubles::Reference);
@@ -37,9 +41,10 @@ use crate::{Harness, Offers, rule};
 /// ```
 ///
 /// Tests are named after the clauses in the documentation of
-/// [`StorageProvider`](cred_core::StorageProvider): `store_1_what_was_stored_is_given_back_exactly`
-/// proves clause store-1. The caller's crate needs no dependency but this one: each test brings its
-/// own runtime, multi-threaded except where a provider that blocks is looked for.
+/// [`StorageProvider`](cred_core::StorageProvider): `store_1_a_stored_value_is_returned_unchanged`
+/// proves clause store-1. The generated code needs no other dependency than this crate. Each test
+/// creates its own runtime, which is multi-threaded except in the clauses that stall the backend:
+/// those look for a provider that blocks its thread.
 #[macro_export]
 macro_rules! suite {
     (#[$($attribute:tt)*] $($rest:tt)*) => {
@@ -50,8 +55,8 @@ macro_rules! suite {
     };
 }
 
-/// Collects the attributes: an expression may begin with one as well, so they have to be taken
-/// before it is parsed.
+/// Collects the attributes. An expression may also begin with an attribute, so they have to be
+/// matched before the expression is parsed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __suite_with {
@@ -63,8 +68,8 @@ macro_rules! __suite_with {
     };
 }
 
-/// `$d` is a dollar sign, which a macro needs to write a macro: `__cred_clause` knows the offered
-/// words as literals.
+/// `$d` is a dollar sign, which a macro needs to define a macro. `__cred_clause` matches the
+/// offered words as literals.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __suite {
@@ -82,8 +87,8 @@ macro_rules! __suite {
                 }
             };
             ([$d($need:ident)+] $d name:ident) => {
-                // The first reason counts: what is not offered is never run, be there a server or
-                // not.
+                // The first `ignore` counts: a clause that is not offered never runs, with or
+                // without a server.
                 #[ignore = "not offered"]
                 #[allow(unused_attributes, reason = "the suite itself may be ignored as well")]
                 $($attribute)*
@@ -111,48 +116,57 @@ pub struct Clause {
 }
 
 impl Clause {
-    /// Every clause, in the order of the contract.
+    /// Returns every clause, in the order of the contract.
+    ///
+    /// ```
+    /// use cred_conformance::Clause;
+    ///
+    /// let rules: Vec<String> = Clause::all().iter().map(Clause::rule).collect();
+    /// assert!(rules.contains(&"store-1".to_owned()));
+    /// ```
     #[must_use]
     pub fn all() -> &'static [Self] {
         CLAUSES
     }
 
-    /// Its name, such as `store_1_what_was_stored_is_given_back_exactly`.
+    /// Returns the name, such as `store_1_a_stored_value_is_returned_unchanged`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The rule that it proves, such as `store-1`: its name in the docs of
-    /// [`StorageProvider`](cred_core::StorageProvider) and its abilities. A word without a number
-    /// where the docs give none: `offers`, `metrics`.
+    /// Returns the rule that it proves, such as `store-1`, as named in the docs of
+    /// [`StorageProvider`](cred_core::StorageProvider) and its abilities. A rule without a number in
+    /// the docs is a single word: `offers`, `metrics`.
     #[must_use]
     pub fn rule(&self) -> String {
         rule::of(self.name)
     }
 
-    /// Whose docs hold the rule, such as `cred_core::StorageProvider::store`.
+    /// Returns the item whose docs contain the rule, such as `cred_core::StorageProvider::store`.
     #[must_use]
     pub fn documented_at(&self) -> &'static str {
-        rule::place(&self.rule()).unwrap_or("cred_core::StorageProvider")
+        rule::documented_at(&self.rule()).unwrap_or("cred_core::StorageProvider")
     }
 
-    /// What it needs; without it, it is not run.
+    /// Returns the optional features that it needs. Without them it is not run.
     #[must_use]
     pub const fn needs(&self) -> Offers {
         self.needs
     }
 
-    /// Runs it over a fresh harness and closes that. For runners of your own, on any tokio runtime
-    /// with time enabled; [`suite!`](crate::suite) does it for you.
+    /// Runs the clause over a new harness and closes the harness.
+    ///
+    /// [`suite!`](crate::suite) calls it for you. Call it from your own test runner, on any tokio
+    /// runtime with time enabled.
     ///
     /// # Panics
-    /// If the provider breaks the clause; the message says how and what to do.
+    /// If the provider breaks the clause. The message contains the problem and a fix.
     #[expect(clippy::panic, reason = "this is how a test reports")]
     pub async fn check(&self, harness: Arc<dyn Harness>, offers: Offers) {
         let (check, opened) = (self.check, Arc::clone(&harness));
-        // A task, so that a panic does not pass the harness's end by; in a set, so that it ends
-        // with this future.
+        // It runs as a task, so that a panic does not skip closing the harness. The task is in a
+        // set, so that it ends with this future.
         let mut clause = JoinSet::new();
         clause.spawn(async move { check(Trial::open(opened, offers).await).await });
         let outcome = clause.join_next().await;
@@ -160,18 +174,19 @@ impl Clause {
         match outcome.map(|ended| ended.map_err(JoinError::try_into_panic)) {
             None | Some(Ok(())) => {}
             Some(Err(Ok(payload))) => panic!("{}", rule::message(self.name, &*payload)),
-            Some(Err(Err(error))) => panic!("{} did not end: {error}", self.name),
+            Some(Err(Err(error))) => panic!("{} did not finish: {error}", self.name),
         }
     }
 }
 
-/// What each test of a suite does. Whether a provider blocks its thread shows where that is the
-/// only one; the tasks of the harness, such as a server, go on in a runtime of their own.
+/// The body of each test of a suite. A clause that stalls the backend runs on a single-threaded
+/// runtime, where a provider that blocks its thread is detected. The tasks of the harness, such as
+/// a server, run on a separate runtime.
 #[doc(hidden)]
 #[expect(clippy::panic, reason = "it reports to the test runner")]
 pub fn run<H: Harness + 'static>(name: &str, offers: Offers, harness: impl Future<Output = H>) {
     let Some(clause) = Clause::all().iter().find(|clause| clause.name == name) else {
-        panic!("there is no clause `{name}`");
+        panic!("unknown clause `{name}`");
     };
     let built = || {
         let several = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -184,6 +199,6 @@ pub fn run<H: Harness + 'static>(name: &str, offers: Offers, harness: impl Futur
             let runtime = if clause.needs.stall { &single } else { &several };
             runtime.block_on(clause.check(harness, offers));
         }
-        Err(error) => panic!("no tokio runtime could be built: {error}"),
+        Err(error) => panic!("could not build a tokio runtime: {error}"),
     }
 }

@@ -1,5 +1,4 @@
-//! One provider on trial: every operation with its deadline, and the questions that most clauses
-//! ask.
+//! A provider under test: every operation with a deadline, and the checks that most clauses use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +12,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::clauses::alive_tasks;
 use crate::patience::Patience;
-use crate::rule::{fail, good};
+use crate::rule::{expect_ok, fail};
 use crate::value::{context, difference};
 use crate::wording::{mismatch, moved, short, spell};
 use crate::{Effort, Harness, Offers, Subject};
 
-/// What an operation may take over its `operation_timeout` before it counts as late: a busy machine
-/// is no defect.
+/// The time that an operation may take in addition to its `operation_timeout`, to allow for a busy
+/// machine.
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
-/// Writes of one clause in flight.
-const IN_FLIGHT: usize = 16;
+/// The maximum number of concurrent writes of one clause.
+const CONCURRENT_WRITES: usize = 16;
 
 #[derive(Clone)]
 pub(crate) struct Trial {
@@ -32,7 +31,7 @@ pub(crate) struct Trial {
     pub(crate) description: Description,
     pub(crate) effort: Effort,
     pub(crate) declared: Offers,
-    /// Tasks of the runtime before the provider was opened.
+    /// Number of tasks of the runtime before the provider was opened.
     pub(crate) tasks_before_open: usize,
 }
 
@@ -43,12 +42,12 @@ impl Trial {
         Self::of(harness, provider, declared, before)
     }
 
-    /// A trial of another client over the same data.
+    /// Opens a trial with another client over the same data.
     pub(crate) async fn reopen(&self) -> Self {
         let Some(provider) = self.harness.reopen().await else {
             fail(
-                "offers: `reopen` is declared, but the harness gives no second provider",
-                "write `Harness::reopen`",
+                "offers: `reopen` is declared, but `Harness::reopen` returns None",
+                "implement it, or remove the word from `offers`",
             );
         };
         Self::of(Arc::clone(&self.harness), provider, self.declared, self.tasks_before_open)
@@ -66,7 +65,7 @@ impl Trial {
     }
 }
 
-/// The operations, each with its deadline.
+/// The operations, each with a deadline.
 impl Trial {
     pub(crate) async fn store(&self, path: &CredentialPath, value: &Sealed) -> Result<(), StorageError> {
         let Sealed { data, metadata } = value.clone();
@@ -107,7 +106,7 @@ impl Trial {
         self.in_time(Operation::ListTree, spell(scope, filter), self.provider.list_tree(filter, &ctx)).await
     }
 
-    /// Each id has its own `operation_timeout`: that is what the default implementation takes.
+    /// The deadline allows one `operation_timeout` for each id, as the default implementation needs.
     pub(crate) async fn retrieve_many(
         &self,
         scope: Option<&ScopeId>,
@@ -166,8 +165,8 @@ impl Trial {
     pub(crate) fn compare_and_set(&self) -> &dyn CompareAndSet {
         self.provider.compare_and_set().unwrap_or_else(|| {
             fail(
-                "offers: `compare_and_set` is declared, but the provider hands out none",
-                "take it from `offers`",
+                "offers: `compare_and_set` is declared, but the provider does not support it",
+                "remove the word from `offers`",
             )
         })
     }
@@ -175,8 +174,8 @@ impl Trial {
     pub(crate) fn soft_delete(&self) -> &dyn SoftDelete {
         self.provider.soft_delete().unwrap_or_else(|| {
             fail(
-                "offers: `soft_delete` is declared, but the provider hands out none",
-                "take it from `offers`",
+                "offers: `soft_delete` is declared, but the provider does not support it",
+                "remove the word from `offers`",
             )
         })
     }
@@ -191,15 +190,15 @@ impl Trial {
     }
 }
 
-/// What most clauses ask. Each question is repeated until the bound that the provider declares has
-/// passed.
+/// The checks that most clauses use. Each check is repeated until the bound that the provider
+/// declares has passed, unless its docs say otherwise.
 impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Sealed) {
-        let what = "a plain store, which the clause needs, failed";
-        good(
+        let problem = "a plain store, which the clause needs, failed";
+        expect_ok(
             self.store(path, value).await,
-            format_args!("{what}: `{}` could not be stored", short(path)),
-            "every id, scope and value is to be taken; look at the clauses of `store` first",
+            format_args!("{problem}: `{}` could not be stored", short(path)),
+            "accept every id, scope and value; fix the clauses of `store` first",
         );
     }
 
@@ -208,22 +207,22 @@ impl Trial {
             let rule = if error.is_not_found() { "delete-2: " } else { "" };
             fail(
                 &format!("{rule}`{}` could not be deleted: {error}", short(path)),
-                "delete answers Ok, whether something is stored there or not",
+                "return Ok from delete whether or not the credential exists",
             );
         }
     }
 
     /// Stores a value and reads it back.
-    pub(crate) async fn keeps(&self, path: &CredentialPath, value: &Sealed) {
+    pub(crate) async fn put_and_check(&self, path: &CredentialPath, value: &Sealed) {
         self.put(path, value).await;
-        self.holds(path, value, "give back what was stored").await;
+        self.holds(path, value, "return the stored value").await;
     }
 
-    /// Stores many, some at a time.
+    /// Stores many values, up to [`CONCURRENT_WRITES`] at a time.
     pub(crate) async fn put_all(&self, entries: Vec<(CredentialPath, Sealed)>) {
         let mut tasks = JoinSet::new();
         for (path, value) in entries {
-            if tasks.len() >= IN_FLIGHT {
+            if tasks.len() >= CONCURRENT_WRITES {
                 joined(tasks.join_next().await);
             }
             let trial = self.clone();
@@ -232,14 +231,17 @@ impl Trial {
         all(tasks).await;
     }
 
-    /// The path gives this value.
+    /// Checks that this value is stored at the path.
     pub(crate) async fn holds(&self, path: &CredentialPath, expected: &Sealed, advice: &str) {
         let mut patience = self.patience_for_point();
         loop {
             let problem = match self.retrieve(path).await {
                 Ok(actual) if actual == *expected => return,
                 Ok(actual) => {
-                    format!("`{path}` gives another value: {} differ", difference(expected, &actual))
+                    format!(
+                        "a read of `{path}` returns another value: {} differ",
+                        difference(expected, &actual)
+                    )
                 }
                 Err(error) => format!("`{path}` was stored and cannot be read: {error}"),
             };
@@ -247,7 +249,8 @@ impl Trial {
         }
     }
 
-    /// Each path gives its own value; where two paths share a place, both are named.
+    /// Checks that each path has its own value. If two paths share a physical name, the message
+    /// names both.
     pub(crate) async fn all_hold(&self, entries: &[(CredentialPath, Sealed)], advice: &str) {
         for (path, expected) in entries {
             let mut patience = self.patience_for_point();
@@ -258,14 +261,15 @@ impl Trial {
                     Ok(actual) => match entries.iter().find(|(_, value)| *value == actual) {
                         Some((other, _)) => {
                             if other.id == path.id {
-                                hint = "; both have the same id: if the scope is no part of the name yet, begin there";
+                                hint = "; both have the same id: first make the scope a part of the physical name";
                             }
                             let (path, other) = (short(path), short(other));
                             format!(
-                                "`{path}` and `{other}` share one place: what was stored at one is read at the other"
+                                "`{path}` and `{other}` share one physical name: a value stored at one is read at the \
+                                 other"
                             )
                         }
-                        None => format!("`{}` gives what nobody stored", short(path)),
+                        None => format!("a read of `{}` returns a value that was never stored", short(path)),
                     },
                     Err(error) => format!("`{}` was stored and cannot be read: {error}", short(path)),
                 };
@@ -274,29 +278,33 @@ impl Trial {
         }
     }
 
-    /// What is stored at the path, asked once; absence is an answer. `when` is part of the message.
-    pub(crate) async fn found(&self, path: &CredentialPath, when: &str, advice: &str) -> Option<Sealed> {
+    /// Reads the path once, without repeating; `None` if nothing is stored. `when` is part of the
+    /// message.
+    pub(crate) async fn read_once(&self, path: &CredentialPath, when: &str, advice: &str) -> Option<Sealed> {
         match self.retrieve(path).await {
             Err(error) if error.is_not_found() => None,
-            read => Some(good(read, format_args!("{when}, `{path}` cannot be read"), advice)),
+            read => Some(expect_ok(read, format_args!("{when}, `{path}` cannot be read"), advice)),
         }
     }
 
-    /// Nothing is stored at the path, for `retrieve` and `exists`.
+    /// Checks that nothing is stored at the path, with `retrieve` and `exists`.
     pub(crate) async fn lacks(&self, path: &CredentialPath, advice: &str) {
         let mut patience = self.patience_for_point();
         loop {
             let problem = match (self.retrieve(path).await, self.exists(path).await) {
                 (Err(error), Ok(false)) if error.is_not_found() => return,
-                (Ok(_), _) => format!("nothing should be stored at `{path}`, but retrieve gives a value"),
-                (_, Ok(true)) => format!("nothing should be stored at `{path}`, but exists says true"),
+                (Ok(_), _) => format!("nothing should be stored at `{path}`, but retrieve returns a value"),
+                (_, Ok(true)) => format!("nothing should be stored at `{path}`, but exists returns true"),
                 (Err(error), _) if !error.is_not_found() => {
                     format!(
-                        "retrieve-1: nothing is stored at `{path}`, but retrieve fails with something else: {error}"
+                        "retrieve-1: nothing is stored at `{path}`, but retrieve fails with another error than \
+                         NotFound: {error}"
                     )
                 }
                 (_, Err(error)) => {
-                    format!("exists-1: exists of `{path}` fails where absence is an answer: {error}")
+                    format!(
+                        "exists-1: exists of the absent `{path}` fails instead of returning false: {error}"
+                    )
                 }
                 (Err(_), Ok(false)) => return,
             };
@@ -304,12 +312,16 @@ impl Trial {
         }
     }
 
-    /// Whether something is stored at the path, asked once.
-    pub(crate) async fn is_there(&self, path: &CredentialPath) -> bool {
-        good(self.exists(path).await, format_args!("exists of `{path}` failed"), "absence is no error")
+    /// Returns whether a credential exists at the path, without repeating.
+    pub(crate) async fn exists_now(&self, path: &CredentialPath) -> bool {
+        expect_ok(
+            self.exists(path).await,
+            format_args!("exists of `{path}` failed"),
+            "return `Ok(false)` for an absent credential",
+        )
     }
 
-    /// The list of exactly this scope has these ids, each once.
+    /// Checks that the list of exactly this scope has these ids, each once.
     pub(crate) async fn lists(
         &self,
         scope: Option<&ScopeId>,
@@ -318,15 +330,15 @@ impl Trial {
         advice: &str,
     ) {
         let what = format!("the list {}", spell(scope, filter));
-        self.gives(&what, expected, advice, || self.list(scope, filter)).await;
+        self.check_ids(&what, expected, advice, || self.list(scope, filter)).await;
     }
 
-    /// The list of the path's scope has its id, once, and no other.
+    /// Checks that the list of the path's scope has its id, once, and no other.
     pub(crate) async fn lists_only(&self, path: &CredentialPath, advice: &str) {
         self.lists(path.scope.as_ref(), None, std::slice::from_ref(&path.id), advice).await;
     }
 
-    /// The tree below this scope has these paths, each once.
+    /// Checks that the tree below this scope has these paths, each once.
     pub(crate) async fn has_tree(
         &self,
         scope: Option<&ScopeId>,
@@ -341,7 +353,7 @@ impl Trial {
                     Some((stored, listed)) => {
                         let (stored, listed) = (short(stored), short(listed));
                         let problem = format!("tree-1: `{stored}` is listed as `{listed}`");
-                        let advice = "give back exactly the scope and the id that were stored";
+                        let advice = "return exactly the scope and the id that were stored";
                         patience.or_fail(&problem, advice).await;
                         continue;
                     }
@@ -354,7 +366,7 @@ impl Trial {
         }
     }
 
-    /// The deleted ids of exactly this scope are these, each once.
+    /// Checks that the deleted ids of exactly this scope are these, each once.
     pub(crate) async fn lists_deleted(
         &self,
         scope: Option<&ScopeId>,
@@ -362,17 +374,17 @@ impl Trial {
         advice: &str,
     ) {
         let what = format!("the list of deleted ids {}", spell(scope, None));
-        self.gives(&what, expected, advice, || self.list_deleted(scope)).await;
+        self.check_ids(&what, expected, advice, || self.list_deleted(scope)).await;
     }
 
-    /// A question is answered with these ids, each once.
-    async fn gives<A>(&self, what: &str, expected: &[CredentialId], advice: &str, ask: impl Fn() -> A)
+    /// Checks that a list request returns these ids, each once.
+    async fn check_ids<A>(&self, what: &str, expected: &[CredentialId], advice: &str, request: impl Fn() -> A)
     where
         A: Future<Output = Result<Vec<CredentialId>, StorageError>>,
     {
         let mut patience = self.patience_for_list();
         loop {
-            let problem = match ask().await {
+            let problem = match request().await {
                 Ok(actual) => mismatch(expected, &actual),
                 Err(error) => Some(format!("it fails: {error}")),
             };
@@ -381,8 +393,8 @@ impl Trial {
         }
     }
 
-    /// Waits until every answered write must show to reads.
-    pub(crate) async fn settle(&self) {
+    /// Waits until every completed write must be visible to reads.
+    pub(crate) async fn wait_until_visible(&self) {
         let point = self.description.consistency.point();
         if !point.is_zero() {
             sleep(point).await;
@@ -398,7 +410,7 @@ impl Trial {
     }
 }
 
-/// Runs all tasks to their end; the first that failed fails the clause.
+/// Runs all tasks to their end. The first task that fails also fails the clause.
 pub(crate) async fn all<T: Send + 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut results = Vec::with_capacity(tasks.len());
     while let Some(result) = joined(tasks.join_next().await) {
@@ -419,12 +431,13 @@ async fn within<T>(limit: Duration, operation: &str, what: &str, answer: impl Fu
         Ok(answer) => answer,
         Err(_) => fail(
             &format!("describe-3: {operation} {what} did not end within the operation_timeout of {limit:?}"),
-            "give every wait in the provider a deadline, free locks when a future is dropped, or declare the time that it takes",
+            "give every wait in the provider a deadline, release locks when a future is dropped, or declare a longer \
+             `operation_timeout`",
         ),
     }
 }
 
-/// What an operation was about, as `describe-3` tells it.
+/// Names the path of an operation, in the messages of describe-3.
 fn of(path: &CredentialPath) -> String {
     format!("of `{}`", short(path))
 }

@@ -1,19 +1,19 @@
-//! What the clauses store: values that are told apart in every field.
+//! The values that the clauses store, which differ in every field.
 
 use cred_core::{
     CreatedBy, CredentialContext, CredentialId, CredentialMetadata, CredentialPath, EncryptedData, KeyId,
     RotationPolicy, ScopeId, Sealed, Tags, Timestamp, WrappedKey,
 };
 
-/// The moment of value 0.
+/// The creation time of value 0.
 pub(crate) const EPOCH_MS: u64 = 1_700_000_000_000;
 
-/// The `number`-th value: no field of it is like that of another number.
+/// The `number`-th value. Values with different numbers differ in every field.
 pub(crate) fn value(number: u64) -> Sealed {
     sized(number, 40 + remainder(number, 7))
 }
 
-/// As [`value`], with a ciphertext of `len` bytes.
+/// Like [`value`], with a ciphertext of `len` bytes.
 pub(crate) fn sized(number: u64, len: usize) -> Sealed {
     let data = EncryptedData::new(
         key_id(&format!("key-{number}")),
@@ -35,20 +35,20 @@ pub(crate) fn sized(number: u64, len: usize) -> Sealed {
     Sealed { data, metadata }
 }
 
-/// As [`value`], with these tags alone.
+/// Like [`value`], with exactly these tags.
 pub(crate) fn tagged(number: u64, wanted: &[(&str, &str)]) -> Sealed {
     let Sealed { data, metadata } = value(number);
     Sealed::new(data, metadata.with_tags(tags(wanted)))
 }
 
-/// As [`value`], created at this moment.
+/// Like [`value`], with this creation time.
 pub(crate) fn created_at(number: u64, millis: u64) -> Sealed {
     let Sealed { data, mut metadata } = value(number);
     metadata.created_at = Timestamp::from_unix_millis(millis);
     Sealed { data, metadata }
 }
 
-/// Which fields differ, by name alone: a page of bytes helps nobody.
+/// The names of the fields that differ. Their bytes would not help the reader.
 pub(crate) fn difference(expected: &Sealed, actual: &Sealed) -> String {
     let Sealed { data, metadata } = expected;
     let Sealed { data: data2, metadata: metadata2 } = actual;
@@ -107,16 +107,16 @@ pub(crate) fn wrapped(bytes: Vec<u8>) -> WrappedKey {
     parsed(WrappedKey::new(bytes), "a wrapped key")
 }
 
-/// The context that a path is used in.
+/// The context of a path.
 pub(crate) fn context(path: &CredentialPath) -> CredentialContext {
     CredentialContext::from(path.scope.clone())
 }
 
-#[expect(clippy::panic, reason = "the kit's own literals; a mistake there must be loud")]
+#[expect(clippy::panic, reason = "the suite's own literals; a mistake in them must fail the test")]
 fn parsed<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
     match result {
         Ok(value) => value,
-        Err(error) => panic!("the conformance kit is wrong about `{what}`: {error}"),
+        Err(error) => panic!("the conformance suite uses the invalid literal `{what}`: {error}"),
     }
 }
 

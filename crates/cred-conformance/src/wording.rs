@@ -1,11 +1,11 @@
-//! How messages spell what they name.
+//! Formatting of names and lists in messages.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use cred_core::{CredentialFilter, CredentialPath, ScopeId};
 
-/// What a list was asked for.
+/// Describes the scope and the filter of a list request.
 pub(crate) fn spell(scope: Option<&ScopeId>, filter: Option<&CredentialFilter>) -> String {
     let place =
         scope.map_or_else(|| "without a scope".to_owned(), |scope| format!("of scope `{}`", short(scope)));
@@ -15,7 +15,8 @@ pub(crate) fn spell(scope: Option<&ScopeId>, filter: Option<&CredentialFilter>) 
     }
 }
 
-/// A name in 60 characters: its beginning, its end, where long names differ, and its length.
+/// Shortens a name of more than 60 bytes to its beginning, its end (where long names differ) and
+/// its length.
 pub(crate) fn short(name: &impl Display) -> String {
     let name = name.to_string();
     match (name.get(..20), name.len().checked_sub(20).and_then(|from| name.get(from..))) {
@@ -24,7 +25,8 @@ pub(crate) fn short(name: &impl Display) -> String {
     }
 }
 
-/// What is wrong with a list; `None` where it holds what is expected, each once.
+/// Describes the difference between two lists; `None` if `actual` contains each expected item once
+/// and no other.
 pub(crate) fn mismatch<T: Ord + Display>(expected: &[T], actual: &[T]) -> Option<String> {
     let wanted: BTreeSet<&T> = expected.iter().collect();
     let found: BTreeSet<&T> = actual.iter().collect();
@@ -39,7 +41,7 @@ pub(crate) fn mismatch<T: Ord + Display>(expected: &[T], actual: &[T]) -> Option
         problems.push(format!("{} unexpected ({})", foreign.len(), sample(&foreign)));
     }
     if twice > 0 {
-        problems.push(format!("{twice} given more than once"));
+        problems.push(format!("{twice} listed more than once"));
     }
     (!problems.is_empty())
         .then(|| format!("expected {}, found {}: {}", wanted.len(), actual.len(), problems.join(", ")))
@@ -51,8 +53,8 @@ fn sample<T: Display>(names: &[&T]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// A path that is listed in another scope than it was stored in: one mistake that looks like many
-/// in every list.
+/// Finds a path that is listed in another scope than it was stored in. This one mistake would
+/// otherwise look like several in every list.
 pub(crate) fn moved<'a>(
     expected: &'a [CredentialPath],
     actual: &'a [CredentialPath],
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_keeps_both_its_ends() {
+    fn a_long_name_is_shortened_in_the_middle() {
         assert_eq!(short(&"key"), "key");
         assert_eq!(short(&"k".repeat(60)), "k".repeat(60));
         let long = format!("org:{}/end", "s".repeat(100));
@@ -79,11 +81,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_names_what_is_missing_foreign_and_repeated() {
+    fn a_mismatch_names_missing_unexpected_and_repeated_items() {
         assert_eq!(mismatch(&["a", "b"], &["b", "a"]), None);
         assert_eq!(
             mismatch(&["a", "b", "c", "d", "e"], &["e", "e", "x"]).unwrap(),
-            "expected 5, found 3: 4 missing (`a`, `b`, `c`, ...), 1 unexpected (`x`), 1 given more than once"
+            "expected 5, found 3: 4 missing (`a`, `b`, `c`, ...), 1 unexpected (`x`), 1 listed more than once"
         );
     }
 
@@ -94,7 +96,7 @@ mod tests {
         assert_eq!(moved(&stored, &listed), Some((&path("org:a/key"), &path("key"))));
         assert_eq!(moved(&stored, &stored), None);
         assert_eq!(moved(&stored, &[path("b"), path("other")]), None);
-        // The same id in two scopes, one of them too many: nothing has moved.
+        // The same id in two scopes, one of them unexpected: no path has moved.
         assert_eq!(moved(&[path("key")], &[path("key"), path("org:a/key")]), None);
     }
 }

@@ -45,14 +45,14 @@ fn it_passes_with_the_lag_that_it_declares() {
 fn it_fails_where_it_claims_to_be_strong() {
     let red = red(Consistency::Strong);
     for clause in [
-        "store_1_what_was_stored_is_given_back_exactly",
-        "retrieve_2_the_latest_value_is_read",
-        "delete_1_afterwards_it_is_gone_everywhere",
-        "exists_1_it_is_true_after_a_store_and_false_otherwise",
-        "list_1_it_gives_each_id_once_and_nothing_of_other_scopes",
-        "tree_3_without_a_scope_it_holds_everything",
-        "cas_3_with_the_stored_revision_it_writes",
-        "soft_1_a_recovered_credential_is_as_it_was",
+        "store_1_a_stored_value_is_returned_unchanged",
+        "retrieve_2_a_read_returns_the_latest_value",
+        "delete_1_a_deleted_credential_is_gone_from_reads_and_lists",
+        "exists_1_exists_is_true_after_a_store_and_false_otherwise",
+        "list_1_each_id_is_listed_once_and_only_in_its_own_scope",
+        "tree_3_without_a_scope_the_tree_lists_everything",
+        "cas_3_a_store_with_the_current_revision_succeeds",
+        "soft_1_a_recovered_credential_is_unchanged",
     ] {
         assert!(red.contains_key(clause), "{clause} is green");
     }
@@ -63,8 +63,8 @@ fn it_fails_where_it_claims_to_be_strong() {
 fn it_fails_where_lists_lag_longer_than_declared() {
     let red = red(Consistency::Eventual { point: POINT, list: POINT });
     assert!(red.contains_key("list_3_a_long_list_is_complete"), "{:?}", red.keys());
-    assert!(!red.contains_key("retrieve_2_the_latest_value_is_read"), "{:?}", red.keys());
-    let message = &red["list_1_it_gives_each_id_once_and_nothing_of_other_scopes"];
+    assert!(!red.contains_key("retrieve_2_a_read_returns_the_latest_value"), "{:?}", red.keys());
+    let message = &red["list_1_each_id_is_listed_once_and_only_in_its_own_scope"];
     assert!(
         message.contains("after the declared bound (Eventual { point: 300ms, list: 300ms })"),
         "{message}"

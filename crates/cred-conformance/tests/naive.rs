@@ -130,9 +130,9 @@ fn the_message_of_the_first_mistake_names_both_paths() {
     let message = &red["scope_1_the_same_id_in_two_scopes_is_two_credentials"];
     assert_eq!(
         message,
-        "scope-1 is broken: `key` and `org:a/team:x/key` share one place: what was stored at one is read at the other\n  \
+        "scope-1 is broken: `key` and `org:a/team:x/key` share one physical name: a value stored at one is read at the other\n  \
          what to do: build the physical name from the scope and the id, and take the scope from `ctx.scope_id` alone; \
-         both have the same id: if the scope is no part of the name yet, begin there\n  the rule: scope-1, in the docs of \
+         both have the same id: first make the scope a part of the physical name\n  the rule: scope-1, in the docs of \
          `cred_core::StorageProvider`\n  the clause: scope_1_the_same_id_in_two_scopes_is_two_credentials"
     );
 }

@@ -1,6 +1,6 @@
-//! The suite that the README shows: it is short, and it passes.
+//! The suite from the README: it is short, and it passes.
 
-// The code below is that of the README, to the letter; a test compares them.
+// The code below is an exact copy of the code in the README; a test compares them.
 // begin
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ struct Fresh(Reference);
 #[async_trait]
 impl Harness for Fresh {
     async fn open(&self) -> Arc<dyn Subject> {
-        Arc::new(self.0.clone()) // your provider, over a namespace that nobody else uses
+        Arc::new(self.0.clone()) // your provider, over a namespace that only this harness uses
     }
 
     async fn reopen(&self) -> Option<Arc<dyn Subject>> {

@@ -1,9 +1,11 @@
-//! A TCP proxy that breaks connections on demand, and what a remote provider must do then.
+//! A TCP proxy that injects network faults, and tests of how a remote provider handles them.
 //!
-//! [`Proxy`] stands between a provider and its server and breaks what is sent, as a [`Fault`] says.
-//! [`suite!`] turns the promises of every remote backend into tests: deadlines are kept, only
-//! transient failures are tried again, a write whose answer is lost is in doubt or found to be
-//! done.
+//! [`Proxy`] sits between a provider and its server and injects [`Fault`]s into requests and
+//! answers. [`suite!`] generates tests for the guarantees of every remote provider:
+//!
+//! - Deadlines are kept.
+//! - Only transient failures are retried.
+//! - A write whose answer is lost is `InDoubt` or found to be done.
 
 mod checks;
 mod pipe;

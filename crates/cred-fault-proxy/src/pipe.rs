@@ -10,30 +10,30 @@ use tokio::time::sleep;
 use crate::Fault;
 use crate::proxy::Shared;
 
-/// Bytes that are passed on at once.
+/// The maximum number of bytes that are forwarded at once.
 const CHUNK: usize = 16 * 1_024;
 
-/// Carries requests and answers until either side ends, or a fault does.
+/// Forwards requests and answers until either side or a fault closes the connection.
 pub(crate) async fn run(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut server = shared.connect().await?;
     server.set_nodelay(true)?;
-    let mut asked = vec![0; CHUNK];
-    let mut answered = vec![0; CHUNK];
-    // What the client sends after an answer is the next request.
+    let mut request_buffer = vec![0; CHUNK];
+    let mut answer_buffer = vec![0; CHUNK];
+    // The bytes that the client sends after an answer are the next request.
     let mut answering = true;
     let mut fault = None;
-    let mut passed = 0;
+    let mut forwarded = 0;
     loop {
         tokio::select! {
-            read = client.read(&mut asked) => {
+            read = client.read(&mut request_buffer) => {
                 let chunk = match read? {
                     0 => return Ok(()),
-                    count => asked.get(..count).unwrap_or_default(),
+                    count => request_buffer.get(..count).unwrap_or_default(),
                 };
                 if std::mem::take(&mut answering) {
                     fault = shared.next();
-                    passed = 0;
+                    forwarded = 0;
                 }
                 match &fault {
                     Some(Fault::Stall) => return stall(client).await,
@@ -41,45 +41,45 @@ pub(crate) async fn run(mut client: TcpStream, shared: &Shared) -> io::Result<()
                     _ => server.write_all(chunk).await?,
                 }
             }
-            read = server.read(&mut answered) => {
+            read = server.read(&mut answer_buffer) => {
                 let chunk = match read? {
                     0 => return client.shutdown().await,
-                    count => answered.get(..count).unwrap_or_default(),
+                    count => answer_buffer.get(..count).unwrap_or_default(),
                 };
                 match fault {
                     Some(Fault::Latency(delay)) if !answering => sleep(delay).await,
                     Some(Fault::LoseAnswer) => return Ok(()),
-                    Some(Fault::StallAfter(after)) if passed + chunk.len() >= after => {
-                        client.write_all(chunk.get(..after - passed).unwrap_or_default()).await?;
+                    Some(Fault::StallAfter(after)) if forwarded + chunk.len() >= after => {
+                        client.write_all(chunk.get(..after - forwarded).unwrap_or_default()).await?;
                         return stall(client).await;
                     }
-                    Some(Fault::Reset(after)) if passed + chunk.len() >= after => {
-                        client.write_all(chunk.get(..after - passed).unwrap_or_default()).await?;
+                    Some(Fault::Reset(after)) if forwarded + chunk.len() >= after => {
+                        client.write_all(chunk.get(..after - forwarded).unwrap_or_default()).await?;
                         return client.set_zero_linger();
                     }
-                    Some(Fault::Truncate(after)) if passed + chunk.len() >= after => {
-                        client.write_all(chunk.get(..after - passed).unwrap_or_default()).await?;
+                    Some(Fault::Truncate(after)) if forwarded + chunk.len() >= after => {
+                        client.write_all(chunk.get(..after - forwarded).unwrap_or_default()).await?;
                         return client.shutdown().await;
                     }
                     _ => {}
                 }
                 answering = true;
-                passed += chunk.len();
+                forwarded += chunk.len();
                 client.write_all(chunk).await?;
             }
         }
     }
 }
 
-/// Takes everything and says nothing, until the client goes.
+/// Reads and discards everything without an answer, until the client disconnects.
 async fn stall(mut client: TcpStream) -> io::Result<()> {
-    let mut taken = vec![0; CHUNK];
-    while client.read(&mut taken).await? > 0 {}
+    let mut discarded = vec![0; CHUNK];
+    while client.read(&mut discarded).await? > 0 {}
     Ok(())
 }
 
-/// Takes one HTTP request to its end, answers it and closes: a client that still sends would see a
-/// reset instead.
+/// Reads one complete HTTP request, answers it and closes the connection. A client that is still
+/// sending would see a reset instead of the answer.
 async fn answer_alone(mut client: TcpStream, mut request: Vec<u8>, answer: &[u8]) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     while !is_whole(&request) {
@@ -90,7 +90,7 @@ async fn answer_alone(mut client: TcpStream, mut request: Vec<u8>, answer: &[u8]
     }
     client.write_all(answer).await?;
     client.shutdown().await?;
-    // Until the client has read it and goes.
+    // Until the client has read the answer and disconnects.
     let rest = pin!(stall(client));
     rest.await
 }

@@ -1,4 +1,4 @@
-//! The proxy: what it is told, and whom it lets in.
+//! The proxy: its fault script and its listener.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,35 +12,35 @@ use tokio::task::JoinSet;
 
 use crate::pipe;
 
-/// Connections that wait to be let in, at most.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// What becomes of a request.
+/// A network fault, injected into one request or its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The answer begins so much later.
+    /// Delays the start of the answer by this time.
     Latency(Duration),
-    /// The request is taken, and nothing ever answered. It does not reach the server.
+    /// Reads the request and never answers. The request does not reach the server.
     Stall,
-    /// The answer stops after so many bytes, and the connection stays open. The server has
-    /// answered.
+    /// Stops the answer after this number of bytes and keeps the connection open. The server has
+    /// handled the request.
     StallAfter(usize),
-    /// The connection is reset after so many bytes of the answer; 0: at its first byte. The server
-    /// has answered.
+    /// Resets the connection after this number of bytes of the answer; 0: when its first byte
+    /// arrives. The server has handled the request.
     Reset(usize),
-    /// The connection is closed in good order after so many bytes of the answer.
+    /// Closes the connection in good order after this number of bytes of the answer.
     Truncate(usize),
-    /// The request reaches the server and is answered; the connection ends before a byte of it
-    /// arrives.
+    /// Closes the connection before the first byte of the answer. The server has handled the
+    /// request.
     LoseAnswer,
-    /// This is answered at once, and the server never asked: a whole HTTP/1.1 answer. The
-    /// connection ends with it.
+    /// Sends this complete HTTP/1.1 answer at once and closes the connection. The request does not
+    /// reach the server.
     Answer(Vec<u8>),
 }
 
 impl Fault {
-    /// [`Fault::Answer`] with a status, headers as `Name: value`, and a body.
+    /// Creates a [`Fault::Answer`] from a status, headers in the form `Name: value`, and a body.
     #[must_use]
     pub fn answer(status: u16, headers: &[&str], body: &str) -> Self {
         let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
@@ -53,15 +53,26 @@ impl Fault {
     }
 }
 
-/// A proxy on a free port of loopback. Dropping it ends it, and every connection through it.
+/// A TCP proxy on a free loopback port. Dropping it closes its port and all its connections.
+///
+/// ```no_run
+/// use cred_fault_proxy::{Fault, Proxy};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let proxy = Proxy::start(([127, 0, 0, 1], 8200).into()).await?;
+/// // Point the provider at `proxy.address()`, then break its next request:
+/// proxy.fail_once(Fault::LoseAnswer);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// `None` while everybody is refused.
-    door: Mutex<Option<Door>>,
-    /// Keeps the port while nobody listens: another proxy on it would answer for the server that is
-    /// down.
+    /// `None` while connections are refused.
+    listener: Mutex<Option<Listener>>,
+    /// Reserves the port while the proxy does not listen: another proxy on it would answer for the
+    /// server that is down.
     _port: TcpSocket,
 }
 
@@ -75,11 +86,11 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 struct Script {
     fault: Option<Fault>,
-    /// How many requests go through before.
+    /// The number of requests to forward before the fault.
     skip: usize,
-    /// How many requests it is for; `None`: all.
+    /// The number of requests that get the fault; `None`: all.
     left: Option<usize>,
-    /// What all others after those meet.
+    /// The fault of all later requests.
     then: Option<Fault>,
 }
 
@@ -87,79 +98,83 @@ impl Proxy {
     /// Starts a proxy in front of a server.
     ///
     /// # Errors
-    /// Where no port of loopback can be had.
+    /// If it cannot listen on a loopback port.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         let port = socket()?;
         port.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = port.local_addr()?;
         let shared = Arc::new(Shared { upstream, script: Mutex::default(), requests: AtomicUsize::new(0) });
-        let door = Door::open(address, &shared)?;
-        Ok(Self { address, shared, door: Mutex::new(Some(door)), _port: port })
+        let listener = Listener::open(address, &shared)?;
+        Ok(Self { address, shared, listener: Mutex::new(Some(listener)), _port: port })
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Breaks the next request.
+    /// Injects the fault into the next request.
     pub fn fail_once(&self, fault: Fault) {
         self.fail(fault, 0, Some(1));
     }
 
-    /// Lets so many requests through and breaks the one after them.
+    /// Forwards `skip` requests and injects the fault into the next one.
     pub fn fail_after(&self, skip: usize, fault: Fault) {
         self.fail(fault, skip, Some(1));
     }
 
-    /// Lets so many requests through and breaks every one after them.
+    /// Forwards `skip` requests and injects the fault into all later ones.
     pub fn fail_all_after(&self, skip: usize, fault: Fault) {
         self.fail(fault, skip, None);
     }
 
-    /// Breaks so many requests.
+    /// Injects the fault into the next `times` requests.
     pub fn fail_times(&self, fault: Fault, times: usize) {
         self.fail(fault, 0, Some(times));
     }
 
-    /// Breaks the next request in one way, and all others in another.
+    /// Injects `fault` into the next request, and `then` into all later ones.
     pub fn fail_once_then(&self, fault: Fault, then: Fault) {
         *self.script() = Script { fault: Some(fault), skip: 0, left: Some(1), then: Some(then) };
     }
 
-    /// Breaks every request.
+    /// Injects the fault into every request.
     pub fn fail_always(&self, fault: Fault) {
         self.fail(fault, 0, None);
     }
 
-    /// Breaks no request any more.
+    /// Removes all faults.
     pub fn heal(&self) {
         *self.script() = Script::default();
     }
 
-    /// Refuses connections and ends those that there are. Once this has returned, nothing passes;
-    /// dropped before, it closes a moment later. The port stays this proxy's.
+    /// Refuses new connections and closes the open ones. The proxy keeps its port.
+    ///
+    /// Once this has returned, no data is forwarded.
+    ///
+    /// # Cancellation
+    /// If the future is dropped, the connections close a moment later.
     pub async fn refuse(&self) {
-        let door = self.door().take();
-        if let Some(door) = door {
-            door.close().await;
+        let listener = self.listener().take();
+        if let Some(listener) = listener {
+            listener.close().await;
         }
     }
 
-    /// Lets everybody in again, at once.
+    /// Accepts connections again, at once.
     ///
     /// # Errors
-    /// Where the system lets nobody listen.
+    /// If it cannot listen on its port.
     pub fn admit(&self) -> io::Result<()> {
-        let mut door = self.door();
-        if door.is_none() {
-            *door = Some(Door::open(self.address, &self.shared)?);
+        let mut listener = self.listener();
+        if listener.is_none() {
+            *listener = Some(Listener::open(self.address, &self.shared)?);
         }
         Ok(())
     }
 
-    /// How many requests were seen so far, broken or not.
+    /// Returns the number of requests so far, with and without faults.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
@@ -173,13 +188,13 @@ impl Proxy {
         self.shared.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn door(&self) -> MutexGuard<'_, Option<Door>> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    fn listener(&self) -> MutexGuard<'_, Option<Listener>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    /// A request begins: what becomes of it.
+    /// Counts a new request and returns its fault.
     pub(crate) fn next(&self) -> Option<Fault> {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,14 +215,14 @@ impl Shared {
     }
 }
 
-/// Where connections come in. Dropping it ends them.
+/// Accepts connections. Dropping it closes them.
 #[derive(Debug)]
-struct Door {
+struct Listener {
     closing: oneshot::Sender<()>,
     task: JoinSet<()>,
 }
 
-impl Door {
+impl Listener {
     fn open(address: SocketAddr, shared: &Arc<Shared>) -> io::Result<Self> {
         let socket = socket()?;
         socket.bind(address)?;
@@ -224,7 +239,7 @@ impl Door {
     }
 }
 
-/// A socket that can be bound where another one of this process is.
+/// Creates a socket that can be bound to the address of another socket of this process.
 fn socket() -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     #[cfg(unix)]
@@ -234,7 +249,7 @@ fn socket() -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Lets connections in until the door closes, and sees them end.
+/// Accepts connections until the listener is closed, then closes them.
 async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: oneshot::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
@@ -243,7 +258,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: oneshot::
                 if let Ok((client, _)) = accepted {
                     let shared = Arc::clone(&shared);
                     connections.spawn(async move {
-                        // A connection that fails by itself has failed for the client, who sees it.
+                        // The client sees the failure of its own connection.
                         let _ = pipe::run(client, &shared).await;
                     });
                 }

@@ -1,5 +1,5 @@
-//! A stretch of plain HTTP in the middle of TLS, for a [`Proxy`](crate::Proxy) to count and break
-//! requests on.
+//! Decrypts and encrypts a TLS connection again, so that a [`Proxy`](crate::Proxy) in between can
+//! count and break plain HTTP requests.
 //!
 //! ```text
 //! provider --TLS--> TlsEntry --plain--> Proxy --plain--> TlsExit --TLS--> server
@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Takes TLS as the server, by a certificate of an authority of its own, and passes on what it
-/// held. Dropping it ends it.
+/// Accepts TLS connections with a certificate from its own CA, and forwards the decrypted data.
+/// Dropping it closes its port and all its connections.
 #[derive(Debug)]
 pub struct TlsEntry {
     address: SocketAddr,
@@ -27,7 +27,8 @@ pub struct TlsEntry {
     _task: JoinSet<()>,
 }
 
-/// Takes plain connections and passes on in TLS what they hold. Dropping it ends it.
+/// Accepts plain connections and forwards their data over TLS. Dropping it closes its port and all
+/// its connections.
 #[derive(Debug)]
 pub struct TlsExit {
     address: SocketAddr,
@@ -35,11 +36,11 @@ pub struct TlsExit {
 }
 
 impl TlsEntry {
-    /// Begins to listen on loopback as `host`. A connection that `to` refuses ends before its
-    /// handshake does.
+    /// Starts to listen on loopback with a certificate for `host`. If `to` refuses a connection, the
+    /// client's connection is closed before its TLS handshake completes.
     ///
     /// # Errors
-    /// Where no certificate for that host, or no port, can be had.
+    /// If the certificate cannot be created, or it cannot listen on a loopback port.
     pub async fn start(to: SocketAddr, host: &str) -> io::Result<Self> {
         let (config, authority) = certified(host)?;
         let tls = TlsAcceptor::from(Arc::new(config));
@@ -54,13 +55,13 @@ impl TlsEntry {
         Ok(Self { address, authority, _task: task })
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The authority to trust, as PEM.
+    /// Returns the certificate of the CA that the client must trust, as PEM.
     #[must_use]
     pub fn authority_pem(&self) -> &str {
         &self.authority
@@ -68,11 +69,12 @@ impl TlsEntry {
 }
 
 impl TlsExit {
-    /// Begins to listen on loopback. `authorities` are those that may sign the certificate of
-    /// `host`, as PEM.
+    /// Starts to listen on loopback. `authorities` are the CA certificates, as PEM, that may have
+    /// signed the certificate of `host`.
     ///
     /// # Errors
-    /// Where the authorities cannot be read, or no port can be had.
+    /// If the CA certificates or the host name cannot be parsed, or it cannot listen on a loopback
+    /// port.
     pub async fn start(to: SocketAddr, host: &str, authorities: &[u8]) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(authorities) {
@@ -96,14 +98,14 @@ impl TlsExit {
         Ok(Self { address, _task: task })
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Listens on a free port. Connections end with the task.
+/// Listens on a free port. Connections are closed when the task is dropped.
 async fn listen<F, Fut>(carry: F) -> io::Result<(SocketAddr, JoinSet<()>)>
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -120,7 +122,7 @@ where
                     if let Ok((client, _)) = accepted {
                         let _ = client.set_nodelay(true);
                         let carried = carry(client);
-                        // A connection that fails by itself has failed for the client, who sees it.
+                        // The client sees the failure of its own connection.
                         connections.spawn(async move { drop(carried.await) });
                     }
                 }
@@ -137,7 +139,7 @@ async fn connected(to: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Two certificates: rustls takes none as a server's that is an authority's as well.
+/// Creates two certificates, since rustls does not accept a CA certificate as a server certificate.
 fn certified(host: &str) -> io::Result<(ServerConfig, String)> {
     let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
     params.distinguished_name.push(DnType::CommonName, "authority of a fault proxy");

@@ -1,4 +1,4 @@
-//! Each fault does what it says, to the request that it is for and to no other.
+//! Each fault works as documented, and only on the requests that it was set for.
 #![cfg(test)]
 
 use std::io::ErrorKind;
@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 
 const ANSWER: &[u8] = b"0123456789";
 
-/// Answers each piece that it reads.
+/// A server that answers each chunk that it reads.
 struct Upstream {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     _task: JoinSet<()>,
 }
 
@@ -26,9 +26,9 @@ impl Upstream {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(AtomicUsize::new(0));
         let mut task = JoinSet::new();
-        let counter = Arc::clone(&asked);
+        let counter = Arc::clone(&requests);
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -44,15 +44,15 @@ impl Upstream {
                 });
             }
         });
-        Self { address, asked, _task: task }
+        Self { address, requests, _task: task }
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
-async fn both() -> (Upstream, Proxy) {
+async fn start_both() -> (Upstream, Proxy) {
     let upstream = Upstream::start().await;
     let proxy = Proxy::start(upstream.address).await.unwrap();
     (upstream, proxy)
@@ -62,8 +62,9 @@ async fn connect(proxy: &Proxy) -> TcpStream {
     TcpStream::connect(proxy.address()).await.unwrap()
 }
 
-/// Asks, and gives the answer; shorter than a whole one where the connection ended in order.
-async fn ask(stream: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
+/// Sends a request and returns the answer, which is truncated if the connection was closed in good
+/// order before its end.
+async fn request(stream: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.map_err(|error| error.kind())?;
     let mut answer = Vec::new();
     while answer.len() < ANSWER.len() {
@@ -77,99 +78,99 @@ async fn ask(stream: &mut TcpStream) -> Result<Vec<u8>, ErrorKind> {
 }
 
 #[tokio::test]
-async fn without_a_fault_everything_passes_and_is_counted_by_requests() {
-    let (upstream, proxy) = both().await;
+async fn without_a_fault_requests_are_forwarded_and_counted() {
+    let (upstream, proxy) = start_both().await;
     let mut stream = connect(&proxy).await;
     for _ in 0..3 {
-        assert_eq!(ask(&mut stream).await.unwrap(), ANSWER);
+        assert_eq!(request(&mut stream).await.unwrap(), ANSWER);
     }
-    assert_eq!((proxy.requests(), upstream.asked()), (3, 3));
+    assert_eq!((proxy.requests(), upstream.requests()), (3, 3));
 }
 
 #[tokio::test]
-async fn a_fault_is_for_the_request_that_it_was_given_for() {
-    let (_upstream, proxy) = both().await;
+async fn a_fault_affects_only_the_requests_that_it_was_set_for() {
+    let (_upstream, proxy) = start_both().await;
     proxy.fail_after(1, Fault::Truncate(4));
     let mut stream = connect(&proxy).await;
-    assert_eq!(ask(&mut stream).await.unwrap(), ANSWER);
-    assert_eq!(ask(&mut stream).await.unwrap(), b"0123");
-    assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), ANSWER);
+    assert_eq!(request(&mut stream).await.unwrap(), ANSWER);
+    assert_eq!(request(&mut stream).await.unwrap(), b"0123");
+    assert_eq!(request(&mut connect(&proxy).await).await.unwrap(), ANSWER);
     proxy.fail_times(Fault::Truncate(0), 2);
     for expected in [&b""[..], b"", ANSWER] {
-        assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), expected);
+        assert_eq!(request(&mut connect(&proxy).await).await.unwrap(), expected);
     }
 }
 
 #[tokio::test]
 async fn latency_comes_before_the_answer() {
-    let (_upstream, proxy) = both().await;
+    let (_upstream, proxy) = start_both().await;
     proxy.fail_once(Fault::Latency(Duration::from_millis(100)));
     let mut stream = connect(&proxy).await;
-    let begun = Instant::now();
-    assert_eq!(ask(&mut stream).await.unwrap(), ANSWER);
-    assert!(begun.elapsed() >= Duration::from_millis(100));
+    let started = Instant::now();
+    assert_eq!(request(&mut stream).await.unwrap(), ANSWER);
+    assert!(started.elapsed() >= Duration::from_millis(100));
 }
 
 #[tokio::test]
 async fn a_stall_keeps_the_request_from_the_server() {
-    let (upstream, proxy) = both().await;
+    let (upstream, proxy) = start_both().await;
     proxy.fail_once(Fault::Stall);
     let mut stream = connect(&proxy).await;
-    assert!(timeout(Duration::from_millis(100), ask(&mut stream)).await.is_err());
-    assert_eq!(upstream.asked(), 0);
+    assert!(timeout(Duration::from_millis(100), request(&mut stream)).await.is_err());
+    assert_eq!(upstream.requests(), 0);
 }
 
 #[tokio::test]
 async fn an_answer_stalls_after_its_first_bytes() {
-    let (upstream, proxy) = both().await;
+    let (upstream, proxy) = start_both().await;
     proxy.fail_once(Fault::StallAfter(4));
     let mut stream = connect(&proxy).await;
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let mut answer = [0; 4];
     stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!((&answer[..], upstream.asked()), (&b"0123"[..], 1));
+    assert_eq!((&answer[..], upstream.requests()), (&b"0123"[..], 1));
     assert!(
         timeout(Duration::from_millis(100), stream.read_u8()).await.is_err(),
-        "neither a byte nor the end"
+        "expected neither a byte nor the end of the stream"
     );
 }
 
 #[tokio::test]
-async fn one_fault_is_followed_by_another() {
-    let (_upstream, proxy) = both().await;
+async fn fail_once_then_uses_the_second_fault_for_all_later_requests() {
+    let (_upstream, proxy) = start_both().await;
     proxy.fail_once_then(Fault::Truncate(4), Fault::Truncate(2));
     for expected in [&b"0123"[..], b"01", b"01"] {
-        assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), expected);
+        assert_eq!(request(&mut connect(&proxy).await).await.unwrap(), expected);
     }
 }
 
 #[tokio::test]
-async fn a_reset_is_one() {
-    let (_upstream, proxy) = both().await;
+async fn a_reset_fault_resets_the_connection() {
+    let (_upstream, proxy) = start_both().await;
     for after in [0, 4] {
         proxy.fail_once(Fault::Reset(after));
         let mut stream = connect(&proxy).await;
-        assert_eq!(ask(&mut stream).await.unwrap_err(), ErrorKind::ConnectionReset, "after {after}");
+        assert_eq!(request(&mut stream).await.unwrap_err(), ErrorKind::ConnectionReset, "after {after}");
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_was_given() {
-    let (upstream, proxy) = both().await;
+async fn a_request_whose_answer_is_lost_reaches_the_server() {
+    let (upstream, proxy) = start_both().await;
     proxy.fail_once(Fault::LoseAnswer);
-    assert_eq!(ask(&mut connect(&proxy).await).await.unwrap_or_default(), b"");
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(request(&mut connect(&proxy).await).await.unwrap_or_default(), b"");
+    assert_eq!(upstream.requests(), 1);
 }
 
 #[tokio::test]
-async fn a_scripted_answer_asks_nobody_and_takes_the_whole_request() {
-    let (upstream, proxy) = both().await;
+async fn a_scripted_answer_reads_the_whole_request_and_does_not_reach_the_server() {
+    let (upstream, proxy) = start_both().await;
     proxy.fail_once(Fault::answer(503, &["Retry-After: 7"], "no"));
     let mut stream = connect(&proxy).await;
     stream.write_all(b"POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nab").await.unwrap();
     let mut answer = String::new();
     let early = timeout(Duration::from_millis(50), stream.read_to_string(&mut answer)).await;
-    assert!(early.is_err(), "half of the body is missing");
+    assert!(early.is_err(), "answered before the whole body was sent");
     stream.write_all(b"cd").await.unwrap();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\nno"), "{answer}");
@@ -177,48 +178,47 @@ async fn a_scripted_answer_asks_nobody_and_takes_the_whole_request() {
         answer.contains("\r\nRetry-After: 7\r\n") && answer.contains("\r\nContent-Length: 2\r\n"),
         "{answer}"
     );
-    assert_eq!((proxy.requests(), upstream.asked()), (1, 0));
+    assert_eq!((proxy.requests(), upstream.requests()), (1, 0));
 }
 
 #[tokio::test]
-async fn who_is_refused_is_not_let_in_until_all_are_admitted() {
-    let (_upstream, proxy) = both().await;
+async fn connections_are_refused_until_admit() {
+    let (_upstream, proxy) = start_both().await;
     let mut open = connect(&proxy).await;
-    assert_eq!(ask(&mut open).await.unwrap(), ANSWER);
+    assert_eq!(request(&mut open).await.unwrap(), ANSWER);
     proxy.refuse().await;
     proxy.refuse().await;
     let refused = TcpStream::connect(proxy.address()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     proxy.admit().unwrap();
     proxy.admit().unwrap();
-    assert_eq!(ask(&mut connect(&proxy).await).await.unwrap(), ANSWER);
+    assert_eq!(request(&mut connect(&proxy).await).await.unwrap(), ANSWER);
 }
 
-/// A request that is under way as the proxy refuses was sent before; one that is sent after is
-/// never answered.
+/// A request that is sent after `refuse` has returned is never answered.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_passes_once_all_are_refused() {
-    let (_upstream, proxy) = both().await;
+async fn no_data_is_forwarded_after_refuse() {
+    let (_upstream, proxy) = start_both().await;
     for round in 0..500 {
         let mut open = connect(&proxy).await;
-        assert_eq!(ask(&mut open).await.unwrap(), ANSWER);
+        assert_eq!(request(&mut open).await.unwrap(), ANSWER);
         proxy.refuse().await;
-        let answer = ask(&mut open).await.unwrap_or_default();
+        let answer = request(&mut open).await.unwrap_or_default();
         assert!(answer.is_empty(), "round {round}");
         proxy.admit().unwrap();
     }
 }
 
 #[tokio::test]
-async fn nobody_else_is_given_the_port_of_who_refuses() {
-    let (_upstream, proxy) = both().await;
+async fn a_refusing_proxy_keeps_its_port() {
+    let (_upstream, proxy) = start_both().await;
     proxy.refuse().await;
     let taken = TcpListener::bind(proxy.address()).await.unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
 }
 
 #[test]
-fn every_check_has_a_name_of_its_own() {
+fn check_names_are_unique() {
     let names: std::collections::BTreeSet<_> = Check::all().iter().map(Check::name).collect();
     assert_eq!(names.len(), Check::all().len());
 }

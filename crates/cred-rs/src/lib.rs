@@ -438,7 +438,9 @@ pub use cred_store_vault as vault;
 /// calls.
 #[cfg(feature = "testing")]
 pub mod testing {
-    pub use cred_conformance::doubles::{Alter, Call, FailingSealer, Fault, Faulty, Lagging, Recording};
+    pub use cred_conformance::doubles::{
+        Alter, FailingSealer, Fault, Faulty, Lagging, RecordedCall, Recording,
+    };
 }
 
 #[cfg(all(doctest, feature = "config"))]

@@ -1,23 +1,23 @@
-//! error-3 and what other clauses say of a credential whose bytes are broken.
+//! error-3, and the rules of other operations for a credential whose bytes are corrupted.
 
 use cred_core::{CredentialFilter, CredentialPath, Operation, StorageErrorKind};
 
-use super::error::{refused, says_where};
+use super::error::{check_error_context, expect_error};
 use crate::harness::Edit;
 use crate::leak::leak;
 use crate::rule::fail;
 use crate::trial::Trial;
 use crate::value::{id, path, scope, value};
 
-const STRICT: &str = "decode strictly (accept only what your encoder writes, check that nothing follows) and answer \
-                      Corrupted at the path";
-const BY_NAME: &str = "answer from the name alone, without reading the contents";
+const STRICT: &str = "decode strictly (accept only the output of your encoder, check that nothing follows) and return \
+                      Corrupted with the path";
+const BY_NAME: &str = "use the name alone, without reading the contents";
 
 async fn edit(t: &Trial, place: &CredentialPath, edit: Edit<'_>) {
     if !t.harness.edit_raw(place, edit).await {
         fail(
-            "offers: `raw_edit` is declared, but `Harness::edit_raw` says that it cannot",
-            "write it, or take the word away",
+            "offers: `raw_edit` is declared, but `Harness::edit_raw` returns false",
+            "implement it, or remove the word from `offers`",
         );
     }
 }
@@ -28,66 +28,66 @@ fn garbage(_: Vec<u8>) -> Vec<u8> {
 
 async fn stored(t: &Trial, name: &str) -> CredentialPath {
     let place = path(name);
-    t.keeps(&place, &value(1)).await;
+    t.put_and_check(&place, &value(1)).await;
     place
 }
 
 async fn broken(t: &Trial, name: &str) -> CredentialPath {
     let place = stored(t, name).await;
     edit(t, &place, &garbage).await;
-    t.settle().await;
+    t.wait_until_visible().await;
     place
 }
 
-pub(super) async fn error_3_what_is_broken_is_corrupted_and_names_the_path(t: Trial) {
+pub(super) async fn error_3_broken_bytes_are_reported_as_corrupted_with_the_path(t: Trial) {
     let edits: [(&str, Edit<'_>); 9] = [
         ("emptied", &|_| Vec::new()),
-        ("cut to its half", &|bytes| bytes.get(..bytes.len() / 2).unwrap_or_default().to_vec()),
-        ("cut by its last byte", &|bytes| {
+        ("cut in half", &|bytes| bytes.get(..bytes.len() / 2).unwrap_or_default().to_vec()),
+        ("stripped of the last byte", &|bytes| {
             bytes.split_last().map(|(_, rest)| rest.to_vec()).unwrap_or_default()
         }),
-        ("without its first byte", &|bytes| bytes.get(1..).unwrap_or_default().to_vec()),
+        ("stripped of the first byte", &|bytes| bytes.get(1..).unwrap_or_default().to_vec()),
         ("doubled", &|bytes| bytes.repeat(2)),
-        ("followed by something else", &|mut bytes| {
+        ("followed by other bytes", &|mut bytes| {
             bytes.extend_from_slice(b"{}");
             bytes
         }),
         ("zeroed", &|bytes| vec![0; bytes.len()]),
-        ("an error page", &|_| b"<html><body>502 Bad Gateway</body></html>".to_vec()),
-        ("garbage", &garbage),
+        ("replaced by an error page", &|_| b"<html><body>502 Bad Gateway</body></html>".to_vec()),
+        ("replaced by garbage", &garbage),
     ];
     let spellings = [b"null".as_slice(), b"{}", b"[]", b"\"\"", b"0"];
     for (index, (how, how_to)) in edits.into_iter().enumerate() {
         let place = stored(&t, &format!("org:a/broken-{index}")).await;
         edit(&t, &place, how_to).await;
-        is_told(&t, &place, how).await;
+        is_reported_corrupted(&t, &place, how).await;
     }
     for (index, spelling) in spellings.into_iter().enumerate() {
         let place = stored(&t, &format!("org:a/empty-{index}")).await;
         edit(&t, &place, &|_| spelling.to_vec()).await;
-        is_told(&t, &place, "replaced by an empty JSON value").await;
+        is_reported_corrupted(&t, &place, "replaced by an empty JSON value").await;
     }
 }
 
-async fn is_told(t: &Trial, place: &CredentialPath, how: &str) {
-    t.settle().await;
+async fn is_reported_corrupted(t: &Trial, place: &CredentialPath, how: &str) {
+    t.wait_until_visible().await;
     match t.retrieve(place).await {
         Ok(_) => fail(&format!("error-3: bytes that were {how} are read as a credential"), STRICT),
-        Err(error) if error.is_corrupted() => says_where(t, &error, &[Operation::Retrieve], place),
+        Err(error) if error.is_corrupted() => check_error_context(t, &error, &[Operation::Retrieve], place),
         Err(error) => {
-            fail(&format!("error-3: bytes that were {how} are told as something else: {error}"), STRICT)
+            fail(&format!("error-3: bytes that were {how} fail with another error: {error}"), STRICT)
         }
     }
 }
 
-/// A flip inside a ciphertext is found by whoever opens it; here it may be read, but never told as
-/// something else.
-pub(super) async fn error_3_a_flipped_bit_is_never_told_as_something_else(t: Trial) {
+/// A bit flip inside a ciphertext is detected only when the ciphertext is opened. So the read may
+/// succeed here, but it must not fail with another error than Corrupted.
+pub(super) async fn error_3_a_flipped_bit_fails_only_as_corrupted(t: Trial) {
     let place = stored(&t, "org:a/flipped").await;
     for step in 0..t.effort.rounds.max(16) {
         t.put(&place, &value(1)).await;
         edit(&t, &place, &|mut bytes| {
-            // A stride through all bytes and bits: co-prime to the usual lengths.
+            // A stride that is co-prime to the usual lengths reaches all bytes and bits.
             let position = (step * 97).checked_rem(bytes.len()).unwrap_or_default();
             if let Some(byte) = bytes.get_mut(position) {
                 *byte ^= 1 << (step % 8);
@@ -97,8 +97,10 @@ pub(super) async fn error_3_a_flipped_bit_is_never_told_as_something_else(t: Tri
         .await;
         match t.retrieve(&place).await {
             Ok(_) => {}
-            Err(error) if error.is_corrupted() => says_where(&t, &error, &[Operation::Retrieve], &place),
-            Err(error) => fail(&format!("error-3: a flipped bit is told as something else: {error}"), STRICT),
+            Err(error) if error.is_corrupted() => {
+                check_error_context(&t, &error, &[Operation::Retrieve], &place)
+            }
+            Err(error) => fail(&format!("error-3: a flipped bit causes another error: {error}"), STRICT),
         }
     }
 }
@@ -107,8 +109,8 @@ pub(super) async fn error_3_no_error_prints_the_broken_bytes(t: Trial) {
     const CANARY: &[u8] = b"raw-canary-90b1f4e6aa";
     let place = stored(&t, "org:a/broken").await;
     edit(&t, &place, &|_| CANARY.repeat(3)).await;
-    t.settle().await;
-    let error = refused(t.retrieve(&place).await, "a read of broken bytes");
+    t.wait_until_visible().await;
+    let error = expect_error(t.retrieve(&place).await, "a read of broken bytes");
     let mut text = format!("{error} {error:?}");
     if let Some(cause) = std::error::Error::source(&error) {
         text.push_str(&format!("{cause} {cause:?}"));
@@ -116,15 +118,15 @@ pub(super) async fn error_3_no_error_prints_the_broken_bytes(t: Trial) {
     if let Some(how) = leak(&text, CANARY) {
         fail(
             &format!("error-3: the error prints the broken bytes {how}"),
-            "say what is wrong with them and where, and leave a parser's own message out: it quotes its input",
+            "report the kind and the position of the problem without the parser's own message, which quotes its input",
         );
     }
 }
 
-pub(super) async fn error_3_what_is_broken_can_be_stored_anew(t: Trial) {
+pub(super) async fn error_3_a_corrupted_credential_can_be_overwritten(t: Trial) {
     let place = broken(&t, "org:a/broken").await;
     t.put(&place, &value(2)).await;
-    t.holds(&place, &value(2), "a store does not need to read what it replaces").await;
+    t.holds(&place, &value(2), "a store must not need to read the value that it replaces").await;
 }
 
 pub(super) async fn delete_4_a_corrupted_credential_can_be_deleted(t: Trial) {
@@ -138,7 +140,7 @@ pub(super) async fn exists_3_a_corrupted_credential_exists(t: Trial) {
     let place = broken(&t, "org:a/broken").await;
     match t.exists(&place).await {
         Ok(true) => {}
-        Ok(false) => fail("exists-3: exists of a corrupted credential is false", BY_NAME),
+        Ok(false) => fail("exists-3: exists of a corrupted credential returns false", BY_NAME),
         Err(error) => fail(&format!("exists-3: exists of a corrupted credential fails: {error}"), BY_NAME),
     }
 }
@@ -151,12 +153,12 @@ pub(super) async fn list_5_a_corrupted_credential_is_listed_by_name(t: Trial) {
         Some(&scope("org:a")),
         Some(&CredentialFilter::new()),
         &ids,
-        "an empty filter asks for no contents",
+        "an empty filter must not read the contents",
     )
     .await;
 }
 
-pub(super) async fn list_5_a_filter_that_meets_a_corrupted_credential_names_it(t: Trial) {
+pub(super) async fn list_5_a_filtered_list_fails_on_a_corrupted_credential_and_names_it(t: Trial) {
     stored(&t, "org:a/good").await;
     let bad = broken(&t, "org:a/bad").await;
     stored(&t, "org:a/well").await;
@@ -167,58 +169,60 @@ pub(super) async fn list_5_a_filter_that_meets_a_corrupted_credential_names_it(t
             ("list", t.list(Some(&scope("org:a")), Some(&filter)).await.err()),
             ("list_tree", t.list_tree(None, Some(&filter)).await.err()),
         ];
-        let mut passed_over = None;
+        let mut skipped = None;
         for (what, error) in answers {
             match error {
                 Some(error) if error.is_corrupted() => {
-                    says_where(
+                    check_error_context(
                         &t,
                         &error,
                         &[Operation::List, Operation::ListTree, Operation::Retrieve],
                         &bad,
                     );
                 }
-                Some(error) => fail(&format!("list-5: {what} fails with something else: {error}"), STRICT),
-                None => passed_over = Some(what),
+                Some(error) => fail(&format!("list-5: {what} fails with another error: {error}"), STRICT),
+                None => skipped = Some(what),
             }
         }
-        let Some(what) = passed_over else { return };
+        let Some(what) = skipped else { return };
         patience
             .or_fail(
-                &format!("list-5: a filtered {what} passes over a corrupted credential"),
-                "nobody knows whether it matches: fail as Corrupted at its path",
+                &format!("list-5: a filtered {what} skips a corrupted credential"),
+                "it is unknown whether the credential matches: fail with Corrupted and its path",
             )
             .await;
     }
 }
 
-pub(super) async fn tree_4_a_corrupted_credential_is_in_the_tree_by_name(t: Trial) {
+pub(super) async fn tree_4_a_corrupted_credential_is_listed_in_the_tree_by_name(t: Trial) {
     let (good, bad) = (stored(&t, "org:a/team:x/good").await, broken(&t, "org:a/bad").await);
     t.has_tree(Some(&scope("org:a")), None, &[good.clone(), bad.clone()], BY_NAME).await;
     t.has_tree(None, None, &[good, bad], BY_NAME).await;
 }
 
-pub(super) async fn many_3_one_that_is_broken_fails_alone(t: Trial) {
+pub(super) async fn many_3_a_corrupted_credential_fails_only_its_own_result(t: Trial) {
     stored(&t, "org:a/x").await;
     let bad = broken(&t, "org:a/bad").await;
     stored(&t, "org:a/y").await;
     let answers = t.retrieve_many(bad.scope.as_ref(), &["x", "bad", "y"].map(id)).await;
     match answers.as_slice() {
         [Ok(x), Err(error), Ok(y)] if error.is_corrupted() && *x == value(1) && *y == value(1) => {
-            says_where(&t, error, &[Operation::Retrieve, Operation::RetrieveMany], &bad);
+            check_error_context(&t, error, &[Operation::Retrieve, Operation::RetrieveMany], &bad);
         }
         _ => fail(
-            "many-3: with one corrupted credential among three, the other two are not answered as by themselves",
-            "decode each answer by itself, and give Corrupted in its slot alone",
+            "many-3: with one corrupted credential among three, the results are not two values and one Corrupted",
+            "decode each value separately, and return Corrupted only in the slot of the corrupted one",
         ),
     }
 }
 
-pub(super) async fn cas_1_a_broken_credential_is_corrupted(t: Trial) {
+pub(super) async fn cas_1_broken_bytes_are_reported_as_corrupted(t: Trial) {
     let place = broken(&t, "org:a/broken").await;
-    let error = refused(t.retrieve_versioned(&place).await, "a read of broken bytes");
+    let error = expect_error(t.retrieve_versioned(&place).await, "a read of broken bytes");
     match error.kind() {
-        StorageErrorKind::Corrupted { .. } => says_where(&t, &error, &[Operation::RetrieveVersioned], &place),
-        _ => fail(&format!("cas-1: broken bytes are told as something else: {error}"), STRICT),
+        StorageErrorKind::Corrupted { .. } => {
+            check_error_context(&t, &error, &[Operation::RetrieveVersioned], &place)
+        }
+        _ => fail(&format!("cas-1: broken bytes fail with another error: {error}"), STRICT),
     }
 }

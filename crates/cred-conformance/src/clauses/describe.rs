@@ -1,4 +1,4 @@
-//! What a provider says of itself, and how it ends.
+//! The description, abilities, metrics and shutdown of a provider.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::rule::fail;
 use crate::trial::{Trial, all};
 use crate::value::{id, path, value};
 
-pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
+pub(super) async fn offers_match_the_provider_and_the_harness(t: Trial) {
     let limits = t.description.limits;
     let below = |declared: Option<usize>, most: usize| declared.is_some_and(|declared| declared < most);
     let place = path("org:a/key");
@@ -32,42 +32,43 @@ pub(super) async fn offers_what_is_declared_is_what_is_there(t: Trial) {
         backend_secrets: !t.harness.backend_secrets().is_empty(),
     };
     let differing =
-        t.declared.words().zip(actual.words()).filter(|((_, declared), (_, there))| declared != there);
+        t.declared.words().zip(actual.words()).filter(|((_, declared), (_, offered))| declared != offered);
     let problems: Vec<_> = differing
         .map(|((word, declared), _)| match declared {
-            true => format!("`{word}` is declared, but neither the provider nor its harness has it"),
-            false => format!("`{word}` is there, but not declared, so its clauses are ignored"),
+            true => format!("`{word}` is declared, but neither the provider nor its harness supports it"),
+            false => format!("`{word}` is supported, but not declared, so its clauses are ignored"),
         })
         .collect();
     if !problems.is_empty() {
-        let there: Vec<_> = actual.words().filter_map(|(word, there)| there.then_some(word)).collect();
+        let supported: Vec<_> =
+            actual.words().filter_map(|(word, offered)| offered.then_some(word)).collect();
         fail(
             &format!("offers: {}", problems.join("; ")),
             &format!(
-                "declare what is there, `offers: [{}]`, or let the provider or the harness offer more",
-                there.join(", ")
+                "declare what is supported, `offers: [{}]`, or implement more in the provider or the harness",
+                supported.join(", ")
             ),
         );
     }
-    t.holds(&place, &value(1), "`Harness::edit_raw` writes what the edit gives, nothing else").await;
+    t.holds(&place, &value(1), "`Harness::edit_raw` must write exactly the result of the edit").await;
 }
 
 pub(super) async fn describe_2_the_description_never_changes(t: Trial) {
     let same = |when: &str| {
         if *t.provider.describe() != t.description {
             fail(
-                &format!("describe-2: the description is another one {when}"),
-                "build it once in the constructor and hand out that one",
+                &format!("describe-2: the description has changed {when}"),
+                "build it once in the constructor and return that one",
             );
         }
     };
     if t.description.name.is_empty() || t.description.operation_timeout.is_zero() {
         fail(
-            "describe-2: the description has no name, or no time for an operation",
-            "name the backend, and give `operation_timeout` the longest time that one operation takes",
+            "describe-2: the description has no name, or a zero `operation_timeout`",
+            "name the backend, and set `operation_timeout` to the longest time that one operation takes",
         );
     }
-    same("when asked twice");
+    same("between two calls");
     t.put(&path("org:a/key"), &value(1)).await;
     let _ = t.retrieve(&path("org:a/absent")).await;
     let _ = t.list_tree(None, None).await;
@@ -76,8 +77,8 @@ pub(super) async fn describe_2_the_description_never_changes(t: Trial) {
     same("after shutdown");
 }
 
-pub(super) async fn describe_3_every_operation_ends_in_its_time(t: Trial) {
-    // Alone, then all at once: a queue for one connection or lock counts as well.
+pub(super) async fn describe_3_every_operation_ends_within_the_operation_timeout(t: Trial) {
+    // First alone, then concurrently: time in a queue for one connection or lock counts as well.
     one_of_each(&t, 0).await;
     let mut tasks = JoinSet::new();
     for number in 0..16 {
@@ -87,7 +88,7 @@ pub(super) async fn describe_3_every_operation_ends_in_its_time(t: Trial) {
     all(tasks).await;
 }
 
-/// Each operation of a trial has its deadline.
+/// Calls every operation once. `Trial` gives each call its deadline.
 async fn one_of_each(t: &Trial, number: u64) {
     let place = path(&format!("org:a/key-{number}"));
     let here = place.scope.as_ref();
@@ -111,12 +112,15 @@ async fn one_of_each(t: &Trial, number: u64) {
     }
 }
 
-pub(super) async fn ability_1_whether_an_ability_is_there_never_changes(t: Trial) {
+pub(super) async fn ability_1_the_set_of_abilities_never_changes(t: Trial) {
     let now = || (t.provider.compare_and_set().is_some(), t.provider.soft_delete().is_some());
     let first = now();
     let same = |when: &str| {
         if now() != first {
-            fail(&format!("ability-1: an ability came or went {when}"), "decide it in the constructor");
+            fail(
+                &format!("ability-1: an ability appeared or disappeared {when}"),
+                "decide in the constructor which abilities the provider has",
+            );
         }
     };
     for number in 0..3 {
@@ -131,7 +135,7 @@ pub(super) async fn ability_1_whether_an_ability_is_there_never_changes(t: Trial
     same("after shutdown");
 }
 
-pub(super) async fn shutdown_1_it_can_be_called_twice(t: Trial) {
+pub(super) async fn shutdown_1_shutdown_can_be_called_twice(t: Trial) {
     t.put(&path("org:a/key"), &value(1)).await;
     t.shutdown().await;
     t.shutdown().await;
@@ -143,40 +147,40 @@ pub(super) async fn shutdown_1_it_can_be_called_twice(t: Trial) {
     all(tasks).await;
 }
 
-pub(super) async fn shutdown_3_after_it_every_operation_is_refused(t: Trial) {
+pub(super) async fn shutdown_3_every_operation_after_shutdown_is_refused(t: Trial) {
     let place = path("org:a/key");
     t.put(&place, &value(1)).await;
     t.shutdown().await;
     let ids = std::slice::from_ref(&place.id);
     let here = place.scope.as_ref();
-    refused("retrieve", t.retrieve(&place).await);
-    refused("exists", t.exists(&place).await);
-    refused("list", t.list(here, None).await);
-    refused("list_tree", t.list_tree(here, None).await);
+    expect_shut_down("retrieve", t.retrieve(&place).await);
+    expect_shut_down("exists", t.exists(&place).await);
+    expect_shut_down("list", t.list(here, None).await);
+    expect_shut_down("list_tree", t.list_tree(here, None).await);
     for answer in t.retrieve_many(here, ids).await {
-        refused("retrieve_many", answer);
+        expect_shut_down("retrieve_many", answer);
     }
-    refused("store", t.store(&place, &value(2)).await);
-    refused("delete", t.delete(&place).await);
+    expect_shut_down("store", t.store(&place, &value(2)).await);
+    expect_shut_down("delete", t.delete(&place).await);
     if t.declared.compare_and_set {
-        refused("retrieve_versioned", t.retrieve_versioned(&place).await);
-        refused("store_if", t.store_if(&place, &value(3), None).await);
+        expect_shut_down("retrieve_versioned", t.retrieve_versioned(&place).await);
+        expect_shut_down("store_if", t.store_if(&place, &value(3), None).await);
     }
     if t.declared.soft_delete {
-        refused("recover", t.recover(&place).await);
-        refused("purge", t.purge(&place).await);
-        refused("list_deleted", t.list_deleted(here).await);
+        expect_shut_down("recover", t.recover(&place).await);
+        expect_shut_down("purge", t.purge(&place).await);
+        expect_shut_down("list_deleted", t.list_deleted(here).await);
     }
 }
 
-fn refused<T>(operation: &str, answer: Result<T, StorageError>) {
-    let advice = "refuse with `StorageErrorKind::ShutDown` before anything is sent";
+fn expect_shut_down<T>(operation: &str, answer: Result<T, StorageError>) {
+    let advice = "return `StorageErrorKind::ShutDown` before sending anything";
     match answer {
         Err(error) if *error.kind() == StorageErrorKind::ShutDown => {}
         Err(error) => {
-            fail(&format!("after a shutdown {operation} fails for another reason: {error}"), advice)
+            fail(&format!("after a shutdown {operation} fails with another error: {error}"), advice)
         }
-        Ok(_) => fail(&format!("after a shutdown {operation} still works"), advice),
+        Ok(_) => fail(&format!("after a shutdown {operation} still succeeds"), advice),
     }
 }
 
@@ -190,10 +194,10 @@ pub(super) async fn shutdown_2_dropping_the_provider_leaks_no_task(t: Trial) {
         if Instant::now() >= deadline {
             fail(
                 &format!(
-                    "shutdown-2: {} tasks outlive the dropped provider",
+                    "shutdown-2: {} tasks still run after the provider was dropped",
                     alive_tasks().saturating_sub(before)
                 ),
-                "end background tasks on drop, for instance by an abort handle in a guard; a harness must not keep \
+                "stop background tasks on drop, for instance by an abort handle in a guard; a harness must not keep \
                  the provider that it opened",
             );
         }
@@ -207,7 +211,7 @@ pub(crate) fn alive_tasks() -> usize {
 
 pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
     let Some(metrics) = t.provider.metrics() else {
-        fail("offers: `metrics` is declared, but the provider has none", "take it from `offers`");
+        fail("offers: `metrics` is declared, but the provider has none", "remove it from `offers`");
     };
     let before = counts(&metrics);
     let place = path("org:a/key");
@@ -244,7 +248,7 @@ pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
                 "[stores, retrieves, deletes, lists, exists, errors] are {found:?} and should be {wanted:?}"
             ),
             "call `record_operation` once for each operation with `Operation::as_str`, list_tree and list_deleted \
-             included, retrieve_many once for each id; an absence is no error",
+             included, retrieve_many once for each id; do not count NotFound as an error",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! error-1, error-2 and error-4: what an error says, and what nothing may print.
+//! error-1, error-2 and error-4: the context of errors, and the data that must never be printed.
 
 use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageError, Tags};
 
@@ -7,90 +7,101 @@ use crate::rule::fail;
 use crate::trial::Trial;
 use crate::value::{path, sized, value};
 
-const SAY_WHERE: &str =
-    "call `StorageError::at(name, operation, path)` in one place, for whatever an operation answers";
-const SILENT: &str = "write `Debug` by hand and keep values out of errors; reduce an SDK's error to its kind";
+const ADD_CONTEXT: &str =
+    "call `StorageError::at(name, operation, path)` in one place, for every error that an operation returns";
+const PRINT_NOTHING: &str =
+    "write `Debug` by hand and keep values out of errors; reduce an SDK's error to its kind";
 
-pub(super) fn says_where(t: &Trial, error: &StorageError, operations: &[Operation], place: &CredentialPath) {
+/// Fails unless the error names the provider, one of the operations, and the path.
+pub(super) fn check_error_context(
+    t: &Trial,
+    error: &StorageError,
+    operations: &[Operation],
+    place: &CredentialPath,
+) {
     let expected = operations.iter().map(|operation| operation.as_str()).collect::<Vec<_>>().join(" or ");
     let asked = error.operation().filter(|operation| operations.contains(operation));
     let problem = match (error.provider(), asked, error.path()) {
         (Some(provider), Some(_), Some(path)) if *provider == *t.description.name && path == place => return,
-        (None, ..) => "says neither provider nor operation nor path".to_owned(),
+        (None, ..) => "names no provider, operation and path".to_owned(),
         (Some(provider), Some(_), _) if *provider == *t.description.name => {
-            format!("names {:?} where it is about `{place}`", error.target())
+            format!("names {:?} instead of `{place}`", error.target())
         }
         (Some(provider), ..) if *provider == *t.description.name => {
-            format!("names the operation {:?} where {expected} was asked", error.operation())
+            format!("names the operation {:?} instead of {expected}", error.operation())
         }
         (Some(provider), ..) => {
-            format!("names the provider `{provider}`, which calls itself `{}`", t.description.name)
+            format!("names the provider `{provider}` instead of `{}`", t.description.name)
         }
     };
-    fail(&format!("error-1: an error of {expected} {problem}: {error}"), SAY_WHERE);
+    fail(&format!("error-1: an error of {expected} {problem}: {error}"), ADD_CONTEXT);
 }
 
-/// The refusal of what must fail.
-pub(super) fn refused<T>(result: Result<T, StorageError>, what: &str) -> StorageError {
+/// Returns the error of a call that must fail.
+pub(super) fn expect_error<T>(result: Result<T, StorageError>, what: &str) -> StorageError {
     match result {
         Err(error) => error,
-        Ok(_) => fail(&format!("{what} was taken"), "refuse it"),
+        Ok(_) => fail(&format!("{what} succeeded, but must fail"), "return an error"),
     }
 }
 
-pub(super) async fn error_1_an_absence_names_provider_operation_and_path(t: Trial) {
+pub(super) async fn error_1_a_not_found_error_names_provider_operation_and_path(t: Trial) {
     for place in ["key", "org:a/key", "org:a/team:x/key"].map(path) {
-        let error = refused(t.retrieve(&place).await, "a read of nothing");
-        says_where(&t, &error, &[Operation::Retrieve], &place);
+        let error = expect_error(t.retrieve(&place).await, "a read of an absent credential");
+        check_error_context(&t, &error, &[Operation::Retrieve], &place);
         for error in t.retrieve_many(place.scope.as_ref(), std::slice::from_ref(&place.id)).await {
-            let error = refused(error, "a read of nothing");
-            says_where(&t, &error, &[Operation::Retrieve, Operation::RetrieveMany], &place);
+            let error = expect_error(error, "a read of an absent credential");
+            check_error_context(&t, &error, &[Operation::Retrieve, Operation::RetrieveMany], &place);
         }
     }
 }
 
-pub(super) async fn error_1_a_refusal_of_size_names_provider_operation_and_path(t: Trial) {
+pub(super) async fn error_1_a_too_large_error_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
-    let error = refused(t.store(&place, &oversize(&t)).await, "an oversize payload");
-    says_where(&t, &error, &[Operation::Store], &place);
+    let error = expect_error(t.store(&place, &oversize(&t)).await, "a store of an oversize payload");
+    check_error_context(&t, &error, &[Operation::Store], &place);
 }
 
 pub(super) async fn error_1_a_conflict_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
-    let error = refused(t.retrieve_versioned(&place).await, "a read of nothing");
-    says_where(&t, &error, &[Operation::RetrieveVersioned], &place);
+    let error = expect_error(t.retrieve_versioned(&place).await, "a read of an absent credential");
+    check_error_context(&t, &error, &[Operation::RetrieveVersioned], &place);
     t.put(&place, &value(1)).await;
-    t.settle().await;
-    let error = refused(t.store_if(&place, &value(2), None).await, "a store of something new over something");
-    says_where(&t, &error, &[Operation::StoreIf], &place);
+    t.wait_until_visible().await;
+    let error = expect_error(
+        t.store_if(&place, &value(2), None).await,
+        "a conditional store without a revision over an existing credential",
+    );
+    check_error_context(&t, &error, &[Operation::StoreIf], &place);
 }
 
 pub(super) async fn error_1_a_failed_recovery_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
-    let error = refused(t.recover(&place).await, "a recovery of nothing");
-    says_where(&t, &error, &[Operation::Recover], &place);
+    let error = expect_error(t.recover(&place).await, "a recovery of an absent credential");
+    check_error_context(&t, &error, &[Operation::Recover], &place);
 }
 
-pub(super) async fn error_2_a_refused_store_says_truly_that_nothing_was_written(t: Trial) {
+pub(super) async fn error_2_a_refused_store_correctly_reports_that_nothing_was_written(t: Trial) {
     let place = path("org:a/key");
-    t.keeps(&place, &value(1)).await;
+    t.put_and_check(&place, &value(1)).await;
     let mut refusals = vec![t.store(&place, &oversize(&t)).await];
     if t.provider.compare_and_set().is_some() {
         refusals.push(t.store_if(&place, &oversize(&t), None).await.map(drop));
         refusals.push(t.store_if(&place, &value(2), None).await.map(drop));
     }
     for refusal in refusals {
-        let error = refused(refusal, "what cannot be stored");
+        let error = expect_error(refusal, "a store that must be refused");
         if error.may_have_written() {
             fail(
                 &format!(
-                    "error-2: a refusal before anything was sent leaves in doubt whether it was written: {error}"
+                    "error-2: a store was refused before anything was sent, but its error says that it may have \
+                     written: {error}"
                 ),
-                "answer the kind of the refusal itself: TooLarge, Conflict, InvalidRequest",
+                "return the kind of the refusal itself: TooLarge, Conflict, InvalidRequest",
             );
         }
-        t.settle().await;
-        t.holds(&place, &value(1), "an error that denies having written must not have written").await;
+        t.wait_until_visible().await;
+        t.holds(&place, &value(1), "an error that says that nothing was written must be true").await;
     }
 }
 
@@ -98,7 +109,7 @@ fn oversize(t: &Trial) -> Sealed {
     sized(9, t.description.limits.max_payload_len.unwrap_or(0) + 64)
 }
 
-pub(super) async fn error_4_nothing_prints_what_is_kept(t: Trial) {
+pub(super) async fn error_4_debug_and_errors_never_print_stored_data(t: Trial) {
     const CANARY: &[u8] = b"sealed-canary-51c07e9d2b";
     let Sealed { mut data, mut metadata } = value(3);
     data.ciphertext = CANARY.repeat(4);
@@ -107,7 +118,7 @@ pub(super) async fn error_4_nothing_prints_what_is_kept(t: Trial) {
     t.put(&place, &Sealed::new(data.clone(), metadata.clone())).await;
     let mut printed = vec![format!("{:?}", t.provider), format!("{:#?}", t.provider)];
     printed.extend(errors(&t).await);
-    // Where there is a limit, the refusal of a value must not print that value.
+    // If there is a limit, the error for a value that exceeds it must not print that value.
     if let Some(limit) = t.description.limits.max_payload_len {
         data.ciphertext = CANARY.repeat(limit / CANARY.len() + 3);
         printed.extend(t.store(&path("org:a/large"), &Sealed { data, metadata }).await.err().map(texts));
@@ -116,12 +127,12 @@ pub(super) async fn error_4_nothing_prints_what_is_kept(t: Trial) {
     printed.push(format!("{:?}", t.provider));
     for text in printed {
         if let Some(how) = leak(&text, CANARY) {
-            fail(&format!("error-4: what is kept is printed {how}: {text:.200}"), SILENT);
+            fail(&format!("error-4: stored data is printed {how}: {text:.200}"), PRINT_NOTHING);
         }
     }
 }
 
-pub(super) async fn error_4_nothing_prints_the_backend_credentials(t: Trial) {
+pub(super) async fn error_4_debug_and_errors_never_print_backend_credentials(t: Trial) {
     let secrets = t.harness.backend_secrets();
     let mut printed = vec![format!("{:?}", t.provider), format!("{:#?}", t.description)];
     printed.extend(errors(&t).await);
@@ -134,14 +145,14 @@ pub(super) async fn error_4_nothing_prints_the_backend_credentials(t: Trial) {
     for text in printed {
         for secret in &secrets {
             if let Some(how) = leak(&text, secret.as_bytes()) {
-                // Not even here is it printed: a test's output ends in a log.
-                fail(&format!("error-4: a backend credential is printed {how}"), SILENT);
+                // This message does not print it either: a test's output ends in a log.
+                fail(&format!("error-4: a backend credential is printed {how}"), PRINT_NOTHING);
             }
         }
     }
 }
 
-/// What the easily made errors print.
+/// The text of errors that are easy to provoke.
 async fn errors(t: &Trial) -> Vec<String> {
     let place = path("org:a/absent");
     let mut found = Vec::new();

@@ -1,25 +1,26 @@
-//! store-5 and store-6: what fits is taken, what does not is refused before anything is changed.
+//! store-5 and store-6: values within the limits are accepted, and others are refused before
+//! anything is changed.
 
 use cred_core::{CredentialPath, Sealed, StorageError, StorageErrorKind, Tags};
 
-use crate::rule::{fail, good};
+use crate::rule::{expect_ok, fail};
 use crate::trial::Trial;
 use crate::value::{key_id, path, tagged, value};
 
-const CHECK_FIRST: &str = "compare the length of the encoded payload with the limit before anything is sent, as \
+const CHECK_FIRST: &str = "compare the length of the encoded payload with the limit before sending anything, and return \
                            `TooLarge { size, limit }`";
 
 pub(super) fn is_invalid_request(error: &StorageError, what: &str) {
     if !matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }) {
         fail(
-            &format!("{what} are refused as something else than InvalidRequest: {error}"),
-            "check tags before anything is sent, and refuse as InvalidRequest what the backend cannot keep exactly",
+            &format!("{what} are refused with another error than InvalidRequest: {error}"),
+            "check tags before sending anything, and return InvalidRequest for tags that the backend cannot store exactly",
         );
     }
 }
 
-/// A payload whose encoded size the clause steers: coarsely by the ciphertext, finely by the key's
-/// name, which no encoding rounds up by more than a few bytes.
+/// A payload whose encoded size the clause controls: coarsely by the ciphertext, finely by the key
+/// id, which no encoding rounds up by more than a few bytes.
 fn payload(ciphertext_len: usize, key_len: usize) -> Sealed {
     let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0xa5; ciphertext_len];
@@ -27,18 +28,21 @@ fn payload(ciphertext_len: usize, key_len: usize) -> Sealed {
     Sealed { data, metadata }
 }
 
-/// The encoded size and the limit, as the refusal tells them; `None`: it was taken.
+/// The encoded size and the limit that the refusal reports; `None` if the value was accepted.
 async fn refusal(t: &Trial, place: &CredentialPath, stored: &Sealed) -> Option<(usize, usize)> {
     match t.store(place, stored).await {
         Ok(()) => None,
         Err(error) => match *error.kind() {
             StorageErrorKind::TooLarge { size, limit } => Some((size, limit)),
-            _ => fail(&format!("an oversize payload is refused as something else: {error}"), CHECK_FIRST),
+            _ => fail(
+                &format!("an oversize payload is refused with another error than TooLarge: {error}"),
+                CHECK_FIRST,
+            ),
         },
     }
 }
 
-/// A payload as near to the limit as the encoding allows, from below and from above.
+/// The payloads nearest to the limit that the encoding allows, below and above it.
 struct Boundary {
     fits: Sealed,
     fits_len: usize,
@@ -47,15 +51,16 @@ struct Boundary {
     limit: usize,
 }
 
-/// Finds the boundary from what refusals say of sizes: all probes are far too large, so none is
-/// written.
+/// Computes the boundary from the sizes that refusals report. All probes are far too large, so none
+/// is written.
 async fn boundary(t: &Trial) -> Boundary {
-    /// Ciphertext bytes after which every base64, nested base64 or hex repeats its rounding.
+    /// The number of ciphertext bytes after which the rounding of base64, nested base64 and hex
+    /// repeats.
     const PERIOD: usize = 36;
     let Some(limit) = t.description.limits.max_payload_len else {
         fail(
-            "offers: `payload_limit` is declared, but `describe().limits.max_payload_len` is None",
-            "declare one",
+            "offers: `payload_limit` is declared, but not `describe().limits.max_payload_len`",
+            "set `max_payload_len`, or remove the word from `offers`",
         );
     };
     let probe = path("org:limits/probe");
@@ -65,11 +70,15 @@ async fn boundary(t: &Trial) -> Boundary {
     {
         Some((size, declared)) if declared == limit && size > limit => size,
         Some((size, declared)) => fail(
-            &format!("store-5: the refusal says {size} bytes of {declared}, the description says {limit}"),
+            &format!(
+                "store-5: the error reports {size} bytes and a limit of {declared}, the description a limit of {limit}"
+            ),
             CHECK_FIRST,
         ),
         None => fail(
-            &format!("store-5: {ciphertext} bytes of ciphertext were taken, the payload limit is {limit}"),
+            &format!(
+                "store-5: {ciphertext} bytes of ciphertext were accepted, but the payload limit is {limit}"
+            ),
             CHECK_FIRST,
         ),
     };
@@ -79,7 +88,7 @@ async fn boundary(t: &Trial) -> Boundary {
     for key in 1..=64 {
         keys.push((key, size_of(above, key).await));
     }
-    // Each size is that of `above` less a whole number of periods.
+    // Each candidate is smaller than `above` by a whole number of periods.
     let candidates = keys.iter().flat_map(|(key, size)| {
         let periods = size.saturating_sub(limit) / step;
         [periods, periods + 1].into_iter().filter_map(move |periods| {
@@ -105,45 +114,47 @@ async fn boundary(t: &Trial) -> Boundary {
     }
 }
 
-pub(super) async fn store_5_a_payload_of_exactly_the_limit_is_taken(t: Trial) {
+pub(super) async fn store_5_a_payload_of_exactly_the_limit_is_accepted(t: Trial) {
     let Boundary { fits, fits_len, limit, .. } = boundary(&t).await;
     let place = path("org:limits/fits");
     if let Some((size, _)) = refusal(&t, &place, &fits).await {
         fail(
             &format!(
-                "store-5: a payload of {size} bytes (computed: {fits_len}) is refused, the limit is {limit}"
+                "store-5: a payload of {size} bytes (computed: {fits_len}) is refused, but the limit is {limit}"
             ),
-            "take what is as long as the limit; refuse only what is longer",
+            "accept a payload of exactly the limit; refuse only longer ones",
         );
     }
-    t.holds(&place, &fits, "what is taken is kept whole").await;
+    t.holds(&place, &fits, "store an accepted value completely").await;
 }
 
-pub(super) async fn store_5_one_byte_more_is_too_large_and_the_old_value_remains(t: Trial) {
+pub(super) async fn store_5_one_byte_over_the_limit_is_too_large_and_the_old_value_remains(t: Trial) {
     let Boundary { too_large, too_large_len, limit, .. } = boundary(&t).await;
     let (place, absent) = (path("org:limits/old"), path("org:limits/absent"));
-    t.keeps(&place, &value(1)).await;
+    t.put_and_check(&place, &value(1)).await;
     for target in [&place, &absent] {
         match refusal(&t, target, &too_large).await {
             Some((size, declared)) if size == too_large_len && declared == limit => {}
             Some((size, declared)) => fail(
                 &format!(
-                    "store-5: the refusal says {size} bytes of {declared}, it was {too_large_len} of {limit}"
+                    "store-5: the error reports {size} bytes and a limit of {declared}, instead of {too_large_len} \
+                     bytes and {limit}"
                 ),
                 CHECK_FIRST,
             ),
-            None => {
-                fail(&format!("store-5: {too_large_len} bytes were taken, the limit is {limit}"), CHECK_FIRST)
-            }
+            None => fail(
+                &format!("store-5: {too_large_len} bytes were accepted, but the limit is {limit}"),
+                CHECK_FIRST,
+            ),
         }
     }
-    t.settle().await;
-    t.holds(&place, &value(1), "a refused store leaves the old value untouched").await;
-    t.lacks(&absent, "a refused store writes nothing").await;
-    t.lacks(&path("org:limits/probe"), "a refused store writes nothing").await;
+    t.wait_until_visible().await;
+    t.holds(&place, &value(1), "a refused store must leave the old value unchanged").await;
+    t.lacks(&absent, "a refused store must write nothing").await;
+    t.lacks(&path("org:limits/probe"), "a refused store must write nothing").await;
 }
 
-/// Tags at the limits, one for each bound. `extra` is how far over it they are.
+/// Tags at the limits of count, key length and value length. `extra` is the excess over each.
 fn tags_at(t: &Trial, extra: [usize; 3]) -> Option<Tags> {
     let limits = t.description.limits;
     let bound = |declared: Option<usize>, most: usize| declared.map_or(most, |declared| declared.min(most));
@@ -162,38 +173,38 @@ fn tags_at(t: &Trial, extra: [usize; 3]) -> Option<Tags> {
     Some(tags)
 }
 
-pub(super) async fn store_6_tags_at_the_limits_are_taken(t: Trial) {
-    let advice = "declare in `describe().limits` what the backend takes, and take that much";
+pub(super) async fn store_6_tags_at_the_limits_are_accepted(t: Trial) {
+    let advice = "declare in `describe().limits` what the backend accepts, and accept that much";
     let place = path("org:a/tags");
     let Some(tags) = tags_at(&t, [0; 3]) else {
-        fail("the limits on tags leave no room for a single one", advice);
+        fail("the declared tag limits do not allow a single tag", advice);
     };
     let Sealed { data, metadata } = value(1);
     let stored = Sealed::new(data, metadata.with_tags(tags));
-    good(t.store(&place, &stored).await, "store-6: tags at the declared limits are refused", advice);
-    t.holds(&place, &stored, "keep every tag whole").await;
+    expect_ok(t.store(&place, &stored).await, "store-6: tags at the declared limits are refused", advice);
+    t.holds(&place, &stored, "store every tag completely").await;
 }
 
-pub(super) async fn store_6_a_tag_that_does_not_fit_is_refused(t: Trial) {
+pub(super) async fn store_6_a_tag_over_the_limits_is_refused(t: Trial) {
     let place = path("org:a/tags");
     let old = tagged(1, &[("env", "prod")]);
-    t.keeps(&place, &old).await;
+    t.put_and_check(&place, &old).await;
     for (extra, what) in [
         ([1, 0, 0], "one tag too many"),
         ([0, 1, 0], "a key that is one byte too long"),
         ([0, 0, 1], "a value that is one byte too long"),
     ] {
-        // Where the type itself refuses it, no provider can be given it.
+        // If `Tags` itself refuses the tag, it cannot be passed to a provider.
         let Some(tags) = tags_at(&t, extra) else { continue };
         let Sealed { data, metadata } = value(2);
         match t.store(&place, &Sealed::new(data, metadata.with_tags(tags))).await {
             Ok(()) => fail(
-                &format!("store-6: tags with {what} were taken"),
-                "refuse as InvalidRequest what is over the declared limits; never drop or cut a tag",
+                &format!("store-6: tags with {what} were accepted"),
+                "return InvalidRequest for tags over the declared limits; never drop or truncate a tag",
             ),
             Err(error) => is_invalid_request(&error, &format!("tags with {what}")),
         }
-        t.settle().await;
-        t.holds(&place, &old, "a refused store leaves the old value untouched").await;
+        t.wait_until_visible().await;
+        t.holds(&place, &old, "a refused store must leave the old value unchanged").await;
     }
 }

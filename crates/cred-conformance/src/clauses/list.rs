@@ -1,4 +1,4 @@
-//! list-1 to list-4: lists and what filters make of them.
+//! list-1 to list-4: lists and filters.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::sync::Arc;
 use cred_core::{CredentialFilter, CredentialId, CredentialPath, Sealed, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::rule::{fail, good};
+use crate::rule::{expect_ok, fail};
 use crate::trial::{Trial, all};
 use crate::value::{EPOCH_MS, created_at, id, path, scope, tagged, value};
 use crate::watch::Watch;
 
 const COMPLETE: &str =
-    "follow every page to the end, and fail where one cannot be read: never give a part for the whole";
-const DECIDE: &str = "decide a filter on the stored metadata with `CredentialFilter::matches`; the backend's own tags \
-                      may only pre-select";
+    "follow every page to the end, and fail if one cannot be read: never return a partial list";
+const FILTER: &str = "filter by the stored metadata with `CredentialFilter::matches`; use the backend's own tags only to \
+                      pre-select";
 
-pub(super) async fn list_1_it_gives_each_id_once_and_nothing_of_other_scopes(t: Trial) {
+pub(super) async fn list_1_each_id_is_listed_once_and_only_in_its_own_scope(t: Trial) {
     let names = "key other org:a/key org:a/k-1 org:a/k_1 org:a/team:x/key org:ab/key org:b/key";
     let entries: Vec<_> = names.split_whitespace().map(path).zip((1..).map(value)).collect();
     for _ in 0..2 {
-        // The second round replaces all: what is stored twice is listed once.
+        // The second round replaces all: a credential that is stored twice is listed once.
         t.put_all(entries.clone()).await;
     }
     let advice = "list exactly the scope of the context, each id once";
@@ -36,8 +36,8 @@ pub(super) async fn list_1_it_gives_each_id_once_and_nothing_of_other_scopes(t: 
     }
 }
 
-pub(super) async fn list_2_a_scope_never_used_is_an_empty_list(t: Trial) {
-    let advice = "a scope that the backend does not know is an empty list, no error";
+pub(super) async fn list_2_an_unused_scope_gives_an_empty_list(t: Trial) {
+    let advice = "return an empty list for a scope that the backend does not know, not an error";
     let filter = CredentialFilter::new().with_tag("env", "prod");
     let scopes = [None, Some(scope("org:never")), Some(scope("org:never/team:used"))];
     for scope in &scopes {
@@ -47,10 +47,16 @@ pub(super) async fn list_2_a_scope_never_used_is_an_empty_list(t: Trial) {
         t.has_tree(scope.as_ref(), Some(&filter), &[], advice).await;
     }
     t.put(&path("org:a/team:x/key"), &value(1)).await;
-    t.lists(Some(&scope("org:a")), None, &[], "a scope that has only children lists nothing").await;
+    t.lists(Some(&scope("org:a")), None, &[], "a scope that has only child scopes must list nothing").await;
     t.lists(Some(&scope("org:a/team:x/role:r")), None, &[], advice).await;
     t.remove(&path("org:a/team:x/key")).await;
-    t.lists(Some(&scope("org:a/team:x")), None, &[], "a scope that was emptied lists nothing").await;
+    t.lists(
+        Some(&scope("org:a/team:x")),
+        None,
+        &[],
+        "a scope whose last credential was deleted must list nothing",
+    )
+    .await;
 }
 
 fn many(t: &Trial, name: &str) -> Vec<(CredentialPath, Sealed)> {
@@ -71,10 +77,10 @@ pub(super) async fn list_3_a_long_list_is_complete(t: Trial) {
     let here = Some(scope("org:many"));
     t.lists(here.as_ref(), None, &ids, COMPLETE).await;
     let filter = CredentialFilter::new().with_tag("parity", "even");
-    t.lists(here.as_ref(), Some(&filter), &even, &format!("{DECIDE}; {COMPLETE}")).await;
+    t.lists(here.as_ref(), Some(&filter), &even, &format!("{FILTER}; {COMPLETE}")).await;
 }
 
-pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
+pub(super) async fn list_3_a_list_is_complete_during_concurrent_writes(t: Trial) {
     let mut entries = many(&t, "stable");
     entries.truncate((t.effort.list_entries / 5).max(10));
     let stable: BTreeSet<CredentialId> = entries.iter().map(|(path, _)| path.id.clone()).collect();
@@ -82,20 +88,21 @@ pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
     let here = scope("org:many");
     t.lists(Some(&here), None, &stable.iter().cloned().collect::<Vec<_>>(), COMPLETE).await;
 
-    let settled = t.patience_for_list();
+    let bound = t.patience_for_list();
     let watch = Arc::new(Watch::new((t.effort.rounds / 10).max(3)));
     let mut tasks = JoinSet::new();
     let (lister, watched) = (t.clone(), Arc::clone(&watch));
     tasks.spawn(async move {
-        while watched.goes_on() {
-            // Before the declared bound even what nobody touches may still be on its way to some
-            // replica.
-            let strict = settled.has_passed();
-            let advice = "what disappears between two steps of a list is not in it, and no error";
+        while watched.is_writing() {
+            // Before the declared bound, even a credential that is not being written may not have
+            // reached every replica.
+            let strict = bound.has_passed();
+            let advice =
+                "leave out a credential that disappears between two steps of a list, and do not fail";
             let listed = lister.list(Some(&here), None).await;
-            let listed = good(listed, "list-3: a list fails while others write", advice);
-            is_sound(&listed, &stable, strict);
-            watched.looked();
+            let listed = expect_ok(listed, "list-3: a list fails during concurrent writes", advice);
+            check_list(&listed, &stable, strict);
+            watched.count_read();
             yield_now().await;
         }
     });
@@ -116,32 +123,35 @@ pub(super) async fn list_3_it_is_complete_while_others_write(t: Trial) {
     all(tasks).await;
 }
 
-/// A list that was taken while others wrote: nothing twice, nothing foreign, and what nobody
-/// touched is in it.
-fn is_sound(listed: &[CredentialId], stable: &BTreeSet<CredentialId>, strict: bool) {
+/// Checks a list that was read during concurrent writes: no duplicates, no unknown ids, and (if
+/// `strict`) all credentials that were not being written.
+fn check_list(listed: &[CredentialId], stable: &BTreeSet<CredentialId>, strict: bool) {
     let unique: BTreeSet<_> = listed.iter().cloned().collect();
     if unique.len() != listed.len() {
-        fail("list-3: a list taken while others write names an id twice", "remove duplicates across pages");
+        fail(
+            "list-3: a list during concurrent writes contains an id twice",
+            "remove duplicates across pages",
+        );
     }
     if let Some(missing) = stable.difference(&unique).next().filter(|_| strict) {
         fail(
             &format!(
-                "list-3: `{missing}`, which nobody touched, is missing from a list taken while others write"
+                "list-3: `{missing}`, which is not being written, is missing from a list during concurrent writes"
             ),
-            "page by a stable key, not by an offset, and restart where the backend says that the page expired",
+            "page by a stable key, not by an offset, and restart if the backend reports an expired page",
         );
     }
     if let Some(foreign) =
         unique.iter().find(|id| !stable.contains(*id) && !id.as_str().starts_with("churn-"))
     {
         fail(
-            &format!("list-3: `{foreign}`, which nobody stored, is in a list taken while others write"),
+            &format!("list-3: `{foreign}`, which was never stored, is in a list during concurrent writes"),
             "keep temporary names out of lists",
         );
     }
 }
 
-pub(super) async fn list_4_tags_are_anded(t: Trial) {
+pub(super) async fn list_4_a_credential_must_match_all_tags_of_the_filter(t: Trial) {
     let stored: [(&str, &[(&str, &str)]); 6] = [
         ("both", &[("env", "prod"), ("team", "a")]),
         ("more", &[("env", "prod"), ("team", "a"), ("owner", "me")]),
@@ -165,7 +175,7 @@ pub(super) async fn list_4_tags_are_anded(t: Trial) {
     }
 }
 
-pub(super) async fn list_4_tags_are_compared_to_the_letter(t: Trial) {
+pub(super) async fn list_4_tags_are_compared_exactly(t: Trial) {
     let stored: [(&str, &[(&str, &str)]); 7] = [
         ("exact", &[("env", "prod")]),
         ("upper", &[("env", "PROD")]),
@@ -189,7 +199,7 @@ pub(super) async fn list_4_tags_are_compared_to_the_letter(t: Trial) {
     }
 }
 
-pub(super) async fn list_4_bounds_are_exclusive(t: Trial) {
+pub(super) async fn list_4_time_bounds_are_exclusive(t: Trial) {
     let entries = (9..=12).map(|ms| (path(&format!("org:a/at-{ms}")), created_at(ms, EPOCH_MS + ms)));
     t.put_all(entries.collect()).await;
     let at = |ms| Timestamp::from_unix_millis(EPOCH_MS + ms);
@@ -201,7 +211,7 @@ pub(super) async fn list_4_bounds_are_exclusive(t: Trial) {
         (filter.clone().with_created_after(at(10)).with_created_before(at(11)), &[]),
         (filter.clone().with_created_after(at(12)), &[]),
         (filter.clone().with_created_after(at(8)), &["at-9", "at-10", "at-11", "at-12"]),
-        // By the metadata's created_at, not by the time at which the backend wrote it.
+        // The metadata's created_at counts, not the time at which the backend wrote the credential.
         (filter.clone().with_created_after(Timestamp::from_unix_millis(EPOCH_MS + 1_000)), &[]),
     ] {
         is_listed(&t, &filter, names).await;
@@ -210,7 +220,7 @@ pub(super) async fn list_4_bounds_are_exclusive(t: Trial) {
     is_listed(&t, &tagged_too, &["at-11"]).await;
 }
 
-pub(super) async fn list_4_a_filter_follows_the_stored_metadata(t: Trial) {
+pub(super) async fn list_4_a_filter_uses_the_latest_stored_metadata(t: Trial) {
     let place = path("org:a/key");
     let by = |env: &str| CredentialFilter::new().with_tag("env", env);
     t.put(&place, &tagged(1, &[("env", "test")])).await;
@@ -228,5 +238,5 @@ pub(super) async fn list_4_a_filter_follows_the_stored_metadata(t: Trial) {
 async fn is_listed(t: &Trial, filter: &CredentialFilter, names: &[&str]) {
     let here = scope("org:a");
     let ids: Vec<_> = names.iter().map(|name| id(name)).collect();
-    t.lists(Some(&here), Some(filter), &ids, DECIDE).await;
+    t.lists(Some(&here), Some(filter), &ids, FILTER).await;
 }

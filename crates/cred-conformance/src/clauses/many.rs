@@ -2,17 +2,17 @@
 
 use cred_core::{CredentialId, CredentialPath, Operation, ScopeId, Sealed, StorageErrorKind};
 
-use super::error::says_where;
+use super::error::check_error_context;
 use crate::trial::Trial;
 use crate::value::{id, path, scope, value};
 use crate::wording::short;
 
-const IN_ORDER: &str = "give one answer for each id, in the order of the ids: look each up in what the backend gave, \
-                        never count on the backend's order";
+const IN_ORDER: &str = "return one result for each id, in the order of the ids: look up each id in the backend's response, \
+                        never rely on the backend's order";
 
-/// The answers are those of single reads: the value where there is one, else NotFound that names
-/// the path (a clause on errors besides, which is told as such).
-async fn answers(
+/// The results must be those of single reads: the value if one is stored, else NotFound that names
+/// the path. A missing path is reported as a violation of error-1.
+async fn has_results(
     t: &Trial,
     here: Option<&ScopeId>,
     ids: &[CredentialId],
@@ -35,93 +35,104 @@ fn difference(
     actual: &[Result<Sealed, cred_core::StorageError>],
 ) -> Option<String> {
     if actual.len() != ids.len() {
-        return Some(format!("{} ids got {} answers", ids.len(), actual.len()));
+        return Some(format!("{} ids gave {} results", ids.len(), actual.len()));
     }
     for (position, ((id, expected), actual)) in ids.iter().zip(expected).zip(actual).enumerate() {
         let problem = match (expected, actual) {
             (Some(expected), Ok(actual)) if expected == actual => None,
-            (Some(_), Ok(_)) => Some("gives another value".to_owned()),
-            (Some(_), Err(error)) => Some(format!("fails: {error}")),
-            (None, Ok(_)) => Some("is absent and gives a value".to_owned()),
+            (Some(_), Ok(_)) => Some("is another value".to_owned()),
+            (Some(_), Err(error)) => Some(format!("is an error: {error}")),
+            (None, Ok(_)) => Some("is a value, but the credential is absent".to_owned()),
             (None, Err(error)) if *error.kind() != StorageErrorKind::NotFound => {
-                Some(format!("is absent and gives another error: {error}"))
+                Some(format!("is another error than NotFound: {error}"))
             }
             (None, Err(error)) => {
                 let path = CredentialPath::new(here.cloned(), id.clone());
-                says_where(t, error, &[Operation::Retrieve, Operation::RetrieveMany], &path);
+                check_error_context(t, error, &[Operation::Retrieve, Operation::RetrieveMany], &path);
                 None
             }
         };
         if let Some(problem) = problem {
-            return Some(format!("answer {position}, of `{}`, {problem}", short(id)));
+            return Some(format!("result {position}, for `{}`, {problem}", short(id)));
         }
     }
     None
 }
 
-pub(super) async fn many_1_it_gives_the_answers_in_the_order_of_the_ids(t: Trial) {
+pub(super) async fn many_1_results_are_in_the_order_of_the_ids(t: Trial) {
     let here = scope("org:a");
     let entries: Vec<_> = (0..9_u64).map(|n| (path(&format!("org:a/key-{n}")), value(n))).collect();
     t.put_all(entries).await;
     let order = [5, 0, 8, 3, 1, 7, 2, 6, 4];
     let ids: Vec<_> = order.iter().map(|n| id(&format!("key-{n}"))).collect();
     let expected: Vec<_> = order.iter().map(|n| Some(value(*n))).collect();
-    answers(&t, Some(&here), &ids, &expected, IN_ORDER).await;
+    has_results(&t, Some(&here), &ids, &expected, IN_ORDER).await;
 }
 
-pub(super) async fn many_1_no_ids_get_no_answers(t: Trial) {
+pub(super) async fn many_1_no_ids_give_no_results(t: Trial) {
     t.put(&path("org:a/key"), &value(1)).await;
     for here in [None, Some(scope("org:a")), Some(scope("org:never"))] {
-        answers(
+        has_results(
             &t,
             here.as_ref(),
             &[],
             &[],
-            "answer nothing for nothing; many APIs take an empty request for `all`",
+            "return no results for no ids; many APIs treat an empty request as `all`",
         )
         .await;
     }
 }
 
-pub(super) async fn many_1_it_answers_more_than_one_batch(t: Trial) {
+pub(super) async fn many_1_more_than_one_batch_of_ids_is_answered(t: Trial) {
     let here = scope("org:a");
     let count = (2 * t.description.batch.get() + 1).clamp(21, 500);
     let entries: Vec<_> = (0..count).map(|n| (path(&format!("org:a/key-{n}")), value(n as u64))).collect();
     t.put_all(entries.clone()).await;
-    // The last of each batch is absent: an answer less must not shift those that follow.
+    // Absent ids are mixed in: a missing result must not shift those that follow.
     let mut ids: Vec<_> = entries.iter().map(|(path, _)| path.id.clone()).collect();
     let mut expected: Vec<_> = entries.into_iter().map(|(_, value)| Some(value)).collect();
     for position in (0..count).step_by(7) {
         ids.insert(position, id(&format!("absent-{position}")));
         expected.insert(position, None);
     }
-    answers(&t, Some(&here), &ids, &expected, "cut the ids into batches, and put the answers together by id")
+    has_results(&t, Some(&here), &ids, &expected, "split the ids into batches, and merge the results by id")
         .await;
 }
 
-pub(super) async fn many_2_an_id_that_is_given_twice_is_answered_twice(t: Trial) {
+pub(super) async fn many_2_a_duplicate_id_is_answered_twice(t: Trial) {
     let here = scope("org:a");
     t.put(&path("org:a/x"), &value(1)).await;
     t.put(&path("org:a/y"), &value(2)).await;
     let ids = ["x", "y", "x", "x", "gone", "y", "gone"].map(id);
     let (x, y) = (Some(value(1)), Some(value(2)));
     let expected = [x.clone(), y.clone(), x.clone(), x, None, y, None];
-    answers(&t, Some(&here), &ids, &expected, "remove duplicates before you ask, and answer each of them")
-        .await;
+    has_results(
+        &t,
+        Some(&here),
+        &ids,
+        &expected,
+        "remove duplicates from the request, and return a result for each of them",
+    )
+    .await;
 }
 
-pub(super) async fn many_3_one_that_is_missing_fails_alone(t: Trial) {
+pub(super) async fn many_3_a_missing_credential_fails_only_its_own_result(t: Trial) {
     let here = scope("org:a");
     t.put(&path("org:a/x"), &value(1)).await;
     t.put(&path("org:a/y"), &value(2)).await;
     t.put(&path("missing"), &value(3)).await;
     t.put(&path("org:a/team:x/missing"), &value(4)).await;
-    let advice =
-        "one absent id is one NotFound that names it; the others are answered, and other scopes not asked";
-    answers(&t, Some(&here), &["missing", "x"].map(id), &[None, Some(value(1))], advice).await;
-    answers(&t, Some(&here), &["x", "missing", "y"].map(id), &[Some(value(1)), None, Some(value(2))], advice)
-        .await;
-    answers(&t, Some(&here), &["missing", "lost"].map(id), &[None, None], advice).await;
-    answers(&t, Some(&scope("org:never")), &["x"].map(id), &[None], advice).await;
-    answers(&t, None, &["x", "missing"].map(id), &[None, Some(value(3))], advice).await;
+    let advice = "return NotFound for the absent id alone, and read only the scope of the context";
+    has_results(&t, Some(&here), &["missing", "x"].map(id), &[None, Some(value(1))], advice).await;
+    has_results(
+        &t,
+        Some(&here),
+        &["x", "missing", "y"].map(id),
+        &[Some(value(1)), None, Some(value(2))],
+        advice,
+    )
+    .await;
+    has_results(&t, Some(&here), &["missing", "lost"].map(id), &[None, None], advice).await;
+    has_results(&t, Some(&scope("org:never")), &["x"].map(id), &[None], advice).await;
+    has_results(&t, None, &["x", "missing"].map(id), &[None, Some(value(3))], advice).await;
 }

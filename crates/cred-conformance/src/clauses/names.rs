@@ -1,4 +1,4 @@
-//! scope-3 and scope-4: every name can be used, and no two share a place.
+//! scope-3 and scope-4: every name can be used, and no two paths share a physical name.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use crate::rule::fail;
 use crate::trial::Trial;
 use crate::value::{path, value};
 
-const INJECTIVE: &str = "make the physical name injective: escape what the backend's alphabet or case rules lose \
-                         with an escape character that is escaped itself";
-const USABLE: &str = "take every id and every scope: escape what the backend reserves or cannot spell, and hash only \
-                      what is too long, over the whole path";
-const EXACT: &str = "give back exactly the scope and the id that were stored: keep the path beside the value where \
-                     the physical name cannot be turned back";
+const INJECTIVE: &str = "make the physical name injective: escape characters that the backend's alphabet or case rules \
+                         would lose, and escape the escape character itself";
+const USABLE: &str = "accept every id and every scope: escape names and characters that the backend reserves or does not \
+                      support, and hash only names that are too long, over the whole path";
+const EXACT: &str = "return exactly the scope and the id that were stored: store the path next to the value if it cannot \
+                     be decoded from the physical name";
 
 const ID_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 const NAME_ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
 
-/// All are stored at once; each reads and lists as itself; deleting every second one leaves the
-/// others.
-async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice: &str) {
+/// Stores all names together and checks that each is read and listed as itself, and that deleting
+/// every second one leaves the others.
+async fn are_distinct(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice: &str) {
     let unique: BTreeSet<CredentialPath> = names.into_iter().map(|name| path(name.as_ref())).collect();
     let entries: Vec<_> = unique.into_iter().zip((1..).map(value)).collect();
     t.put_all(entries.clone()).await;
@@ -34,7 +34,7 @@ async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice
         t.remove(path).await;
     }
     for (_, (path, _)) in &gone {
-        t.lacks(path, "delete exactly what store wrote for that path").await;
+        t.lacks(path, "delete exactly the credential that was stored at that path").await;
     }
     t.all_hold(&kept, advice).await;
     list_exactly(t, kept.iter().map(|(path, _)| path)).await;
@@ -43,8 +43,8 @@ async fn are_apart(t: &Trial, names: impl IntoIterator<Item: AsRef<str>>, advice
 async fn list_exactly<'a>(t: &Trial, paths: impl Iterator<Item = &'a CredentialPath>) {
     let paths: Vec<_> = paths.cloned().collect();
     let scopes: BTreeSet<Option<ScopeId>> = paths.iter().map(|path| path.scope.clone()).collect();
-    // The tree shows all of them; a list is asked of some, for a call each is slow on a distant
-    // backend.
+    // The tree contains all of them. Only some scopes are listed, since one call for each scope is
+    // slow on a distant backend.
     for scope in scopes.iter().step_by(scopes.len() / 16 + 1) {
         let here = paths.iter().filter(|path| path.scope == *scope);
         let ids: Vec<CredentialId> = here.map(|path| path.id.clone()).collect();
@@ -53,22 +53,22 @@ async fn list_exactly<'a>(t: &Trial, paths: impl Iterator<Item = &'a CredentialP
     t.has_tree(None, None, &paths, EXACT).await;
 }
 
-pub(super) async fn scope_3_names_that_differ_only_in_case_are_apart(t: Trial) {
+pub(super) async fn scope_3_names_that_differ_only_in_case_are_distinct(t: Trial) {
     let names = "\
         key Key KEY kEY a-B A-b org:acme/key org:Acme/key org:ACME/key Org:acme/key ORG:acme/key \
         org:acme/Key org:a/team:X/key org:A/team:x/key org:a/team:x/key";
-    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
+    are_distinct(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
-pub(super) async fn scope_3_names_that_differ_only_in_punctuation_are_apart(t: Trial) {
+pub(super) async fn scope_3_names_that_differ_only_in_punctuation_are_distinct(t: Trial) {
     let names = "\
         a-b a_b a--b a__b a-_b a_-b ab - _ -- __ -_ _- -a _a a- a_ a org:a.b/key org:a-b/key \
         org:a_b/key org:ab/key org:a..b/key org:.a/key org:a./key o.rg:a/key o-rg:a/key o_rg:a/key \
         org:-/key org:_/key org:.../key org:a/key org:-a/key";
-    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
+    are_distinct(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
-pub(super) async fn scope_3_long_names_that_differ_only_at_their_ends_are_apart(t: Trial) {
+pub(super) async fn scope_3_long_names_that_differ_only_at_their_ends_are_distinct(t: Trial) {
     let mut names = Vec::new();
     for len in [62, 63, 64, 126, 127, 128, 251, 252, 253, 254] {
         for end in ["a", "b", "A"] {
@@ -81,28 +81,28 @@ pub(super) async fn scope_3_long_names_that_differ_only_at_their_ends_are_apart(
             names.push(format!("org:{}{end}/key", "s".repeat(len)));
         }
     }
-    are_apart(&t, names, "never cut a name: hash what is too long, over the whole path").await;
+    are_distinct(&t, names, "never truncate a name: hash a name that is too long, over the whole path").await;
 }
 
-pub(super) async fn scope_3_a_scope_and_an_id_never_run_together(t: Trial) {
+pub(super) async fn scope_3_the_boundary_between_scope_and_id_is_unambiguous(t: Trial) {
     let names = "\
         org:a/b-c org:a-b/c org:a/b_c org:a_b/c org:a.b/c a-b-c org-a-b-c org_a_b_c org:a/team:b/c \
         org:a/team_b_c org:a/team-b-c org:a.team.b/c org:a_team_b/c org:a-team-b/c org:a--team-b/c \
         org:a__team_b/c org-a__team-b__c org--a---team--b----c org_3Aa_2Fc org-3Aa-2Fc or:ga/c \
         o:rga/c org:ac/c orga:c/c";
-    are_apart(&t, names.split_whitespace(), INJECTIVE).await;
+    are_distinct(&t, names.split_whitespace(), INJECTIVE).await;
 }
 
-pub(super) async fn scope_3_names_that_look_like_encodings_of_others_are_apart(t: Trial) {
+pub(super) async fn scope_3_names_that_look_like_encodings_of_others_are_distinct(t: Trial) {
     let mut names = Vec::new();
     for name in ["A_b", "a-b", "Z", "_", "-", "key_1"] {
         names.push(name.to_owned());
         names.extend(encodings(name));
     }
-    are_apart(&t, names, INJECTIVE).await;
+    are_distinct(&t, names, INJECTIVE).await;
 }
 
-/// Spellings of `name` that a backend's encoding may produce, as ids in their own right.
+/// Encodings of `name` that a provider may use as physical names, here used as ids.
 fn encodings(name: &str) -> Vec<String> {
     let mut spellings = vec![
         name.to_lowercase(),
@@ -139,7 +139,7 @@ fn upper_hex(letter: char) -> String {
     format!("{:02X}", u32::from(letter))
 }
 
-pub(super) async fn scope_3_a_physical_name_taken_as_an_id_is_another_credential(t: Trial) {
+pub(super) async fn scope_3_a_physical_name_used_as_an_id_is_a_different_credential(t: Trial) {
     let originals = [
         "a_B-c".to_owned(),
         "org:a/a_B-c".to_owned(),
@@ -151,7 +151,7 @@ pub(super) async fn scope_3_a_physical_name_taken_as_an_id_is_another_credential
     let mut names = BTreeSet::from(originals.clone());
     for original in &originals {
         let original = path(original);
-        // Where the harness does not know, these are the names that a hash in hex is likely to get.
+        // If the harness does not know the name, guess one that a provider may use for a hash.
         let physical = t.harness.physical_name(&original).unwrap_or_else(|| format!("h-{}", "0".repeat(64)));
         let parts = physical.split(|letter: char| !ID_ALPHABET.contains(letter)).map(str::to_owned);
         let sanitized: String =
@@ -163,12 +163,8 @@ pub(super) async fn scope_3_a_physical_name_taken_as_an_id_is_another_credential
             names.insert(id);
         }
     }
-    are_apart(
-        &t,
-        names,
-        "keep hashed or escaped names out of the space of plain ones, by a mark no plain name has",
-    )
-    .await;
+    are_distinct(&t, names, "give hashed and escaped names a prefix or mark that no plain name can have")
+        .await;
 }
 
 pub(super) async fn scope_4_names_that_backends_reserve_can_be_used(t: Trial) {
@@ -183,7 +179,7 @@ pub(super) async fn scope_4_names_that_backends_reserve_can_be_used(t: Trial) {
         -:- _:_ org:a.lock org:lost-found org:key-AbCdEf 0:0 tmp:tmp null:null";
     let unscoped = ids.split_whitespace().map(str::to_owned);
     let scoped = scopes.split_whitespace().flat_map(|scope| ["key", "tmp"].map(|id| format!("{scope}/{id}")));
-    are_apart(&t, unscoped.chain(scoped), USABLE).await;
+    are_distinct(&t, unscoped.chain(scoped), USABLE).await;
 }
 
 pub(super) async fn scope_4_ids_of_every_length_can_be_used(t: Trial) {
@@ -192,24 +188,24 @@ pub(super) async fn scope_4_ids_of_every_length_can_be_used(t: Trial) {
         let id = "k".repeat(*len);
         [id.clone(), format!("org:a/{id}"), format!("org:a/team:b/{id}")]
     });
-    are_apart(&t, names, USABLE).await;
+    are_distinct(&t, names, USABLE).await;
 }
 
-pub(super) async fn scope_4_every_character_of_an_id_can_stand_anywhere(t: Trial) {
+pub(super) async fn scope_4_every_id_character_can_be_used_in_any_position(t: Trial) {
     let names =
         ID_ALPHABET.chars().flat_map(|letter| [format!("{letter}"), format!("org:a/{letter}mid{letter}")]);
-    are_apart(&t, names, USABLE).await;
+    are_distinct(&t, names, USABLE).await;
 }
 
-pub(super) async fn scope_4_every_character_of_a_scope_can_stand_anywhere(t: Trial) {
+pub(super) async fn scope_4_every_scope_character_can_be_used_in_any_position(t: Trial) {
     let names = NAME_ALPHABET.chars().flat_map(|letter| {
         [format!("org:{letter}/k"), format!("{letter}:a/k"), format!("org:{letter}x{letter}/k")]
     });
-    // A value is never `.`: the one name of these that is none.
-    are_apart(&t, names.filter(|name| name.parse::<CredentialPath>().is_ok()), USABLE).await;
+    // `.` is not a valid scope value, so it is left out.
+    are_distinct(&t, names.filter(|name| name.parse::<CredentialPath>().is_ok()), USABLE).await;
 }
 
-pub(super) async fn scope_4_scopes_up_to_their_full_length_can_be_used(t: Trial) {
+pub(super) async fn scope_4_scopes_up_to_the_maximum_length_can_be_used(t: Trial) {
     let deep = vec!["a:b"; 128].join("/");
     let two = format!("org:{}/team:{}", "o".repeat(249), "t".repeat(249));
     let scopes = [
@@ -224,9 +220,9 @@ pub(super) async fn scope_4_scopes_up_to_their_full_length_can_be_used(t: Trial)
     ];
     let names = scopes.iter().flat_map(|scope| {
         if scope.len() > ScopeId::MAX_LEN {
-            fail("the conformance kit makes a scope that is too long", "report it");
+            fail("the conformance suite created a scope that is too long", "report this bug");
         }
         ["k".to_owned(), "i".repeat(255)].map(|id| format!("{scope}/{id}"))
     });
-    are_apart(&t, names, USABLE).await;
+    are_distinct(&t, names, USABLE).await;
 }

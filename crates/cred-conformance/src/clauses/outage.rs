@@ -1,4 +1,4 @@
-//! What is told while the backend is down.
+//! The errors of a provider while the backend is down.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use cred_core::{CredentialFilter, CredentialPath, Operation, Sealed, StorageErro
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::error::{refused, says_where};
+use super::error::{check_error_context, expect_error};
 use crate::rule::fail;
 use crate::trial::Trial;
 use crate::value::{path, scope, value};
 
-const NOT_ABSENT: &str = "say that something is absent only where the backend itself said so";
+const NOT_ABSENT: &str = "report a credential as absent only if the backend itself reported that";
 
 async fn begins(t: &Trial) {
     set(t, true).await;
@@ -30,7 +30,7 @@ pub(super) async fn recovers(t: &Trial) {
         if Instant::now() >= deadline {
             fail(
                 &format!("the backend is back, and the provider still fails: {error}"),
-                "drop connections that broke, and try anew with the next operation",
+                "drop broken connections, and connect again at the next operation",
             );
         }
         sleep(Duration::from_millis(20)).await;
@@ -40,23 +40,23 @@ pub(super) async fn recovers(t: &Trial) {
 async fn set(t: &Trial, down: bool) {
     if !t.harness.outage(down).await {
         fail(
-            "offers: `outage` is declared, but `Harness::outage` says that it cannot",
-            "write it, or take the word away",
+            "offers: `outage` is declared, but `Harness::outage` returns false",
+            "implement it, or remove the word from `offers`",
         );
     }
 }
 
-/// Built while the backend is down, used when it is back.
-pub(super) async fn describe_1_a_constructor_touches_no_network(t: Trial) {
+/// The provider is built while the backend is down and used once it is back.
+pub(super) async fn describe_1_the_constructor_does_no_network_io(t: Trial) {
     let place = path("org:a/key");
-    t.keeps(&place, &value(1)).await;
+    t.put_and_check(&place, &value(1)).await;
     begins(&t).await;
     let (built, mut tasks) = (t.clone(), JoinSet::new());
     tasks.spawn(async move { built.reopen().await });
     let Some(Ok(late)) = tasks.join_next().await else {
         fail(
             "describe-1: no second client could be built while the backend was down",
-            "validate in the constructor and connect at the first use; `Harness::reopen` calls the constructor alone",
+            "validate in the constructor and connect at the first use; `Harness::reopen` must only call the constructor",
         );
     };
     ends(&t).await;
@@ -64,15 +64,15 @@ pub(super) async fn describe_1_a_constructor_touches_no_network(t: Trial) {
 }
 
 fn no_absence<T>(result: Result<T, StorageError>, what: &str) {
-    let error = refused(result, &format!("{what} in an outage"));
+    let error = expect_error(result, &format!("{what} in an outage"));
     if error.is_not_found() {
-        fail(&format!("an outage is told as absence by {what}: {error}"), NOT_ABSENT);
+        fail(&format!("{what} reports an outage as absence: {error}"), NOT_ABSENT);
     }
 }
 
-pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
+pub(super) async fn retrieve_1_an_outage_is_not_reported_as_absence(t: Trial) {
     let place = path("org:a/key");
-    t.keeps(&place, &value(1)).await;
+    t.put_and_check(&place, &value(1)).await;
     begins(&t).await;
     no_absence(t.retrieve(&place).await, "retrieve");
     no_absence(t.exists(&place).await, "exists");
@@ -83,14 +83,14 @@ pub(super) async fn retrieve_1_an_outage_is_not_told_as_absence(t: Trial) {
         no_absence(t.retrieve_versioned(&place).await, "retrieve_versioned");
     }
     ends(&t).await;
-    t.holds(&place, &value(1), "work again when the backend does").await;
+    t.holds(&place, &value(1), "work again once the backend does").await;
 }
 
-pub(super) async fn list_3_an_outage_is_not_told_as_an_empty_list(t: Trial) {
+pub(super) async fn list_3_an_outage_is_not_reported_as_an_empty_list(t: Trial) {
     let place = path("org:a/key");
     t.put(&place, &value(1)).await;
     let here = Some(scope("org:a"));
-    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "list what is stored").await;
+    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "list all stored credentials").await;
     begins(&t).await;
     let filter = CredentialFilter::new().with_tag("number", "1");
     for filter in [None, Some(&filter)] {
@@ -101,10 +101,10 @@ pub(super) async fn list_3_an_outage_is_not_told_as_an_empty_list(t: Trial) {
         no_absence(t.list_deleted(here.as_ref()).await, "list_deleted");
     }
     ends(&t).await;
-    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "work again when the backend does").await;
+    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "work again once the backend does").await;
 }
 
-pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial) {
+pub(super) async fn error_1_an_error_in_an_outage_names_provider_operation_and_path(t: Trial) {
     let place = path("org:a/key");
     begins(&t).await;
     let failures = [
@@ -115,10 +115,10 @@ pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial
     ];
     for (error, operation) in failures {
         match error {
-            Some(error) => says_where(&t, &error, &[operation], &place),
+            Some(error) => check_error_context(&t, &error, &[operation], &place),
             None => fail(
-                &format!("{operation} answers Ok in an outage"),
-                "answer Ok only what the backend confirmed",
+                &format!("{operation} returns Ok in an outage"),
+                "return Ok only for an operation that the backend confirmed",
             ),
         }
     }
@@ -131,18 +131,18 @@ pub(super) async fn error_1_an_outage_names_provider_operation_and_path(t: Trial
         });
         if !named {
             fail(
-                &format!("error-1: a failed {operation} does not name provider and operation"),
-                "call `StorageError::at` in one place, for whatever an operation answers",
+                &format!("error-1: a failed {operation} does not name the provider and the operation"),
+                "call `StorageError::at` in one place, for every error that an operation returns",
             );
         }
     }
     ends(&t).await;
 }
 
-pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote(t: Trial) {
+pub(super) async fn error_2_writes_in_an_outage_correctly_report_whether_they_took_effect(t: Trial) {
     let places = ["org:a/stored", "org:a/deleted", "org:a/swapped"].map(path);
     for place in &places {
-        t.keeps(place, &value(1)).await;
+        t.put_and_check(place, &value(1)).await;
     }
     let [stored, deleted, swapped] = places;
     let revision = match t.provider.compare_and_set() {
@@ -157,40 +157,40 @@ pub(super) async fn error_2_what_fails_in_an_outage_tells_truly_whether_it_wrote
         None => None,
     };
     ends(&t).await;
-    told_truly(&t, &stored, store, Some(value(2))).await;
-    told_truly(&t, &deleted, delete, None).await;
+    report_is_correct(&t, &stored, store, Some(value(2))).await;
+    report_is_correct(&t, &deleted, delete, None).await;
     if let Some(swap) = swap {
-        told_truly(&t, &swapped, swap.map(drop), Some(value(2))).await;
+        report_is_correct(&t, &swapped, swap.map(drop), Some(value(2))).await;
     }
-    // Elsewhere: a store that was left in doubt may still land where it was meant for.
+    // At another path, since a store with an unknown outcome may still take effect at its own.
     let fresh = path("org:a/fresh");
     t.put(&fresh, &value(3)).await;
-    t.holds(&fresh, &value(3), "work again when the backend does").await;
+    t.holds(&fresh, &value(3), "work again once the backend does").await;
 }
 
-/// The write of `wanted` over value 1 was answered so: what is stored must agree.
-async fn told_truly(
+/// Checks the result of a write of `wanted` over value 1 against the stored value.
+async fn report_is_correct(
     t: &Trial,
     place: &CredentialPath,
-    answer: Result<(), StorageError>,
+    result: Result<(), StorageError>,
     wanted: Option<Sealed>,
 ) {
-    t.settle().await;
-    let found = t.found(place, "after the outage", "work again").await;
+    t.wait_until_visible().await;
+    let found = t.read_once(place, "after the outage", "work again").await;
     let old = Some(value(1));
-    let truth = match &answer {
+    let is_correct = match &result {
         Ok(()) => found == wanted,
         Err(error) if error.may_have_written() => found == wanted || found == old,
         Err(_) => found == old,
     };
-    if !truth {
-        let said = answer.err().map_or_else(|| "Ok".to_owned(), |error| error.to_string());
+    if !is_correct {
+        let reported = result.err().map_or_else(|| "Ok".to_owned(), |error| error.to_string());
         fail(
             &format!(
-                "error-2: what is stored at `{place}` after the outage is not what the answer said: {said}"
+                "error-2: the value stored at `{place}` after the outage contradicts the result of the write: {reported}"
             ),
-            "answer Ok only what the backend confirmed, and a definite kind only where nothing can have been written; \
-             else Unavailable, Timeout or InDoubt",
+            "return Ok only for a write that the backend confirmed, and a definite kind only if nothing can have been \
+             written; else Unavailable, Timeout or InDoubt",
         );
     }
 }

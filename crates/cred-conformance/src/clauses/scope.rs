@@ -1,4 +1,5 @@
-//! scope-1 and scope-2: where a credential lives, and that nobody else sees or changes it.
+//! scope-1 and scope-2: a credential belongs to one scope, and operations in other scopes neither
+//! see nor change it.
 
 use crate::trial::Trial;
 use crate::value::{path, scope, value};
@@ -8,7 +9,7 @@ const FROM_SCOPE: &str =
 const EXACT_SCOPE: &str = "look only in exactly the scope of the context: no inheritance, no prefix match";
 
 const HOME: &str = "org:a/team:x";
-/// Scopes that are not [`HOME`] but are easily taken for it; `""` is none at all.
+/// Scopes that are easily confused with [`HOME`]; `""` stands for no scope.
 const NEIGHBOURS: [&str; 12] = [
     "",
     "org:a",
@@ -38,7 +39,7 @@ pub(super) async fn scope_1_the_same_id_in_two_scopes_is_two_credentials(t: Tria
     t.all_hold(&entries, FROM_SCOPE).await;
 }
 
-pub(super) async fn scope_1_a_credential_without_a_scope_is_no_tenants(t: Trial) {
+pub(super) async fn scope_1_scoped_and_unscoped_credentials_are_separate(t: Trial) {
     let (unscoped, scoped) = (path("key"), path("org:a/key"));
     t.put(&unscoped, &value(1)).await;
     t.lacks(&scoped, EXACT_SCOPE).await;
@@ -48,7 +49,7 @@ pub(super) async fn scope_1_a_credential_without_a_scope_is_no_tenants(t: Trial)
     t.holds(&scoped, &value(2), FROM_SCOPE).await;
 }
 
-pub(super) async fn scope_2_a_read_never_shows_another_scopes_credential(t: Trial) {
+pub(super) async fn scope_2_a_read_never_returns_a_credential_of_another_scope(t: Trial) {
     t.put(&at(HOME, "key"), &value(1)).await;
     t.holds(&at(HOME, "key"), &value(1), FROM_SCOPE).await;
     for neighbour in NEIGHBOURS {
@@ -56,7 +57,7 @@ pub(super) async fn scope_2_a_read_never_shows_another_scopes_credential(t: Tria
     }
 }
 
-pub(super) async fn scope_2_a_list_never_shows_another_scopes_credential(t: Trial) {
+pub(super) async fn scope_2_a_list_never_returns_a_credential_of_another_scope(t: Trial) {
     let mut entries = vec![(at(HOME, "home"), value(0))];
     for (neighbour, number) in NEIGHBOURS.into_iter().zip(1..) {
         entries.push((at(neighbour, &format!("of-{number}")), value(number)));
@@ -87,12 +88,12 @@ pub(super) async fn scope_2_a_delete_changes_no_other_scope(t: Trial) {
     t.put_all(entries.clone()).await;
     t.put(&at(HOME, "key"), &value(100)).await;
     t.remove(&at(HOME, "key")).await;
-    t.lacks(&at(HOME, "key"), "delete removes the credential of the context's scope").await;
+    t.lacks(&at(HOME, "key"), "delete must remove the credential of the context's scope").await;
     t.all_hold(&entries, EXACT_SCOPE).await;
 
-    // A parent goes and its children stay; an empty parent directory is no reason to remove them.
+    // A delete in a parent scope leaves the child scopes, even if the parent is then empty.
     entries.retain(|(path, _)| path.scope != Some(scope("org:a")));
     t.remove(&at("org:a", "key")).await;
-    t.lacks(&at("org:a", "key"), "delete removes the credential of the context's scope").await;
+    t.lacks(&at("org:a", "key"), "delete must remove the credential of the context's scope").await;
     t.all_hold(&entries, EXACT_SCOPE).await;
 }

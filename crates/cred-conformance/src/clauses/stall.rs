@@ -1,4 +1,4 @@
-//! What happens while the backend does not answer, and after it.
+//! Operations on a stalled backend, which does not answer, and their effects after the stall.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,56 +13,56 @@ use crate::rule::fail;
 use crate::trial::{MARGIN, Trial, all};
 use crate::value::{context, path, value};
 
-/// How long a future runs before it is dropped, where the provider has time for that: its request
-/// is under way by then.
-const UNDER_WAY: Duration = Duration::from_millis(500);
+/// How long a future runs before it is dropped, so that its request has been sent by then. Half of
+/// the `operation_timeout`, if that is shorter.
+const SEND_TIME: Duration = Duration::from_millis(500);
 
-/// How long after the stall a late write is looked for.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long after the stall the clauses look for a late write.
+const LATE_WRITE_WINDOW: Duration = Duration::from_secs(1);
 
-/// What an operation said in a stall: whether its answer was true, or why there was none.
-type Said = (Operation, Result<bool, StorageError>);
+/// An operation in a stall with its result: whether the returned value was correct, or the error.
+type Outcome = (Operation, Result<bool, StorageError>);
 
 async fn begins(t: &Trial) -> Stall {
     let Description { operation_timeout, in_doubt, .. } = t.description;
-    let longest = (UNDER_WAY + 2 * MARGIN).saturating_add(operation_timeout).saturating_add(in_doubt);
-    Stall::begin(&t.harness, longest).await.unwrap_or_else(|| cannot())
+    let longest = (SEND_TIME + 2 * MARGIN).saturating_add(operation_timeout).saturating_add(in_doubt);
+    Stall::begin(&t.harness, longest).await.unwrap_or_else(|| fail_unsupported())
 }
 
-/// Lets the backend go and waits until the provider works again.
+/// Ends the stall and waits until the provider works again.
 async fn ends(t: &Trial, stall: Stall) {
-    let ended = stall.end().await;
-    if !ended.let_go {
-        cannot();
+    let report = stall.end().await;
+    if !report.resumed {
+        fail_unsupported();
     }
-    if ended.stood_still {
+    if report.was_blocked {
         fail(
-            "describe-4: while the backend gave no answer, the thread that waited for it ran nothing else",
+            "describe-4: while the backend did not answer, the thread that waited for it could not run other tasks",
             "run each call that blocks in `tokio::task::spawn_blocking`",
         );
     }
     recovers(t).await;
 }
 
-fn cannot() -> ! {
+fn fail_unsupported() -> ! {
     fail(
-        "offers: `stall` is declared, but `Harness::stall` says that it cannot, or panics",
-        "write it, or take the word away",
+        "offers: `stall` is declared, but `Harness::stall` returns false or panics",
+        "implement it, or remove the word from `offers`",
     )
 }
 
-/// The paths that the operations of a stall are about, each holding value 1.
+/// Stores value 1 at each path that the operations of a stall use.
 async fn prepared<const N: usize>(t: &Trial, ids: [&str; N]) -> [CredentialPath; N] {
     let places = ids.map(|id| path(&format!("org:a/{id}")));
     for place in &places {
-        t.keeps(place, &value(1)).await;
+        t.put_and_check(place, &value(1)).await;
     }
     places
 }
 
-/// Begins an operation; its answer says whether it was true.
-fn ask<A>(
-    tasks: &mut JoinSet<Said>,
+/// Spawns an operation that resolves to whether its returned value was correct.
+fn spawn_operation<A>(
+    tasks: &mut JoinSet<Outcome>,
     t: &Trial,
     operation: Operation,
     at: &CredentialPath,
@@ -70,167 +70,183 @@ fn ask<A>(
 ) where
     A: Future<Output = Result<bool, StorageError>> + Send + 'static,
 {
-    let answer = call(t.clone(), at.clone());
-    tasks.spawn(async move { (operation, answer.await) });
+    let result = call(t.clone(), at.clone());
+    tasks.spawn(async move { (operation, result.await) });
 }
 
-/// Every operation at once, each with its deadline.
-async fn one_of_each(t: &Trial) -> Vec<Said> {
+/// Runs every operation concurrently during a stall, each with its deadline.
+async fn one_of_each(t: &Trial) -> Vec<Outcome> {
     use Operation as Of;
     let [kept, stored, deleted, recovered] = prepared(t, ["kept", "stored", "deleted", "recovered"]).await;
     if t.provider.soft_delete().is_some() {
         t.remove(&recovered).await;
     }
-    // Whatever is answered in the stall must be true.
+    // Every value that is returned during the stall must be correct.
     let consistency = t.description.consistency;
     sleep(consistency.point().max(consistency.list())).await;
     let stall = begins(t).await;
     let tasks = &mut JoinSet::new();
-    ask(tasks, t, Of::Retrieve, &kept, |t, at| async move { Ok(t.retrieve(&at).await? == value(1)) });
-    ask(tasks, t, Of::Exists, &kept, |t, at| async move { t.exists(&at).await });
-    ask(tasks, t, Of::List, &kept, |t, at| async move {
-        Ok(t.list(at.scope.as_ref(), None).await?.contains(&at.id))
-    });
-    ask(
+    spawn_operation(
         tasks,
         t,
-        Of::ListTree,
+        Of::Retrieve,
         &kept,
-        |t, at| async move { Ok(t.list_tree(None, None).await?.contains(&at)) },
+        |t, at| async move { Ok(t.retrieve(&at).await? == value(1)) },
     );
-    ask(tasks, t, Of::RetrieveMany, &kept, |t, at| async move {
+    spawn_operation(tasks, t, Of::Exists, &kept, |t, at| async move { t.exists(&at).await });
+    spawn_operation(tasks, t, Of::List, &kept, |t, at| async move {
+        Ok(t.list(at.scope.as_ref(), None).await?.contains(&at.id))
+    });
+    spawn_operation(tasks, t, Of::ListTree, &kept, |t, at| async move {
+        Ok(t.list_tree(None, None).await?.contains(&at))
+    });
+    spawn_operation(tasks, t, Of::RetrieveMany, &kept, |t, at| async move {
         let answers = t.retrieve_many(at.scope.as_ref(), std::slice::from_ref(&at.id)).await;
         answers.into_iter().try_fold(true, |all, answer| Ok(all && answer? == value(1)))
     });
-    ask(tasks, t, Of::Store, &stored, |t, at| async move { t.store(&at, &value(2)).await.map(|()| false) });
-    ask(tasks, t, Of::Delete, &deleted, |t, at| async move { t.delete(&at).await.map(|()| false) });
+    spawn_operation(tasks, t, Of::Store, &stored, |t, at| async move {
+        t.store(&at, &value(2)).await.map(|()| false)
+    });
+    spawn_operation(
+        tasks,
+        t,
+        Of::Delete,
+        &deleted,
+        |t, at| async move { t.delete(&at).await.map(|()| false) },
+    );
     if t.provider.compare_and_set().is_some() {
-        ask(tasks, t, Of::RetrieveVersioned, &kept, |t, at| async move {
+        spawn_operation(tasks, t, Of::RetrieveVersioned, &kept, |t, at| async move {
             Ok(t.retrieve_versioned(&at).await?.value == value(1))
         });
-        ask(tasks, t, Of::StoreIf, &path("org:a/fresh"), |t, at| async move {
+        spawn_operation(tasks, t, Of::StoreIf, &path("org:a/fresh"), |t, at| async move {
             t.store_if(&at, &value(2), None).await.map(|_| false)
         });
     }
     if t.provider.soft_delete().is_some() {
-        ask(tasks, t, Of::ListDeleted, &recovered, |t, at| async move {
+        spawn_operation(tasks, t, Of::ListDeleted, &recovered, |t, at| async move {
             Ok(t.list_deleted(at.scope.as_ref()).await?.contains(&at.id))
         });
-        ask(tasks, t, Of::Recover, &recovered, |t, at| async move { t.recover(&at).await.map(|()| false) });
+        spawn_operation(tasks, t, Of::Recover, &recovered, |t, at| async move {
+            t.recover(&at).await.map(|()| false)
+        });
     }
-    let said = all(std::mem::take(tasks)).await;
+    let outcomes = all(std::mem::take(tasks)).await;
     ends(t, stall).await;
-    said
+    outcomes
 }
 
-pub(super) async fn describe_3_in_a_stall_every_operation_ends_in_its_time(t: Trial) {
-    for (operation, said) in one_of_each(&t).await {
-        match said {
+pub(super) async fn describe_3_operations_on_a_stalled_backend_end_within_the_operation_timeout(t: Trial) {
+    for (operation, result) in one_of_each(&t).await {
+        match result {
             Ok(true) => {}
-            Ok(false) if operation.is_write() => answered(operation),
+            Ok(false) if operation.is_write() => fail_succeeded(operation),
             Ok(false) => fail(
-                &format!("{operation} answers in a stall what is not stored"),
-                "where the backend gives no answer, answer a transient error",
+                &format!("{operation} on a stalled backend returns data that is not stored"),
+                "return a transient error if the backend does not answer",
             ),
             Err(error) if error.is_transient() => {}
             Err(error) if operation.is_write() && is_in_doubt(&error) => {}
             Err(error) => fail(
-                &format!("{operation} ends in a stall with an error that is not transient: {error}"),
-                "where the backend gives no answer, answer Timeout, Busy or Unavailable; where a write was sent, InDoubt",
+                &format!(
+                    "{operation} on a stalled backend fails with an error that is not transient: {error}"
+                ),
+                "if the backend does not answer, return Timeout, Busy or Unavailable, or InDoubt if a write was sent",
             ),
         }
     }
     let fresh = path("org:a/after");
     t.put(&fresh, &value(3)).await;
-    t.holds(&fresh, &value(3), "work again when the backend does").await;
+    t.holds(&fresh, &value(3), "work again once the backend does").await;
 }
 
 fn is_in_doubt(error: &StorageError) -> bool {
     matches!(error.kind(), StorageErrorKind::InDoubt { .. })
 }
 
-fn answered(operation: Operation) -> ! {
+fn fail_succeeded(operation: Operation) -> ! {
     fail(
-        &format!("error-2: {operation} answers Ok in a stall, in which nothing takes effect"),
-        "answer Ok only what the backend confirmed; where it is right, `Harness::stall` holds nothing",
+        &format!("error-2: {operation} returns Ok on a stalled backend, where no write takes effect"),
+        "return Ok only for a write that the backend confirmed; if it did, `Harness::stall` does not stall the backend",
     )
 }
 
-/// Who blocks is told by the end of the stall.
-pub(super) async fn describe_4_in_a_stall_the_runtime_goes_on(t: Trial) {
+/// A provider that blocks its thread is detected at the end of the stall.
+pub(super) async fn describe_4_a_stalled_backend_does_not_block_the_runtime(t: Trial) {
     one_of_each(&t).await;
 }
 
-/// A write in a stall: where, what was stored there before it, and what was said of it.
-struct Written {
+/// A write in a stall: its path, the value stored there before it, and its result.
+struct Write {
     operation: Operation,
     place: CredentialPath,
     before: Option<Sealed>,
-    said: Result<(), StorageError>,
+    result: Result<(), StorageError>,
 }
 
-/// A store, a delete and a conditional store of something new, where there is one, at once.
-async fn writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Written> {
+/// Runs a store, a delete and, if the provider has compare-and-set, a conditional store of a new
+/// credential concurrently.
+async fn writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Write> {
     let mut tasks = JoinSet::new();
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
-        let said = trial.store(&stored, &value(2)).await;
-        Written { operation: Operation::Store, place: stored, before, said }
+        let result = trial.store(&stored, &value(2)).await;
+        Write { operation: Operation::Store, place: stored, before, result }
     });
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
-        let said = trial.delete(&deleted).await;
-        Written { operation: Operation::Delete, place: deleted, before, said }
+        let result = trial.delete(&deleted).await;
+        Write { operation: Operation::Delete, place: deleted, before, result }
     });
     if t.provider.compare_and_set().is_some() {
         let (trial, place) = (t.clone(), path("org:a/new"));
         tasks.spawn(async move {
-            let said = trial.store_if(&place, &value(2), None).await.map(drop);
-            Written { operation: Operation::StoreIf, place, before: None, said }
+            let result = trial.store_if(&place, &value(2), None).await.map(drop);
+            Write { operation: Operation::StoreIf, place, before: None, result }
         });
     }
     all(tasks).await
 }
 
-/// As [`writes`], but the futures are dropped when their requests are under way; of one that ended
-/// by then, what it said.
-async fn dropped(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Written> {
-    let under_way = UNDER_WAY.min(t.description.operation_timeout / 2);
-    let left = || Err(StorageError::in_doubt("its future was dropped"));
+/// Like [`writes`], but drops each future once its request has been sent. A future that completed
+/// by then gives its own result.
+async fn dropped_writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Write> {
+    let send_time = SEND_TIME.min(t.description.operation_timeout / 2);
+    let dropped = || Err(StorageError::in_doubt("its future was dropped"));
     let mut tasks = JoinSet::new();
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
         let (ctx, Sealed { data, metadata }) = (context(&stored), value(2));
         let store = trial.provider.store(&stored.id, data, metadata, &ctx);
-        let said = timeout(under_way, store).await.unwrap_or_else(|_| left());
-        Written { operation: Operation::Store, place: stored, before, said }
+        let result = timeout(send_time, store).await.unwrap_or_else(|_| dropped());
+        Write { operation: Operation::Store, place: stored, before, result }
     });
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
         let ctx = context(&deleted);
         let delete = trial.provider.delete(&deleted.id, &ctx);
-        let said = timeout(under_way, delete).await.unwrap_or_else(|_| left());
-        Written { operation: Operation::Delete, place: deleted, before, said }
+        let result = timeout(send_time, delete).await.unwrap_or_else(|_| dropped());
+        Write { operation: Operation::Delete, place: deleted, before, result }
     });
     all(tasks).await
 }
 
-/// What was stored before the writes is still there, and remains.
-async fn stays(t: &Trial, writes: &[Written]) {
-    let until = Instant::now() + LOOK + t.description.consistency.point();
+/// Checks that the values stored before the writes stay unchanged after the stall.
+async fn have_no_effect(t: &Trial, writes: &[Write]) {
+    let until = Instant::now() + LATE_WRITE_WINDOW + t.description.consistency.point();
     loop {
         let last = Instant::now() >= until;
-        for Written { operation, place, before, said } in writes {
-            let found = t.found(place, "after the stall", "work again").await;
+        for Write { operation, place, before, result } in writes {
+            let found = t.read_once(place, "after the stall", "work again").await;
             if found != *before {
-                let said = said.as_ref().err().map_or_else(|| "Ok".to_owned(), ToString::to_string);
+                let reported = result.as_ref().err().map_or_else(|| "Ok".to_owned(), ToString::to_string);
                 fail(
                     &format!(
-                        "{operation} of `{place}` took effect after the stall, though it had been given up: {said}"
+                        "{operation} of `{place}` took effect after the stall, though the caller no longer waited for \
+                         it: {reported}"
                     ),
-                    "let whatever outlives the future, such as a thread that waits for a lock, look before it commits \
-                     whether anybody still waits; deny having written only where nothing can be written any more; before a \
-                     server, `Harness::stall` drops what it held",
+                    "let any work that outlives the future, such as a thread that waits for a lock, check before it \
+                     commits whether the caller still waits; report that nothing was written only if nothing can be \
+                     written later; in front of a server, `Harness::stall` must drop the requests that it held",
                 );
             }
         }
@@ -241,39 +257,38 @@ async fn stays(t: &Trial, writes: &[Written]) {
     }
 }
 
-fn none_is_answered(writes: &[Written]) {
-    if let Some(written) = writes.iter().find(|written| written.said.is_ok()) {
-        answered(written.operation);
+fn none_succeeded(writes: &[Write]) {
+    if let Some(write) = writes.iter().find(|write| write.result.is_ok()) {
+        fail_succeeded(write.operation);
     }
 }
 
-pub(super) async fn error_2_what_was_refused_in_a_stall_is_never_written(t: Trial) {
+pub(super) async fn error_2_a_write_refused_in_a_stall_never_takes_effect(t: Trial) {
     let places = prepared(&t, ["stored", "deleted"]).await;
     let stall = begins(&t).await;
     let mut writes = writes(&t, places).await;
     ends(&t, stall).await;
-    none_is_answered(&writes);
-    // What is in doubt may still happen.
-    writes.retain(|written| written.said.as_ref().is_err_and(|error| !error.may_have_written()));
-    stays(&t, &writes).await;
+    none_succeeded(&writes);
+    // A write with an unknown outcome may still take effect.
+    writes.retain(|write| write.result.as_ref().is_err_and(|error| !error.may_have_written()));
+    have_no_effect(&t, &writes).await;
 }
 
-pub(super) async fn cancel_2_what_was_given_up_in_a_stall_is_not_written_later(t: Trial) {
+pub(super) async fn cancel_2_a_write_abandoned_in_a_stall_does_not_take_effect_later(t: Trial) {
     let [first, second, third, fourth] = prepared(&t, ["left", "left-2", "stored", "deleted"]).await;
-    // The futures that are dropped first: what holds a connection or a lock is to be dropped with
-    // them. This stall ends early, so that a thread that waits for less than `operation_timeout` is
-    // seen too.
+    // First the dropped futures: connections and locks must be released with them. This stall ends
+    // early, so that a thread that waits for less than `operation_timeout` is detected too.
     let stall = begins(&t).await;
-    let left = dropped(&t, [first, second]).await;
+    let dropped = dropped_writes(&t, [first, second]).await;
     sleep(t.description.in_doubt).await;
     ends(&t, stall).await;
-    none_is_answered(&left);
-    stays(&t, &left).await;
+    none_succeeded(&dropped);
+    have_no_effect(&t, &dropped).await;
 
     let stall = begins(&t).await;
-    let given_up = writes(&t, [third, fourth]).await;
+    let timed_out = writes(&t, [third, fourth]).await;
     sleep(t.description.in_doubt).await;
     ends(&t, stall).await;
-    none_is_answered(&given_up);
-    stays(&t, &given_up).await;
+    none_succeeded(&timed_out);
+    have_no_effect(&t, &timed_out).await;
 }

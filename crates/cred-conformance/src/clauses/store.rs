@@ -1,21 +1,22 @@
-//! store-1 to store-4 and store-7: what is stored stays as it is, whole, whoever else writes.
+//! store-1 to store-4 and store-7: stored values stay complete and unchanged, also during
+//! concurrent writes.
 
 use std::sync::Arc;
 
 use cred_core::{CreatedBy, CredentialMetadata, RotationPolicy, Sealed, Tags, Timestamp};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::rule::{fail, good};
+use crate::rule::{expect_ok, fail};
 use crate::trial::{Trial, all};
 use crate::value::{created_by, key_id, path, scope, sized, tagged, tags, value, wrapped};
 use crate::watch::Watch;
 
 const EVERY_FIELD: &str =
-    "keep every byte of the data and every field of the metadata, also those that the backend has no use for";
-const ATOMIC: &str = "replace in one step (rename, one request, one map insert): never delete and write, never write in \
-                      parts that a reader can see";
+    "store every byte of the data and every field of the metadata, even if the backend does not use it";
+const ATOMIC: &str = "replace in one step (rename, one request, one map insert): never delete and then write, and never \
+                      write in parts that a reader can see";
 
-async fn come_back(t: &Trial, name: &str, values: impl IntoIterator<Item = Sealed>) {
+async fn round_trip(t: &Trial, name: &str, values: impl IntoIterator<Item = Sealed>) {
     for (index, value) in values.into_iter().enumerate() {
         let path = path(&format!("org:a/{name}-{index}"));
         t.put(&path, &value).await;
@@ -23,13 +24,13 @@ async fn come_back(t: &Trial, name: &str, values: impl IntoIterator<Item = Seale
     }
 }
 
-pub(super) async fn store_1_what_was_stored_is_given_back_exactly(t: Trial) {
-    come_back(&t, "value", (0..12).map(value)).await;
+pub(super) async fn store_1_a_stored_value_is_returned_unchanged(t: Trial) {
+    round_trip(&t, "value", (0..12).map(value)).await;
 }
 
-pub(super) async fn store_1_every_byte_and_length_of_a_ciphertext_is_kept(t: Trial) {
+pub(super) async fn store_1_ciphertexts_of_any_bytes_and_length_are_preserved(t: Trial) {
     let lengths = [0, 1, 2, 3, 4, 15, 16, 17, 255, 256, 1_023, 4_096];
-    come_back(&t, "length", lengths.into_iter().zip(1..).map(|(len, number)| sized(number, len))).await;
+    round_trip(&t, "length", lengths.into_iter().zip(1..).map(|(len, number)| sized(number, len))).await;
     let extremes =
         [vec![0; 64], vec![0xff; 64], (0..=255).collect(), b"{\"a\": null}\r\n\0 \xef\xbb\xbf".to_vec()];
     let with = |ciphertext: Vec<u8>| {
@@ -39,10 +40,10 @@ pub(super) async fn store_1_every_byte_and_length_of_a_ciphertext_is_kept(t: Tri
         data.ciphertext = ciphertext;
         Sealed { data, metadata }
     };
-    come_back(&t, "bytes", extremes.into_iter().map(with)).await;
+    round_trip(&t, "bytes", extremes.into_iter().map(with)).await;
 }
 
-pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
+pub(super) async fn store_1_absent_fields_stay_distinct_from_empty_ones(t: Trial) {
     let Sealed { data: plain, metadata } = value(0);
     let plain = plain.with_kdf_salt(None).with_wrapped_key(None);
     let metadata = metadata.with_expires_at(None).with_rotation(None).with_tags(Tags::new());
@@ -50,7 +51,7 @@ pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
         plain.clone().with_kdf_salt(salt).with_wrapped_key(key.map(wrapped))
     };
     let moment = Timestamp::from_unix_millis;
-    come_back(
+    round_trip(
         &t,
         "optional",
         [
@@ -82,7 +83,7 @@ pub(super) async fn store_1_an_absent_field_is_not_an_empty_one(t: Trial) {
     .await;
 }
 
-pub(super) async fn store_1_numbers_are_kept_to_the_last_bit(t: Trial) {
+pub(super) async fn store_1_numbers_are_preserved_exactly(t: Trial) {
     let numbers = [0, 1, u64::from(u32::MAX), (1 << 53) + 1, i64::MAX as u64 + 2, u64::MAX];
     let with = |number: u64| {
         let Sealed { data, mut metadata } = value(2);
@@ -92,15 +93,15 @@ pub(super) async fn store_1_numbers_are_kept_to_the_last_bit(t: Trial) {
         metadata.expires_at = Some(Timestamp::from_unix_millis(number));
         Sealed { data, metadata }
     };
-    come_back(&t, "number", numbers.map(with)).await;
+    round_trip(&t, "number", numbers.map(with)).await;
 }
 
-pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
+pub(super) async fn store_1_unknown_fields_are_preserved(t: Trial) {
     let with = |fields: &[(u16, Vec<u8>)]| {
         let Sealed { data, mut metadata } = value(3);
         for (number, bytes) in fields {
             if metadata.unknown.insert(*number, bytes.clone()).is_err() {
-                fail("the conformance kit uses a field number that is not free", "report it");
+                fail("the conformance suite uses a field number that is not free", "report this bug");
             }
         }
         Sealed { data, metadata }
@@ -110,20 +111,20 @@ pub(super) async fn store_1_unknown_fields_are_kept(t: Trial) {
         with(&[(0x7fff, vec![0, 0xff, b'"', b'\\', b'\n'])]),
         with(&[(8, vec![1]), (9, vec![2, 3]), (1_000, (0..=255).collect())]),
     ];
-    come_back(&t, "unknown", values).await;
+    round_trip(&t, "unknown", values).await;
 }
 
-pub(super) async fn store_1_the_names_of_keys_are_kept(t: Trial) {
+pub(super) async fn store_1_key_ids_are_preserved(t: Trial) {
     let names = ["k", "2026.01-main_key", "-", "_", "...", "A", "a", &"k".repeat(64)].map(key_id);
     let with = |key_id| {
         let Sealed { mut data, metadata } = value(4);
         data.key_id = key_id;
         Sealed { data, metadata }
     };
-    come_back(&t, "key", names.map(with)).await;
+    round_trip(&t, "key", names.map(with)).await;
 }
 
-pub(super) async fn store_1_the_names_of_creators_are_kept(t: Trial) {
+pub(super) async fn store_1_creator_names_are_preserved(t: Trial) {
     let all: String = (' '..='~').collect();
     let long = all.repeat(3).chars().take(CreatedBy::MAX_LEN).collect::<String>();
     let names =
@@ -132,13 +133,13 @@ pub(super) async fn store_1_the_names_of_creators_are_kept(t: Trial) {
         let Sealed { data, metadata } = value(5);
         Sealed { data, metadata: metadata.with_created_by(name) }
     };
-    come_back(&t, "creator", names.map(created_by).map(Some).into_iter().chain([None]).map(with)).await;
+    round_trip(&t, "creator", names.map(created_by).map(Some).into_iter().chain([None]).map(with)).await;
 }
 
-/// A backend may be unable to spell a tag; then it says so.
-pub(super) async fn store_1_tags_are_kept_to_the_letter_or_refused(t: Trial) {
+/// A backend may not support every tag. The provider must then refuse the store.
+pub(super) async fn store_1_tags_are_preserved_exactly_or_refused(t: Trial) {
     let plain = tagged(5, &[("env", "prod"), ("owner", "team-a")]);
-    come_back(&t, "plain-tag", [plain]).await;
+    round_trip(&t, "plain-tag", [plain]).await;
     let odd: [&[(&str, &str)]; 12] = [
         &[("empty", "")],
         &[("Case", "A"), ("case", "a")],
@@ -159,13 +160,13 @@ pub(super) async fn store_1_tags_are_kept_to_the_letter_or_refused(t: Trial) {
             Ok(()) => t.holds(&path, &stored, EVERY_FIELD).await,
             Err(error) => {
                 super::limits::is_invalid_request(&error, &format!("the tags {wanted:?}"));
-                t.lacks(&path, "a refused store writes nothing").await;
+                t.lacks(&path, "a refused store must write nothing").await;
             }
         }
     }
 }
 
-pub(super) async fn store_1_what_was_stored_outlives_the_client(t: Trial) {
+pub(super) async fn store_1_stored_values_outlive_the_client(t: Trial) {
     let entries: Vec<_> = ["key", "org:a/key", "org:a/team:x/key", "org:A/K_-"]
         .into_iter()
         .map(path)
@@ -174,11 +175,11 @@ pub(super) async fn store_1_what_was_stored_outlives_the_client(t: Trial) {
     t.put_all(entries.clone()).await;
     t.put(&path("org:a/gone"), &value(9)).await;
     t.remove(&path("org:a/gone")).await;
-    t.settle().await;
+    t.wait_until_visible().await;
     t.shutdown().await;
     let later = t.reopen().await;
     drop(t);
-    let advice = "answer Ok only when the backend has it, and read everything back from there";
+    let advice = "return Ok only once the backend has stored the value, and read everything from the backend";
     later.all_hold(&entries, advice).await;
     later.lacks(&path("org:a/gone"), advice).await;
     let paths: Vec<_> = entries.iter().map(|(path, _)| path.clone()).collect();
@@ -189,35 +190,36 @@ pub(super) async fn store_1_what_was_stored_outlives_the_client(t: Trial) {
 pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
     let place = path("org:a/hot");
     let writes = u64::try_from(t.effort.rounds).unwrap_or(100);
-    // Long and short in turn: what is written in place leaves a tail of the longer one.
+    // Alternating long and short values: a write in place leaves a tail of the longer one.
     let values: Arc<Vec<Sealed>> =
         Arc::new((0..=writes).map(|n| sized(n, if n % 2 == 0 { 9_000 } else { 20 })).collect());
     t.put(&place, &value_at(&values, 0)).await;
     t.holds(&place, &value_at(&values, 0), ATOMIC).await;
 
-    let settled = t.patience_for_point();
+    let bound = t.patience_for_point();
     let watch = Arc::new(Watch::new(t.effort.rounds));
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
         let (t, place, values, watch) = (t.clone(), place.clone(), Arc::clone(&values), Arc::clone(&watch));
-        let settled = settled.clone();
+        let bound = bound.clone();
         tasks.spawn(async move {
-            while watch.goes_on() {
-                // Before the declared bound the first value may still be on its way to some
-                // replica.
-                let strict = settled.has_passed();
+            while watch.is_writing() {
+                // Before the declared bound, the first value may not have reached every replica.
+                let strict = bound.has_passed();
                 match t.retrieve(&place).await {
                     Ok(read) if values.contains(&read) => {}
-                    Ok(_) => fail("store-2: a reader saw a value that nobody wrote, a mix of two", ATOMIC),
+                    Ok(_) => {
+                        fail("store-2: a reader saw a value that was never written, a mix of two", ATOMIC)
+                    }
                     Err(error) if !strict && error.is_not_found() => {}
                     Err(error) => {
-                        fail(&format!("store-2: a reader saw none while it was replaced: {error}"), ATOMIC)
+                        fail(&format!("store-2: a read failed while the value was replaced: {error}"), ATOMIC)
                     }
                 }
-                if !t.is_there(&place).await && strict {
-                    fail("store-2: exists said false while the value was replaced", ATOMIC);
+                if !t.exists_now(&place).await && strict {
+                    fail("store-2: exists returned false while the value was replaced", ATOMIC);
                 }
-                watch.looked();
+                watch.count_read();
                 yield_now().await;
             }
         });
@@ -236,7 +238,7 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
     all(tasks).await;
 }
 
-pub(super) async fn store_2_a_list_never_misses_what_is_being_replaced(t: Trial) {
+pub(super) async fn store_2_a_list_never_omits_a_credential_that_is_being_replaced(t: Trial) {
     let place = path("org:a/hot");
     t.put(&place, &value(0)).await;
     let only = [place.id.clone()];
@@ -245,9 +247,9 @@ pub(super) async fn store_2_a_list_never_misses_what_is_being_replaced(t: Trial)
     let mut tasks = JoinSet::new();
     let (lister, listed, watched) = (t.clone(), place.clone(), Arc::clone(&watch));
     tasks.spawn(async move {
-        while watched.goes_on() {
+        while watched.is_writing() {
             lister.lists(listed.scope.as_ref(), None, &only, ATOMIC).await;
-            watched.looked();
+            watched.count_read();
             yield_now().await;
         }
     });
@@ -265,7 +267,7 @@ pub(super) async fn store_2_a_list_never_misses_what_is_being_replaced(t: Trial)
     all(tasks).await;
 }
 
-pub(super) async fn store_3_of_concurrent_writers_one_value_remains_whole(t: Trial) {
+pub(super) async fn store_3_concurrent_stores_leave_one_complete_value(t: Trial) {
     for round in 0..(t.effort.rounds / 10).max(2) {
         let place = path(&format!("org:a/contended-{round}"));
         let values: Vec<_> = (0..8).map(|n| sized(n, if n % 2 == 0 { 6_000 } else { 10 })).collect();
@@ -275,52 +277,56 @@ pub(super) async fn store_3_of_concurrent_writers_one_value_remains_whole(t: Tri
             tasks.spawn(async move { t.put(&place, &value).await });
         }
         all(tasks).await;
-        t.settle().await;
-        let what = "store-3: after concurrent stores nothing can be read";
-        let winner = good(t.retrieve(&place).await, what, ATOMIC);
+        t.wait_until_visible().await;
+        let problem = "store-3: a read after concurrent stores fails";
+        let winner = expect_ok(t.retrieve(&place).await, problem, ATOMIC);
         if !values.contains(&winner) {
             fail("store-3: concurrent writers left a mix of their values", ATOMIC);
         }
-        t.holds(&place, &winner, "the value must not change any more once all writers were answered").await;
+        t.holds(&place, &winner, "the value must not change once all stores have returned").await;
     }
 }
 
-pub(super) async fn store_3_concurrent_writers_of_different_ids_all_remain(t: Trial) {
+pub(super) async fn store_3_concurrent_stores_of_different_ids_all_persist(t: Trial) {
     let entries: Vec<_> = (0..40)
         .map(|n| (path(&format!("org:{}/key-{n}", ["a", "b"].get(n % 2).unwrap_or(&"a"))), value(n as u64)))
         .collect();
     t.put_all(entries.clone()).await;
-    let advice = "keep each credential in a place of its own, or guard the shared one over read and write";
+    let advice = "store each credential separately, or lock a shared file or map across its read and write";
     t.all_hold(&entries, advice).await;
     let paths: Vec<_> = entries.iter().map(|(path, _)| path.clone()).collect();
     t.has_tree(None, None, &paths, advice).await;
 }
 
-pub(super) async fn store_4_after_a_delete_a_store_of_the_same_id_works(t: Trial) {
+pub(super) async fn store_4_an_id_can_be_stored_again_after_a_delete(t: Trial) {
     let place = path("org:a/phoenix");
     for number in 0..5 {
         t.put(&place, &value(number)).await;
-        t.holds(&place, &value(number), "a store after a delete writes anew; clear what the delete left")
-            .await;
-        t.lists_only(&place, "a name that is stored again is listed").await;
+        t.holds(
+            &place,
+            &value(number),
+            "a store after a delete must write the new value; clear any tombstone",
+        )
+        .await;
+        t.lists_only(&place, "list a credential that was stored again").await;
         t.remove(&place).await;
-        t.lacks(&place, "delete removes").await;
+        t.lacks(&place, "delete must remove the credential").await;
     }
 }
 
-pub(super) async fn store_7_storing_the_same_value_twice_is_no_error(t: Trial) {
+pub(super) async fn store_7_storing_the_same_value_twice_succeeds(t: Trial) {
     let place = path("org:a/twice");
     let stored = value(1);
     for _ in 0..3 {
         t.put(&place, &stored).await;
     }
     t.holds(&place, &stored, EVERY_FIELD).await;
-    t.lists_only(&place, "one path is one entry, however often it is stored").await;
+    t.lists_only(&place, "list a path once, however often it was stored").await;
 
     let metadata: CredentialMetadata = stored.metadata.clone().with_tags(tags(&[("changed", "yes")]));
     let changed = Sealed::new(stored.data, metadata);
     t.put(&place, &changed).await;
-    t.holds(&place, &changed, "a store of the same data with other metadata is a change").await;
+    t.holds(&place, &changed, "a store of the same data with other metadata must write the metadata").await;
 }
 
 fn value_at(values: &[Sealed], index: usize) -> Sealed {

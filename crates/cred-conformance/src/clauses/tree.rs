@@ -8,7 +8,7 @@ use crate::value::{EPOCH_MS, path, scope, tagged, value};
 const TREE: &str = "\
     key org-a org:a/key org:a/other org:a/team:x/key org:a/team:x/role:r/key org:a/team:xy/key \
     org:a/team:y/key org:ab/key org:ab/team:x/key org:a-b/key org:A/key orga:b/key";
-const BOUNDARY: &str = "a scope contains another only where a `/` follows: use `ScopeId::contains`";
+const BOUNDARY: &str = "a scope contains another only at a `/` boundary: use `ScopeId::contains`";
 
 fn below(prefixes: &[&str]) -> Vec<CredentialPath> {
     TREE.split_whitespace()
@@ -17,11 +17,11 @@ fn below(prefixes: &[&str]) -> Vec<CredentialPath> {
         .collect()
 }
 
-async fn plant(t: &Trial) {
+async fn store_tree(t: &Trial) {
     t.put_all(TREE.split_whitespace().map(path).zip((1..).map(value)).collect()).await;
 }
 
-pub(super) async fn tree_1_it_gives_each_path_once_and_exactly(t: Trial) {
+pub(super) async fn tree_1_each_path_is_listed_once_and_unchanged(t: Trial) {
     let odd = "\
         K k _- org:a/K org:a/k org:a/k-_ Org:A.b/team:-._/KEY org:.x/k org:a.json/k ..:x/k \
         org:...../k a:b/c:d/e:f/g:h/i:j/k";
@@ -31,12 +31,12 @@ pub(super) async fn tree_1_it_gives_each_path_once_and_exactly(t: Trial) {
     for _ in 0..2 {
         t.put_all(paths.iter().cloned().zip((1..).map(value)).collect()).await;
     }
-    t.has_tree(None, None, &paths, "give back exactly the scope and the id that were stored, each path once")
+    t.has_tree(None, None, &paths, "return exactly the scope and the id that were stored, each path once")
         .await;
 }
 
-pub(super) async fn tree_2_a_scope_contains_another_on_a_slash_only(t: Trial) {
-    plant(&t).await;
+pub(super) async fn tree_2_a_scope_contains_others_only_at_a_slash_boundary(t: Trial) {
+    store_tree(&t).await;
     let a = ["org:a/"];
     t.has_tree(Some(&scope("org:a")), None, &below(&a), BOUNDARY).await;
     t.has_tree(Some(&scope("org:ab")), None, &below(&["org:ab/"]), BOUNDARY).await;
@@ -46,13 +46,19 @@ pub(super) async fn tree_2_a_scope_contains_another_on_a_slash_only(t: Trial) {
     t.has_tree(Some(&scope("team:x")), None, &[], BOUNDARY).await;
 }
 
-pub(super) async fn tree_3_without_a_scope_it_holds_everything(t: Trial) {
-    plant(&t).await;
-    t.has_tree(None, None, &below(&[""]), "without a scope give the unscoped and those of every scope").await;
+pub(super) async fn tree_3_without_a_scope_the_tree_lists_everything(t: Trial) {
+    store_tree(&t).await;
+    t.has_tree(
+        None,
+        None,
+        &below(&[""]),
+        "without a scope, return the credentials of every scope and those without one",
+    )
+    .await;
     t.remove(&path("org:a/team:x/role:r/key")).await;
     let rest: Vec<_> =
         below(&[""]).into_iter().filter(|place| *place != path("org:a/team:x/role:r/key")).collect();
-    t.has_tree(None, None, &rest, "what is deleted is not in the tree").await;
+    t.has_tree(None, None, &rest, "a deleted credential must not be in the tree").await;
 }
 
 pub(super) async fn tree_4_a_long_tree_is_complete(t: Trial) {
@@ -68,7 +74,7 @@ pub(super) async fn tree_4_a_long_tree_is_complete(t: Trial) {
         .collect();
     let paths: Vec<_> = entries.iter().map(|(place, _)| place.clone()).collect();
     t.put_all(entries).await;
-    let advice = "walk every level and every page to the end, and fail where one cannot be read";
+    let advice = "walk every level and every page to the end, and fail if one cannot be read";
     t.has_tree(None, None, &paths, advice).await;
     t.has_tree(Some(&scope("org:many")), None, &paths, advice).await;
     let second: Vec<_> = paths.iter().skip(1).step_by(3).cloned().collect();
@@ -76,7 +82,7 @@ pub(super) async fn tree_4_a_long_tree_is_complete(t: Trial) {
     t.has_tree(Some(&scope("org:many")), Some(&filter), &second, advice).await;
 }
 
-pub(super) async fn tree_4_filters_are_those_of_list(t: Trial) {
+pub(super) async fn tree_4_filters_work_as_in_list(t: Trial) {
     let entries = [
         ("key", "prod", 1),
         ("org:a/key", "prod", 2),
@@ -87,8 +93,7 @@ pub(super) async fn tree_4_filters_are_those_of_list(t: Trial) {
     let stored =
         |(place, env, number): (&str, &str, u64)| (path(place), tagged(number, &[("env", env), ("x", "y")]));
     t.put_all(entries.map(stored).into()).await;
-    let advice =
-        "decide a filter on the stored metadata with `CredentialFilter::matches`, in trees as in lists";
+    let advice = "filter by the stored metadata with `CredentialFilter::matches`, in trees as in lists";
     let prod = CredentialFilter::new().with_tag("env", "prod");
     let some = |names: &[&str]| names.iter().map(|name| path(name)).collect::<Vec<_>>();
     let (a, root) = (Some(scope("org:a")), None);

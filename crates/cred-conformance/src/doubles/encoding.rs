@@ -1,8 +1,9 @@
-//! The bytes in which the reference provider keeps a credential: no two values have the same.
+//! The encoding in which the reference provider stores a credential. It is injective: different
+//! values have different bytes.
 
 use cred_core::{RotationPolicy, Sealed, Timestamp, WrappedKey};
 
-/// `None` where something cannot be kept: a policy that this version does not know.
+/// Encodes a value; `None` if it has a rotation policy that this version does not know.
 pub(super) fn encode(Sealed { data, metadata }: &Sealed) -> Option<Vec<u8>> {
     let mut out = vec![data.version.as_u8()];
     block(&mut out, data.key_id.as_str().as_bytes())?;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cred_core::{CredentialMetadata, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, async_trait};
 
-/// Wraps any sealer and fails while an outage is asked for, as a key service that is down does:
-/// [`SealError::Failed`], transient.
+/// Wraps any sealer and fails during a simulated outage with a transient [`SealError::Failed`], like
+/// a key service that is down.
 ///
 /// ```
 /// use cred_conformance::doubles::FailingSealer;
@@ -21,13 +21,13 @@ pub struct FailingSealer<S> {
 }
 
 impl<S: Sealer> FailingSealer<S> {
-    /// Wraps a sealer, which works until [`set_outage`](Self::set_outage).
+    /// Wraps a sealer. It works until an outage is started by [`set_outage`](Self::set_outage).
     #[must_use]
     pub fn new(inner: S) -> Self {
         Self { inner, is_down: AtomicBool::new(false) }
     }
 
-    /// Makes every sealing and opening fail, or work again.
+    /// Starts (`true`) or ends (`false`) an outage, in which every `seal` and `open` fails.
     pub fn set_outage(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
@@ -37,7 +37,7 @@ impl<S: Sealer> FailingSealer<S> {
             false => Ok(()),
             true => Err(SealError::Failed {
                 path: path.to_path(),
-                what: "an outage was asked for",
+                what: "the test simulates an outage",
                 transient: true,
                 source: None,
             }),
@@ -77,7 +77,7 @@ impl<S: Sealer> Sealer for FailingSealer<S> {
     }
 }
 
-/// Nothing of the sealer inside, which holds keys.
+/// Leaves out the wrapped sealer, which holds keys.
 impl<S> fmt::Debug for FailingSealer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FailingSealer").field("is_down", &self.is_down).finish_non_exhaustive()

@@ -14,7 +14,7 @@ use cred_core::{
 };
 use tokio::time::sleep;
 
-/// Wraps any provider and makes chosen operations fail, wait or answer something else.
+/// Wraps any provider and makes selected operations fail, wait or return altered data.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -26,9 +26,9 @@ use tokio::time::sleep;
 /// use cred_core::{Operation, Sealed, StorageErrorKind, StorageProvider};
 ///
 /// let provider = Faulty::new(Reference::new());
-/// // The store takes effect, and its answer is lost on the way.
+/// // The store takes effect, but its result is lost.
 /// let timeout = StorageErrorKind::Timeout { limit: std::time::Duration::from_secs(1) };
-/// provider.once(Operation::Store, Fault::Lose(timeout));
+/// provider.once(Operation::Store, Fault::LoseResult(timeout));
 ///
 /// let error = provider.store(&id, data.clone(), metadata.clone(), &here).await.unwrap_err();
 /// assert!(error.may_have_written());
@@ -48,28 +48,28 @@ struct Script {
     always: HashMap<Operation, Fault>,
 }
 
-/// What goes wrong with one operation.
+/// A fault of one operation.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The wrapped provider is not called; this is the answer.
+    /// Fails with this error without calling the wrapped provider.
     Refuse(StorageErrorKind),
-    /// The operation takes effect, and its answer is lost: this is the answer instead.
-    Lose(StorageErrorKind),
-    /// The wrapped provider is called after this time.
+    /// Calls the wrapped provider, drops its result and fails with this error instead.
+    LoseResult(StorageErrorKind),
+    /// Calls the wrapped provider after this delay.
     Delay(Duration),
-    /// The wrapped provider is never called, and no answer ever comes.
+    /// Never calls the wrapped provider and never returns.
     Hang,
-    /// What a read gives is changed by this function. Without effect on operations that give no
-    /// contents.
+    /// Changes the data that a read returns. It has no effect on operations that return no stored
+    /// data.
     Alter(Alter),
 }
 
-/// Changes what was read.
+/// A function that changes the data that a read returns.
 pub type Alter = Arc<dyn Fn(&mut EncryptedData, &mut CredentialMetadata) + Send + Sync>;
 
 impl Fault {
-    /// [`Fault::Alter`] by a function.
+    /// Creates a [`Fault::Alter`] from a function.
     #[must_use]
     pub fn alter(
         change: impl Fn(&mut EncryptedData, &mut CredentialMetadata) + Send + Sync + 'static,
@@ -82,7 +82,7 @@ impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refuse(kind) => f.debug_tuple("Refuse").field(kind).finish(),
-            Self::Lose(kind) => f.debug_tuple("Lose").field(kind).finish(),
+            Self::LoseResult(kind) => f.debug_tuple("LoseResult").field(kind).finish(),
             Self::Delay(time) => f.debug_tuple("Delay").field(time).finish(),
             Self::Hang => f.write_str("Hang"),
             Self::Alter(_) => f.write_str("Alter(..)"),
@@ -102,28 +102,28 @@ impl<P: fmt::Debug> fmt::Debug for Faulty<P> {
 }
 
 impl<P: StorageProvider> Faulty<P> {
-    /// Wraps a provider; nothing fails yet.
+    /// Wraps a provider, with no faults.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self { inner, script: Mutex::default() }
     }
 
-    /// The next call of this operation meets the fault, after those that were asked for before.
+    /// Adds the fault for one call of this operation, after the faults that were added before.
     pub fn once(&self, operation: Operation, fault: Fault) {
         self.script().next.entry(operation).or_default().push_back(fault);
     }
 
-    /// Every call of this operation meets the fault, once those of [`Faulty::once`] are used up.
+    /// Sets the fault for every call of this operation, once those of [`Faulty::once`] are used up.
     pub fn always(&self, operation: Operation, fault: Fault) {
         self.script().always.insert(operation, fault);
     }
 
-    /// Nothing fails any more.
+    /// Removes all faults.
     pub fn clear(&self) {
         *self.script() = Script::default();
     }
 
-    /// The wrapped provider.
+    /// Returns the wrapped provider.
     #[must_use]
     pub fn inner(&self) -> &P {
         &self.inner
@@ -160,7 +160,7 @@ impl<P: StorageProvider> Wrapper for Faulty<P> {
         match self.next(call.operation) {
             None => answer.await,
             Some(Fault::Refuse(kind)) => fails(kind),
-            Some(Fault::Lose(kind)) => {
+            Some(Fault::LoseResult(kind)) => {
                 let _ = answer.await;
                 fails(kind)
             }
@@ -178,7 +178,7 @@ impl<P: StorageProvider> Wrapper for Faulty<P> {
     }
 }
 
-/// Changes the contents in an answer; one without contents stays as it is.
+/// Changes the stored data in a result. A result without stored data stays unchanged.
 fn alter(answer: &mut dyn Any, change: &Alter) {
     if let Some(Sealed { data, metadata }) = answer.downcast_mut::<Sealed>() {
         change(data, metadata);

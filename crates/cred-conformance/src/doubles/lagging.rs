@@ -1,4 +1,4 @@
-//! A provider whose writes show late.
+//! A provider whose writes become visible late.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,12 @@ use cred_core::{
 };
 use tokio::time::Instant;
 
-/// Wraps any provider and shows its own writes late: to reads of one credential after one time, to
-/// lists after another, as replicated backends do. Conditional stores and the list of deleted ids
-/// see every write at once.
+/// Wraps any provider and makes its own writes visible late, like a replicated backend: to reads of
+/// one credential after one delay, to lists after another. Conditional stores and the list of
+/// deleted ids see every write at once.
 ///
-/// Only writes through this wrapper lag. The times run on tokio's clock, so a paused one steers
-/// them.
+/// Only writes through this wrapper lag. The delays use tokio's clock, so a test can control them
+/// with a paused clock.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -45,28 +45,28 @@ use tokio::time::Instant;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Lagging<P> {
-    inner: Noting<P>,
+    inner: VersionLog<P>,
     description: Description,
     point: Duration,
     list: Duration,
 }
 
-/// Passes everything on, and remembers what could be read before and after each write.
-struct Noting<P> {
+/// Forwards every call, and records the stored value before and after each write.
+struct VersionLog<P> {
     inner: P,
-    /// The longest lag: a write from before it is visible everywhere.
+    /// The longest lag: an older write is visible everywhere.
     longest: Duration,
-    /// What was read at each path just before and after each recent write, oldest first.
+    /// The values read at each path just before and after each recent write, oldest first.
     recent: Mutex<BTreeMap<CredentialPath, Vec<Version>>>,
 }
 
 struct Version {
-    /// `None`: from before the first write that was noted.
+    /// `None` if it is older than the first recorded write.
     since: Option<Instant>,
     read: Result<Sealed, StorageError>,
 }
 
-/// The wrapped provider and the times; what was written is left out.
+/// Prints the wrapped provider and the delays, without the recorded values.
 impl<P: fmt::Debug> fmt::Debug for Lagging<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lagging")
@@ -77,13 +77,13 @@ impl<P: fmt::Debug> fmt::Debug for Lagging<P> {
     }
 }
 
-impl<P> Noting<P> {
+impl<P> VersionLog<P> {
     fn recent(&self) -> MutexGuard<'_, BTreeMap<CredentialPath, Vec<Version>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<P: StorageProvider> Wrapper for Noting<P> {
+impl<P: StorageProvider> Wrapper for VersionLog<P> {
     fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
         &self.inner
     }
@@ -92,8 +92,8 @@ impl<P: StorageProvider> Wrapper for Noting<P> {
         self.inner.describe()
     }
 
-    /// The two reads are not one step with the write: of concurrent writes, some values are never
-    /// shown.
+    /// The two reads are not atomic with the write, so some values of concurrent writes never become
+    /// visible.
     async fn around<T: Send + 'static>(
         &self,
         call: Call<'_>,
@@ -113,8 +113,8 @@ impl<P: StorageProvider> Wrapper for Noting<P> {
             versions.push(Version { since: None, read: before });
         }
         versions.push(Version { since: Some(now), read: after });
-        // Versions that no lag reaches back to are dropped.
-        while versions.get(1).is_some_and(|version| shows(version, self.longest, now)) {
+        // Drop versions that are too old to be returned.
+        while versions.get(1).is_some_and(|version| is_visible(version, self.longest, now)) {
             versions.remove(0);
         }
         answer
@@ -122,26 +122,28 @@ impl<P: StorageProvider> Wrapper for Noting<P> {
 }
 
 impl<P: StorageProvider> Lagging<P> {
-    /// Shows writes to reads after `point` and to lists after `list`, as its description says.
+    /// Wraps a provider. Writes become visible to reads after `point` and to lists after `list`; its
+    /// description declares these bounds.
     #[must_use]
     pub fn new(inner: P, point: Duration, list: Duration) -> Self {
         let description = inner.describe().clone().with_consistency(Consistency::Eventual { point, list });
-        let inner = Noting { inner, longest: point.max(list), recent: Mutex::default() };
+        let inner = VersionLog { inner, longest: point.max(list), recent: Mutex::default() };
         Self { inner, description, point, list }
     }
 
-    /// Claims another consistency than it has: for tests of what happens then.
+    /// Declares another consistency than it has, to test wrong declarations.
     #[must_use]
     pub fn claiming(mut self, consistency: Consistency) -> Self {
         self.description.consistency = consistency;
         self
     }
 
-    /// What a lagging read gives; `None`: all writes show, the wrapped provider is to be asked.
+    /// The result of a lagging read; `None` if all writes are visible, so the wrapped provider must
+    /// be called.
     fn lagging(versions: &[Version], lag: Duration, now: Instant) -> Option<&Result<Sealed, StorageError>> {
         match versions.last() {
-            Some(last) if !shows(last, lag, now) => {
-                let visible = versions.iter().rev().find(|version| shows(version, lag, now));
+            Some(last) if !is_visible(last, lag, now) => {
+                let visible = versions.iter().rev().find(|version| is_visible(version, lag, now));
                 visible.or(versions.first()).map(|version| &version.read)
             }
             _ => None,
@@ -154,8 +156,8 @@ impl<P: StorageProvider> Lagging<P> {
         Self::lagging(versions, self.point, Instant::now()).cloned()
     }
 
-    /// Puts the names that a list shows late in the place of those that it would show now.
-    fn as_of_late(
+    /// Replaces the current names by those that a lagging list contains.
+    fn apply_lag(
         &self,
         filter: Option<&CredentialFilter>,
         belongs: impl Fn(&CredentialPath) -> bool,
@@ -180,7 +182,7 @@ impl<P: StorageProvider> Lagging<P> {
     }
 }
 
-fn shows(version: &Version, lag: Duration, now: Instant) -> bool {
+fn is_visible(version: &Version, lag: Duration, now: Instant) -> bool {
     version.since.is_none_or(|since| since + lag <= now)
 }
 
@@ -227,7 +229,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
     ) -> Result<Vec<CredentialId>, StorageError> {
         let now = self.inner.list(filter, ctx).await?;
         let mut names = now.iter().map(|id| ctx.path(id).to_path()).collect();
-        self.as_of_late(filter, |path| path.scope == ctx.scope_id, &mut names)?;
+        self.apply_lag(filter, |path| path.scope == ctx.scope_id, &mut names)?;
         Ok(names.into_iter().map(|path| path.id).collect())
     }
 
@@ -237,7 +239,7 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         let mut names = self.inner.list_tree(filter, ctx).await?;
-        self.as_of_late(filter, |path| path.is_within(ctx.scope_id.as_ref()), &mut names)?;
+        self.apply_lag(filter, |path| path.is_within(ctx.scope_id.as_ref()), &mut names)?;
         Ok(names)
     }
 
@@ -252,13 +254,13 @@ impl<P: StorageProvider> StorageProvider for Lagging<P> {
 
     async fn shutdown(&self) {
         self.inner.shutdown().await;
-        // Reads are refused by the wrapped provider from now on.
+        // Without recorded versions, reads reach the wrapped provider, which refuses them now.
         self.inner.recent().clear();
     }
 
     fn metrics(&self) -> Option<Arc<StorageMetrics>> {
-        // The wrapped provider counts the wrapper's own reads as well, so its numbers say nothing
-        // of this one.
+        // The wrapped provider also counts the wrapper's own reads, so its metrics are wrong for
+        // this one.
         None
     }
 

@@ -1,12 +1,14 @@
-//! A provider that writes down what is asked of it.
+//! A provider that records its calls.
 
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cred_core::{CredentialId, Description, Operation, ScopeId, StorageError, StorageProvider, Wrapper};
+use cred_core::{
+    Call, CredentialId, Description, Operation, ScopeId, StorageError, StorageProvider, Wrapper,
+};
 
-/// Wraps any provider and keeps the list of calls, in the order in which they began (at their first
-/// poll). What was stored is not in it.
+/// Wraps any provider and records its calls, in the order in which they started (at their first
+/// poll). The recorded calls do not contain the stored data.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -30,52 +32,52 @@ use cred_core::{CredentialId, Description, Operation, ScopeId, StorageError, Sto
 #[derive(Debug)]
 pub struct Recording<P> {
     inner: P,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<RecordedCall>>,
 }
 
-/// One call of a provider.
+/// One call of a provider, without the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Call {
-    /// What was asked.
+pub struct RecordedCall {
+    /// The operation.
     pub operation: Operation,
     /// The scope of the context.
     pub scope: Option<ScopeId>,
-    /// The ids that were asked for: one, those of `retrieve_many`, or none for a list.
+    /// The ids in the arguments: one, those of `retrieve_many`, or none for a list.
     pub ids: Vec<CredentialId>,
 }
 
 impl<P: StorageProvider> Recording<P> {
-    /// Wraps a provider; no call is recorded yet.
+    /// Wraps a provider, with no recorded calls.
     #[must_use]
     pub fn new(inner: P) -> Self {
         Self { inner, calls: Mutex::default() }
     }
 
-    /// The calls so far.
+    /// Returns the calls so far.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<RecordedCall> {
         self.recorded().clone()
     }
 
-    /// How many calls of this operation there were so far.
+    /// Returns the number of calls of this operation so far.
     #[must_use]
     pub fn count(&self, operation: Operation) -> usize {
         self.recorded().iter().filter(|call| call.operation == operation).count()
     }
 
-    /// Forgets the calls and gives them.
-    pub fn take(&self) -> Vec<Call> {
+    /// Returns the calls so far and clears the record.
+    pub fn take(&self) -> Vec<RecordedCall> {
         std::mem::take(&mut *self.recorded())
     }
 
-    /// The wrapped provider.
+    /// Returns the wrapped provider.
     #[must_use]
     pub fn inner(&self) -> &P {
         &self.inner
     }
 
-    fn recorded(&self) -> MutexGuard<'_, Vec<Call>> {
+    fn recorded(&self) -> MutexGuard<'_, Vec<RecordedCall>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,11 +93,11 @@ impl<P: StorageProvider> Wrapper for Recording<P> {
 
     async fn around<T: Send + 'static>(
         &self,
-        call: cred_core::Call<'_>,
+        call: Call<'_>,
         answer: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> Result<T, StorageError> {
         let (operation, scope, ids) = (call.operation, call.ctx.scope_id.clone(), call.ids.to_vec());
-        self.recorded().push(Call { operation, scope, ids });
+        self.recorded().push(RecordedCall { operation, scope, ids });
         answer.await
     }
 }

@@ -1,4 +1,4 @@
-//! A provider that does all that the contract asks, in memory.
+//! A correct in-memory provider.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,13 +17,15 @@ use tokio::time::timeout;
 
 use super::encoding::encode;
 
-/// A provider that does all that the contract asks, in memory: the measure of the clauses, and a
-/// stand-in for a backend in tests.
+/// An in-memory provider that fulfils the whole contract: the reference for the clauses, and a
+/// replacement for a backend in tests.
 ///
-/// It is strongly consistent and has every ability. Each operation is done at its first poll,
-/// except in a stall. Clones share the data, as two clients of one backend do. It is made for
-/// tests: values are kept until it is dropped, a deleted one until it is purged, and nothing is
-/// wiped. A shutdown ends the one client, not its clones.
+/// - It is strongly consistent and has every ability.
+/// - Each operation completes at its first poll, except in a stall.
+/// - Clones share the data, like two clients of one backend. A shutdown ends one client, not its
+///   clones.
+/// - It is for tests only: values stay in memory until it is dropped, deleted ones until they are
+///   purged, and nothing is wiped.
 ///
 /// ```
 /// # use cred_core::{CredentialContext, CredentialMetadata, EncryptedData, KeyId};
@@ -65,14 +67,14 @@ impl Clone for Reference {
 
 #[derive(Default)]
 struct Shared {
-    places: Mutex<Places>,
+    data: Mutex<Data>,
     down: AtomicBool,
     stalled: watch::Sender<bool>,
     metrics: Arc<StorageMetrics>,
 }
 
 #[derive(Default)]
-struct Places {
+struct Data {
     live: BTreeMap<CredentialPath, Entry>,
     deleted: BTreeMap<CredentialPath, Entry>,
     writes: u64,
@@ -81,7 +83,7 @@ struct Places {
 #[derive(Clone)]
 struct Entry {
     stored: Sealed,
-    /// What a backend would keep of it. Edited, it is no longer what `stored` is encoded as.
+    /// The bytes that a backend would store. After an edit, they are not the encoding of `stored`.
     bytes: Vec<u8>,
     revision: u64,
 }
@@ -92,21 +94,21 @@ impl Default for Reference {
     }
 }
 
-/// Counts only: what it keeps is nobody's business.
+/// Prints the number of credentials, without the stored data.
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reference")
             .field("description", &self.description)
-            .field("credentials", &self.places().live.len())
+            .field("credentials", &self.data().live.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Reference {
-    /// Its name in errors.
+    /// The name of the provider in errors.
     pub const NAME: &'static str = "reference";
 
-    /// An empty one without limits. Its `operation_timeout` is 5 seconds, though nothing in it
+    /// Creates an empty provider without limits. Its `operation_timeout` is 5 seconds, but it never
     /// waits outside a stall.
     #[must_use]
     pub fn new() -> Self {
@@ -114,75 +116,76 @@ impl Reference {
         Self { description, abilities: true, is_shut_down: AtomicBool::default(), shared: Arc::default() }
     }
 
-    /// Takes no more than this. The payload is counted in this provider's own encoding.
+    /// Sets the limits. The payload size is that of this provider's own encoding.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.description.limits = limits;
         self
     }
 
-    /// Hands out neither compare-and-set nor recovery; a delete is final.
+    /// Disables compare-and-set and soft delete; a delete is then permanent.
     #[must_use]
     pub fn without_abilities(mut self) -> Self {
         self.abilities = false;
         self
     }
 
-    /// Makes every operation fail as [`Unavailable`](StorageErrorKind::Unavailable) and without
-    /// effect, or work again.
+    /// Starts (`true`) or ends (`false`) an outage, in which every operation fails with
+    /// [`Unavailable`](StorageErrorKind::Unavailable) and has no effect.
     pub fn set_outage(&self, down: bool) {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 
-    /// Makes every operation wait, or go on again. One that has waited for its `operation_timeout`
-    /// fails as [`Busy`](StorageErrorKind::Busy) and without effect; waiting needs a tokio runtime
-    /// with time enabled.
+    /// Starts (`true`) or ends (`false`) a stall, in which every operation waits.
+    ///
+    /// An operation that has waited for its `operation_timeout` fails with
+    /// [`Busy`](StorageErrorKind::Busy) and has no effect. Waiting needs a tokio runtime with time
+    /// enabled.
     pub fn set_stall(&self, held: bool) {
         self.shared.stalled.send_replace(held);
     }
 
-    /// Replaces the bytes kept for a path, past the provider; false where nothing is stored. Other
-    /// bytes than the original ones are corrupted for a reader.
+    /// Replaces the stored bytes of a path; returns `false` if nothing is stored there. A read of
+    /// bytes that differ from the original ones fails as corrupted.
     pub fn edit_raw(&self, path: &CredentialPath, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) -> bool {
-        let mut places = self.places();
-        let Some(entry) = places.live.get_mut(path) else { return false };
+        let mut data = self.data();
+        let Some(entry) = data.live.get_mut(path) else { return false };
         entry.bytes = edit(std::mem::take(&mut entry.bytes));
         true
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
-        // A panic elsewhere cannot leave the maps half changed: no step between two changes can
-        // panic.
-        self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn data(&self) -> MutexGuard<'_, Data> {
+        // A panic cannot leave the maps half changed: no code between two changes can panic.
+        self.shared.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation: outage, stall, metrics and the error's context are the same for all.
+    /// Runs an operation, with the outage, stall, metrics and error context that all of them share.
     async fn run<T>(
         &self,
         operation: Operation,
         target: impl Into<Target>,
-        work: impl FnOnce(&mut Places) -> Result<T, StorageError>,
+        work: impl FnOnce(&mut Data) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let started = Instant::now();
-        let result = match self.is_let_go().await {
+        let result = match self.wait_for_stall_end().await {
             _ if self.is_shut_down.load(Ordering::SeqCst) => Err(StorageErrorKind::ShutDown.into()),
             _ if self.shared.down.load(Ordering::SeqCst) => {
-                Err(StorageError::unavailable("an outage was asked for"))
+                Err(StorageError::unavailable("the test simulates an outage"))
             }
-            false => Err(StorageError::busy("a stall was asked for")),
-            true => work(&mut self.places()),
+            false => Err(StorageError::busy("the test simulates a stall")),
+            true => work(&mut self.data()),
         };
         let success = result.as_ref().map_or_else(StorageError::is_not_found, |_| true);
         self.shared.metrics.record_operation(operation.as_str(), started.elapsed(), success);
         result.map_err(|error| error.at(Self::NAME, operation, target))
     }
 
-    /// Waits in a stall for its end; false: the time is over.
-    async fn is_let_go(&self) -> bool {
+    /// Waits for the end of a stall; `false` if the `operation_timeout` has passed.
+    async fn wait_for_stall_end(&self) -> bool {
         let mut stalled = self.shared.stalled.subscribe();
-        let goes_on = !*stalled.borrow();
-        // No timer where there is nothing to wait for, so that none is needed.
-        goes_on
+        let is_running = !*stalled.borrow();
+        // Outside a stall no timer is created, so the runtime needs no time driver.
+        is_running
             || timeout(self.description.operation_timeout, stalled.wait_for(|held| !held))
                 .await
                 .is_ok_and(|changed| changed.is_ok())
@@ -207,7 +210,9 @@ impl Reference {
         }
         let stored = Sealed { data, metadata };
         let bytes = encode(&stored).ok_or_else(|| {
-            StorageError::invalid_request("the metadata is of a newer version; update this one")
+            StorageError::invalid_request(
+                "the metadata has a newer version than this crate supports; update cred-conformance",
+            )
         })?;
         match limits.max_payload_len {
             Some(limit) if bytes.len() > limit => {
@@ -224,9 +229,9 @@ impl Reference {
         ctx: &CredentialContext,
         belongs: impl Fn(&CredentialPath) -> bool,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.run(operation, Target::Scope(ctx.scope_id.clone()), |places| {
+        self.run(operation, Target::Scope(ctx.scope_id.clone()), |stored| {
             let mut names = Vec::new();
-            for (path, entry) in places.live.iter().filter(|(path, _)| belongs(path)) {
+            for (path, entry) in stored.live.iter().filter(|(path, _)| belongs(path)) {
                 let admitted = match filter.filter(|filter| !filter.is_empty()) {
                     None => true,
                     Some(filter) => {
@@ -248,7 +253,7 @@ impl Reference {
 fn read(entry: &Entry) -> Result<Sealed, StorageError> {
     match encode(&entry.stored) {
         Some(bytes) if bytes == entry.bytes => Ok(entry.stored.clone()),
-        _ => Err(StorageError::corrupted("it is not in this provider's encoding")),
+        _ => Err(StorageError::corrupted("the stored bytes are not in this provider's encoding")),
     }
 }
 
@@ -256,7 +261,7 @@ fn absent() -> StorageError {
     StorageErrorKind::NotFound.into()
 }
 
-impl Places {
+impl Data {
     fn write(&mut self, path: CredentialPath, (stored, bytes): (Sealed, Vec<u8>)) -> Revision {
         self.writes += 1;
         self.deleted.remove(&path);
@@ -280,8 +285,8 @@ impl StorageProvider for Reference {
         ctx: &CredentialContext,
     ) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Store, path.clone(), |places| {
-            places.write(path, self.checked(data, metadata)?);
+        self.run(Operation::Store, path.clone(), |stored| {
+            stored.write(path, self.checked(data, metadata)?);
             Ok(())
         })
         .await
@@ -289,15 +294,15 @@ impl StorageProvider for Reference {
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Retrieve, path.clone(), |places| read(places.live.get(&path).ok_or_else(absent)?))
+        self.run(Operation::Retrieve, path.clone(), |stored| read(stored.live.get(&path).ok_or_else(absent)?))
             .await
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Delete, path.clone(), |places| {
-            if let Some(entry) = places.live.remove(&path).filter(|_| self.abilities) {
-                places.deleted.insert(path, entry);
+        self.run(Operation::Delete, path.clone(), |stored| {
+            if let Some(entry) = stored.live.remove(&path).filter(|_| self.abilities) {
+                stored.deleted.insert(path, entry);
             }
             Ok(())
         })
@@ -306,7 +311,7 @@ impl StorageProvider for Reference {
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Exists, path.clone(), |places| Ok(places.live.contains_key(&path))).await
+        self.run(Operation::Exists, path.clone(), |stored| Ok(stored.live.contains_key(&path))).await
     }
 
     async fn list(
@@ -365,8 +370,8 @@ impl CompareAndSet for Reference {
         ctx: &CredentialContext,
     ) -> Result<Versioned<Sealed>, StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::RetrieveVersioned, path.clone(), |places| {
-            let entry = places.live.get(&path).ok_or_else(absent)?;
+        self.run(Operation::RetrieveVersioned, path.clone(), |stored| {
+            let entry = stored.live.get(&path).ok_or_else(absent)?;
             Ok(Versioned::new(read(entry)?, Revision::new(entry.revision.to_string())))
         })
         .await
@@ -381,13 +386,13 @@ impl CompareAndSet for Reference {
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::StoreIf, path.clone(), |places| {
+        self.run(Operation::StoreIf, path.clone(), |stored| {
             let value = self.checked(data, metadata)?;
-            let stored = places.live.get(&path).map(|entry| entry.revision.to_string());
-            if stored.as_deref() != expected.map(Revision::as_str) {
+            let current = stored.live.get(&path).map(|entry| entry.revision.to_string());
+            if current.as_deref() != expected.map(Revision::as_str) {
                 return Err(StorageError::conflict("another revision is stored"));
             }
-            Ok(places.write(path, value))
+            Ok(stored.write(path, value))
         })
         .await
     }
@@ -398,9 +403,9 @@ impl CompareAndSet for Reference {
 impl SoftDelete for Reference {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Recover, path.clone(), |places| {
-            let entry = places.deleted.remove(&path).ok_or_else(absent)?;
-            places.write(path, (entry.stored, entry.bytes));
+        self.run(Operation::Recover, path.clone(), |stored| {
+            let entry = stored.deleted.remove(&path).ok_or_else(absent)?;
+            stored.write(path, (entry.stored, entry.bytes));
             Ok(())
         })
         .await
@@ -408,16 +413,16 @@ impl SoftDelete for Reference {
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.run(Operation::Purge, path.clone(), |places| {
-            places.deleted.remove(&path);
+        self.run(Operation::Purge, path.clone(), |stored| {
+            stored.deleted.remove(&path);
             Ok(())
         })
         .await
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        self.run(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone()), |places| {
-            let here = places.deleted.keys().filter(|path| path.scope == ctx.scope_id);
+        self.run(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone()), |stored| {
+            let here = stored.deleted.keys().filter(|path| path.scope == ctx.scope_id);
             Ok(here.map(|path| path.id.clone()).collect())
         })
         .await

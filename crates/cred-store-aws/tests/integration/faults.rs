@@ -33,7 +33,7 @@ impl Remote for Aws {
     }
 
     /// At the tags.
-    fn looks(&self) -> usize {
+    fn requests_before_write(&self) -> usize {
         1
     }
 

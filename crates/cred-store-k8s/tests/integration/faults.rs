@@ -46,7 +46,7 @@ impl Remote for Kubernetes {
         Arc::new(KubernetesSecretsProvider::new(config).unwrap())
     }
 
-    fn looks(&self) -> usize {
+    fn requests_before_write(&self) -> usize {
         1
     }
 
