@@ -1,6 +1,6 @@
-//! A store whose writers wait for a lock by blocking their thread, as embedded databases and
-//! synchronous SDKs do, called in three ways, on real threads: of the two that are wrong, the
-//! clauses of a stall say so.
+//! A store whose writers block their thread while they wait for a lock, like embedded databases and
+//! synchronous SDKs. Of three ways to call it, on real threads, two are wrong, and the clauses that
+//! stall the backend detect both.
 
 #![cfg(test)]
 
@@ -17,45 +17,45 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// Where it is polled.
-    OnTheRuntime,
-    /// On a thread that writes, whoever waits for it.
-    OnAThread,
-    /// On a thread that looks, once it has the lock, whether anybody waits.
-    WhileSomebodyWaits,
+enum CallStyle {
+    /// On the thread that polls the future.
+    Runtime,
+    /// On another thread, which always writes.
+    Thread,
+    /// On another thread, which writes only if the caller still waits when it gets the lock.
+    ThreadThatChecksTheCaller,
 }
 
 #[derive(Debug, Default)]
 struct Lock {
     held: Mutex<bool>,
-    let_go: Condvar,
+    released: Condvar,
 }
 
 impl Lock {
     fn set(&self, held: bool) {
         *self.held.lock().unwrap() = held;
-        self.let_go.notify_all();
+        self.released.notify_all();
     }
 
     fn wait(&self) {
-        drop(self.let_go.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
+        drop(self.released.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
     }
 }
 
 #[derive(Debug, Clone)]
 struct Blocking {
-    way: Way,
+    style: CallStyle,
     lock: Arc<Lock>,
     store: Reference,
     description: Description,
 }
 
 impl Blocking {
-    fn new(way: Way) -> Self {
+    fn new(style: CallStyle) -> Self {
         let description = Description::new(Reference::NAME, Duration::from_secs(2));
         Self {
-            way,
+            style,
             lock: Arc::default(),
             store: Reference::new().without_abilities(),
             description: description.with_in_doubt(Duration::from_millis(100)),
@@ -72,24 +72,26 @@ impl Blocking {
         F: Future<Output = Result<(), StorageError>> + Send,
     {
         let (lock, store) = (Arc::clone(&self.lock), self.store.clone());
-        if self.way == Way::OnTheRuntime {
+        if self.style == CallStyle::Runtime {
             lock.wait();
             return commit(store).await;
         }
-        let waits = Arc::new(());
-        let (waiting, looks) = (Arc::downgrade(&waits), self.way == Way::WhileSomebodyWaits);
+        let caller = Arc::new(());
+        let (caller_alive, checks) =
+            (Arc::downgrade(&caller), self.style == CallStyle::ThreadThatChecksTheCaller);
         let runtime = Handle::current();
         let thread = tokio::task::spawn_blocking(move || {
             lock.wait();
-            let nobody = Weak::upgrade(&waiting).is_none();
-            if looks && nobody {
-                return Err(StorageError::in_doubt("nobody waits"));
+            if checks && Weak::upgrade(&caller_alive).is_none() {
+                return Err(StorageError::in_doubt("the caller no longer waits"));
             }
             runtime.block_on(commit(store))
         });
         match timeout(self.description.operation_timeout, thread).await {
             Ok(ended) => ended.unwrap(),
-            Err(_) => Err(StorageError::in_doubt("it gave no answer").at(Reference::NAME, operation, path)),
+            Err(_) => {
+                Err(StorageError::in_doubt("the store did not answer").at(Reference::NAME, operation, path))
+            }
         }
     }
 }
@@ -159,39 +161,40 @@ impl Harness for Blocking {
     }
 }
 
-/// What each clause of a stall that is red says first, all at once, each as its test in a suite
-/// runs.
-fn told(way: Way) -> Vec<String> {
+/// The first line of the message of each stall clause that fails. The clauses run concurrently,
+/// each like its test in a suite.
+fn failures(style: CallStyle) -> Vec<String> {
     let (mut offers, mut threads) = (Offers::NONE, Vec::new());
     offers.stall = true;
     for clause in Clause::all().iter().filter(|clause| clause.needs() == offers) {
         threads.push(std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(clause.check(Arc::new(Blocking::new(way)), offers));
+            runtime.block_on(clause.check(Arc::new(Blocking::new(style)), offers));
         }));
     }
     assert_eq!(threads.len(), 4);
-    let red = threads.into_iter().filter_map(|clause| clause.join().err());
-    red.map(|panic| panic.downcast_ref::<String>().unwrap().lines().next().unwrap().to_owned()).collect()
+    let panics = threads.into_iter().filter_map(|clause| clause.join().err());
+    panics.map(|panic| panic.downcast_ref::<String>().unwrap().lines().next().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn a_call_that_blocks_the_runtime_is_told_so() {
-    let problem = "describe-4 is broken: while the backend gave no answer, the thread that waited for it ran nothing else";
-    assert_eq!(told(Way::OnTheRuntime), [problem; 4]);
+fn a_call_that_blocks_the_runtime_is_detected() {
+    let problem = "describe-4 is broken: while the backend did not answer, the thread that waited for it could not \
+                   run other tasks";
+    assert_eq!(failures(CallStyle::Runtime), [problem; 4]);
 }
 
 #[test]
-fn a_thread_that_writes_when_nobody_waits_any_more_is_told_so() {
-    let told = told(Way::OnAThread);
-    assert_eq!(told.len(), 1, "{told:#?}");
+fn a_thread_that_writes_after_the_caller_stopped_waiting_is_detected() {
+    let failures = failures(CallStyle::Thread);
+    assert_eq!(failures.len(), 1, "{failures:#?}");
     assert!(
-        told[0].starts_with("cancel-2 is broken: ") && told[0].contains(" after the stall, though "),
-        "{told:#?}"
+        failures[0].starts_with("cancel-2 is broken: ") && failures[0].contains(" after the stall, though "),
+        "{failures:#?}"
     );
 }
 
 #[test]
-fn a_thread_that_looks_whether_anybody_waits_is_right() {
-    assert_eq!(told(Way::WhileSomebodyWaits), [""; 0]);
+fn a_thread_that_checks_whether_the_caller_waits_passes() {
+    assert_eq!(failures(CallStyle::ThreadThatChecksTheCaller), [""; 0]);
 }

@@ -1,5 +1,4 @@
-//! The wrappers are providers: with nothing asked of them they keep the contract, and each fault is
-//! what it says.
+//! The wrappers fulfil the contract as long as no fault is set, and each fault works as documented.
 
 #![cfg(test)]
 
@@ -13,11 +12,11 @@ use cred_core::{CredentialContext, Operation, Sealed, StorageErrorKind, StorageP
 use cred_testing::value::{id, unscoped, value};
 use tokio::time::timeout;
 
-/// Opens what the function gives, and counts how often it was closed.
-struct Of<F>(F, Arc<AtomicUsize>);
+/// Opens providers with the function, and counts the calls of `close`.
+struct CountingHarness<F>(F, Arc<AtomicUsize>);
 
 #[async_trait]
-impl<F: Fn() -> Arc<dyn Subject> + Send + Sync> Harness for Of<F> {
+impl<F: Fn() -> Arc<dyn Subject> + Send + Sync> Harness for CountingHarness<F> {
     async fn open(&self) -> Arc<dyn Subject> {
         (self.0)()
     }
@@ -39,37 +38,37 @@ fn offers() -> Offers {
     offers
 }
 
-async fn keeps_the_contract<F: Fn() -> Arc<dyn Subject> + Clone + Send + Sync + 'static>(open: F) {
+async fn fulfils_the_contract<F: Fn() -> Arc<dyn Subject> + Clone + Send + Sync + 'static>(open: F) {
     let closed = Arc::new(AtomicUsize::new(0));
     let clauses: Vec<_> = Clause::all().iter().filter(|clause| offers().cover(clause.needs())).collect();
     for clause in &clauses {
-        clause.check(Arc::new(Of(open.clone(), Arc::clone(&closed))), offers()).await;
+        clause.check(Arc::new(CountingHarness(open.clone(), Arc::clone(&closed))), offers()).await;
     }
     assert_eq!(closed.load(Ordering::SeqCst), clauses.len());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_faulty_provider_without_faults_keeps_the_contract() {
-    keeps_the_contract(|| Arc::new(Faulty::new(Reference::new()))).await;
+async fn a_faulty_provider_without_faults_fulfils_the_contract() {
+    fulfils_the_contract(|| Arc::new(Faulty::new(Reference::new()))).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recorded_provider_keeps_the_contract() {
-    keeps_the_contract(|| Arc::new(Recording::new(Reference::new()))).await;
+async fn a_recording_provider_fulfils_the_contract() {
+    fulfils_the_contract(|| Arc::new(Recording::new(Reference::new()))).await;
 }
 
 #[tokio::test]
-async fn a_harness_that_cannot_open_is_told_so_and_closed() {
+async fn a_harness_that_panics_in_open_is_reported_and_closed() {
     let closed = Arc::new(AtomicUsize::new(0));
     let open = || -> Arc<dyn Subject> { panic!("no disk") };
-    let harness = Arc::new(Of(open, Arc::clone(&closed)));
+    let harness = Arc::new(CountingHarness(open, Arc::clone(&closed)));
     let failed = tokio::spawn(async move { Clause::all()[0].check(harness, Offers::NONE).await }).await;
     let message = *failed.unwrap_err().into_panic().downcast::<String>().unwrap();
     assert!(message.contains("panicked: ") && message.contains("no disk"), "{message}");
     assert_eq!(closed.load(Ordering::SeqCst), 1);
 }
 
-async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
+async fn with_a_stored_value() -> (Faulty<Reference>, CredentialContext) {
     let (provider, here) = (Faulty::new(Reference::new()), unscoped());
     let Sealed { data, metadata } = value(1);
     provider.store(&id("key"), data, metadata, &here).await.unwrap();
@@ -77,8 +76,8 @@ async fn holding_a_value() -> (Faulty<Reference>, CredentialContext) {
 }
 
 #[tokio::test]
-async fn a_refusal_has_no_effect_and_comes_once() {
-    let (provider, here) = holding_a_value().await;
+async fn a_refusal_has_no_effect_and_happens_once() {
+    let (provider, here) = with_a_stored_value().await;
     provider.once(Operation::Delete, Fault::Refuse(StorageErrorKind::Throttled { retry_after: None }));
     let error = provider.delete(&id("key"), &here).await.unwrap_err();
     assert_eq!(error.operation(), Some(Operation::Delete));
@@ -89,7 +88,7 @@ async fn a_refusal_has_no_effect_and_comes_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delay_delays_and_a_hang_never_ends() {
-    let (provider, here) = holding_a_value().await;
+    let (provider, here) = with_a_stored_value().await;
     let second = Duration::from_secs(1);
     provider.once(Operation::Exists, Fault::Delay(second));
     let started = tokio::time::Instant::now();
@@ -103,8 +102,8 @@ async fn a_delay_delays_and_a_hang_never_ends() {
 }
 
 #[tokio::test]
-async fn an_altered_read_leaves_what_is_stored() {
-    let (provider, here) = holding_a_value().await;
+async fn an_altered_read_does_not_change_the_stored_value() {
+    let (provider, here) = with_a_stored_value().await;
     provider.once(Operation::Retrieve, Fault::alter(|data, _| data.ciphertext = vec![9]));
     assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap().data.ciphertext, [9]);
     assert_eq!(provider.retrieve(&id("key"), &here).await.unwrap(), value(1));

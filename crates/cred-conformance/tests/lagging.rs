@@ -1,5 +1,5 @@
-//! A provider whose writes show late keeps the contract where it says so, and breaks it where it
-//! claims to be strong.
+//! A provider whose writes become visible late fulfils the contract if it declares that, and breaks
+//! it if it declares strong consistency.
 
 #![cfg(test)]
 
@@ -11,16 +11,16 @@ use std::time::Duration;
 use cred_conformance::doubles::{Lagging, Reference};
 use cred_conformance::{Effort, Harness, Offers, Subject};
 use cred_core::{Consistency, async_trait};
-use red::Red;
+use red::Failures;
 
 const POINT: Duration = Duration::from_millis(300);
 const LIST: Duration = Duration::from_secs(2);
 
-/// A lagging provider that claims this consistency.
-struct Late(Consistency);
+/// Opens a lagging provider that declares this consistency.
+struct LaggingHarness(Consistency);
 
 #[async_trait]
-impl Harness for Late {
+impl Harness for LaggingHarness {
     async fn open(&self) -> Arc<dyn Subject> {
         Arc::new(Lagging::new(Reference::new(), POINT, LIST).claiming(self.0))
     }
@@ -30,20 +30,20 @@ impl Harness for Late {
     }
 }
 
-fn red(claimed: Consistency) -> Red {
+fn failures(declared: Consistency) -> Failures {
     let mut offers = Offers::NONE;
     (offers.compare_and_set, offers.soft_delete) = (true, true);
-    red::red(offers, || Late(claimed))
+    red::failures(offers, || LaggingHarness(declared))
 }
 
 #[test]
 fn it_passes_with_the_lag_that_it_declares() {
-    assert_eq!(red(Consistency::Eventual { point: POINT, list: LIST }), Red::new());
+    assert_eq!(failures(Consistency::Eventual { point: POINT, list: LIST }), Failures::new());
 }
 
 #[test]
-fn it_fails_where_it_claims_to_be_strong() {
-    let red = red(Consistency::Strong);
+fn it_fails_if_it_declares_strong_consistency() {
+    let failures = failures(Consistency::Strong);
     for clause in [
         "store_1_a_stored_value_is_returned_unchanged",
         "retrieve_2_a_read_returns_the_latest_value",
@@ -54,17 +54,17 @@ fn it_fails_where_it_claims_to_be_strong() {
         "cas_3_a_store_with_the_current_revision_succeeds",
         "soft_1_a_recovered_credential_is_unchanged",
     ] {
-        assert!(red.contains_key(clause), "{clause} is green");
+        assert!(failures.contains_key(clause), "{clause} passes");
     }
 }
 
-/// Reads in time and lists late: the two bounds are told apart.
+/// Reads are in time and lists are late: the two bounds are distinct.
 #[test]
-fn it_fails_where_lists_lag_longer_than_declared() {
-    let red = red(Consistency::Eventual { point: POINT, list: POINT });
-    assert!(red.contains_key("list_3_a_long_list_is_complete"), "{:?}", red.keys());
-    assert!(!red.contains_key("retrieve_2_a_read_returns_the_latest_value"), "{:?}", red.keys());
-    let message = &red["list_1_each_id_is_listed_once_and_only_in_its_own_scope"];
+fn it_fails_if_lists_lag_longer_than_declared() {
+    let failures = failures(Consistency::Eventual { point: POINT, list: POINT });
+    assert!(failures.contains_key("list_3_a_long_list_is_complete"), "{:?}", failures.keys());
+    assert!(!failures.contains_key("retrieve_2_a_read_returns_the_latest_value"), "{:?}", failures.keys());
+    let message = &failures["list_1_each_id_is_listed_once_and_only_in_its_own_scope"];
     assert!(
         message.contains("after the declared bound (Eventual { point: 300ms, list: 300ms })"),
         "{message}"

@@ -1,5 +1,5 @@
-//! What the kit tells the author of a first attempt: a `HashMap` keyed by the id alone, written in
-//! ten minutes.
+//! The messages of the suite for a first attempt: a `HashMap` keyed by the id alone, written in ten
+//! minutes.
 
 #![cfg(test)]
 
@@ -14,7 +14,7 @@ use cred_core::{
     CredentialContext, CredentialFilter, CredentialId, CredentialMetadata, CredentialPath, Description,
     EncryptedData, Sealed, StorageError, StorageErrorKind, StorageProvider, async_trait,
 };
-use red::red;
+use red::failures;
 
 #[derive(Debug)]
 struct Naive {
@@ -77,31 +77,32 @@ impl StorageProvider for Naive {
     async fn shutdown(&self) {}
 }
 
-struct Attempt;
+struct NaiveHarness;
 
 #[async_trait]
-impl Harness for Attempt {
+impl Harness for NaiveHarness {
     async fn open(&self) -> Arc<dyn Subject> {
         Arc::new(Naive::new())
     }
 }
 
 #[test]
-fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
-    let red = red(Offers::NONE, || Attempt);
+fn the_messages_for_a_naive_provider_name_the_broken_rules_and_the_fixes() {
+    let failures = failures(Offers::NONE, || NaiveHarness);
     let mut broken = BTreeSet::new();
-    for (clause, message) in &red {
+    for (clause, message) in &failures {
         let lines: Vec<_> = message.lines().collect();
-        let [what, advice, rule, named] = lines.as_slice() else { panic!("not four lines: {message}") };
-        let (number, problem) = what.split_once(" is broken: ").unwrap();
+        let [problem, advice, rule, named] = lines.as_slice() else { panic!("not four lines: {message}") };
+        let (number, problem) = problem.split_once(" is broken: ").unwrap();
         assert!(problem.len() > 20 && problem.len() < 500, "{message}");
         assert!(advice.strip_prefix("  what to do: ").is_some_and(|advice| advice.len() > 20), "{message}");
         assert!(rule.starts_with(&format!("  the rule: {number}, in the docs of `cred_core::")), "{message}");
         assert_eq!(*named, format!("  the clause: {clause}"));
         broken.insert(number);
     }
-    // The scope is ignored (and so are filters), a delete of nothing fails, and errors do not say
-    // where. What it does right is not among them: values come back whole, and absence is NotFound.
+    // The provider ignores scopes and filters, fails to delete an absent credential, and gives
+    // errors without a path. Its correct parts are not in this list: it returns values unchanged and
+    // NotFound for absent ones.
     let expected = [
         "delete-2",
         "delete-3",
@@ -121,13 +122,13 @@ fn a_naive_provider_is_told_which_rules_it_breaks_and_what_to_do() {
         "tree-2",
         "tree-4",
     ];
-    assert_eq!(broken, BTreeSet::from(expected), "{red:#?}");
+    assert_eq!(broken, BTreeSet::from(expected), "{failures:#?}");
 }
 
 #[test]
-fn the_message_of_the_first_mistake_names_both_paths() {
-    let red = red(Offers::NONE, || Attempt);
-    let message = &red["scope_1_the_same_id_in_two_scopes_is_two_credentials"];
+fn the_message_for_an_ignored_scope_names_both_paths() {
+    let failures = failures(Offers::NONE, || NaiveHarness);
+    let message = &failures["scope_1_the_same_id_in_two_scopes_is_two_credentials"];
     assert_eq!(
         message,
         "scope-1 is broken: `key` and `org:a/team:x/key` share one physical name: a value stored at one is read at the other\n  \

@@ -1,4 +1,4 @@
-//! The measure passes its own test, with everything and with nothing.
+//! The reference provider passes the suite, with all optional features and with none.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use cred_conformance::doubles::Reference;
 use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{CredentialPath, Limits, async_trait};
 
-/// A reference provider with everything that a clause can ask for.
+/// A reference provider with all optional features.
 struct Full(Reference);
 
 #[async_trait]
@@ -66,7 +66,7 @@ mod with_nothing {
     cred_conformance::suite!(Plain, offers: [metrics]);
 }
 
-/// Attributes go to every test: without the first, this would not compile.
+/// Attributes are added to every test: without the first, this would not compile.
 mod left_out {
     cred_conformance::suite!(
         #[cfg(any())]

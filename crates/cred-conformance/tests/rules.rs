@@ -1,5 +1,5 @@
-//! The clauses of the kit are the rules of the contract's docs: none is without a test, none is
-//! made up.
+//! The clauses of the suite match the rules in the docs of the contract: every rule has a test, and
+//! every test a rule.
 
 #![cfg(test)]
 
@@ -8,11 +8,11 @@ use std::path::Path;
 
 use cred_conformance::Clause;
 
-/// What has no number in the docs of the contract: the kit's own words, and a method whose rule is
-/// the docs of `StorageMetrics`.
+/// Rules without a number in the docs of the contract: `offers` belongs to this suite, and `metrics`
+/// is documented at `StorageMetrics`.
 const UNNUMBERED: [&str; 2] = ["offers", "metrics"];
 
-/// Each numbered rule in the docs of this source, with the item whose docs they are.
+/// Returns each numbered rule in the docs of this source file, with the item that it documents.
 fn rules(source: &str) -> BTreeMap<String, String> {
     let mut rules = BTreeMap::new();
     let (mut open, mut owner) = (Vec::new(), String::new());
@@ -25,7 +25,7 @@ fn rules(source: &str) -> BTreeMap<String, String> {
             let rest = line.strip_prefix(keyword)?;
             rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next()
         };
-        let place = match (item("pub trait "), item("async fn ").or_else(|| item("fn "))) {
+        let item = match (item("pub trait "), item("async fn ").or_else(|| item("fn "))) {
             (Some(name), _) => {
                 owner = format!("cred_core::{name}");
                 owner.clone()
@@ -34,10 +34,10 @@ fn rules(source: &str) -> BTreeMap<String, String> {
             (None, None) => continue,
         };
         for rule in open.drain(..) {
-            assert!(rules.insert(rule.clone(), place.clone()).is_none(), "{rule} stands in the docs twice");
+            assert!(rules.insert(rule.clone(), item.clone()).is_none(), "{rule} is documented twice");
         }
     }
-    assert!(open.is_empty(), "rules that belong to no item: {open:?}");
+    assert!(open.is_empty(), "rules without an item: {open:?}");
     rules
 }
 
@@ -46,14 +46,14 @@ fn every_rule_of_the_docs_has_a_clause_and_every_clause_a_rule() {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let core = crate_dir.join("../cred-core/src");
     if crate_dir.join("Cargo.toml.orig").exists() {
-        // A packaged crate has no neighbour whose docs could be read.
+        // A packaged crate does not contain the source of cred-core.
         return;
     }
     let mut documented = BTreeMap::new();
     for file in ["provider.rs", "abilities.rs"] {
         documented.extend(rules(&std::fs::read_to_string(core.join(file)).unwrap()));
     }
-    assert!(documented.len() > 40, "too few rules to be all of them: {documented:?}");
+    assert!(documented.len() > 40, "found too few rules: {documented:?}");
     let proven: BTreeMap<String, String> = Clause::all()
         .iter()
         .filter(|clause| !UNNUMBERED.contains(&clause.rule().as_str()))

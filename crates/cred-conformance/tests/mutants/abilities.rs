@@ -10,9 +10,9 @@ use cred_core::{
 };
 
 use crate::bench::{Flawed, context, pause};
-use crate::contents::spoiled;
+use crate::contents::apply_flaw;
 use crate::flaw::Flaw;
-use crate::naming::place;
+use crate::naming::place_of;
 use crate::provider::blank;
 
 #[async_trait]
@@ -23,18 +23,19 @@ impl CompareAndSet for Flawed {
         ctx: &CredentialContext,
     ) -> Result<Versioned<Sealed>, StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn(Operation::RetrieveVersioned, path.clone()).await?;
-        let read = self.current(&place(self.flaw, &path)).await;
+        self.wait_for_stall(Operation::RetrieveVersioned, path.clone()).await?;
+        let read = self.current(&place_of(self.flaw, &path)).await;
         let (Sealed { data, metadata }, revision) = match (read, self.flaw) {
-            (Err(error), Some(Flaw::RevisionOfNothingIsAConflict)) if error.is_not_found() => self.told(
-                Err(StorageError::conflict("nothing is there")),
-                Operation::RetrieveVersioned,
-                &path,
-            )?,
+            (Err(error), Some(Flaw::RevisionOfAbsentIsAConflict)) if error.is_not_found() => self
+                .with_context(
+                    Err(StorageError::conflict("nothing is stored")),
+                    Operation::RetrieveVersioned,
+                    &path,
+                )?,
             (Err(error), Some(Flaw::RevisionReadDecodesCorrupted)) if !error.is_not_found() => {
                 (blank(), Revision::new("0"))
             }
-            (read, _) => self.told(read, Operation::RetrieveVersioned, &path)?,
+            (read, _) => self.with_context(read, Operation::RetrieveVersioned, &path)?,
         };
         let metadata =
             if self.is(Flaw::RevisionReadLosesData) { CredentialMetadata::default() } else { metadata };
@@ -50,15 +51,19 @@ impl CompareAndSet for Flawed {
         ctx: &CredentialContext,
     ) -> Result<Revision, StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn_to_write(Operation::StoreIf, &path, Some(Sealed::new(data.clone(), metadata.clone())))
-            .await?;
+        self.wait_for_stall_before_write(
+            Operation::StoreIf,
+            &path,
+            Some(Sealed::new(data.clone(), metadata.clone())),
+        )
+        .await?;
         let result = self.swap(&path, Sealed { data, metadata }, expected).await;
-        self.told(result, Operation::StoreIf, &path)
+        self.with_context(result, Operation::StoreIf, &path)
     }
 }
 
 impl Flawed {
-    /// What is stored, with the revision that this provider gives it.
+    /// The stored value with its revision, as this provider reports it.
     async fn current(&self, place: &CredentialPath) -> Result<(Sealed, Revision), StorageError> {
         let cas = self.inner.compare_and_set().unwrap();
         let Versioned { value: stored, revision } =
@@ -86,10 +91,10 @@ impl Flawed {
     ) -> Result<Revision, StorageError> {
         let place = match self.flaw {
             Some(Flaw::SwapIgnoresTheScope) => CredentialPath::new(None, path.id.clone()),
-            flaw => place(flaw, path),
+            flaw => place_of(flaw, path),
         };
         self.notes().spelled.insert(place.clone(), path.clone());
-        let mut stored = spoiled(self.flaw, given)?;
+        let mut stored = apply_flaw(self.flaw, given)?;
         let conflict = || StorageError::conflict("another revision is stored");
         let calls = self.shared.swaps.fetch_add(1, Ordering::SeqCst);
         let mut expected = expected;
@@ -104,7 +109,7 @@ impl Flawed {
                 return Err(conflict());
             }
             Some(Flaw::SwapIgnoresRevisions) => return self.force(&place, stored).await,
-            Some(Flaw::SwapOfNothingOverwrites) if expected.is_none() => {
+            Some(Flaw::SwapWithoutARevisionOverwrites) if expected.is_none() => {
                 return self.force(&place, stored).await;
             }
             Some(Flaw::SwapCreatesWithARevision) if !self.has(&place).await? => expected = None,
@@ -135,8 +140,8 @@ impl Flawed {
                 self.put(&place, stored).await?;
                 Err(error)
             }
-            (Ok(_), Some(Flaw::SwapGivesTheOldRevision)) => Ok(Revision::new("0")),
-            (Err(error), Some(Flaw::OutageWritesAndDenies))
+            (Ok(_), Some(Flaw::SwapReturnsTheOldRevision)) => Ok(Revision::new("0")),
+            (Err(error), Some(Flaw::OutageWritesAndReportsNoWrite))
                 if matches!(error.kind(), StorageErrorKind::Unavailable { .. }) =>
             {
                 Err(StorageErrorKind::Unreachable { reason: "down".into() }.into())
@@ -186,20 +191,20 @@ fn is_conflict(error: &StorageError) -> bool {
 impl SoftDelete for Flawed {
     async fn recover(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn(Operation::Recover, path.clone()).await?;
-        let result = self.bring_back(&path).await;
-        self.told(result, Operation::Recover, &path)
+        self.wait_for_stall(Operation::Recover, path.clone()).await?;
+        let result = self.recover_at(&path).await;
+        self.with_context(result, Operation::Recover, &path)
     }
 
     async fn purge(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn(Operation::Purge, path.clone()).await?;
+        self.wait_for_stall(Operation::Purge, path.clone()).await?;
         let result = self.purge_at(&path).await;
-        self.told(result, Operation::Purge, &path)
+        self.with_context(result, Operation::Purge, &path)
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> Result<Vec<CredentialId>, StorageError> {
-        self.turn(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone())).await?;
+        self.wait_for_stall(Operation::ListDeleted, Target::Scope(ctx.scope_id.clone())).await?;
         let soft = self.inner.soft_delete().unwrap();
         let mut ids = match soft.list_deleted(ctx).await {
             Err(_) if self.is(Flaw::OutageIsEmpty) => Vec::new(),
@@ -211,7 +216,7 @@ impl SoftDelete for Flawed {
             Some(Flaw::ListsDeletedOfAllScopes) => {
                 ids = self.notes().deleted.keys().map(|path| path.id.clone()).collect();
             }
-            Some(Flaw::KeepsDeletedBesideStored) => {
+            Some(Flaw::KeepsDeletedNextToStored) => {
                 let notes = self.notes();
                 let kept = notes.deleted.keys().filter(|path| path.scope == ctx.scope_id);
                 ids = kept.map(|path| path.id.clone()).collect();
@@ -223,12 +228,12 @@ impl SoftDelete for Flawed {
 }
 
 impl Flawed {
-    async fn bring_back(&self, path: &CredentialPath) -> Result<(), StorageError> {
+    async fn recover_at(&self, path: &CredentialPath) -> Result<(), StorageError> {
         let soft = self.inner.soft_delete().unwrap();
-        let place = place(self.flaw, path);
+        let place = place_of(self.flaw, path);
         let (id, ctx) = (place.id.clone(), context(&place));
         match self.flaw {
-            Some(Flaw::KeepsDeletedBesideStored) => {
+            Some(Flaw::KeepsDeletedNextToStored) => {
                 let kept = self.notes().deleted.remove(path).ok_or(StorageErrorKind::NotFound)?;
                 return self.put(&place, kept).await;
             }
@@ -238,7 +243,7 @@ impl Flawed {
                 pause().await;
                 return self.put(&place, kept).await;
             }
-            Some(Flaw::RecoversTheLiveAsOk) => {
+            Some(Flaw::RecoveringALiveCredentialIsOk) => {
                 return soft
                     .recover(&id, &ctx)
                     .await
@@ -267,12 +272,12 @@ impl Flawed {
 
     async fn purge_at(&self, path: &CredentialPath) -> Result<(), StorageError> {
         let soft = self.inner.soft_delete().unwrap();
-        let place = place(self.flaw, path);
+        let place = place_of(self.flaw, path);
         let (id, ctx) = (place.id.clone(), context(&place));
         match self.flaw {
             Some(Flaw::PurgesNothing) => return Ok(()),
-            Some(Flaw::PurgesTheLive) => self.del(&place).await?,
-            Some(Flaw::PurgeOfNothingIsNotFound) if !soft.list_deleted(&ctx).await?.contains(&id) => {
+            Some(Flaw::PurgesLiveCredentials) => self.del(&place).await?,
+            Some(Flaw::PurgeOfAbsentIsNotFound) if !soft.list_deleted(&ctx).await?.contains(&id) => {
                 return Err(StorageErrorKind::NotFound.into());
             }
             Some(Flaw::PurgesInAllScopes) => {

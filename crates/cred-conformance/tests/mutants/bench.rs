@@ -15,19 +15,20 @@ use cred_core::{
 
 use crate::flaw::Flaw;
 
-/// Room enough for the clauses' long values, small enough to be exceeded quickly.
+/// The payload limit: large enough for the clauses' long values, small enough to be exceeded
+/// quickly.
 pub(crate) const LIMIT: usize = 22_000;
 pub(crate) const TAGS: [usize; 3] = [10, 100, 200];
 pub(crate) const SECRET: &str = "backend-token-c1a5f07e";
 
-/// One store, whose providers all have the same flaw; `None`: no flaw.
-pub(crate) struct Bench {
+/// A harness whose providers all have the same flaw and share one store; `None`: no flaw.
+pub(crate) struct MutantHarness {
     flaw: Option<Flaw>,
     reference: Reference,
     shared: Arc<Shared>,
 }
 
-/// What a flaw remembers for all clients of one store.
+/// The state of a flaw, shared by all clients of one store.
 pub(crate) struct Shared {
     pub(crate) notes: Mutex<Notes>,
     pub(crate) busy: AtomicBool,
@@ -58,7 +59,7 @@ impl Default for Shared {
 
 #[derive(Default)]
 pub(crate) struct Notes {
-    /// Which path was stored last at a place.
+    /// The path that was last stored at each place.
     pub(crate) spelled: BTreeMap<CredentialPath, CredentialPath>,
     pub(crate) deleted: BTreeMap<CredentialPath, Sealed>,
     pub(crate) first: BTreeMap<CredentialPath, Sealed>,
@@ -66,12 +67,12 @@ pub(crate) struct Notes {
     pub(crate) revisions: BTreeMap<CredentialPath, u64>,
 }
 
-impl Bench {
+impl MutantHarness {
     pub(crate) fn new(flaw: Option<Flaw>) -> Self {
         let [count, key, value] = TAGS;
         let payload = match flaw {
             Some(Flaw::RefusesTheLimitItself) => LIMIT - 1,
-            Some(Flaw::TakesOneByteMore) => LIMIT + 1,
+            Some(Flaw::AcceptsOneByteMore) => LIMIT + 1,
             _ => LIMIT,
         };
         let tags = match flaw {
@@ -119,7 +120,7 @@ impl Bench {
 }
 
 #[async_trait]
-impl Harness for Bench {
+impl Harness for MutantHarness {
     async fn open(&self) -> Arc<dyn Subject> {
         if self.flaw == Some(Flaw::LeaksATask) {
             tokio::spawn(std::future::pending::<()>());
@@ -147,7 +148,7 @@ impl Harness for Bench {
     }
 
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
-        self.reference.edit_raw(&crate::naming::place(self.flaw, path), edit)
+        self.reference.edit_raw(&crate::naming::place_of(self.flaw, path), edit)
     }
 
     async fn outage(&self, down: bool) -> bool {
@@ -166,7 +167,7 @@ impl Harness for Bench {
     }
 
     fn physical_name(&self, path: &CredentialPath) -> Option<String> {
-        Some(crate::naming::place(self.flaw, path).to_string())
+        Some(crate::naming::place_of(self.flaw, path).to_string())
     }
 
     fn effort(&self) -> Effort {
@@ -179,7 +180,7 @@ pub(crate) struct Flawed {
     pub(crate) flaw: Option<Flaw>,
     pub(crate) inner: Reference,
     pub(crate) shared: Arc<Shared>,
-    /// What this client keeps for itself.
+    /// The cache of this client.
     pub(crate) cache: Mutex<BTreeMap<CredentialPath, Result<Sealed, StorageError>>>,
     pub(crate) lock: tokio::sync::Mutex<()>,
     pub(crate) description: Description,
@@ -209,8 +210,8 @@ impl Flawed {
         self.shared.notes.lock().unwrap()
     }
 
-    /// Gives the error the context that the flaw leaves of it.
-    pub(crate) fn told<T>(
+    /// Adds the context to an error, as far as the flaw allows.
+    pub(crate) fn with_context<T>(
         &self,
         result: Result<T, StorageError>,
         operation: Operation,
@@ -218,7 +219,7 @@ impl Flawed {
     ) -> Result<T, StorageError> {
         result.map_err(|error| {
             let kind = match error.kind().clone() {
-                StorageErrorKind::NotFound if self.is(Flaw::AbsenceIsOther) => other("nothing is there"),
+                StorageErrorKind::NotFound if self.is(Flaw::AbsenceIsOther) => other("nothing is stored"),
                 StorageErrorKind::Corrupted { .. } if self.is(Flaw::CorruptedIsNotFound) => {
                     StorageErrorKind::NotFound
                 }
@@ -227,7 +228,7 @@ impl Flawed {
                 }
                 StorageErrorKind::Corrupted { .. } if self.is(Flaw::CorruptedPrintsBytes) => {
                     let mut seen = Vec::new();
-                    self.inner.edit_raw(&crate::naming::place(self.flaw, path), |bytes| {
+                    self.inner.edit_raw(&crate::naming::place_of(self.flaw, path), |bytes| {
                         seen.clone_from(&bytes);
                         bytes
                     });
@@ -303,7 +304,7 @@ pub(crate) fn other(reason: &str) -> StorageErrorKind {
     StorageErrorKind::Other { reason: reason.to_owned().into() }
 }
 
-/// Lets everybody else run.
+/// Lets other tasks run.
 pub(crate) async fn pause() {
     for _ in 0..3 {
         tokio::task::yield_now().await;

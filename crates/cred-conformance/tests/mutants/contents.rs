@@ -1,4 +1,4 @@
-//! Flaws of contents: what a provider makes of a value, and which filters admit it.
+//! Flaws of stored data and of filters.
 
 use cred_core::{
     CredentialFilter, CredentialMetadata, EncryptedData, KeyId, Sealed, StorageError, StorageErrorKind, Tags,
@@ -8,8 +8,8 @@ use cred_core::{
 use crate::bench::{TAGS, other};
 use crate::flaw::Flaw;
 
-/// What a flawed provider keeps of a value, or how it refuses it.
-pub(crate) fn spoiled(
+/// Returns the value that a flawed provider stores instead of the given one, or its refusal.
+pub(crate) fn apply_flaw(
     flaw: Option<Flaw>,
     Sealed { mut data, mut metadata }: Sealed,
 ) -> Result<Sealed, StorageError> {
@@ -37,10 +37,12 @@ pub(crate) fn spoiled(
         Some(Flaw::DropsEmptyTags) => {
             metadata.tags = tags(&metadata, |value| Some(value.to_owned()).filter(|value| !value.is_empty()));
         }
-        Some(Flaw::DropsForeignTags) => {
+        Some(Flaw::DropsNonAsciiTags) => {
             metadata.tags = tags(&metadata, |value| Some(value.to_owned()).filter(|value| value.is_ascii()));
         }
-        Some(Flaw::RefusesForeignTagsAsOther) if foreign(&metadata) => return Err(other("odd tags").into()),
+        Some(Flaw::RefusesNonAsciiTagsAsOther) if has_non_ascii(&metadata) => {
+            return Err(other("odd tags").into());
+        }
         Some(Flaw::DropsExtraTags) => {
             let mut kept = Tags::new();
             for (key, value) in metadata.tags.iter().take(TAGS[0]) {
@@ -59,11 +61,11 @@ pub(crate) fn spoiled(
     Ok(Sealed { data, metadata })
 }
 
-pub(crate) fn foreign(metadata: &CredentialMetadata) -> bool {
+pub(crate) fn has_non_ascii(metadata: &CredentialMetadata) -> bool {
     metadata.tags.iter().any(|(key, value)| !key.is_ascii() || !value.is_ascii())
 }
 
-/// As a 64-bit float keeps it.
+/// Rounds a number to the precision of a 64-bit float.
 pub(crate) fn rounded(number: u64) -> u64 {
     if number > 1 << 53 { number & !0x7ff } else { number }
 }
@@ -84,7 +86,7 @@ fn tags(metadata: &CredentialMetadata, change: impl Fn(&str) -> Option<String>) 
     changed
 }
 
-/// Whether a flawed provider's filter admits the value.
+/// Returns whether a flawed provider's filter admits the value.
 pub(crate) fn admits(flaw: Option<Flaw>, filter: &CredentialFilter, metadata: &CredentialMetadata) -> bool {
     let by = |compare: fn(&str, &str) -> bool| {
         filter.tags.iter().all(|(key, wanted)| {
@@ -103,7 +105,7 @@ pub(crate) fn admits(flaw: Option<Flaw>, filter: &CredentialFilter, metadata: &C
         }
         Some(Flaw::ComparesTagsWithoutCase) => bounds(filter) && by(|a, b| a.eq_ignore_ascii_case(b)),
         Some(Flaw::ComparesTagsByPrefix) => bounds(filter) && by(|wanted, found| found.starts_with(wanted)),
-        Some(Flaw::TakesBoundsAsInclusive) => {
+        Some(Flaw::TreatsBoundsAsInclusive) => {
             let mut tags_only = filter.clone();
             (tags_only.created_after, tags_only.created_before) = (None, None);
             tags_only.matches(metadata)

@@ -1,8 +1,8 @@
-//! The defects, each with what is wrong.
+//! The defects.
 
 macro_rules! flaws {
     ($($name:ident,)*) => {
-        /// What is wrong with a provider.
+        /// A defect of a provider.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Flaw { $($name,)* }
 
@@ -13,70 +13,70 @@ macro_rules! flaws {
 }
 
 flaws! {
-    // Where things are kept.
+    // Physical names.
     KeyedByIdAlone, KeyedByLastScopePart, LowercasesIds, LowercasesScopes, HyphensForUnderscores,
     HyphensForDots, CutsIdsAt63, CutsIdsAt254, CutsScopesAt255, JoinsScopeAndIdByHyphens,
     EscapesWithoutEscapingTheEscape, HexForOddNames, HashesLongIdsIntoPlainNames,
     RefusesReservedIds, RefusesHiddenScopes, RefusesIdsOver128Bytes, RefusesScopesOver256Bytes,
     RefusesIdsThatBeginWithAHyphen, RefusesScopesThatBeginWithADot,
-    // Who sees and changes what.
+    // Access across scopes.
     InheritsFromTheParentScope, FallsBackToTheRoot, StoresInTheParentScopeToo,
-    DeletesChildScopesToo, DeletesIdsWithThePrefix, ExistsLooksBelow, ListsTheWholeTree,
+    DeletesChildScopesToo, DeletesIdsWithThePrefix, ExistsIncludesChildScopes, ListsTheWholeTree,
     ListsByScopePrefix, ListsParentsToo,
-    // What is kept.
+    // Stored data.
     DropsUnknownFields, DropsZeroSalts, DropsWrappedKeys, DropsExpiry, DropsRotation,
     DropsCreators, TrimsCreators,
     RoundsNumbersAsFloats, KeepsSecondsOnly, CutsCiphertextAt4000, TrimsZeroBytes, LowercasesKeyIds,
-    TrimsTagValues, DropsEmptyTags, DropsForeignTags, RefusesForeignTagsAsOther,
-    WritesARefusedForeignTag, ForgetsOnReopen,
-    // How it is written.
+    TrimsTagValues, DropsEmptyTags, DropsNonAsciiTags, RefusesNonAsciiTagsAsOther,
+    WritesARefusedNonAsciiTag, ForgetsOnReopen,
+    // Writes.
     WritesMetadataAfterData, DeletesBeforeWriting, UnlistsWhileWriting, RewritesTheWholeMap,
-    InterleavesWriters, RefusesDeletedNames, RevivesDeletedValues, RefusesTheSameValue,
+    InterleavesWriters, RefusesDeletedNames, RestoresDeletedValues, RefusesTheSameValue,
     SkipsTheSameData, ListsTemporaries,
     // Limits.
-    RefusesTheLimitItself, TakesOneByteMore, CountsTheCiphertextOnly, RefusesSizeAsOther,
+    RefusesTheLimitItself, AcceptsOneByteMore, CountsTheCiphertextOnly, RefusesSizeAsOther,
     ErasesOnRefusal, DropsExtraTags, CutsLongTags, RefusesTagsAtTheLimit, RefusesTagsAsOther,
     // Reads.
-    AbsenceIsOther, UnknownScopeIsAnError, CachesForEver, CachesBesideOtherClients,
+    AbsenceIsOther, UnknownScopeIsAnError, CachesForever, CachesDespiteOtherClients,
     ReadsMakeRevisions, ReadsCreate, ReadsChangeMetadata, ExistsReadsContents, ExistsIsCached,
     ExistsIsAlwaysTrue, ExistsCreates,
     // Deletes.
-    DeleteOfNothingIsNotFound, DeleteLeavesTheName, DeleteChecksFirst, DeleteReadsContents,
+    DeleteOfAbsentIsNotFound, DeleteLeavesTheNameInLists, DeleteChecksFirst, DeleteReadsContents,
     DeleteDoesNothing,
     // Lists.
     ListsTwice, ListsTheFirstPageOnly, TreesTheFirstPageOnly, PagesByOffset,
-    ListFailsOnWhatVanishes, EmptyScopeIsNotFound, OrsTags, ComparesTagsWithoutCase,
-    ComparesTagsByPrefix, TakesBoundsAsInclusive, IgnoresBounds, IgnoresFilters,
-    FiltersByTheFirstStore, ListReadsContents, FilterSkipsCorrupted, FilterNamesNoPath,
-    TreeByPrefix, TreeWithoutTheRoot, TreeWithoutItself, TreeLosesCase, TreeTwice,
+    ListFailsOnVanishedCredentials, EmptyScopeIsNotFound, OrsTags, ComparesTagsWithoutCase,
+    ComparesTagsByPrefix, TreatsBoundsAsInclusive, IgnoresBounds, IgnoresFilters,
+    FiltersByTheFirstMetadata, ListReadsContents, FilterSkipsCorrupted, FilterNamesNoPath,
+    TreeByPrefix, TreeWithoutTheRoot, TreeWithoutItsOwnScope, TreeLosesCase, TreeTwice,
     TreeIgnoresFilters,
-    // Many at once.
-    ManySortsIds, ManyDropsDuplicates, ManyDropsTheMissing, ManyFailsAltogether, ManyOfNothingIsAll,
+    // Batch reads.
+    ManySortsIds, ManyDropsDuplicates, ManyDropsTheMissing, ManyFailsAltogether, ManyOfNoIdsIsAll,
     ManyAnswersTheFirstBatchOnly, ManyNamesNoPath, ManyIgnoresTheScope,
     // Errors.
     ErrorsNameNothing, ErrorsNameAnotherOperation, ErrorsNameNoScope, CorruptedIsNotFound,
     CorruptedIsOther, CorruptedIsDecoded, CorruptedPrintsBytes, StoreReadsFirst,
     DebugPrintsContents, RefusalPrintsContents, DebugPrintsSecrets, OutagePrintsSecrets,
-    OutageIsNotFound, OutageIsEmpty, OutageIsOk, OutageWritesAndDenies,
+    OutageIsNotFound, OutageIsEmpty, OutageIsOk, OutageWritesAndReportsNoWrite,
     // Stalls.
-    BlocksTheRuntime, HangsInAStall, StallIsOk, StallIsEmpty, StallIsOther, LandsAfterItWasGivenUp,
-    LandsAfterItWasDropped, LandsAfterItWasDenied, LandsWhenDroppedEarly,
+    BlocksTheRuntime, HangsInAStall, StallIsOk, StallIsEmpty, StallIsOther, WritesAfterItTimedOut,
+    WritesAfterItWasDropped, WritesAfterItWasRefused, WritesAfterItWasDroppedEarly,
     // Dropped futures.
-    FirstStoreInParts, DeletesInParts, KeepsItsLockWhenDropped, ReadsTakeAway, SwapsInParts,
+    FirstStoreInParts, DeletesInParts, KeepsItsLockWhenDropped, ReadsRemoveTemporarily, SwapsInParts,
     RecoversInParts,
-    // What it says of itself.
+    // Description, abilities, shutdown and metrics.
     DescriptionChanges, ConnectsInTheConstructor, HasNoTimeout, HangsUnderLoad, ListsTooSlowly,
-    AbilitiesComeLate, HasNoCompareAndSet, HasNoSoftDelete, PanicsAtTheSecondShutdown, WorksAfterShutdown, LeaksATask,
+    AbilitiesAppearLate, HasNoCompareAndSet, HasNoSoftDelete, PanicsAtTheSecondShutdown, WorksAfterShutdown, LeaksATask,
     CountsManyAsOne, CountsAbsenceAsAnError,
     // Compare-and-set.
-    SwapIgnoresRevisions, SwapOfNothingOverwrites, SwapCreatesWithARevision, SwapChecksThenWrites,
+    SwapIgnoresRevisions, SwapWithoutARevisionOverwrites, SwapCreatesWithARevision, SwapChecksThenWrites,
     SwapLocksPerClient, SwapConflictIsInvalid, SwapWritesOnConflict, RevisionIsAHashOfContents,
-    RevisionsStartOverAfterDelete, SwapGivesTheOldRevision, SwapLosesMetadata,
+    RevisionsStartOverAfterDelete, SwapReturnsTheOldRevision, SwapLosesMetadata,
     SwapRefusesDeletedNames, SwapIgnoresTheScope, RevisionReadLosesData,
-    RevisionOfNothingIsAConflict, RevisionReadDecodesCorrupted, SwapAlwaysConflictsAtFirst,
+    RevisionOfAbsentIsAConflict, RevisionReadDecodesCorrupted, SwapAlwaysConflictsAtFirst,
     // Recovery.
-    RecoversWithoutMetadata, RecoversTheLiveAsOk, RecoversTheFirstVersion, PurgesNothing,
-    PurgesTheLive, PurgeOfNothingIsNotFound, ListsDeletedFirstPage, ListsDeletedTwice,
-    ListsDeletedOfAllScopes, KeepsDeletedBesideStored, RecoversInAllScopes, PurgesInAllScopes,
+    RecoversWithoutMetadata, RecoveringALiveCredentialIsOk, RecoversTheFirstVersion, PurgesNothing,
+    PurgesLiveCredentials, PurgeOfAbsentIsNotFound, ListsDeletedFirstPage, ListsDeletedTwice,
+    ListsDeletedOfAllScopes, KeepsDeletedNextToStored, RecoversInAllScopes, PurgesInAllScopes,
     ForgetsDeletedOnReopen,
 }

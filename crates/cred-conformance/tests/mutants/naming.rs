@@ -1,4 +1,4 @@
-//! Flaws of names: the place where a path is kept.
+//! Flaws of physical names. A flawed provider stores a path at another path, its place.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -6,8 +6,8 @@ use cred_core::{CredentialId, CredentialPath, ScopeId};
 
 use crate::flaw::Flaw;
 
-/// Where a flawed provider keeps the path.
-pub(crate) fn place(flaw: Option<Flaw>, path: &CredentialPath) -> CredentialPath {
+/// Returns the place at which a flawed provider stores the path.
+pub(crate) fn place_of(flaw: Option<Flaw>, path: &CredentialPath) -> CredentialPath {
     let scope = path.scope.as_ref().map(ScopeId::as_str);
     let id = path.id.as_str();
     let (scope, id) = match flaw {
@@ -56,7 +56,7 @@ fn cut(text: &str, len: usize) -> String {
     text.chars().take(len).collect()
 }
 
-/// What became too long is hashed, under a mark that no other name begins with.
+/// Hashes a name that became too long, under a prefix that no other name has.
 fn fit(name: &str) -> String {
     if name.len() > CredentialId::MAX_LEN { format!("too-long-{}", hash(name)) } else { name.to_owned() }
 }
@@ -67,7 +67,7 @@ fn hash(name: &str) -> String {
     format!("h-{:016x}", hasher.finish())
 }
 
-/// Whether a flawed provider refuses the path.
+/// Returns whether a flawed provider refuses the path.
 pub(crate) fn refuses(flaw: Option<Flaw>, path: &CredentialPath) -> bool {
     let id = path.id.as_str();
     let values = || {

@@ -1,4 +1,4 @@
-//! The five operations of a flawed provider, the tree and the batch.
+//! The five operations of a flawed provider, and its `list_tree` and `retrieve_many`.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use cred_core::{
 };
 
 use crate::bench::{Flawed, once, other, pause};
-use crate::contents::{admits, foreign, spoiled};
+use crate::contents::{admits, apply_flaw, has_non_ascii};
 use crate::flaw::Flaw;
-use crate::naming::{place, refuses};
+use crate::naming::{place_of, refuses};
 
 #[async_trait]
 impl StorageProvider for Flawed {
@@ -36,25 +36,25 @@ impl StorageProvider for Flawed {
         if self.is(Flaw::StallIsOk) && self.is_stalled() {
             return Ok(());
         }
-        self.turn_to_write(Operation::Store, &path, Some(stored.clone())).await?;
+        self.wait_for_stall_before_write(Operation::Store, &path, Some(stored.clone())).await?;
         self.load().await;
         let result = self.write(&path, stored).await;
-        self.told(result, Operation::Store, &path)
+        self.with_context(result, Operation::Store, &path)
     }
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<Sealed, StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn(Operation::Retrieve, path.clone()).await?;
+        self.wait_for_stall(Operation::Retrieve, path.clone()).await?;
         self.load().await;
         let result = self.read(&path).await;
-        self.told(result, Operation::Retrieve, &path)
+        self.with_context(result, Operation::Retrieve, &path)
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<(), StorageError> {
         let path = ctx.path(id).to_path();
-        self.turn_to_write(Operation::Delete, &path, None).await?;
+        self.wait_for_stall_before_write(Operation::Delete, &path, None).await?;
         let result = self.erase(&path).await;
-        self.told(result, Operation::Delete, &path)
+        self.with_context(result, Operation::Delete, &path)
     }
 
     async fn exists(&self, id: &CredentialId, ctx: &CredentialContext) -> Result<bool, StorageError> {
@@ -62,9 +62,9 @@ impl StorageProvider for Flawed {
         if self.is(Flaw::StallIsEmpty) && self.is_stalled() {
             return Ok(false);
         }
-        self.turn(Operation::Exists, path.clone()).await?;
+        self.wait_for_stall(Operation::Exists, path.clone()).await?;
         let result = self.look_up(&path).await;
-        self.told(result, Operation::Exists, &path)
+        self.with_context(result, Operation::Exists, &path)
     }
 
     async fn list(
@@ -72,7 +72,7 @@ impl StorageProvider for Flawed {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialId>, StorageError> {
-        self.turn(Operation::List, Target::Scope(ctx.scope_id.clone())).await?;
+        self.wait_for_stall(Operation::List, Target::Scope(ctx.scope_id.clone())).await?;
         let here = ctx.scope_id.as_ref();
         let below = |path: &CredentialPath| {
             here.is_none_or(|here| path.scope.as_ref().is_some_and(|scope| here.contains(scope)))
@@ -116,14 +116,14 @@ impl StorageProvider for Flawed {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> Result<Vec<CredentialPath>, StorageError> {
-        self.turn(Operation::ListTree, Target::Scope(ctx.scope_id.clone())).await?;
+        self.wait_for_stall(Operation::ListTree, Target::Scope(ctx.scope_id.clone())).await?;
         let here = ctx.scope_id.as_ref();
         let belongs = |path: &CredentialPath| match (here, &path.scope) {
             (None, scope) => !self.is(Flaw::TreeWithoutTheRoot) || scope.is_some(),
             (Some(_), None) => false,
             (Some(here), Some(scope)) => match self.flaw {
                 Some(Flaw::TreeByPrefix) => scope.as_str().starts_with(here.as_str()),
-                Some(Flaw::TreeWithoutItself) => here != scope && here.contains(scope),
+                Some(Flaw::TreeWithoutItsOwnScope) => here != scope && here.contains(scope),
                 _ => here.contains(scope),
             },
         };
@@ -155,7 +155,7 @@ impl StorageProvider for Flawed {
                 asked.dedup();
                 asked.sort_by_key(|id| ids.iter().position(|asked| asked == id));
             }
-            Some(Flaw::ManyOfNothingIsAll) if ids.is_empty() => {
+            Some(Flaw::ManyOfNoIdsIsAll) if ids.is_empty() => {
                 asked = self.list(None, ctx).await.unwrap_or_default()
             }
             Some(Flaw::ManyAnswersTheFirstBatchOnly) => asked.truncate(20),
@@ -201,7 +201,7 @@ impl StorageProvider for Flawed {
     }
 
     fn compare_and_set(&self) -> Option<&dyn CompareAndSet> {
-        let late = self.is(Flaw::AbilitiesComeLate) && !self.shared.stored_once.load(Ordering::SeqCst);
+        let late = self.is(Flaw::AbilitiesAppearLate) && !self.shared.stored_once.load(Ordering::SeqCst);
         (!self.is(Flaw::HasNoCompareAndSet) && !late).then_some(self as _)
     }
 
@@ -227,11 +227,11 @@ impl Flawed {
     }
 
     async fn write(&self, path: &CredentialPath, given: Sealed) -> Result<(), StorageError> {
-        let place = place(self.flaw, path);
+        let place = place_of(self.flaw, path);
         if refuses(self.flaw, path) {
-            return Err(StorageError::invalid_request("this name is taken by the backend"));
+            return Err(StorageError::invalid_request("this name is reserved by the backend"));
         }
-        let stored = spoiled(self.flaw, given.clone())?;
+        let stored = apply_flaw(self.flaw, given.clone())?;
         {
             let mut notes = self.notes();
             notes.spelled.insert(place.clone(), path.clone());
@@ -254,7 +254,7 @@ impl Flawed {
             Some(Flaw::StoreReadsFirst) if old.as_ref().is_err_and(|error| !error.is_not_found()) => {
                 return old.map(drop);
             }
-            Some(Flaw::WritesARefusedForeignTag) if foreign(&stored.metadata) => {
+            Some(Flaw::WritesARefusedNonAsciiTag) if has_non_ascii(&stored.metadata) => {
                 self.put(&place, stored).await?;
                 return Err(StorageError::invalid_request("odd tags"));
             }
@@ -293,14 +293,14 @@ impl Flawed {
             Some(Flaw::RefusesDeletedNames) if self.notes().deleted.contains_key(path) => {
                 return Err(StorageError::conflict("that name was deleted"));
             }
-            Some(Flaw::RevivesDeletedValues) => {
+            Some(Flaw::RestoresDeletedValues) => {
                 let deleted = self.notes().deleted.remove(path);
                 if let Some(deleted) = deleted {
                     return self.put(&place, deleted).await;
                 }
             }
             Some(Flaw::RefusesTheSameValue) if old.as_ref().is_ok_and(|old| *old == stored) => {
-                return Err(StorageError::conflict("it is there already"));
+                return Err(StorageError::conflict("it is already stored"));
             }
             Some(Flaw::SkipsTheSameData) if old.as_ref().is_ok_and(|old| old.data == stored.data) => {
                 return Ok(());
@@ -322,13 +322,13 @@ impl Flawed {
                     self.put(&CredentialPath::new(Some(parent), path.id.clone()), stored.clone()).await?;
                 }
             }
-            Some(Flaw::CachesForEver) => {
+            Some(Flaw::CachesForever) => {
                 self.cache.lock().unwrap().entry(path.clone()).or_insert_with(|| Ok(stored.clone()));
             }
-            Some(Flaw::CachesBesideOtherClients) => {
+            Some(Flaw::CachesDespiteOtherClients) => {
                 self.cache.lock().unwrap().insert(path.clone(), Ok(stored.clone()));
             }
-            Some(Flaw::KeepsDeletedBesideStored) => {}
+            Some(Flaw::KeepsDeletedNextToStored) => {}
             _ => self.notes().deleted.remove(path).map_or((), drop),
         }
         match (self.put(&place, stored.clone()).await, self.flaw) {
@@ -347,7 +347,7 @@ impl Flawed {
             {
                 Ok(())
             }
-            (Err(error), Some(Flaw::OutageWritesAndDenies))
+            (Err(error), Some(Flaw::OutageWritesAndReportsNoWrite))
                 if matches!(error.kind(), StorageErrorKind::Unavailable { .. }) =>
             {
                 self.inner.set_outage(false);
@@ -360,8 +360,8 @@ impl Flawed {
     }
 
     async fn read(&self, path: &CredentialPath) -> Result<Sealed, StorageError> {
-        let place = place(self.flaw, path);
-        if matches!(self.flaw, Some(Flaw::CachesForEver | Flaw::CachesBesideOtherClients)) {
+        let place = place_of(self.flaw, path);
+        if matches!(self.flaw, Some(Flaw::CachesForever | Flaw::CachesDespiteOtherClients)) {
             if let Some(cached) = self.cache.lock().unwrap().get(path) {
                 return cached.clone();
             }
@@ -369,7 +369,7 @@ impl Flawed {
         let read = self.get(&place).await;
         let absent = read.as_ref().is_err_and(StorageError::is_not_found);
         match self.flaw {
-            Some(Flaw::CachesForEver | Flaw::CachesBesideOtherClients) if read.is_ok() => {
+            Some(Flaw::CachesForever | Flaw::CachesDespiteOtherClients) if read.is_ok() => {
                 self.cache.lock().unwrap().insert(path.clone(), read.clone());
             }
             Some(Flaw::InheritsFromTheParentScope) if absent => {
@@ -410,7 +410,7 @@ impl Flawed {
             {
                 return Err(StorageErrorKind::NotFound.into());
             }
-            Some(Flaw::ReadsTakeAway) => {
+            Some(Flaw::ReadsRemoveTemporarily) => {
                 if let Ok(stored) = &read {
                     self.del(&place).await?;
                     pause().await;
@@ -428,7 +428,7 @@ impl Flawed {
     }
 
     async fn erase(&self, path: &CredentialPath) -> Result<(), StorageError> {
-        let place = place(self.flaw, path);
+        let place = place_of(self.flaw, path);
         let old = self.uncounted_read(&place).await;
         if let Ok(stored) = &old {
             self.notes().deleted.insert(path.clone(), stored.clone());
@@ -456,7 +456,7 @@ impl Flawed {
                     }
                 }
             }
-            Some(Flaw::DeleteOfNothingIsNotFound) if old.as_ref().is_err_and(StorageError::is_not_found) => {
+            Some(Flaw::DeleteOfAbsentIsNotFound) if old.as_ref().is_err_and(StorageError::is_not_found) => {
                 return old.map(drop);
             }
             Some(Flaw::DeleteChecksFirst) if self.has(&place).await? => {
@@ -485,7 +485,7 @@ impl Flawed {
     }
 
     async fn look_up(&self, path: &CredentialPath) -> Result<bool, StorageError> {
-        let place = place(self.flaw, path);
+        let place = place_of(self.flaw, path);
         match self.flaw {
             Some(Flaw::ExistsIsAlwaysTrue) => Ok(true),
             Some(Flaw::ExistsReadsContents) => match self.get(&place).await {
@@ -501,7 +501,7 @@ impl Flawed {
                 }
                 Ok(there || seen)
             }
-            Some(Flaw::ExistsLooksBelow) => {
+            Some(Flaw::ExistsIncludesChildScopes) => {
                 let there = |other: &CredentialPath| match (&path.scope, &other.scope) {
                     (Some(here), Some(scope)) => here.contains(scope) && other.id == path.id,
                     (here, scope) => here == scope && other.id == path.id,
@@ -556,7 +556,7 @@ impl Flawed {
                 }
                 path.clone()
             };
-            if self.is(Flaw::ListFailsOnWhatVanishes) {
+            if self.is(Flaw::ListFailsOnVanishedCredentials) {
                 pause().await;
                 if self.get(place).await.is_err_and(|error| error.is_not_found()) {
                     return Err(fails(StorageErrorKind::NotFound.into(), scope));
@@ -566,27 +566,27 @@ impl Flawed {
                 names.push(path);
                 continue;
             }
-            let read = match self.is(Flaw::FiltersByTheFirstStore) {
-                true => self.notes().first.get(place).cloned().ok_or_else(|| other("not there").into()),
+            let read = match self.is(Flaw::FiltersByTheFirstMetadata) {
+                true => self.notes().first.get(place).cloned().ok_or_else(|| other("not stored").into()),
                 false => self.uncounted_read(place).await,
             };
             match (read, filter) {
                 (Err(_), _) if self.is(Flaw::FilterSkipsCorrupted) => {}
                 (Err(error), _) if self.is(Flaw::FilterNamesNoPath) => return Err(fails(error, scope)),
                 (Err(error), _) => {
-                    let told: Result<(), _> = self.told(Err(error), operation, &path);
-                    told?;
+                    let failed: Result<(), _> = self.with_context(Err(error), operation, &path);
+                    failed?;
                 }
                 (Ok(Sealed { metadata, .. }), Some(filter)) if !admits(self.flaw, filter, &metadata) => {}
                 (Ok(_), _) => names.push(path),
             }
         }
-        if self.is(Flaw::DeleteLeavesTheName) {
+        if self.is(Flaw::DeleteLeavesTheNameInLists) {
             let left: Vec<_> = self.notes().deleted.keys().filter(|path| belongs(path)).cloned().collect();
             names.extend(left);
         }
         if self.is(Flaw::PagesByOffset) {
-            // What was read of later pages is as it is now, from the same offset on.
+            // Later pages are read now, from the same offset.
             let now = self.uncounted().await?;
             let now: Vec<_> = now.into_iter().filter(&belongs).collect();
             if filter.is_none() && names.len() > 5 {
@@ -596,7 +596,7 @@ impl Flawed {
         Ok(names)
     }
 
-    /// The tree, without a trace in the metrics.
+    /// Lists the tree without counting it in the metrics.
     async fn uncounted(&self) -> Result<Vec<CredentialPath>, StorageError> {
         let names = self.all().await;
         if let Some(metrics) = self.inner.metrics() {
@@ -614,7 +614,7 @@ impl Flawed {
     }
 }
 
-/// A value that nobody stored.
+/// A value that was never stored.
 pub(crate) fn blank() -> Sealed {
     let key = KeyId::new("blank").unwrap();
     let data = EncryptedData::new(key, [0; 32], [0; 32], [0; 12], vec![0], [0; 16]);

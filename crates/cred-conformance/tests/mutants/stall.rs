@@ -1,4 +1,4 @@
-//! What a flawed provider does while its backend is held.
+//! The behaviour of a flawed provider during a stall of its backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ impl Flawed {
         *self.shared.stalled.borrow()
     }
 
-    /// Waits for the end of a stall, for as long as an operation may take.
-    pub(crate) async fn turn(
+    /// Waits for the end of a stall, up to the `operation_timeout`.
+    pub(crate) async fn wait_for_stall(
         &self,
         operation: Operation,
         target: impl Into<Target>,
     ) -> Result<(), StorageError> {
-        match self.waits().await {
+        match self.stall_ends_in_time().await {
             true => Ok(()),
-            false => Err(self.given_up(operation).at(Reference::NAME, operation, target)),
+            false => Err(self.stall_error(operation).at(Reference::NAME, operation, target)),
         }
     }
 
-    /// As [`Flawed::turn`], for a write that leaves `wanted`: here are the flaws by which it
-    /// happens all the same.
-    pub(crate) async fn turn_to_write(
+    /// Like [`Flawed::wait_for_stall`], for a write that stores `wanted`. Some flaws execute the write
+    /// later although the operation failed.
+    pub(crate) async fn wait_for_stall_before_write(
         &self,
         operation: Operation,
         path: &CredentialPath,
@@ -38,31 +38,35 @@ impl Flawed {
         let late = match self.flaw {
             _ if !self.is_stalled() => None,
             Some(
-                Flaw::LandsAfterItWasGivenUp | Flaw::LandsAfterItWasDropped | Flaw::LandsAfterItWasDenied,
-            ) => {
-                Some(tokio::spawn(lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted)))
-            }
-            // It waits for less time than the operation has, so it is gone where the caller waits
-            // to the end.
-            Some(Flaw::LandsWhenDroppedEarly) => {
-                let lands = lands(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted);
+                Flaw::WritesAfterItTimedOut | Flaw::WritesAfterItWasDropped | Flaw::WritesAfterItWasRefused,
+            ) => Some(tokio::spawn(write_after_stall(
+                Arc::clone(&self.shared),
+                self.inner.clone(),
+                path.clone(),
+                wanted,
+            ))),
+            // It waits for less time than the `operation_timeout`, so it has ended if the caller
+            // waits that long.
+            Some(Flaw::WritesAfterItWasDroppedEarly) => {
+                let late =
+                    write_after_stall(Arc::clone(&self.shared), self.inner.clone(), path.clone(), wanted);
                 let patience = self.description.operation_timeout * 9 / 10;
-                tokio::spawn(async move { _ = timeout(patience, lands).await });
+                tokio::spawn(async move { _ = timeout(patience, late).await });
                 None
             }
             _ => None,
         };
-        let turn = self.turn(operation, path.clone()).await;
-        if let (Some(late), Some(Flaw::LandsAfterItWasDropped)) = (late, self.flaw) {
+        let waited = self.wait_for_stall(operation, path.clone()).await;
+        if let (Some(late), Some(Flaw::WritesAfterItWasDropped)) = (late, self.flaw) {
             late.abort();
         }
-        turn
+        waited
     }
 
-    async fn waits(&self) -> bool {
+    async fn stall_ends_in_time(&self) -> bool {
         match self.flaw {
             Some(Flaw::HangsInAStall) => {
-                let_go(&self.shared).await;
+                stall_end(&self.shared).await;
                 true
             }
             Some(Flaw::BlocksTheRuntime) => {
@@ -71,28 +75,33 @@ impl Flawed {
                 }
                 true
             }
-            _ => timeout(self.description.operation_timeout, let_go(&self.shared)).await.is_ok(),
+            _ => timeout(self.description.operation_timeout, stall_end(&self.shared)).await.is_ok(),
         }
     }
 
-    fn given_up(&self, operation: Operation) -> StorageError {
+    fn stall_error(&self, operation: Operation) -> StorageError {
         match self.flaw {
             Some(Flaw::StallIsOther) => other("it took too long").into(),
-            Some(Flaw::LandsAfterItWasGivenUp) if operation.is_write() => {
-                StorageError::in_doubt("there was no answer")
+            Some(Flaw::WritesAfterItTimedOut) if operation.is_write() => {
+                StorageError::in_doubt("the backend did not answer")
             }
-            _ => StorageError::busy("it is held"),
+            _ => StorageError::busy("the backend is stalled"),
         }
     }
 }
 
-async fn let_go(shared: &Shared) {
+async fn stall_end(shared: &Shared) {
     let _ = shared.stalled.subscribe().wait_for(|held| !held).await;
 }
 
-/// A thread that waits for the lock and writes, whoever waits for it.
-async fn lands(shared: Arc<Shared>, inner: Reference, path: CredentialPath, wanted: Option<Sealed>) {
-    let_go(&shared).await;
+/// Writes after the end of the stall, whether or not the caller still waits.
+async fn write_after_stall(
+    shared: Arc<Shared>,
+    inner: Reference,
+    path: CredentialPath,
+    wanted: Option<Sealed>,
+) {
+    stall_end(&shared).await;
     let here = context(&path);
     let _ = match wanted {
         Some(Sealed { data, metadata }) => inner.store(&path.id, data, metadata, &here).await,

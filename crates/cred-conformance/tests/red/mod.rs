@@ -1,28 +1,28 @@
-//! The clauses that are red on a provider.
+//! Runs the clauses on a provider and collects those that fail.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cred_conformance::{Clause, Harness, Offers};
 
-/// The clauses that are red, with their messages.
-pub(crate) type Red = BTreeMap<&'static str, String>;
+/// The clauses that fail, with their messages.
+pub(crate) type Failures = BTreeMap<&'static str, String>;
 
-/// Checks every clause that the offers cover, each on one thread with a paused clock: the outcome
-/// is the same on every machine, and no lag takes real time.
-pub(crate) fn red<H: Harness + 'static>(offers: Offers, harness: impl Fn() -> H) -> Red {
-    let mut red = Red::new();
+/// Runs every clause that the offers cover, each on one thread with a paused clock, so the result
+/// is the same on every machine and no lag takes real time.
+pub(crate) fn failures<H: Harness + 'static>(offers: Offers, harness: impl Fn() -> H) -> Failures {
+    let mut failures = Failures::new();
     for clause in Clause::all().iter().filter(|clause| offers.cover(clause.needs())) {
         let builder = &mut tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build().unwrap();
         let check = clause.check(Arc::new(harness()), offers);
         if let Err(failed) = runtime.block_on(async { tokio::spawn(check).await }) {
             let message = failed.into_panic().downcast::<String>();
-            red.insert(
+            failures.insert(
                 clause.name(),
-                message.map_or_else(|_| "a panic of another kind".to_owned(), |text| *text),
+                message.map_or_else(|_| "a panic without a message".to_owned(), |text| *text),
             );
         }
     }
-    red
+    failures
 }
