@@ -17,8 +17,8 @@ const BEAT: Duration = Duration::from_millis(20);
 const MISSED: u32 = 50;
 
 /// A stall that a separate thread controls. The thread ends the stall when this is ended or
-/// dropped, and also when the heartbeat stops or the end is overdue: then a thread of the runtime is
-/// blocked, and no task could end the stall.
+/// dropped, and also when the heartbeat stops or the end is overdue: then a thread of the runtime
+/// is blocked, and no task could end the stall.
 pub(crate) struct Stall {
     heartbeat: JoinSet<()>,
     held: mpsc::Sender<()>,

@@ -136,8 +136,8 @@ impl Clause {
     }
 
     /// Returns the rule that it proves, such as `store-1`, as named in the docs of
-    /// [`StorageProvider`](cred_core::StorageProvider) and its abilities. A rule without a number in
-    /// the docs is a single word: `offers`, `metrics`.
+    /// [`StorageProvider`](cred_core::StorageProvider) and its abilities. A rule without a number
+    /// in the docs is a single word: `offers`, `metrics`.
     #[must_use]
     pub fn rule(&self) -> String {
         rule::of(self.name)

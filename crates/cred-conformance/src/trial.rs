@@ -106,7 +106,8 @@ impl Trial {
         self.in_time(Operation::ListTree, spell(scope, filter), self.provider.list_tree(filter, &ctx)).await
     }
 
-    /// The deadline allows one `operation_timeout` for each id, as the default implementation needs.
+    /// The deadline allows one `operation_timeout` for each id, as the default implementation
+    /// needs.
     pub(crate) async fn retrieve_many(
         &self,
         scope: Option<&ScopeId>,
@@ -191,7 +192,7 @@ impl Trial {
 }
 
 /// The checks that most clauses use. Each check is repeated until the bound that the provider
-/// declares has passed, unless its docs say otherwise.
+/// declares has passed, unless documented otherwise.
 impl Trial {
     pub(crate) async fn put(&self, path: &CredentialPath, value: &Sealed) {
         let problem = "a plain store, which the clause needs, failed";

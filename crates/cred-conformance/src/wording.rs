@@ -7,11 +7,11 @@ use cred_core::{CredentialFilter, CredentialPath, ScopeId};
 
 /// Describes the scope and the filter of a list request.
 pub(crate) fn spell(scope: Option<&ScopeId>, filter: Option<&CredentialFilter>) -> String {
-    let place =
+    let description =
         scope.map_or_else(|| "without a scope".to_owned(), |scope| format!("of scope `{}`", short(scope)));
     match filter {
-        Some(filter) => format!("{place} for {filter:?}"),
-        None => place,
+        Some(filter) => format!("{description} for {filter:?}"),
+        None => description,
     }
 }
 

@@ -101,8 +101,8 @@ fn the_messages_for_a_naive_provider_name_the_broken_rules_and_the_fixes() {
         broken.insert(number);
     }
     // The provider ignores scopes and filters, fails to delete an absent credential, and gives
-    // errors without a path. Its correct parts are not in this list: it returns values unchanged and
-    // NotFound for absent ones.
+    // errors without a path. Its correct parts are not in this list: it returns values unchanged
+    // and NotFound for absent ones.
     let expected = [
         "delete-2",
         "delete-3",

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use cred_conformance::Clause;
 
-/// Rules without a number in the docs of the contract: `offers` belongs to this suite, and `metrics`
-/// is documented at `StorageMetrics`.
+/// Rules without a number in the docs of the contract: `offers` belongs to this suite, and
+/// `metrics` is documented at `StorageMetrics`.
 const UNNUMBERED: [&str; 2] = ["offers", "metrics"];
 
 /// Returns each numbered rule in the docs of this source file, with the item that it documents.

@@ -121,7 +121,8 @@ struct Trial {
 }
 
 impl Trial {
-    /// Opens a provider and stores a first credential, so that logins and initial requests are done.
+    /// Opens a provider and stores a first credential, so that logins and initial requests are
+    /// done.
     async fn open(remote: Arc<dyn Remote>) -> Self {
         let proxy = must(Proxy::start(remote.server()).await, "starting the proxy");
         let provider = remote.provider(proxy.address()).await;

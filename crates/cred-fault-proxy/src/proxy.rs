@@ -258,7 +258,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut closed: oneshot::
                 if let Ok((client, _)) = accepted {
                     let shared = Arc::clone(&shared);
                     connections.spawn(async move {
-                        // The client sees the failure of its own connection.
+                        // The client sees this failure too.
                         let _ = pipe::run(client, &shared).await;
                     });
                 }

@@ -12,7 +12,8 @@
 /// that need a server.
 #[macro_export]
 macro_rules! suite {
-    // An expression may also begin with an attribute, so attributes are matched before it is parsed.
+    // An expression may also begin with an attribute, so attributes are matched before it is
+    // parsed.
     (#[$($attribute:tt)*] $($rest:tt)*) => {
         $crate::__suite! { [#[$($attribute)*]] $($rest)* }
     };

@@ -36,8 +36,8 @@ pub struct TlsExit {
 }
 
 impl TlsEntry {
-    /// Starts to listen on loopback with a certificate for `host`. If `to` refuses a connection, the
-    /// client's connection is closed before its TLS handshake completes.
+    /// Starts to listen on loopback with a certificate for `host`. If `to` refuses a connection,
+    /// the client's connection is closed before its TLS handshake completes.
     ///
     /// # Errors
     /// If the certificate cannot be created, or it cannot listen on a loopback port.
@@ -122,7 +122,7 @@ where
                     if let Ok((client, _)) = accepted {
                         let _ = client.set_nodelay(true);
                         let carried = carry(client);
-                        // The client sees the failure of its own connection.
+                        // The client sees this failure too.
                         connections.spawn(async move { drop(carried.await) });
                     }
                 }

@@ -46,7 +46,7 @@ impl DropPoints {
 async fn poll_and_drop<T>(
     t: &Trial,
     operation: Operation,
-    place: &CredentialPath,
+    target: &CredentialPath,
     future: impl Future<Output = T>,
     mut times: usize,
 ) -> Option<T> {
@@ -62,21 +62,21 @@ async fn poll_and_drop<T>(
             Poll::Pending => Poll::Pending,
         }
     });
-    t.in_time(operation, format!("of `{place}`"), polls).await
+    t.in_time(operation, format!("of `{target}`"), polls).await
 }
 
 /// Fails unless one of these is stored at the path.
-async fn holds_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Sealed>], when: &str) {
+async fn holds_one_of(t: &Trial, target: &CredentialPath, allowed: &[Option<&Sealed>], when: &str) {
     let mut patience = t.patience_for_point();
     loop {
-        let found = t.read_once(place, &format!("cancel-1: {when}"), ATOMIC).await;
-        let exists = t.exists_now(place).await;
+        let found = t.read_once(target, &format!("cancel-1: {when}"), ATOMIC).await;
+        let exists = t.exists_now(target).await;
         let problem = if !allowed.contains(&found.as_ref()) {
             let what =
                 if found.is_some() { "a value that was never written, or an older one" } else { "nothing" };
-            format!("cancel-1: {when}, {what} is stored at `{place}`")
+            format!("cancel-1: {when}, {what} is stored at `{target}`")
         } else if !allowed.iter().any(|value| value.is_some() == exists) {
-            format!("cancel-1: {when}, exists of `{place}` returns {exists}")
+            format!("cancel-1: {when}, exists of `{target}` returns {exists}")
         } else {
             return;
         };
@@ -87,25 +87,25 @@ async fn holds_one_of(t: &Trial, place: &CredentialPath, allowed: &[Option<&Seal
 /// Stores to the path again within the deadline, which a lock that the dropped future still held
 /// would prevent. The dropped write may still take effect after this one, but only completely:
 /// `late` is the state that it leaves then. The state before both writes may not come back.
-async fn can_be_stored_again(t: &Trial, place: &CredentialPath, late: &[Option<&Sealed>]) {
+async fn can_be_stored_again(t: &Trial, target: &CredentialPath, late: &[Option<&Sealed>]) {
     let last = sized(4, 30);
-    let problem = format!("cancel-1: after a dropped future, a store of `{place}` fails");
-    expect_ok(t.store(place, &last).await, problem, RELEASE);
+    let problem = format!("cancel-1: after a dropped future, a store of `{target}` fails");
+    expect_ok(t.store(target, &last).await, problem, RELEASE);
     let allowed: Vec<_> = late.iter().copied().chain([Some(&last)]).collect();
-    holds_one_of(t, place, &allowed, "after a store that followed a dropped future").await;
+    holds_one_of(t, target, &allowed, "after a store that followed a dropped future").await;
 }
 
 pub(super) async fn cancel_1_a_dropped_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
     let mut points = DropPoints::new(&t);
-    while let Some((times, place)) = points.next() {
-        t.put_and_check(&place, &old).await;
-        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
-        let store = t.provider.store(&place.id, data, metadata, &ctx);
-        let completed = poll_and_drop(&t, Operation::Store, &place, store, times).await;
+    while let Some((times, target)) = points.next() {
+        t.put_and_check(&target, &old).await;
+        let (ctx, Sealed { data, metadata }) = (context(&target), new.clone());
+        let store = t.provider.store(&target.id, data, metadata, &ctx);
+        let completed = poll_and_drop(&t, Operation::Store, &target, store, times).await;
         let when = format!("after a store dropped at poll {times}");
-        holds_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
-        can_be_stored_again(&t, &place, &[Some(&new)]).await;
+        holds_one_of(&t, &target, &[Some(&old), Some(&new)], &when).await;
+        can_be_stored_again(&t, &target, &[Some(&new)]).await;
         points.record(completed, "store");
     }
 }
@@ -114,13 +114,13 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
     let new = sized(2, 7_000);
     let mut points = DropPoints::new(&t);
     let mut used = Vec::new();
-    while let Some((times, place)) = points.next() {
-        used.push(place.clone());
-        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
-        let store = t.provider.store(&place.id, data, metadata, &ctx);
-        let completed = poll_and_drop(&t, Operation::Store, &place, store, times).await;
+    while let Some((times, target)) = points.next() {
+        used.push(target.clone());
+        let (ctx, Sealed { data, metadata }) = (context(&target), new.clone());
+        let store = t.provider.store(&target.id, data, metadata, &ctx);
+        let completed = poll_and_drop(&t, Operation::Store, &target, store, times).await;
         let when = format!("after a first store dropped at poll {times}");
-        holds_one_of(&t, &place, &[None, Some(&new)], &when).await;
+        holds_one_of(&t, &target, &[None, Some(&new)], &when).await;
         let problem = "cancel-1: after a dropped store the tree cannot be listed";
         let listed = expect_ok(t.list_tree(None, None).await, problem, ATOMIC);
         if let Some((stored, listed)) = moved(&used, &listed) {
@@ -135,7 +135,7 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
                 "keep temporary names out of lists",
             );
         }
-        can_be_stored_again(&t, &place, &[Some(&new)]).await;
+        can_be_stored_again(&t, &target, &[Some(&new)]).await;
         points.record(completed, "store");
     }
 }
@@ -143,40 +143,40 @@ pub(super) async fn cancel_1_a_dropped_first_store_leaves_nothing_or_the_whole_v
 pub(super) async fn cancel_1_a_dropped_delete_leaves_the_value_or_nothing(t: Trial) {
     let old = sized(1, 7_000);
     let mut points = DropPoints::new(&t);
-    while let Some((times, place)) = points.next() {
-        t.put_and_check(&place, &old).await;
-        let ctx = context(&place);
-        let delete = t.provider.delete(&place.id, &ctx);
-        let completed = poll_and_drop(&t, Operation::Delete, &place, delete, times).await;
+    while let Some((times, target)) = points.next() {
+        t.put_and_check(&target, &old).await;
+        let ctx = context(&target);
+        let delete = t.provider.delete(&target.id, &ctx);
+        let completed = poll_and_drop(&t, Operation::Delete, &target, delete, times).await;
         let when = format!("after a delete dropped at poll {times}");
-        holds_one_of(&t, &place, &[Some(&old), None], &when).await;
-        can_be_stored_again(&t, &place, &[None]).await;
+        holds_one_of(&t, &target, &[Some(&old), None], &when).await;
+        can_be_stored_again(&t, &target, &[None]).await;
         points.record(completed, "delete");
     }
 }
 
 pub(super) async fn cancel_1_a_dropped_read_changes_nothing(t: Trial) {
-    let (place, old) = (path("org:a/key"), sized(1, 7_000));
-    t.put_and_check(&place, &old).await;
-    let (ctx, ids) = (context(&place), [place.id.clone()]);
+    let (target, old) = (path("org:a/key"), sized(1, 7_000));
+    t.put_and_check(&target, &old).await;
+    let (ctx, ids) = (context(&target), [target.id.clone()]);
     let mut points = DropPoints::new(&t);
     while let Some((times, _)) = points.next() {
-        let read = t.provider.retrieve(&place.id, &ctx);
+        let read = t.provider.retrieve(&target.id, &ctx);
         let completed = [
-            poll_and_drop(&t, Operation::Retrieve, &place, read, times).await.is_some(),
-            poll_and_drop(&t, Operation::Exists, &place, t.provider.exists(&place.id, &ctx), times)
+            poll_and_drop(&t, Operation::Retrieve, &target, read, times).await.is_some(),
+            poll_and_drop(&t, Operation::Exists, &target, t.provider.exists(&target.id, &ctx), times)
                 .await
                 .is_some(),
-            poll_and_drop(&t, Operation::List, &place, t.provider.list(None, &ctx), times).await.is_some(),
-            poll_and_drop(&t, Operation::ListTree, &place, t.provider.list_tree(None, &ctx), times)
+            poll_and_drop(&t, Operation::List, &target, t.provider.list(None, &ctx), times).await.is_some(),
+            poll_and_drop(&t, Operation::ListTree, &target, t.provider.list_tree(None, &ctx), times)
                 .await
                 .is_some(),
-            poll_and_drop(&t, Operation::RetrieveMany, &place, t.provider.retrieve_many(&ids, &ctx), times)
+            poll_and_drop(&t, Operation::RetrieveMany, &target, t.provider.retrieve_many(&ids, &ctx), times)
                 .await
                 .is_some(),
         ];
-        t.holds(&place, &old, "a dropped read must change nothing").await;
-        t.put(&place, &old).await;
+        t.holds(&target, &old, "a dropped read must change nothing").await;
+        t.put(&target, &old).await;
         points.completed = completed == [true; 5];
     }
 }
@@ -184,18 +184,18 @@ pub(super) async fn cancel_1_a_dropped_read_changes_nothing(t: Trial) {
 pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_new_value(t: Trial) {
     let (old, new) = (sized(1, 7_000), sized(2, 40));
     let mut points = DropPoints::new(&t);
-    while let Some((times, place)) = points.next() {
-        t.put_and_check(&place, &old).await;
+    while let Some((times, target)) = points.next() {
+        t.put_and_check(&target, &old).await;
         t.wait_until_visible().await;
-        let problem = format!("the revision of `{place}` cannot be read");
-        let revision = expect_ok(t.retrieve_versioned(&place).await, problem, "return it").revision;
-        let (ctx, Sealed { data, metadata }) = (context(&place), new.clone());
-        let swap = t.compare_and_set().store_if(&place.id, data, metadata, Some(&revision), &ctx);
-        let completed = poll_and_drop(&t, Operation::StoreIf, &place, swap, times).await;
+        let problem = format!("the revision of `{target}` cannot be read");
+        let revision = expect_ok(t.retrieve_versioned(&target).await, problem, "return it").revision;
+        let (ctx, Sealed { data, metadata }) = (context(&target), new.clone());
+        let swap = t.compare_and_set().store_if(&target.id, data, metadata, Some(&revision), &ctx);
+        let completed = poll_and_drop(&t, Operation::StoreIf, &target, swap, times).await;
         let when = format!("after a conditional store dropped at poll {times}");
-        holds_one_of(&t, &place, &[Some(&old), Some(&new)], &when).await;
+        holds_one_of(&t, &target, &[Some(&old), Some(&new)], &when).await;
         // Its revision is outdated, so it can no longer take effect.
-        can_be_stored_again(&t, &place, &[]).await;
+        can_be_stored_again(&t, &target, &[]).await;
         points.record(completed, "store_if");
     }
 }
@@ -203,21 +203,21 @@ pub(super) async fn cancel_1_a_dropped_conditional_store_leaves_the_old_or_the_n
 pub(super) async fn cancel_1_a_dropped_recovery_leaves_the_credential_recovered_or_recoverable(t: Trial) {
     let old = sized(1, 7_000);
     let mut points = DropPoints::new(&t);
-    while let Some((times, place)) = points.next() {
-        t.put_and_check(&place, &old).await;
-        t.remove(&place).await;
-        t.lacks(&place, "a soft delete must hide the credential").await;
-        let ctx = context(&place);
-        let recovery = t.soft_delete().recover(&place.id, &ctx);
-        let completed = poll_and_drop(&t, Operation::Recover, &place, recovery, times).await;
+    while let Some((times, target)) = points.next() {
+        t.put_and_check(&target, &old).await;
+        t.remove(&target).await;
+        t.lacks(&target, "a soft delete must hide the credential").await;
+        let ctx = context(&target);
+        let recovery = t.soft_delete().recover(&target.id, &ctx);
+        let completed = poll_and_drop(&t, Operation::Recover, &target, recovery, times).await;
         let when = format!("after a recovery dropped at poll {times}");
-        holds_one_of(&t, &place, &[None, Some(&old)], &when).await;
+        holds_one_of(&t, &target, &[None, Some(&old)], &when).await;
         // NotFound is also correct: the dropped recovery may have taken effect.
-        match t.recover(&place).await {
+        match t.recover(&target).await {
             Err(error) if !error.is_not_found() => {
-                fail(&format!("cancel-1: {when}, `{place}` cannot be recovered: {error}"), RELEASE);
+                fail(&format!("cancel-1: {when}, `{target}` cannot be recovered: {error}"), RELEASE);
             }
-            _ => t.holds(&place, &old, ATOMIC).await,
+            _ => t.holds(&target, &old, ATOMIC).await,
         }
         points.record(completed, "recover");
     }

@@ -13,8 +13,8 @@ const STRICT: &str = "decode strictly (accept only the output of your encoder, c
                       Corrupted with the path";
 const BY_NAME: &str = "use the name alone, without reading the contents";
 
-async fn edit(t: &Trial, place: &CredentialPath, edit: Edit<'_>) {
-    if !t.harness.edit_raw(place, edit).await {
+async fn edit(t: &Trial, target: &CredentialPath, edit: Edit<'_>) {
+    if !t.harness.edit_raw(target, edit).await {
         fail(
             "offers: `raw_edit` is declared, but `Harness::edit_raw` returns false",
             "implement it, or remove the word from `offers`",
@@ -27,16 +27,16 @@ fn garbage(_: Vec<u8>) -> Vec<u8> {
 }
 
 async fn stored(t: &Trial, name: &str) -> CredentialPath {
-    let place = path(name);
-    t.put_and_check(&place, &value(1)).await;
-    place
+    let target = path(name);
+    t.put_and_check(&target, &value(1)).await;
+    target
 }
 
 async fn broken(t: &Trial, name: &str) -> CredentialPath {
-    let place = stored(t, name).await;
-    edit(t, &place, &garbage).await;
+    let target = stored(t, name).await;
+    edit(t, &target, &garbage).await;
     t.wait_until_visible().await;
-    place
+    target
 }
 
 pub(super) async fn error_3_broken_bytes_are_reported_as_corrupted_with_the_path(t: Trial) {
@@ -58,22 +58,22 @@ pub(super) async fn error_3_broken_bytes_are_reported_as_corrupted_with_the_path
     ];
     let spellings = [b"null".as_slice(), b"{}", b"[]", b"\"\"", b"0"];
     for (index, (how, how_to)) in edits.into_iter().enumerate() {
-        let place = stored(&t, &format!("org:a/broken-{index}")).await;
-        edit(&t, &place, how_to).await;
-        is_reported_corrupted(&t, &place, how).await;
+        let target = stored(&t, &format!("org:a/broken-{index}")).await;
+        edit(&t, &target, how_to).await;
+        is_reported_corrupted(&t, &target, how).await;
     }
     for (index, spelling) in spellings.into_iter().enumerate() {
-        let place = stored(&t, &format!("org:a/empty-{index}")).await;
-        edit(&t, &place, &|_| spelling.to_vec()).await;
-        is_reported_corrupted(&t, &place, "replaced by an empty JSON value").await;
+        let target = stored(&t, &format!("org:a/empty-{index}")).await;
+        edit(&t, &target, &|_| spelling.to_vec()).await;
+        is_reported_corrupted(&t, &target, "replaced by an empty JSON value").await;
     }
 }
 
-async fn is_reported_corrupted(t: &Trial, place: &CredentialPath, how: &str) {
+async fn is_reported_corrupted(t: &Trial, target: &CredentialPath, how: &str) {
     t.wait_until_visible().await;
-    match t.retrieve(place).await {
+    match t.retrieve(target).await {
         Ok(_) => fail(&format!("error-3: bytes that were {how} are read as a credential"), STRICT),
-        Err(error) if error.is_corrupted() => check_error_context(t, &error, &[Operation::Retrieve], place),
+        Err(error) if error.is_corrupted() => check_error_context(t, &error, &[Operation::Retrieve], target),
         Err(error) => {
             fail(&format!("error-3: bytes that were {how} fail with another error: {error}"), STRICT)
         }
@@ -83,10 +83,10 @@ async fn is_reported_corrupted(t: &Trial, place: &CredentialPath, how: &str) {
 /// A bit flip inside a ciphertext is detected only when the ciphertext is opened. So the read may
 /// succeed here, but it must not fail with another error than Corrupted.
 pub(super) async fn error_3_a_flipped_bit_fails_only_as_corrupted(t: Trial) {
-    let place = stored(&t, "org:a/flipped").await;
+    let target = stored(&t, "org:a/flipped").await;
     for step in 0..t.effort.rounds.max(16) {
-        t.put(&place, &value(1)).await;
-        edit(&t, &place, &|mut bytes| {
+        t.put(&target, &value(1)).await;
+        edit(&t, &target, &|mut bytes| {
             // A stride that is co-prime to the usual lengths reaches all bytes and bits.
             let position = (step * 97).checked_rem(bytes.len()).unwrap_or_default();
             if let Some(byte) = bytes.get_mut(position) {
@@ -95,10 +95,10 @@ pub(super) async fn error_3_a_flipped_bit_fails_only_as_corrupted(t: Trial) {
             bytes
         })
         .await;
-        match t.retrieve(&place).await {
+        match t.retrieve(&target).await {
             Ok(_) => {}
             Err(error) if error.is_corrupted() => {
-                check_error_context(&t, &error, &[Operation::Retrieve], &place)
+                check_error_context(&t, &error, &[Operation::Retrieve], &target)
             }
             Err(error) => fail(&format!("error-3: a flipped bit causes another error: {error}"), STRICT),
         }
@@ -107,10 +107,10 @@ pub(super) async fn error_3_a_flipped_bit_fails_only_as_corrupted(t: Trial) {
 
 pub(super) async fn error_3_no_error_prints_the_broken_bytes(t: Trial) {
     const CANARY: &[u8] = b"raw-canary-90b1f4e6aa";
-    let place = stored(&t, "org:a/broken").await;
-    edit(&t, &place, &|_| CANARY.repeat(3)).await;
+    let target = stored(&t, "org:a/broken").await;
+    edit(&t, &target, &|_| CANARY.repeat(3)).await;
     t.wait_until_visible().await;
-    let error = expect_error(t.retrieve(&place).await, "a read of broken bytes");
+    let error = expect_error(t.retrieve(&target).await, "a read of broken bytes");
     let mut text = format!("{error} {error:?}");
     if let Some(cause) = std::error::Error::source(&error) {
         text.push_str(&format!("{cause} {cause:?}"));
@@ -124,21 +124,21 @@ pub(super) async fn error_3_no_error_prints_the_broken_bytes(t: Trial) {
 }
 
 pub(super) async fn error_3_a_corrupted_credential_can_be_overwritten(t: Trial) {
-    let place = broken(&t, "org:a/broken").await;
-    t.put(&place, &value(2)).await;
-    t.holds(&place, &value(2), "a store must not need to read the value that it replaces").await;
+    let target = broken(&t, "org:a/broken").await;
+    t.put(&target, &value(2)).await;
+    t.holds(&target, &value(2), "a store must not need to read the value that it replaces").await;
 }
 
 pub(super) async fn delete_4_a_corrupted_credential_can_be_deleted(t: Trial) {
-    let place = broken(&t, "org:a/broken").await;
-    t.remove(&place).await;
-    t.lacks(&place, "delete by name, without reading the contents").await;
-    t.lists(place.scope.as_ref(), None, &[], "delete by name, without reading the contents").await;
+    let target = broken(&t, "org:a/broken").await;
+    t.remove(&target).await;
+    t.lacks(&target, "delete by name, without reading the contents").await;
+    t.lists(target.scope.as_ref(), None, &[], "delete by name, without reading the contents").await;
 }
 
 pub(super) async fn exists_3_a_corrupted_credential_exists(t: Trial) {
-    let place = broken(&t, "org:a/broken").await;
-    match t.exists(&place).await {
+    let target = broken(&t, "org:a/broken").await;
+    match t.exists(&target).await {
         Ok(true) => {}
         Ok(false) => fail("exists-3: exists of a corrupted credential returns false", BY_NAME),
         Err(error) => fail(&format!("exists-3: exists of a corrupted credential fails: {error}"), BY_NAME),
@@ -217,11 +217,11 @@ pub(super) async fn many_3_a_corrupted_credential_fails_only_its_own_result(t: T
 }
 
 pub(super) async fn cas_1_broken_bytes_are_reported_as_corrupted(t: Trial) {
-    let place = broken(&t, "org:a/broken").await;
-    let error = expect_error(t.retrieve_versioned(&place).await, "a read of broken bytes");
+    let target = broken(&t, "org:a/broken").await;
+    let error = expect_error(t.retrieve_versioned(&target).await, "a read of broken bytes");
     match error.kind() {
         StorageErrorKind::Corrupted { .. } => {
-            check_error_context(&t, &error, &[Operation::RetrieveVersioned], &place)
+            check_error_context(&t, &error, &[Operation::RetrieveVersioned], &target)
         }
         _ => fail(&format!("cas-1: broken bytes fail with another error: {error}"), STRICT),
     }

@@ -15,8 +15,8 @@ use crate::value::{id, path, value};
 pub(super) async fn offers_match_the_provider_and_the_harness(t: Trial) {
     let limits = t.description.limits;
     let below = |declared: Option<usize>, most: usize| declared.is_some_and(|declared| declared < most);
-    let place = path("org:a/key");
-    t.put(&place, &value(1)).await;
+    let target = path("org:a/key");
+    t.put(&target, &value(1)).await;
     let actual = Offers {
         compare_and_set: t.provider.compare_and_set().is_some(),
         soft_delete: t.provider.soft_delete().is_some(),
@@ -26,7 +26,7 @@ pub(super) async fn offers_match_the_provider_and_the_harness(t: Trial) {
             || below(limits.max_tag_key_len, Tags::MAX_KEY_LEN)
             || below(limits.max_tag_value_len, Tags::MAX_VALUE_LEN),
         reopen: t.harness.reopen().await.is_some(),
-        raw_edit: t.harness.edit_raw(&place, &|bytes| bytes).await,
+        raw_edit: t.harness.edit_raw(&target, &|bytes| bytes).await,
         outage: t.harness.outage(false).await,
         stall: t.harness.stall(false).await,
         backend_secrets: !t.harness.backend_secrets().is_empty(),
@@ -50,7 +50,7 @@ pub(super) async fn offers_match_the_provider_and_the_harness(t: Trial) {
             ),
         );
     }
-    t.holds(&place, &value(1), "`Harness::edit_raw` must write exactly the result of the edit").await;
+    t.holds(&target, &value(1), "`Harness::edit_raw` must write exactly the result of the edit").await;
 }
 
 pub(super) async fn describe_2_the_description_never_changes(t: Trial) {
@@ -90,24 +90,24 @@ pub(super) async fn describe_3_every_operation_ends_within_the_operation_timeout
 
 /// Calls every operation once. `Trial` gives each call its deadline.
 async fn one_of_each(t: &Trial, number: u64) {
-    let place = path(&format!("org:a/key-{number}"));
-    let here = place.scope.as_ref();
+    let target = path(&format!("org:a/key-{number}"));
+    let here = target.scope.as_ref();
     let filter = CredentialFilter::new().with_tag("number", "1");
-    t.put(&place, &value(number)).await;
-    let _ = t.retrieve(&place).await;
-    let _ = t.exists(&place).await;
+    t.put(&target, &value(number)).await;
+    let _ = t.retrieve(&target).await;
+    let _ = t.exists(&target).await;
     let _ = t.list(here, None).await;
     let _ = t.list(here, Some(&filter)).await;
     let _ = t.list_tree(None, None).await;
-    let _ = t.retrieve_many(here, &[place.id.clone(), id("absent")]).await;
+    let _ = t.retrieve_many(here, &[target.id.clone(), id("absent")]).await;
     if t.provider.compare_and_set().is_some() {
-        let _ = t.retrieve_versioned(&place).await;
-        let _ = t.store_if(&place, &value(number), None).await;
+        let _ = t.retrieve_versioned(&target).await;
+        let _ = t.store_if(&target, &value(number), None).await;
     }
-    let _ = t.delete(&place).await;
+    let _ = t.delete(&target).await;
     if t.provider.soft_delete().is_some() {
         let _ = t.list_deleted(here).await;
-        let _ = t.recover(&place).await;
+        let _ = t.recover(&target).await;
         let _ = t.purge(&path("org:a/absent")).await;
     }
 }
@@ -148,27 +148,27 @@ pub(super) async fn shutdown_1_shutdown_can_be_called_twice(t: Trial) {
 }
 
 pub(super) async fn shutdown_3_every_operation_after_shutdown_is_refused(t: Trial) {
-    let place = path("org:a/key");
-    t.put(&place, &value(1)).await;
+    let target = path("org:a/key");
+    t.put(&target, &value(1)).await;
     t.shutdown().await;
-    let ids = std::slice::from_ref(&place.id);
-    let here = place.scope.as_ref();
-    expect_shut_down("retrieve", t.retrieve(&place).await);
-    expect_shut_down("exists", t.exists(&place).await);
+    let ids = std::slice::from_ref(&target.id);
+    let here = target.scope.as_ref();
+    expect_shut_down("retrieve", t.retrieve(&target).await);
+    expect_shut_down("exists", t.exists(&target).await);
     expect_shut_down("list", t.list(here, None).await);
     expect_shut_down("list_tree", t.list_tree(here, None).await);
     for answer in t.retrieve_many(here, ids).await {
         expect_shut_down("retrieve_many", answer);
     }
-    expect_shut_down("store", t.store(&place, &value(2)).await);
-    expect_shut_down("delete", t.delete(&place).await);
+    expect_shut_down("store", t.store(&target, &value(2)).await);
+    expect_shut_down("delete", t.delete(&target).await);
     if t.declared.compare_and_set {
-        expect_shut_down("retrieve_versioned", t.retrieve_versioned(&place).await);
-        expect_shut_down("store_if", t.store_if(&place, &value(3), None).await);
+        expect_shut_down("retrieve_versioned", t.retrieve_versioned(&target).await);
+        expect_shut_down("store_if", t.store_if(&target, &value(3), None).await);
     }
     if t.declared.soft_delete {
-        expect_shut_down("recover", t.recover(&place).await);
-        expect_shut_down("purge", t.purge(&place).await);
+        expect_shut_down("recover", t.recover(&target).await);
+        expect_shut_down("purge", t.purge(&target).await);
         expect_shut_down("list_deleted", t.list_deleted(here).await);
     }
 }
@@ -214,30 +214,30 @@ pub(super) async fn metrics_every_operation_is_counted_once(t: Trial) {
         fail("offers: `metrics` is declared, but the provider has none", "remove it from `offers`");
     };
     let before = counts(&metrics);
-    let place = path("org:a/key");
-    let here = place.scope.as_ref();
+    let target = path("org:a/key");
+    let here = target.scope.as_ref();
     for number in 0..3 {
-        t.put(&place, &value(number)).await;
+        t.put(&target, &value(number)).await;
     }
-    let _ = t.retrieve(&place).await;
+    let _ = t.retrieve(&target).await;
     let _ = t.retrieve(&path("org:a/absent")).await;
     let _ = t.retrieve_many(here, &["key", "absent", "key"].map(id)).await;
-    let _ = t.exists(&place).await;
+    let _ = t.exists(&target).await;
     let _ = t.exists(&path("org:a/absent")).await;
     let _ = t.list(here, None).await;
     let _ = t.list_tree(None, None).await;
     let (mut stores, mut retrieves, mut lists) = (3, 5, 2);
     if t.provider.compare_and_set().is_some() {
-        if let Ok(Versioned { revision, .. }) = t.retrieve_versioned(&place).await {
-            let _ = t.store_if(&place, &value(9), Some(&revision)).await;
+        if let Ok(Versioned { revision, .. }) = t.retrieve_versioned(&target).await {
+            let _ = t.store_if(&target, &value(9), Some(&revision)).await;
             stores += 1;
         }
         retrieves += 1;
     }
-    t.remove(&place).await;
+    t.remove(&target).await;
     if t.provider.soft_delete().is_some() {
         let _ = t.list_deleted(here).await;
-        let _ = t.recover(&place).await;
+        let _ = t.recover(&target).await;
         lists += 1;
     }
     let wanted = [stores, retrieves, 1, lists, 2, 0];

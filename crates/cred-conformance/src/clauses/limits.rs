@@ -29,8 +29,8 @@ fn payload(ciphertext_len: usize, key_len: usize) -> Sealed {
 }
 
 /// The encoded size and the limit that the refusal reports; `None` if the value was accepted.
-async fn refusal(t: &Trial, place: &CredentialPath, stored: &Sealed) -> Option<(usize, usize)> {
-    match t.store(place, stored).await {
+async fn refusal(t: &Trial, target: &CredentialPath, stored: &Sealed) -> Option<(usize, usize)> {
+    match t.store(target, stored).await {
         Ok(()) => None,
         Err(error) => match *error.kind() {
             StorageErrorKind::TooLarge { size, limit } => Some((size, limit)),
@@ -116,8 +116,8 @@ async fn boundary(t: &Trial) -> Boundary {
 
 pub(super) async fn store_5_a_payload_of_exactly_the_limit_is_accepted(t: Trial) {
     let Boundary { fits, fits_len, limit, .. } = boundary(&t).await;
-    let place = path("org:limits/fits");
-    if let Some((size, _)) = refusal(&t, &place, &fits).await {
+    let target = path("org:limits/fits");
+    if let Some((size, _)) = refusal(&t, &target, &fits).await {
         fail(
             &format!(
                 "store-5: a payload of {size} bytes (computed: {fits_len}) is refused, but the limit is {limit}"
@@ -125,15 +125,15 @@ pub(super) async fn store_5_a_payload_of_exactly_the_limit_is_accepted(t: Trial)
             "accept a payload of exactly the limit; refuse only longer ones",
         );
     }
-    t.holds(&place, &fits, "store an accepted value completely").await;
+    t.holds(&target, &fits, "store an accepted value completely").await;
 }
 
 pub(super) async fn store_5_one_byte_over_the_limit_is_too_large_and_the_old_value_remains(t: Trial) {
     let Boundary { too_large, too_large_len, limit, .. } = boundary(&t).await;
-    let (place, absent) = (path("org:limits/old"), path("org:limits/absent"));
-    t.put_and_check(&place, &value(1)).await;
-    for target in [&place, &absent] {
-        match refusal(&t, target, &too_large).await {
+    let (target, absent) = (path("org:limits/old"), path("org:limits/absent"));
+    t.put_and_check(&target, &value(1)).await;
+    for path in [&target, &absent] {
+        match refusal(&t, path, &too_large).await {
             Some((size, declared)) if size == too_large_len && declared == limit => {}
             Some((size, declared)) => fail(
                 &format!(
@@ -149,7 +149,7 @@ pub(super) async fn store_5_one_byte_over_the_limit_is_too_large_and_the_old_val
         }
     }
     t.wait_until_visible().await;
-    t.holds(&place, &value(1), "a refused store must leave the old value unchanged").await;
+    t.holds(&target, &value(1), "a refused store must leave the old value unchanged").await;
     t.lacks(&absent, "a refused store must write nothing").await;
     t.lacks(&path("org:limits/probe"), "a refused store must write nothing").await;
 }
@@ -175,20 +175,20 @@ fn tags_at(t: &Trial, extra: [usize; 3]) -> Option<Tags> {
 
 pub(super) async fn store_6_tags_at_the_limits_are_accepted(t: Trial) {
     let advice = "declare in `describe().limits` what the backend accepts, and accept that much";
-    let place = path("org:a/tags");
+    let target = path("org:a/tags");
     let Some(tags) = tags_at(&t, [0; 3]) else {
         fail("the declared tag limits do not allow a single tag", advice);
     };
     let Sealed { data, metadata } = value(1);
     let stored = Sealed::new(data, metadata.with_tags(tags));
-    expect_ok(t.store(&place, &stored).await, "store-6: tags at the declared limits are refused", advice);
-    t.holds(&place, &stored, "store every tag completely").await;
+    expect_ok(t.store(&target, &stored).await, "store-6: tags at the declared limits are refused", advice);
+    t.holds(&target, &stored, "store every tag completely").await;
 }
 
 pub(super) async fn store_6_a_tag_over_the_limits_is_refused(t: Trial) {
-    let place = path("org:a/tags");
+    let target = path("org:a/tags");
     let old = tagged(1, &[("env", "prod")]);
-    t.put_and_check(&place, &old).await;
+    t.put_and_check(&target, &old).await;
     for (extra, what) in [
         ([1, 0, 0], "one tag too many"),
         ([0, 1, 0], "a key that is one byte too long"),
@@ -197,7 +197,7 @@ pub(super) async fn store_6_a_tag_over_the_limits_is_refused(t: Trial) {
         // If `Tags` itself refuses the tag, it cannot be passed to a provider.
         let Some(tags) = tags_at(&t, extra) else { continue };
         let Sealed { data, metadata } = value(2);
-        match t.store(&place, &Sealed::new(data, metadata.with_tags(tags))).await {
+        match t.store(&target, &Sealed::new(data, metadata.with_tags(tags))).await {
             Ok(()) => fail(
                 &format!("store-6: tags with {what} were accepted"),
                 "return InvalidRequest for tags over the declared limits; never drop or truncate a tag",
@@ -205,6 +205,6 @@ pub(super) async fn store_6_a_tag_over_the_limits_is_refused(t: Trial) {
             Err(error) => is_invalid_request(&error, &format!("tags with {what}")),
         }
         t.wait_until_visible().await;
-        t.holds(&place, &old, "a refused store must leave the old value unchanged").await;
+        t.holds(&target, &old, "a refused store must leave the old value unchanged").await;
     }
 }

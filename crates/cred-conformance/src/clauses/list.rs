@@ -111,10 +111,10 @@ pub(super) async fn list_3_a_list_is_complete_during_concurrent_writes(t: Trial)
             if round >= t.effort.rounds && watch.is_enough() {
                 break;
             }
-            let place = path(&format!("org:many/churn-{}", round % 7));
+            let target = path(&format!("org:many/churn-{}", round % 7));
             match round % 3 {
-                2 => t.remove(&place).await,
-                _ => t.put(&place, &value(round as u64)).await,
+                2 => t.remove(&target).await,
+                _ => t.put(&target, &value(round as u64)).await,
             }
             yield_now().await;
         }
@@ -221,17 +221,17 @@ pub(super) async fn list_4_time_bounds_are_exclusive(t: Trial) {
 }
 
 pub(super) async fn list_4_a_filter_uses_the_latest_stored_metadata(t: Trial) {
-    let place = path("org:a/key");
+    let target = path("org:a/key");
     let by = |env: &str| CredentialFilter::new().with_tag("env", env);
-    t.put(&place, &tagged(1, &[("env", "test")])).await;
+    t.put(&target, &tagged(1, &[("env", "test")])).await;
     is_listed(&t, &by("test"), &["key"]).await;
-    t.put(&place, &tagged(2, &[("env", "prod")])).await;
+    t.put(&target, &tagged(2, &[("env", "prod")])).await;
     is_listed(&t, &by("test"), &[]).await;
     is_listed(&t, &by("prod"), &["key"]).await;
-    t.put(&place, &tagged(3, &[])).await;
+    t.put(&target, &tagged(3, &[])).await;
     is_listed(&t, &by("prod"), &[]).await;
-    t.put(&place, &tagged(4, &[("env", "prod")])).await;
-    t.remove(&place).await;
+    t.put(&target, &tagged(4, &[("env", "prod")])).await;
+    t.remove(&target).await;
     is_listed(&t, &by("prod"), &[]).await;
 }
 

@@ -48,8 +48,8 @@ async fn set(t: &Trial, down: bool) {
 
 /// The provider is built while the backend is down and used once it is back.
 pub(super) async fn describe_1_the_constructor_does_no_network_io(t: Trial) {
-    let place = path("org:a/key");
-    t.put_and_check(&place, &value(1)).await;
+    let target = path("org:a/key");
+    t.put_and_check(&target, &value(1)).await;
     begins(&t).await;
     let (built, mut tasks) = (t.clone(), JoinSet::new());
     tasks.spawn(async move { built.reopen().await });
@@ -60,7 +60,7 @@ pub(super) async fn describe_1_the_constructor_does_no_network_io(t: Trial) {
         );
     };
     ends(&t).await;
-    late.holds(&place, &value(1), "connect at the first use, and again after a failure").await;
+    late.holds(&target, &value(1), "connect at the first use, and again after a failure").await;
 }
 
 fn no_absence<T>(result: Result<T, StorageError>, what: &str) {
@@ -71,26 +71,26 @@ fn no_absence<T>(result: Result<T, StorageError>, what: &str) {
 }
 
 pub(super) async fn retrieve_1_an_outage_is_not_reported_as_absence(t: Trial) {
-    let place = path("org:a/key");
-    t.put_and_check(&place, &value(1)).await;
+    let target = path("org:a/key");
+    t.put_and_check(&target, &value(1)).await;
     begins(&t).await;
-    no_absence(t.retrieve(&place).await, "retrieve");
-    no_absence(t.exists(&place).await, "exists");
-    for answer in t.retrieve_many(place.scope.as_ref(), std::slice::from_ref(&place.id)).await {
+    no_absence(t.retrieve(&target).await, "retrieve");
+    no_absence(t.exists(&target).await, "exists");
+    for answer in t.retrieve_many(target.scope.as_ref(), std::slice::from_ref(&target.id)).await {
         no_absence(answer, "retrieve_many");
     }
     if t.provider.compare_and_set().is_some() {
-        no_absence(t.retrieve_versioned(&place).await, "retrieve_versioned");
+        no_absence(t.retrieve_versioned(&target).await, "retrieve_versioned");
     }
     ends(&t).await;
-    t.holds(&place, &value(1), "work again once the backend does").await;
+    t.holds(&target, &value(1), "work again once the backend does").await;
 }
 
 pub(super) async fn list_3_an_outage_is_not_reported_as_an_empty_list(t: Trial) {
-    let place = path("org:a/key");
-    t.put(&place, &value(1)).await;
+    let target = path("org:a/key");
+    t.put(&target, &value(1)).await;
     let here = Some(scope("org:a"));
-    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "list all stored credentials").await;
+    t.lists(here.as_ref(), None, std::slice::from_ref(&target.id), "list all stored credentials").await;
     begins(&t).await;
     let filter = CredentialFilter::new().with_tag("number", "1");
     for filter in [None, Some(&filter)] {
@@ -101,21 +101,21 @@ pub(super) async fn list_3_an_outage_is_not_reported_as_an_empty_list(t: Trial) 
         no_absence(t.list_deleted(here.as_ref()).await, "list_deleted");
     }
     ends(&t).await;
-    t.lists(here.as_ref(), None, std::slice::from_ref(&place.id), "work again once the backend does").await;
+    t.lists(here.as_ref(), None, std::slice::from_ref(&target.id), "work again once the backend does").await;
 }
 
 pub(super) async fn error_1_an_error_in_an_outage_names_provider_operation_and_path(t: Trial) {
-    let place = path("org:a/key");
+    let target = path("org:a/key");
     begins(&t).await;
     let failures = [
-        (t.store(&place, &value(1)).await.err(), Operation::Store),
-        (t.retrieve(&place).await.err(), Operation::Retrieve),
-        (t.delete(&place).await.err(), Operation::Delete),
-        (t.exists(&place).await.err(), Operation::Exists),
+        (t.store(&target, &value(1)).await.err(), Operation::Store),
+        (t.retrieve(&target).await.err(), Operation::Retrieve),
+        (t.delete(&target).await.err(), Operation::Delete),
+        (t.exists(&target).await.err(), Operation::Exists),
     ];
     for (error, operation) in failures {
         match error {
-            Some(error) => check_error_context(&t, &error, &[operation], &place),
+            Some(error) => check_error_context(&t, &error, &[operation], &target),
             None => fail(
                 &format!("{operation} returns Ok in an outage"),
                 "return Ok only for an operation that the backend confirmed",
@@ -140,11 +140,11 @@ pub(super) async fn error_1_an_error_in_an_outage_names_provider_operation_and_p
 }
 
 pub(super) async fn error_2_writes_in_an_outage_correctly_report_whether_they_took_effect(t: Trial) {
-    let places = ["org:a/stored", "org:a/deleted", "org:a/swapped"].map(path);
-    for place in &places {
-        t.put_and_check(place, &value(1)).await;
+    let targets = ["org:a/stored", "org:a/deleted", "org:a/swapped"].map(path);
+    for target in &targets {
+        t.put_and_check(target, &value(1)).await;
     }
-    let [stored, deleted, swapped] = places;
+    let [stored, deleted, swapped] = targets;
     let revision = match t.provider.compare_and_set() {
         Some(_) => t.retrieve_versioned(&swapped).await.ok().map(|found| found.revision),
         None => None,
@@ -171,12 +171,12 @@ pub(super) async fn error_2_writes_in_an_outage_correctly_report_whether_they_to
 /// Checks the result of a write of `wanted` over value 1 against the stored value.
 async fn report_is_correct(
     t: &Trial,
-    place: &CredentialPath,
+    target: &CredentialPath,
     result: Result<(), StorageError>,
     wanted: Option<Sealed>,
 ) {
     t.wait_until_visible().await;
-    let found = t.read_once(place, "after the outage", "work again").await;
+    let found = t.read_once(target, "after the outage", "work again").await;
     let old = Some(value(1));
     let is_correct = match &result {
         Ok(()) => found == wanted,
@@ -187,7 +187,7 @@ async fn report_is_correct(
         let reported = result.err().map_or_else(|| "Ok".to_owned(), |error| error.to_string());
         fail(
             &format!(
-                "error-2: the value stored at `{place}` after the outage contradicts the result of the write: {reported}"
+                "error-2: the value stored at `{target}` after the outage contradicts the result of the write: {reported}"
             ),
             "return Ok only for a write that the backend confirmed, and a definite kind only if nothing can have been \
              written; else Unavailable, Timeout or InDoubt",

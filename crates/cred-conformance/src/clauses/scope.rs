@@ -33,8 +33,8 @@ fn at(scope: &str, id: &str) -> cred_core::CredentialPath {
 }
 
 pub(super) async fn scope_1_the_same_id_in_two_scopes_is_two_credentials(t: Trial) {
-    let places = [path("key"), path("org:a/key"), path("org:b/key"), path("org:a/team:x/key")];
-    let entries: Vec<_> = places.into_iter().zip((1..).map(value)).collect();
+    let targets = [path("key"), path("org:a/key"), path("org:b/key"), path("org:a/team:x/key")];
+    let entries: Vec<_> = targets.into_iter().zip((1..).map(value)).collect();
     t.put_all(entries.clone()).await;
     t.all_hold(&entries, FROM_SCOPE).await;
 }

@@ -53,11 +53,11 @@ fn fail_unsupported() -> ! {
 
 /// Stores value 1 at each path that the operations of a stall use.
 async fn prepared<const N: usize>(t: &Trial, ids: [&str; N]) -> [CredentialPath; N] {
-    let places = ids.map(|id| path(&format!("org:a/{id}")));
-    for place in &places {
-        t.put_and_check(place, &value(1)).await;
+    let targets = ids.map(|id| path(&format!("org:a/{id}")));
+    for target in &targets {
+        t.put_and_check(target, &value(1)).await;
     }
-    places
+    targets
 }
 
 /// Spawns an operation that resolves to whether its returned value was correct.
@@ -178,7 +178,7 @@ pub(super) async fn describe_4_a_stalled_backend_does_not_block_the_runtime(t: T
 /// A write in a stall: its path, the value stored there before it, and its result.
 struct Write {
     operation: Operation,
-    place: CredentialPath,
+    target: CredentialPath,
     before: Option<Sealed>,
     result: Result<(), StorageError>,
 }
@@ -190,18 +190,18 @@ async fn writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Vec<Write>
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
         let result = trial.store(&stored, &value(2)).await;
-        Write { operation: Operation::Store, place: stored, before, result }
+        Write { operation: Operation::Store, target: stored, before, result }
     });
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
         let result = trial.delete(&deleted).await;
-        Write { operation: Operation::Delete, place: deleted, before, result }
+        Write { operation: Operation::Delete, target: deleted, before, result }
     });
     if t.provider.compare_and_set().is_some() {
-        let (trial, place) = (t.clone(), path("org:a/new"));
+        let (trial, target) = (t.clone(), path("org:a/new"));
         tasks.spawn(async move {
-            let result = trial.store_if(&place, &value(2), None).await.map(drop);
-            Write { operation: Operation::StoreIf, place, before: None, result }
+            let result = trial.store_if(&target, &value(2), None).await.map(drop);
+            Write { operation: Operation::StoreIf, target, before: None, result }
         });
     }
     all(tasks).await
@@ -218,14 +218,14 @@ async fn dropped_writes(t: &Trial, [stored, deleted]: [CredentialPath; 2]) -> Ve
         let (ctx, Sealed { data, metadata }) = (context(&stored), value(2));
         let store = trial.provider.store(&stored.id, data, metadata, &ctx);
         let result = timeout(send_time, store).await.unwrap_or_else(|_| dropped());
-        Write { operation: Operation::Store, place: stored, before, result }
+        Write { operation: Operation::Store, target: stored, before, result }
     });
     let (trial, before) = (t.clone(), Some(value(1)));
     tasks.spawn(async move {
         let ctx = context(&deleted);
         let delete = trial.provider.delete(&deleted.id, &ctx);
         let result = timeout(send_time, delete).await.unwrap_or_else(|_| dropped());
-        Write { operation: Operation::Delete, place: deleted, before, result }
+        Write { operation: Operation::Delete, target: deleted, before, result }
     });
     all(tasks).await
 }
@@ -235,13 +235,13 @@ async fn have_no_effect(t: &Trial, writes: &[Write]) {
     let until = Instant::now() + LATE_WRITE_WINDOW + t.description.consistency.point();
     loop {
         let last = Instant::now() >= until;
-        for Write { operation, place, before, result } in writes {
-            let found = t.read_once(place, "after the stall", "work again").await;
+        for Write { operation, target, before, result } in writes {
+            let found = t.read_once(target, "after the stall", "work again").await;
             if found != *before {
                 let reported = result.as_ref().err().map_or_else(|| "Ok".to_owned(), ToString::to_string);
                 fail(
                     &format!(
-                        "{operation} of `{place}` took effect after the stall, though the caller no longer waited for \
+                        "{operation} of `{target}` took effect after the stall, though the caller no longer waited for \
                          it: {reported}"
                     ),
                     "let any work that outlives the future, such as a thread that waits for a lock, check before it \
@@ -264,9 +264,9 @@ fn none_succeeded(writes: &[Write]) {
 }
 
 pub(super) async fn error_2_a_write_refused_in_a_stall_never_takes_effect(t: Trial) {
-    let places = prepared(&t, ["stored", "deleted"]).await;
+    let targets = prepared(&t, ["stored", "deleted"]).await;
     let stall = begins(&t).await;
-    let mut writes = writes(&t, places).await;
+    let mut writes = writes(&t, targets).await;
     ends(&t, stall).await;
     none_succeeded(&writes);
     // A write with an unknown outcome may still take effect.

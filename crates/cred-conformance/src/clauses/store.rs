@@ -188,25 +188,25 @@ pub(super) async fn store_1_stored_values_outlive_the_client(t: Trial) {
 }
 
 pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
-    let place = path("org:a/hot");
+    let target = path("org:a/hot");
     let writes = u64::try_from(t.effort.rounds).unwrap_or(100);
     // Alternating long and short values: a write in place leaves a tail of the longer one.
     let values: Arc<Vec<Sealed>> =
         Arc::new((0..=writes).map(|n| sized(n, if n % 2 == 0 { 9_000 } else { 20 })).collect());
-    t.put(&place, &value_at(&values, 0)).await;
-    t.holds(&place, &value_at(&values, 0), ATOMIC).await;
+    t.put(&target, &value_at(&values, 0)).await;
+    t.holds(&target, &value_at(&values, 0), ATOMIC).await;
 
     let bound = t.patience_for_point();
     let watch = Arc::new(Watch::new(t.effort.rounds));
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
-        let (t, place, values, watch) = (t.clone(), place.clone(), Arc::clone(&values), Arc::clone(&watch));
+        let (t, target, values, watch) = (t.clone(), target.clone(), Arc::clone(&values), Arc::clone(&watch));
         let bound = bound.clone();
         tasks.spawn(async move {
             while watch.is_writing() {
                 // Before the declared bound, the first value may not have reached every replica.
                 let strict = bound.has_passed();
-                match t.retrieve(&place).await {
+                match t.retrieve(&target).await {
                     Ok(read) if values.contains(&read) => {}
                     Ok(_) => {
                         fail("store-2: a reader saw a value that was never written, a mix of two", ATOMIC)
@@ -216,7 +216,7 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
                         fail(&format!("store-2: a read failed while the value was replaced: {error}"), ATOMIC)
                     }
                 }
-                if !t.exists_now(&place).await && strict {
+                if !t.exists_now(&target).await && strict {
                     fail("store-2: exists returned false while the value was replaced", ATOMIC);
                 }
                 watch.count_read();
@@ -224,7 +224,7 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
             }
         });
     }
-    let (writer, written) = (t.clone(), place.clone());
+    let (writer, written) = (t.clone(), target.clone());
     tasks.spawn(async move {
         for (round, value) in values.iter().cycle().enumerate() {
             if round >= values.len() && watch.is_enough() {
@@ -239,13 +239,13 @@ pub(super) async fn store_2_a_reader_sees_the_old_or_the_new_value(t: Trial) {
 }
 
 pub(super) async fn store_2_a_list_never_omits_a_credential_that_is_being_replaced(t: Trial) {
-    let place = path("org:a/hot");
-    t.put(&place, &value(0)).await;
-    let only = [place.id.clone()];
-    t.lists(place.scope.as_ref(), None, &only, ATOMIC).await;
+    let target = path("org:a/hot");
+    t.put(&target, &value(0)).await;
+    let only = [target.id.clone()];
+    t.lists(target.scope.as_ref(), None, &only, ATOMIC).await;
     let watch = Arc::new(Watch::new((t.effort.rounds / 4).max(4)));
     let mut tasks = JoinSet::new();
-    let (lister, listed, watched) = (t.clone(), place.clone(), Arc::clone(&watch));
+    let (lister, listed, watched) = (t.clone(), target.clone(), Arc::clone(&watch));
     tasks.spawn(async move {
         while watched.is_writing() {
             lister.lists(listed.scope.as_ref(), None, &only, ATOMIC).await;
@@ -259,7 +259,7 @@ pub(super) async fn store_2_a_list_never_omits_a_credential_that_is_being_replac
                 break;
             }
             let len = if round % 2 == 0 { 5_000 } else { 5 };
-            t.put(&place, &sized(round as u64 + 1, len)).await;
+            t.put(&target, &sized(round as u64 + 1, len)).await;
             yield_now().await;
         }
         watch.end();
@@ -269,21 +269,21 @@ pub(super) async fn store_2_a_list_never_omits_a_credential_that_is_being_replac
 
 pub(super) async fn store_3_concurrent_stores_leave_one_complete_value(t: Trial) {
     for round in 0..(t.effort.rounds / 10).max(2) {
-        let place = path(&format!("org:a/contended-{round}"));
+        let target = path(&format!("org:a/contended-{round}"));
         let values: Vec<_> = (0..8).map(|n| sized(n, if n % 2 == 0 { 6_000 } else { 10 })).collect();
         let mut tasks = JoinSet::new();
         for value in values.clone() {
-            let (t, place) = (t.clone(), place.clone());
-            tasks.spawn(async move { t.put(&place, &value).await });
+            let (t, target) = (t.clone(), target.clone());
+            tasks.spawn(async move { t.put(&target, &value).await });
         }
         all(tasks).await;
         t.wait_until_visible().await;
         let problem = "store-3: a read after concurrent stores fails";
-        let winner = expect_ok(t.retrieve(&place).await, problem, ATOMIC);
+        let winner = expect_ok(t.retrieve(&target).await, problem, ATOMIC);
         if !values.contains(&winner) {
             fail("store-3: concurrent writers left a mix of their values", ATOMIC);
         }
-        t.holds(&place, &winner, "the value must not change once all stores have returned").await;
+        t.holds(&target, &winner, "the value must not change once all stores have returned").await;
     }
 }
 
@@ -299,34 +299,34 @@ pub(super) async fn store_3_concurrent_stores_of_different_ids_all_persist(t: Tr
 }
 
 pub(super) async fn store_4_an_id_can_be_stored_again_after_a_delete(t: Trial) {
-    let place = path("org:a/phoenix");
+    let target = path("org:a/phoenix");
     for number in 0..5 {
-        t.put(&place, &value(number)).await;
+        t.put(&target, &value(number)).await;
         t.holds(
-            &place,
+            &target,
             &value(number),
             "a store after a delete must write the new value; clear any tombstone",
         )
         .await;
-        t.lists_only(&place, "list a credential that was stored again").await;
-        t.remove(&place).await;
-        t.lacks(&place, "delete must remove the credential").await;
+        t.lists_only(&target, "list a credential that was stored again").await;
+        t.remove(&target).await;
+        t.lacks(&target, "delete must remove the credential").await;
     }
 }
 
 pub(super) async fn store_7_storing_the_same_value_twice_succeeds(t: Trial) {
-    let place = path("org:a/twice");
+    let target = path("org:a/twice");
     let stored = value(1);
     for _ in 0..3 {
-        t.put(&place, &stored).await;
+        t.put(&target, &stored).await;
     }
-    t.holds(&place, &stored, EVERY_FIELD).await;
-    t.lists_only(&place, "list a path once, however often it was stored").await;
+    t.holds(&target, &stored, EVERY_FIELD).await;
+    t.lists_only(&target, "list a path once, however often it was stored").await;
 
     let metadata: CredentialMetadata = stored.metadata.clone().with_tags(tags(&[("changed", "yes")]));
     let changed = Sealed::new(stored.data, metadata);
-    t.put(&place, &changed).await;
-    t.holds(&place, &changed, "a store of the same data with other metadata must write the metadata").await;
+    t.put(&target, &changed).await;
+    t.holds(&target, &changed, "a store of the same data with other metadata must write the metadata").await;
 }
 
 fn value_at(values: &[Sealed], index: usize) -> Sealed {

@@ -57,22 +57,22 @@ pub(super) async fn tree_3_without_a_scope_the_tree_lists_everything(t: Trial) {
     .await;
     t.remove(&path("org:a/team:x/role:r/key")).await;
     let rest: Vec<_> =
-        below(&[""]).into_iter().filter(|place| *place != path("org:a/team:x/role:r/key")).collect();
+        below(&[""]).into_iter().filter(|target| *target != path("org:a/team:x/role:r/key")).collect();
     t.has_tree(None, None, &rest, "a deleted credential must not be in the tree").await;
 }
 
 pub(super) async fn tree_4_a_long_tree_is_complete(t: Trial) {
     let entries: Vec<_> = (0..t.effort.list_entries)
         .map(|n| {
-            let place = match n % 3 {
+            let target = match n % 3 {
                 0 => format!("org:many/key-{n}"),
                 1 => format!("org:many/team:{}/key-{n}", n % 50),
                 _ => format!("org:many/team:{}/role:{n}/key", n % 50),
             };
-            (path(&place), tagged(n as u64, &[("third", &(n % 3).to_string())]))
+            (path(&target), tagged(n as u64, &[("third", &(n % 3).to_string())]))
         })
         .collect();
-    let paths: Vec<_> = entries.iter().map(|(place, _)| place.clone()).collect();
+    let paths: Vec<_> = entries.iter().map(|(target, _)| target.clone()).collect();
     t.put_all(entries).await;
     let advice = "walk every level and every page to the end, and fail if one cannot be read";
     t.has_tree(None, None, &paths, advice).await;
@@ -90,8 +90,9 @@ pub(super) async fn tree_4_filters_work_as_in_list(t: Trial) {
         ("org:a/team:x/key", "prod", 4),
         ("org:b/key", "prod", 5),
     ];
-    let stored =
-        |(place, env, number): (&str, &str, u64)| (path(place), tagged(number, &[("env", env), ("x", "y")]));
+    let stored = |(target, env, number): (&str, &str, u64)| {
+        (path(target), tagged(number, &[("env", env), ("x", "y")]))
+    };
     t.put_all(entries.map(stored).into()).await;
     let advice = "filter by the stored metadata with `CredentialFilter::matches`, in trees as in lists";
     let prod = CredentialFilter::new().with_tag("env", "prod");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cred_core::{CredentialMetadata, EncryptedData, KeyId, Opened, PathRef, SealError, Sealer, async_trait};
 
-/// Wraps any sealer and fails during a simulated outage with a transient [`SealError::Failed`], like
-/// a key service that is down.
+/// Wraps any sealer and fails during a simulated outage with a transient [`SealError::Failed`],
+/// like a key service that is down.
 ///
 /// ```
 /// use cred_conformance::doubles::FailingSealer;

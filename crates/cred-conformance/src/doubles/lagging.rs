@@ -92,8 +92,8 @@ impl<P: StorageProvider> Wrapper for VersionLog<P> {
         self.inner.describe()
     }
 
-    /// The two reads are not atomic with the write, so some values of concurrent writes never become
-    /// visible.
+    /// The two reads are not atomic with the write, so some values of concurrent writes never
+    /// become visible.
     async fn around<T: Send + 'static>(
         &self,
         call: Call<'_>,
@@ -122,8 +122,8 @@ impl<P: StorageProvider> Wrapper for VersionLog<P> {
 }
 
 impl<P: StorageProvider> Lagging<P> {
-    /// Wraps a provider. Writes become visible to reads after `point` and to lists after `list`; its
-    /// description declares these bounds.
+    /// Wraps a provider. Writes become visible to reads after `point` and to lists after `list`;
+    /// its description declares these bounds.
     #[must_use]
     pub fn new(inner: P, point: Duration, list: Duration) -> Self {
         let description = inner.describe().clone().with_consistency(Consistency::Eventual { point, list });

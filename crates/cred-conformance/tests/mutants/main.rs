@@ -1,8 +1,9 @@
-//! Tests of the suite itself: every clause fails on some flawed provider, and none on a correct one.
+//! Tests of the suite itself: every clause fails on some flawed provider, and none on a correct
+//! one.
 //!
 //! `MUTANTS.md` next to the manifest has the table of clauses and mutants.
-//! `CRED_BLESS=1 cargo test -p cred-conformance --test mutants` writes it. Without the variable, the
-//! test fails if the table is stale.
+//! `CRED_BLESS=1 cargo test -p cred-conformance --test mutants` writes it. Without the variable,
+//! the test fails if the table is stale.
 
 #![cfg(test)]
 

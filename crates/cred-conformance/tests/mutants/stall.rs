@@ -27,8 +27,8 @@ impl Flawed {
         }
     }
 
-    /// Like [`Flawed::wait_for_stall`], for a write that stores `wanted`. Some flaws execute the write
-    /// later although the operation failed.
+    /// Like [`Flawed::wait_for_stall`], for a write that stores `wanted`. Some flaws execute the
+    /// write later although the operation failed.
     pub(crate) async fn wait_for_stall_before_write(
         &self,
         operation: Operation,
