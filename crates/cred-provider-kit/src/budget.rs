@@ -1,20 +1,25 @@
-//! How many retries a provider may spend on a backend that does not recover.
+//! The budget of retries for a backend that does not recover.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Bounds the retries of all of a provider's operations together, so that an outage is not answered
-/// by six times the load.
+/// Bounds the retries of all operations of a provider together, so that an outage does not multiply
+/// the load on the backend by six.
 ///
-/// A retry spends tokens, a retry after a timeout twice as many: its cause took the longest. What
-/// the backend then answers gives them back, and each first attempt that is answered adds one. With
-/// nothing left, a failure is returned at once instead of being tried again; first attempts are
-/// never held back, so a backend that is well again is noticed and the bucket refills.
+/// - A retry spends tokens. A retry after a timeout spends twice as many, because a timeout took
+///   the longest.
+/// - If the backend answers the retry, its tokens are returned. Each first attempt that is answered
+///   adds one token.
+/// - If too few tokens are left, a failure is returned at once instead of being retried.
+/// - First attempts are never held back, so they detect when the backend has recovered, and refill
+///   the budget.
+/// - Tokens are not refilled over time.
 ///
 /// The rule and its numbers are those of the AWS SDKs' standard retry mode (`token_bucket.rs` of
-/// `aws-smithy-runtime`: 500 tokens, 5 a retry, 10 after a timeout, 1 regained): bursts of a
-/// hundred failures are ridden out, and while an outage lasts there is one retry for five answers.
+/// `aws-smithy-runtime`: 500 tokens, 5 per retry, 10 after a timeout, 1 regained). A full budget
+/// covers a burst of a hundred failures. During an outage, it allows one retry for every five
+/// answers.
 ///
-/// Time alone refills nothing. Lock-free.
+/// The implementation is lock-free.
 #[derive(Debug)]
 pub struct RetryBudget {
     tokens: AtomicU32,
@@ -22,7 +27,7 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// Tokens of a full bucket, by default.
+    /// Default number of tokens in a full budget.
     pub const CAPACITY: u32 = 500;
     /// Tokens that a retry spends.
     pub const RETRY_COST: u32 = 5;
@@ -31,20 +36,20 @@ impl RetryBudget {
     /// Tokens that an answered first attempt adds.
     pub const REGAINED: u32 = 1;
 
-    /// A full bucket of `capacity` tokens; with fewer than [`RetryBudget::RETRY_COST`], nothing is
-    /// ever tried again.
+    /// Creates a full budget of `capacity` tokens. With fewer than [`RetryBudget::RETRY_COST`]
+    /// tokens, nothing is ever retried.
     #[must_use]
     pub const fn new(capacity: u32) -> Self {
         Self { tokens: AtomicU32::new(capacity), capacity }
     }
 
-    /// Tokens that are left.
+    /// Returns the number of tokens that are left.
     #[must_use]
     pub fn available(&self) -> u32 {
         self.tokens.load(Ordering::Relaxed)
     }
 
-    /// Sets `cost` tokens aside; `None`: there are not as many, and nothing is taken.
+    /// Reserves `cost` tokens. Returns `None` and takes nothing if fewer are left.
     pub(crate) fn reserve(&self, cost: u32) -> Option<Reserved<'_>> {
         self.tokens
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| tokens.checked_sub(cost))
@@ -54,7 +59,8 @@ impl RetryBudget {
 
     /// Adds tokens, up to the capacity.
     pub(crate) fn refill(&self, tokens: u32) {
-        // The bucket of a healthy provider is full: this way it costs no write to a shared line.
+        // The budget of a healthy provider is full. Skipping the write avoids contention on the
+        // cache line.
         let _full = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |available| {
             (available < self.capacity).then(|| available.saturating_add(tokens).min(self.capacity))
         });
@@ -67,15 +73,15 @@ impl Default for RetryBudget {
     }
 }
 
-/// Tokens set aside for a retry that waits to be sent. Who is dropped while waiting has sent
-/// nothing, and gives them back.
+/// Tokens reserved for a retry that waits to be sent. Dropping them returns them to the budget,
+/// since a cancelled wait has sent nothing.
 pub(crate) struct Reserved<'a> {
     budget: &'a RetryBudget,
     cost: u32,
 }
 
 impl Reserved<'_> {
-    /// The retry is sent now. Gives what it cost, to be refilled when it is answered.
+    /// Marks the retry as sent. Returns its cost, which is refilled if the retry is answered.
     pub(crate) fn spend(mut self) -> u32 {
         std::mem::take(&mut self.cost)
     }
@@ -94,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_bucket_pays_for_a_hundred_retries() {
+    fn a_full_budget_pays_for_a_hundred_retries() {
         let budget = RetryBudget::default();
         let paid =
             (0..1_000).filter_map(|_| budget.reserve(RetryBudget::RETRY_COST).map(Reserved::spend)).count();
@@ -103,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_little_is_not_taken() {
+    fn a_reservation_above_the_available_tokens_takes_nothing() {
         let budget = RetryBudget::new(9);
         assert!(budget.reserve(RetryBudget::TIMEOUT_RETRY_COST).is_none());
         assert_eq!(budget.available(), 9);
     }
 
     #[test]
-    fn an_unsent_retry_gives_its_tokens_back() {
+    fn an_unsent_retry_returns_its_tokens() {
         let budget = RetryBudget::new(10);
         let reserved = budget.reserve(5).unwrap();
         assert_eq!(budget.available(), 5);
@@ -121,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn it_never_overflows_its_capacity() {
+    fn a_refill_never_exceeds_the_capacity() {
         let budget = RetryBudget::new(10);
         budget.refill(1);
         assert_eq!(budget.available(), 10);

@@ -1,5 +1,5 @@
-//! Running operations: timeouts, retries, doubt, context, metrics and spans, for every backend in
-//! one place.
+//! Runs operations for every backend: timeouts, retries, `InDoubt` errors, error context, metrics
+//! and spans.
 
 mod attempt_error;
 mod doubt;
@@ -26,51 +26,86 @@ pub use self::target::TargetRef;
 pub use self::wire::{Attempt, Wire};
 use crate::RetryBudget;
 
-/// Runs a provider's operations. The only retry layer: SDKs' own retries are off.
+/// Runs the operations of a provider. It is the only retry layer: the retries of SDKs are turned
+/// off.
 ///
-/// An *operation* is what the caller asked for. It consists of one or more *wire calls*
-/// ([`Wire::read`], [`Wire::write`]), and a wire call of one or more *attempts*. A
+/// An *operation* is a request of the caller. It consists of one or more *wire calls*
+/// ([`Wire::read`], [`Wire::write`]), and a wire call consists of one or more *attempts*. A
 /// [`Provider`](crate::Provider) makes each of its operations one [`Executor::sequence`].
 ///
-/// # Time
-/// An attempt takes at most the attempt timeout, doubled for writes. The operation takes at most
-/// `operation_timeout`, all attempts and waits together, counted from the first poll. Both are kept
-/// to the runtime's timer resolution (1 ms).
+/// ```
+/// use std::time::Duration;
+///
+/// use cred_core::{Description, Operation, StorageResult};
+/// use cred_provider_kit::{Executor, TargetRef};
+///
+/// # struct Client;
+/// # impl Client { async fn ping(&self) -> StorageResult<u32> { Ok(200) } }
+/// # async fn run(client: &Client) -> StorageResult<()> {
+/// // 30 s for an operation with all its attempts, 5 s for one attempt.
+/// let description = Description::new("mine", Duration::from_secs(30));
+/// let executor = Executor::new(description, Duration::from_secs(5));
+///
+/// let status = executor
+///     .sequence(Operation::Connect, TargetRef::Backend, async |wire| wire.read(|_| client.ping()).await)
+///     .await?;
+/// assert_eq!(status, 200);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run(&Client)).unwrap();
+/// ```
+///
+/// # Timeouts
+/// - An attempt takes at most the attempt timeout, which is doubled for writes.
+/// - An operation takes at most `operation_timeout`, including all attempts and waits, counted from
+///   its first poll.
+///
+/// Both are accurate to the timer resolution of the runtime (1 ms).
 ///
 /// # Retries
-/// Only [transient](cred_core::StorageErrorKind::is_transient) failures are tried again, each wire
-/// call up to [`RetryPolicy::max_retries`] times, after [`RetryPolicy::delay`]. Where the backend
-/// says how long to wait (`retry_after` above zero), exactly that is waited instead. A wait that
-/// would not end before the deadline is not begun: the last error is returned at once, with the
-/// backend's delay in it. So it is when the [`RetryBudget`] is empty.
+/// - Only [transient](cred_core::StorageErrorKind::is_transient) failures are retried: each wire
+///   call up to [`RetryPolicy::max_retries`] times, after [`RetryPolicy::delay`].
+/// - If the backend requests a delay (`retry_after` above zero), the executor waits exactly that
+///   long instead.
+/// - A wait that would not end before the deadline is not started. The last error is returned at
+///   once, with the requested delay in it.
+/// - If the [`RetryBudget`] is exhausted, the last error is also returned at once.
 ///
-/// # Doubt
-/// An attempt of a write is *ambiguous* when it fails in a way that [may have
-/// written](cred_core::StorageErrorKind::may_have_written). From then on the operation ends `Ok` or
-/// [`InDoubt`](cred_core::StorageErrorKind::InDoubt), whose source is the last error, never in a
-/// definite refusal. The same holds after a write call that succeeded, when a later call of the
-/// sequence fails. Two kinds say something more precise and stand:
-/// [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
-/// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). A provider that has
-/// read back and knows better calls [`Wire::settle`]. Operations that are no
-/// [writes](Operation::is_write) are never in doubt.
+/// # Unknown outcomes
+/// An attempt of a write is *ambiguous* if its error [may have
+/// written](cred_core::StorageErrorKind::may_have_written). From then on, the operation ends with
+/// `Ok` or [`InDoubt`](cred_core::StorageErrorKind::InDoubt), whose source is the last error, and
+/// never with a definite refusal. The same holds if a write call succeeded and a later call of the
+/// sequence fails.
 ///
-/// When the time runs out before a write was sent, the error is
+/// Exceptions:
+/// - [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
+///   [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten) are more precise,
+///   and are returned unchanged.
+/// - A provider that has read the stored value back and knows the outcome calls [`Wire::settle`].
+/// - Operations that are not [writes](Operation::is_write) never end with `InDoubt` because of
+///   their write calls.
+///
+/// If the time runs out before a write was sent, the error is
 /// [`Timeout`](cred_core::StorageErrorKind::Timeout). Its `may_have_written` is true although
-/// nothing was written: doubt too many is the safe side.
+/// nothing was written: that errs on the safe side.
 ///
-/// # Errors and records
-/// Provider, operation and target are added to the error once. One operation is one record in the
-/// [`StorageMetrics`], with its total time; absence is an answer, not a failure. At debug level
-/// each operation has a `tracing` span `operation` with the target `cred::storage` and the fields
-/// `provider`, `operation`, `scope`, `id`, `attempts` and `outcome`, and each retry an event. No
-/// value, no metadata and no text of the backend is in them.
+/// # Errors, metrics and spans
+/// - Provider, operation and target are added to the error once.
+/// - One operation is one record in the [`StorageMetrics`], with its total time. `NotFound` does
+///   not count as a failure.
+/// - At debug level, each operation has a `tracing` span `operation` with the target
+///   `cred::storage` and the fields `provider`, `operation`, `scope`, `id`, `attempts` and
+///   `outcome`, and each retry is an event. They contain no values, no metadata and no text of the
+///   backend.
 ///
-/// # Dropped futures
-/// Dropping the future of an operation drops the attempt in flight, so a write may or may not have
-/// happened. It is counted nowhere (nobody was answered), its span has no outcome, and tokens of a
-/// retry that was not yet sent go back. No task is spawned and nothing else stays behind. A panic
-/// of an attempt passes through in the same way.
+/// # Cancellation
+/// - Dropping the future of an operation drops its current attempt, so a write may or may not have
+///   happened.
+/// - The operation is not counted in the metrics, since no caller received a result. Its span has
+///   no outcome. The tokens of a retry that was not yet sent are returned to the budget.
+/// - No task is spawned, and nothing else remains.
+/// - A panic of an attempt propagates, with the same effects.
 pub struct Executor {
     description: Description,
     timeout: Duration,
@@ -81,11 +116,11 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// For the provider that `description` is of: its name stands in errors and spans, and its
-    /// `operation_timeout` bounds all attempts and waits of an operation together. `timeout` is
-    /// that of one attempt of a read, and doubled for writes.
+    /// Creates an executor for the provider with this `description`. Its name appears in errors and
+    /// spans, and its `operation_timeout` bounds all attempts and waits of an operation together.
+    /// `timeout` bounds one attempt of a read, and is doubled for writes.
     ///
-    /// The retry policy, the metrics and the budget are their defaults until set.
+    /// The retry policy, the metrics and the budget have their defaults until they are set.
     #[must_use]
     pub fn new(description: Description, timeout: Duration) -> Self {
         Self {
@@ -98,62 +133,64 @@ impl Executor {
         }
     }
 
-    /// Sets how often and how patiently transient failures are tried again.
+    /// Sets how often, and after which delays, transient failures are retried.
     #[must_use]
     pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets the counters that operations are recorded in.
+    /// Sets the metrics in which operations are recorded.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<StorageMetrics>) -> Self {
         self.metrics = metrics;
         self
     }
 
-    /// Sets the budget of retries.
+    /// Sets the retry budget.
     #[must_use]
     pub fn with_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Sets the source of the numbers, 0.0 to 1.0, that vary the delays; by default `fastrand`'s,
-    /// one generator a thread.
+    /// Sets the source of the random numbers, 0.0 to 1.0, that vary the delays. Default:
+    /// `fastrand`, with one generator per thread.
     #[must_use]
     pub fn with_random(mut self, random: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         self.random = Box::new(random);
         self
     }
 
-    /// What the provider promises.
+    /// Returns the description of the provider.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// The counters that operations are recorded in.
+    /// Returns the metrics in which operations are recorded.
     #[must_use]
     pub fn metrics(&self) -> &Arc<StorageMetrics> {
         &self.metrics
     }
 
-    /// The budget of retries.
+    /// Returns the retry budget.
     #[must_use]
     pub fn budget(&self) -> &RetryBudget {
         &self.budget
     }
 
-    /// Runs an operation, whose wire calls `body` makes through the [`Wire`] that it is given. One
-    /// deadline, one record, one span and one context cover them all, and whatever else `body`
-    /// awaits is under the deadline too.
+    /// Runs an operation. `body` makes its wire calls through the [`Wire`] that it receives. They
+    /// share one deadline, one record, one span and one error context. The deadline also applies to
+    /// everything else that `body` awaits.
     ///
-    /// Where nothing fails and nobody listens to the span, it allocates nothing. Needs a tokio
-    /// runtime with its timer enabled, and panics without one.
+    /// If nothing fails and no subscriber is interested in the span, it allocates nothing.
+    ///
+    /// # Panics
+    /// Panics outside a tokio runtime with its timer enabled.
     ///
     /// # Errors
-    /// What `body` gave, judged as the type's docs say, or
+    /// The error of `body`, converted as the docs of this type describe, or
     /// [`Timeout`](cred_core::StorageErrorKind::Timeout) if it did not end in time.
     pub async fn sequence<'t, T, F>(
         &self,
@@ -169,7 +206,7 @@ impl Executor {
         let mut wire = Wire::new(self, operation, span.clone());
         let result = wire.in_time(body).instrument(span).await;
         let result = result.map_err(|error| {
-            let error = if operation.is_write() { wire.written.judge(error) } else { error };
+            let error = if operation.is_write() { wire.write_state.classify(error) } else { error };
             error.at(self.description.name.clone(), operation, target)
         });
         span::close(&wire.span, &result);
@@ -177,14 +214,16 @@ impl Executor {
         result
     }
 
-    /// Runs a [`retrieve_many`](cred_core::StorageProvider::retrieve_many): `body` makes the wire
-    /// calls for all `ids` of one scope and gives their answers in the order of `ids`. Gives
-    /// exactly `ids.len()` answers.
+    /// Runs a [`retrieve_many`](cred_core::StorageProvider::retrieve_many). `body` makes the wire
+    /// calls for all `ids` of one scope, and returns their results in the order of `ids`. Returns
+    /// exactly `ids.len()` results.
     ///
-    /// Each id is recorded as one retrieve, with the time that the whole took, since that is what
-    /// its answer took. An error of `body` answers every id; so does a number of answers other than
-    /// that of the ids, since nobody can tell then which is whose. For no ids, `body` is not
-    /// called.
+    /// - Each id is recorded as one retrieve, with the time of the whole call, since each result
+    ///   took that long.
+    /// - If `body` fails, its error is the result of every id.
+    /// - If `body` returns more or fewer results than ids, every id fails, since the results cannot
+    ///   be assigned to ids.
+    /// - If `ids` is empty, `body` is not called.
     pub async fn run_many<T, F>(
         &self,
         ids: &[CredentialId],
@@ -200,26 +239,29 @@ impl Executor {
         }
         let span = span::open(&self.description.name, OPERATION, TargetRef::from(ctx));
         let mut wire = Wire::new(self, OPERATION, span.clone());
-        let answers = wire.in_time(body).instrument(span).await.and_then(|answers| match answers.len() {
-            count if count == ids.len() => Ok(answers),
-            count => Err(StorageError::other(format!("{count} answers came for {} ids", ids.len()))),
+        let results = wire.in_time(body).instrument(span).await.and_then(|results| match results.len() {
+            count if count == ids.len() => Ok(results),
+            count => Err(StorageError::other(format!(
+                "the backend returned {count} results for {} ids",
+                ids.len()
+            ))),
         });
-        span::close(&wire.span, &answers);
-        let answers = answers.unwrap_or_else(|error| ids.iter().map(|_| Err(error.clone())).collect());
+        span::close(&wire.span, &results);
+        let results = results.unwrap_or_else(|error| ids.iter().map(|_| Err(error.clone())).collect());
         let elapsed = wire.elapsed();
-        let finish = |(answer, id): (StorageResult<T>, &CredentialId)| {
-            let answer = answer.map_err(|error| {
+        let finish = |(result, id): (StorageResult<T>, &CredentialId)| {
+            let result = result.map_err(|error| {
                 error.at(self.description.name.clone(), OPERATION, TargetRef::from(ctx.path(id)))
             });
-            self.record(Operation::Retrieve, elapsed, &answer);
-            answer
+            self.record(Operation::Retrieve, elapsed, &result);
+            result
         };
-        answers.into_iter().zip(ids).map(finish).collect()
+        results.into_iter().zip(ids).map(finish).collect()
     }
 
     fn record<T>(&self, operation: Operation, elapsed: Duration, result: &StorageResult<T>) {
-        let answered = result.as_ref().err().is_none_or(StorageError::is_not_found);
-        self.metrics.record_operation(operation.as_str(), elapsed, answered);
+        let succeeded = result.as_ref().err().is_none_or(StorageError::is_not_found);
+        self.metrics.record_operation(operation.as_str(), elapsed, succeeded);
     }
 }
 

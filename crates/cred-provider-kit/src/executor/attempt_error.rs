@@ -1,22 +1,22 @@
-//! The error of one attempt, and what it knows about the write.
+//! The error of one attempt, and whether the attempt may have written.
 
 use cred_core::StorageError;
 
-/// Whether a failed attempt of a write may have changed what is stored.
+/// Whether a failed attempt of a write may have changed the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrote {
-    /// The backend refused before it did anything, or nothing was sent.
+    /// The attempt wrote nothing: the backend refused it first, or nothing was sent.
     No,
-    /// It may have written, or may still write.
+    /// The attempt may have written, or may still write.
     Perhaps,
 }
 
-/// The error of one attempt, as a client gives it to [`Wire::read`](super::Wire::read) and
+/// The error of one attempt, as a client returns it to [`Wire::read`](super::Wire::read) and
 /// [`Wire::write`](super::Wire::write).
 ///
-/// [`StorageError`] is one. A client whose backend says more, such as that a condition did not hold
-/// or that a token is refused, gives a type of its own. The executor needs two things of it: the
-/// storage error, whose kind decides about retries, and whether the attempt may have written.
+/// [`StorageError`] implements it. A client can use another type if its backend reports more, such
+/// as a failed condition or a rejected token. The executor needs two things: the storage error,
+/// whose kind decides about retries, and whether the attempt may have written.
 ///
 /// ```
 /// use cred_core::StorageError;
@@ -52,12 +52,12 @@ pub enum Wrote {
 /// }
 /// ```
 pub trait AttemptError: From<StorageError> + Send {
-    /// What failed.
+    /// Returns the storage error.
     fn storage_error(&self) -> &StorageError;
 
-    /// Whether the attempt may have written. Default: what the kind of the
-    /// [`storage_error`](Self::storage_error)
-    /// [proves](cred_core::StorageErrorKind::may_have_written).
+    /// Reports whether the attempt may have written. Default: whether the kind of the
+    /// [`storage_error`](Self::storage_error) [allows
+    /// it](cred_core::StorageErrorKind::may_have_written).
     fn wrote(&self) -> Wrote {
         match self.storage_error().kind().may_have_written() {
             true => Wrote::Perhaps,

@@ -1,4 +1,5 @@
-//! What the writes of an operation may have done so far, and what may therefore be said of it.
+//! Tracks what the writes of an operation may have done so far, and so which errors the operation
+//! may end with.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,32 +8,35 @@ use cred_core::{StorageError, StorageErrorKind};
 
 use super::{AttemptError, Wrote};
 
-/// What the write calls of one operation have done.
+/// The effect of the write calls of one operation so far.
 #[derive(Debug)]
-pub(super) enum Written {
-    /// Nothing, provably.
+pub(super) enum WriteState {
+    /// Nothing was written, provably.
     Nothing,
-    /// Something: a write call was answered `Ok`.
+    /// Something was written: a write call returned `Ok`.
     Something,
-    /// Not known, and why.
+    /// It is unknown whether something was written, with the reason.
     Unknown(Cow<'static, str>),
 }
 
-impl Written {
+impl WriteState {
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_))
     }
 
-    /// A write attempt is sent: until its result is [noted](Written::note), whatever drops it
-    /// leaves doubt. Gives the state before it.
-    pub(super) fn send(&mut self) -> Self {
-        std::mem::replace(self, Self::Unknown(Cow::Borrowed("the time ran out while it was being written")))
+    /// Marks a write attempt as sent. Until its result is [recorded](WriteState::record), the
+    /// outcome is unknown, even if the attempt is dropped. Returns the previous state.
+    pub(super) fn begin_attempt(&mut self) -> Self {
+        std::mem::replace(
+            self,
+            Self::Unknown(Cow::Borrowed("the write was interrupted before the backend answered")),
+        )
     }
 
-    /// Notes the result of the write attempt number `attempt`, sent in the state `before`. The
-    /// first ambiguity is the one that is told, and it stays: a later success of the same call is
-    /// followed by an error only when another call fails.
-    pub(super) fn note<T, E: AttemptError>(&mut self, before: Self, attempt: u32, result: &Result<T, E>) {
+    /// Records the result of the write attempt number `attempt`, which was sent in the state
+    /// `before`. The first ambiguity is the reported one, and it stays: after a later success of
+    /// the same call, the operation only fails if another call fails.
+    pub(super) fn record<T, E: AttemptError>(&mut self, before: Self, attempt: u32, result: &Result<T, E>) {
         *self = match (before, result) {
             (before @ Self::Unknown(_), _) => before,
             (_, Ok(_)) => Self::Something,
@@ -43,20 +47,20 @@ impl Written {
         };
     }
 
-    /// The error of a write operation that ends in this state: not a definite refusal unless
-    /// nothing was written.
-    pub(super) fn judge(&self, error: StorageError) -> StorageError {
+    /// Returns the error of a write operation that ends in this state: never a definite refusal,
+    /// unless nothing was written.
+    pub(super) fn classify(&self, error: StorageError) -> StorageError {
         let reason = match self {
             _ if is_precise(error.kind()) => return error,
             Self::Nothing => return error,
-            Self::Something => Cow::Borrowed("a step of it was done before another failed"),
+            Self::Something => Cow::Borrowed("one step succeeded before another failed"),
             Self::Unknown(reason) => reason.clone(),
         };
         StorageError::in_doubt(reason).with_source(Arc::new(error) as Arc<_>)
     }
 }
 
-/// Kinds that say of a write something as cautious as "in doubt", and more of what happened.
+/// Kinds that are as cautious as `InDoubt`, and more precise.
 fn is_precise(kind: &StorageErrorKind) -> bool {
     matches!(
         kind,
@@ -73,6 +77,6 @@ fn ambiguity(attempt: u32, kind: &StorageErrorKind) -> String {
         | StorageErrorKind::InDoubt { reason }
         | StorageErrorKind::Corrupted { reason }
         | StorageErrorKind::Other { reason } => format!("attempt {attempt} failed: {reason}"),
-        _ => format!("attempt {attempt} broke off"),
+        _ => format!("attempt {attempt} failed"),
     }
 }

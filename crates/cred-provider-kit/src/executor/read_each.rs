@@ -1,4 +1,4 @@
-//! Reads of many items, some at once.
+//! Concurrent reads of many items.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,21 +10,22 @@ use futures_util::stream::FuturesUnordered;
 
 use super::{AttemptError, Wire};
 
-/// What a definite error of one item means for the others.
+/// The effect of a definite error of one item on the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// It is the answer of that item alone.
-    OfOne,
-    /// The whole ends in it.
-    OfAll,
+enum Failure {
+    /// Only that item fails.
+    OneItem,
+    /// The whole read fails.
+    AllItems,
 }
 
 impl Wire<'_> {
-    /// Reads each item by `ask`, `at_once` of them at a time, and gives the answers in their order.
-    /// An item that fails, fails alone.
+    /// Reads each item with `ask`, `at_once` of them at a time, and returns the results in the
+    /// order of the items. A failed item does not affect the others.
     ///
-    /// The items of one time are one wire call with one attempt timeout. An item that was answered,
-    /// also by a definite error, is not asked for again when others of its call are tried again.
+    /// Each group of `at_once` items is one wire call with one attempt timeout. If items of a group
+    /// are retried, the items that already have an answer, or a definite error, are not requested
+    /// again.
     pub async fn read_each<'i, I, T, E, F, Fut>(
         &mut self,
         items: &'i [I],
@@ -40,16 +41,16 @@ impl Wire<'_> {
     {
         let mut answers = Vec::with_capacity(items.len());
         for group in items.chunks(at_once.get()) {
-            answers.extend(self.read_group(group, Refusal::OfOne, &ask).await);
+            answers.extend(self.read_group(group, Failure::OneItem, &ask).await);
         }
         answers
     }
 
-    /// As [`read_each`](Self::read_each), where one failure fails the whole: what comes after it is
-    /// not asked for any more.
+    /// Like [`read_each`](Self::read_each), but one failure fails the whole read: no further items
+    /// are requested after it.
     ///
     /// # Errors
-    /// That of the first item found to fail.
+    /// The error of the first item that was found to fail.
     pub async fn read_all<'i, I, T, E, F, Fut>(
         &mut self,
         items: &'i [I],
@@ -65,7 +66,7 @@ impl Wire<'_> {
     {
         let mut answers = Vec::with_capacity(items.len());
         for group in items.chunks(at_once.get()) {
-            for answer in self.read_group(group, Refusal::OfAll, &ask).await {
+            for answer in self.read_group(group, Failure::AllItems, &ask).await {
                 answers.push(answer?);
             }
         }
@@ -75,7 +76,7 @@ impl Wire<'_> {
     async fn read_group<'i, I, T, E, F, Fut>(
         &mut self,
         group: &'i [I],
-        refusal: Refusal,
+        failure: Failure,
         ask: &F,
     ) -> Vec<Result<T, E>>
     where
@@ -89,23 +90,24 @@ impl Wire<'_> {
         let lock = || answered.lock().unwrap_or_else(PoisonError::into_inner);
         let call = self
             .read(|_| {
-                let mut asked: FuturesUnordered<_> = {
+                let mut requests: FuturesUnordered<_> = {
                     let answered = lock();
-                    let open = group.iter().enumerate().filter(|(index, _)| !answered.contains_key(index));
-                    open.map(|(index, item)| {
-                        let answer = ask(item);
-                        async move { (index, answer.await) }
-                    })
-                    .collect()
+                    let missing = group.iter().enumerate().filter(|(index, _)| !answered.contains_key(index));
+                    missing
+                        .map(|(index, item)| {
+                            let answer = ask(item);
+                            async move { (index, answer.await) }
+                        })
+                        .collect()
                 };
                 async move {
                     let mut transient = None;
-                    // Each answer is kept as it comes: when the time of the attempt runs out, only
-                    // the others are asked for again.
-                    while let Some((index, answer)) = asked.next().await {
+                    // Each answer is stored when it arrives: if the attempt times out, only the
+                    // missing items are requested again.
+                    while let Some((index, answer)) = requests.next().await {
                         match answer {
                             Err(error) if error.storage_error().is_transient() => transient = Some(error),
-                            Err(error) if refusal == Refusal::OfAll => return Err(error),
+                            Err(error) if failure == Failure::AllItems => return Err(error),
                             answer => drop(lock().insert(index, answer)),
                         }
                     }
@@ -113,7 +115,7 @@ impl Wire<'_> {
                 }
             })
             .await;
-        let failed = call.err().unwrap_or_else(|| E::from(StorageError::other("it was not asked for")));
+        let failed = call.err().unwrap_or_else(|| E::from(StorageError::other("the item was not requested")));
         let mut answered = answered.into_inner().unwrap_or_else(PoisonError::into_inner);
         (0..group.len()).map(|index| answered.remove(&index).unwrap_or_else(|| Err(failed.clone()))).collect()
     }

@@ -1,4 +1,5 @@
-//! What an operation tells `tracing`: names and numbers, never values, and no text of the backend.
+//! The `tracing` span and events of an operation. They contain names and numbers, never values or
+//! text of the backend.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::TargetRef;
 
 const TARGET: &str = "cred::storage";
 
-/// The span of one operation. Without a subscriber for it this costs one relaxed load.
+/// Opens the span of one operation. Without a subscriber for it, this costs one relaxed load.
 pub(super) fn open(provider: &str, operation: Operation, target: TargetRef<'_>) -> Span {
     tracing::debug_span!(
         target: TARGET,
@@ -29,14 +30,14 @@ pub(super) fn attempts(span: &Span, attempts: u32) {
 }
 
 pub(super) fn retry(error: &StorageError, delay: Duration) {
-    tracing::debug!(target: TARGET, error = name(error.kind()), ?delay, "retry");
+    tracing::debug!(target: TARGET, error = error_name(error.kind()), ?delay, "retry");
 }
 
 pub(super) fn close<T>(span: &Span, result: &StorageResult<T>) {
-    span.record("outcome", result.as_ref().map_or_else(|error| name(error.kind()), |_| "ok"));
+    span.record("outcome", result.as_ref().map_or_else(|error| error_name(error.kind()), |_| "ok"));
 }
 
-fn name(kind: &StorageErrorKind) -> &'static str {
+fn error_name(kind: &StorageErrorKind) -> &'static str {
     match kind {
         StorageErrorKind::NotFound => "not_found",
         StorageErrorKind::TooLarge { .. } => "too_large",

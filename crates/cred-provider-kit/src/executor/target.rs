@@ -1,24 +1,25 @@
-//! What an operation is about, borrowed.
+//! The target of an operation, borrowed.
 
 use cred_core::{CredentialContext, CredentialId, CredentialPath, PathRef, ScopeId, Target};
 
-/// A borrowed [`Target`]: an owned one is made only for an error.
+/// A borrowed [`Target`]: an owned one is created only for an error.
 ///
-/// Made from `ctx.path(id)` for one credential, and from `ctx` for its scope.
+/// Convert it from `ctx.path(id)` for one credential, or from `ctx` for its scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetRef<'a> {
     /// One credential.
     Credential(PathRef<'a>),
-    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped ones, or
-    /// everything.
+    /// All credentials of a scope, or of a tree of scopes; `None`: the unscoped credentials, or all
+    /// credentials.
     Scope(Option<&'a ScopeId>),
-    /// The backend as such.
+    /// The backend itself.
     Backend,
 }
 
 impl<'a> TargetRef<'a> {
-    /// The scope that it lies in or is; `None`: it has none, or it is the backend.
+    /// Returns the scope of the credential, or the scope itself; `None` if there is no scope, or
+    /// the target is the backend.
     #[must_use]
     pub fn scope(self) -> Option<&'a ScopeId> {
         match self {
@@ -28,7 +29,7 @@ impl<'a> TargetRef<'a> {
         }
     }
 
-    /// The credential's id; `None`: it is not about one.
+    /// Returns the id of the credential; `None` if the target is not one credential.
     #[must_use]
     pub fn id(self) -> Option<&'a CredentialId> {
         match self {

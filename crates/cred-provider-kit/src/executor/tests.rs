@@ -1,4 +1,4 @@
-//! On tokio's paused clock: what is waited for here is exact and takes no time.
+//! These tests use tokio's paused clock: waits are exact and take no time.
 
 mod doubt;
 mod dropped;
@@ -20,7 +20,7 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
-/// 5 s an attempt, 60 s an operation, no randomness: waits of 100, 200, 400, 800 and 1,600 ms.
+/// 5 s per attempt, 60 s per operation, no randomness: waits of 100, 200, 400, 800 and 1,600 ms.
 fn executor() -> Executor {
     bounded(60 * S)
 }
@@ -57,27 +57,27 @@ fn path() -> CredentialPath {
     "org:acme/stripe".parse().unwrap()
 }
 
-/// A backend that answers as it is told; its last answer is repeated for ever.
+/// A backend that sends scripted replies, and repeats the last one forever.
 struct Script {
-    answers: Mutex<VecDeque<Answer>>,
+    replies: Mutex<VecDeque<Reply>>,
     started: Instant,
     /// When each call was sent, since the start.
     sent: Mutex<Vec<Duration>>,
 }
 
 #[derive(Debug, Clone)]
-enum Answer {
+enum Reply {
     Ok,
     Fail(StorageErrorKind),
-    /// Answers after a time.
-    After(Duration, Box<Answer>),
+    /// Replies after a delay.
+    After(Duration, Box<Reply>),
     Hang,
 }
 
 impl Script {
-    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+    fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self {
-            answers: Mutex::new(answers.into_iter().collect()),
+            replies: Mutex::new(replies.into_iter().collect()),
             started: Instant::now(),
             sent: Mutex::default(),
         }
@@ -85,21 +85,21 @@ impl Script {
 
     async fn call(&self) -> StorageResult<()> {
         self.sent.lock().unwrap().push(self.started.elapsed());
-        let answer = {
-            let mut answers = self.answers.lock().unwrap();
-            if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
+        let reply = {
+            let mut replies = self.replies.lock().unwrap();
+            if replies.len() > 1 { replies.pop_front() } else { replies.front().cloned() }
         };
-        let answer = match answer.unwrap() {
-            Answer::After(delay, answer) => {
+        let reply = match reply.unwrap() {
+            Reply::After(delay, reply) => {
                 tokio::time::sleep(delay).await;
-                *answer
+                *reply
             }
-            answer => answer,
+            reply => reply,
         };
-        match answer {
-            Answer::Ok => Ok(()),
-            Answer::Fail(kind) => Err(kind.into()),
-            Answer::Hang | Answer::After(..) => std::future::pending().await,
+        match reply {
+            Reply::Ok => Ok(()),
+            Reply::Fail(kind) => Err(kind.into()),
+            Reply::Hang | Reply::After(..) => std::future::pending().await,
         }
     }
 
@@ -113,27 +113,27 @@ impl Script {
     }
 }
 
-fn unreachable() -> Answer {
-    Answer::Fail(StorageErrorKind::Unreachable { reason: "refused".into() })
+fn unreachable() -> Reply {
+    Reply::Fail(StorageErrorKind::Unreachable { reason: "refused".into() })
 }
 
-fn unavailable(retry_after: Option<Duration>) -> Answer {
-    Answer::Fail(StorageErrorKind::Unavailable { reason: "503".into(), retry_after })
+fn unavailable(retry_after: Option<Duration>) -> Reply {
+    Reply::Fail(StorageErrorKind::Unavailable { reason: "503".into(), retry_after })
 }
 
-fn throttled(retry_after: Option<Duration>) -> Answer {
-    Answer::Fail(StorageErrorKind::Throttled { retry_after })
+fn throttled(retry_after: Option<Duration>) -> Reply {
+    Reply::Fail(StorageErrorKind::Throttled { retry_after })
 }
 
-fn denied() -> Answer {
-    Answer::Fail(StorageErrorKind::PermissionDenied { reason: "no".into() })
+fn denied() -> Reply {
+    Reply::Fail(StorageErrorKind::PermissionDenied { reason: "no".into() })
 }
 
 fn is_in_doubt(error: &StorageError) -> bool {
     matches!(error.kind(), StorageErrorKind::InDoubt { .. })
 }
 
-/// Answers that prove that nothing was written.
+/// Errors that prove that nothing was written.
 fn definite() -> Vec<StorageErrorKind> {
     let reason = || "no".into();
     vec![

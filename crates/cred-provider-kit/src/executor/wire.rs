@@ -6,38 +6,39 @@ use cred_core::{CredentialPath, Description, Operation, StorageError, StorageErr
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Span;
 
-use super::doubt::Written;
+use super::doubt::WriteState;
 use super::{AttemptError, Executor, span};
 use crate::RetryBudget;
 use crate::budget::Reserved;
 
-/// The wire calls of one operation, given to each method of a [`Backend`](crate::Backend).
+/// Makes the wire calls of one operation. Each method of a [`Backend`](crate::Backend) receives
+/// one.
 #[derive(Debug)]
 pub struct Wire<'e> {
     executor: &'e Executor,
     operation: Operation,
     pub(super) started: Instant,
-    /// When the operation ends at the latest.
+    /// Latest end of the operation.
     deadline: Instant,
-    /// When its wire calls end at the latest: earlier where time is held back.
+    /// Latest end of the wire calls: before the deadline if time is held back.
     cutoff: Instant,
     attempts: u32,
-    pub(super) written: Written,
+    pub(super) write_state: WriteState,
     pub(super) span: Span,
 }
 
-/// Which attempt of a wire call is made.
+/// One attempt of a wire call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Counted from 1.
+    /// Number of the attempt within its wire call, counted from 1.
     pub number: u32,
-    /// Whether an earlier write attempt of the operation was ambiguous, so that this one may meet
-    /// what that one wrote.
+    /// Whether an earlier write attempt of the operation was ambiguous. If so, this attempt may
+    /// find data that the earlier one wrote.
     pub in_doubt: bool,
-    /// How long it may take, at its begin. What it waits for, such as a lock, it gives up a little
-    /// earlier, as [`Busy`](StorageErrorKind::Busy): after the whole time the executor must call a
-    /// write in doubt.
+    /// Time limit of the attempt, from its start. If the attempt waits, such as for a lock, end the
+    /// wait a little earlier with [`Busy`](StorageErrorKind::Busy). After the whole time, the
+    /// executor must treat the outcome of a write as unknown.
     pub limit: Duration,
 }
 
@@ -58,28 +59,28 @@ impl<'e> Wire<'e> {
             deadline,
             cutoff: deadline,
             attempts: 0,
-            written: Written::Nothing,
+            write_state: WriteState::Nothing,
             span,
         }
     }
 
-    /// What the provider promises.
+    /// Returns the description of the provider.
     #[must_use]
     pub fn description(&self) -> &'e Description {
         &self.executor.description
     }
 
-    /// Names the credential that an error is about, in an operation on several: a list, as a rule.
-    /// In an operation on one credential the executor does it.
+    /// Adds the path of a credential to an error. Use it in an operation on several credentials,
+    /// usually a list. In an operation on one credential, the executor adds the path.
     #[must_use]
     pub fn locate(&self, error: StorageError, path: CredentialPath) -> StorageError {
         error.at(self.executor.description.name.clone(), self.operation, path)
     }
 
-    /// Makes a wire call that changes nothing in the backend, whatever the operation is.
+    /// Makes a wire call that changes nothing in the backend. The operation itself may be a write.
     ///
     /// # Errors
-    /// What the last attempt gave, as it is.
+    /// The error of the last attempt, unchanged.
     pub async fn read<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
         E: AttemptError,
@@ -89,15 +90,17 @@ impl<'e> Wire<'e> {
         self.call(Access::Read, attempt).await
     }
 
-    /// Makes a wire call that changes something: its attempts take twice the timeout, and leave
-    /// doubt when they fail without a definite answer. It must bear being sent twice: an ambiguous
-    /// attempt that a later one made good may still take effect, so give the backend what makes
-    /// both one write (a request token, a revision) where it takes that.
+    /// Makes a wire call that changes something in the backend. Its attempts take up to twice the
+    /// timeout. If an attempt fails without a definite answer, its outcome is unknown.
+    ///
+    /// The call must tolerate that it is sent twice: an ambiguous attempt may still take effect
+    /// after a later one succeeded. If the backend supports it, send something that makes both the
+    /// same write (a request token, a revision).
     ///
     /// # Errors
-    /// What the last attempt gave, as it is, a definite refusal after an ambiguous attempt
-    /// included: the body may still look what became of it ([`Wire::in_doubt`], [`Wire::settle`]).
-    /// The operation's result is judged when it ends.
+    /// The error of the last attempt, unchanged. It may be a definite refusal after an ambiguous
+    /// attempt: the body can still find out the outcome ([`Wire::in_doubt`], [`Wire::settle`]). The
+    /// executor converts the result of the operation when it ends.
     pub async fn write<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
         E: AttemptError,
@@ -107,11 +110,11 @@ impl<'e> Wire<'e> {
         self.call(Access::Write, attempt).await
     }
 
-    /// Waits, as between two looks at something that the backend does in its own time.
+    /// Waits, such as between two checks of a change that the backend makes in the background.
     ///
     /// # Errors
-    /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. A body
-    /// that knows what it was waiting for gives that error instead.
+    /// [`Timeout`](StorageErrorKind::Timeout), at once, if the wait would not end in time. If the
+    /// body knows what it was waiting for, it should return a more specific error.
     pub async fn pause(&self, duration: Duration) -> StorageResult<()> {
         let end = later(Instant::now(), duration);
         if end >= self.cutoff {
@@ -121,30 +124,32 @@ impl<'e> Wire<'e> {
         Ok(())
     }
 
-    /// The time that wire calls and pauses still have.
+    /// Returns the time that is left for wire calls and pauses.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.cutoff.saturating_duration_since(Instant::now())
     }
 
-    /// Holds time back for what must be done if the next calls fail: they now end `reserve` before
-    /// the deadline, but keep at least half of what remains. Zero gives it all back.
+    /// Reserves time for the cleanup after a failure of the next calls: they now end `reserve`
+    /// before the deadline, but keep at least half of the remaining time. Zero releases the
+    /// reserved time.
     ///
-    /// A store that recovers a deleted credential first holds back the time to delete it again.
+    /// For example, a store that must first recover a deleted credential reserves the time to
+    /// delete it again.
     pub fn hold_back(&mut self, reserve: Duration) {
         let most = self.deadline.saturating_duration_since(Instant::now()) / 2;
         self.cutoff = self.deadline.checked_sub(reserve.min(most)).unwrap_or(self.deadline);
     }
 
-    /// Whether a write attempt so far was ambiguous.
+    /// Reports whether a write attempt so far was ambiguous.
     #[must_use]
     pub fn in_doubt(&self) -> bool {
-        self.written.is_unknown()
+        self.write_state.is_unknown()
     }
 
-    /// Says that what the write calls so far have done, or may have done, is known not to be the
-    /// write that was asked for, and that it cannot land any more: a read-back has shown it, or
-    /// they only prepared it. A definite refusal may stand again.
+    /// Declares that the write calls so far have not made the requested write, and that they can no
+    /// longer take effect: the value was read back, or the calls only prepared the write. The
+    /// operation may then end with a definite refusal again.
     ///
     /// ```
     /// # use cred_core::{StorageErrorKind, StorageResult};
@@ -154,9 +159,9 @@ impl<'e> Wire<'e> {
     /// #     async fn put_if(&self, _: &str, _: u64) -> StorageResult<u64> { Ok(1) }
     /// #     async fn head(&self, _: &str) -> StorageResult<(u64, bool)> { Ok((1, true)) }
     /// # }
-    /// /// Revisions of this backend count up and never come back. Where the one after `expected` is
-    /// /// somebody else's, ours was not written and can no longer be. A later one may stand over ours,
-    /// /// so it leaves the doubt.
+    /// /// Revisions of this backend count up and are never reused. If the revision after `expected`
+    /// /// is from another client, ours was not written and no longer can be. A later revision may
+    /// /// have replaced ours, so the outcome stays unknown.
     /// async fn put_if(
     ///     client: &Client,
     ///     wire: &mut Wire<'_>,
@@ -180,7 +185,7 @@ impl<'e> Wire<'e> {
     /// }
     /// ```
     pub fn settle(&mut self) {
-        self.written = Written::Nothing;
+        self.write_state = WriteState::Nothing;
     }
 
     pub(super) fn elapsed(&self) -> Duration {
@@ -188,7 +193,7 @@ impl<'e> Wire<'e> {
     }
 
     /// Runs the body of a sequence. Its wire calls and pauses end in time by themselves; this
-    /// bounds what else it awaits.
+    /// bounds everything else that it awaits.
     pub(super) async fn in_time<T, F>(&mut self, body: F) -> StorageResult<T>
     where
         F: AsyncFnOnce(&mut Wire<'_>) -> StorageResult<T>,
@@ -259,25 +264,26 @@ impl<'e> Wire<'e> {
         span::attempts(&self.span, self.attempts);
         let left = end.saturating_duration_since(now);
         let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.in_doubt(), limit: left });
-        let before = (access == Access::Write).then(|| self.written.send());
+        let before = (access == Access::Write).then(|| self.write_state.begin_attempt());
         let result = match timeout_at(end, attempt).await {
             Ok(result) => result,
             Err(_) => Err(StorageError::from(StorageErrorKind::Timeout { limit }).into()),
         };
         if let Some(before) = before {
-            self.written.note(before, self.attempts, &result);
+            self.write_state.record(before, self.attempts, &result);
         }
         result
     }
 
-    /// When the next attempt is to be made, and what it spends; `None`: there is none.
+    /// Returns the start of the next attempt and the tokens that it spends; `None` if there is no
+    /// next attempt.
     fn next_attempt(&self, retry: u32, error: &StorageError) -> Option<(Instant, Reserved<'e>)> {
         let Executor { policy, budget, random, .. } = self.executor;
         if retry >= policy.max_retries {
             return None;
         }
-        let asked = error.retry_after().filter(|delay| !delay.is_zero());
-        let delay = asked.unwrap_or_else(|| policy.delay(retry, random()));
+        let requested = error.retry_after().filter(|delay| !delay.is_zero());
+        let delay = requested.unwrap_or_else(|| policy.delay(retry, random()));
         let end = later(Instant::now(), delay);
         if end >= self.cutoff {
             return None;
@@ -295,7 +301,7 @@ impl<'e> Wire<'e> {
     }
 }
 
-/// An instant that cannot be told is farther than any wait: ten years.
+/// Adds a duration, capped at ten years: longer than any wait, and an instant can represent it.
 fn later(now: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     now + duration.min(FAR)

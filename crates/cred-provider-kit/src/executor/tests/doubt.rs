@@ -9,8 +9,8 @@ const WRITES: [Operation; 5] =
 
 #[tokio::test(start_paused = true)]
 async fn an_ambiguous_write_that_then_succeeds_is_ok() {
-    for ambiguous in [Answer::Hang, unavailable(None)] {
-        let script = Script::new([ambiguous, Answer::Ok]);
+    for ambiguous in [Reply::Hang, unavailable(None)] {
+        let script = Script::new([ambiguous, Reply::Ok]);
         executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap();
         assert_eq!(script.sent_ms().len(), 2);
     }
@@ -20,8 +20,8 @@ async fn an_ambiguous_write_that_then_succeeds_is_ok() {
 async fn an_ambiguous_write_never_ends_in_a_definite_refusal() {
     for operation in WRITES {
         for refusal in definite() {
-            for ambiguous in [Answer::Hang, unavailable(None)] {
-                let script = Script::new([ambiguous, Answer::Fail(refusal.clone())]);
+            for ambiguous in [Reply::Hang, unavailable(None)] {
+                let script = Script::new([ambiguous, Reply::Fail(refusal.clone())]);
                 let error = executor().run(operation, &path(), |_| script.call()).await.unwrap_err();
                 assert!(is_in_doubt(&error), "{operation} {refusal:?}: {error}");
                 let source = error.source().unwrap().downcast_ref::<StorageError>().unwrap();
@@ -32,7 +32,7 @@ async fn an_ambiguous_write_never_ends_in_a_definite_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ambiguous_write_that_is_then_throttled_is_in_doubt() {
+async fn an_ambiguous_write_that_is_then_throttled_has_an_unknown_outcome() {
     let script = Script::new([unavailable(None), throttled(Some(3_600 * S))]);
     let error = executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
     assert!(is_in_doubt(&error), "{error}");
@@ -40,51 +40,51 @@ async fn an_ambiguous_write_that_is_then_throttled_is_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_says_what_made_it_ambiguous() {
-    let says = async |answers: Vec<Answer>| {
-        let script = Script::new(answers);
+async fn the_error_names_the_reason_of_the_ambiguity() {
+    let message = async |replies: Vec<Reply>| {
+        let script = Script::new(replies);
         executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err().to_string()
     };
     let sentence = "could not store credential `org:acme/stripe` in double: \
          the outcome of the write is unknown (";
-    let timeout = says(vec![unreachable(), Answer::Hang, unavailable(None), denied()]).await;
+    let timeout = message(vec![unreachable(), Reply::Hang, unavailable(None), denied()]).await;
     assert!(timeout.starts_with(&format!("{sentence}attempt 2 got no answer within 10s)")), "{timeout}");
-    let unavailable = says(vec![unavailable(None), Answer::Hang, denied()]).await;
+    let unavailable = message(vec![unavailable(None), Reply::Hang, denied()]).await;
     assert!(unavailable.starts_with(&format!("{sentence}attempt 1 failed: 503)")), "{unavailable}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_proves_nothing_is_in_doubt_by_itself() {
+async fn a_failure_that_proves_nothing_has_an_unknown_outcome() {
     let reason = || "?".into();
     for kind in [
         StorageErrorKind::Other { reason: reason() },
         StorageErrorKind::Corrupted { reason: reason() },
         StorageErrorKind::Timeout { limit: S },
     ] {
-        let script = Script::new([Answer::Fail(kind.clone())]);
+        let script = Script::new([Reply::Fail(kind.clone())]);
         let error = executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
         assert!(is_in_doubt(&error), "{error}");
-        let script = Script::new([Answer::Fail(kind.clone())]);
+        let script = Script::new([Reply::Fail(kind.clone())]);
         let error = executor().run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap_err();
-        assert_eq!(*error.kind(), kind, "a read is never in doubt");
+        assert_eq!(*error.kind(), kind, "a read has no unknown outcome");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_whose_every_attempt_hangs_is_in_doubt() {
-    let script = Script::new([Answer::Hang]);
+async fn a_write_whose_attempts_all_hang_has_an_unknown_outcome() {
+    let script = Script::new([Reply::Hang]);
     let error = executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
     assert!(is_in_doubt(&error));
     assert_eq!(script.elapsed_ms(), 60_000, "cut by the deadline");
-    let script = Script::new([Answer::Hang]);
+    let script = Script::new([Reply::Hang]);
     let error = bounded(S).run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
     assert!(error.to_string().contains("attempt 1 got no answer within 1s"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_provably_never_happened_is_refused_definitely() {
+async fn a_write_that_provably_never_happened_ends_in_a_definite_refusal() {
     for refusal in definite() {
-        let script = Script::new([unreachable(), throttled(None), Answer::Fail(refusal.clone())]);
+        let script = Script::new([unreachable(), throttled(None), Reply::Fail(refusal.clone())]);
         let error = executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
         assert_eq!((error.kind(), error.may_have_written()), (&refusal, false));
     }
@@ -94,10 +94,10 @@ async fn a_write_that_provably_never_happened_is_refused_definitely() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_is_never_in_doubt() {
-    for ambiguous in [Answer::Hang, unavailable(None)] {
+async fn a_read_never_has_an_unknown_outcome() {
+    for ambiguous in [Reply::Hang, unavailable(None)] {
         for refusal in definite() {
-            let script = Script::new([ambiguous.clone(), Answer::Fail(refusal.clone())]);
+            let script = Script::new([ambiguous.clone(), Reply::Fail(refusal.clone())]);
             let error = executor().run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap_err();
             assert_eq!(*error.kind(), refusal);
         }
@@ -105,15 +105,15 @@ async fn a_read_is_never_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kinds_that_say_more_than_doubt_stand() {
+async fn more_precise_kinds_are_returned_unchanged() {
     for kind in [
         StorageErrorKind::NotDurable { reason: "fsync".into() },
         StorageErrorKind::RecoveredNotWritten { reason: "403".into() },
-        StorageErrorKind::InDoubt { reason: "the backend says so".into() },
+        StorageErrorKind::InDoubt { reason: "the backend reported it".into() },
     ] {
         for script in [
-            Script::new([Answer::Fail(kind.clone())]),
-            Script::new([unavailable(None), Answer::Fail(kind.clone())]),
+            Script::new([Reply::Fail(kind.clone())]),
+            Script::new([unavailable(None), Reply::Fail(kind.clone())]),
         ] {
             let error = executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
             assert_eq!(*error.kind(), kind);

@@ -6,34 +6,34 @@ use cred_core::Operation;
 
 use super::*;
 
-/// Counts the attempts that are in flight.
-struct InFlight<'a>(&'a AtomicUsize);
+/// Counts the attempts that are running.
+struct RunningAttempt<'a>(&'a AtomicUsize);
 
-impl<'a> InFlight<'a> {
+impl<'a> RunningAttempt<'a> {
     fn enter(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for RunningAttempt<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_at_any_poll_it_leaves_nothing() {
+async fn an_operation_dropped_at_any_poll_leaves_nothing_behind() {
     let (mut finished, mut dropped) = (false, 0);
     while !finished {
         let executor = executor();
-        let in_flight = AtomicUsize::new(0);
-        let script = Script::new([unreachable(), Answer::After(MS, Box::new(unavailable(None))), Answer::Ok]);
+        let running = AtomicUsize::new(0);
+        let script = Script::new([unreachable(), Reply::After(MS, Box::new(unavailable(None))), Reply::Ok]);
         {
             let mut operation = pin!(executor.sequence(Operation::Store, TargetRef::Backend, async |wire| {
                 for _ in 0..2 {
                     wire.write(async |_| {
-                        let _guard = InFlight::enter(&in_flight);
+                        let _guard = RunningAttempt::enter(&running);
                         tokio::task::yield_now().await;
                         script.call().await
                     })
@@ -49,7 +49,7 @@ async fn dropped_at_any_poll_it_leaves_nothing() {
                 tokio::time::advance(300 * MS).await;
             }
         }
-        assert_eq!(in_flight.load(Ordering::Relaxed), 0);
+        assert_eq!(running.load(Ordering::Relaxed), 0);
         let metrics = executor.metrics();
         assert_eq!(metrics.store_count.load(Ordering::Relaxed), u64::from(finished), "after {dropped} polls");
         assert_eq!(metrics.error_count.load(Ordering::Relaxed), 0);
@@ -57,11 +57,11 @@ async fn dropped_at_any_poll_it_leaves_nothing() {
         assert!(metrics.retry_count.load(Ordering::Relaxed) <= sent.max(1));
         dropped += 1;
     }
-    assert!(dropped > 8, "every await was met, {dropped}");
+    assert!(dropped > 8, "every await was reached: {dropped}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_while_it_waits_it_gives_the_budget_back() {
+async fn an_operation_dropped_while_waiting_returns_its_tokens() {
     let executor = executor();
     let script = Script::new([unreachable()]);
     let mut operation = Box::pin(executor.run(Operation::Retrieve, TargetRef::Backend, |_| script.call()));
@@ -70,11 +70,11 @@ async fn dropped_while_it_waits_it_gives_the_budget_back() {
     assert_eq!(executor.budget().available(), 495);
     drop(operation);
     assert_eq!(executor.budget().available(), 500);
-    assert_eq!(executor.metrics().retry_count.load(Ordering::Relaxed), 0, "it was never sent");
+    assert_eq!(executor.metrics().retry_count.load(Ordering::Relaxed), 0, "the retry was never sent");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_passes_through_and_counts_nowhere() {
+async fn a_panic_propagates_and_is_not_counted() {
     let executor = Arc::new(executor());
     let shared = Arc::clone(&executor);
     let task = tokio::spawn(async move {

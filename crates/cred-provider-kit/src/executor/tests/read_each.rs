@@ -7,15 +7,15 @@ use super::*;
 
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
-/// How often each item was asked for.
+/// How often each item was requested.
 #[derive(Default)]
-struct Asked(Mutex<BTreeMap<u32, u32>>);
+struct RequestCounts(Mutex<BTreeMap<u32, u32>>);
 
-impl Asked {
-    /// Counts a request, and gives its number for the item.
+impl RequestCounts {
+    /// Counts a request, and returns its number for the item.
     fn count(&self, item: u32) -> u32 {
-        let mut asked = self.0.lock().unwrap();
-        let count = asked.entry(item).or_default();
+        let mut requests = self.0.lock().unwrap();
+        let count = requests.entry(item).or_default();
         *count += 1;
         *count
     }
@@ -25,10 +25,9 @@ impl Asked {
     }
 }
 
-/// 2 fails once and is answered then; 3 is denied; 4 hangs for ever; all others are answered at
-/// once.
-async fn answer(asked: &Asked, item: u32) -> StorageResult<u32> {
-    match (item, asked.count(item)) {
+/// Item 2 fails once and then succeeds; 3 is denied; 4 hangs forever; all others succeed at once.
+async fn answer(requests: &RequestCounts, item: u32) -> StorageResult<u32> {
+    match (item, requests.count(item)) {
         (2, 1) => Err(StorageError::busy("once")),
         (3, _) => Err(StorageErrorKind::PermissionDenied { reason: "no".into() }.into()),
         (4, _) => std::future::pending().await,
@@ -37,11 +36,11 @@ async fn answer(asked: &Asked, item: u32) -> StorageResult<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_item_that_was_answered_is_not_asked_for_again() {
-    let (asked, items) = (Asked::default(), [1, 2, 3, 4, 5]);
+async fn an_item_that_was_answered_is_not_requested_again() {
+    let (requests, items) = (RequestCounts::default(), [1, 2, 3, 4, 5]);
     let answers = executor()
         .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
-            Ok(wire.read_each(&items, TWO, |item| answer(&asked, *item)).await)
+            Ok(wire.read_each(&items, TWO, |item| answer(&requests, *item)).await)
         })
         .await
         .unwrap();
@@ -50,19 +49,23 @@ async fn an_item_that_was_answered_is_not_asked_for_again() {
     assert!(matches!(answers[2].as_ref().unwrap_err().kind(), StorageErrorKind::PermissionDenied { .. }));
     assert!(matches!(answers[3].as_ref().unwrap_err().kind(), StorageErrorKind::Timeout { .. }));
     assert_eq!(answers[4].as_ref().unwrap(), &50, "the groups after a failure are read");
-    // 4 was tried six times, as the retry policy says; 3, in its group, once.
-    assert_eq!(asked.counts(), [(1, 1), (2, 2), (3, 1), (4, 6), (5, 1)]);
+    // 4 was requested six times, by the retry policy; 3, which is in its group, once.
+    assert_eq!(requests.counts(), [(1, 1), (2, 2), (3, 1), (4, 6), (5, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_one_failure_fails_the_whole_nothing_is_asked_for_after_it() {
-    let (asked, items) = (Asked::default(), [1, 2, 4, 3, 5]);
+async fn read_all_requests_nothing_after_a_failure() {
+    let (requests, items) = (RequestCounts::default(), [1, 2, 4, 3, 5]);
     let error = executor()
         .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
-            wire.read_all(&items, TWO, |item| answer(&asked, *item)).await
+            wire.read_all(&items, TWO, |item| answer(&requests, *item)).await
         })
         .await
         .unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
-    assert_eq!(asked.counts(), [(1, 1), (2, 2), (3, 1), (4, 1)], "4 hung beside 3, and nobody waited for it");
+    assert_eq!(
+        requests.counts(),
+        [(1, 1), (2, 2), (3, 1), (4, 1)],
+        "4 was in the group of 3, and was not waited for"
+    );
 }

@@ -36,16 +36,16 @@ async fn an_error_names_provider_operation_and_target_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_in_doubt_names_them_too() {
-    let script = Script::new([Answer::Hang]);
+async fn an_error_with_an_unknown_outcome_names_them_too() {
+    let script = Script::new([Reply::Hang]);
     let error = no_retries(executor()).run(Operation::Store, &path(), |_| script.call()).await.unwrap_err();
     assert_eq!((error.provider(), error.path()), (Some("double"), Some(&path())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_is_one_record_with_all_of_its_time() {
+async fn an_operation_is_one_record_with_its_total_time() {
     let executor = executor();
-    let script = Script::new([unreachable(), unreachable(), Answer::After(7 * MS, Box::new(Answer::Ok))]);
+    let script = Script::new([unreachable(), unreachable(), Reply::After(7 * MS, Box::new(Reply::Ok))]);
     executor
         .sequence(Operation::Store, &path(), async |wire| {
             wire.write(|_| script.call()).await?;
@@ -61,20 +61,20 @@ async fn an_operation_is_one_record_with_all_of_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn absence_is_an_answer_and_a_refusal_a_failure() {
+async fn not_found_counts_as_success_and_a_refusal_as_failure() {
     let executor = executor();
     let run = async |operation, answer| {
         let script = Script::new([answer]);
         let _ = executor.run(operation, &path(), |_| script.call()).await;
     };
-    run(Operation::Retrieve, Answer::Fail(StorageErrorKind::NotFound)).await;
+    run(Operation::Retrieve, Reply::Fail(StorageErrorKind::NotFound)).await;
     let metrics = executor.metrics();
     assert_eq!((count(&metrics.retrieve_count), count(&metrics.error_count)), (1, 0));
     run(Operation::Retrieve, denied()).await;
-    run(Operation::StoreIf, Answer::Fail(StorageErrorKind::Conflict { reason: "newer".into() })).await;
+    run(Operation::StoreIf, Reply::Fail(StorageErrorKind::Conflict { reason: "newer".into() })).await;
     assert_eq!((count(&metrics.retrieve_count), count(&metrics.error_count)), (2, 2));
     run(Operation::Connect, denied()).await;
-    assert_eq!(count(&metrics.error_count), 2, "what has no counter counts nowhere");
+    assert_eq!(count(&metrics.error_count), 2, "an operation without a counter is not counted");
 }
 
 fn ids<const COUNT: usize>(names: [&str; COUNT]) -> Vec<CredentialId> {
@@ -82,9 +82,9 @@ fn ids<const COUNT: usize>(names: [&str; COUNT]) -> Vec<CredentialId> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_id_of_many_is_one_retrieve_with_its_own_answer() {
+async fn each_id_of_many_is_one_retrieve_with_its_own_result() {
     let (executor, ctx) = (executor(), CredentialContext::scoped("org:acme".parse().unwrap()));
-    let script = Script::new([unreachable(), Answer::Ok]);
+    let script = Script::new([unreachable(), Reply::Ok]);
     let answers = executor
         .run_many(&ids(["a", "b", "c"]), &ctx, async |wire| {
             wire.read(|_| script.call()).await?;
@@ -100,12 +100,16 @@ async fn each_id_of_many_is_one_retrieve_with_its_own_answer() {
     );
     let metrics = executor.metrics();
     assert_eq!((count(&metrics.retrieve_count), count(&metrics.error_count)), (3, 1));
-    assert_eq!(count(&metrics.retrieve_latency_sum_ms), 3 * 100, "each answer took the time of the whole");
+    assert_eq!(
+        count(&metrics.retrieve_latency_sum_ms),
+        3 * 100,
+        "each result took the time of the whole call"
+    );
     assert_eq!(count(&metrics.retry_count), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failure_of_the_batch_answers_every_id() {
+async fn a_failed_batch_fails_every_id() {
     let (executor, ctx) = (executor(), CredentialContext::unscoped());
     let script = Script::new([denied()]);
     let answers = executor
@@ -123,7 +127,7 @@ async fn one_failure_of_the_batch_answers_every_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_cannot_be_told_apart_are_given_to_nobody() {
+async fn results_that_cannot_be_assigned_to_ids_are_not_returned() {
     let (executor, ctx) = (executor(), CredentialContext::unscoped());
     for given in [0, 1, 3] {
         let answers =
@@ -134,13 +138,13 @@ async fn answers_that_cannot_be_told_apart_are_given_to_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn for_no_ids_nothing_is_asked() {
+async fn run_many_without_ids_makes_no_call() {
     let (executor, ctx) = (executor(), CredentialContext::unscoped());
-    let answers: Vec<Result<(), _>> = executor.run_many(&[], &ctx, async |_| panic!("asked")).await;
+    let answers: Vec<Result<(), _>> = executor.run_many(&[], &ctx, async |_| panic!("called")).await;
     assert!(answers.is_empty());
 }
 
-/// Keeps what each span and event was told, in order.
+/// Records the fields of each span and event, in order.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<BTreeMap<&'static str, String>>>>);
 
@@ -176,17 +180,18 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
     }
 }
 
-/// Hears what this thread tells, until it is dropped.
+/// Records the spans and events of this thread until the guard is dropped.
 fn listen(recorder: &Recorder) -> impl Drop + use<> {
-    // Of a single one, tracing asks whichever thread comes by a span first, and keeps the answer:
-    // that thread may be another test's, where nobody listens. Of two it asks both.
+    // With a single dispatcher, tracing asks whichever thread reaches a span first, and caches the
+    // answer. That may be the thread of another test, which has no subscriber. With two, it asks
+    // both.
     static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
     LazyLock::force(&SECOND);
     tracing::subscriber::set_default(tracing_subscriber::registry().with(recorder.clone()))
 }
 
-/// What is told of an operation on `target` that the backend answers so.
-async fn told(
+/// Returns the spans and events of an operation on `target` with the replies of `script`.
+async fn recorded(
     operation: Operation,
     target: TargetRef<'_>,
     script: Script,
@@ -202,12 +207,12 @@ fn fields<const COUNT: usize>(fields: [(&'static str, &str); COUNT]) -> BTreeMap
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_span_tells_names_and_numbers_and_nothing_else() {
+async fn a_span_records_names_and_numbers_and_nothing_else() {
     const CANARY: &str = "hunter2";
     let refused = StorageErrorKind::Unavailable { reason: CANARY.into(), retry_after: None };
     let corrupted = StorageErrorKind::Corrupted { reason: CANARY.into() };
-    let script = Script::new([Answer::Fail(refused), Answer::Fail(corrupted)]);
-    let told = told(Operation::Store, TargetRef::from(&path()), script).await;
+    let script = Script::new([Reply::Fail(refused), Reply::Fail(corrupted)]);
+    let recorded = recorded(Operation::Store, TargetRef::from(&path()), script).await;
     let span = fields([
         ("target", "cred::storage"),
         ("span", "operation"),
@@ -224,12 +229,12 @@ async fn a_span_tells_names_and_numbers_and_nothing_else() {
         ("error", "unavailable"),
         ("delay", "100ms"),
     ]);
-    assert_eq!(told, [span, retry]);
+    assert_eq!(recorded, [span, retry]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_span_without_scope_and_id_has_no_such_fields() {
-    let told = told(Operation::ListTree, TargetRef::Scope(None), Script::new([Answer::Ok])).await;
+    let recorded = recorded(Operation::ListTree, TargetRef::Scope(None), Script::new([Reply::Ok])).await;
     let span = fields([
         ("target", "cred::storage"),
         ("span", "operation"),
@@ -238,24 +243,24 @@ async fn a_span_without_scope_and_id_has_no_such_fields() {
         ("attempts", "1"),
         ("outcome", "ok"),
     ]);
-    assert_eq!(told, [span]);
+    assert_eq!(recorded, [span]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_span_of_a_dropped_operation_has_no_outcome() {
     let recorder = Recorder::default();
     let _listening = listen(&recorder);
-    let script = Script::new([Answer::Hang]);
+    let script = Script::new([Reply::Hang]);
     let executor = executor();
     let operation = executor.run(Operation::Store, TargetRef::Backend, |_| script.call());
     tokio::time::timeout(S, operation).await.unwrap_err();
-    let told = recorder.0.lock().unwrap();
-    assert_eq!(told[0]["attempts"], "1");
-    assert!(!told[0].contains_key("outcome"));
+    let recorded = recorder.0.lock().unwrap();
+    assert_eq!(recorded[0]["attempts"], "1");
+    assert!(!recorded[0].contains_key("outcome"));
 }
 
 #[test]
-fn its_debug_names_what_it_is_for() {
+fn debug_prints_the_provider_and_the_timeout() {
     let printed = format!("{:?}", executor());
     assert!(printed.contains("double") && printed.contains("60s"), "{printed}");
 }

@@ -15,14 +15,14 @@ async fn five_retries_are_six_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn the_random_source_varies_the_waits() {
-    let script = Script::new([unreachable(), Answer::Ok]);
+    let script = Script::new([unreachable(), Reply::Ok]);
     executor().with_random(|| 1.0).run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap();
     assert_eq!(script.sent_ms(), [0, 125]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_numbered_and_told_of_doubt() {
-    let script = Script::new([unreachable(), unavailable(None), throttled(None), Answer::Ok]);
+async fn attempts_are_numbered_and_know_of_ambiguous_ones() {
+    let script = Script::new([unreachable(), unavailable(None), throttled(None), Reply::Ok]);
     let seen = Mutex::new(Vec::new());
     executor()
         .run(Operation::StoreIf, &path(), |attempt| {
@@ -35,23 +35,23 @@ async fn attempts_are_numbered_and_told_of_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_backend_asks_to_wait_is_waited_exactly() {
+async fn a_delay_requested_by_the_backend_is_kept_exactly() {
     for answer in [throttled(Some(1_234 * MS)), unavailable(Some(1_234 * MS))] {
-        let script = Script::new([answer, Answer::Ok]);
+        let script = Script::new([answer, Reply::Ok]);
         executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap();
         assert_eq!(script.sent_ms(), [0, 1_234]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_of_zero_is_no_leave_to_hammer() {
-    let script = Script::new([throttled(Some(Duration::ZERO)), Answer::Ok]);
+async fn a_requested_delay_of_zero_is_ignored() {
+    let script = Script::new([throttled(Some(Duration::ZERO)), Reply::Ok]);
     executor().run(Operation::Store, &path(), |_| script.call()).await.unwrap();
     assert_eq!(script.sent_ms(), [0, 100]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_beyond_the_deadline_fails_at_once_and_is_told() {
+async fn a_delay_beyond_the_deadline_fails_at_once_and_is_reported() {
     for (asked, operation) in
         [(60 * S, Operation::Retrieve), (61 * S, Operation::Store), (3_600 * S, Operation::List)]
     {
@@ -63,7 +63,7 @@ async fn a_wait_beyond_the_deadline_fails_at_once_and_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_transient_failures_are_tried_again() {
+async fn only_transient_failures_are_retried() {
     let more = ["Corrupted", "Other", "InDoubt"].map(|name| match name {
         "Corrupted" => StorageErrorKind::Corrupted { reason: "no".into() },
         "Other" => StorageErrorKind::Other { reason: "no".into() },
@@ -71,7 +71,7 @@ async fn only_transient_failures_are_tried_again() {
     });
     for kind in definite().into_iter().chain(more) {
         for operation in [Operation::Retrieve, Operation::Store] {
-            let script = Script::new([Answer::Fail(kind.clone()), Answer::Ok]);
+            let script = Script::new([Reply::Fail(kind.clone()), Reply::Ok]);
             executor().run(operation, &path(), |_| script.call()).await.unwrap_err();
             assert_eq!(script.sent_ms(), [0], "{operation} {kind:?}");
         }
@@ -94,22 +94,22 @@ async fn an_empty_budget_fails_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_a_timeout_costs_twice() {
     let executor = executor().with_budget(RetryBudget::new(12));
-    let script = Script::new([Answer::Hang]);
+    let script = Script::new([Reply::Hang]);
     executor.run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap_err();
     assert_eq!((script.sent_ms().len(), executor.budget().available()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_gives_back_what_its_retry_cost() {
+async fn an_answered_retry_returns_its_tokens() {
     let executor = executor().with_budget(RetryBudget::new(100));
-    for answer in [Answer::Ok, denied()] {
+    for answer in [Reply::Ok, denied()] {
         let script = Script::new([unreachable(), answer]);
         let _ = executor.run(Operation::Retrieve, &path(), |_| script.call()).await;
         assert_eq!(executor.budget().available(), 100);
     }
-    let script = Script::new([unreachable(), Answer::Hang, Answer::Ok]);
+    let script = Script::new([unreachable(), Reply::Hang, Reply::Ok]);
     executor.run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap();
-    assert_eq!(executor.budget().available(), 95, "the retry that hung stays paid for");
+    assert_eq!(executor.budget().available(), 95, "the tokens of the retry that hung are not returned");
     for _ in 0..3 {
         executor.run(Operation::Retrieve, &path(), |_| script.call()).await.unwrap();
     }
@@ -117,7 +117,7 @@ async fn an_answer_gives_back_what_its_retry_cost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_answered_by_little_more_than_first_attempts() {
+async fn an_outage_adds_few_retries_to_the_first_attempts() {
     let executor = executor();
     let sent = AtomicU32::new(0);
     for _ in 0..1_000 {

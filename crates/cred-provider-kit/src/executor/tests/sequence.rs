@@ -3,11 +3,11 @@ use cred_core::Operation;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn its_calls_share_one_deadline() {
+async fn the_calls_of_a_sequence_share_one_deadline() {
     let script = Script::new([
-        Answer::After(4 * S, Box::new(Answer::Ok)),
-        Answer::After(4 * S, Box::new(Answer::Ok)),
-        Answer::Hang,
+        Reply::After(4 * S, Box::new(Reply::Ok)),
+        Reply::After(4 * S, Box::new(Reply::Ok)),
+        Reply::Hang,
     ]);
     let error = bounded(10 * S)
         .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
@@ -30,9 +30,9 @@ async fn each_call_has_its_own_retries() {
         failing_five_times
             .clone()
             .into_iter()
-            .chain([Answer::Ok])
+            .chain([Reply::Ok])
             .chain(failing_five_times)
-            .chain([Answer::Ok]),
+            .chain([Reply::Ok]),
     );
     executor()
         .sequence(Operation::List, TargetRef::Scope(None), async |wire| {
@@ -45,9 +45,9 @@ async fn each_call_has_its_own_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_else_it_awaits_is_under_the_deadline() {
+async fn the_deadline_applies_to_other_awaits_too() {
     for operation in [Operation::Store, Operation::Retrieve] {
-        let script = Script::new([Answer::Ok]);
+        let script = Script::new([Reply::Ok]);
         let error = bounded(10 * S)
             .sequence(operation, &path(), async |_| std::future::pending::<Result<(), _>>().await)
             .await
@@ -58,8 +58,8 @@ async fn what_else_it_awaits_is_under_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_can_wait_until_something_ends() {
-    let script = Script::new([denied(), denied(), Answer::Ok]);
+async fn a_sequence_can_pause_between_calls() {
+    let script = Script::new([denied(), denied(), Reply::Ok]);
     bounded(10 * S)
         .sequence(Operation::Purge, &path(), async |wire| {
             while wire.write(|_| script.call()).await.is_err() {
@@ -74,7 +74,7 @@ async fn it_can_wait_until_something_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_would_pass_the_deadline_is_not_begun() {
+async fn a_pause_that_would_pass_the_deadline_is_not_started() {
     let script = Script::new([denied()]);
     let error = bounded(10 * S)
         .sequence(Operation::Purge, &path(), async |wire| {
@@ -90,9 +90,9 @@ async fn a_pause_that_would_pass_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_held_back_is_left_for_what_must_follow() {
+async fn time_held_back_is_left_for_the_cleanup() {
     let (script, cleanup) =
-        (Script::new([Answer::Hang]), Script::new([Answer::After(2 * S, Box::new(Answer::Ok))]));
+        (Script::new([Reply::Hang]), Script::new([Reply::After(2 * S, Box::new(Reply::Ok))]));
     let error = bounded(10 * S)
         .sequence(Operation::Store, &path(), async |wire| {
             wire.hold_back(3 * S);
@@ -110,7 +110,7 @@ async fn time_held_back_is_left_for_what_must_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn at_least_half_of_the_time_is_left_to_the_calls() {
-    let script = Script::new([Answer::Hang]);
+    let script = Script::new([Reply::Hang]);
     bounded(4 * S)
         .sequence(Operation::Store, &path(), async |wire| {
             wire.hold_back(Duration::MAX);
@@ -122,12 +122,12 @@ async fn at_least_half_of_the_time_is_left_to_the_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looking_first_leaves_no_doubt() {
-    for look in [Answer::Hang, unavailable(None)] {
-        let (look, script) = (Script::new([look, Answer::Ok]), Script::new([denied()]));
+async fn a_failed_read_does_not_make_the_outcome_unknown() {
+    for read in [Reply::Hang, unavailable(None)] {
+        let (read, script) = (Script::new([read, Reply::Ok]), Script::new([denied()]));
         let error = executor()
             .sequence(Operation::Store, &path(), async |wire| {
-                wire.read(|_| look.call()).await?;
+                wire.read(|_| read.call()).await?;
                 assert!(!wire.in_doubt());
                 wire.write(|_| script.call()).await
             })
@@ -138,8 +138,8 @@ async fn looking_first_leaves_no_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_after_a_step_that_was_done_is_in_doubt() {
-    let (first, second) = (Script::new([Answer::Ok]), Script::new([denied()]));
+async fn a_refusal_after_a_successful_write_has_an_unknown_outcome() {
+    let (first, second) = (Script::new([Reply::Ok]), Script::new([denied()]));
     let error = executor()
         .sequence(Operation::Store, &path(), async |wire| {
             wire.write(|_| first.call()).await?;
@@ -151,8 +151,8 @@ async fn a_refusal_after_a_step_that_was_done_is_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_success_does_not_end_the_doubt_of_the_sequence() {
-    let (first, second) = (Script::new([Answer::Hang, Answer::Ok]), Script::new([denied()]));
+async fn a_later_success_does_not_end_the_ambiguity_of_the_sequence() {
+    let (first, second) = (Script::new([Reply::Hang, Reply::Ok]), Script::new([denied()]));
     let error = executor()
         .sequence(Operation::Store, &path(), async |wire| {
             wire.write(|_| first.call()).await?;
@@ -164,16 +164,16 @@ async fn a_later_success_does_not_end_the_doubt_of_the_sequence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_has_looked_may_say_conflict() {
-    let conflict = || Answer::Fail(StorageErrorKind::Conflict { reason: "newer".into() });
+async fn a_provider_that_has_read_back_may_return_conflict() {
+    let conflict = || Reply::Fail(StorageErrorKind::Conflict { reason: "newer".into() });
     for (settles, in_doubt) in [(true, false), (false, true)] {
-        let (put, look) =
-            (Script::new([Answer::Hang, conflict()]), Script::new([unavailable(None), Answer::Ok]));
+        let (put, read) =
+            (Script::new([Reply::Hang, conflict()]), Script::new([unavailable(None), Reply::Ok]));
         let error = executor()
             .sequence(Operation::StoreIf, &path(), async |wire| {
                 let answer = wire.write(|_| put.call()).await;
                 assert!(wire.in_doubt());
-                wire.read(|_| look.call()).await?;
+                wire.read(|_| read.call()).await?;
                 if settles {
                     wire.settle();
                 }
@@ -186,8 +186,8 @@ async fn a_provider_that_has_looked_may_say_conflict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_call_that_the_body_drops_leaves_doubt() {
-    let script = Script::new([Answer::Hang]);
+async fn a_write_call_that_the_body_drops_has_an_unknown_outcome() {
+    let script = Script::new([Reply::Hang]);
     let error = executor()
         .sequence(Operation::Store, &path(), async |wire| {
             let _dropped = tokio::time::timeout(S, wire.write(|_| script.call())).await;
@@ -199,8 +199,8 @@ async fn a_write_call_that_the_body_drops_leaves_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_is_no_write_is_not_in_doubt_of_its_writes() {
-    let login = Script::new([Answer::Hang, denied()]);
+async fn an_operation_that_is_not_a_write_never_has_an_unknown_outcome() {
+    let login = Script::new([Reply::Hang, denied()]);
     let error = executor()
         .sequence(Operation::Connect, TargetRef::Backend, async |wire| wire.write(|_| login.call()).await)
         .await
