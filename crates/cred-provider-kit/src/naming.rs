@@ -1,24 +1,23 @@
-//! Physical names: what a backend calls a path.
+//! Physical names: the names that paths have in a backend.
 //!
-//! No two paths share a name on any backend, whatever it thinks of case and of lengths, and a
-//! listing gives the exact path back. Names are as readable as the backend's alphabet allows:
+//! No two paths share a name on any backend, whatever its rules for case and length, and a listing
+//! returns the exact path. Names are as readable as the alphabet of the backend allows:
 //!
 //! | path | [local file](FileNames) | [AWS] | [Azure](AZURE), [Kubernetes](KUBERNETES) | [Vault](VAULT) |
 //! |---|---|---|---|---|
-//! | `stripe-api-key` | the same | the same | `stripe--api--key` | the same |
-//! | `STRIPE_API_KEY` | `+stripe_api_key` | the same | `-kstripe-uapi-ukey` | the same |
+//! | `stripe-api-key` | the is_same_name | the is_same_name | `stripe--api--key` | the is_same_name |
+//! | `STRIPE_API_KEY` | `+stripe_api_key` | the is_same_name | `-kstripe-uapi-ukey` | the is_same_name |
 //! | `org:acme/db` | `org=acme/db` | `org=acme/db` | `org-cacme-sdb` | `org:acme/db` |
 //! | longer than the name can be | `%h...` | `@h...` | `-h...` | does not happen |
+//! If a backend does not distinguish upper case from lower case, a mark (`+`, `-k`) switches
+//! between them. `%xx`, `@xx` and `-xxx` are bytes in hexadecimal, for bytes that a backend refuses
+//! only at that position. Each path has exactly one name: a name in any other form is
+//! [foreign](Decoded::Foreign).
 //!
-//! Where upper case cannot be told from lower, a mark (`+`, `-k`) switches between them. `%xx`,
-//! `@xx` and `-xxx` are bytes in hexadecimal, for what a backend refuses at that place only. There
-//! is one way to write a path: a name that is written otherwise is [foreign](Decoded::Foreign).
+//! Any other backend uses [`Rules::custom`], given its characters and its treatment of case.
 //!
-//! A backend that is none of these has [`Rules`] of its own: [`Rules::custom`] takes its characters
-//! and what it makes of case.
-//!
-//! `h` is no hexadecimal digit, so a hashed name is never a readable one. It holds SHA-256 of the
-//! path in base32; the provider keeps the path beside it, as
+//! `h` is not a hexadecimal digit, so a hashed name never equals a readable one. It contains the
+//! SHA-256 of the path in base32. The provider stores the path beside it, as
 //! [`CredentialFile::path`](crate::CredentialFile::path) or where one listing call returns it.
 
 mod alphabet;
@@ -37,44 +36,43 @@ pub use self::files::FileNames;
 pub use self::presets::{AWS, AZURE, KUBERNETES, VAULT};
 pub use self::rules::{Case, Rules};
 
-/// A name that a path has in a backend.
+/// The name of a path in a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PhysicalName {
-    /// The name, with the prefix.
+    /// The name, including the prefix.
     pub text: String,
-    /// Whether it is hashed, so that the path must be kept beside it.
+    /// Whether the name is hashed. If so, the path must be stored beside it.
     pub hashed: bool,
 }
 
-/// What a backend's name stands for.
+/// The result of decoding a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoded<T> {
-    /// Exactly this.
+    /// The name of exactly this value.
     Exact(T),
-    /// Something of ours whose name was too long: what is kept beside the name tells, and must be
-    /// given this very name again when it is encoded.
+    /// A hashed name of this provider. The path is stored beside it, and must encode to this
+    /// is_same_name name.
     Hashed,
-    /// Nothing of ours.
+    /// Not a name of this provider.
     Foreign,
 }
 
 impl<T> Decoded<T> {
-    /// What the name tells by itself: `None` where it is hashed or foreign.
+    /// Returns the decoded value; `None` if the name is hashed or foreign.
     #[must_use]
     pub fn exact(self) -> Option<T> {
         match self {
-            Self::Exact(named) => Some(named),
+            Self::Exact(value) => Some(value),
             Self::Hashed | Self::Foreign => None,
         }
     }
 }
 
-/// The names of one backend in which a whole path is one name, under a prefix.
-///
-/// Two prefixes of which one begins the other (`app` and `app-prod`) can meet in one backend. End a
-/// prefix with a separator, and where that is also a letter of the names (`-` in [`AZURE`]), let
-/// none begin another.
+/// The names of one backend in which a whole path is one name, under a prefix. If one prefix is the
+/// beginning of another (`app` and `app-prod`), their names can collide in one backend. End each
+/// prefix with a separator. If the separator is also a letter of the names (`-` in [`AZURE`]), no
+/// prefix may be the beginning of another.
 #[derive(Debug, Clone)]
 pub struct Names {
     rules: Rules,
@@ -82,25 +80,25 @@ pub struct Names {
 }
 
 impl Names {
-    /// Names by these rules. Every name begins with `prefix`; `field` is what the configuration
-    /// calls it.
+    /// Creates names by these rules. Every name begins with `prefix`; `field` is its name in the
+    /// configuration.
     ///
     /// # Errors
-    /// [`ConfigError`] where the backend does not take names that begin so, or no hashed name has
-    /// room behind it.
+    /// [`ConfigError`] if the backend does not accept names that begin with `prefix`, or if it
+    /// leaves no room for a hashed name.
     pub fn new(rules: Rules, field: &'static str, prefix: impl Into<String>) -> Result<Self, ConfigError> {
         let prefix = prefix.into();
         rules.check_prefix(&prefix).map_err(|problem| ConfigError::invalid(rules.backend, field, problem))?;
         Ok(Self { rules, prefix })
     }
 
-    /// The prefix of all names.
+    /// Returns the prefix of all names.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The name of a path.
+    /// Returns the name of a path.
     #[must_use]
     pub fn encode(&self, path: PathRef<'_>) -> PhysicalName {
         let text = path.to_string();
@@ -115,7 +113,7 @@ impl Names {
         }
     }
 
-    /// What a name stands for. Any text is an answer.
+    /// Decodes a name. Accepts any text.
     #[must_use]
     pub fn decode(&self, name: &str) -> Decoded<CredentialPath> {
         let Some(rest) = self.without_prefix(name) else { return Decoded::Foreign };
@@ -126,13 +124,15 @@ impl Names {
         }
         let path = self.rules.alphabet.decode(rest).and_then(|text| text.parse::<CredentialPath>().ok());
         match path {
-            Some(path) if self.same(&self.encode(path.as_path_ref()).text, name) => Decoded::Exact(path),
+            Some(path) if self.is_same_name(&self.encode(path.as_path_ref()).text, name) => {
+                Decoded::Exact(path)
+            }
             _ => Decoded::Foreign,
         }
     }
 
-    /// What every readable name in or below this scope begins with; hashed names don't. Where names
-    /// are folders ([`VAULT`]), it is the scope's folder.
+    /// Returns the prefix of every readable name in or below this scope; hashed names do not begin
+    /// with it. If names are folders ([`VAULT`]), it is the folder of the scope.
     #[must_use]
     pub fn scope_prefix(&self, scope: Option<&ScopeId>) -> String {
         match scope {
@@ -144,7 +144,7 @@ impl Names {
         }
     }
 
-    /// What every hashed name begins with, whatever its scope.
+    /// Returns the prefix of every hashed name, in any scope.
     #[must_use]
     pub fn hashed_prefix(&self) -> String {
         format!("{}{}", self.prefix, self.rules.alphabet.hashed)
@@ -159,10 +159,10 @@ impl Names {
 
     fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (prefix, rest) = name.split_at_checked(self.prefix.len())?;
-        self.same(prefix, &self.prefix).then_some(rest)
+        self.is_same_name(prefix, &self.prefix).then_some(rest)
     }
 
-    fn same(&self, one: &str, other: &str) -> bool {
+    fn is_same_name(&self, one: &str, other: &str) -> bool {
         match self.rules.ignores_case {
             true => one.eq_ignore_ascii_case(other),
             false => one == other,

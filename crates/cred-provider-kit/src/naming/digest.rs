@@ -2,13 +2,13 @@
 
 use sha2::{Digest, Sha256};
 
-/// Bytes of a digest in base32.
+/// Length of a digest in base32, in bytes.
 pub(super) const LEN: usize = 52;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// SHA-256 of a text in 52 letters and digits of lower-case base32 (RFC 4648, without padding): a
-/// name or label value that every backend takes, for what is too long itself. Not secret, and
-/// nothing that is secret goes in.
+/// Returns the SHA-256 of a text in 52 letters and digits of lower-case base32 (RFC 4648, without
+/// padding). It is a name or label value that every backend accepts, for a text that is too long
+/// itself. It is not secret; never pass a secret.
 #[must_use]
 pub fn digest(text: &str) -> String {
     let digest = Sha256::new().chain_update(b"cred/name/v1\0").chain_update(text.as_bytes()).finalize();
@@ -41,9 +41,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_other_tools_compute() {
+    fn a_digest_matches_that_of_other_tools() {
         // python3:
-        // base64.b32encode(hashlib.sha256(b"cred/name/v1\0org:acme/id").digest()).decode().lower().rstrip("=")
+        // digest = hashlib.sha256(b"cred/name/v1\0org:acme/id").digest()
+        // base64.b32encode(digest).decode().lower().rstrip("=")
         assert_eq!(digest("org:acme/id"), "2wudjawjs2637rjuk2i3duysribz5qvuai5pgl7sig7dstgce6pq");
         assert!(is_digest(&digest("")));
         assert!(!is_digest("") && !is_digest(&"A".repeat(LEN)) && !is_digest(&"a".repeat(LEN + 1)));

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a backend takes, written anew from its documentation.
+/// The names that a backend accepts, independently of the code under test: from its documentation.
 struct Backend {
     names: Names,
-    takes: fn(&str) -> bool,
+    accepts: fn(&str) -> bool,
     ignores_case: bool,
 }
 
@@ -27,7 +27,8 @@ fn custom(case: Case, punctuation: &str, mark: char) -> Rules {
 }
 
 fn backends() -> [Backend; 10] {
-    let backend = |rules, prefix, takes| Backend { names: names(rules, prefix), takes, ignores_case: false };
+    let backend =
+        |rules, prefix, accepts| Backend { names: names(rules, prefix), accepts, ignores_case: false };
     [
         backend(AWS, "nebula/credentials/", is_aws_name),
         backend(AWS, "", is_aws_name),
@@ -105,7 +106,7 @@ fn long(byte: &str, count: usize) -> CredentialPath {
 }
 
 #[test]
-fn names_are_those_of_the_documentation() {
+fn names_match_the_documentation() {
     let table = [
         (
             "stripe-api-key",
@@ -137,7 +138,7 @@ fn names_are_those_of_the_documentation() {
 }
 
 #[test]
-fn a_name_is_hashed_only_beyond_the_length() {
+fn a_name_is_hashed_only_beyond_the_maximum_length() {
     for (names, readable) in [
         (names(AWS, ""), long("a", 255)),
         (names(AZURE, "p"), long("a", 126)),
@@ -186,7 +187,7 @@ fn every_short_id_has_its_own_name() {
 }
 
 #[test]
-fn what_others_named_is_foreign() {
+fn names_of_other_software_are_foreign() {
     let aws = names(AWS, "app/");
     for name in ["", "app", "app/", "app-prod/x", "app/a b", "app/x@61", "app/org=a", "app/é", "ap"] {
         assert_eq!(aws.decode(name), Decoded::Foreign, "{name}");
@@ -207,14 +208,14 @@ fn what_others_named_is_foreign() {
 }
 
 #[test]
-fn azure_gives_a_name_back_in_any_case() {
+fn azure_names_decode_in_any_case() {
     let azure = names(AZURE, "App-");
     let name = azure.encode(path("org:A/Key").as_path_ref()).text;
     assert_eq!(azure.decode(&name.to_ascii_uppercase()), Decoded::Exact(path("org:A/Key")));
 }
 
 #[test]
-fn a_prefix_is_what_the_backend_takes_and_leaves_room() {
+fn a_prefix_must_be_valid_and_leave_room() {
     let ok = |rules: Rules, prefix: &str| Names::new(rules, "secret_prefix", prefix).is_ok();
     assert!(ok(AWS, &"p".repeat(458)) && !ok(AWS, &"p".repeat(459)) && !ok(AWS, "a b") && !ok(AWS, "a:"));
     assert!(ok(AZURE, &"p".repeat(73)) && !ok(AZURE, &"p".repeat(74)) && !ok(AZURE, "a_"));
@@ -229,7 +230,7 @@ fn a_prefix_is_what_the_backend_takes_and_leaves_room() {
     let error = Names::new(AZURE, "secret_prefix", "a_").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the azure configuration is invalid: `secret_prefix` has a character that Azure refuses; use A-Z a-z 0-9 -"
+        "the azure configuration is invalid: `secret_prefix` contains a character that Azure refuses; use A-Z a-z 0-9 -"
     );
     for extension in ["", ".json", "json.", "a/b", "a b", &"x".repeat(65)] {
         assert!(FileNames::new("file_extension", extension).is_err(), "{extension}");
@@ -257,7 +258,7 @@ fn rules_by_which_two_paths_could_share_a_name_are_refused() {
 }
 
 #[test]
-fn names_have_room_for_a_hashed_one_or_are_refused() {
+fn names_without_room_for_a_hashed_one_are_refused() {
     let ok = |max_len, prefix: &str| {
         Names::new(custom(Case::Kept, "", '-').with_max_len(max_len), "prefix", prefix).is_ok()
     };
@@ -275,8 +276,9 @@ fn any_text(alphabet: &'static str, most: usize) -> impl Strategy<Value = String
     ]
 }
 
-/// Six bytes behind a hyphen look like the end of an ARN, and the hyphen is the prefix's: what
-/// gives way is never the scope, or a listing by the scope's prefix would pass the name over.
+/// Six bytes behind a hyphen look like the end of an ARN, and here the hyphen ends the prefix. A
+/// byte of the id is escaped, never one of the scope: otherwise, a listing by the prefix of the
+/// scope would miss the name.
 #[test]
 fn an_aws_name_that_must_not_end_as_an_arn_is_still_found_by_its_scope() {
     let names = names(AWS, "cred-");
@@ -293,7 +295,7 @@ fn an_aws_name_that_must_not_end_as_an_arn_is_still_found_by_its_scope() {
     }
 }
 
-/// Letters that meet where case, marks or codes are read wrongly.
+/// Letters that collide if case, marks or codes are decoded wrongly.
 fn any_id() -> impl Strategy<Value = CredentialId> {
     let devices =
         prop::sample::select(vec!["con", "NUL", "com1", "Lpt9", "aux", "prn"]).prop_map(str::to_owned);
@@ -317,8 +319,8 @@ fn any_path() -> impl Strategy<Value = CredentialPath> {
     (prop::option::of(any_scope()), any_id()).prop_map(|(scope, id)| CredentialPath::new(scope, id))
 }
 
-/// A path and one that is like it: other case, `-` for `_`, one letter more, the scope gone.
-fn any_alike() -> impl Strategy<Value = [CredentialPath; 2]> {
+/// A path and a similar one: another case, `-` for `_`, one letter more, or without the scope.
+fn any_similar_paths() -> impl Strategy<Value = [CredentialPath; 2]> {
     let change = |path: &CredentialPath, kind: u8| -> Option<CredentialPath> {
         let (scope, id) = (path.scope.clone(), path.id.as_str());
         let id = match kind {
@@ -338,18 +340,18 @@ fn any_alike() -> impl Strategy<Value = [CredentialPath; 2]> {
     })
 }
 
-/// The place of a file below the base, as the local provider puts it together.
-fn file_place(files: &FileNames, path: &CredentialPath) -> Vec<String> {
+/// The components of a file's path below the base directory, as the local provider joins them.
+fn file_components(files: &FileNames, path: &CredentialPath) -> Vec<String> {
     let directories = path.scope.iter().flat_map(|scope| files.directories(scope));
     directories.chain([files.file(&path.id)]).map(|name| name.text).collect()
 }
 
 proptest! {
     #[test]
-    fn every_path_comes_back_from_a_name_that_the_backend_takes(path in any_path()) {
+    fn every_path_round_trips_through_a_name_that_the_backend_accepts(path in any_path()) {
         for backend in backends() {
             let name = backend.names.encode(path.as_path_ref());
-            prop_assert!((backend.takes)(&name.text), "{}", name.text);
+            prop_assert!((backend.accepts)(&name.text), "{}", name.text);
             let expected = if name.hashed { Decoded::Hashed } else { Decoded::Exact(path.clone()) };
             prop_assert_eq!(backend.names.decode(&name.text), expected);
             let in_scope = name.text.starts_with(&backend.names.scope_prefix(path.scope.as_ref()));
@@ -359,18 +361,18 @@ proptest! {
     }
 
     #[test]
-    fn paths_that_are_alike_have_names_of_their_own([one, other] in any_alike()) {
+    fn similar_paths_have_distinct_names([one, other] in any_similar_paths()) {
         for backend in backends() {
             let name = |path: &CredentialPath| backend.fold(&backend.names.encode(path.as_path_ref()).text);
             prop_assert_ne!(name(&one), name(&other));
         }
         let files = FileNames::new("file_extension", "enc.json").unwrap();
-        let place = |path| file_place(&files, path).join("/").to_ascii_lowercase();
-        prop_assert_ne!(place(&one), place(&other));
+        let joined = |path| file_components(&files, path).join("/").to_ascii_lowercase();
+        prop_assert_ne!(joined(&one), joined(&other));
     }
 
     #[test]
-    fn any_two_paths_have_names_of_their_own(paths in prop::collection::hash_set(any_path(), 2..6)) {
+    fn any_two_paths_have_distinct_names(paths in prop::collection::hash_set(any_path(), 2..6)) {
         for backend in backends() {
             let mut seen = HashMap::new();
             for path in &paths {
@@ -381,9 +383,9 @@ proptest! {
     }
 
     #[test]
-    fn every_path_comes_back_from_components_that_every_file_system_takes(path in any_path()) {
+    fn every_path_round_trips_through_portable_file_names(path in any_path()) {
         let files = FileNames::new("file_extension", "enc.json").unwrap();
-        prop_assert!(file_place(&files, &path).iter().all(|name| is_portable_component(name)));
+        prop_assert!(file_components(&files, &path).iter().all(|name| is_portable_component(name)));
         let file = files.file(&path.id);
         let expected = if file.hashed { Decoded::Hashed } else { Decoded::Exact(path.id.clone()) };
         prop_assert_eq!(files.decode_file(&file.text), expected);
@@ -398,7 +400,7 @@ proptest! {
     }
 
     #[test]
-    fn any_name_is_foreign_or_written_again_as_it_is(
+    fn any_name_is_foreign_or_encodes_back_to_itself(
         name in prop_oneof!["\\PC{0,20}", "[a-zA-Z0-9@%~=+_./:-]{0,60}", "(-[a-z-]|[a-z0-9]){0,20}"],
     ) {
         for backend in backends() {
