@@ -11,12 +11,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//! Layers can refuse operations, but never move a credential: sealing binds it to its path. A
+//! wrapped provider has exactly the abilities of the inner provider. Operations that a layer
+//! refuses are not in any metrics; the inner provider still counts the operations that reach it.
 //!
-//! Layers refuse, and never put a credential elsewhere: sealing binds it to its path. A wrapped
-//! provider has exactly the abilities of the one inside. Operations that a layer refuses are in no
-//! metrics; those of the provider inside go on counting what reaches it.
-//!
-//! [`HotSwap`] is no layer but a provider whose inside can be exchanged.
+//! [`HotSwap`] is not a layer, but a provider whose inner provider can be replaced.
 
 mod concurrency;
 mod hot_swap;

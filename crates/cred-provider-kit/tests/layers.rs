@@ -1,5 +1,5 @@
-//! Wrappers keep the contract where they refuse nothing, refuse what they say, and neither hide nor
-//! invent an ability.
+//! Wrappers fulfil the contract if they refuse nothing, refuse the documented operations, and
+//! neither hide nor invent an ability.
 #![cfg(test)]
 
 use std::num::NonZeroUsize;
@@ -29,7 +29,7 @@ fn limit(most: usize, longest_wait: Duration) -> ConcurrencyLimit {
     ConcurrencyLimit::new(NonZeroUsize::new(most).unwrap(), longest_wait)
 }
 
-/// Memory that may have recovery and has no compare-and-set.
+/// An in-memory store without compare-and-set, with or without recovery.
 struct WithoutCompareAndSet(MemoryStorageProvider);
 
 impl Wrapper for WithoutCompareAndSet {
@@ -46,7 +46,7 @@ impl Wrapper for WithoutCompareAndSet {
     }
 }
 
-/// Memory behind everything that refuses nothing.
+/// An in-memory store behind all wrappers that refuse nothing.
 struct Wrapped(MemoryStorageProvider);
 
 #[async_trait]
@@ -77,38 +77,38 @@ async fn store(provider: &dyn StorageProvider, number: u8, ctx: &CredentialConte
 
 #[test]
 fn a_wrapper_neither_hides_nor_invents_an_ability() {
-    let insides: [fn() -> Arc<dyn StorageProvider>; 4] = [
+    let inners: [fn() -> Arc<dyn StorageProvider>; 4] = [
         || Arc::new(memory(false)),
         || Arc::new(memory(true)),
         || Arc::new(WithoutCompareAndSet(memory(false))),
         || Arc::new(WithoutCompareAndSet(memory(true))),
     ];
-    let offers = |provider: &dyn StorageProvider| {
+    let abilities = |provider: &dyn StorageProvider| {
         let (swap, soft) = (provider.compare_and_set(), provider.soft_delete());
         (swap.is_some(), soft.is_some(), provider.metrics().is_some())
     };
     let mut seen = std::collections::BTreeSet::new();
-    for inside in insides {
+    for inner in inners {
         let wrappers: [(&str, Arc<dyn StorageProvider>); 5] = [
-            ("read-only", Arc::new(Layered::new(inside(), ReadOnly))),
-            ("scope jail", Arc::new(Layered::new(inside(), ScopeJail::new("org:a".parse().unwrap())))),
-            ("timeout", Arc::new(Layered::new(inside(), Timeout::new(MINUTE)))),
-            ("concurrency limit", Arc::new(Layered::new(inside(), limit(1, MINUTE)))),
-            ("hot swap", Arc::new(HotSwap::new(inside()))),
+            ("read-only", Arc::new(Layered::new(inner(), ReadOnly))),
+            ("scope jail", Arc::new(Layered::new(inner(), ScopeJail::new("org:a".parse().unwrap())))),
+            ("timeout", Arc::new(Layered::new(inner(), Timeout::new(MINUTE)))),
+            ("concurrency limit", Arc::new(Layered::new(inner(), limit(1, MINUTE)))),
+            ("hot swap", Arc::new(HotSwap::new(inner()))),
         ];
         for (name, wrapper) in wrappers {
-            assert_eq!(offers(&*wrapper), offers(&*inside()), "{name}");
+            assert_eq!(abilities(&*wrapper), abilities(&*inner()), "{name}");
         }
-        seen.insert(offers(&*inside()));
+        seen.insert(abilities(&*inner()));
     }
-    assert_eq!(seen.len(), 4, "every combination was tried");
+    assert_eq!(seen.len(), 4, "every combination was tested");
 }
 
 #[tokio::test]
-async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
-    let (inside, here) = (memory(true), unscoped());
-    store(&inside, 2, &here).await;
-    let provider = Layered::new(inside.clone(), ReadOnly);
+async fn a_read_only_provider_reads_and_refuses_every_write_with_read_only() {
+    let (inner, here) = (memory(true), unscoped());
+    store(&inner, 2, &here).await;
+    let provider = Layered::new(inner.clone(), ReadOnly);
     assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
     assert_eq!(provider.list(None, &here).await.unwrap(), [id("a")]);
     let swap = provider.compare_and_set().unwrap();
@@ -132,21 +132,21 @@ async fn a_read_only_provider_reads_and_answers_every_write_with_read_only() {
         assert_eq!((error.operation(), error.provider()), (Some(operation), Some("memory")));
         assert_eq!(error.path(), Some(&here.path(&id("a")).to_path()));
     }
-    assert_eq!(inside.retrieve(&id("a"), &here).await.unwrap(), value(2));
+    assert_eq!(inner.retrieve(&id("a"), &here).await.unwrap(), value(2));
 }
 
 #[tokio::test]
-async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
-    let inside = memory(false);
-    let provider = Layered::new(inside.clone(), ScopeJail::new("org:a".parse().unwrap()));
+async fn a_scope_jail_refuses_all_other_scopes_and_moves_nothing() {
+    let inner = memory(false);
+    let provider = Layered::new(inner.clone(), ScopeJail::new("org:a".parse().unwrap()));
     for (number, scope) in (1..).zip(["org:a", "org:a/team:x"]) {
         store(&provider, number, &scoped(scope)).await;
-        assert_eq!(inside.retrieve(&id("a"), &scoped(scope)).await.unwrap(), value(number));
+        assert_eq!(inner.retrieve(&id("a"), &scoped(scope)).await.unwrap(), value(number));
     }
     for (number, scope) in (3..).zip(["org:ab", "org:b"]) {
-        store(&inside, number, &scoped(scope)).await;
+        store(&inner, number, &scoped(scope)).await;
     }
-    store(&inside, 9, &unscoped()).await;
+    store(&inner, 9, &unscoped()).await;
     assert_eq!(provider.list_tree(None, &scoped("org:a")).await.unwrap().len(), 2);
 
     let ids = [id("a"), id("b")];
@@ -162,7 +162,7 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
         ];
         for error in &refusals {
             assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error}");
-            assert!(error.to_string().contains("only `org:a`"), "{error}");
+            assert!(error.to_string().contains("limited to `org:a`"), "{error}");
         }
         let answers = provider.retrieve_many(&ids, &outside).await;
         assert_eq!(answers.len(), ids.len());
@@ -170,19 +170,19 @@ async fn nothing_leaves_a_scope_jail_and_nothing_is_moved_into_it() {
             assert_eq!(answer.as_ref().unwrap_err().path(), Some(&outside.path(id).to_path()));
         }
     }
-    assert_eq!(inside.list_tree(None, &unscoped()).await.unwrap().len(), 5);
+    assert_eq!(inner.list_tree(None, &unscoped()).await.unwrap().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes() {
-    let (inside, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
-    store(&*inside, 1, &here).await;
-    let provider = Layered::new(Arc::clone(&inside), Timeout::new(SECOND));
-    let (described, full) = (provider.describe(), inside.describe());
+async fn a_timeout_ends_a_read_with_timeout_and_a_write_with_an_unknown_outcome() {
+    let (inner, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
+    store(&*inner, 1, &here).await;
+    let provider = Layered::new(Arc::clone(&inner), Timeout::new(SECOND));
+    let (described, full) = (provider.describe(), inner.describe());
     assert_eq!(described.operation_timeout, SECOND);
     assert_eq!(described.in_doubt, full.in_doubt.saturating_add(full.operation_timeout - SECOND));
     for operation in [Operation::Store, Operation::Retrieve, Operation::Delete] {
-        inside.always(operation, Fault::Hang);
+        inner.always(operation, Fault::Hang);
     }
     let started = tokio::time::Instant::now();
     let error = provider.retrieve(&id("a"), &here).await.unwrap_err();
@@ -197,19 +197,19 @@ async fn what_takes_too_long_is_a_timeout_if_it_reads_and_in_doubt_if_it_writes(
     }
     let answers = provider.retrieve_many(&[id("a"), id("b")], &here).await;
     assert!(answers.iter().all(Result::is_err));
-    assert_eq!(started.elapsed(), 5 * SECOND, "each id has its time where there is no real batch");
+    assert_eq!(started.elapsed(), 5 * SECOND, "each id has its own limit if the provider has no batch");
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
-    let (inside, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
-    store(&*inside, 1, &here).await;
-    inside.always(Operation::Retrieve, Fault::Delay(SECOND));
+async fn concurrency_is_bounded_and_a_wait_that_times_out_does_nothing() {
+    let (inner, here) = (Arc::new(Faulty::new(memory(false))), unscoped());
+    store(&*inner, 1, &here).await;
+    inner.always(Operation::Retrieve, Fault::Delay(SECOND));
     let longest_wait = 2 * SECOND + SECOND / 2;
-    let provider = Layered::new(Arc::clone(&inside), limit(2, longest_wait));
+    let provider = Layered::new(Arc::clone(&inner), limit(2, longest_wait));
     assert_eq!(
         provider.describe().operation_timeout,
-        inside.describe().operation_timeout.saturating_add(longest_wait)
+        inner.describe().operation_timeout.saturating_add(longest_wait)
     );
     let id = id("a");
     let started = tokio::time::Instant::now();
@@ -217,41 +217,41 @@ async fn so_many_run_at_once_and_who_waits_in_vain_has_done_nothing() {
     assert_eq!(
         answers.iter().filter(|answer| answer.is_ok()).count(),
         6,
-        "three rounds of two begin in time"
+        "three rounds of two start in time"
     );
     for error in answers.into_iter().filter_map(Result::err) {
         assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }) && error.is_transient(), "{error}");
     }
     assert_eq!(started.elapsed(), 3 * SECOND);
 
-    // Two run, one waits, and all three leave.
-    let leaving = join_all((0..3).map(|_| provider.retrieve(&id, &here)));
-    assert!(tokio::time::timeout(SECOND / 2, leaving).await.is_err());
+    // Two run, one waits, and all three are cancelled.
+    let cancelled = join_all((0..3).map(|_| provider.retrieve(&id, &here)));
+    assert!(tokio::time::timeout(SECOND / 2, cancelled).await.is_err());
     let started = tokio::time::Instant::now();
     assert!(join_all((0..2).map(|_| provider.retrieve(&id, &here))).await.iter().all(Result::is_ok));
-    assert_eq!(started.elapsed(), SECOND, "who left has given its place back");
+    assert_eq!(started.elapsed(), SECOND, "the cancelled operations released their slots");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swap_is_for_what_begins_after_it_and_changes_no_promise() {
+async fn a_swap_affects_later_operations_and_cannot_change_the_description_or_abilities() {
     let here = unscoped();
     let (first, second) = (Arc::new(Faulty::new(memory(false))), Arc::new(Faulty::new(memory(false))));
     store(&*first, 1, &here).await;
     store(&*second, 2, &here).await;
     let provider = Arc::new(HotSwap::new(Arc::clone(&first)));
     first.once(Operation::Retrieve, Fault::Delay(MINUTE));
-    let (inside, ctx) = (Arc::clone(&provider), here.clone());
-    let slow = tokio::spawn(async move { inside.retrieve(&id("a"), &ctx).await.unwrap() });
+    let (inner, ctx) = (Arc::clone(&provider), here.clone());
+    let slow = tokio::spawn(async move { inner.retrieve(&id("a"), &ctx).await.unwrap() });
     tokio::time::sleep(SECOND).await;
 
     let before = provider.swap(Arc::clone(&second)).unwrap();
     assert_eq!(before.retrieve(&id("a"), &here).await.unwrap(), value(1));
     assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
-    assert_eq!(slow.await.unwrap(), value(1), "it had begun before");
+    assert_eq!(slow.await.unwrap(), value(1), "it started before the swap");
 
     let refused = provider.swap(memory(true)).err().unwrap();
     assert!(refused.to_string().contains("other abilities"), "{refused}");
     let refused = provider.swap(Layered::new(memory(false), Timeout::new(SECOND / 1_000))).err().unwrap();
-    assert!(refused.to_string().contains("describes itself otherwise"), "{refused}");
+    assert!(refused.to_string().contains("another description"), "{refused}");
     assert_eq!(provider.retrieve(&id("a"), &here).await.unwrap(), value(2));
 }

@@ -1,4 +1,4 @@
-//! Not too much at once.
+//! A limit on concurrent operations.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,24 +8,42 @@ use tokio::sync::Semaphore;
 
 use super::Layer;
 
-/// Lets so many operations through at once; the others wait their turn, in the order in which they
-/// came, no longer than a bound. Who waited in vain is told
-/// [`Busy`](cred_core::StorageErrorKind::Busy): nothing was done. Who leaves the queue leaves no
-/// trace. A `retrieve_many` counts as one; the shutdown does not wait.
+/// Limits the number of concurrent operations. Further operations wait in order of arrival, for at
+/// most a maximum time.
+///
+/// - An operation that cannot start within that time fails with
+///   [`Busy`](cred_core::StorageErrorKind::Busy): nothing was done.
+/// - An operation that is cancelled while it waits is removed from the queue.
+/// - A `retrieve_many` counts as one operation.
+/// - The shutdown does not wait.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use std::time::Duration;
+///
+/// use cred_provider_kit::layers::{ConcurrencyLimit, Layered};
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// let most = NonZeroUsize::new(8).ok_or("zero")?;
+/// let limit = ConcurrencyLimit::new(most, Duration::from_secs(5));
+/// let provider = Layered::new(MemoryStorageProvider::default(), limit);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
-    turns: Semaphore,
+    permits: Semaphore,
     most: usize,
     longest_wait: Duration,
 }
 
 impl ConcurrencyLimit {
-    /// At most `most` at once (more than 2^60 are as good as no limit), of which each waits
-    /// `longest_wait` at most. The provider's `operation_timeout` grows by that.
+    /// Allows at most `most` operations at a time, capped at [`Semaphore::MAX_PERMITS`], which is
+    /// effectively no limit. Each operation waits at most `longest_wait`. The `operation_timeout`
+    /// of the provider grows by that time.
     #[must_use]
     pub fn new(most: NonZeroUsize, longest_wait: Duration) -> Self {
         let most = most.get().min(Semaphore::MAX_PERMITS);
-        Self { turns: Semaphore::new(most), most, longest_wait }
+        Self { permits: Semaphore::new(most), most, longest_wait }
     }
 }
 
@@ -40,11 +58,11 @@ impl Layer for ConcurrencyLimit {
         _: Operation,
         call: impl Future<Output = StorageResult<T>> + Send,
     ) -> StorageResult<T> {
-        match tokio::time::timeout(self.longest_wait, self.turns.acquire()).await {
-            Ok(Ok(_until_the_end)) => call.await,
-            // Nobody closes the semaphore.
+        match tokio::time::timeout(self.longest_wait, self.permits.acquire()).await {
+            Ok(Ok(_permit)) => call.await,
+            // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(StorageError::busy(format!(
-                "{} operations ran all the time for {:?}",
+                "all {} slots were in use for {:?}",
                 self.most, self.longest_wait
             ))),
         }

@@ -1,4 +1,4 @@
-//! A provider whose inside can be exchanged while it is used.
+//! A provider whose inner provider can be replaced while it is in use.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,27 +6,36 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cred_core::{Call, Description, StorageError, StorageProvider, StorageResult, Wrapper};
 
-/// Forwards to a provider that can be [swapped](HotSwap::swap) for another: with renewed backend
-/// credentials, another address, other timeouts of its wire calls. Each operation goes to the one
-/// that is inside when it begins, and stays with it.
+/// Forwards to an inner provider that can be [swapped](HotSwap::swap) for another one, such as one
+/// with renewed backend credentials, another address, or other timeouts of its wire calls. Each
+/// operation uses the inner provider of the time when it starts, until it ends.
 ///
-/// Both have to hold the same credentials. Nothing is copied, and a cache above knows nothing of a
-/// swap: a manager over stores that differ may give a cached value for its TTL more, unless
-/// `clear_cache` follows the swap.
+/// Both inner providers must contain the same credentials. Nothing is copied, and a cache above
+/// does not detect a swap. If the stores differ, a manager may serve a cached value for up to its
+/// TTL, unless `clear_cache` follows the swap.
+///
+/// ```
+/// use cred_provider_kit::layers::HotSwap;
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// let provider = HotSwap::new(MemoryStorageProvider::default());
+/// let previous = provider.swap(MemoryStorageProvider::default())?;
+/// # Ok::<(), cred_core::StorageError>(())
+/// ```
 pub struct HotSwap {
     description: Description,
-    offers: Offers,
+    abilities: Abilities,
     current: RwLock<Arc<dyn StorageProvider>>,
 }
 
 /// Which abilities a provider has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Offers {
+struct Abilities {
     compare_and_set: bool,
     soft_delete: bool,
 }
 
-impl Offers {
+impl Abilities {
     fn of(provider: &dyn StorageProvider) -> Self {
         Self {
             compare_and_set: provider.compare_and_set().is_some(),
@@ -36,32 +45,32 @@ impl Offers {
 }
 
 impl HotSwap {
-    /// Begins with this provider. What it promises and which abilities it has holds for all that
-    /// follow it.
+    /// Creates a provider that forwards to this one first. Its description and its abilities apply
+    /// to all later inner providers.
     pub fn new(provider: impl StorageProvider + 'static) -> Self {
-        let (description, offers) = (provider.describe().clone(), Offers::of(&provider));
-        Self { description, offers, current: RwLock::new(Arc::new(provider)) }
+        let (description, abilities) = (provider.describe().clone(), Abilities::of(&provider));
+        Self { description, abilities, current: RwLock::new(Arc::new(provider)) }
     }
 
-    /// Lets `next` answer what begins from now on, and gives back the one that did so far.
-    /// Operations that have begun with that one go on: shut it down once they have had its
-    /// `operation_timeout`.
+    /// Replaces the inner provider for operations that start from now on, and returns the previous
+    /// one. Operations that have already started continue on the previous provider: shut it down
+    /// after its `operation_timeout` has passed.
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if `next` promises anything
-    /// else in its [`Description`], or has other abilities: neither may change in a provider's
-    /// life. Nothing was swapped.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) if `next` has another
+    /// [`Description`] or other abilities than the first provider: neither may change during the
+    /// lifetime of a provider. Nothing was swapped.
     pub fn swap(&self, next: impl StorageProvider + 'static) -> StorageResult<Arc<dyn StorageProvider>> {
         if *next.describe() != self.description {
             return Err(StorageError::invalid_request(
-                "the provider to be swapped in describes itself otherwise than the first one; give it the same limits, \
-                 consistency and timeouts, or make another manager",
+                "the new provider has another description than the first one; give it the same limits, consistency and \
+                     timeouts, or create another manager",
             ));
         }
-        if Offers::of(&next) != self.offers {
+        if Abilities::of(&next) != self.abilities {
             return Err(StorageError::invalid_request(
-                "the provider to be swapped in has other abilities than the first one; configure it alike, or make another \
-                 manager",
+                "the new provider has other abilities than the first one; configure it in the same way, or create another \
+                     manager",
             ));
         }
         let next: Arc<dyn StorageProvider> = Arc::new(next);
@@ -71,7 +80,7 @@ impl HotSwap {
 }
 
 impl Wrapper for HotSwap {
-    /// The provider that answers calls from now on. The lock is held while a pointer is copied.
+    /// Returns the current inner provider. The lock is only held while a pointer is copied.
     fn inner(&self) -> impl Deref<Target: StorageProvider> + Send + Sync {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }

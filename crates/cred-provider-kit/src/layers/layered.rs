@@ -1,4 +1,4 @@
-//! A provider with a layer around it.
+//! A provider that is wrapped in a layer.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,14 +8,14 @@ use cred_core::{Call, Description, Operation, StorageProvider, StorageResult, Wr
 
 use crate::TargetRef;
 
-/// What a wrapper adds to a provider. Every method has a default that adds nothing.
+/// The behaviour that a wrapper adds to a provider, for use with [`Layered`]. Every method has a
+/// default that adds nothing.
 ///
 /// ```
 /// use cred_core::{Operation, StorageError, StorageResult};
 /// use cred_provider_kit::TargetRef;
 /// use cred_provider_kit::layers::Layer;
-///
-/// /// Lets nobody list.
+/// /// Refuses all lists.
 /// struct NoLists;
 ///
 /// impl Layer for NoLists {
@@ -28,29 +28,30 @@ use crate::TargetRef;
 /// }
 /// ```
 pub trait Layer: Send + Sync {
-    /// What the wrapped provider promises, made of what the one inside promises. Asked once, at
-    /// construction.
+    /// Returns the description of the wrapped provider, given that of the inner provider. Called
+    /// once, at construction.
     fn describe(&self, inside: Description) -> Description {
         inside
     }
 
-    /// Whether an operation is passed on. Asked before anything is sent; [`Layered`] adds the
-    /// provider, the operation and the target to the error. A
-    /// [`retrieve_many`](StorageProvider::retrieve_many) of several ids is asked for once, with its
-    /// scope.
+    /// Decides whether an operation is passed on. Called before anything is sent; [`Layered`] adds
+    /// the provider, the operation and the target to the error. For a
+    /// [`retrieve_many`](StorageProvider::retrieve_many) of several ids, it is called once, with
+    /// their scope.
     ///
     /// # Errors
-    /// The refusal. It must be of a kind that proves that nothing was written.
+    /// The refusal. Its kind must prove that nothing was written.
     fn admit(&self, operation: Operation, target: TargetRef<'_>) -> StorageResult<()> {
         let (_, _) = (operation, target);
         Ok(())
     }
 
-    /// Runs an operation that was admitted. Whatever drops `call` before its end leaves a write in
-    /// doubt, and has to say so.
+    /// Runs an operation that was admitted. If the layer drops `call` of a write before it ends,
+    /// the outcome is unknown, and the layer must return
+    /// [`InDoubt`](cred_core::StorageErrorKind::InDoubt).
     ///
     /// # Errors
-    /// What `call` gives, or what the layer makes of it.
+    /// The error of `call`, or one that the layer derives from it.
     fn around<T: Send>(
         &self,
         operation: Operation,
@@ -60,18 +61,35 @@ pub trait Layer: Send + Sync {
         call
     }
 
-    /// Whether a [`retrieve_many`](StorageProvider::retrieve_many) is passed on id by id, given
-    /// whether it is one call of the provider inside. By default it is passed on as it is.
+    /// Reports whether a [`retrieve_many`](StorageProvider::retrieve_many) is passed on id by id.
+    /// `is_one_call` is whether the inner provider makes it in one call. Default: false, so it is
+    /// passed on unchanged.
     fn splits_many(&self, is_one_call: bool) -> bool {
         let _ = is_one_call;
         false
     }
 }
 
-/// A provider inside a [`Layer`]. It has the abilities of the provider inside, and its metrics.
+/// A provider that is wrapped in a [`Layer`]. It has the abilities and the metrics of the inner
+/// provider.
+///
+/// ```
+/// use cred_core::{CredentialContext, StorageProvider};
+/// use cred_provider_kit::layers::{Layered, ReadOnly};
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let provider = Layered::new(MemoryStorageProvider::default(), ReadOnly);
+/// let here = CredentialContext::unscoped();
+/// assert!(provider.list(None, &here).await?.is_empty());
+/// assert!(provider.delete(&"stripe-api-key".parse()?, &here).await.is_err());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run()).unwrap();
+/// ```
 ///
 /// # Cancellation
-/// That of the provider inside: dropping the future of an operation drops the call.
+/// The same as that of the inner provider: dropping the future of an operation drops the call.
 pub struct Layered<L> {
     inner: Arc<dyn StorageProvider>,
     description: Description,
@@ -79,13 +97,13 @@ pub struct Layered<L> {
 }
 
 impl<L: Layer> Layered<L> {
-    /// Wraps a provider, one behind an `Arc` or a `Box` as well.
+    /// Wraps a provider, which may be in an `Arc` or a `Box`.
     pub fn new(inner: impl StorageProvider + 'static, layer: L) -> Self {
         let description = layer.describe(inner.describe().clone());
         Self { inner: Arc::new(inner), description, layer }
     }
 
-    /// What it adds.
+    /// Returns the layer.
     #[must_use]
     pub fn layer(&self) -> &L {
         &self.layer

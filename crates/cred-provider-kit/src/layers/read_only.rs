@@ -1,13 +1,20 @@
-//! Nothing is written.
+//! A layer that refuses writes.
 
 use cred_core::{Operation, StorageErrorKind, StorageResult};
 
 use super::Layer;
 use crate::TargetRef;
 
-/// Passes reads and lists on, and answers every write with
-/// [`ReadOnly`](StorageErrorKind::ReadOnly), those of abilities included. Abilities are still
-/// handed out: what they read can be read.
+/// Passes reads and lists on, and refuses every write with
+/// [`ReadOnly`](StorageErrorKind::ReadOnly), including those of abilities. The abilities stay
+/// available for their reads.
+///
+/// ```
+/// use cred_provider_kit::layers::{Layered, ReadOnly};
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// let provider = Layered::new(MemoryStorageProvider::default(), ReadOnly);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReadOnly;
 
@@ -16,8 +23,7 @@ impl Layer for ReadOnly {
         match operation.is_write() {
             false => Ok(()),
             true => {
-                Err(StorageErrorKind::ReadOnly { reason: "this service opened it for reading alone".into() }
-                    .into())
+                Err(StorageErrorKind::ReadOnly { reason: "this service opened it read-only".into() }.into())
             }
         }
     }

@@ -1,27 +1,36 @@
-//! One tenant alone.
+//! A layer that restricts a provider to one scope.
 
 use cred_core::{Operation, ScopeId, StorageErrorKind, StorageResult};
 
 use super::Layer;
 use crate::TargetRef;
 
-/// Passes on what is about one scope or lies below it, and refuses the rest with
-/// [`PermissionDenied`](StorageErrorKind::PermissionDenied) whatever is stored there: the unscoped
-/// credentials, and the tree of everything, too. Paths stay as they are: nothing is moved below the
-/// scope.
+/// Passes on operations in one scope and the scopes below it. Refuses all others with
+/// [`PermissionDenied`](StorageErrorKind::PermissionDenied), whatever is stored there, including
+/// those on unscoped credentials and on the tree of all scopes. Paths stay unchanged: nothing is
+/// moved below the scope.
+///
+/// ```
+/// use cred_provider_kit::layers::{Layered, ScopeJail};
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// let jail = ScopeJail::new("org:acme".parse()?);
+/// let provider = Layered::new(MemoryStorageProvider::default(), jail);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScopeJail {
     scope: ScopeId,
 }
 
 impl ScopeJail {
-    /// Only this scope, and what it contains.
+    /// Allows only this scope and the scopes below it.
     #[must_use]
     pub const fn new(scope: ScopeId) -> Self {
         Self { scope }
     }
 
-    /// The scope that nothing leaves.
+    /// Returns the scope.
     #[must_use]
     pub const fn scope(&self) -> &ScopeId {
         &self.scope
@@ -33,7 +42,7 @@ impl Layer for ScopeJail {
         match target.scope().is_some_and(|scope| self.scope.contains(scope)) {
             true => Ok(()),
             false => Err(StorageErrorKind::PermissionDenied {
-                reason: format!("only `{}` and what lies below it can be reached here", self.scope).into(),
+                reason: format!("access is limited to `{}` and the scopes below it", self.scope).into(),
             }
             .into()),
         }

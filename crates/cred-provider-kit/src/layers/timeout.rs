@@ -1,4 +1,4 @@
-//! A shorter patience than the provider's own.
+//! A layer with a shorter timeout than that of the provider.
 
 use std::time::Duration;
 
@@ -6,20 +6,34 @@ use cred_core::{Description, Operation, StorageError, StorageErrorKind, StorageR
 
 use super::Layer;
 
-/// Ends every operation after a time, whatever the provider does. A read ends in
-/// [`Timeout`](StorageErrorKind::Timeout), a write in [`InDoubt`](StorageErrorKind::InDoubt): its
-/// call is dropped, and what was sent may still take effect. The shutdown is not bounded.
+/// Ends every operation after a time limit, whatever the provider does.
 ///
-/// A [`retrieve_many`](cred_core::StorageProvider::retrieve_many) has the time once where it is one
-/// call of the provider, and once for each id elsewhere. Kept to the timer's resolution of 1 ms.
+/// - A read ends with [`Timeout`](StorageErrorKind::Timeout).
+/// - A write ends with [`InDoubt`](StorageErrorKind::InDoubt): its call is dropped, and a request
+///   that was already sent may still take effect.
+/// - For a [`retrieve_many`](cred_core::StorageProvider::retrieve_many), the limit applies once if
+///   the provider makes it in one call, and otherwise to each id.
+/// - The shutdown has no limit.
+///
+/// The limit is accurate to the resolution of the timer, 1 ms.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cred_provider_kit::layers::{Layered, Timeout};
+/// use cred_store_memory::MemoryStorageProvider;
+///
+/// let timeout = Timeout::new(Duration::from_millis(500));
+/// let provider = Layered::new(MemoryStorageProvider::default(), timeout);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Timeout {
     limit: Duration,
 }
 
 impl Timeout {
-    /// The longest that one operation takes. Where the provider's own `operation_timeout` is
-    /// shorter, that counts.
+    /// Limits each operation to this time. If the `operation_timeout` of the provider is shorter,
+    /// that one applies.
     #[must_use]
     pub const fn new(limit: Duration) -> Self {
         Self { limit }
@@ -28,7 +42,8 @@ impl Timeout {
 
 impl Layer for Timeout {
     fn describe(&self, mut inside: Description) -> Description {
-        // What is given up here may go on inside for as long as it would have had.
+        // A write that is cancelled here may take effect for as long as the provider would have
+        // run.
         let cut = inside.operation_timeout.saturating_sub(self.limit);
         inside.operation_timeout = inside.operation_timeout.saturating_sub(cut);
         inside.in_doubt = inside.in_doubt.saturating_add(cut);
@@ -42,7 +57,7 @@ impl Layer for Timeout {
     ) -> StorageResult<T> {
         let limit = self.limit;
         tokio::time::timeout(limit, call).await.unwrap_or_else(|_| match operation.is_write() {
-            true => Err(StorageError::in_doubt(format!("it was given up after {limit:?}"))),
+            true => Err(StorageError::in_doubt(format!("it was cancelled after {limit:?}"))),
             false => Err(StorageErrorKind::Timeout { limit }.into()),
         })
     }
