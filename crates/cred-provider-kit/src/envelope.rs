@@ -1,4 +1,4 @@
-//! The bytes that a backend holds for one credential: the outer form of a sealed credential.
+//! The bytes that a backend stores for one credential: the outer form of a sealed credential.
 //!
 //! ```text
 //! {"version":1,
@@ -9,15 +9,19 @@
 //!              "extra":{"8":".."}},
 //!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
+//! The encoding is canonical: each credential has exactly one.
 //!
-//! There is one way to write a credential: no white space, keys in this order, tags by key, `extra`
-//! by number, moments in integer milliseconds, bytes in padded base64. What is absent or empty is
-//! left out; integers always stand. The rotation policy is `{"periodic_ms":n}`,
-//! `{"before_expiry_ms":n}`, `{"at":ms}` or `"manual"`. The passphrase salt of the sealed data
-//! stands in `salt` alone, metadata fields of a newer writer in `extra`.
+//! - There is no white space. Keys are in this order, tags are sorted by key and `extra` by number.
+//! - Times are integers in milliseconds. Bytes are in padded base64.
+//! - Absent and empty fields are left out. Integers are always written.
+//! - The rotation policy is `{"periodic_ms":n}`, `{"before_expiry_ms":n}`, `{"at":ms}` or
+//!   `"manual"`.
+//! - The passphrase salt of the sealed data is only in `salt`.
+//! - Metadata fields of a newer writer are in `extra`.
 //!
-//! Reading decodes, encodes again and compares: a backend's garbage, an edit by hand or a flipped
-//! bit that JSON would forgive is [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
+//! Decoding encodes the result again and compares it with the input. Garbage from a backend, an
+//! edit by hand, or a flipped bit that JSON would accept is therefore
+//! [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
 
 mod wire;
 
@@ -29,41 +33,41 @@ use cred_core::{
     StorageResult,
 };
 
-use self::wire::{Agrees, Envelope};
+use self::wire::{Envelope, is_canonical};
 use crate::limits;
 
-/// A sealed credential as a backend keeps it.
+/// A sealed credential in the form that a backend stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CredentialFile {
-    /// The version of this outer form: 1 to [`CredentialFile::CURRENT_VERSION`].
+    /// Version of this outer form: 1 to [`CredentialFile::CURRENT_VERSION`].
     pub version: u32,
     /// The sealed credential. Its `kdf_salt` is moved to [`salt`](Self::salt) and is `None` here.
     pub encrypted_data: EncryptedData,
-    /// What is known of it without its key.
+    /// The metadata, which can be read without the key.
     pub metadata: CredentialMetadata,
-    /// Salt of the passphrase derivation; `None` where the key is no passphrase.
+    /// Salt of the passphrase derivation; `None` if the key is not derived from a passphrase.
     pub salt: Option<[u8; 16]>,
-    /// Where it belongs: there exactly where the physical name is hashed and cannot tell; `None`
-    /// where it can.
+    /// Path of the credential if its physical name is hashed and so cannot be decoded; otherwise
+    /// `None`.
     pub path: Option<CredentialPath>,
-    /// Random bytes that tell this store of the path from every other, where the backend has no
-    /// revisions of its own (local files); `None` where it has.
+    /// Random bytes that distinguish this write of the path from every other write, if the backend
+    /// has no revisions (local files); otherwise `None`.
     pub mark: Option<[u8; 16]>,
 }
 
 impl CredentialFile {
-    /// The version that is written. Older ones are read, newer ones refused.
+    /// The version that is written. Older versions are read, newer ones are rejected.
     pub const CURRENT_VERSION: u32 = 1;
 
-    /// A credential in the current version, under a physical name that tells its path.
+    /// Creates a credential in the current version, for a physical name that decodes to its path.
     #[must_use]
     pub fn new(mut encrypted_data: EncryptedData, metadata: CredentialMetadata) -> Self {
         let salt = encrypted_data.kdf_salt.take();
         Self { version: Self::CURRENT_VERSION, encrypted_data, metadata, salt, path: None, mark: None }
     }
 
-    /// Sets [`path`](Self::path): pass the path where the physical name is hashed, else `None`.
+    /// Sets [`path`](Self::path): pass the path if the physical name is hashed, otherwise `None`.
     #[must_use]
     pub fn with_path(mut self, path: Option<CredentialPath>) -> Self {
         self.path = path;
@@ -77,13 +81,13 @@ impl CredentialFile {
         self
     }
 
-    /// Whether it was written in an older version and should be stored anew.
+    /// Reports whether it was written in an older version and should be stored again.
     #[must_use]
     pub const fn needs_migration(&self) -> bool {
         self.version < Self::CURRENT_VERSION
     }
 
-    /// What was given to [`CredentialFile::new`].
+    /// Returns the sealed credential that was passed to [`CredentialFile::new`].
     #[must_use]
     pub fn into_sealed(self) -> Sealed {
         let Self { encrypted_data, metadata, salt, .. } = self;
@@ -91,12 +95,12 @@ impl CredentialFile {
         Sealed::new(encrypted_data.with_kdf_salt(kdf_salt), metadata)
     }
 
-    /// Its canonical bytes: about 4/3 of the ciphertext and 400 bytes more. One allocation as a
-    /// rule.
+    /// Encodes the credential to canonical bytes: about 4/3 of the ciphertext's length plus 400
+    /// bytes. Usually needs one allocation.
     ///
     /// # Errors
-    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy of a
-    /// newer `cred-core` than this crate was written for.
+    /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) for a rotation policy that
+    /// was added to `cred-core` after this crate was written.
     pub fn encode(&self) -> StorageResult<Vec<u8>> {
         let envelope = Envelope::of(self)?;
         let mut bytes = Vec::with_capacity(envelope.len_hint());
@@ -105,23 +109,24 @@ impl CredentialFile {
         Ok(bytes)
     }
 
-    /// As [`encode`](Self::encode), as text: for a backend that keeps text. JSON is always that.
+    /// Like [`encode`](Self::encode), but returns text, for a backend that stores text. JSON is
+    /// always valid text.
     ///
     /// # Errors
-    /// Those of [`encode`](Self::encode).
+    /// Errors of [`encode`](Self::encode).
     pub fn encode_text(&self) -> StorageResult<String> {
         String::from_utf8(self.encode()?)
-            .map_err(|_| StorageError::invalid_request("the envelope is no text"))
+            .map_err(|_| StorageError::invalid_request("the envelope is not text"))
     }
 
-    /// Its canonical bytes, to be stored under `path`, where they and the tags fit into the limits
-    /// of the provider: for a backend that counts the bytes as they are. Logs a warning where they
-    /// are larger than recommended, as [`limits::check_payload_len`] does. Call it once for each
-    /// write, before its first attempt.
+    /// Encodes the credential to canonical bytes that will be stored under `path`, and checks the
+    /// bytes and the tags against the limits of the provider. For a backend that counts these bytes
+    /// unchanged. Logs a warning if they are larger than recommended, as
+    /// [`limits::check_payload_len`] does. Call it once for each write, before the first attempt.
     ///
     /// # Errors
-    /// Those of [`encode`](Self::encode), [`limits::check_tags`] and [`limits::check_payload_len`].
-    /// Nothing was written.
+    /// Errors of [`encode`](Self::encode), [`limits::check_tags`] and
+    /// [`limits::check_payload_len`]. Nothing was written.
     pub fn encode_within(&self, description: &Description, path: PathRef<'_>) -> StorageResult<Vec<u8>> {
         limits::check_tags(&description.limits, &self.metadata)?;
         let bytes = self.encode()?;
@@ -129,32 +134,32 @@ impl CredentialFile {
         Ok(bytes)
     }
 
-    /// Reads canonical bytes, and nothing else.
+    /// Decodes canonical bytes, and rejects all others.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a reason of its own for a newer
-    /// version. It holds none of the bytes.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted), with a separate reason for a newer
+    /// version. It contains none of the bytes.
     pub fn decode(bytes: &[u8]) -> StorageResult<Self> {
-        // The parser's own error is not passed on: it repeats parts of what it read.
+        // The parser's own error is not passed on: it repeats parts of the input.
         let parsed = serde_json::from_slice::<Envelope<'_>>(bytes).ok();
         let envelope = match (parsed, wire::version(bytes)) {
             (_, Some(version)) if version > Self::CURRENT_VERSION => return Err(newer()),
             (Some(envelope), Some(1..)) => envelope,
             (Some(_), _) => {
-                return Err(StorageError::corrupted("its version is not one that was ever written"));
+                return Err(StorageError::corrupted("its format version does not exist"));
             }
-            (None, _) => return Err(StorageError::corrupted("it is no envelope of a sealed credential")),
+            (None, _) => return Err(StorageError::corrupted("it is not an envelope of a sealed credential")),
         };
-        if !Agrees::with(bytes, &envelope) {
+        if !is_canonical(bytes, &envelope) {
             return Err(StorageError::corrupted("it is not in canonical form, so it was edited or damaged"));
         }
         envelope.into_file()
     }
 }
 
-/// Damage can look so too, hence no kind of its own.
+/// Damaged data can look like this too, so there is no separate error kind.
 fn newer() -> StorageError {
     StorageError::corrupted(
-        "it says that it was written by a newer version of this library; upgrade this one, if so",
+        "its format version is newer than this library supports; if a newer release wrote it, upgrade this one",
     )
 }

@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::*;
 
-/// Everything set.
+/// A credential with every field set.
 fn full() -> CredentialFile {
     let mut tags = Tags::new();
     tags.insert("env", "prod").unwrap();
@@ -46,7 +46,7 @@ fn kind(bytes: &[u8]) -> StorageErrorKind {
 }
 
 #[test]
-fn the_bytes_are_those_of_the_documentation() {
+fn the_encoding_matches_the_documentation() {
     let text = String::from_utf8(bare().encode().unwrap()).unwrap();
     let zeros = |count: usize| "A".repeat(count);
     let expected = format!(
@@ -62,7 +62,7 @@ fn the_bytes_are_those_of_the_documentation() {
 }
 
 #[test]
-fn each_part_stands_where_the_form_says() {
+fn each_field_is_encoded_in_its_documented_place() {
     let text = String::from_utf8(full().encode().unwrap()).unwrap();
     assert!(text.ends_with(",\"salt\":\"BQUFBQUFBQUFBQUFBQUFBQ==\",\"path\":\"org:acme/stripe\",\"mark\":\"CAgICAgICAgICAgICAgICA==\"}"), "{text}");
     assert!(
@@ -83,7 +83,7 @@ fn each_part_stands_where_the_form_says() {
 }
 
 #[test]
-fn what_was_given_comes_back_passphrase_salt_included() {
+fn a_sealed_credential_round_trips_with_its_passphrase_salt() {
     let metadata = full().metadata;
     let bytes = CredentialFile::new(data(), metadata.clone()).encode().unwrap();
     assert_eq!(CredentialFile::decode(&bytes).unwrap().into_sealed(), Sealed::new(data(), metadata));
@@ -118,7 +118,7 @@ fn an_encoding_above_the_recommended_size_is_logged_once_without_its_contents() 
 }
 
 #[test]
-fn every_truncation_and_every_flipped_bit_is_refused_or_another_credential() {
+fn every_truncation_and_every_flipped_bit_is_rejected_or_decodes_to_another_credential() {
     let (file, bytes) = (full(), full().encode().unwrap());
     for length in 0..bytes.len() {
         assert!(matches!(kind(&bytes[..length]), StorageErrorKind::Corrupted { .. }), "cut to {length}");
@@ -134,7 +134,7 @@ fn every_truncation_and_every_flipped_bit_is_refused_or_another_credential() {
 }
 
 #[test]
-fn json_that_says_the_same_in_other_words_is_corrupted() {
+fn equivalent_json_in_another_form_is_corrupted() {
     let text = String::from_utf8(full().encode().unwrap()).unwrap();
     let reworded = [
         format!("{text}\n"),
@@ -172,7 +172,7 @@ fn json_that_says_the_same_in_other_words_is_corrupted() {
 }
 
 #[test]
-fn a_newer_version_says_so_whatever_it_looks_like() {
+fn a_newer_version_is_reported_whatever_its_contents() {
     let text = String::from_utf8(bare().encode().unwrap()).unwrap();
     for newer in [
         text.replacen("\"version\":1", "\"version\":2", 1),
@@ -180,14 +180,14 @@ fn a_newer_version_says_so_whatever_it_looks_like() {
         "{\"version\":2,\"what\":[1.5]}".to_owned(),
     ] {
         let error = CredentialFile::decode(newer.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("newer version"), "{newer}: {error}");
+        assert!(error.contains("version is newer than this library supports"), "{newer}: {error}");
     }
     assert!(!bare().needs_migration());
     assert!(CredentialFile { version: 0, ..bare() }.needs_migration());
 }
 
 #[test]
-fn no_error_repeats_what_was_read() {
+fn no_error_repeats_the_input() {
     let text = String::from_utf8(full().encode().unwrap()).unwrap();
     for broken in ["hunter2", "\"hunter2\"", "{\"hunter2\":1}", "{\"version\":\"hunter2\"}"]
         .map(str::to_owned)
@@ -244,7 +244,7 @@ fn any_data() -> impl Strategy<Value = EncryptedData> {
 
 proptest! {
     #[test]
-    fn every_credential_comes_back(
+    fn every_credential_round_trips(
         data in any_data(),
         metadata in any_metadata(),
         path in prop::option::of("(org:[a-z]{1,3}/)?[a-z]{1,3}"),
@@ -258,13 +258,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_an_answer(bytes in any::<Vec<u8>>(), text in "[\\[\\]{}:,\"0-9a-z_.\\\\ -]{0,80}") {
+    fn arbitrary_bytes_are_rejected(bytes in any::<Vec<u8>>(), text in "[\\[\\]{}:,\"0-9a-z_.\\\\ -]{0,80}") {
         prop_assert!(CredentialFile::decode(&bytes).is_err());
         prop_assert!(CredentialFile::decode(text.as_bytes()).is_err());
     }
 
     #[test]
-    fn what_is_read_from_damaged_bytes_writes_those_bytes(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn a_credential_decoded_from_damaged_bytes_encodes_to_those_bytes(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = full().encode().unwrap();
         let at = at.index(bytes.len());
         bytes[at] = byte;

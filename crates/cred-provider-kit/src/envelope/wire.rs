@@ -1,5 +1,5 @@
-//! The JSON itself. Everything is borrowed on the way out, and only what is kept is allocated on
-//! the way in.
+//! The JSON encoding. Encoding borrows everything, and decoding allocates only the data that is
+//! kept.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -67,8 +67,8 @@ struct Metadata<'a> {
     extra: BTreeMap<u16, Bytes<'a>>,
 }
 
-/// As an enum of its own, because core's may grow: what cannot be written here is refused, not
-/// guessed.
+/// A separate enum, because the one of `cred-core` may grow: a policy that cannot be encoded here
+/// is rejected, not guessed.
 #[derive(Serialize, Deserialize)]
 enum Rotation {
     #[serde(rename = "periodic_ms")]
@@ -98,7 +98,8 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Bytes that surely hold it, unless tags or a creator need escapes: room is taken once.
+    /// A length that suffices for the encoding, unless tags or a creator need escapes, so that the
+    /// buffer is allocated once.
     pub(super) fn len_hint(&self) -> usize {
         const KEYS_AND_FIXED_VALUES: usize = 544;
         const TAG_PUNCTUATION: usize = 6;
@@ -116,10 +117,10 @@ impl<'a> Envelope<'a> {
             + extra
     }
 
-    /// The types that the rest of the system works with, each through its own constructor.
+    /// Converts to the types of the other crates, each through its constructor.
     pub(super) fn into_file(self) -> StorageResult<CredentialFile> {
         let path =
-            self.path.map(|path| path.parse().map_err(|_| corrupted("its path is none"))).transpose()?;
+            self.path.map(|path| path.parse().map_err(|_| corrupted("its path is invalid"))).transpose()?;
         Ok(CredentialFile {
             version: self.version,
             encrypted_data: self.encrypted_data.into_data()?,
@@ -148,16 +149,16 @@ impl<'a> Data<'a> {
     fn into_data(self) -> StorageResult<EncryptedData> {
         let version = match SealVersion::from_u8(self.version) {
             Some(version) => version,
-            None if self.version == 0 => return Err(corrupted("its sealed format was never written")),
+            None if self.version == 0 => return Err(corrupted("its sealed format version does not exist")),
             None => return Err(newer()),
         };
-        let key_id = KeyId::new(&self.key_id).map_err(|_| corrupted("its key id is none"))?;
+        let key_id = KeyId::new(&self.key_id).map_err(|_| corrupted("its key id is invalid"))?;
         let ciphertext = self.ciphertext.0.into_owned();
         let mut data =
             EncryptedData::new(key_id, self.salt.0, self.commitment.0, self.nonce.0, ciphertext, self.tag.0);
         data.version = version;
         let wrapped_key = self.wrapped_key.map(|key| WrappedKey::new(key.0.into_owned())).transpose();
-        Ok(data.with_wrapped_key(wrapped_key.map_err(|_| corrupted("its wrapped key is none"))?))
+        Ok(data.with_wrapped_key(wrapped_key.map_err(|_| corrupted("its wrapped key is invalid"))?))
     }
 }
 
@@ -202,7 +203,7 @@ fn unknown(extra: BTreeMap<u16, Bytes<'_>>) -> StorageResult<UnknownFields> {
     for (number, value) in extra {
         unknown
             .insert(number, value.0.into_owned())
-            .map_err(|_| corrupted("an extra field has the number of a known or a reserved one"))?;
+            .map_err(|_| corrupted("an extra field has the number of a known or reserved field"))?;
     }
     Ok(unknown)
 }
@@ -246,8 +247,8 @@ impl<const N: usize> Serialize for Fixed<N> {
 
 impl<'de, const N: usize> Deserialize<'de> for Fixed<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text<const N: usize>;
-        impl<const N: usize> Visitor<'_> for Text<N> {
+        struct Base64Visitor<const N: usize>;
+        impl<const N: usize> Visitor<'_> for Base64Visitor<N> {
             type Value = Fixed<N>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,11 +259,11 @@ impl<'de, const N: usize> Deserialize<'de> for Fixed<N> {
                 let mut bytes = [0; N];
                 match STANDARD.decode_slice(text, &mut bytes) {
                     Ok(length) if length == N => Ok(Fixed(bytes)),
-                    _ => Err(E::custom("wrong base64")),
+                    _ => Err(E::custom("invalid base64")),
                 }
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Base64Visitor)
     }
 }
 
@@ -277,8 +278,8 @@ impl Serialize for Bytes<'_> {
 
 impl<'de> Deserialize<'de> for Bytes<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
+        struct Base64Visitor;
+        impl Visitor<'_> for Base64Visitor {
             type Value = Vec<u8>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -286,14 +287,14 @@ impl<'de> Deserialize<'de> for Bytes<'_> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                STANDARD.decode(text).map_err(|_| E::custom("wrong base64"))
+                STANDARD.decode(text).map_err(|_| E::custom("invalid base64"))
             }
         }
-        deserializer.deserialize_str(Text).map(|bytes| Self(Cow::Owned(bytes)))
+        deserializer.deserialize_str(Base64Visitor).map(|bytes| Self(Cow::Owned(bytes)))
     }
 }
 
-/// The version, which stands first in every version of the form; `None` where these bytes don't
+/// Returns the version, which is first in every version of the form; `None` if the bytes do not
 /// begin with one.
 pub(super) fn version(bytes: &[u8]) -> Option<u32> {
     let rest = bytes.strip_prefix(b"{\"version\":")?;
@@ -301,20 +302,18 @@ pub(super) fn version(bytes: &[u8]) -> Option<u32> {
     std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
 }
 
-/// A writer that compares with what was read instead of keeping what is written.
-pub(super) struct Agrees<'a> {
+/// A writer that compares the written bytes with the expected ones instead of storing them.
+struct CompareWriter<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Agrees<'a> {
-    /// Whether the envelope is written as exactly these bytes.
-    pub(super) fn with(bytes: &'a [u8], envelope: &Envelope<'_>) -> bool {
-        let mut agrees = Self { rest: bytes };
-        serde_json::to_writer(&mut agrees, envelope).is_ok() && agrees.rest.is_empty()
-    }
+/// Whether the envelope is encoded as exactly these bytes.
+pub(super) fn is_canonical(bytes: &[u8], envelope: &Envelope<'_>) -> bool {
+    let mut writer = CompareWriter { rest: bytes };
+    serde_json::to_writer(&mut writer, envelope).is_ok() && writer.rest.is_empty()
 }
 
-impl Write for Agrees<'_> {
+impl Write for CompareWriter<'_> {
     fn write(&mut self, written: &[u8]) -> io::Result<usize> {
         match self.rest.strip_prefix(written) {
             Some(rest) => {

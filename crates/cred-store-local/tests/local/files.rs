@@ -151,7 +151,7 @@ async fn the_error_for_a_corrupted_file_names_the_credential_and_prints_no_conte
     let error = get(&provider, "org:a/key").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "could not retrieve credential `org:a/key` in local: the stored data is corrupted: it is no envelope of a \
+        "could not retrieve credential `org:a/key` in local: the stored data is corrupted: it is not an envelope of a \
          sealed credential; restore it from a backup, or store the credential again if you \
          still have its value"
     );
