@@ -1,4 +1,4 @@
-//! An answer that the backend itself does not give: the page of a portal, or another service.
+//! A response that is not from the backend: the page of a portal, or another service.
 
 use std::fmt;
 
@@ -16,45 +16,44 @@ const KNOWN_TYPES: [&str; 8] = [
     "application/x-www-form-urlencoded",
 ];
 
-/// An answer that the backend itself does not give: the login page of a proxy, the page of a load
-/// balancer, or another service on that port.
+/// A response that is not from the backend: the login page of a proxy, the page of a load balancer,
+/// or another service on that port.
 ///
-/// Its `Display` names the address and what answered, for the reason of a refusal. It never repeats
-/// the body.
+/// Its `Display` names the address and the kind of content, for the reason of an error. It never
+/// repeats the body.
 ///
 /// ```
 /// use cred_provider_kit::Foreign;
-///
-/// let answer = Foreign {
+/// let response = Foreign {
 ///     service: "Vault",
 ///     address: Some("vault.example.com:8200"),
 ///     content_type: Some("text/html; charset=utf-8"),
 ///     body: Some(b"<p/>"),
 /// };
 /// assert_eq!(
-///     answer.to_string(),
+/// response.to_string(),
 ///     "`vault.example.com:8200` sent `text/html`, which is not an answer of Vault"
 /// );
-/// assert!(answer.error("`address`").is_transient());
+/// assert!(response.error("`address`").is_transient());
 /// ```
 #[derive(Clone, Copy)]
 pub struct Foreign<'a> {
     /// The service that should have answered.
     pub service: &'a str,
-    /// Host and port of what answered; `None`: they are not known.
+    /// Host and port of the server that answered; `None` if unknown.
     pub address: Option<&'a str>,
-    /// The header `Content-Type`, as it came.
+    /// The `Content-Type` header, unchanged.
     pub content_type: Option<&'a str>,
-    /// `None`: it could not be read, or it is longer than any answer of the service.
+    /// The body; `None` if it could not be read, or is longer than any response of the service.
     pub body: Option<&'a [u8]>,
 }
 
 impl Foreign<'_> {
-    /// The error of a call that got this answer with a status of success. `setting` is what holds
-    /// the address, such as "`address`".
+    /// Returns the error of a call that received this response with a success status. `setting`
+    /// names the setting that contains the address, such as "`address`".
     ///
-    /// It is [`Unavailable`](cred_core::StorageErrorKind::Unavailable): a portal and a page that is
-    /// shown during a deployment go away, and what became of a write is unknown.
+    /// The kind is [`Unavailable`](cred_core::StorageErrorKind::Unavailable): portals and the pages
+    /// shown during a deployment go away, and the outcome of a write is unknown.
     #[must_use]
     pub fn error(&self, setting: &str) -> StorageError {
         StorageError::unavailable(format!(
@@ -62,13 +61,13 @@ impl Foreign<'_> {
         ))
     }
 
-    /// What the body is, as far as it can be named.
+    /// Describes the body, as far as that is safe.
     fn content(&self) -> &'static str {
         let media_type = self.content_type.and_then(|value| value.split(';').next()).map(str::trim);
         let known = |value: &str| KNOWN_TYPES.iter().find(|known| known.eq_ignore_ascii_case(value));
         match (media_type.and_then(known), self.body) {
             (Some(known), _) => known,
-            (None, None) => "what cannot be read",
+            (None, None) => "a body that cannot be read",
             (None, Some([])) => "an empty body",
             (None, Some(body)) => match serde_json::from_slice::<serde::de::IgnoredAny>(body) {
                 Ok(_) => "JSON of another form",
@@ -93,7 +92,7 @@ impl fmt::Display for Foreign<'_> {
     }
 }
 
-/// The body may hold a secret.
+/// Does not print the body, which may contain a secret.
 impl fmt::Debug for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Foreign").field(&self.to_string()).finish()
@@ -106,13 +105,13 @@ mod tests {
 
     use super::*;
 
-    fn sent(content_type: Option<&str>, body: Option<&[u8]>) -> String {
-        let answer = Foreign { service: "Vault", address: Some("[::1]:8200"), content_type, body };
-        answer.to_string()
+    fn described(content_type: Option<&str>, body: Option<&[u8]>) -> String {
+        let response = Foreign { service: "Vault", address: Some("[::1]:8200"), content_type, body };
+        response.to_string()
     }
 
     #[test]
-    fn an_answer_is_described_by_its_type_or_its_body() {
+    fn a_response_is_described_by_its_type_or_its_body() {
         for (content_type, body, expected) in [
             (Some("text/html"), Some(&b"<p/>"[..]), "`text/html`"),
             (Some("Text/HTML ;charset=utf-8"), Some(b"{}"), "`text/html`"),
@@ -121,32 +120,32 @@ mod tests {
             (Some("application/json"), Some(b"{"), "text that is not JSON"),
             (None, Some(b"\xff\xfe"), "text that is not JSON"),
             (None, Some(b""), "an empty body"),
-            (None, None, "what cannot be read"),
+            (None, None, "a body that cannot be read"),
         ] {
             let expected = format!("`[::1]:8200` sent {expected}, which is not an answer of Vault");
-            assert_eq!(sent(content_type, body), expected);
+            assert_eq!(described(content_type, body), expected);
         }
     }
 
     #[test]
     fn neither_the_type_nor_the_body_is_repeated() {
-        let text = sent(Some("text/hunter2"), Some(b"hunter2 \x1b[2J"));
+        let text = described(Some("text/hunter2"), Some(b"hunter2 \x1b[2J"));
         assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
-        let answer = Foreign {
+        let response = Foreign {
             service: "Vault",
             address: None,
             content_type: Some("hunter2"),
             body: Some(br#"{"token":"hunter2"}"#),
         };
-        let text = format!("{answer} {answer:?} {}", answer.error("`address`"));
+        let text = format!("{response} {response:?} {}", response.error("`address`"));
         assert!(!text.contains("hunter2"), "{text}");
         assert!(text.starts_with("the server sent JSON of another form"), "{text}");
     }
 
     #[test]
-    fn a_write_that_got_it_may_have_happened() {
-        let answer = Foreign { service: "Vault", address: None, content_type: None, body: Some(b"") };
-        let error = answer.error("`address`");
+    fn a_write_with_a_foreign_response_may_have_happened() {
+        let response = Foreign { service: "Vault", address: None, content_type: None, body: Some(b"") };
+        let error = response.error("`address`");
         assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
         assert!(error.is_transient() && error.may_have_written());
         assert!(error.to_string().contains("check the host and port of `address`"), "{error}");

@@ -1,4 +1,4 @@
-//! Secrets that a server repeats, in whatever spelling.
+//! Removes secrets that a server repeats, in any encoding.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -6,20 +6,21 @@ use std::ops::Range;
 use cred_core::Zeroizing;
 
 const REDACTED: &str = "[redacted]";
-/// Bytes of the longest text that is searched: a search takes some hundred times as much memory.
+/// Maximum length of a searched text, in bytes: a search takes some hundred times as much memory.
 const LONGEST: usize = 64 * 1_024;
 
-/// One character of a text, and where it is spelled.
+/// One character of a text, and the range that encodes it.
 #[derive(Clone)]
 struct Letter {
     value: char,
     range: Range<usize>,
 }
 
-/// The text with `[redacted]` in place of each of these secrets. A secret is found unchanged, with
-/// other white space, line breaks or invisible characters in it, percent-encoded, and with the
-/// escapes of JSON. Case counts. The rest of the text stays as it is; a text of more than 64 KiB,
-/// which no backend has for a refusal, is redacted as a whole.
+/// Returns the text with each of these secrets replaced by `[redacted]`.
+///
+/// A secret is found unchanged; with other white space, line breaks or invisible characters in it;
+/// percent-encoded; and with JSON escapes. Case is significant. The rest of the text is unchanged.
+/// A text of more than 64 KiB, longer than any backend's error message, is redacted as a whole.
 ///
 /// ```
 /// use cred_provider_kit::redact;
@@ -30,14 +31,14 @@ struct Letter {
 #[must_use]
 pub fn redact<'a>(text: &'a str, secrets: &[&str]) -> Cow<'a, str> {
     let secrets: Vec<_> =
-        secrets.iter().map(|secret| dense(secret)).filter(|secret| !secret.is_empty()).collect();
+        secrets.iter().map(|secret| without_ignored(secret)).filter(|secret| !secret.is_empty()).collect();
     if secrets.is_empty() || text.is_empty() {
         return text.into();
     }
     if text.len() > LONGEST {
         return REDACTED.into();
     }
-    let mut found: Vec<Range<usize>> = spellings(text)
+    let mut found: Vec<Range<usize>> = decodings(text)
         .iter()
         .flat_map(|letters| secrets.iter().flat_map(|secret| occurrences(letters, secret)))
         .collect();
@@ -57,7 +58,7 @@ pub fn redact<'a>(text: &'a str, secrets: &[&str]) -> Cow<'a, str> {
     clean.into()
 }
 
-/// Characters that are not seen, and those that change the direction of what follows.
+/// Whether a character is invisible, or changes the direction of the following text.
 pub(crate) fn is_invisible(letter: char) -> bool {
     let formats = ['\u{ad}', '\u{61c}', '\u{180e}', '\u{feff}'];
     letter.is_control()
@@ -71,15 +72,15 @@ fn is_ignored(letter: char) -> bool {
     letter.is_whitespace() || is_invisible(letter)
 }
 
-fn dense(secret: &str) -> Zeroizing<Vec<char>> {
-    // Never more than this, so that it does not grow and leave a copy.
+fn without_ignored(secret: &str) -> Zeroizing<Vec<char>> {
+    // This capacity always suffices: a buffer that grows would leave a copy behind.
     let mut letters = Zeroizing::new(Vec::with_capacity(secret.len()));
     letters.extend(secret.chars().filter(|letter| !is_ignored(*letter)));
     letters
 }
 
-/// What the text may stand for, without what is ignored.
-fn spellings(text: &str) -> [Vec<Letter>; 5] {
+/// Decodes the text in each possible way, and drops the ignored characters.
+fn decodings(text: &str) -> [Vec<Letter>; 5] {
     let plain: Vec<_> = text
         .char_indices()
         .map(|(at, value)| Letter { value, range: at..at.saturating_add(value.len_utf8()) })
@@ -93,7 +94,7 @@ fn spellings(text: &str) -> [Vec<Letter>; 5] {
 }
 
 fn occurrences(letters: &[Letter], secret: &[char]) -> Vec<Range<usize>> {
-    // In a form, a plus stands for a space.
+    // In form data, a plus stands for a space.
     let keeps_plus = secret.contains(&'+');
     let letters: Vec<_> = letters.iter().filter(|letter| keeps_plus || letter.value != '+').collect();
     let windows = letters.windows(secret.len());
@@ -101,7 +102,7 @@ fn occurrences(letters: &[Letter], secret: &[char]) -> Vec<Range<usize>> {
     hits.filter_map(|window| Some(window.first()?.range.start..window.last()?.range.end)).collect()
 }
 
-/// With the escapes of JSON replaced.
+/// Replaces the escapes of JSON.
 fn unescaped(letters: &[Letter]) -> Vec<Letter> {
     let mut plain = Vec::with_capacity(letters.len());
     let mut rest = letters;
@@ -121,7 +122,7 @@ fn unescaped(letters: &[Letter]) -> Vec<Letter> {
     plain
 }
 
-/// With the escapes of a URL replaced. Only those of ASCII, of which tokens are made.
+/// Replaces the escapes of a URL, only those of ASCII: tokens consist of ASCII.
 fn decoded(letters: &[Letter]) -> Vec<Letter> {
     let mut plain = Vec::with_capacity(letters.len());
     let mut rest = letters;
@@ -136,7 +137,7 @@ fn decoded(letters: &[Letter]) -> Vec<Letter> {
     plain
 }
 
-/// Adds what the first letters stand for, and returns the others.
+/// Adds the character that the first `length` letters encode, and returns the remaining letters.
 fn push<'a>(plain: &mut Vec<Letter>, letters: &'a [Letter], value: char, length: usize) -> &'a [Letter] {
     let (taken, rest) = letters.split_at_checked(length).unwrap_or((letters, &[]));
     if let (Some(first), Some(last)) = (taken.first(), taken.last()) {
@@ -154,9 +155,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_found_in_every_spelling() {
+    fn a_secret_is_found_in_every_encoding() {
         const SECRET: &str = "hvs.CAES/Iq+\"x y\\z==";
-        for spelling in [
+        for encoding in [
             "hvs.CAES/Iq+\"x y\\z==",
             "hvs.CAES/Iq+\"x\r\n  y\\z==",
             "hvs.CA\u{200b}ES/\u{202e}Iq+\"xy\\z==",
@@ -166,10 +167,10 @@ mod tests {
             "hvs.CAES%2fIq%2b%22x%0Ay%5cz%3d%3d",
             r"hvs.CAES\u00252FIq%2B%22x%20y%5Cz%3D%3D",
         ] {
-            let text = format!("Token {spelling} is not Known");
-            assert_eq!(redact(&text, &[SECRET]), "Token [redacted] is not Known", "{spelling}");
+            let text = format!("Token {encoding} is not Known");
+            assert_eq!(redact(&text, &[SECRET]), "Token [redacted] is not Known", "{encoding}");
         }
-        assert_eq!(redact("pass=a+b", &["a b"]), "pass=[redacted]", "as in a form");
+        assert_eq!(redact("pass=a+b", &["a b"]), "pass=[redacted]", "as in form data");
         assert_eq!(redact("aXbXa", &["a", "b"]), "[redacted]X[redacted]X[redacted]");
         assert_eq!(redact("abab", &["aba", "bab"]), "[redacted]", "they overlap");
     }
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_secret_stays_as_it_is() {
+    fn a_text_without_the_secret_is_unchanged() {
         for (text, secret) in [
             ("Hunter2 \n is%20here \\u0041", "hunter2"),
             ("abc", ""),

@@ -1,17 +1,21 @@
-//! What a backend says of itself, as a part of an error's reason.
+//! Quotes a message of the backend in the reason of an error.
 
 use crate::redact::{is_invisible, redact};
 
-/// Characters, beyond which nobody reads on.
-const LONGEST: usize = 400;
-/// Bytes of a text that are looked at. A server decides how long the text is.
-const LONGEST_READ: usize = 64 * 1_024;
+/// Maximum length of a quote, in characters.
+const MAX_QUOTE_LEN: usize = 400;
+/// Length of the part of a text that is examined, in bytes. The server controls the length of the
+/// text.
+const MAX_EXAMINED_LEN: usize = 64 * 1_024;
 
-/// A backend's own words, fit for a reason: one line of at most 400 characters and `...`, in which
-/// control, invisible and bidirectional characters are escaped; `without a reason` if there are
-/// none. A server may repeat what it was sent: `hide` are values that must not be reported, in any
-/// spelling that [`redact`] finds, and `looks_secret` judges a word where they are not known; both
-/// become `[redacted]`.
+/// Quotes a message of the backend, for the reason of an error.
+///
+/// - The quote is one line of at most 400 characters and `...`.
+/// - Control, invisible and bidirectional characters are escaped.
+/// - The quote of an empty message is `without a reason`.
+/// - A server may repeat what it received. `hide` has values that must not be reported, in any
+///   encoding that [`redact`] finds. `looks_secret` judges each word, for secrets that are not
+///   known. Both are replaced by `[redacted]`.
 ///
 /// ```
 /// use cred_provider_kit::said;
@@ -21,11 +25,11 @@ const LONGEST_READ: usize = 64 * 1_024;
 /// ```
 #[must_use]
 pub fn said(text: &str, hide: &[&str], looks_secret: impl Fn(&str) -> bool) -> String {
-    // Before it is cut: half a secret would not be found.
+    // Before the text is cut: half a secret would not be found.
     let text = redact(text, hide);
-    let read = beginning(&text);
+    let examined = examined_part(&text);
     let visible = |word: &str| word.chars().filter(|letter| !is_invisible(*letter)).collect::<String>();
-    let words = read.split_whitespace().map(|word| match looks_secret(&visible(word)) {
+    let words = examined.split_whitespace().map(|word| match looks_secret(&visible(word)) {
         true => "[redacted]",
         false => word,
     });
@@ -34,28 +38,28 @@ pub fn said(text: &str, hide: &[&str], looks_secret: impl Fn(&str) -> bool) -> S
         space.into_iter().chain(word.chars())
     });
     let mut letters = spaced.flat_map(escaped);
-    let line: String = letters.by_ref().take(LONGEST).collect();
-    match letters.next().is_some() || read.len() < text.len() {
+    let line: String = letters.by_ref().take(MAX_QUOTE_LEN).collect();
+    match letters.next().is_some() || examined.len() < text.len() {
         true => format!("{line}..."),
         false if line.is_empty() => "without a reason".to_owned(),
         false => line,
     }
 }
 
-/// The part of a text that is looked at: at most 64 KiB, and up to the end of a word, since half a
-/// secret would not look like one.
-fn beginning(text: &str) -> &str {
-    if text.len() <= LONGEST_READ {
+/// Returns the part of a text that is examined: at most 64 KiB, cut at the end of a word, since
+/// half a secret would not look like one.
+fn examined_part(text: &str) -> &str {
+    if text.len() <= MAX_EXAMINED_LEN {
         return text;
     }
-    let cut = (0..=LONGEST_READ).rev().find_map(|end| text.get(..end)).unwrap_or_default();
+    let cut = (0..=MAX_EXAMINED_LEN).rev().find_map(|end| text.get(..end)).unwrap_or_default();
     match cut.rfind(char::is_whitespace) {
         Some(end) => cut.get(..end).unwrap_or_default(),
         None => cut,
     }
 }
 
-/// A character as a terminal may be given it.
+/// Escapes a character that must not reach a terminal.
 fn escaped(letter: char) -> impl Iterator<Item = char> {
     let (plain, escape) = match is_invisible(letter) {
         true => (None, Some(letter.escape_unicode())),
@@ -69,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_one_line() {
+    fn a_quote_is_one_line() {
         assert_eq!(said(" a\r\n\tb \u{1b}[2Jc", &[], |_| false), "a b \\u{1b}[2Jc");
         assert_eq!(said("a\u{202e}b \u{7f}\u{200b}", &[], |_| false), "a\\u{202e}b \\u{7f}\\u{200b}");
         assert_eq!(said("\n", &[], |_| false), "without a reason");
     }
 
     #[test]
-    fn it_is_cut_between_characters_and_after_secrets_were_taken_out() {
+    fn a_quote_is_cut_between_characters_and_after_redaction() {
         assert_eq!(said(&"é".repeat(401), &[], |_| false), format!("{}...", "é".repeat(400)));
         assert_eq!(said(&"é".repeat(400), &[], |_| false), "é".repeat(400));
         let long = format!("{} secret-token", "x".repeat(395));
@@ -84,27 +88,30 @@ mod tests {
     }
 
     #[test]
-    fn of_a_text_without_end_only_the_beginning_is_looked_at() {
-        let looked_at = std::cell::Cell::new(0);
+    fn only_the_beginning_of_a_long_text_is_examined() {
+        let examined = std::cell::Cell::new(0);
         let judge = |word: &str| {
-            looked_at.set(looked_at.get() + word.len());
+            examined.set(examined.get() + word.len());
             word.starts_with("AKIA")
         };
         let line = said(&"AKIA1 x\n".repeat(1_000_000), &[], judge);
         assert!(line.starts_with("[redacted] x [redacted] x") && line.ends_with("..."), "{line}");
-        assert_eq!(line.chars().count(), LONGEST + 3);
-        assert!(looked_at.get() < 1_000, "only what is shown: {}", looked_at.get());
-        looked_at.set(0);
-        assert_eq!(said(&"x".repeat(1 << 20), &[], judge), format!("{}...", "x".repeat(LONGEST)));
-        assert_eq!(looked_at.get(), LONGEST_READ);
+        assert_eq!(line.chars().count(), MAX_QUOTE_LEN + 3);
+        assert!(examined.get() < 1_000, "only the words of the quote: {}", examined.get());
+        examined.set(0);
+        assert_eq!(said(&"x".repeat(1 << 20), &[], judge), format!("{}...", "x".repeat(MAX_QUOTE_LEN)));
+        assert_eq!(examined.get(), MAX_EXAMINED_LEN);
     }
 
     #[test]
-    fn a_word_across_the_end_of_what_is_looked_at_is_left_out() {
-        let spaces = " ".repeat(LONGEST_READ - 6);
+    fn a_word_across_the_end_of_the_examined_part_is_left_out() {
+        let spaces = " ".repeat(MAX_EXAMINED_LEN - 6);
         assert_eq!(said(&format!("a{spaces}hunter2hunter2"), &[], |word| word.len() == 14), "a...");
         assert_eq!(said(&format!("a{spaces}hunter2hunter2"), &["hunter2hunter2"], |_| false), "[redacted]");
-        assert_eq!(said(&"é".repeat(LONGEST_READ), &[], |_| false), format!("{}...", "é".repeat(LONGEST)));
+        assert_eq!(
+            said(&"é".repeat(MAX_EXAMINED_LEN), &[], |_| false),
+            format!("{}...", "é".repeat(MAX_QUOTE_LEN))
+        );
     }
 
     #[test]
@@ -114,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_hide_hides_nothing() {
+    fn an_empty_secret_hides_nothing() {
         assert_eq!(said("abc", &[""], |_| false), "abc");
     }
 }

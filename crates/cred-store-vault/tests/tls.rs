@@ -133,7 +133,7 @@ async fn a_port_without_tls_and_an_unknown_host_name_are_reported() {
     // The domain `invalid` never contains a host.
     let error = read(config("vault.invalid", 8200, &authority)).await;
     assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error:?}");
-    assert!(error.to_string().contains("`vault.invalid:8200`: DNS does not know the host"), "{error}");
+    assert!(error.to_string().contains("`vault.invalid:8200`: DNS cannot resolve the host"), "{error}");
 }
 
 #[test]
