@@ -1,4 +1,4 @@
-//! What a storage backend does, in its own terms.
+//! The operations that a storage backend implements.
 
 use std::fmt;
 
@@ -9,39 +9,104 @@ use cred_core::{
 
 use crate::{CredentialFile, Provider, Wire};
 
-/// A storage backend, as far as it differs from others. [`Provider`] makes a
-/// [`StorageProvider`](cred_core::StorageProvider) of it.
+/// The operations of one storage backend. [`Provider`] turns it into a
+/// [`StorageProvider`](cred_core::StorageProvider).
 ///
-/// Each method makes its requests through the [`Wire`] that it is given: [`Wire::read`] for a
-/// request that changes nothing, [`Wire::write`] for one that does. Timeouts, retries, doubt,
-/// metrics, spans and the context of errors are there, and in no backend.
+/// Each method sends its requests through the [`Wire`] that it receives: [`Wire::read`] for a
+/// request that changes nothing, [`Wire::write`] for one that does. `Wire` adds timeouts, retries,
+/// [`InDoubt`](cred_core::StorageErrorKind::InDoubt) errors, metrics, spans and error context, so a
+/// backend implements none of these.
 ///
 /// An implementation may write `async fn` for each method.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::{Mutex, MutexGuard, PoisonError};
+///
+/// use cred_core::{CredentialFilter, CredentialPath, PathRef, StorageResult};
+/// use cred_provider_kit::{Backend, CredentialFile, Reach, Wire};
+///
+/// /// Stores credentials in a map.
+/// #[derive(Debug, Default)]
+/// struct Map(Mutex<BTreeMap<CredentialPath, Vec<u8>>>);
+///
+/// impl Map {
+///     fn entries(&self) -> MutexGuard<'_, BTreeMap<CredentialPath, Vec<u8>>> {
+///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+///     }
+/// }
+///
+/// impl Backend for Map {
+///     async fn put(
+///         &self,
+///         wire: &mut Wire<'_>,
+///         path: PathRef<'_>,
+///         file: CredentialFile,
+///     ) -> StorageResult<()> {
+///         let envelope = &file.encode_within(wire.description(), path)?;
+///         wire.write(async |_| {
+///             self.entries().insert(path.to_path(), envelope.clone());
+///             Ok(())
+///         })
+///         .await
+///     }
+///
+///     async fn get(
+///         &self,
+///         wire: &mut Wire<'_>,
+///         path: PathRef<'_>,
+///     ) -> StorageResult<Option<CredentialFile>> {
+///         wire.read(async |_| {
+///             let envelope = self.entries().get(&path.to_path()).cloned();
+///             envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
+///         })
+///         .await
+///     }
+///
+///     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
+///         wire.write(async |_| {
+///             self.entries().remove(&path.to_path());
+///             Ok(())
+///         })
+///         .await
+///     }
+///
+///     async fn paths(
+///         &self,
+///         wire: &mut Wire<'_>,
+///         _: Reach<'_>,
+///         _: Option<&CredentialFilter>,
+///     ) -> StorageResult<Vec<CredentialPath>> {
+///         wire.read(async |_| Ok(self.entries().keys().cloned().collect())).await
+///     }
+/// }
+/// ```
 pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
-    /// Called at the begin of each operation. A backend that must log in or look at its server
-    /// first does so here, once. So does a database that creates its tables at the first use:
-    /// inside [`Wire::read`], since it may be repeated and stores no credential. It counts towards
-    /// the time of the operation. Default: nothing.
+    /// Runs at the start of each operation. Default: does nothing.
+    ///
+    /// A backend that must log in or check its server first does so here, once. A database that
+    /// creates its tables at the first use does so here too, inside [`Wire::read`], since that may
+    /// be repeated and stores no credential. The time counts towards the deadline of the operation.
     ///
     /// # Errors
-    /// What keeps every operation from its work. No credential was written.
+    /// A failure that prevents every operation. No credential was written.
     fn prepare(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
 
-    /// Looks whether the backend can be used, for [`Provider::connect`]. Default: nothing more than
-    /// [`prepare`](Self::prepare), which comes before it.
+    /// Checks that the backend can be used, for [`Provider::connect`]. [`prepare`](Self::prepare)
+    /// runs before it. Default: no further check.
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     fn connect(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
 
-    /// Stores a credential, in the place of the one that may be there. Its tags fit into the
-    /// limits; the length of what is sent is checked here, as
+    /// Stores a credential, replacing any existing one. The caller has checked the tags against the
+    /// limits. The implementation must check the length of the data that it sends, as
     /// [`encode_within`](CredentialFile::encode_within) does.
     ///
     /// # Errors
@@ -53,33 +118,35 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         file: CredentialFile,
     ) -> impl Future<Output = StorageResult<()>> + Send;
 
-    /// Reads a credential; `None`: it is not there.
+    /// Reads a credential; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for what cannot be read, or what the
-    /// backend refuses.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if the stored data cannot be decoded,
+    /// or the error of the backend.
     fn get(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<Option<CredentialFile>>> + Send;
 
-    /// Deletes a credential, readable or not. That it is not there is no error.
+    /// Deletes a credential, even if its data cannot be decoded. Succeeds if the credential does
+    /// not exist.
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     fn delete(
         &self,
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<()>> + Send;
 
-    /// The paths in reach: all of them, or an error. More than those, and one more than once, does
-    /// no harm. Paths that certainly do not match the `hint` can be left out; where that costs a
-    /// request for each path, leave it to the provider.
+    /// Returns all paths in `reach`, or an error. The result may also contain paths out of reach,
+    /// and duplicates: the caller removes them. The implementation may omit paths that certainly do
+    /// not match `hint`. If that costs a request for each path, leave the filtering to
+    /// [`Provider`].
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     fn paths(
         &self,
         wire: &mut Wire<'_>,
@@ -87,10 +154,11 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         hint: Option<&CredentialFilter>,
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 
-    /// Whether a credential is stored, readable or not. Default: by [`get`](Self::get).
+    /// Reports whether a credential is stored, even if its data cannot be decoded. Default: calls
+    /// [`get`](Self::get).
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     fn exists(
         &self,
         wire: &mut Wire<'_>,
@@ -105,39 +173,40 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
         }
     }
 
-    /// Reads several credentials: exactly `paths.len()` answers, in their order. One that is
-    /// missing or corrupted fails alone.
+    /// Reads several credentials. Returns exactly `paths.len()` results, in the order of `paths`. A
+    /// missing or corrupted credential does not affect the results of the others.
     ///
-    /// Default: [`get`](Self::get) for one after the other. [`Wire::read_each`] reads some at once.
-    /// A list with a filter reads what it lists through this method, and so does `retrieve_many`
-    /// where the [`batch`](cred_core::Description::batch) of the description is above 1.
+    /// Default: calls [`get`](Self::get) for each path in sequence. [`Wire::read_each`] reads
+    /// several concurrently. A list with a filter reads the listed credentials through this method,
+    /// and so does `retrieve_many` if the [`batch`](cred_core::Description::batch) of the
+    /// description is above 1.
     ///
     /// # Errors
-    /// What the backend refuses for all of them.
+    /// An error of the backend that fails the whole call.
     fn get_each(
         &self,
         wire: &mut Wire<'_>,
         paths: &[CredentialPath],
     ) -> impl Future<Output = StorageResult<Vec<StorageResult<Option<CredentialFile>>>>> + Send {
         async move {
-            let mut answers = Vec::with_capacity(paths.len());
+            let mut results = Vec::with_capacity(paths.len());
             for path in paths {
-                answers.push(match self.get(wire, path.as_path_ref()).await {
+                results.push(match self.get(wire, path.as_path_ref()).await {
                     Err(error) if !error.is_corrupted() => return Err(error),
                     answer => answer,
                 });
             }
-            Ok(answers)
+            Ok(results)
         }
     }
 
-    /// The paths in reach whose credentials the filter admits. Default: those of
-    /// [`paths`](Self::paths), each looked into by [`get_each`](Self::get_each). For a backend that
-    /// reads names and contents in one request.
+    /// Returns the paths in `reach` whose credentials match `filter`. Default: calls
+    /// [`paths`](Self::paths), and reads each credential with [`get_each`](Self::get_each).
+    /// Override it if the backend returns names and contents in one request.
     ///
     /// # Errors
-    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) for a credential that the filter
-    /// cannot decide, located by [`Wire::locate`]; or what the backend refuses.
+    /// [`Corrupted`](cred_core::StorageErrorKind::Corrupted) if the filter needs a credential that
+    /// cannot be decoded; name it with [`Wire::locate`]. Otherwise the error of the backend.
     fn matching(
         &self,
         wire: &mut Wire<'_>,
@@ -146,55 +215,58 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send {
         async move {
             let mut paths = self.paths(wire, reach, Some(filter)).await?;
-            reach.clean(&mut paths);
-            let mut admitted = Vec::new();
-            for paths in paths.chunks(AT_ONCE) {
+            reach.retain_unique(&mut paths);
+            let mut matching = Vec::new();
+            for paths in paths.chunks(FILTER_CHUNK_LEN) {
                 let files = self.get_each(wire, paths).await?;
                 if files.len() != paths.len() {
                     let (files, paths) = (files.len(), paths.len());
-                    return Err(StorageError::other(format!("{files} answers came for {paths} paths")));
+                    return Err(StorageError::other(format!(
+                        "the backend returned {files} results for {paths} paths"
+                    )));
                 }
                 for (path, file) in paths.iter().zip(files) {
                     match file {
-                        Ok(Some(file)) if filter.matches(&file.metadata) => admitted.push(path.clone()),
-                        // Not admitted, or deleted since the names were read.
+                        Ok(Some(file)) if filter.matches(&file.metadata) => matching.push(path.clone()),
+                        // It does not match, or was deleted since the names were read.
                         Ok(_) => {}
                         Err(error) => return Err(wire.locate(error, path.clone())),
                     }
                 }
             }
-            Ok(admitted)
+            Ok(matching)
         }
     }
 
-    /// Ends background tasks, and gives back what the backend took (a login, a lease). Called at
-    /// each shutdown of the provider, also after one that succeeded. Default: nothing.
+    /// Stops background tasks, and releases resources in the backend (a login, a lease). Called at
+    /// each shutdown of the provider, even after a successful one. Default: does nothing.
     ///
     /// # Errors
-    /// What could not be given back. It is logged.
+    /// A resource could not be released. The error is logged.
     fn shutdown(&self, wire: &mut Wire<'_>) -> impl Future<Output = StorageResult<()>> + Send {
         let _ = wire;
         async { Ok(()) }
     }
 
-    /// Compare-and-set, for a backend that is [`Conditional`]: `Some(provider)`. Whether it is
-    /// there never changes in the life of the provider.
+    /// Returns `Some(provider)` if the backend is [`Conditional`], so that it offers
+    /// compare-and-set. The answer must not change during the lifetime of the provider. Default:
+    /// `None`.
     fn compare_and_set(provider: &Provider<Self>) -> Option<&dyn CompareAndSet> {
         let _ = provider;
         None
     }
 
-    /// Recovery, for a backend that is [`Recoverable`]: `Some(provider)`. Whether it is there never
-    /// changes in the life of the provider.
+    /// Returns `Some(provider)` if the backend is [`Recoverable`], so that it offers recovery. The
+    /// answer must not change during the lifetime of the provider. Default: `None`.
     fn soft_delete(provider: &Provider<Self>) -> Option<&dyn SoftDelete> {
         let _ = provider;
         None
     }
 }
 
-/// A backend that can write on the condition that nobody else has written since.
+/// A backend with conditional writes: they succeed only if no other client has written since.
 pub trait Conditional: Backend {
-    /// Reads a credential with its revision; `None`: it is not there.
+    /// Reads a credential with its revision; `None` if it does not exist.
     ///
     /// # Errors
     /// As [`Backend::get`].
@@ -204,8 +276,8 @@ pub trait Conditional: Backend {
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<Option<Versioned<CredentialFile>>>> + Send;
 
-    /// Stores only where the stored revision is `expected`; with `None`, only where nothing is
-    /// stored. Gives the new revision.
+    /// Stores a credential only if the stored revision is `expected`, or with `None`, only if
+    /// nothing is stored. Returns the new revision.
     ///
     /// # Errors
     /// As [`CompareAndSet::store_if`].
@@ -218,9 +290,9 @@ pub trait Conditional: Backend {
     ) -> impl Future<Output = StorageResult<Revision>> + Send;
 }
 
-/// A backend that keeps what is deleted for a time.
+/// A backend that keeps deleted credentials for a time.
 pub trait Recoverable: Backend {
-    /// Brings a deleted credential back, as it was.
+    /// Restores a deleted credential unchanged.
     ///
     /// # Errors
     /// As [`SoftDelete::recover`].
@@ -230,17 +302,17 @@ pub trait Recoverable: Backend {
         path: PathRef<'_>,
     ) -> impl Future<Output = StorageResult<()>> + Send;
 
-    /// Removes a deleted credential for good.
+    /// Removes a deleted credential permanently.
     ///
     /// # Errors
     /// As [`SoftDelete::purge`].
     fn purge(&self, wire: &mut Wire<'_>, path: PathRef<'_>)
     -> impl Future<Output = StorageResult<()>> + Send;
 
-    /// The paths of deleted credentials in reach, as [`Backend::paths`].
+    /// Returns the paths of the deleted credentials in `reach`, by the rules of [`Backend::paths`].
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     fn deleted(
         &self,
         wire: &mut Wire<'_>,
@@ -248,22 +320,22 @@ pub trait Recoverable: Backend {
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 }
 
-/// Credentials that a filtered list holds at once: of more, it would keep all contents in memory,
-/// and read on where the first already failed. A multiple of the 16 and the 100 that backends read
-/// at a time.
-const AT_ONCE: usize = 400;
+/// Number of credentials that a filtered list reads at a time. Without this bound, it would keep
+/// all contents in memory, and continue to read after a failure. A multiple of the 16 and the 100
+/// credentials that backends read at a time.
+const FILTER_CHUNK_LEN: usize = 400;
 
-/// Which paths a list is about.
+/// The paths that a list covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach<'a> {
-    /// Those of exactly this scope; `None`: those of no tenant.
+    /// Paths of exactly this scope; `None`: paths without a scope.
     Scope(Option<&'a ScopeId>),
-    /// Those of this scope and of all below it; `None`: everything.
+    /// Paths of this scope and of all scopes below it; `None`: all paths.
     Tree(Option<&'a ScopeId>),
 }
 
 impl<'a> Reach<'a> {
-    /// The scope that it begins at.
+    /// Returns the scope at which the reach begins.
     #[must_use]
     pub const fn scope(self) -> Option<&'a ScopeId> {
         match self {
@@ -271,7 +343,7 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Whether a path is in reach.
+    /// Reports whether a path is in reach.
     #[must_use]
     pub fn contains(self, path: &CredentialPath) -> bool {
         match self {
@@ -280,8 +352,8 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Leaves each path in reach once.
-    pub(crate) fn clean(self, paths: &mut Vec<CredentialPath>) {
+    /// Removes duplicates and the paths out of reach, and sorts the rest.
+    pub(crate) fn retain_unique(self, paths: &mut Vec<CredentialPath>) {
         paths.retain(|path| self.contains(path));
         paths.sort_unstable();
         paths.dedup();

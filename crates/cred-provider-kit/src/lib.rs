@@ -1,20 +1,20 @@
-//! What every storage provider of `cred` needs once. `docs/writing-a-provider.md` is the way
-//! through it.
+//! Building blocks for the storage providers of `cred`: requests with timeouts and retries, the
+//! stored format, names, limits and layers. `docs/writing-a-provider.md` is the guide.
 //!
 //! | you want to | start at |
 //! |---|---|
-//! | make a storage provider of a backend | [`Backend`], [`Provider`] |
-//! | make a request with deadlines, retries and doubt | [`Wire`], [`Executor`] |
-//! | write a credential as bytes, and read them | [`CredentialFile`] |
-//! | name it where names have rules, and list it again | [`naming`] |
-//! | refuse what is too large before it is sent | [`limits`] |
-//! | show its tags to the backend | [`tags`] |
+//! | write a storage provider for a backend | [`Backend`], [`Provider`] |
+//! | send requests with deadlines, retries and `InDoubt` errors | [`Wire`], [`Executor`] |
+//! | encode and decode a stored credential | [`CredentialFile`] |
+//! | map paths to names that a backend allows, and back | [`naming`] |
+//! | reject a credential that is too large before it is sent | [`limits`] |
+//! | copy tags to the backend's own tags or labels | [`tags`] |
 //! | read a configuration from the environment | [`Env`], [`duration`] |
-//! | give it setters, check its deadlines, and read it without secrets in errors | [`setters!`], [`config`] |
-//! | quote the backend in an error, without secrets | [`said`] |
-//! | take a secret out of a text, however it is spelled there | [`redact`] |
-//! | report an answer that is not the backend's, such as a page of a proxy | [`Foreign`] |
-//! | wrap any provider: read-only, jailed, with a timeout | [`layers`] |
+//! | generate setters, check deadlines, and keep secrets out of configuration errors | [`setters!`], [`config`] |
+//! | quote a message of the backend in an error, without secrets | [`said`] |
+//! | remove a secret from a text, in any of its encodings | [`redact`] |
+//! | report a response that is not from the backend, such as a page of a proxy | [`Foreign`] |
+//! | wrap any provider: read-only, restricted to a scope, with a timeout | [`layers`] |
 
 mod backend;
 mod budget;

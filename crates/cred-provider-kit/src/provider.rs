@@ -1,4 +1,4 @@
-//! A storage provider over any backend.
+//! The storage provider of any backend.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,81 +12,47 @@ use cred_core::{
 
 use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, TargetRef, Wire, limits};
 
-/// The [`StorageProvider`] of a [`Backend`]: what is the same for all of them. Clones share
-/// everything.
+/// The [`StorageProvider`] of a [`Backend`]. It implements everything that is the same for all
+/// backends. Clones share everything.
 ///
 /// Each operation is one [sequence](Executor::sequence) of the executor. After
-/// [`shutdown`](StorageProvider::shutdown) every operation is refused as
+/// [`shutdown`](StorageProvider::shutdown), every operation fails with
 /// [`ShutDown`](StorageErrorKind::ShutDown).
 ///
-/// Dropping the future of an operation drops the request in flight: a write may or may not happen
+/// # Cancellation
+/// Dropping the future of an operation drops its pending request: a write may or may not happen
 /// then.
 ///
+/// # Example
+/// [`Backend`] shows the implementation of a backend.
+///
 /// ```
-/// use std::collections::BTreeMap;
-/// use std::sync::{Mutex, PoisonError};
+/// # use cred_core::{CredentialFilter, CredentialPath, PathRef, StorageResult};
+/// # use cred_provider_kit::{Backend, CredentialFile, Reach, Wire};
+/// # #[derive(Debug, Default)]
+/// # struct Map;
+/// # impl Backend for Map {
+/// #     async fn put(&self, _: &mut Wire<'_>, _: PathRef<'_>, _: CredentialFile) -> StorageResult<()> { Ok(()) }
+/// #     async fn get(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<Option<CredentialFile>> { Ok(None) }
+/// #     async fn delete(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<()> { Ok(()) }
+/// #     async fn paths(&self, _: &mut Wire<'_>, _: Reach<'_>, _: Option<&CredentialFilter>)
+/// #         -> StorageResult<Vec<CredentialPath>> { Ok(Vec::new()) }
+/// # }
 /// use std::time::Duration;
 ///
-/// use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageError, StorageResult};
-/// use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
+/// use cred_core::{CredentialContext, Description, StorageProvider};
+/// use cred_provider_kit::{Executor, Provider};
 ///
-/// /// Keeps credentials in a map.
-/// #[derive(Debug, Default)]
-/// struct Map(Mutex<BTreeMap<CredentialPath, Vec<u8>>>);
-///
-/// impl Map {
-///     fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<CredentialPath, Vec<u8>>> {
-///         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-///     }
-/// }
-///
-/// impl Backend for Map {
-///     async fn put(
-///         &self,
-///         wire: &mut Wire<'_>,
-///         path: PathRef<'_>,
-///         file: CredentialFile,
-///     ) -> StorageResult<()> {
-///         let envelope = &file.encode_within(wire.description(), path)?;
-///         wire.write(async |_| {
-///             self.entries().insert(path.to_path(), envelope.clone());
-///             Ok(())
-///         })
-///         .await
-///     }
-///
-///     async fn get(
-///         &self,
-///         wire: &mut Wire<'_>,
-///         path: PathRef<'_>,
-///     ) -> StorageResult<Option<CredentialFile>> {
-///         wire.read(async |_| {
-///             let envelope = self.entries().get(&path.to_path()).cloned();
-///             envelope.map(|envelope| CredentialFile::decode(&envelope)).transpose()
-///         })
-///         .await
-///     }
-///
-///     async fn delete(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
-///         wire.write(async |_| {
-///             self.entries().remove(&path.to_path());
-///             Ok(())
-///         })
-///         .await
-///     }
-///
-///     async fn paths(
-///         &self,
-///         wire: &mut Wire<'_>,
-///         _: Reach<'_>,
-///         _: Option<&CredentialFilter>,
-///     ) -> StorageResult<Vec<CredentialPath>> {
-///         wire.read(async |_| Ok(self.entries().keys().cloned().collect())).await
-///     }
-/// }
-///
+/// # async fn run() -> StorageResult<()> {
+/// // 30 s for an operation with all its attempts, 5 s for one attempt.
 /// let description = Description::new("map", Duration::from_secs(30));
 /// let provider = Provider::new(Executor::new(description, Duration::from_secs(5)), Map::default());
+///
+/// provider.connect().await?;
+/// assert!(provider.list(None, &CredentialContext::unscoped()).await?.is_empty());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run()).unwrap();
 /// ```
 pub struct Provider<B>(Arc<Shared<B>>);
 
@@ -97,36 +63,35 @@ struct Shared<B> {
 }
 
 impl<B: Backend> Provider<B> {
-    /// A provider over a backend, whose operations `executor` runs. Its description is the
-    /// provider's.
+    /// Creates a provider for a backend. `executor` runs the operations, and its description is
+    /// that of the provider.
     #[must_use]
     pub fn new(executor: Executor, backend: B) -> Self {
         Self(Arc::new(Shared { executor, backend, is_shut_down: AtomicBool::new(false) }))
     }
 
-    /// The backend.
+    /// Returns the backend.
     #[must_use]
     pub fn backend(&self) -> &B {
         &self.0.backend
     }
 
-    /// Looks whether the backend can be used, so that a wrong address or a missing right shows when
-    /// a program starts. Nothing needs it: the first operation connects by itself.
+    /// Checks that the backend can be used, so that a program finds a wrong address or a missing
+    /// permission when it starts. Calling it is optional: the first operation connects by itself.
     ///
     /// # Errors
-    /// What the backend refuses.
+    /// The error of the backend.
     pub async fn connect(&self) -> StorageResult<()> {
         self.perform(Operation::Connect, TargetRef::Backend, async |wire| self.0.backend.connect(wire).await)
             .await
     }
 
     /// Runs an operation that the backend offers beyond the traits, as [`Executor::sequence`] does.
-    /// After [`shutdown`](StorageProvider::shutdown) it is refused. Nothing is checked against the
-    /// limits.
+    /// Nothing is checked against the limits.
     ///
     /// # Errors
-    /// Those of the backend and of [`Executor::sequence`];
-    /// [`ShutDown`](StorageErrorKind::ShutDown) after a shutdown.
+    /// Errors of the backend and of [`Executor::sequence`], or
+    /// [`ShutDown`](StorageErrorKind::ShutDown) after a [`shutdown`](StorageProvider::shutdown).
     pub async fn perform<'t, T>(
         &self,
         operation: Operation,
@@ -147,7 +112,7 @@ impl<B: Backend> Provider<B> {
         }
     }
 
-    async fn listed(
+    async fn list_paths(
         &self,
         operation: Operation,
         reach: Reach<'_>,
@@ -158,14 +123,18 @@ impl<B: Backend> Provider<B> {
                 None => self.0.backend.paths(wire, reach, None).await?,
                 Some(filter) => self.0.backend.matching(wire, reach, filter).await?,
             };
-            reach.clean(&mut paths);
+            reach.retain_unique(&mut paths);
             Ok(paths)
         })
         .await
     }
 
-    /// The credential as the backend keeps it, if its tags fit.
-    fn file(&self, data: EncryptedData, metadata: CredentialMetadata) -> StorageResult<CredentialFile> {
+    /// Builds the file that the backend stores, if its tags are within the limits.
+    fn checked_file(
+        &self,
+        data: EncryptedData,
+        metadata: CredentialMetadata,
+    ) -> StorageResult<CredentialFile> {
         limits::check_tags(&self.0.executor.description().limits, &metadata)?;
         Ok(CredentialFile::new(data, metadata))
     }
@@ -186,15 +155,17 @@ impl<B: Backend> StorageProvider for Provider<B> {
     ) -> StorageResult<()> {
         let path = ctx.path(id);
         self.perform(Operation::Store, path, async |wire| {
-            self.0.backend.put(wire, path, self.file(data, metadata)?).await
+            self.0.backend.put(wire, path, self.checked_file(data, metadata)?).await
         })
         .await
     }
 
     async fn retrieve(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<Sealed> {
         let path = ctx.path(id);
-        self.perform(Operation::Retrieve, path, async |wire| stored(self.0.backend.get(wire, path).await?))
-            .await
+        self.perform(Operation::Retrieve, path, async |wire| {
+            sealed_or_not_found(self.0.backend.get(wire, path).await?)
+        })
+        .await
     }
 
     async fn delete(&self, id: &CredentialId, ctx: &CredentialContext) -> StorageResult<()> {
@@ -213,7 +184,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         ctx: &CredentialContext,
     ) -> StorageResult<Vec<CredentialId>> {
         let reach = Reach::Scope(ctx.scope_id.as_ref());
-        Ok(ids(self.listed(Operation::List, reach, filter).await?))
+        Ok(ids(self.list_paths(Operation::List, reach, filter).await?))
     }
 
     async fn list_tree(
@@ -221,7 +192,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(Operation::ListTree, Reach::Tree(ctx.scope_id.as_ref()), filter).await
+        self.list_paths(Operation::ListTree, Reach::Tree(ctx.scope_id.as_ref()), filter).await
     }
 
     async fn retrieve_many(
@@ -230,11 +201,11 @@ impl<B: Backend> StorageProvider for Provider<B> {
         ctx: &CredentialContext,
     ) -> Vec<StorageResult<Sealed>> {
         if self.describe().batch.get() == 1 {
-            let mut answers = Vec::with_capacity(ids.len());
+            let mut results = Vec::with_capacity(ids.len());
             for id in ids {
-                answers.push(self.retrieve(id, ctx).await);
+                results.push(self.retrieve(id, ctx).await);
             }
-            return answers;
+            return results;
         }
         let paths: Vec<_> = ids.iter().map(|id| ctx.path(id).to_path()).collect();
         self.0
@@ -242,7 +213,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
             .run_many(ids, ctx, async |wire| {
                 self.prepare(wire).await?;
                 let files = self.0.backend.get_each(wire, &paths).await?;
-                Ok(files.into_iter().map(|file| stored(file?)).collect())
+                Ok(files.into_iter().map(|file| sealed_or_not_found(file?)).collect())
             })
             .await
     }
@@ -251,7 +222,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         self.0.is_shut_down.store(true, Ordering::Relaxed);
         let work = async |wire: &mut Wire<'_>| self.0.backend.shutdown(wire).await;
         if let Err(error) = self.0.executor.sequence(Operation::Shutdown, TargetRef::Backend, work).await {
-            tracing::warn!(target: "cred::storage", %error, "the provider left something behind");
+            tracing::warn!(target: "cred::storage", %error, "the provider could not release all of its resources");
         }
     }
 
@@ -293,7 +264,7 @@ impl<B: Conditional> CompareAndSet for Provider<B> {
     ) -> StorageResult<Revision> {
         let path = ctx.path(id);
         self.perform(Operation::StoreIf, path, async |wire| {
-            self.0.backend.put_if(wire, path, self.file(data, metadata)?, expected).await
+            self.0.backend.put_if(wire, path, self.checked_file(data, metadata)?, expected).await
         })
         .await
     }
@@ -315,14 +286,14 @@ impl<B: Recoverable> SoftDelete for Provider<B> {
         let reach = Reach::Scope(ctx.scope_id.as_ref());
         self.perform(Operation::ListDeleted, ctx, async |wire| {
             let mut paths = self.0.backend.deleted(wire, reach).await?;
-            reach.clean(&mut paths);
+            reach.retain_unique(&mut paths);
             Ok(ids(paths))
         })
         .await
     }
 }
 
-fn stored(file: Option<CredentialFile>) -> StorageResult<Sealed> {
+fn sealed_or_not_found(file: Option<CredentialFile>) -> StorageResult<Sealed> {
     Ok(file.ok_or(StorageErrorKind::NotFound)?.into_sealed())
 }
 
@@ -336,7 +307,7 @@ impl<B> Clone for Provider<B> {
     }
 }
 
-/// Its backend, which prints no secret.
+/// Prints the executor and the backend, whose `Debug` prints no secret.
 impl<B: Backend> fmt::Debug for Provider<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Provider")
@@ -346,9 +317,9 @@ impl<B: Backend> fmt::Debug for Provider<B> {
     }
 }
 
-/// Defines the public type of a provider around the [`Provider`] of a private [`Backend`], so that
-/// the crate can give it constructors of its own: `Self(Provider::new(executor, backend))`. With
-/// `connect`, documented as given, it has [`Provider::connect`].
+/// Defines the public type of a provider that wraps the [`Provider`] of a private [`Backend`], so
+/// that the crate can add constructors: `Self(Provider::new(executor, backend))`. With `connect`,
+/// the type also has [`Provider::connect`], with the docs that are given here.
 ///
 /// ```
 /// # use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};
@@ -364,7 +335,7 @@ impl<B: Backend> fmt::Debug for Provider<B> {
 /// # }
 /// # use std::time::Duration;
 /// cred_provider_kit::storage_provider! {
-///     /// Keeps sealed credentials in my service.
+/// Stores sealed credentials in my service.
 ///     pub struct MyProvider(Mine);
 ///
 ///     /// Logs in. The first operation does so by itself.
@@ -372,7 +343,7 @@ impl<B: Backend> fmt::Debug for Provider<B> {
 /// }
 ///
 /// impl MyProvider {
-///     /// A provider that has not connected yet.
+/// Creates a provider that has not connected yet.
 ///     pub fn new() -> Self {
 ///         let description = Description::new("mine", Duration::from_secs(30));
 ///         Self(Provider::new(Executor::new(description, Duration::from_secs(5)), Mine))

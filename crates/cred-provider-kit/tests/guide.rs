@@ -1,5 +1,5 @@
-//! The provider that `docs/writing-a-provider.md` begins with keeps the contract, and is the one
-//! that stands there.
+//! Checks that the complete provider of `docs/writing-a-provider.md` fulfils the contract, and that
+//! the guide contains exactly this code.
 
 #[path = "guide/skeleton.rs"]
 mod skeleton;
@@ -23,7 +23,7 @@ impl Harness for Fresh {
 cred_conformance::suite!(Fresh(skeleton::open()), offers: [metrics]);
 
 #[test]
-fn the_guide_shows_it() {
+fn the_guide_contains_this_provider() {
     let shown = include_str!("guide/skeleton.rs");
     assert!(include_str!("../../../docs/writing-a-provider.md").contains(shown));
 }

@@ -1,4 +1,4 @@
-//! What the provider does for every backend.
+//! The parts of a provider that are the same for every backend.
 
 #![cfg(test)]
 
@@ -14,18 +14,18 @@ use cred_core::{
 use cred_provider_kit::{AttemptError, Backend, CredentialFile, Executor, Provider, Reach, Wire, Wrote};
 use cred_testing::value::{id, unscoped, value};
 
-/// A map that repeats each path of a list and adds one of another scope, and that notes how many
-/// credentials it was asked for at once.
+/// A map that lists each path twice and adds a path of another scope, and that records how many
+/// credentials each `get_each` requests.
 #[derive(Debug, Default)]
 struct Map {
     files: Mutex<BTreeMap<CredentialPath, CredentialFile>>,
-    broken: Option<CredentialPath>,
+    corrupted: Option<CredentialPath>,
     batches: Mutex<Vec<usize>>,
-    /// What every write fails with.
+    /// Whether every write is refused, with [`Standby`].
     refuses: bool,
 }
 
-/// A refusal that is `Unavailable`, and nevertheless wrote nothing.
+/// A refusal that is `Unavailable`, but wrote nothing.
 struct Standby(StorageError);
 
 impl From<StorageError> for Standby {
@@ -72,8 +72,8 @@ impl Backend for Map {
         wire: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> Result<Option<CredentialFile>, StorageError> {
-        wire.read(async |_| match self.broken.as_ref().map(CredentialPath::as_path_ref) == Some(path) {
-            true => Err(StorageError::corrupted("broken")),
+        wire.read(async |_| match self.corrupted.as_ref().map(CredentialPath::as_path_ref) == Some(path) {
+            true => Err(StorageError::corrupted("corrupted")),
             false => Ok(self.files().get(&path.to_path()).cloned()),
         })
         .await
@@ -110,8 +110,8 @@ impl Backend for Map {
         self.batches.lock().unwrap().push(paths.len());
         Ok(wire
             .read_each(paths, NonZeroUsize::MIN, async |path| {
-                if self.broken.as_ref() == Some(path) {
-                    return Err(StorageError::corrupted("broken"));
+                if self.corrupted.as_ref() == Some(path) {
+                    return Err(StorageError::corrupted("corrupted"));
                 }
                 Ok(self.files().get(path).cloned())
             })
@@ -119,14 +119,14 @@ impl Backend for Map {
     }
 }
 
-fn over(map: Map) -> Provider<Map> {
+fn provider_of(map: Map) -> Provider<Map> {
     let description = Description::new("map", Duration::from_secs(30));
     Provider::new(Executor::new(description, Duration::from_secs(5)), map)
 }
 
-/// Stores `key-0` and so on, without a scope.
-async fn holding(count: u32, map: Map) -> Provider<Map> {
-    let provider = over(map);
+/// Creates a provider with the unscoped credentials `key-0` to `key-{count - 1}`.
+async fn provider_with(count: u32, map: Map) -> Provider<Map> {
+    let provider = provider_of(map);
     for number in 0..count {
         let Sealed { data, metadata } = value(1);
         provider.store(&id(&format!("key-{number}")), data, metadata, &unscoped()).await.unwrap();
@@ -134,15 +134,15 @@ async fn holding(count: u32, map: Map) -> Provider<Map> {
     provider
 }
 
-/// A filter that admits everything, and is not empty.
-fn everything() -> CredentialFilter {
+/// A filter that matches everything, and is not empty.
+fn matches_everything() -> CredentialFilter {
     CredentialFilter::default().with_created_after(Timestamp::from_unix_millis(0))
 }
 
 #[tokio::test]
-async fn a_list_gives_each_path_in_reach_once() {
-    let provider = holding(2, Map::default()).await;
-    for filter in [None, Some(everything())] {
+async fn a_list_returns_each_path_in_reach_once() {
+    let provider = provider_with(2, Map::default()).await;
+    for filter in [None, Some(matches_everything())] {
         let ids = provider.list(filter.as_ref(), &unscoped()).await.unwrap();
         assert_eq!(ids, [id("key-0"), id("key-1")], "{filter:?}");
     }
@@ -152,25 +152,25 @@ async fn a_list_gives_each_path_in_reach_once() {
 }
 
 #[tokio::test]
-async fn a_filtered_list_holds_so_many_credentials_at_once_and_names_the_broken_one() {
-    let broken: CredentialPath = "key-0".parse().unwrap();
-    let provider = holding(450, Map::default()).await;
-    assert_eq!(provider.list(Some(&everything()), &unscoped()).await.unwrap().len(), 450);
+async fn a_filtered_list_reads_at_most_400_credentials_at_a_time_and_names_the_corrupted_one() {
+    let corrupted: CredentialPath = "key-0".parse().unwrap();
+    let provider = provider_with(450, Map::default()).await;
+    assert_eq!(provider.list(Some(&matches_everything()), &unscoped()).await.unwrap().len(), 450);
     assert_eq!(*provider.backend().batches.lock().unwrap(), [400, 50]);
 
-    let provider = holding(450, Map { broken: Some(broken.clone()), ..Map::default() }).await;
-    let error = provider.list(Some(&everything()), &unscoped()).await.unwrap_err();
+    let provider = provider_with(450, Map { corrupted: Some(corrupted.clone()), ..Map::default() }).await;
+    let error = provider.list(Some(&matches_everything()), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }));
     assert_eq!(
         (error.operation(), error.target()),
-        (Some(Operation::List), Some(&Target::Credential(broken)))
+        (Some(Operation::List), Some(&Target::Credential(corrupted)))
     );
-    assert_eq!(*provider.backend().batches.lock().unwrap(), [400], "it read on after the failure");
+    assert_eq!(*provider.backend().batches.lock().unwrap(), [400], "nothing is read after the failure");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_knows_that_it_wrote_nothing_leaves_no_doubt() {
-    let provider = over(Map { refuses: true, ..Map::default() });
+async fn an_attempt_that_reports_that_it_wrote_nothing_has_a_known_outcome() {
+    let provider = provider_of(Map { refuses: true, ..Map::default() });
     let Sealed { data, metadata } = value(1);
     let error = provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! A configuration with secrets, read through a definition that derives `Deserialize`.
+//! A configuration with secrets, deserialized as a remote type that derives `Deserialize`.
 #![cfg(test)]
 
 use cred_core::{ExposeSecret, SecretString};
@@ -34,7 +34,7 @@ cred_provider_kit::read_unquoted! {
 }
 
 #[test]
-fn a_configuration_is_read_through_its_definition() {
+fn a_configuration_is_read_as_its_remote_type() {
     let config: Config =
         serde_json::from_str(r#"{"login":{"token":{"token":"hunter2"}},"attempts":2}"#).unwrap();
     assert!(matches!(config.login, Login::Token { token } if token.expose_secret() == "hunter2"));
