@@ -1,5 +1,5 @@
-//! What the configurations of providers have in common: setters, the bounds of their deadlines, and
-//! errors that repeat no secret.
+//! Helpers for the configurations of providers: setters, the bounds of deadlines, and errors that
+//! never repeat a secret.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -11,17 +11,17 @@
 //! #[derive(Clone, Default)]
 //! #[non_exhaustive]
 //! pub struct MyConfig {
-//!     /// Where it is.
+//!     /// Address of the server.
 //!     pub address: String,
-//!     /// Whose it is; `None`: everybody's.
+//!     /// Owner of the credentials; `None`: no owner.
 //!     pub owner: Option<String>,
 //!     /// Tags of every secret.
 //!     pub default_tags: BTreeMap<String, String>,
-//!     /// For one attempt; 1 to 60 s.
+//!     /// Timeout of one attempt; 1 to 60 s.
 //!     pub timeout: Duration,
-//!     /// For an operation with all its attempts; 1 s to 10 minutes.
+//!     /// Timeout of an operation with all its attempts; 1 s to 10 minutes.
 //!     pub operation_timeout: Duration,
-//!     /// Between attempts.
+//!     /// Number of retries, and the delays between attempts.
 //!     pub retry_policy: RetryPolicy,
 //! }
 //!
@@ -64,12 +64,12 @@ use crate::RetryBudget;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 const OPERATION_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
-/// Checks the fields `timeout` (of one attempt: 1 to 60 s) and `operation_timeout` (of all attempts
-/// together: 1 s to 10 minutes) of a backend, on a network or not. The second may be the shorter
-/// one: it ends an attempt as well.
+/// Checks the fields `timeout` (one attempt: 1 to 60 s) and `operation_timeout` (all attempts
+/// together: 1 s to 10 minutes) of any backend, local or on a network. `operation_timeout` may be
+/// shorter than `timeout`: it then ends an attempt early.
 ///
 /// # Errors
-/// [`ConfigError`] names the field.
+/// A [`ConfigError`] that names the field.
 pub fn check_deadlines(
     provider: &'static str,
     timeout: Duration,
@@ -88,7 +88,7 @@ pub fn check_deadlines(
 /// Fewer would not pay for a retry after a timeout.
 ///
 /// # Errors
-/// [`ConfigError`] names the field.
+/// A [`ConfigError`] that names the field.
 pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), ConfigError> {
     if !(RetryBudget::TIMEOUT_RETRY_COST..=1_000_000).contains(&tokens) {
         let problem =
@@ -98,14 +98,16 @@ pub fn check_retry_budget(provider: &'static str, tokens: u32) -> Result<(), Con
     Ok(())
 }
 
-/// The `with_` methods of a configuration with public fields, inside its `impl`;
+/// Generates the `with_` methods of a configuration with public fields. Use it inside the `impl`;
 /// [`config`](mod@crate::config) has an example.
 ///
-/// `with_policy(policy: Policy);` takes the field, `const with_wait(wait: Duration);` as well, in
-/// constants too, and `into with_name(name: String);` whatever becomes the field. For a field that
-/// is an `Option`, `some with_path(path: PathBuf);` takes whatever converts into its value; to set
-/// it to an `Option`, assign the field. `map with_tags(tags: BTreeMap<String, String>);` replaces
-/// the map by pairs of whatever becomes its keys and values: an array, a `Vec` or another map.
+/// - `with_policy(policy: Policy);` takes a value of the field's type.
+/// - `const with_wait(wait: Duration);` does the same, and can be called in constants.
+/// - `into with_name(name: String);` takes any value that converts into the field's type.
+/// - `some with_path(path: PathBuf);` is for a field that is an `Option`, and takes any value that
+///   converts into the inner type. To set the field to an `Option`, assign the field.
+/// - `map with_tags(tags: BTreeMap<String, String>);` replaces the map by pairs that convert into
+///   its keys and values: an array, a `Vec` or another map.
 #[macro_export]
 macro_rules! setters {
     () => {};

@@ -1,7 +1,6 @@
-//! Durations in configuration files, written as `"30s"`.
-//!
-//! For `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is refused, and no
-//! error repeats what was written: a value in the wrong line of a file may be a secret.
+//! Durations in configuration files, written as `"30s"`. For
+//! `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is rejected. Errors
+//! never repeat the input: a value in the wrong line of a file may be a secret.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,29 +21,29 @@ use std::time::Duration;
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 
-/// Writes a duration as people do: `30s`, `1m 30s`, `250ms`. Nothing is rounded.
+/// Serializes a duration with units: `30s`, `1m 30s`, `250ms`. Nothing is rounded.
 ///
 /// # Errors
-/// Only those of the serializer.
+/// Only errors of the serializer.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// Reads one or more numbers with their units, from `ns` to `years`, as the `humantime` crate does.
-/// The format must be self-describing, as those of configuration files are.
+/// Deserializes one or more numbers with their units, from `ns` to `years`, as the `humantime`
+/// crate does. The format must be self-describing, as configuration formats are.
 ///
 /// # Errors
-/// On anything else, a number without a unit included. The message does not repeat the input.
+/// Any other input, including a number without a unit. The message does not repeat the input.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    // Asked for a string, serde_json refuses a number by itself and quotes it.
-    deserializer.deserialize_any(Text)
+    // If asked for a string, serde_json rejects a number itself, and quotes it.
+    deserializer.deserialize_any(DurationVisitor)
 }
 
 const EXPECTED: &str = r#"a number with a unit in quotes, such as "30s" or "1m 30s""#;
 
-struct Text;
+struct DurationVisitor;
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for DurationVisitor {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,25 +51,25 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        // Its own error quotes the input.
-        humantime::parse_duration(text).map_err(|_| refused())
+        // The error of `humantime` quotes the input.
+        humantime::parse_duration(text).map_err(|_| invalid_duration())
     }
 
-    // The defaults of these quote the value.
+    // The default implementations quote the value.
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Duration, E> {
-        Err(refused())
+        Err(invalid_duration())
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Duration, E> {
-        Err(refused())
+        Err(invalid_duration())
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Duration, E> {
-        Err(refused())
+        Err(invalid_duration())
     }
 }
 
-fn refused<E: de::Error>() -> E {
+fn invalid_duration<E: de::Error>() -> E {
     E::custom(format_args!("invalid duration: expected {EXPECTED}"))
 }
 
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn people_write_durations_with_units() {
+    fn durations_are_read_and_written_with_units() {
         assert_eq!(read(r#""30s""#).unwrap(), Duration::from_secs(30));
         assert_eq!(read(r#""1m 30s""#).unwrap(), Duration::from_secs(90));
         assert_eq!(read(r#""250ms""#).unwrap(), Duration::from_millis(250));
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_and_not_repeated() {
+    fn an_invalid_duration_is_refused_and_not_repeated() {
         for wrong in [
             r#""hunter2""#,
             r#""30 hunter2""#,
@@ -121,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_duration_comes_back_exactly(seconds in 0..=u64::from(u32::MAX), nanos in 0_u32..1_000_000_000) {
+        fn every_duration_round_trips_exactly(seconds in 0..=u64::from(u32::MAX), nanos in 0_u32..1_000_000_000) {
             let config = Config { timeout: Duration::new(seconds, nanos) };
             let text = serde_json::to_string(&config).unwrap();
             prop_assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);

@@ -1,14 +1,14 @@
-//! Environment variables, from a source that a test can choose.
+//! Environment variables, from a source that a test can replace.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use cred_core::{SecretString, Zeroizing};
 
-/// Where a configuration reads environment variables.
+/// A source of environment variables for a configuration.
 ///
-/// An empty variable counts as unset. Shells and container files cannot easily unset one, so people
-/// empty it instead, and a program that then sees "set" does the unexpected: `VAULT_SKIP_VERIFY=""`
+/// An empty variable counts as unset. Shells and container files cannot easily unset a variable, so
+/// people set it to an empty value. In a program that treats it as set, `VAULT_SKIP_VERIFY=""`
 /// turned verification off.
 ///
 /// ```
@@ -19,35 +19,37 @@ use cred_core::{SecretString, Zeroizing};
 /// assert_eq!(env.get("VAULT_NAMESPACE"), None);
 /// ```
 pub trait Env: Send + Sync {
-    /// The variable as it is, empty or not; `None`: it is not there. Readers use [`Env::get`].
+    /// Returns the variable's value unchanged, even if it is empty; `None` if the variable does not
+    /// exist. Callers use [`Env::get`].
     fn lookup(&self, name: &str) -> Option<String>;
 
-    /// The variable's text; `None`: it is not there, or empty. Never trimmed.
+    /// Returns the variable's value, never trimmed; `None` if the variable does not exist or is
+    /// empty.
     fn get(&self, name: &str) -> Option<String> {
         self.lookup(name).filter(|value| !value.is_empty())
     }
 
-    /// As [`Env::get`], for a variable that holds a secret: the copies made on the way are wiped.
-    /// The process's own copy stays.
+    /// Like [`Env::get`], for a variable that contains a secret: intermediate copies are wiped. The
+    /// copy in the process environment remains.
     fn secret(&self, name: &str) -> Option<SecretString> {
-        // From the slice: making a box of a String may move it, and leaves the old place unwiped.
+        // From the slice: turning a `String` into a box may move it, and would leave the old memory
+        // unwiped.
         self.get(name).map(Zeroizing::new).map(|value| SecretString::from(value.as_str()))
     }
 }
 
-/// The environment of this process.
-///
-/// What is not UTF-8 in a variable is replaced by U+FFFD, so that it is refused where it is used.
-/// To take it as unset would silently put a default in its place.
+/// The environment of this process. Bytes of a variable that are not UTF-8 are replaced by U+FFFD,
+/// so that the value is rejected where it is used. If such a variable counted as unset, a default
+/// would silently replace it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnv;
 
 impl Env for ProcessEnv {
     fn lookup(&self, name: &str) -> Option<String> {
-        // `var_os` panics on nothing that it is given; an impossible name is merely not there.
+        // `var_os` does not panic on any name; for an impossible one it returns `None`.
         std::env::var_os(name).map(|value| match value.into_string() {
             Ok(value) => value,
-            // It may be a secret: the bytes that are not handed on are wiped.
+            // The value may be a secret: wipe the bytes that are not returned.
             Err(value) => {
                 let bytes = Zeroizing::new(value.into_encoded_bytes());
                 lossy(&bytes)
@@ -56,7 +58,7 @@ impl Env for ProcessEnv {
     }
 }
 
-/// What is not UTF-8 replaced, in a text that never grows: growing leaves a copy behind.
+/// Replaces bytes that are not UTF-8. The text never grows, since growing leaves a copy behind.
 fn lossy(bytes: &[u8]) -> String {
     let longest = bytes.len().saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8());
     let mut text = String::with_capacity(longest);
@@ -69,9 +71,8 @@ fn lossy(bytes: &[u8]) -> String {
     text
 }
 
-/// Variables that the caller gives: for tests, and for what is read from elsewhere.
-///
-/// Its `Debug` prints the names alone.
+/// Variables given by the caller, for tests and for values from another source.
+/// Its `Debug` prints only the names.
 #[derive(Clone, Default)]
 pub struct MapEnv(BTreeMap<String, String>);
 
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_replaced_without_growing() {
+    fn invalid_utf8_is_replaced_without_growing_the_text() {
         for bytes in [&b"tok\xffen\xf0\x9f"[..], &[0xff; 40], b"", b"token"] {
             let text = lossy(bytes);
             assert_eq!(text, String::from_utf8_lossy(bytes));

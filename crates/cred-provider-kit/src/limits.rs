@@ -1,34 +1,34 @@
-//! Checking against a backend's limits before anything is sent.
+//! Checks against the limits of a backend, before anything is sent.
 
 use cred_core::{
     CredentialMetadata, Description, Limits, PathRef, StorageError, StorageErrorKind, StorageResult,
 };
 
 /// Checks an encoded payload and the tags of its metadata, in the units of the backend. Allocates
-/// only where it refuses. Logs nothing, also where the payload is larger than recommended: for a
-/// check without a write, such as a dry run.
+/// only if it rejects. Logs nothing, even if the payload is larger than recommended: it is for
+/// checks without a write, such as a dry run.
 ///
 /// # Errors
 /// [`TooLarge`](StorageErrorKind::TooLarge) for the payload,
 /// [`InvalidRequest`](StorageErrorKind::InvalidRequest) for tags, naming the key of the first one
 /// that does not fit and never its value. Nothing was written.
 pub fn check(limits: &Limits, payload: &[u8], metadata: &CredentialMetadata) -> StorageResult<()> {
-    refuse_above(limits, payload.len())?;
+    check_len(limits, payload.len())?;
     check_tags(limits, metadata)
 }
 
 /// Checks the length of an encoded payload that is about to be stored under `path`, in bytes as the
 /// backend counts them. Call it once for each write, before its first attempt.
 ///
-/// A payload that fits and is longer than
-/// [`recommended_payload_len`](Limits::recommended_payload_len) is not refused. It is logged as a
+/// A payload that fits but is longer than
+/// [`recommended_payload_len`](Limits::recommended_payload_len) is not rejected. It is logged as a
 /// warning with the target `cred::storage` and the fields `provider`, `path`, `size` and
-/// `recommended`, both in bytes. Nothing of its contents is logged.
+/// `recommended`, both in bytes. Its contents are not logged.
 ///
 /// # Errors
 /// [`TooLarge`](StorageErrorKind::TooLarge), with both lengths. Nothing was written or logged.
 pub fn check_payload_len(description: &Description, path: PathRef<'_>, size: usize) -> StorageResult<()> {
-    refuse_above(&description.limits, size)?;
+    check_len(&description.limits, size)?;
     if let Some(recommended) = exceeded(size, description.limits.recommended_payload_len) {
         tracing::warn!(
             target: "cred::storage",
@@ -42,7 +42,7 @@ pub fn check_payload_len(description: &Description, path: PathRef<'_>, size: usi
     Ok(())
 }
 
-fn refuse_above(limits: &Limits, size: usize) -> StorageResult<()> {
+fn check_len(limits: &Limits, size: usize) -> StorageResult<()> {
     match limits.max_payload_len {
         Some(limit) if size > limit => Err(StorageErrorKind::TooLarge { size, limit }.into()),
         _ => Ok(()),
@@ -52,7 +52,7 @@ fn refuse_above(limits: &Limits, size: usize) -> StorageResult<()> {
 /// Checks the number of tags and the length of each key and value in bytes.
 ///
 /// # Errors
-/// [`InvalidRequest`](StorageErrorKind::InvalidRequest), as [`check`] says.
+/// [`InvalidRequest`](StorageErrorKind::InvalidRequest), as for [`check`].
 pub fn check_tags(limits: &Limits, metadata: &CredentialMetadata) -> StorageResult<()> {
     let tags = &metadata.tags;
     if let Some(limit) = exceeded(tags.len(), limits.max_tags) {
@@ -76,7 +76,7 @@ pub fn check_tags(limits: &Limits, metadata: &CredentialMetadata) -> StorageResu
     Ok(())
 }
 
-/// The limit, where the length is over it.
+/// Returns the limit if the length exceeds it.
 fn exceeded(length: usize, limit: Option<usize>) -> Option<usize> {
     limit.filter(|limit| length > *limit)
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_a_limit_is_taken_and_one_more_is_refused() {
+    fn a_value_at_a_limit_is_accepted_and_one_more_is_rejected() {
         let limits = Limits::none().with_max_payload_len(3).with_max_tags(2, 4, 5);
         let full = metadata(&[("abcd", "12345"), ("b", "")]);
         assert!(check(&limits, b"123", &full).is_ok());
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    /// What is logged, at any level, while a payload of this size is checked for a write.
+    /// Returns the log, at any level, of the check of a payload of this size before a write.
     fn logged(limits: Limits, size: usize) -> String {
         let description = Description::new("vault", Duration::from_secs(1)).with_limits(limits);
         let path: CredentialPath = "org:acme/stripe".parse().unwrap();

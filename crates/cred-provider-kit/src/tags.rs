@@ -1,23 +1,23 @@
-//! Tags as a backend's own tags or labels, where they only pre-select: filters are decided on the
-//! envelope.
+//! Copies tags to a backend's own tags or labels, where they only pre-select credentials: filters
+//! are decided on the envelope.
 
 use std::collections::BTreeMap;
 
 use cred_core::{Limits, StorageError, StorageResult, Tags};
 
-/// What a backend takes as tags: [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or those of another
-/// backend, by [`TagRules::custom`].
+/// The tags that a backend accepts: those of [`AWS`], [`AZURE`], [`VAULT`], [`KUBERNETES`], or of
+/// another backend, by [`TagRules::custom`].
 #[derive(Debug, Clone, Copy)]
 pub struct TagRules {
-    /// Tags on one credential, the provider's own included.
+    /// Maximum number of tags on one credential, including the provider's own.
     max_count: usize,
-    /// Bytes of a key.
+    /// Maximum length of a key, in bytes.
     max_key_len: usize,
-    /// Bytes of a value.
+    /// Maximum length of a value, in bytes.
     max_value_len: usize,
     key: fn(&str) -> bool,
     value: fn(&str) -> bool,
-    /// What keys and values must be, in words.
+    /// The allowed keys and values, in words.
     allowed: &'static str,
 }
 
@@ -35,8 +35,8 @@ pub const AWS: TagRules = TagRules {
 };
 
 /// Azure Key Vault: 15 tags, keys and values of 256 characters ([secret
-/// tags](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)). Whoever may list can
-/// read them.
+/// tags](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)). A principal that can
+/// list secrets can read them.
 pub const AZURE: TagRules = TagRules {
     max_count: 15,
     max_key_len: 256,
@@ -61,7 +61,7 @@ pub const VAULT: TagRules = TagRules {
 /// with `-`, `_` and `.` between; a key may have a DNS prefix and a slash, all in the 63; a value
 /// may be empty
 /// ([labels](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/), which
-/// allow a longer prefix). Their number is bounded by the object's size alone.
+/// allow a longer prefix). Their number is only bounded by the size of the object.
 pub const KUBERNETES: TagRules = TagRules {
     max_count: usize::MAX,
     max_key_len: 63,
@@ -75,8 +75,9 @@ pub const KUBERNETES: TagRules = TagRules {
 };
 
 impl TagRules {
-    /// The rules of a backend that none of the constants is for: so many tags on one credential,
-    /// the provider's own included, with keys and values of so many bytes and any text.
+    /// Creates the rules of a backend without a constant: the maximum number of tags on one
+    /// credential, including the provider's own, and the maximum length of keys and values in
+    /// bytes. Keys and values may be any text.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -99,8 +100,8 @@ impl TagRules {
         Self { max_count, max_key_len, max_value_len, key: any, value: any, allowed: "any text" }
     }
 
-    /// With the keys and the values for which these are true, and no others. `allowed` says in
-    /// errors what they must be.
+    /// Allows only the keys and the values for which these functions return true. `allowed`
+    /// describes them in errors.
     #[must_use]
     pub const fn with_texts(
         mut self,
@@ -112,16 +113,16 @@ impl TagRules {
         self
     }
 
-    /// `limits` with the bounds that are left to callers where the provider adds `own` tags.
+    /// Returns `limits` with the bounds that remain for callers if the provider adds `own` tags.
     #[must_use]
     pub fn bound(&self, limits: Limits, own: usize) -> Limits {
-        // What no credential can have needs no bound.
+        // Above the bounds of `Tags`, no bound is needed.
         let count = self.max_count.saturating_sub(own).min(Tags::MAX_COUNT);
         let key_len = self.max_key_len.min(Tags::MAX_KEY_LEN);
         limits.with_max_tags(count, key_len, self.max_value_len.min(Tags::MAX_VALUE_LEN))
     }
 
-    /// Whether the backend takes a tag with this key and this value.
+    /// Reports whether the backend accepts a tag with this key and this value.
     ///
     /// ```
     /// use cred_provider_kit::tags;
@@ -131,19 +132,19 @@ impl TagRules {
     /// ```
     #[must_use]
     pub fn takes(&self, key: &str, value: &str) -> bool {
-        self.takes_key(key) && self.takes_value(value)
+        self.accepts_key(key) && self.accepts_value(value)
     }
 
-    fn takes_key(&self, key: &str) -> bool {
+    fn accepts_key(&self, key: &str) -> bool {
         key.len() <= self.max_key_len && (self.key)(key)
     }
 
-    fn takes_value(&self, value: &str) -> bool {
+    fn accepts_value(&self, value: &str) -> bool {
         value.len() <= self.max_value_len && (self.value)(value)
     }
 
-    /// The tags of a credential together with the provider's own. All of them or an error: none is
-    /// dropped or cut.
+    /// Returns the tags of a credential together with the provider's own. Returns all of them or an
+    /// error: no tag is dropped or cut.
     ///
     /// # Errors
     /// [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest) naming the key of the first
@@ -160,13 +161,13 @@ impl TagRules {
             if own.contains_key(key) {
                 return refuse(format!("tag `{key}` is one that the provider sets itself; use another key"));
             }
-            if !self.takes_key(key) {
+            if !self.accepts_key(key) {
                 let limit = self.max_key_len;
                 return refuse(format!(
                     "the key of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"
                 ));
             }
-            if !self.takes_value(value) {
+            if !self.accepts_value(value) {
                 let limit = self.max_value_len;
                 return refuse(format!(
                     "the value of tag `{key}` does not fit; use at most {limit} bytes of {allowed}"
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_tag_is_projected_as_it_is_with_the_providers_own() {
+    fn every_tag_is_projected_unchanged_with_the_providers_own() {
         let own = BTreeMap::from([("managed".to_owned(), "cred".to_owned())]);
         let projected = AZURE.project(&tags(&[("env", "prod"), ("ümlaut !", "x")]), &own).unwrap();
         assert_eq!(projected.len(), 3);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_its_key_and_without_its_value() {
+    fn a_refusal_names_the_key_of_a_tag_and_not_its_value() {
         let own = BTreeMap::from([("managed".to_owned(), "cred".to_owned())]);
         for (rules, key) in [(KUBERNETES, "env"), (AWS, "env"), (AZURE, "managed")] {
             let error = rules.project(&tags(&[(key, "hunter2!")]), &own).unwrap_err();
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_kubernetes_have_its_form() {
+    fn kubernetes_labels_are_validated() {
         for key in ["a", "A-b_c.9", "app.kubernetes.io/name", &"k".repeat(63)] {
             assert!(takes(&KUBERNETES, key, ""), "{key}");
         }
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_kubernetes_are_not_counted() {
+    fn the_number_of_kubernetes_labels_is_not_limited() {
         let own = (0..200).map(|number| (format!("own-{number}"), String::new())).collect();
         let most = (0..Tags::MAX_COUNT).map(|number| (format!("t{number}"), String::new()));
         let most = Tags::try_from(most.collect::<BTreeMap<_, _>>()).unwrap();
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_aws_have_its_characters_and_not_its_prefix() {
+    fn aws_tags_are_limited_to_its_characters_and_exclude_its_prefix() {
         assert!(takes(&AWS, "cost centre:é_.:/=+-@", ""));
         for key in ["aws:x", "AWS:x", "a!", "a,b"] {
             assert!(!takes(&AWS, key, ""), "{key}");

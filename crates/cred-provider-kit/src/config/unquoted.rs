@@ -1,4 +1,4 @@
-//! Errors of a configuration that repeat nothing of what was read.
+//! Errors of a configuration that never repeat the input.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::de::{
     Visitor,
 };
 
-/// Reads a configuration that holds secrets. An error names what was expected and never repeats
-/// what was found, which may be a secret in the wrong place: serde's own message for
-/// `auth_method = { token = "s3cret" }` is `invalid type: string "s3cret"`.
+/// Deserializes a configuration that contains secrets. An error names the expected value and never
+/// repeats the value that was found, which may be a secret in the wrong place. Serde's own message
+/// for `auth_method = { token = "s3cret" }` is `invalid type: string "s3cret"`.
 ///
-/// The format must be self-describing, as those of configuration files are. Where an error of the
-/// format itself shows the text beside the message, as the `Display` of the `toml` crate's shows a
-/// line of the file, log its `message()` alone.
+/// The format must be self-describing, as configuration formats are. If the error of the format
+/// itself prints the input next to the message, log only its `message()`: the `Display` of an error
+/// of the `toml` crate prints a line of the file.
 ///
 /// ```
 /// use cred_provider_kit::config::unquoted;
@@ -30,21 +30,23 @@ use serde::de::{
 /// ```
 ///
 /// # Errors
-/// Those of `T`, without the text that was found.
+/// Errors of `T`, without the value that was found.
 pub fn unquoted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    if !quotes::<D::Error>() {
-        // Its own hints and places are worth more, and nothing is to be kept from its messages.
+    if !quotes_input::<D::Error>() {
+        // This error type does not quote the input, and its own hints and positions are more
+        // useful.
         return T::deserialize(deserializer);
     }
     T::deserialize(Unquoted(deserializer)).map_err(|Error(error)| error)
 }
 
-/// Implements `Deserialize` for configurations that hold secrets, through [`unquoted`]: an error
-/// names what was expected and never repeats what was found.
+/// Implements `Deserialize` for configurations that contain secrets, through [`unquoted`]: an error
+/// names the expected value and never repeats the value that was found.
 ///
-/// `Config as ConfigFields;` reads `Config` as `ConfigFields`, a private type that derives
-/// `Deserialize` with `#[serde(remote = "Config")]` and repeats its fields, which the compiler
-/// compares. The calling crate depends on `serde` with the feature `derive`.
+/// `Config as ConfigFields;` deserializes `Config` as `ConfigFields`: a private type that derives
+/// `Deserialize` with `#[serde(remote = "Config")]` and repeats the fields of `Config`. The
+/// compiler checks that the fields agree. The calling crate must depend on `serde` with the feature
+/// `derive`.
 ///
 /// ```
 /// use cred_core::SecretString;
@@ -85,23 +87,23 @@ macro_rules! read_unquoted {
     )+};
 }
 
-/// Whether the errors of a format repeat what they found.
-fn quotes<E: de::Error>() -> bool {
-    const FOUND: &str = "found-here";
+/// Whether the errors of a format repeat the values that they found.
+fn quotes_input<E: de::Error>() -> bool {
+    const VALUE: &str = "found-value";
     let errors = [
-        E::invalid_type(Unexpected::Str(FOUND), &"another"),
-        E::invalid_value(Unexpected::Str(FOUND), &"another"),
-        E::unknown_variant(FOUND, &["another"]),
-        E::unknown_field(FOUND, &["another"]),
+        E::invalid_type(Unexpected::Str(VALUE), &"another"),
+        E::invalid_value(Unexpected::Str(VALUE), &"another"),
+        E::unknown_variant(VALUE, &["another"]),
+        E::unknown_field(VALUE, &["another"]),
     ];
-    errors.iter().any(|error| error.to_string().contains(FOUND))
+    errors.iter().any(|error| error.to_string().contains(VALUE))
 }
 
-/// A part of serde's machinery whose errors are [`Error`]s: a deserializer, a visitor, a seed or an
-/// access to entries.
+/// Wraps a part of serde's machinery so that its errors are [`Error`]s: a deserializer, a visitor,
+/// a seed or an access to entries.
 struct Unquoted<T>(T);
 
-/// An error of the format, made without what was found.
+/// An error of the format, created without the value that was found.
 struct Error<E>(E);
 
 impl<E: de::Error> de::Error for Error<E> {
@@ -143,7 +145,8 @@ impl<E: de::Error> std::error::Error for Error<E> {}
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Unquoted<D> {
     type Error = Error<D::Error>;
 
-    /// Asked for a type, a format refuses others by itself and quotes them, so all types go here.
+    /// All types are read here. If a format is asked for one type, it rejects others itself, and
+    /// quotes them.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         self.0.deserialize_any(Unquoted(visitor)).map_err(Error)
     }
@@ -175,7 +178,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Unquoted<D> {
     }
 }
 
-/// The values that have no others in them.
+/// Methods for values that contain no other values.
 macro_rules! scalars {
     ($($method:ident($($value:ident: $type:ty)?);)*) => {
         $(fn $method<E: de::Error>(self $(, $value: $type)?) -> Result<V::Value, E> {
@@ -277,7 +280,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Variant<V> {
         let value = self.visitor.visit_enum(MapAccessDeserializer::new(&mut entries))?;
         match entries.next_key()? {
             None => Ok(value),
-            // Not every format sees by itself that there are more.
+            // Not every format rejects further entries itself.
             Some(IgnoredAny) => {
                 let expected = self.variants.join(", ");
                 Err(de::Error::custom(format_args!("several variants, expected exactly one of {expected}")))

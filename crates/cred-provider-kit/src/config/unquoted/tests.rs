@@ -6,7 +6,7 @@ use super::*;
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Inner {
+struct Settings {
     name: String,
     count: Option<u8>,
     factor: f64,
@@ -24,28 +24,28 @@ enum Kind {
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
-struct Outer(#[serde(deserialize_with = "unquoted")] Inner);
+struct UnquotedSettings(#[serde(deserialize_with = "unquoted")] Settings);
 
-const RIGHT: &str = r#"{"name":"n","count":null,"factor":2,"on":true,"pair":[-1,"c"],
+const VALID: &str = r#"{"name":"n","count":null,"factor":2,"on":true,"pair":[-1,"c"],
     "tags":{"a":"unit","b":{"newtype":"x"},"c":{"table":{"field":7}}}}"#;
 
 fn error(from: &str, to: &str) -> String {
-    assert!(RIGHT.contains(from), "{from}");
-    let error = serde_json::from_str::<Outer>(&RIGHT.replace(from, to)).unwrap_err().to_string();
+    assert!(VALID.contains(from), "{from}");
+    let error = serde_json::from_str::<UnquotedSettings>(&VALID.replace(from, to)).unwrap_err().to_string();
     assert!(!error.contains("hunter2") && !error.contains("7316"), "{error}");
     error.split(" at line").next().unwrap().to_owned()
 }
 
 #[test]
-fn what_is_right_is_read_as_without_it() {
-    let read: Outer = serde_json::from_str(RIGHT).unwrap();
-    assert_eq!(read.0, serde_json::from_str::<Inner>(RIGHT).unwrap());
-    let some: Outer = serde_json::from_str(&RIGHT.replace("null", "3")).unwrap();
+fn a_valid_configuration_is_read_as_by_plain_serde() {
+    let read: UnquotedSettings = serde_json::from_str(VALID).unwrap();
+    assert_eq!(read.0, serde_json::from_str::<Settings>(VALID).unwrap());
+    let some: UnquotedSettings = serde_json::from_str(&VALID.replace("null", "3")).unwrap();
     assert_eq!(some.0.count, Some(3));
 }
 
 #[test]
-fn what_is_wrong_is_not_repeated_and_what_was_expected_is_named() {
+fn an_error_names_the_expected_value_and_not_the_one_found() {
     for (from, to, expected) in [
         (r#""n""#, "7316", "invalid type, expected a string"),
         ("null", "7316", "invalid value, expected u8"),
@@ -73,7 +73,7 @@ fn what_is_wrong_is_not_repeated_and_what_was_expected_is_named() {
 }
 
 #[test]
-fn an_error_type_that_quotes_nothing_is_left_as_it_is() {
-    assert!(quotes::<serde_json::Error>());
-    assert!(!quotes::<Error<serde_json::Error>>());
+fn an_error_type_that_quotes_nothing_is_used_unchanged() {
+    assert!(quotes_input::<serde_json::Error>());
+    assert!(!quotes_input::<Error<serde_json::Error>>());
 }
