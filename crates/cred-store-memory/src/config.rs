@@ -1,16 +1,16 @@
-//! What can be chosen.
+//! The configuration of the provider.
 
 use cred_core::{ConfigError, Limits, ProviderConfig};
 use cred_provider_kit::setters;
 
-/// How a [`MemoryStorageProvider`](crate::MemoryStorageProvider) behaves. The default takes
-/// everything and deletes for good.
+/// The configuration of a [`MemoryStorageProvider`](crate::MemoryStorageProvider). The default has
+/// no limits, and deletes permanently.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct MemoryStorageConfig {
-    /// Whether deleted credentials can be recovered; default false.
+    /// Whether deleted credentials can be recovered. Default: false.
     pub soft_delete: bool,
-    /// What is taken at most, and the size that is recommended; default: no limits, and no
+    /// Limits on payloads and tags, and the recommended payload size. Default: no limits, and no
     /// recommendation.
     pub limits: Limits,
 }
@@ -28,7 +28,7 @@ impl ProviderConfig for MemoryStorageConfig {
             Some(0) => Err(ConfigError::invalid(
                 self.provider_name(),
                 "limits.max_payload_len",
-                "is 0, which nothing fits; set at least one byte, or none for no limit",
+                "is 0, so nothing fits; set at least one byte, or `None` for no limit",
             )),
             _ => Ok(()),
         }

@@ -1,9 +1,7 @@
 //! An in-memory storage provider for `cred`: for tests, examples and credentials that need not
-//! outlive the process.
-//!
-//! A real provider, not a stub: it keeps the same encoded payload as every other backend, counts
-//! limits on it, and offers compare-and-set always and soft deletion where it is configured. Clones
-//! share one store. As every provider on the kit, it needs a tokio runtime with its timer enabled.
+//! outlive the process. It is a real provider, not a stub. It stores the same encoded payload as
+//! every other backend, checks limits on it, and offers compare-and-set, and soft deletion if
+//! configured. Clones share one store. It needs a tokio runtime with its timer enabled.
 //!
 //! ```
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {

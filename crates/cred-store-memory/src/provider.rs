@@ -1,4 +1,4 @@
-//! The storage trait on top of [`State`].
+//! The storage provider on top of [`State`].
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,16 +14,40 @@ use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider
 use crate::MemoryStorageConfig;
 use crate::state::State;
 
-/// No operation waits, so any time is enough.
+/// No operation waits, so any timeout is sufficient.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Keeps credentials in the memory of this process. Clones are clients of one store: they share its
-/// credentials, which are gone when the last clone is dropped, and its metrics. A
-/// [`shutdown`](StorageProvider::shutdown) ends one client, and the other clones can still be used.
+/// Stores credentials in the memory of this process.
 ///
-/// Strongly consistent. Needs a tokio runtime with its timer enabled, as every provider on the
-/// executor of the kit does. No operation waits: when its future is dropped, it has either happened
-/// or not begun.
+/// Clones are clients of one store: they share its credentials and its metrics. The credentials are
+/// gone when the last clone is dropped. A [`shutdown`](StorageProvider::shutdown) shuts down one
+/// client; the other clones remain usable.
+///
+/// Needs a tokio runtime with its timer enabled.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cred_core::{CredentialContext, Limits, StorageProvider};
+/// use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = MemoryStorageConfig::default()
+///     .with_soft_delete(true)
+///     .with_limits(Limits::none().with_max_payload_len(64 * 1024));
+/// let provider = Arc::new(MemoryStorageProvider::new(config)?);
+/// let here = CredentialContext::unscoped();
+/// assert!(!provider.exists(&"stripe-api-key".parse()?, &here).await?);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(run()).unwrap();
+/// ```
+///
+/// # Consistency
+/// Strong: every read returns the latest write.
+///
+/// # Cancellation
+/// No operation waits. If its future is dropped, it has either happened or not started.
 #[derive(Debug)]
 pub struct MemoryStorageProvider(Provider<Memory>);
 
@@ -33,10 +57,10 @@ struct Memory {
 }
 
 impl MemoryStorageProvider {
-    /// An empty store.
+    /// Creates an empty store.
     ///
     /// # Errors
-    /// [`ConfigError`] if a limit admits nothing.
+    /// [`ConfigError`] if `limits.max_payload_len` is 0.
     pub fn new(config: MemoryStorageConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self::of(config))
@@ -51,7 +75,7 @@ impl MemoryStorageProvider {
     }
 
     /// Edits the stored payload of a path, as a hostile or failing backend could. Returns false if
-    /// nothing is stored there. For tests.
+    /// nothing is stored under it. For tests.
     pub fn edit_payload(&self, path: PathRef<'_>, edit: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut state = self.0.backend().state();
         let Some(entry) = state.get(path) else { return false };
@@ -62,7 +86,7 @@ impl MemoryStorageProvider {
     }
 }
 
-/// An empty store with the default configuration.
+/// Creates an empty store with the default configuration.
 impl Default for MemoryStorageProvider {
     fn default() -> Self {
         Self::of(MemoryStorageConfig::default())
@@ -94,7 +118,7 @@ impl Memory {
     }
 }
 
-/// Nothing is sent anywhere, so there are no attempts to make through the [`Wire`].
+/// No requests are sent, so nothing uses the attempts of the [`Wire`].
 impl Backend for Memory {
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
         let payload = file.encode_within(wire.description(), path)?;
@@ -139,7 +163,7 @@ impl Conditional for Memory {
         _: &mut Wire<'_>,
         path: PathRef<'_>,
     ) -> StorageResult<Option<Versioned<CredentialFile>>> {
-        // Cloned, so that the lock is not held while it is decoded.
+        // Cloned, so that the lock is not held during decoding.
         let Some(entry) = self.state().get(path).cloned() else { return Ok(None) };
         Ok(Some(Versioned::new(CredentialFile::decode(&entry.payload)?, entry.revision)))
     }
@@ -180,7 +204,7 @@ impl Recoverable for Memory {
     }
 }
 
-/// What is stored is sealed, but a page of it helps nobody.
+/// Does not print the store: its contents are sealed, but long and of no use.
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").field("soft_delete", &self.soft_delete).finish_non_exhaustive()
@@ -194,7 +218,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_shutdown_ends_one_client_of_the_store() {
+    async fn a_shutdown_affects_only_one_client_of_the_store() {
         let (client, ctx) = (MemoryStorageProvider::default(), CredentialContext::unscoped());
         let other = client.clone();
         client.shutdown().await;

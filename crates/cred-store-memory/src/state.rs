@@ -1,4 +1,4 @@
-//! What is stored, in the encoded form that a backend would hold.
+//! The stored data, in the encoded form that a backend would store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use cred_provider_kit::Reach;
 #[derive(Default)]
 pub(crate) struct State {
     live: BTreeMap<CredentialPath, Entry>,
-    /// Payloads of deleted credentials that can be recovered. None of a path that is live.
+    /// Payloads of deleted credentials that can be recovered. Contains no path that is live.
     deleted: BTreeMap<CredentialPath, Arc<[u8]>>,
     writes: u64,
 }
@@ -27,7 +27,7 @@ impl State {
         self.live.get(&path.to_path())
     }
 
-    /// Stores a payload under a revision that was never given before, and forgets a deleted value.
+    /// Stores a payload under a revision that was never used before, and removes a deleted value.
     pub(crate) fn put(&mut self, path: PathRef<'_>, payload: Arc<[u8]>) -> Revision {
         self.writes = self.writes.saturating_add(1);
         let revision = Revision::new(self.writes.to_string());
@@ -36,14 +36,14 @@ impl State {
         revision
     }
 
-    /// Deletes the live value; keeps it recoverable if `soft`.
+    /// Deletes the live value. If `soft`, it can be recovered.
     pub(crate) fn delete(&mut self, path: PathRef<'_>, soft: bool) {
         if let Some((path, entry)) = self.live.remove_entry(&path.to_path()).filter(|_| soft) {
             self.deleted.insert(path, entry.payload);
         }
     }
 
-    /// Brings the deleted value back under a new revision. Returns false if none exists.
+    /// Restores the deleted value under a new revision. Returns false if none exists.
     pub(crate) fn recover(&mut self, path: PathRef<'_>) -> bool {
         match self.deleted.remove(&path.to_path()) {
             Some(payload) => {
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// Forgets the deleted value.
+    /// Removes the deleted value.
     pub(crate) fn purge(&mut self, path: PathRef<'_>) {
         self.deleted.remove(&path.to_path());
     }

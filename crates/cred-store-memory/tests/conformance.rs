@@ -1,5 +1,5 @@
-//! The contract of a storage provider, clause by clause, in both configurations that change what is
-//! promised.
+//! The contract of a storage provider, clause by clause, in both configurations that change its
+//! guarantees.
 
 #![cfg(test)]
 
@@ -9,8 +9,8 @@ use cred_conformance::{Edit, Harness, Subject};
 use cred_core::{CredentialPath, Limits, async_trait};
 use cred_store_memory::{MemoryStorageConfig, MemoryStorageProvider};
 
-/// One store; its clones are the clients. Memory cannot fail, so there is no outage, and it logs in
-/// nowhere.
+/// One store, whose clones are the clients. Memory cannot fail and needs no login, so the harness
+/// offers neither an outage nor backend secrets.
 struct Memory(MemoryStorageProvider);
 
 impl Memory {
