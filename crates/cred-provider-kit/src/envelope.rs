@@ -10,8 +10,8 @@
 //!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
 //! The encoding is canonical: each credential has exactly one.
-//!
-//! - There is no white space. Keys are in this order, tags are sorted by key and `extra` by number.
+//! - It contains no white space. Keys are in this order, tags are sorted by key and `extra` by
+//!   number.
 //! - Times are integers in milliseconds. Bytes are in padded base64.
 //! - Absent and empty fields are left out. Integers are always written.
 //! - The rotation policy is `{"periodic_ms":n}`, `{"before_expiry_ms":n}`, `{"at":ms}` or

@@ -12,9 +12,8 @@
 //! If a backend does not distinguish upper case from lower case, a mark (`+`, `-k`) switches
 //! between them. `%xx`, `@xx` and `-xxx` are bytes in hexadecimal, for bytes that a backend refuses
 //! only at that position. Each path has exactly one name: a name in any other form is
-//! [foreign](Decoded::Foreign).
-//!
-//! Any other backend uses [`Rules::custom`], given its characters and its treatment of case.
+//! [foreign](Decoded::Foreign). For any other backend, [`Rules::custom`] creates rules from its
+//! characters and its treatment of case.
 //!
 //! `h` is not a hexadecimal digit, so a hashed name never equals a readable one. It contains the
 //! SHA-256 of the path in base32. The provider stores the path beside it, as

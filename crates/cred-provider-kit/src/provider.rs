@@ -335,7 +335,7 @@ impl<B: Backend> fmt::Debug for Provider<B> {
 /// # }
 /// # use std::time::Duration;
 /// cred_provider_kit::storage_provider! {
-/// Stores sealed credentials in my service.
+///     /// Stores sealed credentials in my service.
 ///     pub struct MyProvider(Mine);
 ///
 ///     /// Logs in. The first operation does so by itself.
@@ -343,7 +343,7 @@ impl<B: Backend> fmt::Debug for Provider<B> {
 /// }
 ///
 /// impl MyProvider {
-/// Creates a provider that has not connected yet.
+///     /// Creates a provider that has not connected yet.
 ///     pub fn new() -> Self {
 ///         let description = Description::new("mine", Duration::from_secs(30));
 ///         Self(Provider::new(Executor::new(description, Duration::from_secs(5)), Mine))

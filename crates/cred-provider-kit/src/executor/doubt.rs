@@ -1,5 +1,5 @@
-//! Tracks what the writes of an operation may have done so far, and so which errors the operation
-//! may end with.
+//! The possible effects of the writes of an operation, and the errors that the operation may
+//! therefore end with.
 
 use std::borrow::Cow;
 use std::sync::Arc;

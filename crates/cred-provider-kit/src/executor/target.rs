@@ -18,8 +18,8 @@ pub enum TargetRef<'a> {
 }
 
 impl<'a> TargetRef<'a> {
-    /// Returns the scope of the credential, or the scope itself; `None` if there is no scope, or
-    /// the target is the backend.
+    /// Returns the scope of the credential, or the scope itself; `None` without a scope, or if the
+    /// target is the backend.
     #[must_use]
     pub fn scope(self) -> Option<&'a ScopeId> {
         match self {

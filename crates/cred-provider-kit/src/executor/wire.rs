@@ -275,8 +275,8 @@ impl<'e> Wire<'e> {
         result
     }
 
-    /// Returns the start of the next attempt and the tokens that it spends; `None` if there is no
-    /// next attempt.
+    /// Returns the start of the next attempt and the tokens that it spends; `None` if the call is
+    /// not retried.
     fn next_attempt(&self, retry: u32, error: &StorageError) -> Option<(Instant, Reserved<'e>)> {
         let Executor { policy, budget, random, .. } = self.executor;
         if retry >= policy.max_retries {
