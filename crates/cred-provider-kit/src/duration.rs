@@ -1,6 +1,7 @@
-//! Durations in configuration files, written as `"30s"`. For
-//! `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is rejected. Errors
-//! never repeat the input: a value in the wrong line of a file may be a secret.
+//! Durations in configuration files, written as `"30s"`.
+//!
+//! For `#[serde(with = "cred_provider_kit::duration")]`. A number without a unit is rejected.
+//! Errors never repeat the input: a value in the wrong line of a file may be a secret.
 //!
 //! ```
 //! use std::time::Duration;

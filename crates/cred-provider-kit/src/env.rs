@@ -38,7 +38,9 @@ pub trait Env: Send + Sync {
     }
 }
 
-/// The environment of this process. Bytes of a variable that are not UTF-8 are replaced by U+FFFD,
+/// The environment of this process.
+///
+/// Bytes of a variable that are not UTF-8 are replaced by U+FFFD,
 /// so that the value is rejected where it is used. If such a variable counted as unset, a default
 /// would silently replace it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +74,7 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// Variables given by the caller, for tests and for values from another source.
+///
 /// Its `Debug` prints only the names.
 #[derive(Clone, Default)]
 pub struct MapEnv(BTreeMap<String, String>);

@@ -9,7 +9,9 @@
 //!              "extra":{"8":".."}},
 //!  "salt":"..","path":"org:acme/stripe","mark":".."}
 //! ```
+//!
 //! The encoding is canonical: each credential has exactly one.
+//!
 //! - It contains no white space. Keys are in this order, tags are sorted by key and `extra` by
 //!   number.
 //! - Times are integers in milliseconds. Bytes are in padded base64.

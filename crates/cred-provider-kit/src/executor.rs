@@ -79,6 +79,7 @@ use crate::RetryBudget;
 /// sequence fails.
 ///
 /// Exceptions:
+///
 /// - [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
 ///   [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten) are more precise,
 ///   and are returned unchanged.

@@ -24,6 +24,7 @@ const KNOWN_TYPES: [&str; 8] = [
 ///
 /// ```
 /// use cred_provider_kit::Foreign;
+///
 /// let response = Foreign {
 ///     service: "Vault",
 ///     address: Some("vault.example.com:8200"),

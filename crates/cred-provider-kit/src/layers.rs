@@ -11,6 +11,7 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
 //! Layers can refuse operations, but never move a credential: sealing binds it to its path. A
 //! wrapped provider has exactly the abilities of the inner provider. Operations that a layer
 //! refuses are not in any metrics; the inner provider still counts the operations that reach it.

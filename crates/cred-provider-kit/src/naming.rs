@@ -5,15 +5,18 @@
 //!
 //! | path | [local file](FileNames) | [AWS] | [Azure](AZURE), [Kubernetes](KUBERNETES) | [Vault](VAULT) |
 //! |---|---|---|---|---|
-//! | `stripe-api-key` | the is_same_name | the is_same_name | `stripe--api--key` | the is_same_name |
-//! | `STRIPE_API_KEY` | `+stripe_api_key` | the is_same_name | `-kstripe-uapi-ukey` | the is_same_name |
+//! | `stripe-api-key` | the same | the same | `stripe--api--key` | the same |
+//! | `STRIPE_API_KEY` | `+stripe_api_key` | the same | `-kstripe-uapi-ukey` | the same |
 //! | `org:acme/db` | `org=acme/db` | `org=acme/db` | `org-cacme-sdb` | `org:acme/db` |
 //! | longer than the name can be | `%h...` | `@h...` | `-h...` | does not happen |
+//!
 //! If a backend does not distinguish upper case from lower case, a mark (`+`, `-k`) switches
 //! between them. `%xx`, `@xx` and `-xxx` are bytes in hexadecimal, for bytes that a backend refuses
 //! only at that position. Each path has exactly one name: a name in any other form is
-//! [foreign](Decoded::Foreign). For any other backend, [`Rules::custom`] creates rules from its
-//! characters and its treatment of case.
+//! [foreign](Decoded::Foreign).
+//!
+//! For any other backend, [`Rules::custom`] creates rules from its characters and its treatment of
+//! case.
 //!
 //! `h` is not a hexadecimal digit, so a hashed name never equals a readable one. It contains the
 //! SHA-256 of the path in base32. The provider stores the path beside it, as
@@ -68,7 +71,9 @@ impl<T> Decoded<T> {
     }
 }
 
-/// The names of one backend in which a whole path is one name, under a prefix. If one prefix is the
+/// The names of one backend in which a whole path is one name, under a prefix.
+///
+/// If one prefix is the
 /// beginning of another (`app` and `app-prod`), their names can collide in one backend. End each
 /// prefix with a separator. If the separator is also a letter of the names (`-` in [`AZURE`]), no
 /// prefix may be the beginning of another.

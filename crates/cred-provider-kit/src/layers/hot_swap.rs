@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use cred_core::{Call, Description, StorageError, StorageProvider, StorageResult, Wrapper};
 
 /// Forwards to an inner provider that can be [swapped](HotSwap::swap) for another one, such as one
-/// with renewed backend credentials, another address, or other timeouts of its wire calls. Each
-/// operation uses the inner provider of the time when it starts, until it ends.
+/// with renewed backend credentials, another address, or other timeouts of its wire calls. An
+/// operation uses the inner provider that is current when it starts, until it ends.
 ///
 /// Both inner providers must contain the same credentials. Nothing is copied, and a cache above
 /// does not detect a swap. If the stores differ, a manager may serve a cached value for up to its
@@ -64,13 +64,13 @@ impl HotSwap {
         if *next.describe() != self.description {
             return Err(StorageError::invalid_request(
                 "the new provider has another description than the first one; give it the same limits, consistency and \
-                     timeouts, or create another manager",
+                 timeouts, or create another manager",
             ));
         }
         if Abilities::of(&next) != self.abilities {
             return Err(StorageError::invalid_request(
                 "the new provider has other abilities than the first one; configure it in the same way, or create another \
-                     manager",
+                 manager",
             ));
         }
         let next: Arc<dyn StorageProvider> = Arc::new(next);

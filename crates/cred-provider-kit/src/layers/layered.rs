@@ -15,6 +15,7 @@ use crate::TargetRef;
 /// use cred_core::{Operation, StorageError, StorageResult};
 /// use cred_provider_kit::TargetRef;
 /// use cred_provider_kit::layers::Layer;
+///
 /// /// Refuses all lists.
 /// struct NoLists;
 ///

@@ -24,7 +24,9 @@ const COMPONENT: Alphabet = Alphabet {
 
 /// The names of local files: each part of a scope is a directory, an id is a file with an
 /// extension.
+///
 /// They are portable:
+///
 /// - no two are equal on a file system that ignores case;
 /// - none is a device name of Windows;
 /// - none begins or ends with a dot;

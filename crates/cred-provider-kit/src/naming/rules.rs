@@ -51,12 +51,14 @@ impl Rules {
     /// | `-` `_` `:` `/` `.`, those not in `punctuation` | `~d` `~u` `~c` `~s` `~p` |
     /// | a change between lower and upper case, if case is ignored | `~k` |
     /// | a path that is too long, as a [`digest`](fn@super::digest) | `~h...` |
+    ///
     /// A name never ends with the mark. No two paths share a name: arguments that would allow it
     /// are rejected.
     ///
     /// ```
     /// use cred_core::CredentialPath;
     /// use cred_provider_kit::naming::{Case, Decoded, Names, Rules};
+    ///
     /// // Table names of a database: lower case, digits and `_`, at most 128 bytes.
     /// let rules = Rules::custom("tables", Case::Ignored, "", '_')?.with_max_len(128);
     /// let names = Names::new(rules, "prefix", "cred_")?;
@@ -64,6 +66,7 @@ impl Rules {
     /// let name = names.encode(path.as_path_ref());
     /// assert_eq!(name.text, "cred_org_cacme_s_kapi_ukey");
     /// assert_eq!(names.decode(&name.text), Decoded::Exact(path));
+    ///
     /// // A mark that also stands for itself would be ambiguous.
     /// assert!(Rules::custom("tables", Case::Ignored, "_-", '_').is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
