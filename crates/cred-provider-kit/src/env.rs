@@ -40,9 +40,8 @@ pub trait Env: Send + Sync {
 
 /// The environment of this process.
 ///
-/// Bytes of a variable that are not UTF-8 are replaced by U+FFFD,
-/// so that the value is rejected where it is used. If such a variable counted as unset, a default
-/// would silently replace it.
+/// Bytes of a variable that are not UTF-8 are replaced by U+FFFD, so that the value is rejected
+/// where it is used. If such a variable counted as unset, a default would silently replace it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnv;
 

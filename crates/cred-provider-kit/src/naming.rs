@@ -54,7 +54,7 @@ pub enum Decoded<T> {
     /// The name of exactly this value.
     Exact(T),
     /// A hashed name of this provider. The path is stored beside it, and must encode to this
-    /// is_same_name name.
+    /// same name.
     Hashed,
     /// Not a name of this provider.
     Foreign,
@@ -73,10 +73,9 @@ impl<T> Decoded<T> {
 
 /// The names of one backend in which a whole path is one name, under a prefix.
 ///
-/// If one prefix is the
-/// beginning of another (`app` and `app-prod`), their names can collide in one backend. End each
-/// prefix with a separator. If the separator is also a letter of the names (`-` in [`AZURE`]), no
-/// prefix may be the beginning of another.
+/// If one prefix is the beginning of another (`app` and `app-prod`), their names can collide in one
+/// backend. End each prefix with a separator. If the separator is also a letter of the names (`-`
+/// in [`AZURE`]), no prefix may be the beginning of another.
 #[derive(Debug, Clone)]
 pub struct Names {
     rules: Rules,

@@ -1,9 +1,9 @@
 //! An in-memory storage provider for `cred`: for tests, examples and credentials that need not
 //! outlive the process.
 //!
-//! It is a real provider, not a stub. It stores the same encoded payload as
-//! every other backend, checks limits on it, and offers compare-and-set, and soft deletion if
-//! configured. Clones share one store. It needs a tokio runtime with its timer enabled.
+//! It is a real provider, not a stub. It stores the same encoded payload as every other backend,
+//! checks limits on it, and offers compare-and-set, and soft deletion if configured. Clones share
+//! one store. It needs a tokio runtime with its timer enabled.
 //!
 //! ```
 //! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
