@@ -95,7 +95,7 @@ async fn another_authority_is_refused() {
     let server = Authority::new().server("localhost", false).await;
     for other in [Authority::called("another authority"), Authority::new()] {
         let error = read(config("localhost", server.address().port(), &other)).await;
-        assert_refused(&error, "no authority that is trusted");
+        assert_refused(&error, "not signed by an authority that is trusted");
     }
 }
 

@@ -170,7 +170,7 @@ async fn an_unknown_authority_is_not_trusted() {
         Ok(provider) => {
             let error = store(&provider, "key", 1).await.unwrap_err();
             assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
-            assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+            assert!(error.to_string().contains("not signed by an authority that is trusted"), "{error}");
         }
         // On a machine without any authorities, the constructor fails.
         Err(error) => assert!(error.to_string().contains("authorities"), "{error}"),

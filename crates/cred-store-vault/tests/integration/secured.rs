@@ -29,5 +29,5 @@ async fn an_unknown_authority_is_not_trusted() {
     };
     let error = store(&provider, "key", 1).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
-    assert!(error.to_string().contains("no authority that is trusted"), "{error}");
+    assert!(error.to_string().contains("not signed by an authority that is trusted"), "{error}");
 }
