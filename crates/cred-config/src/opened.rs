@@ -233,7 +233,7 @@ mod unix {
             return Ok(());
         }
         let advice = advice.replace("OWNER", &owner.to_string());
-        Err(format!("belongs to another user ({owner}), who can change it; {advice}").into())
+        Err(format!("belongs to another user ({owner}), which can change it; {advice}").into())
     }
 
     pub(super) fn check_not_writable(found: &Metadata, name: &str) -> Result<(), Refusal> {

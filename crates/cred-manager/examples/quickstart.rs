@@ -19,8 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::Builder::new().prefix("cred-quickstart-").tempdir()?.keep();
     let (key_file, store) = (folder.join("main.key"), folder.join("store"));
 
-    // Where credentials are kept, and the key that seals them. The key belongs elsewhere than the
-    // store.
+    // The store, and the key that seals it. In production, keep them in different places.
     SealingKey::create_file(&key_file)?;
     let keys = KeyRing::from_key_file("main-2026".parse()?, &key_file)?;
     let storage = LocalStorageProvider::new(LocalStorageConfig::default().with_base_path(&store))?;
@@ -28,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A handle for one tenant: it cannot reach any other.
     let tenant = manager.scoped("org:acme/app:web".parse()?)?;
-    // What is wrong with a line is told without the line, which holds a secret.
+    // An error does not repeat the line, which contains a secret.
     for variable in dotenvy::from_path_iter(&env_file).map_err(|_| "the .env file cannot be opened")? {
         let (name, value) = variable.map_err(|_| "the .env file has a line that is not NAME=value")?;
         tenant.store(&name.parse()?, Credential::text(value).with_tag("source", "dotenv")?).await?;
@@ -47,11 +46,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let length = credential.expose_text(field::VALUE)?.chars().count();
     println!("\nRead back and opened: {first} has {length} characters");
     manager.shutdown().await?;
-    println!("\nKey and store stay in {}: delete it when you have looked around.", folder.display());
+    println!("\nKey and store are in {}: delete it when you are done.", folder.display());
     Ok(())
 }
 
-/// Prints every file below `folder` with the beginning of what it holds.
+/// Prints every file below `folder` with the beginning of its contents.
 fn show(root: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

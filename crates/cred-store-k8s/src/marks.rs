@@ -17,7 +17,7 @@ const DOMAIN: &str = "cred-rs.github.io/";
 pub(crate) const STORE: &str = "cred-rs.github.io/store";
 /// The annotation with the exact path.
 pub(crate) const PATH: &str = "cred-rs.github.io/path";
-/// The annotation with the metadata of the credential, for users who inspect the Secret: times,
+/// The annotation with the metadata of the credential, for people that inspect the Secret: times,
 /// version, creator and the tags that cannot be labels. The provider does not use it.
 const METADATA: &str = "cred-rs.github.io/metadata";
 

@@ -124,8 +124,9 @@ pub enum VaultDeleteMode {
     /// [`Soft`](Self::Soft), although its credential cannot be read.
     #[default]
     Metadata,
-    /// Marks the latest version as deleted. It can be [recovered](cred_core::SoftDelete) until it is
-    /// purged. The name stays in Vault's own lists, so a list of the provider looks up each name.
+    /// Marks the latest version as deleted. It can be [recovered](cred_core::SoftDelete) until it
+    /// is purged. The name stays in Vault's own lists, so a list of the provider looks up each
+    /// name.
     Soft,
 }
 

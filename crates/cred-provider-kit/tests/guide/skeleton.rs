@@ -74,7 +74,7 @@ impl Backend for MyBackend {
     }
 }
 
-/// Neither what it keeps nor what it logs in with.
+/// Prints neither the stored data nor the credentials of the backend.
 impl fmt::Debug for MyBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MyBackend").finish_non_exhaustive()

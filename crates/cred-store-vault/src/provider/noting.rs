@@ -1,5 +1,5 @@
-//! The metadata of a credential as custom metadata of its secret, for users who inspect the secret
-//! in Vault.
+//! The metadata of a credential as custom metadata of its secret, for people that inspect the
+//! secret in Vault.
 
 use std::collections::HashMap;
 use std::time::Duration;
