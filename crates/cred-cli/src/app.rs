@@ -1,5 +1,5 @@
-//! What commands work with: the configuration, what was opened, and the wait for it, which signals
-//! end.
+//! The state that commands share: the configuration, open providers and managers, and waits that
+//! signals can interrupt.
 
 use std::cell::{OnceCell, RefCell};
 use std::pin::pin;
@@ -23,9 +23,9 @@ use crate::output::Output;
 use crate::process;
 use crate::signals::Signals;
 
-/// How long is waited at the end for what still runs: a write that has begun, a token that is given
-/// back.
-const LAST_WAIT: Duration = Duration::from_secs(10);
+/// Maximum time that shutdown waits for running work: a write that has begun, the revocation of a
+/// token.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct App {
     pub(crate) output: Output,
@@ -34,7 +34,7 @@ pub(crate) struct App {
     runtime: OnceCell<Runtime>,
     providers: RefCell<Vec<Arc<dyn StorageProvider>>>,
     managers: RefCell<Vec<CredentialManager>>,
-    /// Listened to since the first wait.
+    /// The handlers of the process, installed by the first wait.
     signals: RefCell<Option<Signals>>,
 }
 
@@ -52,12 +52,12 @@ impl App {
         }
     }
 
-    /// Logs, if `CRED_LOG` asks for it.
-    pub(crate) fn begin(&self) -> Result<(), Failure> {
+    /// Enables logging if `CRED_LOG` is set.
+    pub(crate) fn init_logging(&self) -> Result<(), Failure> {
         let Some(level) = ProcessEnv.get("CRED_LOG") else { return Ok(()) };
         let level: tracing::level_filters::LevelFilter = level.parse().map_err(|_| {
-            Failure::usage("CRED_LOG is none of error, warn, info, debug and trace")
-                .hint("unset it, or set one of them")
+            Failure::usage("the variable CRED_LOG is not a log level")
+                .hint("set it to error, warn, info, debug or trace, or unset it")
         })?;
         tracing_subscriber::fmt()
             .with_max_level(level)
@@ -72,93 +72,93 @@ impl App {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let config = self.read()?;
+        let config = self.trusted_config()?;
         Ok(self.config.get_or_init(|| config))
     }
 
-    fn read(&self) -> Result<Config, Failure> {
+    fn trusted_config(&self) -> Result<Config, Failure> {
         let config = self.untrusted_config()?;
         config::require_trust(&config)?;
-        // Keys and values come after the configuration.
+        // Keys and values are read only after the configuration.
         #[cfg(unix)]
         process::protect();
         Ok(config)
     }
 
-    /// The configuration before it is known whether it may be used: to be looked at alone.
+    /// The configuration before its trust is checked. It may be inspected, but not used.
     pub(crate) fn untrusted_config(&self) -> Result<Config, Failure> {
         config::find(self.global.config.as_deref())
     }
 
-    /// Whether the configuration could be used as it is now. It is read anew where it is used:
-    /// before that, a person is asked for what takes minutes.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        self.chosen(&self.read()?)?.keys()?;
+    /// Checks that the configuration is usable now. Commands that prompt call this first, and read
+    /// the configuration again after the prompt, which may have taken minutes.
+    pub(crate) fn check_config(&self) -> Result<(), Failure> {
+        self.profile_of(&self.trusted_config()?)?.keys()?;
         Ok(())
     }
 
-    /// The profile that is chosen by option, variable or file.
+    /// The profile chosen by the option, the variable or the file.
     pub(crate) fn profile(&self) -> Result<Profile<'_>, Failure> {
-        self.chosen(self.config()?)
+        self.profile_of(self.config()?)
     }
 
-    /// The same, of a configuration.
-    pub(crate) fn chosen<'c>(&self, config: &'c Config) -> Result<Profile<'c>, Failure> {
+    /// The chosen profile of a given configuration.
+    pub(crate) fn profile_of<'c>(&self, config: &'c Config) -> Result<Profile<'c>, Failure> {
         Ok(match &self.global.profile {
             Some(name) => config.profile(name, "--profile")?,
             None => config.chosen()?,
         })
     }
 
-    /// A profile's provider. It is shut down at the end.
+    /// Opens the provider of a profile. `close` shuts it down.
     pub(crate) fn provider(&self, profile: &Profile<'_>) -> Result<Arc<dyn StorageProvider>, Failure> {
         let provider = profile.open()?;
         self.providers.borrow_mut().push(Arc::clone(&provider));
         Ok(provider)
     }
 
-    /// A profile's keys; may ask for passphrases.
+    /// Loads the keys of a profile, and prompts for passphrases if needed.
     pub(crate) fn keys(&self, profile: &Profile<'_>) -> Result<KeyRing, Failure> {
         profile.keys()?.load(ring::ask)
     }
 
-    /// What makes a profile's manager.
+    /// A builder for the manager of a profile.
     pub(crate) fn builder(
         &self,
         profile: &Profile<'_>,
     ) -> Result<CredentialManagerBuilder<Yes, Yes>, Failure> {
         let keys = self.keys(profile)?;
         let provider = self.provider(profile)?;
-        // The commands warn or refuse by themselves.
+        // Each command handles expired credentials itself.
         let builder = CredentialManager::builder().storage(provider).keys(keys);
         Ok(builder.created_by(profile.created_by()?).on_expired(OnExpired::Return))
     }
 
-    /// The manager of the chosen profile, without a cache: each command looks once.
+    /// The manager of the chosen profile, without a cache: a command reads each credential once.
     pub(crate) fn manager(&self) -> Result<(Profile<'_>, CredentialManager), Failure> {
         let profile = self.profile()?;
         let manager = self.builder(&profile)?.build();
-        self.closes(&manager);
+        self.close_at_exit(&manager);
         Ok((profile, manager))
     }
 
-    /// Waits at the end for the writes that this manager has begun.
-    pub(crate) fn closes(&self, manager: &CredentialManager) {
+    /// Registers a manager: `close` waits for the writes that it has begun.
+    pub(crate) fn close_at_exit(&self, manager: &CredentialManager) {
         self.managers.borrow_mut().push(manager.clone());
     }
 
-    /// Waits for an answer, or for the signal that ends the program: then the work is dropped where
-    /// it stands, and what it has begun to write is waited for in [`close`](Self::close).
+    /// Runs work until it completes or a signal ends the program. On a signal the work is dropped;
+    /// [`close`](Self::close) then waits for writes that have begun.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.runtime()?.block_on(async {
-            // From the first wait on, a signal ends nothing by itself: one that comes between two
-            // is seen by the second.
+            // From the first wait on, a signal no longer ends the process directly: a signal between
+            // two waits is handled by the second.
             let mut signals = match self.signals.take() {
                 Some(signals) => signals,
                 None => Signals::listen()?,
             };
-            // Of both, the signal counts.
-            let result = match select(pin!(signals.first()), pin!(work)).await {
+            // If both are ready, the signal wins.
+            let result = match select(pin!(signals.next()), pin!(work)).await {
                 Either::Left((exit, _)) => Err(interrupted(exit)),
                 Either::Right((result, _)) => result,
             };
@@ -167,7 +167,7 @@ impl App {
         })
     }
 
-    /// Ends what was opened. A second signal ends the wait.
+    /// Shuts down all managers and providers. A second signal ends the wait.
     pub(crate) fn close(&self) {
         let (managers, providers) = (self.managers.take(), self.providers.take());
         let Some(runtime) = self.runtime.get() else { return };
@@ -175,15 +175,15 @@ impl App {
             let Some(mut signals) = self.signals.take().or_else(|| Signals::listen().ok()) else { return };
             let work = async {
                 for manager in managers {
-                    // What its writes came to was told to whoever waited for them.
+                    // The callers of these writes have received their results.
                     let _ = manager.shutdown().await;
                 }
                 for provider in providers {
                     provider.shutdown().await;
                 }
             };
-            let work = tokio::time::timeout(LAST_WAIT, work);
-            let _ = select(pin!(work), pin!(signals.first())).await;
+            let work = tokio::time::timeout(SHUTDOWN_TIMEOUT, work);
+            let _ = select(pin!(work), pin!(signals.next())).await;
         });
     }
 
@@ -200,5 +200,5 @@ impl App {
 
 fn interrupted(exit: Exit) -> Failure {
     Failure::new(exit, "interrupted")
-        .hint("what was done stays done, and nothing is half written; what was under way may have happened or not, so look first")
+        .hint("completed changes stay, and nothing is half written; a write in progress may have happened or not: read it back first")
 }

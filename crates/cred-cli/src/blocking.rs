@@ -1,28 +1,28 @@
-//! Reading stdin and writing stdout, which may be pipes that nobody writes or reads: a signal ends
-//! the wait.
+//! Reads of stdin and writes to stdout that a signal can interrupt. Both may be pipes that block
+//! forever.
 
 use std::fmt;
 use std::io;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{Stdin, is_ignored, listen, ready};
+pub(crate) use self::unix::{Stdin, is_ignored, listen, wait_ready};
 use crate::failure::Exit;
 
-/// A signal came first.
+/// A signal arrived before the read or write was possible.
 #[derive(Debug)]
-struct Ended(Exit);
+struct SignalError(Exit);
 
-impl fmt::Display for Ended {
+impl fmt::Display for SignalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a signal ended it")
+        f.write_str("interrupted by a signal")
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for SignalError {}
 
-/// The code of the signal that ended it, if one has.
-pub(crate) fn ended(error: &io::Error) -> Option<Exit> {
-    error.get_ref()?.downcast_ref().map(|Ended(exit)| *exit)
+/// The exit code of the signal that interrupted a read or write, if one did.
+pub(crate) fn signal_of(error: &io::Error) -> Option<Exit> {
+    error.get_ref()?.downcast_ref().map(|SignalError(exit)| *exit)
 }
 
 #[cfg(unix)]
@@ -37,28 +37,28 @@ mod unix {
     use rustix::process::Signal;
     use signal_hook::low_level::pipe;
 
-    use super::Ended;
+    use super::SignalError;
     use crate::failure::Exit;
 
-    /// A byte comes on one of them with each signal, and stays. Signals are the process's, and so
-    /// is this.
-    static COME: OnceLock<Vec<(UnixStream, Exit)>> = OnceLock::new();
+    /// One socket per signal. Its handler writes a byte, which is never read. Signals belong to the
+    /// process, so this is a static.
+    static SIGNAL_PIPES: OnceLock<Vec<(UnixStream, Exit)>> = OnceLock::new();
 
-    /// From now on a signal ends what waits here, unless the parent process ignored it. Before, a
-    /// signal ends the process by itself.
+    /// Installs the handlers. From now on a signal ends a wait in this module, unless the parent
+    /// process ignored it. Before, a signal ends the process directly.
     pub(crate) fn listen() -> io::Result<()> {
-        if COME.get().is_some() {
+        if SIGNAL_PIPES.get().is_some() {
             return Ok(());
         }
-        let mut come = Vec::new();
+        let mut pipes = Vec::new();
         for (signal, exit) in [(Signal::INT, Exit::Interrupted), (Signal::TERM, Exit::Terminated)] {
             if !is_ignored(signal) {
                 let (end, handler) = UnixStream::pair()?;
                 pipe::register(signal.as_raw(), handler)?;
-                come.push((end, exit));
+                pipes.push((end, exit));
             }
         }
-        let _ = COME.set(come);
+        let _ = SIGNAL_PIPES.set(pipes);
         Ok(())
     }
 
@@ -73,16 +73,16 @@ mod unix {
         mask & 1 << (signal.as_raw() - 1) != 0
     }
 
-    /// Other systems have no such file, and asking them takes unsafe code.
+    /// Other systems have no such file, and querying a handler needs unsafe code.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn is_ignored(_: Signal) -> bool {
         false
     }
 
-    /// Waits until something can be read or written there.
-    pub(crate) fn ready(file: &impl AsFd, how: PollFlags) -> io::Result<()> {
-        let Some(come) = COME.get() else { return Ok(()) };
-        let mut waited: Vec<_> = come.iter().map(|(end, _)| PollFd::new(end, PollFlags::IN)).collect();
+    /// Waits until a file is ready for reading or writing.
+    pub(crate) fn wait_ready(file: &impl AsFd, how: PollFlags) -> io::Result<()> {
+        let Some(pipes) = SIGNAL_PIPES.get() else { return Ok(()) };
+        let mut waited: Vec<_> = pipes.iter().map(|(end, _)| PollFd::new(end, PollFlags::IN)).collect();
         waited.push(PollFd::new(file, how));
         loop {
             match poll(&mut waited, None) {
@@ -91,15 +91,15 @@ mod unix {
                 Err(error) => return Err(error.into()),
             }
         }
-        for ((_, exit), polled) in come.iter().zip(&waited) {
+        for ((_, exit), polled) in pipes.iter().zip(&waited) {
             if !polled.revents().is_empty() {
-                return Err(io::Error::other(Ended(*exit)));
+                return Err(io::Error::other(SignalError(*exit)));
             }
         }
         Ok(())
     }
 
-    /// Stdin, past the buffer that the standard library has of it.
+    /// Unbuffered stdin.
     pub(crate) struct Stdin(File);
 
     impl Stdin {
@@ -111,7 +111,7 @@ mod unix {
     impl Read for Stdin {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             loop {
-                ready(&self.0, PollFlags::IN)?;
+                wait_ready(&self.0, PollFlags::IN)?;
                 match self.0.read(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return read,
@@ -121,7 +121,7 @@ mod unix {
     }
 }
 
-/// Where signals come otherwise than with a byte that can be waited for, stdin is as it is.
+/// Plain stdin: on this system a wait for a pipe cannot be interrupted.
 #[cfg(not(unix))]
 pub(crate) struct Stdin;
 

@@ -11,7 +11,7 @@ use crate::command::{
 };
 use crate::failure::Failure;
 
-/// Sealed credentials, per tenant, in the backend that you already run.
+/// Manage sealed credentials, per tenant, in a backend that you already run
 #[derive(Parser)]
 #[command(name = "cred", version, arg_required_else_help = true, after_help = FIRST_STEPS)]
 pub(crate) struct Cli {
@@ -22,26 +22,26 @@ pub(crate) struct Cli {
 }
 
 const FIRST_STEPS: &str = "First steps:
-  cred init                                   a key, a store, and cred.toml
-  cred set org:acme/stripe-api-key            asks for the value
-  cred run --scope org:acme -- ./server       STRIPE_API_KEY for it and what it starts
+  cred init                               # creates a key, a store and cred.toml
+  cred set org:acme/stripe-api-key        # prompts for the value
+  cred run --scope org:acme -- ./server   # sets STRIPE_API_KEY for ./server
 
-Credentials are named [SCOPE/]ID. Exit codes and cred.toml are described in the README of cred-cli.";
+Credentials are named [SCOPE/]ID. The README of cred-cli describes cred.toml and the exit codes.";
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Args)]
-#[command(next_help_heading = "For every command")]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The profile of cred.toml [env: CRED_PROFILE]
+    /// Use this profile of cred.toml [env: CRED_PROFILE]
     #[arg(long, short = 'p', global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// This configuration file alone [env: CRED_CONFIG]
+    /// Use only this configuration file [env: CRED_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Prints JSON: the result on stdout, a failure on stderr
+    /// Print JSON: the result on stdout, errors and warnings on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Says nothing but results, warnings, errors, and what was left undone
+    /// Print only results, warnings, errors, and work left undone
     #[arg(long, short = 'q', global = true)]
     pub(crate) quiet: bool,
 }
@@ -117,7 +117,7 @@ mod tests {
                 return;
             }
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example"), "{} has none", command.get_name());
+            assert!(help.contains("Example"), "{} has no examples", command.get_name());
         }
         Cli::command().get_subcommands().for_each(check);
     }

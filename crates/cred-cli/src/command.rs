@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments, its help, what it does.
+//! The commands: one file each, with its arguments, help and implementation.
 
 pub(crate) mod completions;
 pub(crate) mod diff;

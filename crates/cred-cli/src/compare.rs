@@ -1,4 +1,4 @@
-//! Whether two profiles hold the same under one path.
+//! Compares the credentials of two profiles.
 
 use cred_core::{
     CredentialContext, CredentialMetadata, CredentialPath, Opened, Sealed, Sealer as _, StorageError,
@@ -8,17 +8,17 @@ use cred_crypto::KeyRing;
 
 use crate::failure::Failure;
 
-/// How many credentials are looked at, at once.
-pub(crate) const AT_ONCE: usize = 8;
+/// Number of credentials that are read concurrently.
+pub(crate) const CONCURRENCY: usize = 8;
 
-/// The two rings that open both sides; without them sealed bytes are compared.
+/// The key rings of both sides. Without them, sealed bytes are compared.
 pub(crate) struct Rings {
     pub(crate) from: KeyRing,
     pub(crate) to: KeyRing,
 }
 
-/// What is stored under a path; `None`: nothing.
-pub(crate) async fn stored(
+/// Reads the credential at a path; `None` if nothing is stored there.
+pub(crate) async fn retrieve(
     provider: &dyn StorageProvider,
     path: &CredentialPath,
 ) -> Result<Option<Sealed>, StorageError> {
@@ -30,7 +30,8 @@ pub(crate) async fn stored(
     }
 }
 
-/// In what two credentials differ; nothing: they are the same, and open where that was asked for.
+/// The parts in which two credentials differ. Empty if they are equal and, with `rings`, the copy
+/// in `to` can be opened.
 pub(crate) async fn differences(
     path: &CredentialPath,
     from: &Sealed,
@@ -47,16 +48,16 @@ pub(crate) async fn differences(
         }
         return Ok(parts);
     };
-    // Be they the same bytes or not, they are of no use to who cannot open them.
-    let there = match rings.to.open(path.as_path_ref(), &to.data, &to.metadata).await {
-        Ok(there) => there,
+    // A copy that the target ring cannot open is useless, even with the same bytes.
+    let opened_to = match rings.to.open(path.as_path_ref(), &to.data, &to.metadata).await {
+        Ok(opened) => opened,
         Err(error) if error.is_transient() => return Err(error.into()),
-        Err(_) => return Ok(vec!["does not open there"]),
+        Err(_) => return Ok(vec!["cannot be opened with the target's key ring"]),
     };
     if from == to {
         return Ok(Vec::new());
     }
-    let (from, to) = (open(&rings.from, path, from).await?, there);
+    let (from, to) = (open(&rings.from, path, from).await?, opened_to);
     let mut parts = of_metadata(&from.metadata, &to.metadata);
     if from.secret != to.secret {
         parts.push("value");
@@ -64,7 +65,7 @@ pub(crate) async fn differences(
     Ok(parts)
 }
 
-/// Opens what is stored under a path.
+/// Opens a stored credential.
 pub(crate) async fn open(ring: &KeyRing, path: &CredentialPath, stored: &Sealed) -> Result<Opened, Failure> {
     Ok(ring.open(path.as_path_ref(), &stored.data, &stored.metadata).await?)
 }

@@ -7,7 +7,7 @@ use crate::dotenv::{self, Assignment};
 use crate::failure::Failure;
 use crate::variable;
 
-/// Both programs refuse a line that is not shorter.
+/// Both programs reject lines of this length or more.
 const MAX_LINE: usize = 64 * 1_024;
 
 /// Variables and their values, in the order of the file.
@@ -19,18 +19,18 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Assignment>, Failure> {
             continue;
         }
         let number = number + 1;
-        let refuse = |what: &str, hint: &str| {
-            Err(Failure::usage(format!("line {number} of the file {what}")).hint(hint))
+        let refuse = |problem: &str, hint: &str| {
+            Err(Failure::usage(format!("line {number} of the file {problem}")).hint(hint))
         };
         let Some((name, value)) = line.split_once('=').filter(|(name, _)| variable::is_name(name)) else {
             return refuse(
-                "does not begin with NAME=",
-                "write NAME=value, without spaces around the `=`; a name has letters, digits and _, and does not begin with a digit",
+                "does not start with NAME=",
+                "write NAME=value, without spaces around the `=`; a name consists of letters, digits and `_`, and does not start with a digit",
             );
         };
         if value.contains(['\0', '\r']) {
             return refuse(
-                "has a carriage return or a NUL inside the value",
+                "has a value with a carriage return or a NUL character",
                 "store the value with `cred set --file`",
             );
         }
@@ -40,13 +40,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Assignment>, Failure> {
     Ok(assignments)
 }
 
-/// Writes a line, or returns why none can be written.
+/// Writes a line, or returns why the value cannot be written.
 pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str> {
     if value.contains(['\n', '\r']) {
-        return Err("has a line end");
+        return Err("contains a line end");
     }
     if len(name, value) >= MAX_LINE {
-        return Err("is too long for a line, which ends at 64 KiB");
+        return Err("is too long: a line must be shorter than 64 KiB");
     }
     for part in [name.as_bytes(), b"=", value.as_bytes(), b"\n"] {
         to.extend_from_slice(part);
@@ -54,7 +54,7 @@ pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Res
     Ok(())
 }
 
-/// Bytes that [`write()`] adds.
+/// Number of bytes that [`write()`] adds.
 pub(crate) fn len(name: &str, value: &str) -> usize {
     name.len() + value.len() + 2
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_of_a_value_counts() {
+    fn every_character_of_a_value_is_kept() {
         let text = "\u{feff}# note\n\nA={\"id\":\"a-1\"}\r\n  B='x' # y \nC=\n";
         let read: Vec<_> = read(text.as_bytes())
             .unwrap()
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_named_and_not_repeated() {
+    fn an_error_names_the_line_and_does_not_repeat_it() {
         for line in ["hunter2", "A B=hunter2", "A =hunter2", "A=hunter2\rx"] {
             let failure = read(format!("X=1\n{line}\n").as_bytes()).err().unwrap();
             let text = format!("{failure} {:?}", failure.causes());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_in_a_line_is_refused() {
+    fn a_value_that_does_not_fit_in_a_line_is_rejected() {
         let mut text = Zeroizing::new(Vec::new());
         assert!(write("A", "a\nb", &mut text).is_err() && write("A", "a\r", &mut text).is_err());
         assert!(write("A", &"x".repeat(MAX_LINE - 4), &mut text).is_ok());

@@ -1,5 +1,5 @@
-//! `.env` files, as far as sh, `node --env-file`, npm's dotenv and python-dotenv read the same from
-//! them. Whatever one of the four reads differently is refused, in both directions.
+//! `.env` files, in the subset that sh, `node --env-file`, npm's dotenv and python-dotenv read the
+//! same. Anything that one of the four reads differently is rejected, for reading and for writing.
 
 use cred_core::Zeroizing;
 
@@ -14,15 +14,15 @@ pub(crate) struct Assignment {
     pub(crate) value: Zeroizing<String>,
 }
 
-/// Why a line is refused.
+/// Why a line is rejected.
 struct Refusal {
-    /// Bytes of the file from the refused place on.
+    /// Bytes from the rejected place to the end of the file.
     left: usize,
-    what: &'static str,
+    problem: &'static str,
     hint: String,
 }
 
-/// The text of a file, without the byte order mark that some editors write.
+/// Decodes the text of a file, without the byte order mark that some editors write.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = line_at(bytes, error.valid_up_to());
@@ -39,7 +39,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Assignment>, Failure> {
     while !rest.is_empty() {
         let (found, after) = entry(rest).map_err(|refusal| {
             let line = line_at(text.as_bytes(), text.len() - refusal.left);
-            Failure::usage(format!("line {line} of the .env file {}", refusal.what)).hint(refusal.hint)
+            Failure::usage(format!("line {line} of the .env file {}", refusal.problem)).hint(refusal.hint)
         })?;
         if let Some((name, value)) = found {
             let (name, value) = (name.to_owned(), Zeroizing::new(value.to_owned()));
@@ -55,11 +55,12 @@ fn line_at(bytes: &[u8], at: usize) -> usize {
     1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-/// The first line, with the lines that its quotes span: its variable, if it has one, and the rest.
+/// The variable of the first line, if it has one, and the rest of the text. A quoted value may span
+/// several lines.
 type Entry<'t> = (Option<(&'t str, &'t str)>, &'t str);
 
 fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
-    let refuse = |what, hint: &str| Err(Refusal { left: text.len(), what, hint: hint.to_owned() });
+    let refuse = |problem, hint: &str| Err(Refusal { left: text.len(), problem, hint: hint.to_owned() });
     let (line, after) = first_line(text);
     if line.is_empty() || line.starts_with('#') {
         comment(line, text.len())?;
@@ -68,15 +69,15 @@ fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
     let body = line.trim_start_matches(' ');
     if body.trim_start().is_empty() || body.trim_start().starts_with('#') {
         return refuse(
-            "is blank or a comment but begins with spaces, and `node --env-file` loses the variable after it",
+            "is blank or a comment and starts with spaces, so `node --env-file` skips the variable after it",
             "remove the spaces at the start of the line",
         );
     }
     let body = body.strip_prefix("export ").unwrap_or(body);
     let Some((name, value)) = body.split_once('=').filter(|(name, _)| variable::is_name(name)) else {
         return refuse(
-            "does not begin with NAME=",
-            "write NAME=value, without spaces around the `=`, or with `export` and one space before it; a name has letters, digits and _, and does not begin with a digit",
+            "does not start with NAME=",
+            "write NAME=value without spaces around the `=`, optionally after `export` and one space; a name consists of letters, digits and `_`, and does not start with a digit",
         );
     };
     match value.chars().next() {
@@ -84,12 +85,12 @@ fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
             let content = text.get(line.len() - value.len() + quote.len_utf8()..).unwrap_or_default();
             let Some((value, tail)) = content.split_once(quote) else {
                 return refuse(
-                    "opens a quote that is not closed",
-                    "close it, or put the value in other quotes",
+                    "has an opening quote without a closing one",
+                    "close it, or use the other kind of quotes",
                 );
             };
-            if let Some((at, what, hint)) = misread(quote, value) {
-                return Err(Refusal { left: content.len() - at, what, hint: hint.to_owned() });
+            if let Some((at, problem, hint)) = misread(quote, value) {
+                return Err(Refusal { left: content.len() - at, problem, hint: hint.to_owned() });
             }
             let (end, after) = first_line(tail);
             let is_comment = end.trim_start_matches([' ', '\t']).starts_with('#');
@@ -97,7 +98,7 @@ fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
                 let hint = "put the whole value in one pair of quotes, and a space before a comment";
                 return Err(Refusal {
                     left: tail.len(),
-                    what: "has text after the closing quote",
+                    problem: "has text after the closing quote",
                     hint: hint.to_owned(),
                 });
             }
@@ -110,13 +111,13 @@ fn entry(text: &str) -> Result<Entry<'_>, Refusal> {
             let value = value.trim_end_matches(' ');
             match unquoted(value, line.trim_start_matches(' ') != body) {
                 None => Ok((Some((name, value)), after)),
-                Some(what) => Err(Refusal { left: text.len(), what, hint: quoting_hint(value) }),
+                Some(problem) => Err(Refusal { left: text.len(), problem, hint: quoting_hint(value) }),
             }
         }
     }
 }
 
-/// A line without its end, and what follows.
+/// The first line without its line end, and the text after it.
 fn first_line(text: &str) -> (&str, &str) {
     match text.split_once('\n') {
         Some((line, after)) => (line.strip_suffix('\r').unwrap_or(line), after),
@@ -124,32 +125,32 @@ fn first_line(text: &str) -> (&str, &str) {
     }
 }
 
-/// Refuses what ends a comment early for some readers.
+/// Rejects characters that end a comment early for some readers.
 fn comment(text: &str, left: usize) -> Result<(), Refusal> {
     match text.contains(['\r', '\u{2028}', '\u{2029}']) {
         true => Err(Refusal {
             left,
-            what: "has a line end inside a comment that only some programs know",
-            hint: "let lines end in LF or CR LF".to_owned(),
+            problem: "has a comment with a line end that only some programs recognize",
+            hint: "end lines with LF or CR LF".to_owned(),
         }),
         false => Ok(()),
     }
 }
 
-/// What an unquoted value has that a reader takes for something else than itself.
+/// The first character of an unquoted value that some reader does not take literally: the problem.
 fn unquoted(value: &str, is_exported: bool) -> Option<&'static str> {
     let mut before = ':';
     value.chars().find_map(|letter| {
-        let what = match letter {
-            ' ' | '\t' => Some("has a value with spaces and no quotes"),
+        let problem = match letter {
+            ' ' | '\t' => Some("has a value with spaces and without quotes"),
             '\'' | '"' | '`' => Some("has quotes that do not enclose the whole value"),
             '\\' => Some("has a backslash in a value without quotes"),
-            '$' => Some("has a `$` in a value without quotes, which some programs replace by a variable"),
-            '#' => Some("has a `#` in a value without quotes, where a comment begins for some programs"),
+            '$' => Some("has a `$` in a value without quotes, which some programs expand as a variable"),
+            '#' => Some("has a `#` in a value without quotes, which starts a comment in some programs"),
             '&' | '|' | ';' | '<' | '>' | '(' | ')' => {
-                Some("has a character of the shell in a value without quotes")
+                Some("has a shell metacharacter in a value without quotes")
             }
-            '~' if matches!(before, ':' | '=') => Some("has a `~` that a shell replaces by a folder"),
+            '~' if matches!(before, ':' | '=') => Some("has a `~` that a shell expands to a home folder"),
             '{' if is_exported => {
                 Some("has a `{` in a value without quotes, which some shells expand after `export`")
             }
@@ -159,34 +160,33 @@ fn unquoted(value: &str, is_exported: bool) -> Option<&'static str> {
             _ => None,
         };
         before = letter;
-        what
+        problem
     })
 }
 
-/// Where the readers disagree on what is between two quotes: the place, the reason, and what helps.
+/// The first place in a quoted value that some reader does not take literally: its position, the
+/// problem, and a hint.
 fn misread(quote: char, text: &str) -> Option<(usize, &'static str, &'static str)> {
     const NEITHER: &str = "store the value with `cred set --file`, or import it as JSON";
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
         let next = letters.peek().map(|(_, next)| *next);
-        let (what, hint) = match (quote, letter, next) {
+        let (problem, hint) = match (quote, letter, next) {
             (_, '\0', _) => ("has a NUL character, which a variable cannot hold", NEITHER),
             (_, '\r', _) => (
                 "has a carriage return inside quotes, which most programs drop or replace",
-                "let the lines of the file end in LF alone",
+                "end the lines of the file with LF only",
             ),
-            (_, '$', Some('{')) => {
-                ("has a `${`, which python-dotenv replaces even in single quotes", NEITHER)
-            }
+            (_, '$', Some('{')) => ("has a `${`, which python-dotenv expands even in single quotes", NEITHER),
             ('"', '$', _) => (
-                "has a `$` in double quotes, which some programs replace by a variable",
+                "has a `$` in double quotes, which some programs expand as a variable",
                 "put the value in single quotes",
             ),
             ('"', '`', _) => {
                 ("has a backtick in double quotes, which a shell executes", "put the value in single quotes")
             }
             ('\'', '\\', None | Some('\\')) => (
-                "has a backslash before another one or before the closing quote, which python-dotenv drops",
+                "has a backslash before another backslash or before the closing quote, which python-dotenv drops",
                 NEITHER,
             ),
             (
@@ -194,34 +194,34 @@ fn misread(quote: char, text: &str) -> Option<(usize, &'static str, &'static str
                 '\\',
                 None | Some('\\' | '\'' | '$' | '`' | '\n' | 'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v'),
             ) => (
-                "has a backslash in double quotes that some programs replace and others keep",
-                "write a line end as a line end, and put a value with a backslash in single quotes",
+                "has an escape sequence in double quotes, which some programs replace and others keep",
+                "write a literal line break in place of `\\n`, and put a value with a backslash in single quotes",
             ),
             _ => continue,
         };
-        return Some((at, what, hint));
+        return Some((at, problem, hint));
     }
     None
 }
 
-/// The quotes in which all readers take a value literally.
+/// The kind of quotes in which all readers take a value literally, if there is one.
 fn quotes(value: &str) -> Option<char> {
     ['\'', '"'].into_iter().find(|quote| !value.contains(*quote) && misread(*quote, value).is_none())
 }
 
 fn quoting_hint(value: &str) -> String {
-    let how = match quotes(value) {
+    let advice = match quotes(value) {
         Some('\'') => "put the value in single quotes",
         Some(_) => "put the value in double quotes",
-        None => "no quotes help, so store the value with `cred set --file`, or import it as JSON",
+        None => "neither kind of quotes works: store the value with `cred set --file`, or import it as JSON",
     };
-    format!("{how}; --format docker reads a file for `docker run --env-file`, where every character counts")
+    format!("{advice}; for a file in the format of `docker run --env-file`, pass --format docker")
 }
 
-/// Writes a line that all readers read the same, or returns why none can be written.
+/// Writes a line that all readers read the same, or returns why the value cannot be written.
 pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Result<(), &'static str> {
     let Some(quote) = quotes(value) else {
-        let reason = misread('\'', value).map(|(_, what, _)| what);
+        let reason = misread('\'', value).map(|(_, problem, _)| problem);
         return Err(
             reason.unwrap_or("has a single quote next to a character that double quotes do not protect")
         );
@@ -234,7 +234,7 @@ pub(crate) fn write(name: &str, value: &str, to: &mut Zeroizing<Vec<u8>>) -> Res
     Ok(())
 }
 
-/// Bytes that [`write()`] adds.
+/// Number of bytes that [`write()`] adds.
 pub(crate) fn len(name: &str, value: &str) -> usize {
     name.len() + value.len() + 4
 }

@@ -1,4 +1,4 @@
-//! One change to each of several credentials: the question before it, and the report of it.
+//! The same change to several credentials: the confirmation before it, and the report after it.
 
 use cred_config::model::Profile;
 use cred_core::CredentialPath;
@@ -9,18 +9,18 @@ use crate::failure::Failure;
 use crate::output::credentials;
 use crate::terminal;
 
-/// What is done, in the forms that sentences and documents need.
+/// A change, in the grammatical forms that messages and documents need.
 pub(crate) struct Change {
     /// As in "could not delete".
     pub(crate) verb: &'static str,
-    /// As in "nothing was deleted"; the name in the document.
+    /// As in "nothing was deleted"; also the field name in the JSON document.
     pub(crate) done: &'static str,
     /// As in "deleted from".
     pub(crate) place: &'static str,
 }
 
 impl Change {
-    /// Asks for a yes, unless it was given as an option. `note` ends the question.
+    /// Asks for confirmation, unless `yes` is set. `note` is appended to the question.
     pub(crate) fn confirm(
         &self,
         yes: bool,
@@ -31,7 +31,7 @@ impl Change {
         if yes {
             return Ok(());
         }
-        if !terminal::stdin_is_one() {
+        if !terminal::stdin_is_terminal() {
             return Err(
                 Failure::usage("cannot ask for confirmation: stdin is not a terminal").hint("pass --yes")
             );
@@ -41,14 +41,14 @@ impl Change {
             many => credentials(many.len()),
         };
         let question = format!("{} {what} {} {}{note}?", capital(self.verb), self.place, profile);
-        match terminal::confirmed(&question)? {
+        match terminal::confirm(&question)? {
             true => Ok(()),
-            false => Err(Failure::usage(format!("nothing was {}", self.done))),
+            false => Err(Failure::usage(format!("not confirmed; nothing was {}", self.done))),
         }
     }
 
-    /// Makes the change to each credential, one after another. One failure does not end it, a
-    /// signal does.
+    /// Makes the change to each credential in turn. A failure does not stop the loop; a signal
+    /// does.
     pub(crate) fn run(
         &self,
         app: &App,
@@ -61,7 +61,7 @@ impl Change {
         for path in paths {
             match app.wait(change(&path)) {
                 Ok(()) => {
-                    app.output.say(format!("{} {path} {} {}.", capital(self.done), self.place, profile));
+                    app.output.info(format!("{} {path} {} {}.", capital(self.done), self.place, profile));
                     done.push(path.to_string());
                 }
                 Err(failure) if failure.is_signal() => return Err(failure),

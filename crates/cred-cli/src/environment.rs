@@ -1,5 +1,4 @@
-//! Credentials as variables: what `run` gives to a process and `export` writes to a file of
-//! variables.
+//! Credentials as environment variables, for `run` and for the variable formats of `export`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +7,11 @@ use cred_core::{Credential, CredentialPath, FieldName};
 use crate::failure::{Exit, Failure};
 use crate::variable;
 
-/// Variables with their values, each of one credential.
+/// Variables, each with the credential and the value behind it.
 #[derive(Default)]
 pub(crate) struct Environment<'c>(BTreeMap<String, (&'c CredentialPath, &'c str)>);
 
-/// One of them.
+/// One variable of an [`Environment`].
 #[derive(Clone, Copy)]
 pub(crate) struct Variable<'e, 'c> {
     pub(crate) name: &'e str,
@@ -21,8 +20,8 @@ pub(crate) struct Variable<'e, 'c> {
 }
 
 impl<'c> Environment<'c> {
-    /// Adds all fields of a credential: under its id, and with several fields under its id and
-    /// theirs. `unusable` decides what becomes of one that cannot be a variable.
+    /// Adds all fields of a credential. A single field is named after the id, several fields after
+    /// the id and the field. `unusable` handles a field that cannot be a variable.
     pub(crate) fn add_all(
         &mut self,
         path: &'c CredentialPath,
@@ -31,8 +30,8 @@ impl<'c> Environment<'c> {
     ) -> Result<(), Failure> {
         let Some(stem) = variable::of_id(&path.id) else {
             return unusable(
-                Failure::usage(format!("`{path}` cannot be a variable, since its id begins with a digit"))
-                    .hint("give it a name with `cred run --env NAME=PATH`, or use --format json"),
+                Failure::usage(format!("`{path}` cannot be a variable, because its id begins with a digit"))
+                    .hint("give the variable a name with `cred run --env NAME=PATH`, or use `cred export --format json`"),
             );
         };
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
@@ -49,7 +48,7 @@ impl<'c> Environment<'c> {
         Ok(())
     }
 
-    /// Adds one field of a credential under a name.
+    /// Adds one field of a credential under the given name.
     pub(crate) fn add(
         &mut self,
         variable: String,
@@ -62,11 +61,11 @@ impl<'c> Environment<'c> {
 
     fn insert(&mut self, variable: String, path: &'c CredentialPath, value: &'c str) -> Result<(), Failure> {
         match self.0.get(&variable) {
-            // Of two, a process or another reader would take either.
+            // With a duplicate name, it is undefined which of the two a process sees.
             Some((other, _)) => Err(Failure::usage(format!(
-                "two credentials would become the variable {variable}: `{other}` and `{path}`"
+                "the credentials `{other}` and `{path}` would both become the variable {variable}"
             ))
-            .hint("name them apart with `cred run --env NAME=PATH`, or export JSON, which has the paths")),
+            .hint("give one of them another name with `cred run --env NAME=PATH`, or use `cred export --format json`, which has the paths")),
             None => {
                 self.0.insert(variable, (path, value));
                 Ok(())
@@ -74,13 +73,13 @@ impl<'c> Environment<'c> {
         }
     }
 
-    /// All of them, sorted by name.
+    /// All variables, sorted by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Variable<'_, 'c>> {
         self.0.iter().map(|(name, (path, value))| Variable { name, path, value })
     }
 }
 
-/// A field's value, if a variable can hold it.
+/// The value of a field, if a variable can hold it.
 fn text<'c>(path: &CredentialPath, credential: &'c Credential, field: &str) -> Result<&'c str, Failure> {
     let value = credential.expose_bytes(field).map_err(|_| Failure::no_field(path, field, credential))?;
     let text = std::str::from_utf8(value).ok().filter(|value| !value.contains('\0'));
@@ -89,6 +88,6 @@ fn text<'c>(path: &CredentialPath, credential: &'c Credential, field: &str) -> R
             Exit::Failed,
             format!("the field `{field}` of `{path}` is not text, so it cannot be a variable"),
         )
-        .hint("take it with `cred get --field`, or use --format json, which has it in base64")
+        .hint("use `cred get --field`, or `cred export --format json`, which prints it as base64")
     })
 }

@@ -1,15 +1,15 @@
-//! Makes text from files, backends and names safe to print on a terminal.
+//! Escapes text from files, backends and names so that it is safe to print on a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Replaces every character that could move the cursor, change colours, begin a line or reorder
-/// text by an escape such as `\u{1b}`. Secret values never pass through here.
+/// Escapes every character that could move the cursor, change colours, begin a line or reorder text,
+/// for example as `\u{1b}`. Secret values are never passed to this function.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     escaped_if(text, is_active)
 }
 
-/// The same, and every letter of other scripts than ASCII, which can look like one of ASCII.
+/// Like [`escaped`], and also escapes every character outside ASCII, which can look like one in ASCII.
 pub(crate) fn in_ascii(text: &str) -> Cow<'_, str> {
     escaped_if(text, |letter| is_active(letter) || !letter.is_ascii())
 }
@@ -29,8 +29,8 @@ fn escaped_if(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same for a JSON document, whose escapes have another form. Such characters are only inside
-/// its strings; its own line ends stay.
+/// Like [`escaped`], for a JSON document, which has another form of escapes. Such characters occur
+/// only inside its strings; line ends between them stay.
 pub(crate) fn escaped_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for letter in json.chars() {
@@ -44,8 +44,8 @@ pub(crate) fn escaped_json(json: &str) -> String {
     shown
 }
 
-/// Control characters (C0, DEL, C1), bidirectional controls (Unicode Annex 9), and what some
-/// terminals take for a line end.
+/// Control characters (C0, DEL, C1), bidirectional controls (Unicode Annex 9), and characters that
+/// some terminals treat as a line end.
 pub(crate) fn is_active(letter: char) -> bool {
     letter.is_control()
         || matches!(
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_document_means_the_same() {
+    fn an_escaped_document_parses_to_the_same_value() {
         let value = "a\u{9b}b\u{202e}c\x7f\n\u{2066}";
         let json = serde_json::to_string_pretty(&[value]).unwrap();
         let shown = escaped_json(&json);

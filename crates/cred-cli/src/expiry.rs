@@ -1,4 +1,4 @@
-//! Credentials that have expired: a warning, or a refusal.
+//! The check for expired credentials: a warning or an error.
 
 use clap::Args;
 use cred_core::{Credential, CredentialPath, Timestamp};
@@ -9,7 +9,7 @@ use crate::output::Output;
 
 #[derive(Args)]
 pub(crate) struct ExpiryArgs {
-    /// Fail if a credential has expired, instead of warning about it
+    /// Fail if a credential has expired, instead of printing a warning
     #[arg(long)]
     refuse_expired: bool,
 }
@@ -24,10 +24,10 @@ impl ExpiryArgs {
         let Some(expiry) = credential.expires_at().filter(|expiry| *expiry <= Timestamp::now()) else {
             return Ok(());
         };
-        let message = format!("`{path}` expired at {}", moment::shown(expiry));
+        let message = format!("the credential `{path}` expired at {}", moment::formatted(expiry));
         if self.refuse_expired {
             return Err(Failure::new(Exit::Failed, message)
-                .hint("store a new value with `cred rotate --expires`, or leave --refuse-expired out"));
+                .hint("store a new value with `cred rotate --expires`, or omit --refuse-expired"));
         }
         output.warn(message);
         Ok(())

@@ -1,4 +1,4 @@
-//! How a command ends that could not do what it was asked.
+//! The error type of all commands, and the exit codes.
 
 use std::error::Error;
 use std::fmt;
@@ -12,36 +12,38 @@ use cred_core::{
 use cred_crypto::KeyRingError;
 use cred_manager::ManagerError;
 
-/// The exit codes. They are part of what users build on: none changes its meaning.
+/// The exit codes. They are a public interface: none changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// In a way that has no code of its own.
+    /// A failure without its own code.
     Failed = 1,
-    /// Wrong usage, or something has to be said explicitly first.
+    /// Wrong usage, or an explicit option such as `--yes` is required.
     Usage = 2,
-    /// The configuration.
+    /// A configuration error.
     Config = 3,
-    /// Nothing is stored there.
+    /// Nothing is stored under the path or in the scope.
     NotFound = 4,
-    /// The backend refuses.
+    /// The backend refuses the login or the permission.
     Refused = 5,
-    /// Try again.
+    /// The backend cannot be reached or is busy: try again.
     Unavailable = 6,
-    /// A write may have happened.
+    /// The outcome of a write is unknown: it may have happened.
     InDoubt = 7,
-    /// A key is missing or wrong, or what is stored was tampered with.
+    /// A key is missing or wrong, or stored data was tampered with.
     Keys = 8,
-    /// It looked and found something.
+    /// A check found something.
     Found = 9,
-    /// Some of many failed.
+    /// Some of several credentials failed.
     Partial = 10,
-    /// A command that cannot be executed, as in a shell.
+    /// The command cannot be executed; the code of a shell.
     NotExecutable = 126,
-    /// A command that is not there, as in a shell.
+    /// The command was not found; the code of a shell.
     NoSuchCommand = 127,
-    /// Ctrl-C.
+    /// Ctrl-C: 128 + SIGINT.
     Interrupted = 130,
-    /// SIGTERM.
+    /// The reader closed the output: 128 + SIGPIPE.
+    BrokenPipe = 141,
+    /// 128 + SIGTERM.
     Terminated = 143,
 }
 
@@ -51,17 +53,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// One sentence, what may be done about it, and the cause. Never a secret.
+/// A failure: one sentence, a hint about what to do, and the cause. Never contains a secret.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
-    /// Of many: which ones failed, and how.
+    /// The failed credentials of several, each with its failure.
     parts: Vec<(CredentialPath, Failure)>,
-    quiet: bool,
-    /// What a project's file would do, where it is not trusted.
+    silent: bool,
+    /// What an untrusted project file would do.
     effects: Option<Vec<String>>,
 }
 
@@ -73,7 +75,7 @@ impl Failure {
             hint: None,
             source: None,
             parts: Vec::new(),
-            quiet: false,
+            silent: false,
             effects: None,
         }
     }
@@ -87,24 +89,24 @@ impl Failure {
     }
 
     /// A file that could not be read or written.
-    pub(crate) fn file(what: &str, path: &std::path::Path, source: io::Error) -> Self {
-        Self::new(Exit::Failed, format!("could not {what} `{}`", path.display())).caused_by(source)
+    pub(crate) fn file(verb: &str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::new(Exit::Failed, format!("could not {verb} `{}`", path.display())).caused_by(source)
     }
 
-    /// What was found has been printed already; only the exit code is left to say.
-    pub(crate) const fn said(exit: Exit) -> Self {
+    /// A failure that prints nothing and only sets the exit code.
+    pub(crate) const fn silent(exit: Exit) -> Self {
         Self {
             exit,
             message: String::new(),
             hint: None,
             source: None,
             parts: Vec::new(),
-            quiet: true,
+            silent: true,
             effects: None,
         }
     }
 
-    /// Some of many failed, which are told with it.
+    /// Some of several credentials failed. Their failures are printed first.
     pub(crate) fn partial(message: impl Into<String>, parts: Vec<(CredentialPath, Self)>) -> Self {
         Self { parts, ..Self::new(Exit::Partial, message) }
     }
@@ -114,13 +116,13 @@ impl Failure {
         self
     }
 
-    /// A project's file is not trusted; this is what it would do.
+    /// Adds what an untrusted project file would do.
     pub(crate) fn untrusted(mut self, effects: Vec<String>) -> Self {
         self.effects = Some(effects);
         self
     }
 
-    /// What a project's file would do; `None`: it is about something else.
+    /// What an untrusted project file would do; `None` for every other failure.
     pub(crate) fn effects(&self) -> Option<&[String]> {
         self.effects.as_deref()
     }
@@ -130,20 +132,19 @@ impl Failure {
         self
     }
 
-    /// Whether the others would fail as well, each after its own wait: nothing is wrong with this
-    /// one.
+    /// Whether other credentials would fail in the same way, each after its own wait.
     pub(crate) const fn is_outage(&self) -> bool {
         matches!(self.exit, Exit::Unavailable)
     }
 
-    /// Whether a signal ended it.
+    /// Whether a signal ended the command.
     pub(crate) const fn is_signal(&self) -> bool {
         matches!(self.exit, Exit::Interrupted | Exit::Terminated)
     }
 
-    /// Whether nothing is left to say.
-    pub(crate) const fn is_quiet(&self) -> bool {
-        self.quiet
+    /// Whether nothing is printed.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     pub(crate) fn parts(&self) -> &[(CredentialPath, Self)] {
@@ -154,7 +155,7 @@ impl Failure {
         self.hint.as_deref()
     }
 
-    /// The causes, the nearest first, each once.
+    /// The causes, the nearest first, each one once.
     pub(crate) fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
         let mut next = self.source.as_deref().map(|source| source as &dyn Error);
@@ -168,7 +169,7 @@ impl Failure {
         causes
     }
 
-    /// It and its causes in one line.
+    /// The message and its causes in one line.
     pub(crate) fn with_causes(&self) -> String {
         std::iter::once(self.to_string()).chain(self.causes()).collect::<Vec<_>>().join(": ")
     }
@@ -176,17 +177,18 @@ impl Failure {
     /// Nothing is stored under a path.
     pub(crate) fn nothing_at(path: &CredentialPath, profile: &str) -> Self {
         Self::new(Exit::NotFound, format!("nothing is stored under `{path}` in profile `{profile}`"))
-            .hint("`cred list` shows what there is; case counts")
+            .hint("`cred list` shows the stored paths, which are case-sensitive")
     }
 
-    /// A credential has no such field. Names of fields are not secret.
+    /// A credential has no such field. Field names are not secret.
     pub(crate) fn no_field(path: &CredentialPath, field: &str, credential: &Credential) -> Self {
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
-        Self::usage(format!("`{path}` has no field `{field}`")).hint(format!("it has {}", names.join(", ")))
+        Self::usage(format!("`{path}` has no field `{field}`"))
+            .hint(format!("its fields are {}", names.join(", ")))
     }
 
-    /// One that speaks for an error with a message of its own.
-    fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
+    /// A failure with the message and the causes of an error.
+    fn from_error(exit: Exit, error: &(dyn Error + 'static)) -> Self {
         let mut causes = Vec::new();
         let mut next = error.source();
         while let Some(cause) = next {
@@ -199,7 +201,7 @@ impl Failure {
     }
 }
 
-/// What a cause said: the error itself may be borrowed.
+/// The message of a cause. It is copied, because the error may be borrowed.
 #[derive(Debug)]
 struct Cause {
     text: String,
@@ -227,44 +229,44 @@ impl fmt::Display for Failure {
 impl From<ManagerError> for Failure {
     fn from(error: ManagerError) -> Self {
         match &error {
-            ManagerError::Storage(storage) => Self::of(exit_of(storage), &error),
-            ManagerError::Seal(seal) => Self::of(exit_of_seal(seal), &error),
-            _ => Self::of(Exit::Failed, &error),
+            ManagerError::Storage(storage) => Self::from_error(exit_of(storage), &error),
+            ManagerError::Seal(seal) => Self::from_error(exit_of_seal(seal), &error),
+            _ => Self::from_error(Exit::Failed, &error),
         }
     }
 }
 
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        Self::of(exit_of(&error), &error)
+        Self::from_error(exit_of(&error), &error)
     }
 }
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
-        Self::of(exit_of_seal(&error), &error)
+        Self::from_error(exit_of_seal(&error), &error)
     }
 }
 
 impl From<KeyRingError> for Failure {
     fn from(error: KeyRingError) -> Self {
-        Self::of(Exit::Keys, &error)
+        Self::from_error(Exit::Keys, &error)
     }
 }
 
 impl From<CredentialError> for Failure {
     fn from(error: CredentialError) -> Self {
-        Self::of(Exit::Failed, &error)
+        Self::from_error(Exit::Failed, &error)
     }
 }
 
 impl From<ParseError> for Failure {
     fn from(error: ParseError) -> Self {
-        Self::of(Exit::Usage, &error)
+        Self::from_error(Exit::Usage, &error)
     }
 }
 
-/// A backend's refusal, as a code.
+/// The exit code for a storage error.
 pub(crate) fn exit_of(error: &StorageError) -> Exit {
     match error.kind() {
         StorageErrorKind::NotFound => Exit::NotFound,
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn each_cause_is_reported_once() {
         let inner = StorageError::other("the inner one").at("local", Operation::Store, path());
         let outer =
             StorageError::other("the outer one").with_source(std::sync::Arc::new(inner) as std::sync::Arc<_>);

@@ -1,5 +1,4 @@
-//! How a value comes in: by a prompt, stdin, a file or the system's random source, and never as an
-//! argument.
+//! Sources of a value: a prompt, stdin, a file or the system's random source, never an argument.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,28 +11,28 @@ use crate::blocking::{self, Stdin};
 use crate::failure::{Exit, Failure};
 use crate::{record, terminal};
 
-/// Bytes of the longest value.
+/// Maximum length of a value, in bytes.
 const MAX_LEN: usize = 64 * 1_024 * 1_024;
 
-/// Where the value comes from.
+/// The options for the source of a value.
 #[derive(Args)]
 pub(crate) struct ValueArgs {
-    /// Reads the value from a file, whose bytes are stored unchanged; `-` is stdin
+    /// Read the value from a file, byte for byte; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "generate")]
     file: Option<PathBuf>,
-    /// Makes a random value of so many letters and digits; 32 where no number is given
+    /// Generate a random value of LENGTH letters and digits (8 to 4096; default: 32)
     #[arg(long, value_name = "LENGTH", num_args = 0..=1, default_missing_value = "32", value_parser = clap::value_parser!(u16).range(8..=4096))]
     generate: Option<u16>,
-    /// The value is a JSON object of all fields, as {"username": "..", "password": ".."}
+    /// Read a JSON object with all fields, such as {"username": "..", "password": ".."}
     #[arg(long, conflicts_with = "generate")]
     fields: bool,
-    /// Keeps the line end at the end of stdin, of which one is left out otherwise
+    /// Keep the line end at the end of stdin; by default, one is removed
     #[arg(long)]
     raw: bool,
 }
 
 impl ValueArgs {
-    /// The fields of a credential of this kind; `only`: that one field.
+    /// Reads the fields of a credential of this kind; with `only`, that one field.
     pub(crate) fn read(
         &self,
         kind: &CredentialKind,
@@ -44,47 +43,47 @@ impl ValueArgs {
         }
         let names = match only {
             Some(name) => vec![name.clone()],
-            None => needed(kind)?,
+            None => required_fields(kind)?,
         };
         let many = names.len() > 1;
-        if many && (self.file().is_some() || self.generate.is_some() || !terminal::stdin_is_one()) {
+        if many && (self.file().is_some() || self.generate.is_some() || !terminal::stdin_is_terminal()) {
             let list = names.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
             return Err(Failure::usage(format!("a credential of kind `{kind}` has several fields: {list}"))
-                .hint("give them as a JSON object, with --fields"));
+                .hint("pass them as a JSON object with --fields"));
         }
         let read = |name: FieldName| Ok((name.clone(), secret(&self.bytes(name.as_str())?)));
         names.into_iter().map(read).collect()
     }
 
-    /// The file that was named, if it is not stdin.
+    /// The file of `--file`, unless it is stdin.
     fn file(&self) -> Option<&Path> {
         self.file.as_deref().filter(|path| path.as_os_str() != "-")
     }
 
-    /// One value.
-    fn bytes(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    /// Reads one value.
+    fn bytes(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let bytes = match (self.file(), self.generate) {
             (Some(path), _) => {
                 let failed = |error| Failure::file("read", path, error);
-                all(File::open(path).map_err(failed)?).map_err(failed)?
+                read_all(File::open(path).map_err(failed)?).map_err(failed)?
             }
             (None, Some(length)) => generated(usize::from(length))?,
-            (None, None) if terminal::stdin_is_one() => {
-                let typed = terminal::hidden(&format!("Value of {what}: "))?;
+            (None, None) if terminal::stdin_is_terminal() => {
+                let typed = terminal::prompt_hidden(&format!("Value of {name}: "))?;
                 Zeroizing::new(typed.as_bytes().to_vec())
             }
             (None, None) if self.raw => stdin()?,
             (None, None) => without_line_end(stdin()?),
         };
         match bytes.is_empty() {
-            true => Err(Failure::usage(format!("{what} is empty"))
-                .hint("an empty value is no secret; `cred rm` deletes one")),
+            true => Err(Failure::usage(format!("the value of {name} is empty"))
+                .hint("nothing was stored; give a value, or delete the credential with `cred rm`")),
             false => Ok(bytes),
         }
     }
 }
 
-/// Without the line end that `echo` and most programs add.
+/// Strips the line end that `echo` and most programs add.
 fn without_line_end(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -95,7 +94,7 @@ fn without_line_end(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// Puts fields together.
+/// Builds a credential of a kind from its fields.
 pub(crate) fn credential(
     kind: &CredentialKind,
     fields: Vec<(FieldName, SecretSlice<u8>)>,
@@ -107,9 +106,13 @@ pub(crate) fn credential(
         CredentialKind::Token => Credential::token(""),
         CredentialKind::KeyPair => Credential::key_pair(Vec::new(), Vec::new()),
         CredentialKind::Custom(name) => Credential::custom(name.clone()),
-        _ => return Err(Failure::usage(format!("this program cannot make a credential of kind `{kind}`"))),
+        _ => {
+            return Err(Failure::usage(format!(
+                "this version of cred cannot create a credential of kind `{kind}`"
+            )));
+        }
     };
-    for name in needed(kind)? {
+    for name in required_fields(kind)? {
         if !fields.iter().any(|(given, _)| *given == name) && !matches!(kind, CredentialKind::Custom(_)) {
             return Err(Failure::usage(format!("a credential of kind `{kind}` needs the field `{name}`")));
         }
@@ -117,19 +120,21 @@ pub(crate) fn credential(
     Ok(fields.into_iter().fold(bare, |credential, (name, value)| credential.with_field(name, value)))
 }
 
-/// Refuses a field that alone makes no credential of a kind.
-pub(crate) fn fits(kind: &CredentialKind, field: &FieldName) -> Result<(), Failure> {
-    let needed = needed(kind)?;
-    if matches!(kind, CredentialKind::Custom(_)) || needed.iter().all(|name| name == field) {
+/// Rejects a single field for a kind that needs others.
+pub(crate) fn check_field(kind: &CredentialKind, field: &FieldName) -> Result<(), Failure> {
+    let required = required_fields(kind)?;
+    if matches!(kind, CredentialKind::Custom(_)) || required.iter().all(|name| name == field) {
         return Ok(());
     }
-    let list = needed.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
-    Err(Failure::usage(format!("a credential of kind `{kind}` needs {list}, and --field gives `{field}` alone"))
-        .hint("leave --field out, name a kind of your own with --kind, as in `--kind database`, or give all fields with --fields"))
+    let list = required.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
+    Err(Failure::usage(format!(
+        "a credential of kind `{kind}` needs the fields {list}, but --field gives only `{field}`"
+    ))
+    .hint("omit --field, use a custom kind such as `--kind database`, or give all fields with --fields"))
 }
 
-/// The fields that a credential of a kind has at least.
-fn needed(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
+/// The fields that a credential of a kind must have.
+fn required_fields(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
     let names: &[&str] = match kind {
         CredentialKind::Token => &[field::ACCESS_TOKEN],
         CredentialKind::UsernamePassword => &[field::USERNAME, field::PASSWORD],
@@ -139,33 +144,33 @@ fn needed(kind: &CredentialKind) -> Result<Vec<FieldName>, Failure> {
     names.iter().map(|name| Ok(name.parse()?)).collect()
 }
 
-/// `KEY=VALUE`. Tags are not secret, so they may be arguments.
+/// Parses `KEY=VALUE`. Tags are not secret, so they may be arguments.
 pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// A copy in a box of exactly its size.
+/// Copies bytes into a box of exactly their size.
 pub(crate) fn secret(bytes: &[u8]) -> SecretSlice<u8> {
     SecretSlice::new(Box::from(bytes))
 }
 
-/// All of stdin.
+/// Reads all of stdin.
 pub(crate) fn stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    Stdin::new().and_then(all).map_err(|error| match blocking::ended(&error) {
-        Some(exit) => Failure::new(exit, "interrupted; nothing was changed"),
-        None => Failure::file("read", Path::new("stdin"), error),
+    Stdin::new().and_then(read_all).map_err(|error| match blocking::signal_of(&error) {
+        Some(exit) => Failure::new(exit, "interrupted before all of stdin was read; nothing was changed"),
+        None => Failure::new(Exit::Failed, "could not read stdin").caused_by(error),
     })
 }
 
-/// All that a reader gives. What it outgrows is wiped.
-pub(crate) fn all(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads to the end. Outgrown buffers are wiped.
+pub(crate) fn read_all(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; 64 * 1_024]);
     let mut length = 0;
     loop {
         if length == bytes.len() {
             if length > MAX_LEN {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 64 MiB"));
             }
             let mut larger = Zeroizing::new(Vec::with_capacity(length * 2));
             larger.extend_from_slice(&bytes);
@@ -184,21 +189,22 @@ pub(crate) fn all(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Bytes that nobody can guess.
+/// Random bytes from the system, for secrets.
 pub(crate) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
     let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(&mut *bytes)
-        .map_err(|error| Failure::new(Exit::Failed, "the system's random source failed").caused_by(error))?;
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        Failure::new(Exit::Failed, "could not read the system's random source").caused_by(error)
+    })?;
     Ok(bytes)
 }
 
-/// Letters and digits, each as likely as the others.
+/// Random letters and digits, uniformly distributed.
 fn generated(length: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut text = Zeroizing::new(Vec::with_capacity(length));
     while text.len() < length {
         let drawn = random::<64>()?;
-        // Of 64 numbers, two have no letter and are drawn anew.
+        // Two of the 64 numbers have no letter and are skipped.
         let fair = drawn.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
         let missing = length - text.len();
         text.extend(fair.take(missing));
@@ -211,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_generated_value_is_as_long_as_asked_and_uses_all_letters() {
+    fn a_generated_value_has_the_requested_length_and_uses_all_letters() {
         let text = generated(4_096).unwrap();
         assert_eq!(text.len(), 4_096);
         assert!(text.iter().all(u8::is_ascii_alphanumeric));
@@ -221,16 +227,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_read_whole() {
+    fn a_long_value_is_read_to_its_end() {
         for length in [0, 1, 65_535, 65_536, 65_537, 300_000] {
             let value: Vec<u8> = (0..length).map(|at: usize| at.to_le_bytes()[0]).collect();
-            assert_eq!(*all(value.as_slice()).unwrap(), value);
+            assert_eq!(*read_all(value.as_slice()).unwrap(), value);
         }
-        assert!(all(io::repeat(0)).is_err());
+        assert!(read_all(io::repeat(0)).is_err());
     }
 
     #[test]
-    fn a_kind_needs_its_fields() {
+    fn a_kind_requires_its_fields() {
         let name = |text: &str| text.parse::<FieldName>().unwrap();
         let one = |text: &str| vec![(name(text), secret(b"x"))];
         assert!(credential(&CredentialKind::Opaque, one("value")).is_ok());

@@ -1,5 +1,4 @@
-//! `cred`: look into sealed credentials, move them between backends, repair them. The README is the
-//! specification.
+//! `cred` reads, migrates and repairs sealed credentials. The README is the specification.
 
 mod app;
 mod blocking;
@@ -35,10 +34,10 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::told(error),
+        Err(error) => return usage::report(error),
     };
     let app = App::new(global);
-    let result = app.begin().and_then(|()| command.run(&app));
+    let result = app.init_logging().and_then(|()| command.run(&app));
     app.close();
     match result {
         Ok(()) => ExitCode::SUCCESS,

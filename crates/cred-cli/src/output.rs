@@ -1,4 +1,4 @@
-//! What is said, and where: results on stdout, all else on stderr.
+//! Output: results on stdout, everything else on stderr.
 
 #[cfg(unix)]
 mod results;
@@ -15,17 +15,17 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 #[cfg(unix)]
-use self::results::Results;
+use self::results::InterruptibleStdout;
 use crate::blocking;
 use crate::escape::{escaped, escaped_json, is_active};
 use crate::failure::{Exit, Failure};
 
-/// Where signals come otherwise than with a byte that can be waited for, stdout is as it is.
+/// Plain stdout: on this system a wait for a pipe cannot be interrupted.
 #[cfg(not(unix))]
-struct Results;
+struct InterruptibleStdout;
 
 #[cfg(not(unix))]
-impl Results {
+impl InterruptibleStdout {
     #[allow(clippy::new_ret_no_self, reason = "it stands for stdout")]
     fn new() -> io::Result<io::Stdout> {
         Ok(io::stdout())
@@ -38,7 +38,7 @@ pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// How much is said, and in which form.
+/// The output settings: JSON or text, and how much of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) json: bool,
@@ -46,15 +46,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// A result, in text: a line end is added.
+    /// Prints a text result, and adds a line end.
     pub(crate) fn result(self, text: &str) -> Result<(), Failure> {
         let plain = AutoStream::choice(&io::stdout()) == ColorChoice::Never;
         let text = if plain { strip_str(text).to_string() } else { text.to_owned() };
         self.bytes(format!("{text}\n").as_bytes())
     }
 
-    /// A secret value for a person, on a terminal: control characters other than tabs and line ends
-    /// are escaped, so that a value cannot forge what the screen shows.
+    /// Prints a secret value on a terminal. Control characters other than tabs and line ends are
+    /// escaped, so that a value cannot forge terminal output.
     pub(crate) fn value(self, value: &[u8]) -> Result<(), Failure> {
         let mut shown = Zeroizing::new(Vec::with_capacity(value.len() * 8 + 1));
         for letter in String::from_utf8_lossy(value).chars() {
@@ -68,52 +68,52 @@ impl Output {
         self.bytes(&shown)
     }
 
-    /// A value as it is.
+    /// Prints bytes unchanged.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = Results::new().and_then(|mut out| {
+        let written = InterruptibleStdout::new().and_then(|mut out| {
             out.write_all(bytes)?;
             out.flush()
         });
-        written.map_err(lost)
+        written.map_err(output_failure)
     }
 
-    /// A result without secret values, as JSON.
+    /// Prints a result without secret values, as JSON.
     pub(crate) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string_pretty(value).map_err(|error| lost(error.into()))?;
+        let json = serde_json::to_string_pretty(value).map_err(|error| output_failure(error.into()))?;
         self.bytes(format!("{}\n", escaped_json(&json)).as_bytes())
     }
 
-    /// A result with secret values, as JSON. On its way to another program it is not collected in
-    /// memory.
+    /// Prints a result with secret values, as JSON. To a pipe or a file it is streamed, not collected
+    /// in memory.
     pub(crate) fn secret_document(self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
             return self.document(value);
         }
-        let written = Results::new().and_then(|mut out| {
+        let written = InterruptibleStdout::new().and_then(|mut out| {
             serde_json::to_writer_pretty(&mut out, value)?;
             out.write_all(b"\n")?;
             out.flush()
         });
-        written.map_err(lost)
+        written.map_err(output_failure)
     }
 
-    /// What was done, for people.
-    pub(crate) fn say(self, text: impl AsRef<str>) {
+    /// Prints a message for people, unless `--quiet` or `--json` is given.
+    pub(crate) fn info(self, text: impl AsRef<str>) {
         if !self.quiet && !self.json {
-            // Whoever closed stderr does not want to know.
+            // A closed stderr is not an error.
             let _ = writeln!(anstream::stderr(), "{}", escaped(text.as_ref()));
         }
     }
 
-    /// What was left undone, for people, even if they asked for quiet; a document has it in a field
-    /// of its own.
-    pub(crate) fn left(self, text: impl AsRef<str>) {
+    /// Prints work that was left undone, even with `--quiet`. A JSON document has its own field for
+    /// it.
+    pub(crate) fn undone(self, text: impl AsRef<str>) {
         if !self.json {
             let _ = writeln!(anstream::stderr(), "  {}", escaped(text.as_ref()));
         }
     }
 
-    /// What should be known even by who asked for quiet.
+    /// Prints a warning, even with `--quiet`.
     pub(crate) fn warn(self, text: impl AsRef<str>) {
         let text = text.as_ref();
         let _ = match self.json {
@@ -129,31 +129,33 @@ impl Output {
     }
 
     pub(crate) fn failure(self, failure: &Failure) {
-        if failure.is_quiet() {
+        if failure.is_silent() {
             return;
         }
         let text = match self.json {
-            true => escaped_json(&serde_json::to_string(&Told::of(failure, None)).unwrap_or_default()),
-            false => text(failure),
+            true => {
+                escaped_json(&serde_json::to_string(&FailureDocument::new(failure, None)).unwrap_or_default())
+            }
+            false => failure_text(failure),
         };
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
-    /// A bar for so many things, on a terminal.
-    pub(crate) fn progress(self, what: &'static str, count: usize) -> Progress {
+    /// Shows a progress bar with `count` steps, on a terminal.
+    pub(crate) fn progress(self, label: &'static str, count: usize) -> Progress {
         let bar = ProgressBar::with_draw_target(u64::try_from(count).ok(), self.target());
         let template = "{prefix} [{bar:30}] {pos}/{len} {elapsed} {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_prefix(what);
+        bar.set_prefix(label);
         Progress(bar)
     }
 
-    /// A sign of life for work that cannot be counted, on a terminal.
-    pub(crate) fn waiting(self, what: &'static str) -> Progress {
+    /// Shows a spinner for work of unknown size, on a terminal.
+    pub(crate) fn waiting(self, label: &'static str) -> Progress {
         let bar = ProgressBar::with_draw_target(None, self.target());
-        bar.set_message(what);
+        bar.set_message(label);
         bar.enable_steady_tick(Duration::from_millis(120));
         Progress(bar)
     }
@@ -166,16 +168,16 @@ impl Output {
     }
 }
 
-/// A failure for other programs.
+/// The JSON document of a failure.
 #[derive(Serialize)]
-struct Told<'f> {
-    /// Of one of many.
+struct FailureDocument<'f> {
+    /// Set if this is one of several failures.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     error: String,
     causes: Vec<String>,
     hint: Option<&'f str>,
-    /// What an untrusted file would do.
+    /// What an untrusted project file would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<&'f [String]>,
     code: u8,
@@ -183,8 +185,8 @@ struct Told<'f> {
     failures: Vec<Self>,
 }
 
-impl<'f> Told<'f> {
-    fn of(failure: &'f Failure, path: Option<&CredentialPath>) -> Self {
+impl<'f> FailureDocument<'f> {
+    fn new(failure: &'f Failure, path: Option<&CredentialPath>) -> Self {
         Self {
             path: path.map(ToString::to_string),
             error: failure.to_string(),
@@ -192,14 +194,14 @@ impl<'f> Told<'f> {
             hint: failure.hint_text(),
             effects: failure.effects(),
             code: failure.exit as u8,
-            failures: failure.parts().iter().map(|(path, part)| Self::of(part, Some(path))).collect(),
+            failures: failure.parts().iter().map(|(path, part)| Self::new(part, Some(path))).collect(),
         }
     }
 }
 
-/// A failure for people; what it is made of comes first.
-fn text(failure: &Failure) -> String {
-    let mut text: String = failure.parts().iter().map(|(_, part)| self::text(part) + "\n").collect();
+/// The text of a failure, after those of its parts.
+fn failure_text(failure: &Failure) -> String {
+    let mut text: String = failure.parts().iter().map(|(_, part)| failure_text(part) + "\n").collect();
     let _ = write!(text, "{BAD}error{BAD:#}: {}", escaped(&failure.to_string()));
     if let Some(effects) = failure.effects() {
         text += "\n  it would use:";
@@ -214,7 +216,7 @@ fn text(failure: &Failure) -> String {
     text
 }
 
-/// A bar; it goes when it is dropped.
+/// A progress bar or spinner, removed on drop.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
@@ -222,7 +224,7 @@ impl Progress {
         self.0.set_position(u64::try_from(done).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn of(&self, count: usize) {
+    pub(crate) fn set_total(&self, count: usize) {
         self.0.set_length(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
@@ -237,23 +239,23 @@ impl Drop for Progress {
     }
 }
 
-/// Whoever reads has gone, as `head` does: nobody is left to tell.
-fn lost(error: io::Error) -> Failure {
-    if let Some(exit) = blocking::ended(&error) {
-        return Failure::new(exit, "interrupted, and not all of the output was read");
+/// A failed write to stdout. If the reader is gone, as with `head`, there is nothing to report.
+fn output_failure(error: io::Error) -> Failure {
+    if let Some(exit) = blocking::signal_of(&error) {
+        return Failure::new(exit, "interrupted before all of the output was written");
     }
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::said(Exit::Failed),
-        _ => Failure::new(Exit::Failed, "the output could not be written").caused_by(error),
+        io::ErrorKind::BrokenPipe => Failure::silent(Exit::BrokenPipe),
+        _ => Failure::new(Exit::Failed, "could not write to stdout").caused_by(error),
     }
 }
 
-/// `1 credential`, `2 credentials`.
+/// Formats a count: `1 credential`, `2 credentials`.
 pub(crate) fn credentials(count: usize) -> String {
     format!("{count} credential{}", if count == 1 { "" } else { "s" })
 }
 
-/// Columns, with a line between the header and the rows.
+/// Formats a table, with a line between the header and the rows.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let safe = |row: &Vec<String>| row.iter().map(|cell| escaped(cell).into_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
@@ -278,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_what_is_in_them() {
+    fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["a".to_owned(), "long one".to_owned()], vec!["wide cell".to_owned(), String::new()]];
         let expected = "x          y\n---------  --------\na          long one\nwide cell";
         assert_eq!(table(&["x", "y"], &rows), expected);

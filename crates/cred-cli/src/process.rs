@@ -1,14 +1,14 @@
-//! Keeps the memory of this process, which holds keys and values, out of core files and debuggers.
+//! Protects the memory of this process, which holds keys and values, from core files and debuggers.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limit that this process was started with.
+/// The core file limit that this process was started with.
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// From now on no core file is written, and on Linux no process of this user can read this one's
-/// memory. Where the system refuses, the program works all the same.
+/// Disables core files, and on Linux also access of other processes of this user to this process's
+/// memory. If the system refuses, the program continues without this protection.
 pub(crate) fn protect() {
     let before = *BEFORE.get_or_init(|| getrlimit(Resource::Core));
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), ..before });
@@ -16,8 +16,8 @@ pub(crate) fn protect() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Gives a command that takes the place of this process the limit that it would have had. `exec`
-/// itself makes the process dumpable again.
+/// Restores the core file limit, for the command that replaces this process. `exec` itself makes the
+/// process dumpable again.
 pub(crate) fn unprotect() {
     if let Some(before) = BEFORE.get() {
         let _ = setrlimit(Resource::Core, *before);

@@ -1,4 +1,4 @@
-//! A credential as JSON: what `get --json` and `export` print, and `import` and `--fields` read.
+//! A credential as JSON: printed by `get --json` and `export`, read by `import` and `--fields`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::failure::Failure;
 use crate::input;
 
-/// A credential, for printing.
+/// The JSON document of a credential.
 #[derive(Serialize)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct CredentialDocument<'a> {
     path: String,
     kind: String,
-    fields: BTreeMap<&'a str, FieldShown<'a>>,
+    fields: BTreeMap<&'a str, FieldValue<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,12 +26,12 @@ pub(crate) struct Shown<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stored: Option<Stored>,
+    stored: Option<Lifecycle>,
 }
 
-/// What storing made of it; not read back.
+/// The data that the manager adds when it stores a credential. `import` ignores it.
 #[derive(Serialize)]
-struct Stored {
+struct Lifecycle {
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_by: Option<String>,
@@ -39,11 +39,11 @@ struct Stored {
     version: u64,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> CredentialDocument<'a> {
     pub(crate) fn of(path: &CredentialPath, credential: &'a Credential) -> Result<Self, Failure> {
         let mut fields = BTreeMap::new();
         for name in credential.field_names() {
-            fields.insert(name.as_str(), FieldShown(credential.expose_bytes(name.as_str())?));
+            fields.insert(name.as_str(), FieldValue(credential.expose_bytes(name.as_str())?));
         }
         Ok(Self {
             path: path.to_string(),
@@ -52,7 +52,7 @@ impl<'a> Shown<'a> {
             tags: credential.tags().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
             expires_at: credential.expires_at().map(|moment| moment.to_string()),
             rotation: credential.rotation().map(|policy| policy.to_string()),
-            stored: credential.lifecycle().map(|lifecycle| Stored {
+            stored: credential.lifecycle().map(|lifecycle| Lifecycle {
                 created_at: lifecycle.created_at.to_string(),
                 created_by: lifecycle.created_by.map(String::from),
                 last_modified: lifecycle.last_modified.to_string(),
@@ -62,10 +62,10 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// Text where it is some, else `{ "base64": ".." }`.
-struct FieldShown<'a>(&'a [u8]);
+/// A field value: a string if it is UTF-8, else `{ "base64": ".." }`.
+struct FieldValue<'a>(&'a [u8]);
 
-impl Serialize for FieldShown<'_> {
+impl Serialize for FieldValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Ok(text) = std::str::from_utf8(self.0) {
             return serializer.serialize_str(text);
@@ -78,14 +78,14 @@ impl Serialize for FieldShown<'_> {
     }
 }
 
-/// A credential that was read.
+/// A credential in JSON input.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct CredentialInput {
     path: String,
     #[serde(default = "opaque")]
     kind: String,
-    fields: Entries<FieldGiven>,
+    fields: Entries<FieldInput>,
     #[serde(default)]
     tags: Entries<String>,
     #[serde(default)]
@@ -100,13 +100,13 @@ fn opaque() -> String {
     "opaque".to_owned()
 }
 
-/// An object's entries, in the order of the text. One whose name is there already is refused: of
-/// two values one would be lost.
+/// The entries of an object, in the order of the text. Duplicate names are rejected: one of the
+/// values would be lost.
 #[derive(Default)]
 struct Entries<T>(Vec<(String, T)>);
 
-/// The begin of every message about a name that stands twice: this one, and serde's own.
-const TWICE: &str = "duplicate field";
+/// The start of every message about a duplicate name: the one below, and that of serde itself.
+const DUPLICATE: &str = "duplicate field";
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -122,7 +122,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
                 let mut entries: Vec<(String, T)> = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     if entries.iter().any(|(known, _)| *known == name) {
-                        return Err(de::Error::custom(TWICE));
+                        return Err(de::Error::custom(DUPLICATE));
                     }
                     entries.push((name, map.next_value()?));
                 }
@@ -133,24 +133,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
-/// A field's value. No message of its own repeats it.
-struct FieldGiven(SecretSlice<u8>);
+/// The value of a field in JSON input. No error message repeats it.
+struct FieldInput(SecretSlice<u8>);
 
-impl<'de> Deserialize<'de> for FieldGiven {
+impl<'de> Deserialize<'de> for FieldInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Value;
         impl<'de> Visitor<'de> for Value {
-            type Value = FieldGiven;
+            type Value = FieldInput;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, or { \"base64\": \"..\" }")
+                f.write_str("a string, or { \"base64\": \"..\" }")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldGiven, E> {
-                Ok(FieldGiven(input::secret(text.as_bytes())))
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldInput, E> {
+                Ok(FieldInput(input::secret(text.as_bytes())))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldGiven, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldInput, A::Error> {
                 let wrong = || de::Error::custom("not base64");
                 let Some(("base64", text)) = map.next_entry::<&str, String>()? else {
                     return Err(wrong());
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for FieldGiven {
                 if map.next_key::<IgnoredAny>()?.is_some() {
                     return Err(wrong());
                 }
-                Ok(FieldGiven(input::secret(bytes)))
+                Ok(FieldInput(input::secret(bytes)))
             }
         }
         deserializer.deserialize_any(Value)
@@ -171,19 +171,19 @@ impl<'de> Deserialize<'de> for FieldGiven {
 /// Reads one record or a list of them.
 pub(crate) fn read(json: &[u8]) -> Result<Vec<(CredentialPath, Credential)>, Failure> {
     let json = without_mark(json);
-    let given: Vec<Given> = match is_list(json) {
-        true => serde_json::from_slice(json).map_err(|error| misfit(&error))?,
-        false => vec![serde_json::from_slice(json).map_err(|error| misfit(&error))?],
+    let given: Vec<CredentialInput> = match is_list(json) {
+        true => serde_json::from_slice(json).map_err(|error| json_failure(&error))?,
+        false => vec![serde_json::from_slice(json).map_err(|error| json_failure(&error))?],
     };
     given.into_iter().enumerate().map(|(number, given)| given.into_credential(number + 1)).collect()
 }
 
 /// Names with their values.
-pub(crate) type Named = Vec<(String, SecretSlice<u8>)>;
+pub(crate) type NamedValues = Vec<(String, SecretSlice<u8>)>;
 
-/// Reads an object of names and values; `None`: it is a record or a list of them.
-pub(crate) fn flat(json: &[u8]) -> Result<Option<Named>, Failure> {
-    /// What every record has, and no object of names and values.
+/// Reads an object of names and values; `None` if the input is a record or a list of records.
+pub(crate) fn flat(json: &[u8]) -> Result<Option<NamedValues>, Failure> {
+    /// Matches every record, and no object of names and values.
     #[derive(Deserialize)]
     struct Record {
         #[serde(rename = "fields")]
@@ -196,21 +196,22 @@ pub(crate) fn flat(json: &[u8]) -> Result<Option<Named>, Failure> {
     match serde_json::from_slice::<Record>(json) {
         Ok(_) => Ok(None),
         Err(error) if error.is_data() => {
-            let given: Entries<FieldGiven> = serde_json::from_slice(json).map_err(|error| misfit(&error))?;
+            let given: Entries<FieldInput> =
+                serde_json::from_slice(json).map_err(|error| json_failure(&error))?;
             Ok(Some(given.0.into_iter().map(|(name, value)| (name, value.0)).collect()))
         }
-        Err(error) => Err(misfit(&error)),
+        Err(error) => Err(json_failure(&error)),
     }
 }
 
 /// Reads the fields of one credential.
 pub(crate) fn fields(json: &[u8]) -> Result<Vec<(FieldName, SecretSlice<u8>)>, Failure> {
-    let given: Entries<FieldGiven> =
-        serde_json::from_slice(without_mark(json)).map_err(|error| misfit(&error))?;
+    let given: Entries<FieldInput> =
+        serde_json::from_slice(without_mark(json)).map_err(|error| json_failure(&error))?;
     given.0.into_iter().map(|(name, value)| Ok((name.parse()?, value.0))).collect()
 }
 
-/// Without the byte order mark that some editors write.
+/// Strips the byte order mark that some editors write.
 fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
 }
@@ -219,21 +220,22 @@ fn is_list(json: &[u8]) -> bool {
     json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
-/// serde's own message quotes what it read.
-fn misfit(error: &serde_json::Error) -> Failure {
-    let place = format!("as seen in line {} at column {}", error.line(), error.column());
-    if error.to_string().starts_with(TWICE) {
-        return Failure::usage(format!("an object of the JSON has one name twice, {place}"))
-            .hint("keep the one that is right");
+/// The message of serde is not used, because it quotes the input.
+fn json_failure(error: &serde_json::Error) -> Failure {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if error.to_string().starts_with(DUPLICATE) {
+        return Failure::usage(format!("the JSON input has a duplicate name in one object, at {place}"))
+            .hint("remove the entry that is wrong");
     }
-    Failure::usage(format!("the JSON does not have the form that is needed, {place}"))
-        .hint("`cred export --format json` and `--format json-flat` print the forms; a value is a text in quotes, or { \"base64\": \"..\" }")
+    Failure::usage(format!("the JSON input does not have the expected structure, at {place}"))
+        .hint("`cred export --format json` and `--format json-flat` print examples; a value is a string, or { \"base64\": \"..\" }")
 }
 
-impl Given {
+impl CredentialInput {
     /// `number` counts the records from 1.
     fn into_credential(self, number: usize) -> Result<(CredentialPath, Credential), Failure> {
-        let wrong = |what: &str| Failure::usage(format!("record {number} has a wrong {what}"));
+        let wrong =
+            |part: &str| Failure::usage(format!("record {number} of the JSON input has an invalid {part}"));
         let path: CredentialPath =
             self.path.parse().map_err(|error: cred_core::ParseError| wrong("path").caused_by(error))?;
         let kind = self.kind.parse().map_err(|_| wrong("kind"))?;
@@ -260,14 +262,14 @@ mod tests {
 
     fn round_trip(credential: &Credential) -> Credential {
         let path: CredentialPath = "org:a/id".parse().unwrap();
-        let json = serde_json::to_vec(&[Shown::of(&path, credential).unwrap()]).unwrap();
+        let json = serde_json::to_vec(&[CredentialDocument::of(&path, credential).unwrap()]).unwrap();
         let (read_path, read) = read(&json).unwrap().pop().unwrap();
         assert_eq!(read_path, path);
         read
     }
 
     #[test]
-    fn what_is_printed_is_read_again() {
+    fn a_printed_credential_is_read_back_unchanged() {
         let plain = Credential::username_password("app", "hunter2\n\"ü")
             .with_tag("env", "prod")
             .unwrap()
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_repeated() {
+    fn an_error_does_not_repeat_rejected_input() {
         for wrong in [
             r#"{"path": "id", "fields": {"value": 7316}}"#,
             r#"{"path": "id", "fields": {"value": {"base64": "hunter2!"}}}"#,

@@ -1,4 +1,4 @@
-//! The signals that end what is awaited.
+//! The signals that interrupt async work.
 
 use std::pin::pin;
 
@@ -10,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::blocking;
 use crate::failure::{Exit, Failure};
 
-/// From the first one on, a signal ends nothing by itself. One that was ignored from the start
-/// stays so.
+/// Handlers for SIGINT and SIGTERM. Once they are installed, a signal no longer ends the process
+/// directly. A signal that was ignored at the start stays ignored.
 #[cfg(unix)]
 pub(crate) struct Signals {
     interrupt: Option<Signal>,
@@ -23,19 +23,20 @@ impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
         use rustix::process::Signal as Number;
         let failed = |error: std::io::Error| {
-            Failure::new(Exit::Failed, "signals cannot be listened to").caused_by(error)
+            Failure::new(Exit::Failed, "the handlers for SIGINT and SIGTERM could not be installed")
+                .caused_by(error)
         };
         let listen = |number: Number| {
             let kind = (!blocking::is_ignored(number)).then(|| SignalKind::from_raw(number.as_raw()));
             kind.map(signal).transpose().map_err(failed)
         };
-        // First: a signal between the two must be seen by what blocks, too.
+        // First, so that blocking reads and writes also see a signal that arrives between the two.
         blocking::listen().map_err(failed)?;
         Ok(Self { interrupt: listen(Number::INT)?, terminate: listen(Number::TERM)? })
     }
 
-    pub(crate) async fn first(&mut self) -> Exit {
-        match select(pin!(come(&mut self.interrupt)), pin!(come(&mut self.terminate))).await {
+    pub(crate) async fn next(&mut self) -> Exit {
+        match select(pin!(received(&mut self.interrupt)), pin!(received(&mut self.terminate))).await {
             Either::Left(_) => Exit::Interrupted,
             Either::Right(_) => Exit::Terminated,
         }
@@ -43,7 +44,7 @@ impl Signals {
 }
 
 #[cfg(unix)]
-async fn come(signal: &mut Option<Signal>) {
+async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => _ = signal.recv().await,
         None => std::future::pending().await,
@@ -59,7 +60,7 @@ impl Signals {
         Ok(Self)
     }
 
-    pub(crate) async fn first(&mut self) -> Exit {
+    pub(crate) async fn next(&mut self) -> Exit {
         // Without a handler there is no signal to wait for.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! Asking people: prompts that do not echo, and a yes before what cannot be undone.
+//! Prompts on the terminal: hidden input, and confirmations.
 
 use std::io::IsTerminal as _;
 
@@ -6,37 +6,38 @@ use cred_core::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Bytes of the longest answer.
+/// Maximum length of an answer, in bytes.
 const MAX_LEN: usize = 64 * 1_024;
 
-/// Whether values that are printed would be seen.
-pub(crate) fn stdout_is_one() -> bool {
+/// Whether printed values would be visible.
+pub(crate) fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Whether there is somebody to ask: with a pipe on stdin, that has the answers.
-pub(crate) fn stdin_is_one() -> bool {
+/// Whether the user can be prompted. With a pipe on stdin, input comes from the pipe.
+pub(crate) fn stdin_is_terminal() -> bool {
     std::io::stdin().is_terminal()
 }
 
-/// Asks for a secret on the terminal, without an echo. Blocks.
-pub(crate) fn hidden(question: &str) -> Result<Zeroizing<String>, Failure> {
-    let answer = tty::ask(question, tty::edit)?;
+/// Prompts for a secret on the terminal, without echo. Blocks.
+pub(crate) fn prompt_hidden(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let answer = tty::ask(question, tty::edit_line)?;
     match std::str::from_utf8(&answer) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => {
-            Err(Failure::usage("what was typed is not UTF-8 text").hint("give it as a file, with --file"))
+            Err(Failure::usage("the typed text is not valid UTF-8")
+                .hint("pass the value as a file, with --file"))
         }
     }
 }
 
-/// Asks for a yes; any other key is a no. Blocks.
-pub(crate) fn confirmed(question: &str) -> Result<bool, Failure> {
+/// Asks for confirmation: `y` confirms, any other key does not. Blocks.
+pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
     let answer = tty::ask(&format!("{question} [y/N] "), |byte, line| match byte {
-        tty::INTERRUPT => tty::Next::Interrupt,
+        tty::INTERRUPT => tty::KeyAction::Interrupt,
         _ => {
             line.push(byte);
-            tty::Next::Done
+            tty::KeyAction::Done
         }
     })?;
     Ok(matches!(answer.as_slice(), b"y" | b"Y"))
@@ -65,53 +66,53 @@ mod tty {
     const BACKSPACE: [u8; 2] = [8, 127];
     const KILL: u8 = 21;
 
-    /// What a key does.
-    pub(super) enum Next {
+    /// The effect of a key.
+    pub(super) enum KeyAction {
         More,
-        /// It is the answer.
+        /// The key is the answer.
         Done,
-        /// It ends the line that is.
+        /// The key ends the line, which is the answer.
         Line,
         Interrupt,
-        /// This signal came, and ends the program once the terminal is as it was.
+        /// This signal arrived. It ends the program once the echo is restored.
         Signal(i32),
         TooLong,
-        /// It has no meaning here, and no text.
+        /// The key is neither text nor an editing key.
         Unknown,
-        /// Another line follows, which nobody has typed: it was pasted.
-        Several,
+        /// More input follows the line at once: it was pasted.
+        SeveralLines,
     }
 
-    /// Asks on the terminal of this process, wherever stdin and stdout go.
+    /// Prompts on the controlling terminal, even if stdin and stdout are redirected.
     pub(super) fn ask(
         question: &str,
-        mut key: impl FnMut(u8, &mut Vec<u8>) -> Next,
+        mut key: impl FnMut(u8, &mut Vec<u8>) -> KeyAction,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let broken = |error: io::Error| Failure::usage("the terminal cannot be read").caused_by(error);
+        let broken = |error: io::Error| Failure::usage("could not read from the terminal").caused_by(error);
         let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|error| {
-            Failure::usage("there is no terminal to ask on")
-                .hint("give it on stdin, or as a file")
+            Failure::usage("cannot prompt: this process has no terminal")
+                .hint("pass the value on stdin, or with --file")
                 .caused_by(error)
         })?;
-        // First: a signal between the two would leave the terminal silent.
-        let ended = Ended::listen().map_err(broken)?;
-        let silent = Silent::begin(terminal.try_clone().map_err(broken)?).map_err(broken)?;
+        // First, because a signal between the two would leave the echo off.
+        let signals = SignalWatch::start().map_err(broken)?;
+        let echo_off = EchoOff::start(terminal.try_clone().map_err(broken)?).map_err(broken)?;
         terminal.write_all(question.as_bytes()).map_err(broken)?;
-        // As long as it can become from the start: growing leaves copies behind.
+        // At full capacity from the start: a growing buffer leaves copies in freed memory.
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
         let end = loop {
-            match ended.before(&terminal) {
+            match signals.wait_for_input(&terminal) {
                 Ok(None) => {}
-                Ok(Some(signal)) => break Next::Signal(signal),
+                Ok(Some(signal)) => break KeyAction::Signal(signal),
                 Err(error) => return Err(broken(error)),
             }
             let mut byte = Zeroizing::new([0]);
             let read = terminal.read(&mut *byte);
             let [one] = &*byte;
             match read {
-                Ok(0) => break Next::Interrupt,
+                Ok(0) => break KeyAction::Interrupt,
                 Ok(_) => match key(*one, &mut line) {
-                    Next::More => {}
+                    KeyAction::More => {}
                     end => break end,
                 },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -119,41 +120,44 @@ mod tty {
             }
         };
         let end = match end {
-            // While nothing is echoed, and before the shell would run it.
-            Next::Line if pasted(&mut terminal).map_err(broken)? => Next::Several,
+            // Before the echo is restored: otherwise the shell would run the pasted lines.
+            KeyAction::Line if discard_pasted(&mut terminal).map_err(broken)? => KeyAction::SeveralLines,
             end => end,
         };
-        drop(silent);
-        drop(ended);
+        drop(echo_off);
+        drop(signals);
         terminal.write_all(b"\n").map_err(broken)?;
         match end {
-            Next::Done | Next::Line | Next::More => Ok(line),
-            Next::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
-            Next::Signal(signal) => {
-                let _ = terminal.write_all(b"ended by a signal; nothing was changed\n");
-                // A parent sees which signal it was. It returns where the signal cannot end the
-                // program.
+            KeyAction::Done | KeyAction::Line | KeyAction::More => Ok(line),
+            KeyAction::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+            KeyAction::Signal(signal) => {
+                let _ = terminal.write_all(b"interrupted by a signal; nothing was changed\n");
+                // The parent process sees which signal it was. This returns if the signal cannot end
+                // the program.
                 let _ = emulate_default_handler(signal);
-                Err(Failure::said(Exit::Terminated))
+                Err(Failure::silent(Exit::Terminated))
             }
-            Next::TooLong => Err(Failure::usage("that is too long to be typed").hint("give it as a file")),
-            Next::Unknown => Err(Failure::usage("a key was typed that is no text, such as an arrow").hint(
-                "only backspace and Ctrl-U edit the line; what is no text is given as a file, or on stdin",
-            )),
-            Next::Several => {
-                Err(Failure::usage("that has more than one line, and only the first would be taken")
-                    .hint("give it as a file, or on stdin"))
+            KeyAction::TooLong => Err(Failure::usage("the typed text is longer than 64 KiB")
+                .hint("pass the value on stdin, or with --file")),
+            KeyAction::Unknown => Err(Failure::usage(
+                "a key was pressed that is not text, such as an arrow key",
+            )
+            .hint("only Backspace and Ctrl-U edit the line; pass other values on stdin, or with --file")),
+            KeyAction::SeveralLines => {
+                Err(Failure::usage("several lines were pasted, and a prompt reads only one line")
+                    .hint("pass the value on stdin, or with --file"))
             }
         }
     }
 
-    /// Whether something follows a line as quickly as nobody types. It is thrown away.
-    fn pasted(terminal: &mut File) -> io::Result<bool> {
-        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    /// Whether more input follows a line faster than typing, which means that it was pasted. Discards
+    /// that input.
+    fn discard_pasted(terminal: &mut File) -> io::Result<bool> {
+        const PASTE_GAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let (mut more, mut rest) = (false, Zeroizing::new([0; 4_096]));
         loop {
             let mut waited = [PollFd::new(&*terminal, PollFlags::IN)];
-            match poll(&mut waited, Some(&AT_ONCE)) {
+            match poll(&mut waited, Some(&PASTE_GAP)) {
                 Ok(0) => return Ok(more),
                 Ok(_) => match terminal.read(&mut *rest) {
                     Ok(0) => return Ok(more),
@@ -167,47 +171,47 @@ mod tty {
         }
     }
 
-    /// A line, edited as in a terminal.
-    pub(super) fn edit(byte: u8, line: &mut Vec<u8>) -> Next {
+    /// Handles a key as a terminal in line mode does.
+    pub(super) fn edit_line(byte: u8, line: &mut Vec<u8>) -> KeyAction {
         match byte {
-            INTERRUPT => return Next::Interrupt,
-            END if line.is_empty() => return Next::Interrupt,
-            b'\r' | b'\n' | END => return Next::Line,
+            INTERRUPT => return KeyAction::Interrupt,
+            END if line.is_empty() => return KeyAction::Interrupt,
+            b'\r' | b'\n' | END => return KeyAction::Line,
             KILL => line.clear(),
             byte if BACKSPACE.contains(&byte) => {
                 // The bytes of a character after its first one are 10xxxxxx.
                 while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
             }
-            byte if byte < b' ' && byte != b'\t' => return Next::Unknown,
+            byte if byte < b' ' && byte != b'\t' => return KeyAction::Unknown,
             byte if line.len() < MAX_LEN => line.push(byte),
-            _ => return Next::TooLong,
+            _ => return KeyAction::TooLong,
         }
-        Next::More
+        KeyAction::More
     }
 
-    /// The signals that end a program, caught while a terminal is silent: its echo must come back
-    /// first.
-    struct Ended {
-        /// A byte comes with each.
+    /// Catches the signals that end a program while the echo is off, because the echo must be
+    /// restored first.
+    struct SignalWatch {
+        /// The handler of each signal writes a byte.
         signals: Vec<(i32, UnixStream)>,
         handlers: Vec<SigId>,
     }
 
-    impl Ended {
-        fn listen() -> io::Result<Self> {
-            let mut ended = Self { signals: Vec::new(), handlers: Vec::new() };
+    impl SignalWatch {
+        fn start() -> io::Result<Self> {
+            let mut watch = Self { signals: Vec::new(), handlers: Vec::new() };
             let signals = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT].into_iter();
             for signal in signals.filter(|one| !blocking::is_ignored(*one)) {
-                let (come, handler) = UnixStream::pair()?;
-                ended.handlers.push(pipe::register(signal.as_raw(), handler)?);
-                ended.signals.push((signal.as_raw(), come));
+                let (receiver, handler) = UnixStream::pair()?;
+                watch.handlers.push(pipe::register(signal.as_raw(), handler)?);
+                watch.signals.push((signal.as_raw(), receiver));
             }
-            Ok(ended)
+            Ok(watch)
         }
 
-        /// Waits for a key, or for such a signal, which it returns.
-        fn before(&self, terminal: &File) -> io::Result<Option<i32>> {
-            let files = self.signals.iter().map(|(_, come)| come.as_fd()).chain([terminal.as_fd()]);
+        /// Waits for a key, or for one of the signals, which it returns.
+        fn wait_for_input(&self, terminal: &File) -> io::Result<Option<i32>> {
+            let files = self.signals.iter().map(|(_, receiver)| receiver.as_fd()).chain([terminal.as_fd()]);
             let mut waited: Vec<_> =
                 files.map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN)).collect();
             match poll(&mut waited, None) {
@@ -215,13 +219,13 @@ mod tty {
                     let mut polled = self.signals.iter().zip(&waited);
                     Ok(polled.find_map(|((signal, _), file)| (!file.revents().is_empty()).then_some(*signal)))
                 }
-                Err(rustix::io::Errno::INTR) => self.before(terminal),
+                Err(rustix::io::Errno::INTR) => self.wait_for_input(terminal),
                 Err(error) => Err(error.into()),
             }
         }
     }
 
-    impl Drop for Ended {
+    impl Drop for SignalWatch {
         fn drop(&mut self) {
             for handler in self.handlers.drain(..) {
                 unregister(handler);
@@ -229,30 +233,30 @@ mod tty {
         }
     }
 
-    /// A terminal without echo, until it is dropped. Ctrl-C is a key then, and no signal: the echo
-    /// comes back first.
-    struct Silent {
+    /// Turns the echo off until it is dropped. Meanwhile Ctrl-C is a key and not a signal, so that
+    /// the echo can be restored first.
+    struct EchoOff {
         terminal: File,
         before: Termios,
     }
 
-    impl Silent {
-        fn begin(terminal: File) -> io::Result<Self> {
+    impl EchoOff {
+        fn start(terminal: File) -> io::Result<Self> {
             let before = termios::tcgetattr(&terminal)?;
             let mut silent = before.clone();
             silent.local_modes -=
                 LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG | LocalModes::IEXTEN;
             silent.special_codes[SpecialCodeIndex::VMIN] = 1;
             silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-            // What was typed before the question is no answer to it.
+            // Discards input that was typed before the prompt.
             termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
             Ok(Self { terminal, before })
         }
     }
 
-    impl Drop for Silent {
+    impl Drop for EchoOff {
         fn drop(&mut self) {
-            // There is nobody to tell, and `stty sane` helps.
+            // Drop cannot report an error; `stty sane` restores the terminal.
             let _ = termios::tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
         }
     }
@@ -264,13 +268,13 @@ mod tty {
         fn typed(keys: &[u8]) -> Option<Vec<u8>> {
             let mut line = Vec::new();
             for key in keys {
-                match edit(*key, &mut line) {
-                    Next::More => {}
-                    Next::Line => return Some(line),
+                match edit_line(*key, &mut line) {
+                    KeyAction::More => {}
+                    KeyAction::Line => return Some(line),
                     _ => return None,
                 }
             }
-            panic!("it waits for more")
+            panic!("the line does not end")
         }
 
         #[test]
@@ -280,8 +284,8 @@ mod tty {
             assert_eq!(typed("aä\x08\n".as_bytes()).unwrap(), b"a");
             assert_eq!(typed(b"\x7f\x7fa\n").unwrap(), b"a");
             assert_eq!(typed(b"end\x04").unwrap(), b"end");
-            for given_up in [&b"ab\x03"[..], b"\x04", b"ab\x1b[D\r", b"\x00\r"] {
-                assert!(typed(given_up).is_none());
+            for rejected in [&b"ab\x03"[..], b"\x04", b"ab\x1b[D\r", b"\x00\r"] {
+                assert!(typed(rejected).is_none());
             }
             assert!(typed(&vec![b'x'; MAX_LEN + 1]).is_none());
         }
@@ -296,20 +300,20 @@ mod tty {
 
     pub(super) const INTERRUPT: u8 = 3;
 
-    pub(super) enum Next {
+    pub(super) enum KeyAction {
         Done,
         Interrupt,
     }
 
-    pub(super) fn edit(_: u8, _: &mut Vec<u8>) -> Next {
-        Next::Interrupt
+    pub(super) fn edit_line(_: u8, _: &mut Vec<u8>) -> KeyAction {
+        KeyAction::Interrupt
     }
 
     pub(super) fn ask(
         _: &str,
-        _: impl FnMut(u8, &mut Vec<u8>) -> Next,
+        _: impl FnMut(u8, &mut Vec<u8>) -> KeyAction,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        Err(Failure::usage("this system's terminals cannot be asked yet")
-            .hint("give it on stdin, or as a file"))
+        Err(Failure::usage("prompts are not supported on this system")
+            .hint("pass the value on stdin, or with --file"))
     }
 }

@@ -1,6 +1,7 @@
-//! What is said of a command line that is none.
+//! Errors in the command line.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -9,42 +10,49 @@ use crate::escape::escaped;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-/// Says what is wrong, as JSON where that was asked for; help and version are printed instead where
-/// they are.
-pub(crate) fn told(mut error: clap::Error) -> ExitCode {
-    // Whoever closed the output does not want to know.
+/// Prints an error of the command line, as JSON with `--json`. Prints help and version if `error`
+/// stands for them.
+pub(crate) fn report(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::BrokenPipe.into(),
+            _ => ExitCode::SUCCESS,
+        };
     }
     let arguments: Vec<OsString> =
         std::env::args_os().skip(1).take_while(|argument| argument != "--").collect();
-    let special = dashes(&error, &arguments).or_else(|| hidden(&mut error));
+    let special = missing_dashes(&error, &arguments).or_else(|| redact(&mut error));
     if arguments.iter().any(|argument| argument == "--json") {
-        let hint = special.unwrap_or("`cred --help` and `cred COMMAND --help` say what there is");
-        let failure = Failure::usage(sentence(&error)).hint(hint);
+        let hint = special.unwrap_or("see `cred --help` and `cred COMMAND --help`");
+        let failure = Failure::usage(first_paragraph(&error)).hint(hint);
         Output { json: true, quiet: true }.failure(&failure);
     } else {
         let _ = error.print();
         if let Some(hint) = special {
-            Output { json: false, quiet: true }.left(format!("hint: {hint}"));
+            Output { json: false, quiet: true }.undone(format!("hint: {hint}"));
         }
     }
     Exit::Usage.into()
 }
 
-/// Takes out of the message what may be a secret: what was given in a wrong place, unless it looks
-/// like a mistyped option or command, or stands where a path or a scope belongs. Says where a value
-/// belongs, if there was one too many.
-fn hidden(error: &mut clap::Error) -> Option<&'static str> {
+/// Redacts an argument that may be a secret: one in a wrong place, unless it looks like a mistyped
+/// option or command, and the value of an option that can hold a secret by mistake. Returns a hint
+/// for an extra argument: how to pass a value.
+fn redact(error: &mut clap::Error) -> Option<&'static str> {
     let is_typo =
         |text: &str| text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_number = |text: &str| text.len() <= 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => name.as_str(),
+        _ => "",
+    };
     let (place, is_shown): (_, &dyn Fn(&str) -> bool) = match error.kind() {
         ErrorKind::UnknownArgument => {
             (ContextKind::InvalidArg, &|text: &str| text.starts_with('-') && is_typo(text))
         }
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, &is_typo),
-        _ if is_about_a_path(error) => (ContextKind::InvalidValue, &|text: &str| text.len() <= 200),
+        _ if NOT_SECRET.contains(&argument) => (ContextKind::InvalidValue, &|text: &str| text.len() <= 200),
+        _ if argument == LENGTH => (ContextKind::InvalidValue, &is_number),
         _ => (ContextKind::InvalidValue, &|_: &str| false),
     };
     match error.get(place) {
@@ -59,31 +67,48 @@ fn hidden(error: &mut clap::Error) -> Option<&'static str> {
     error.insert(place, ContextValue::String("(not shown)".to_owned()));
     error.remove(ContextKind::Suggested);
     (error.kind() == ErrorKind::UnknownArgument).then_some(
-        "a value is never an argument, where others see it: it is asked for, or comes from stdin or a file",
+        "a value is never an argument, because other users can see arguments: cred prompts for it, or reads it from stdin or from --file",
     )
 }
 
-/// Whether the argument that was not taken is the path of a credential, or a scope.
-fn is_about_a_path(error: &clap::Error) -> bool {
-    matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(name))
-        if ["<PATH>", "[PATH]", "<PATH>...", "[SCOPE]", "--scope <SCOPE>"].contains(&name.as_str()))
-}
+/// Arguments whose values are not secret, as clap names them. Not among them: `--env` and the id of
+/// `key add`, where a value or a key is easily given by mistake.
+const NOT_SECRET: [&str; 15] = [
+    "<PATH>",
+    "[PATH]",
+    "<PATH>...",
+    "[SCOPE]",
+    "--scope <SCOPE>",
+    "<SHELL>",
+    "--created-after <WHEN>",
+    "--created-before <WHEN>",
+    "--expires <WHEN>",
+    "--field <NAME>",
+    "--format <FORMAT>",
+    "--kind <KIND>",
+    "--rotation <POLICY>",
+    "--tag <KEY=VALUE>",
+    "--warn <TIME>",
+];
 
-/// The first paragraph of what clap says, in one line.
-fn sentence(error: &clap::Error) -> String {
+/// Its value is shown if it is a number.
+const LENGTH: &str = "--generate [<LENGTH>]";
+
+/// The first paragraph of the message of clap, in one line.
+fn first_paragraph(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "a command is missing".to_owned();
+        return "no command was given".to_owned();
     }
     let text = error.render().to_string();
-    let said = text.split("\n\n").next().unwrap_or_default();
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    said.strip_prefix("error: ").map_or_else(|| said.clone(), str::to_owned)
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").map_or_else(|| line.clone(), str::to_owned)
 }
 
-/// What `cred run ./server` lacks.
-fn dashes(error: &clap::Error, arguments: &[OsString]) -> Option<&'static str> {
+/// A hint for `cred run ./server`, which lacks `--`.
+fn missing_dashes(error: &clap::Error, arguments: &[OsString]) -> Option<&'static str> {
     let runs = arguments.iter().any(|argument| argument == "run")
         && std::env::args_os().all(|argument| argument != "--");
     (runs && error.kind() == ErrorKind::UnknownArgument)
-        .then_some("the command stands after `--`, as in `cred run --scope org:acme -- ./server`")
+        .then_some("put the command after `--`, as in `cred run --scope org:acme -- ./server`")
 }

@@ -1,17 +1,17 @@
-//! Names of variables.
+//! Names of environment variables.
 
 use cred_core::CredentialId;
 
-/// Whether every shell and program takes this for the name of a variable.
+/// Whether every shell and program accepts this as the name of a variable.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The variable that an id becomes: an id with a dash, or in lower case without an underscore,
-/// becomes capitals with underscores; any other id is the variable unchanged. `None`: it begins
-/// with a digit.
+/// The variable name of an id. An id with a dash, or in lower case without an underscore, becomes
+/// upper case with underscores; any other id is used unchanged. `None` if the id starts with a
+/// digit.
 pub(crate) fn of_id(id: &CredentialId) -> Option<String> {
     let id = id.as_str();
     let is_plain = !id.contains(|letter: char| letter.is_ascii_uppercase() || letter == '_');
@@ -22,7 +22,8 @@ pub(crate) fn of_id(id: &CredentialId) -> Option<String> {
     is_name(&name).then_some(name)
 }
 
-/// The variable of one field of several: in capitals below a stem in capitals.
+/// The variable name of one of several fields. The field is in upper case if the stem has no
+/// lower-case letter.
 pub(crate) fn of_field(stem: &str, field: &str) -> String {
     let field = field.replace(['-', '.'], "_");
     match stem.contains(|letter: char| letter.is_ascii_lowercase()) {
@@ -31,13 +32,13 @@ pub(crate) fn of_field(stem: &str, field: &str) -> String {
     }
 }
 
-/// Whether a variable chooses code that a program, its runtime, its shell or its loader runs, or
-/// the files that they trust: a principal that can write a scope must not gain that.
-pub(crate) fn takes_over(name: &str) -> bool {
+/// Whether a variable can choose code that a program, its runtime, its shell or its loader runs, or
+/// the files that they trust. A principal that can write a scope must not gain that.
+pub(crate) fn can_choose_code(name: &str) -> bool {
     // Windows does not distinguish case.
     let upper = cfg!(windows).then(|| name.to_ascii_uppercase());
     let name = upper.as_deref().unwrap_or(name);
-    // npm takes its settings in any case.
+    // npm accepts its settings in upper and lower case.
     let of_npm =
         || name.to_ascii_lowercase().strip_prefix("npm_config_").is_some_and(|name| NPM.contains(&name));
     NAMES.contains(&name)
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_choose_code_are_known() {
+    fn names_that_choose_code_are_recognized() {
         for name in [
             "PATH",
             "LD_PRELOAD",
@@ -222,7 +223,7 @@ mod tests {
             "AWS_PAGER",
             "KUBECONFIG",
         ] {
-            assert!(takes_over(name), "{name}");
+            assert!(can_choose_code(name), "{name}");
         }
         for name in [
             "STRIPE_API_KEY",
@@ -233,7 +234,7 @@ mod tests {
             "NODE_ENV",
             "npm_config__auth",
         ] {
-            assert!(!takes_over(name), "{name}");
+            assert!(!can_choose_code(name), "{name}");
         }
     }
 
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_follows_the_case_of_its_stem() {
+    fn a_field_name_follows_the_case_of_its_stem() {
         assert_eq!(of_field("DB", "access-token"), "DB_ACCESS_TOKEN");
         assert_eq!(of_field("TF_VAR_db", "password"), "TF_VAR_db_password");
     }

@@ -1,4 +1,4 @@
-//! `cred completions`, and `cred complete-paths` which the completions call.
+//! `cred completions`, and `cred complete-paths`, which the completions call.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -13,11 +13,13 @@ use crate::app::App;
 use crate::cli::Cli;
 use crate::failure::Failure;
 
-/// Print completions for a shell; those for bash, zsh and fish know the stored paths
+/// Print completions for a shell; those for bash, zsh and fish also complete stored paths
 #[derive(Args)]
 #[command(after_help = "Example:
+  mkdir -p ~/.local/share/bash-completion/completions
   cred completions bash > ~/.local/share/bash-completion/completions/cred")]
 pub(crate) struct Completions {
+    /// The shell
     shell: Shell,
 }
 
@@ -36,11 +38,11 @@ impl Completions {
     }
 }
 
-/// The function that bash calls becomes ours, which calls the generated one.
+/// Wraps the generated function for bash in one that completes stored paths.
 fn bash(script: &str) -> String {
     let ours = filled(include_str!("completions/stored.bash"), "|");
     let script = script.replacen("_cred() {", "_cred_static() {", 1);
-    // The generator offers hidden commands, too.
+    // The generator also offers hidden commands.
     let script = script.replace(" complete-paths ", " ");
     match script.find("\nif [[ \"${BASH_VERSINFO[0]}\" -eq 4") {
         Some(at) => {
@@ -51,7 +53,7 @@ fn bash(script: &str) -> String {
     }
 }
 
-/// The arguments that are paths or scopes get an action of their own.
+/// Gives arguments that are paths or scopes their own completion action.
 fn zsh(script: &str) -> String {
     let ours = include_str!("completions/stored.zsh");
     let mut text = String::with_capacity(script.len() + ours.len());
@@ -72,7 +74,7 @@ fn zsh(script: &str) -> String {
     text
 }
 
-/// A script of ours with the names of commands and options, as the command line has them.
+/// Inserts the names of commands and options into a script template.
 fn filled(script: &str, separator: &str) -> String {
     let cli = Cli::command();
     let with = |wanted: &dyn Fn(&Arg) -> bool| {
@@ -101,7 +103,7 @@ fn filled(script: &str, separator: &str) -> String {
         .replace("@VALUED@", &valued.into_iter().collect::<Vec<_>>().join(separator))
 }
 
-/// Print the stored paths that begin with a text, for completions; never asks, and prints no error
+/// Print the stored paths with a prefix, for completions; never prompts, and prints no errors
 #[derive(Args)]
 #[command(
     hide = true,
@@ -112,24 +114,25 @@ pub(crate) struct CompletePaths {
     /// Print scopes instead
     #[arg(long)]
     scopes: bool,
-    /// Print what is deleted and can be recovered instead
+    /// Print the deleted credentials that can be recovered instead
     #[arg(long)]
     deleted: bool,
+    /// The start of the paths
     #[arg(default_value = "")]
     prefix: String,
 }
 
-/// The longest that a key press waits for a backend.
+/// Maximum time that a key press waits for a backend.
 const LIMIT: Duration = Duration::from_millis(1_800);
 
 impl CompletePaths {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        // Not a timeout around the request: opening and closing a backend take time, too.
+        // Not a timeout around the request, because opening and closing a backend also take time.
         thread::spawn(|| {
             thread::sleep(LIMIT);
             std::process::exit(0);
         });
-        // An error printed now would end up in the line that is being typed.
+        // An error would be printed into the line that the user is typing.
         let _ = self.print(app);
         Ok(())
     }
@@ -153,7 +156,7 @@ impl CompletePaths {
     }
 }
 
-/// The scope of a path, and those above it.
+/// The scope of a path, and the scopes above it.
 fn scopes(path: &CredentialPath) -> Vec<String> {
     let Some(scope) = &path.scope else { return Vec::new() };
     let mut above = String::new();

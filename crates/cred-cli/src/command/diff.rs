@@ -12,42 +12,43 @@ use crate::compare::{self, Rings};
 use crate::failure::{Exit, Failure};
 use crate::output::{BAD, GOOD, Progress, WARN, credentials};
 
-/// Compares what two profiles hold
+/// Compare the credentials of two profiles
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred diff dev production
   cred diff dev production --scope org:acme --sealed
 
-What is sealed differently is opened with both rings and compared inside. Exit code 9 if anything differs, 10 if some could
-not be compared, which are named.")]
+Credentials are opened with the rings of both profiles, and their contents are compared. Exit code 9 if anything differs; 10 \
+if some credentials could not be compared, which are listed.")]
 pub(crate) struct Diff {
-    /// A profile
+    /// The first profile
     a: String,
-    /// Another one
+    /// The second profile
     b: String,
-    /// Only this scope, and what is below it
+    /// Only this scope and the scopes below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// Compares the sealed bytes, so that no key is needed: what was re-sealed differs
+    /// Compare the sealed bytes, which needs no key; resealed credentials differ
     #[arg(long)]
     sealed: bool,
 }
 
-/// Where and in what they differ.
+/// The differences.
 #[derive(Default, Serialize)]
 struct Findings {
     same: usize,
     only_in_a: Vec<String>,
     only_in_b: Vec<String>,
     differ: Vec<(String, Vec<&'static str>)>,
-    /// Neither the same nor known to differ.
+    /// Credentials that could not be compared.
     failed: Vec<String>,
 }
 
 impl Diff {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let config = app.config()?;
-        let (a, b) = (config.profile(&self.a, "the command")?, config.profile(&self.b, "the command")?);
+        let (a, b) =
+            (config.profile(&self.a, "the command line")?, config.profile(&self.b, "the command line")?);
         let rings = match self.sealed {
             true => None,
             false => {
@@ -79,11 +80,11 @@ impl Diff {
             if !lines.is_empty() {
                 app.output.result(&lines.join("\n"))?;
             }
-            app.output.say(format!("{} are the same, {count} are not.", findings.same));
+            app.output.info(format!("{} equal, {count} different.", credentials(findings.same)));
         }
         match (failed, count) {
             (0, 0) => Ok(()),
-            (0, _) => Err(Failure::said(Exit::Found)),
+            (0, _) => Err(Failure::silent(Exit::Found)),
             _ => {
                 let both = findings.same + findings.differ.len() + failed;
                 Err(Failure::partial(
@@ -105,13 +106,13 @@ async fn compared(
     let in_a: BTreeSet<CredentialPath> = a.list_tree(None, ctx).await?.into_iter().collect();
     let in_b: BTreeSet<CredentialPath> = b.list_tree(None, ctx).await?.into_iter().collect();
     let both: Vec<CredentialPath> = in_a.intersection(&in_b).cloned().collect();
-    progress.of(both.len());
+    progress.set_total(both.len());
     let mut findings = Findings {
         only_in_a: in_a.difference(&in_b).map(ToString::to_string).collect(),
         only_in_b: in_b.difference(&in_a).map(ToString::to_string).collect(),
         ..Findings::default()
     };
-    let look = |path: CredentialPath| async move {
+    let compare = |path: CredentialPath| async move {
         let parts = differences(a, b, &path, rings).await;
         progress.step();
         match parts {
@@ -119,9 +120,9 @@ async fn compared(
             parts => Ok((path, parts)),
         }
     };
-    let looked = futures_util::stream::iter(both.into_iter().map(look)).buffered(compare::AT_ONCE);
+    let results = futures_util::stream::iter(both.into_iter().map(compare)).buffered(compare::CONCURRENCY);
     let mut failures = Vec::new();
-    for (path, parts) in looked.try_collect::<Vec<_>>().await? {
+    for (path, parts) in results.try_collect::<Vec<_>>().await? {
         match parts {
             Ok(parts) if parts.is_empty() => findings.same += 1,
             Ok(parts) => findings.differ.push((path.to_string(), parts)),
@@ -140,9 +141,9 @@ async fn differences(
     path: &CredentialPath,
     rings: Option<&Rings>,
 ) -> Result<Vec<&'static str>, Failure> {
-    match (compare::stored(a, path).await?, compare::stored(b, path).await?) {
+    match (compare::retrieve(a, path).await?, compare::retrieve(b, path).await?) {
         (Some(of_a), Some(of_b)) => compare::differences(path, &of_a, &of_b, rings).await,
         (None, None) => Ok(Vec::new()),
-        _ => Ok(vec!["deleted meanwhile"]),
+        _ => Ok(vec!["deleted during the comparison"]),
     }
 }

@@ -23,29 +23,30 @@ use crate::failure::{Exit, Failure};
 use crate::moment;
 use crate::output::{BAD, GOOD, WARN};
 
-/// Tries everything that the configuration says, and tells what to do
+/// Test the configuration, the keys and the backend, and suggest fixes
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred doctor
   cred doctor --profile production --read-only
-  cred doctor --offline                          before you trust a project
+  cred doctor --offline                   # before you trust a project
 
-It writes, reads, replaces and deletes a credential of its own, with a new name in the scope `cred:doctor`. Where it is
-interrupted it still deletes it, within 10 seconds; what a killed one has left there, a later one removes once it is 10 minutes old.
-Exit code 9 if something is wrong.
+Writes, reads, replaces and deletes a test credential with a new name in the scope `cred:doctor`. If it is interrupted, it \
+still deletes the test credential, within 10 seconds. If it was killed, a later run removes what is left once that is 10 \
+minutes old. Exit code 9 if something is wrong.
 
-The clock is judged by this program's age and by the times of what is stored: no backend is asked for its own.")]
+Compares the clock of this machine with the age of this program and with the times of stored credentials; no backend is \
+asked for its time.")]
 pub(crate) struct Doctor {
-    /// Writes nothing
+    /// Write nothing
     #[arg(long)]
     read_only: bool,
-    /// Only show which files count and what they would use; read no key and ask no backend
+    /// Only show the configuration files and what they would use; read no key and contact no backend
     #[arg(long, conflicts_with = "read_only")]
     offline: bool,
 }
 
-/// How long is waited, after a signal, until the probe is taken away.
-const LAST_WAIT: Duration = Duration::from_secs(10);
+/// Maximum time, after a signal, to delete the test credential.
+const PROBE_CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,9 +56,9 @@ enum Verdict {
     Bad,
 }
 
-/// One line: what was looked at, what was found, and what to do about it.
+/// One line of output: the subject, the result, and what to do about it.
 #[derive(Serialize)]
-struct Line {
+struct Finding {
     what: &'static str,
     verdict: Verdict,
     found: String,
@@ -66,27 +67,28 @@ struct Line {
 }
 
 #[derive(Default)]
-struct Findings(Vec<Line>);
+struct Findings(Vec<Finding>);
 
 impl Findings {
     fn good(&mut self, what: &'static str, found: impl Into<String>) {
-        self.0.push(Line { what, verdict: Verdict::Good, found: found.into(), to_do: None });
+        self.0.push(Finding { what, verdict: Verdict::Good, found: found.into(), to_do: None });
     }
 
     fn warn(&mut self, what: &'static str, found: impl Into<String>, to_do: impl Into<String>) {
-        self.0.push(Line { what, verdict: Verdict::Warn, found: found.into(), to_do: Some(to_do.into()) });
+        self.0.push(Finding { what, verdict: Verdict::Warn, found: found.into(), to_do: Some(to_do.into()) });
     }
 
     fn bad(&mut self, what: &'static str, failure: &Failure) {
         let to_do = failure.hint_text().map(str::to_owned);
-        self.0.push(Line { what, verdict: Verdict::Bad, found: failure.with_causes(), to_do });
+        self.0.push(Finding { what, verdict: Verdict::Bad, found: failure.with_causes(), to_do });
     }
 
-    fn tried<T>(&mut self, what: &'static str, result: Result<T, StorageError>) -> Option<T> {
+    /// Adds the result of an operation, and returns its value if it was allowed.
+    fn record<T>(&mut self, what: &'static str, result: Result<T, StorageError>) -> Option<T> {
         match result {
-            Ok(answer) => {
+            Ok(value) => {
                 self.good(what, "allowed");
-                Some(answer)
+                Some(value)
             }
             Err(error) => {
                 self.bad(what, &error.into());
@@ -108,16 +110,16 @@ impl Doctor {
         if app.output.json {
             app.output.document(&findings.0)?;
         } else {
-            let lines: Vec<String> = findings.0.iter().map(shown).collect();
+            let lines: Vec<String> = findings.0.iter().map(text).collect();
             app.output.result(&lines.join("\n"))?;
         }
         match findings.0.iter().any(|line| line.verdict == Verdict::Bad) {
-            true => Err(Failure::said(Exit::Found)),
+            true => Err(Failure::silent(Exit::Found)),
             false => Ok(()),
         }
     }
 
-    /// What ends it early is wrong with the configuration.
+    /// A failure is a problem of the configuration, or a signal.
     fn examine(&self, app: &App, findings: &mut Findings) -> Result<(), Failure> {
         let config = app.untrusted_config()?;
         files(&config, self.offline, findings)?;
@@ -126,12 +128,12 @@ impl Doctor {
             #[cfg(unix)]
             crate::process::protect();
         }
-        let profile = app.chosen(&config)?;
+        let profile = app.profile_of(&config)?;
         let fields = profile.fields().join(", ");
         findings.good(
             "profile",
             format!(
-                "{}, chosen by {}: backend {}, which sets {fields}",
+                "{}, chosen by {}: backend {}, with the fields {fields}",
                 profile.name(),
                 profile.chosen_by(),
                 profile.backend().name()
@@ -141,23 +143,26 @@ impl Doctor {
             return Ok(());
         }
         if let Some(name) = profile.created_by()? {
-            findings.good("creator", format!("{name} is recorded with what is first stored"));
+            findings.good(
+                "creator",
+                format!("{name} is recorded with each credential that is stored for the first time"),
+            );
         }
         clock(findings);
         let keys = keys(app, &profile, findings)?;
         let provider = app.provider(&profile)?;
         limits(&*provider, findings);
-        // After the keys, which may be asked for.
-        let progress = app.output.waiting("trying");
+        // After the keys, which may prompt.
+        let progress = app.output.waiting("testing the backend");
         let probe = Probe::new()?;
         let mut work = pin!(async {
             if reach(&*provider, &probe, findings).await {
                 if self.read_only {
-                    findings.good("write", "not tried");
+                    findings.good("write", "not tested (--read-only)");
                 } else {
                     permissions(&*provider, keys.as_ref(), &probe, findings).await?;
                 }
-                if !probe.is_ended() {
+                if !probe.is_cancelled() {
                     probe::leftovers(&*provider, self.read_only, findings).await?;
                     contents(&provider, keys.as_ref(), findings).await;
                 }
@@ -166,15 +171,15 @@ impl Doctor {
         });
         let result = app.wait(work.as_mut());
         drop(progress);
-        let ended = result.as_ref().is_err_and(Failure::is_signal);
-        if ended && probe.is_there() {
-            // The operation that runs goes to its end, so that no write comes after the deletion.
-            probe.end();
-            // Whether it is gone, the probe says.
-            let _ = app.wait(async { Ok(tokio::time::timeout(LAST_WAIT, work).await) });
-            if probe.is_there() {
+        let interrupted = result.as_ref().is_err_and(Failure::is_signal);
+        if interrupted && probe.may_exist() {
+            // The running operation completes first, so that no write follows the deletion.
+            probe.cancel();
+            // The probe records whether it was deleted.
+            let _ = app.wait(async { Ok(tokio::time::timeout(PROBE_CLEANUP_TIMEOUT, work).await) });
+            if probe.may_exist() {
                 app.output.warn(format!(
-                    "`{}` may be left; a later `cred doctor` removes it once it is 10 minutes old",
+                    "the test credential `{}` may still exist; a later `cred doctor` removes it once it is 10 minutes old",
                     probe.path
                 ));
             }
@@ -183,7 +188,7 @@ impl Doctor {
     }
 }
 
-fn shown(line: &Line) -> String {
+fn text(line: &Finding) -> String {
     let mark = match line.verdict {
         Verdict::Good => format!("{GOOD}ok{GOOD:#}  "),
         Verdict::Warn => format!("{WARN}warn{WARN:#}"),
@@ -193,7 +198,8 @@ fn shown(line: &Line) -> String {
     format!("{mark}  {}: {}{}", line.what, escaped(&line.found), to_do.unwrap_or_default())
 }
 
-/// The files that count, in their order; where no more is done, also what they would use.
+/// Lists the configuration files in order of precedence. `with_effects` also lists what they would
+/// use.
 fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result<(), Failure> {
     for file in config.files() {
         let found = format!("{} ({})", file.path().display(), file.origin().as_str());
@@ -201,7 +207,7 @@ fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result
             true => findings.good("file", found),
             false => findings.warn(
                 "file",
-                format!("{found}, not trusted with its present contents"),
+                format!("{found}, not trusted with its current contents"),
                 "read it, then run `cred trust`",
             ),
         }
@@ -214,22 +220,22 @@ fn files(config: &Config, with_effects: bool, findings: &mut Findings) -> Result
 
 fn clock(findings: &mut Findings) {
     let now = Timestamp::now();
-    // When this program was not yet written.
+    // Before this program existed.
     match "2026-01-01".parse().is_ok_and(|begin: Timestamp| now < begin) {
         true => findings.warn(
             "clock",
-            format!("this machine thinks that it is {}", moment::shown(now)),
-            "set the clock, and let NTP keep it: expiry and rotation are judged by it",
+            format!("the clock of this machine is wrong: {}", moment::formatted(now)),
+            "synchronize the clock with NTP: expiry and rotation depend on it",
         ),
-        false => findings.good("clock", moment::shown(now)),
+        false => findings.good("clock", moment::formatted(now)),
     }
 }
 
-/// Each key that can be loaded, and the ring if all can.
+/// Loads each key, and returns the ring if all of them load.
 fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Option<KeyRing>, Failure> {
     let ring = profile.keys()?;
     let mut complete = true;
-    // A passphrase is asked for once, below.
+    // Loading the ring below prompts for passphrases, once.
     for key in ring.keys().iter().filter(|key| !key.is_asked_for()) {
         if let Err(failure) = key.load(ring::ask) {
             findings.bad("key", &failure);
@@ -241,20 +247,20 @@ fn keys(app: &App, profile: &Profile<'_>, findings: &mut Findings) -> Result<Opt
     }
     let loaded = ring.load(ring::ask)?;
     let ids = ring.keys().iter().map(|key| key.id().as_str()).collect::<Vec<_>>().join(", ");
-    let tried = app.wait(async {
+    let tested = app.wait(async {
         let path = CredentialPath::new(None, "doctor".parse()?);
         let metadata = CredentialMetadata::new(Timestamp::now());
         let sealed = loaded.seal(path.as_path_ref(), &metadata, b"doctor").await?;
         Ok(loaded.open(path.as_path_ref(), &sealed, &metadata).await?)
     });
-    match tried {
+    match tested {
         Ok(_) => {
             findings.good("keys", format!("ring {}: {ids}; {} seals and opens", ring.name(), ring.active()));
             for key in ring.keys().iter().filter(|key| key.is_unchecked()) {
                 findings.warn(
                     "keys",
-                    format!("`{}` has no `check`, so a mistyped passphrase would be taken, and seal", key.id()),
-                    "`cred key add ID --passphrase` makes a key that has one; then run `cred rekey`, and retire this one",
+                    format!("the key `{}` has no `check`, so a mistyped passphrase would be accepted and used to seal", key.id()),
+                    "add a key that has one with `cred key add ID --passphrase`, run `cred rekey`, then retire this key",
                 );
             }
             Ok(Some(loaded))
@@ -277,14 +283,14 @@ fn limits(provider: &dyn StorageProvider, findings: &mut Findings) {
         .recommended_payload_len
         .map_or(String::new(), |bytes| format!(", at most {bytes} recommended"));
     let tags = description.limits.max_tags.map_or(String::new(), |tags| format!(", {tags} tags"));
-    let shows = match description.consistency {
-        Consistency::Strong => "at once".to_owned(),
+    let visible = match description.consistency {
+        Consistency::Strong => "immediately".to_owned(),
         other => format!("after {:?}, in lists after {:?}", other.point(), other.list()),
     };
     findings.good(
         "limits",
         format!(
-            "values of {bytes} sealed and encoded{recommended}{tags}; a write shows {shows}; an operation ends within {:?}",
+            "values of {bytes}, sealed and encoded{recommended}{tags}; a write is visible {visible}; an operation ends within {:?}",
             description.operation_timeout
         ),
     );

@@ -16,10 +16,10 @@ use crate::app::App;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::credentials;
-use crate::record::Shown;
+use crate::record::CredentialDocument;
 use crate::{terminal, variable};
 
-/// Prints all credentials of a scope, opened, as JSON or as variables
+/// Print the decrypted credentials of a scope, as JSON or as variables
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred export --scope org:acme --output backup.json
@@ -27,20 +27,21 @@ use crate::{terminal, variable};
   eval \"$(cred export --scope org:acme/app:web --format shell)\"
   cred export --scope org:acme/ci --format gha --output \"$GITHUB_ENV\"
 
-The output is not sealed. JSON has the scope and all below it. The other formats have the scope itself, with names as `cred run`
-makes them; a value that a format cannot hold is an error that names it. What cannot be opened is left out and named, and the
-exit code is 10. To move sealed credentials, use `cred migrate`.")]
+The output is not sealed. JSON contains the scope and the scopes below it. The other formats contain exactly the scope, with \
+the variable names of `cred run`; a value that a format cannot represent is an error. Credentials that cannot be opened are \
+skipped and listed, and the exit code is 10. To move sealed credentials, use `cred migrate`.")]
 pub(crate) struct Export {
-    /// Only this scope
+    /// Only this scope; with json, also the scopes below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
+    /// The output format
     #[arg(long, default_value = "json")]
     format: Format,
-    /// A new file, readable by its owner alone; `-`, or without it, stdout. With gha the file may
-    /// exist already
+    /// Write to a new file, readable only by its owner, instead of stdout (`-`); with gha, the file
+    /// may exist
     #[arg(long, short = 'o', value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Prints it where it can be seen
+    /// Allow output to a terminal
     #[arg(long)]
     show: bool,
 }
@@ -49,14 +50,14 @@ impl Export {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         if self.format == Format::Gha && self.file().is_none() {
             return Err(Failure::usage(
-                "--format gha needs a file for the variables, since stdout gets the masks",
+                "--format gha needs --output: stdout receives only the commands that mask the values",
             )
             .hint("pass --output \"$GITHUB_ENV\""));
         }
         let is_printed = self.file().is_none() || self.format == Format::Gha;
-        if is_printed && terminal::stdout_is_one() && !self.show {
-            return Err(Failure::usage("values are not printed to a terminal by themselves")
-                .hint("pass --show, or name a file with --output"));
+        if is_printed && terminal::stdout_is_terminal() && !self.show {
+            return Err(Failure::usage("refusing to print secret values to a terminal")
+                .hint("pass --show to print them, or --output to write them to a file"));
         }
         let (_, manager) = app.manager()?;
         let handle = match &self.scope {
@@ -68,13 +69,13 @@ impl Export {
         let (opened, failures) = app.wait(async {
             let mut paths = handle.list_tree().await?;
             paths.retain(|path| deep || path.scope == self.scope);
-            progress.of(paths.len());
+            progress.set_total(paths.len());
             let (mut opened, mut failures) = (Vec::with_capacity(paths.len()), Vec::new());
             for path in paths {
                 let found = handle.at(&path)?.retrieve(&path.id).await;
                 match found {
                     Ok(Some(credential)) => opened.push((path, credential)),
-                    // One that is gone since it was listed is gone.
+                    // Deleted since it was listed.
                     Ok(None) => {}
                     Err(error) => match Failure::from(error) {
                         failure if failure.is_outage() => return Err(failure),
@@ -89,13 +90,13 @@ impl Export {
         let (count, failed) = (opened.len(), failures.len());
         if count > 0 || failed == 0 {
             self.write(app, &opened)?;
-            app.output.say(format!("Exported {}; what was written is not sealed.", credentials(count)));
+            app.output.info(format!("Exported {}; the output is not sealed.", credentials(count)));
         }
         match failed {
             0 => Ok(()),
             _ => Err(Failure::partial(
                 format!(
-                    "could not export {failed} of {}, so what was written is not all",
+                    "could not export {failed} of {}; the output is incomplete",
                     credentials(count + failed)
                 ),
                 failures,
@@ -103,7 +104,7 @@ impl Export {
         }
     }
 
-    /// Where the output goes, if not to stdout.
+    /// The output file; `None` is stdout.
     fn file(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| path.as_os_str() != "-")
     }
@@ -117,20 +118,20 @@ impl Export {
         }
         if matches!(self.format, Format::Shell | Format::Gha) {
             // These formats take effect before a user can look at them.
-            if let Some(one) = environment.iter().find(|one| variable::takes_over(one.name)) {
+            if let Some(one) = environment.iter().find(|one| variable::can_choose_code(one.name)) {
                 let (name, path) = (one.name, one.path);
                 return Err(Failure::usage(format!(
-                    "`{path}` would become {name}, which can choose the code that programs run"
+                    "the credential `{path}` would become the variable {name}, which can choose the code that programs run"
                 ))
-                .hint("move it to another scope, or use another format and look at the output first"));
+                .hint("move it to another scope, or use another format and check the output before you use it"));
             }
         }
-        // Before the file exists: a failure must not leave one behind.
+        // Before the file is created, so that a failure leaves no file.
         let content = match self.format {
             Format::Json => Content::Records(
                 opened
                     .iter()
-                    .map(|(path, credential)| Shown::of(path, credential))
+                    .map(|(path, credential)| CredentialDocument::of(path, credential))
                     .collect::<Result<_, _>>()?,
             ),
             Format::JsonFlat => Content::Flat(environment.iter().map(|one| (one.name, one.value)).collect()),
@@ -148,13 +149,13 @@ impl Export {
         };
         let failed = |error| Failure::file("write", path, error);
         if self.format == Format::Gha {
-            // First: from then on no log shows a value.
+            // First, so that the log masks the values from here on.
             app.output.bytes(&format::masks(&environment))?;
-            return appended(path).and_then(|mut file| content.write(&mut file)).map_err(failed);
+            return open_for_append(path).and_then(|mut file| content.write(&mut file)).map_err(failed);
         }
-        let mut file = created(path).map_err(failed)?;
+        let mut file = create(path).map_err(failed)?;
         if let Err(error) = content.write(&mut file) {
-            // Half of it is of no use, and stands in the way of the next try.
+            // An incomplete file is useless, and would make the next attempt fail.
             let _ = std::fs::remove_file(path);
             return Err(failed(error));
         }
@@ -162,9 +163,9 @@ impl Export {
     }
 }
 
-/// What is written.
+/// The output, ready to write.
 enum Content<'a> {
-    Records(Vec<Shown<'a>>),
+    Records(Vec<CredentialDocument<'a>>),
     Flat(BTreeMap<&'a str, &'a str>),
     Lines(Zeroizing<Vec<u8>>),
 }
@@ -185,8 +186,8 @@ fn json(value: &impl Serialize, file: &mut File) -> io::Result<()> {
     file.write_all(b"\n")
 }
 
-/// A new file that only its owner can read.
-fn created(path: &Path) -> io::Result<File> {
+/// Creates a file that only its owner can read.
+fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -194,15 +195,15 @@ fn created(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// A file to which other steps of a workflow have written, at the start of a line.
-fn appended(path: &Path) -> io::Result<File> {
+/// Opens a file to which other steps of a workflow may have written, and starts a new line.
+fn open_for_append(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     if file.metadata()?.len() > 0 {
-        // Another step may have left its last line without an end; GitHub skips an empty line.
+        // The last line of another step may lack a line end; GitHub ignores an empty line.
         file.write_all(b"\n")?;
     }
     Ok(file)

@@ -6,24 +6,24 @@ use cred_core::{CredentialPath, FieldName};
 use crate::app::App;
 use crate::expiry::ExpiryArgs;
 use crate::failure::Failure;
-use crate::record::Shown;
+use crate::record::CredentialDocument;
 use crate::terminal;
 
-/// Prints a value; on a terminal only with --show
+/// Print a secret; on a terminal only with --show
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred get org:acme/stripe-api-key --show
   cred get org:acme/db --field password | wl-copy
   cred get org:acme/db --json > db.json
 
-To a pipe or a file exactly the bytes of the value are written, without a line end.")]
+Writes exactly the bytes of the value to a pipe or a file, without a line end.")]
 pub(crate) struct Get {
-    /// [SCOPE/]ID
+    /// The credential, as [SCOPE/]ID
     path: CredentialPath,
-    /// The field to print, where there are several
+    /// The field to print, if there are several
     #[arg(long, value_name = "NAME")]
     field: Option<FieldName>,
-    /// Prints it where it can be seen
+    /// Allow output to a terminal
     #[arg(long)]
     show: bool,
     #[command(flatten)]
@@ -32,10 +32,10 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        let to_terminal = terminal::stdout_is_one();
+        let to_terminal = terminal::stdout_is_terminal();
         if to_terminal && !self.show {
-            return Err(Failure::usage("a value is not printed to a terminal by itself")
-                .hint("say --show, or send it to a pipe or a file"));
+            return Err(Failure::usage("refusing to print a secret value to a terminal")
+                .hint("pass --show to print it, or redirect stdout to a pipe or a file"));
         }
         let (profile, manager) = app.manager()?;
         let path = self.path;
@@ -49,19 +49,26 @@ impl Get {
         let name = match (&self.field, names.as_slice()) {
             (Some(field), _) => field.as_str(),
             (None, _) if app.output.json => {
-                return app.output.secret_document(&Shown::of(&path, &credential)?);
+                return app.output.secret_document(&CredentialDocument::of(&path, &credential)?);
             }
             (None, [only]) => only,
             (None, many) => {
-                return Err(Failure::usage(format!("`{path}` has several fields: {}", many.join(", ")))
-                    .hint("choose one with --field, or take all with --json"));
+                return Err(Failure::usage(format!(
+                    "the credential `{path}` has several fields: {}",
+                    many.join(", ")
+                ))
+                .hint("choose one with --field, or print all with --json"));
             }
         };
         let value = credential.expose_bytes(name).map_err(|_| Failure::no_field(&path, name, &credential))?;
         match (app.output.json, std::str::from_utf8(value)) {
             (true, Ok(text)) => app.output.secret_document(&text),
-            (true, Err(_)) => Err(Failure::usage(format!("the field `{name}` is not text"))
-                .hint("--json without --field has it in base64")),
+            (true, Err(_)) => Err(Failure::usage(format!(
+                "cannot print the field `{name}` as JSON text, because it is binary"
+            ))
+            .hint(
+                "omit --json to print the bytes, or omit --field to print all fields, binary ones as base64",
+            )),
             (false, _) => {
                 if to_terminal {
                     app.output.value(value)

@@ -11,18 +11,18 @@ use crate::app::App;
 use crate::dotenv::{self, Assignment};
 use crate::failure::Failure;
 use crate::output::credentials;
-use crate::record::Named;
+use crate::record::NamedValues;
 use crate::{docker, input, record, variable};
 
-/// A file of many credentials.
+/// The format of an import file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A .env file; a line that sh, node, npm's dotenv and python-dotenv read differently is
-    /// refused
+    /// A .env file; lines that sh, node, npm's dotenv and python-dotenv read differently are
+    /// rejected
     Env,
     /// NAME=value without quotes, as docker run --env-file reads it
     Docker,
-    /// What `cred export` prints, or one object of names and values, {"NAME": "value"}
+    /// The JSON of `cred export`, or one object, {"NAME": "value"}
     Json,
 }
 
@@ -33,116 +33,115 @@ enum Format {
   cred import backup.json --dry-run
   ssh old-host cat .env | cred import - --format env --scope org:acme
 
-What is there already is left alone and named, unless --replace. A variable of a .env file that is empty is left out and named:
-it means that there is none. Delete the file afterwards: it is not sealed.")]
+Existing credentials are left unchanged and listed, unless --replace is given. Empty variables of a .env file are skipped and \
+listed. Delete the file afterwards: it is not sealed.")]
 pub(crate) struct Import {
     /// The file; `-` is stdin
     file: PathBuf,
-    /// The scope of credentials that have a name alone; without it they belong to none
+    /// The scope for names of a .env file or a JSON object; default: no scope
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// Default: by the name, .json or else .env
+    /// The format; default: json if the name ends in .json, otherwise env
     #[arg(long)]
     format: Option<Format>,
-    /// Replaces what is there
+    /// Replace existing credentials
     #[arg(long)]
     replace: bool,
-    /// Says what would be stored, and stores nothing
+    /// Show what would be stored, and store nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What a file has.
+/// The contents of an import file.
 #[derive(Default)]
-struct Given {
+struct Contents {
     credentials: Vec<(CredentialPath, Credential)>,
-    /// Variables without a value, by the paths that they would have.
+    /// The paths of variables without a value.
     empty: Vec<CredentialPath>,
-    /// Names that are other variables when they come out again.
+    /// Names that become other variable names in `cred run` and `cred export`.
     renamed: Vec<String>,
 }
 
-/// What became of one credential.
-enum Done {
+/// The outcome for one credential.
+enum Outcome {
     Stored(CredentialPath),
-    There(CredentialPath),
+    AlreadyExists(CredentialPath),
     Failed(CredentialPath, Failure),
 }
 
 impl Import {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
-        // Before the file is opened: an untrusted project ends it.
+        // Before the file is opened, because the project may be untrusted.
         app.config()?;
-        let Given { credentials: given, empty, renamed } = self.read()?;
+        let Contents { credentials: given, empty, renamed } = self.read()?;
         let empty: Vec<_> = empty.iter().map(ToString::to_string).collect();
         let (profile, manager) = app.manager()?;
         let count = given.len();
         let progress = app.output.progress("importing", count);
         let (replace, dry_run) = (self.replace, self.dry_run);
-        // A dry run stores nothing, and looks whether something is there.
-        let looked_at = match dry_run && !replace {
+        // A dry run stores nothing, and only checks whether the credential exists.
+        let checked = match dry_run && !replace {
             true => Some(app.provider(&profile)?),
             false => None,
         };
         let store = |(path, credential): (CredentialPath, Credential)| {
-            let (manager, looked_at, progress) = (&manager, &looked_at, &progress);
+            let (manager, checked, progress) = (&manager, &checked, &progress);
             async move {
                 let work = async {
                     let handle = manager.at(&path)?;
-                    match looked_at {
-                        // What cannot be read is left alone as well, so it is not opened here
-                        // either.
+                    match checked {
+                        // An unreadable credential is also left unchanged, so `exists` is enough.
                         Some(provider) => Ok(!provider.exists(&path.id, &path.scope.clone().into()).await?),
                         None if dry_run => Ok(true),
                         None if replace => Ok(handle.store(&path.id, credential).await.map(|()| true)?),
                         None => Ok(handle.store_if_absent(&path.id, credential).await?),
                     }
                 };
-                let done = match work.await {
-                    Ok(true) => Done::Stored(path),
-                    Ok(false) => Done::There(path),
-                    Err::<_, Failure>(error) => Done::Failed(path, error),
+                let outcome = match work.await {
+                    Ok(true) => Outcome::Stored(path),
+                    Ok(false) => Outcome::AlreadyExists(path),
+                    Err::<_, Failure>(error) => Outcome::Failed(path, error),
                 };
                 progress.step();
-                done
+                outcome
             }
         };
-        let done: Vec<Done> = app.wait(async {
+        let outcomes: Vec<Outcome> = app.wait(async {
             Ok(futures_util::stream::iter(given.into_iter().map(store)).buffered(8).collect().await)
         })?;
         drop(progress);
 
-        let (mut stored, mut there, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for one in done {
-            match one {
-                Done::Stored(path) => stored.push(path.to_string()),
-                Done::There(path) => there.push(path.to_string()),
-                Done::Failed(path, failure) => failed.push((path, failure)),
+        let (mut stored, mut existing, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Stored(path) => stored.push(path.to_string()),
+                Outcome::AlreadyExists(path) => existing.push(path.to_string()),
+                Outcome::Failed(path, failure) => failed.push((path, failure)),
             }
         }
         if app.output.json {
             let failed: Vec<_> = failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
-                "dry_run": dry_run, "stored": stored, "left_alone": there, "failed": failed, "empty": empty,
+                "dry_run": dry_run, "stored": stored, "left_alone": existing, "failed": failed, "empty": empty,
                 "renamed": renamed,
             }))?;
         } else {
             let verb = if dry_run { "Would store" } else { "Stored" };
-            app.output.say(format!("{verb} {} of {} in {}.", stored.len(), credentials(count), profile));
+            app.output.info(format!("{verb} {} of {} in {}.", stored.len(), credentials(count), profile));
             if !empty.is_empty() {
-                app.output.warn(format!("what is empty in the file was left out: {}", empty.join(", ")));
+                app.output.warn(format!("skipped because the value is empty: {}", empty.join(", ")));
             }
             if !renamed.is_empty() {
                 app.output.warn(format!(
-                    "names in lower case without `_` become capitals in `cred run` and `cred export`: {}",
+                    "in `cred run` and `cred export`, these names become upper case: {}",
                     renamed.join(", ")
                 ));
             }
-            for path in &there {
-                app.output.left(format!("{path} is there already; --replace replaces it"));
+            for path in &existing {
+                app.output.undone(format!("{path} already exists; pass --replace to replace it"));
             }
         }
-        match there.len() + failed.len() {
+        match existing.len() + failed.len() {
             0 => Ok(()),
             left => {
                 Err(Failure::partial(format!("could not store {left} of {}", credentials(count)), failed))
@@ -150,12 +149,12 @@ impl Import {
         }
     }
 
-    fn read(&self) -> Result<Given, Failure> {
+    fn read(&self) -> Result<Contents, Failure> {
         let bytes = match self.file.as_os_str() == "-" {
             true => input::stdin()?,
             false => {
                 let failed = |error| Failure::file("read", &self.file, error);
-                input::all(File::open(&self.file).map_err(failed)?).map_err(failed)?
+                input::read_all(File::open(&self.file).map_err(failed)?).map_err(failed)?
             }
         };
         let by_name = match self.file.extension().is_some_and(|extension| extension == "json") {
@@ -168,47 +167,48 @@ impl Import {
             Format::Json => match record::flat(&bytes)? {
                 Some(values) => self.values(values)?,
                 None if self.scope.is_some() => {
-                    return Err(Failure::usage("these credentials have paths of their own")
-                        .hint("leave --scope out; it is for files of names and values"));
+                    return Err(Failure::usage(
+                        "--scope cannot be used with this file: its credentials already have full paths",
+                    )
+                    .hint("omit --scope"));
                 }
-                None => Given { credentials: record::read(&bytes)?, ..Given::default() },
+                None => Contents { credentials: record::read(&bytes)?, ..Contents::default() },
             },
         };
         let mut paths: Vec<_> = given.credentials.iter().map(|(path, _)| path).chain(&given.empty).collect();
         paths.sort_unstable();
-        if let Some([twice, _]) = paths.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
-            return Err(
-                Failure::usage(format!("`{twice}` is in the file twice")).hint("keep the one that is right")
-            );
+        if let Some([duplicate, _]) = paths.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(Failure::usage(format!("the file contains `{duplicate}` twice"))
+                .hint("remove the entry that is wrong"));
         }
         Ok(given)
     }
 
-    fn variables(&self, assignments: Vec<Assignment>) -> Result<Given, Failure> {
-        let mut given = Given::default();
+    fn variables(&self, assignments: Vec<Assignment>) -> Result<Contents, Failure> {
+        let mut contents = Contents::default();
         for Assignment { line, name, value } in assignments {
-            given.add(self.path(&name, || format!("line {line}"))?, input::secret(value.as_bytes()))?;
+            contents.add(self.path(&name, || format!("line {line}"))?, input::secret(value.as_bytes()))?;
         }
-        Ok(given)
+        Ok(contents)
     }
 
-    fn values(&self, values: Named) -> Result<Given, Failure> {
-        let mut given = Given::default();
+    fn values(&self, values: NamedValues) -> Result<Contents, Failure> {
+        let mut contents = Contents::default();
         for (number, (name, value)) in values.into_iter().enumerate() {
-            given.add(self.path(&name, || format!("entry {} of the object", number + 1))?, value)?;
+            contents.add(self.path(&name, || format!("entry {} of the object", number + 1))?, value)?;
         }
-        Ok(given)
+        Ok(contents)
     }
 
     fn path(&self, name: &str, place: impl Fn() -> String) -> Result<CredentialPath, Failure> {
         let id = name.parse().map_err(|error: cred_core::ParseError| {
-            Failure::usage(format!("the name in {} cannot be an id", place())).caused_by(error)
+            Failure::usage(format!("the name in {} is not a valid credential id", place())).caused_by(error)
         })?;
         Ok(CredentialPath::new(self.scope.clone(), id))
     }
 }
 
-impl Given {
+impl Contents {
     fn add(&mut self, path: CredentialPath, value: SecretSlice<u8>) -> Result<(), Failure> {
         let id = path.id.as_str();
         if variable::is_name(id) && variable::of_id(&path.id).as_deref() != Some(id) {

@@ -17,7 +17,7 @@ use crate::config::edit;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
-/// The key ring of the profile
+/// Manage the key ring of the profile
 #[derive(Subcommand)]
 pub(crate) enum Key {
     Add(Add),
@@ -25,24 +25,25 @@ pub(crate) enum Key {
     Retire(Retire),
 }
 
-/// Shows the keys of the ring, and with --count how much is sealed under each
+/// List the keys of the ring; with --count, also the number of credentials sealed under each
 #[derive(Args)]
 #[command(after_help = "Example:
   cred key list --count")]
 pub(crate) struct List {
-    /// Reads every credential and counts
+    /// Read every credential, and count the credentials under each key
     #[arg(long)]
     count: bool,
 }
 
-/// Takes a key out of the ring, if nothing is sealed under it any more
+/// Remove a key from the ring, if no credential is sealed under it
 #[derive(Args)]
 #[command(after_help = "Example:
   cred rekey && cred key retire main-2026
 
-Every profile of the same files that uses the ring is looked through; other projects' files are not known, nor what was deleted and can
-still be recovered. The key's file stays, since backups need it.")]
+Checks every profile that uses the ring and is defined in the configuration files in use. Does not see profiles of other \
+projects, nor deleted credentials that can still be recovered. Keeps the file of the key, because backups need it.")]
 pub(crate) struct Retire {
+    /// The id of the key
     id: KeyId,
 }
 
@@ -61,7 +62,7 @@ impl List {
         let profile = app.profile()?;
         let ring = profile.keys()?;
         let (mut counts, failures) = match self.count {
-            true => under_each(app, &profile).map(|(counts, failures)| (Some(counts), failures))?,
+            true => key_usage(app, &profile).map(|(counts, failures)| (Some(counts), failures))?,
             false => (None, Vec::new()),
         };
         let mut rows = Vec::new();
@@ -94,7 +95,7 @@ impl List {
         }
         match failures.len() {
             0 => Ok(()),
-            count => Err(unread(count, &profile, failures)),
+            count => Err(unreadable(count, &profile, failures)),
         }
     }
 }
@@ -105,30 +106,32 @@ impl Retire {
         let profile = app.profile()?;
         let ring = profile.keys()?;
         if *ring.active() == self.id {
-            return Err(Failure::usage(format!("`{}` is the key that seals", self.id))
-                .hint("add another one with `cred key add`, and run `cred rekey`"));
+            return Err(Failure::usage(format!("cannot retire the active key `{}`", self.id))
+                .hint("add another key with `cred key add`, and run `cred rekey`"));
         }
         let Some(key) = ring.keys().iter().find(|key| *key.id() == self.id) else {
-            return Err(Failure::usage(format!("the ring `{}` has no key `{}`", ring.name(), self.id)));
+            return Err(Failure::usage(format!("the ring `{}` has no key `{}`", ring.name(), self.id))
+                .hint("`cred key list` shows the keys"));
         };
-        for user in config.profiles_of_ring(&profile)? {
-            let (mut counts, failures) = under_each(app, &user)?;
+        for profile in config.profiles_of_ring(&profile)? {
+            let (mut counts, failures) = key_usage(app, &profile)?;
             if !failures.is_empty() {
-                return Err(unread(failures.len(), &user, failures)
-                    .hint("mend or delete what is named: it may be sealed under this key"));
+                return Err(unreadable(failures.len(), &profile, failures)
+                    .hint("fix or delete the credentials listed above: they may be sealed under this key"));
             }
             let count = counts.remove(&self.id).unwrap_or_default();
             if count > 0 {
                 return Err(Failure::new(
                     Exit::Keys,
                     format!(
-                        "{} of {} would not open any more without the key `{}`",
+                        "cannot retire the key `{}`: {} in profile `{}` {} sealed under it",
+                        self.id,
                         output::credentials(count),
-                        user.name(),
-                        self.id
+                        profile.name(),
+                        if count == 1 { "is" } else { "are" }
                     ),
                 )
-                .hint(format!("run `cred rekey --profile {}` first", user.name())));
+                .hint(format!("run `cred rekey --profile {}` first", profile.name())));
             }
         }
         let file = profile.file_of_ring().unwrap_or(profile.file());
@@ -143,38 +146,41 @@ impl Retire {
                 "ring": ring.name(), "key": self.id.as_str(), "source": source,
             }));
         }
-        app.output.say(format!(
-            "Took the key {} out of the ring {} in {}.",
+        app.output.info(format!(
+            "Removed the key {} from the ring {} in {}.",
             self.id,
             ring.name(),
             file.path().display()
         ));
-        app.output.say(format!("It came from: {source}. Keep it as long as there are backups under it."));
+        app.output.info(format!("Its source was: {source}. Keep it as long as backups need it."));
         Ok(())
     }
 }
 
-fn unread(count: usize, profile: &Profile<'_>, failures: Vec<(CredentialPath, Failure)>) -> Failure {
+fn unreadable(count: usize, profile: &Profile<'_>, failures: Vec<(CredentialPath, Failure)>) -> Failure {
     let name = profile.name();
     Failure::partial(
-        format!("could not read {} of {name}, so the keys in use are not known", output::credentials(count)),
+        format!(
+            "could not read {} of profile `{name}`, so the keys in use are unknown",
+            output::credentials(count)
+        ),
         failures,
     )
 }
 
-/// How many credentials are sealed under each key, and those of which that cannot be told.
-type UnderEach = (BTreeMap<KeyId, usize>, Vec<(CredentialPath, Failure)>);
+/// The number of credentials under each key, and the credentials that could not be read.
+type KeyUsage = (BTreeMap<KeyId, usize>, Vec<(CredentialPath, Failure)>);
 
-fn under_each(app: &App, profile: &Profile<'_>) -> Result<UnderEach, Failure> {
+fn key_usage(app: &App, profile: &Profile<'_>) -> Result<KeyUsage, Failure> {
     let provider = app.provider(profile)?;
     let progress = app.output.progress("counting", 0);
     app.wait(async {
         let paths = provider.list_tree(None, &CredentialContext::unscoped()).await?;
-        progress.of(paths.len());
-        let look = |path| {
+        progress.set_total(paths.len());
+        let read = |path| {
             let (provider, progress) = (Arc::clone(&provider), &progress);
             async move {
-                let found = compare::stored(&*provider, &path).await;
+                let found = compare::retrieve(&*provider, &path).await;
                 progress.step();
                 match found.map_err(Failure::from) {
                     Err(failure) if failure.is_outage() => Err(failure),
@@ -182,9 +188,9 @@ fn under_each(app: &App, profile: &Profile<'_>) -> Result<UnderEach, Failure> {
                 }
             }
         };
-        let looked = futures_util::stream::iter(paths.into_iter().map(look)).buffered(compare::AT_ONCE);
+        let results = futures_util::stream::iter(paths.into_iter().map(read)).buffered(compare::CONCURRENCY);
         let (mut counts, mut failures) = (BTreeMap::new(), Vec::new());
-        for (path, found) in looked.try_collect::<Vec<_>>().await? {
+        for (path, found) in results.try_collect::<Vec<_>>().await? {
             match found {
                 Ok(Some(Sealed { data, .. })) => *counts.entry(data.key_id).or_insert(0) += 1,
                 Ok(None) => {}

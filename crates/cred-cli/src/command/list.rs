@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{BOLD, DIM};
 use crate::{input, moment};
 
-/// Shows what is stored, as a tree of scopes; needs no key
+/// List the stored credentials as a tree of scopes; needs no key
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred list
@@ -19,21 +19,21 @@ use crate::{input, moment};
   cred list --created-after 30d --json
   cred list --deleted org:acme")]
 pub(crate) struct List {
-    /// Only this scope, and what is below it
+    /// Only this scope and the scopes below it
     scope: Option<ScopeId>,
-    /// Only what has this tag; can be given again
+    /// Only credentials with this tag; can be repeated
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = input::tag)]
     tags: Vec<(String, String)>,
-    /// Only what was created later than this: 2027-01-31, or 30d ago
-    #[arg(long, value_name = "WHEN", value_parser = moment::past)]
+    /// Only credentials created after this date, such as 2027-01-31, or within a duration, such as 30d
+    #[arg(long, value_name = "WHEN", value_parser = moment::past_time)]
     created_after: Option<Timestamp>,
-    /// Only what was created earlier than this
-    #[arg(long, value_name = "WHEN", value_parser = moment::past)]
+    /// Only credentials created before this date, or longer ago than a duration
+    #[arg(long, value_name = "WHEN", value_parser = moment::past_time)]
     created_before: Option<Timestamp>,
-    /// One whole path in each line
+    /// Print one full path per line
     #[arg(long)]
     flat: bool,
-    /// List the deleted credentials that can be recovered instead, of exactly this scope
+    /// List deleted credentials that can be recovered, of exactly this scope
     #[arg(long, conflicts_with_all = ["tags", "created_after", "created_before"])]
     deleted: bool,
 }
@@ -50,6 +50,11 @@ impl List {
         filter.created_before = self.created_before;
         let filter = Some(&filter).filter(|filter| !filter.is_empty());
         let progress = app.output.waiting("listing");
+        let place = match &self.scope {
+            Some(scope) => format!(" in the scope `{scope}`"),
+            None if self.deleted => " without a scope".to_owned(),
+            None => String::new(),
+        };
         let ctx = self.scope.into();
         let mut paths = match self.deleted {
             true => deleted(app, recovery(&*provider, &profile)?, &ctx)?,
@@ -62,9 +67,8 @@ impl List {
         }
         match (paths.is_empty(), self.flat) {
             (true, _) => {
-                let what =
-                    if self.deleted { "Nothing deleted can be recovered" } else { "Nothing is stored" };
-                app.output.say(format!("{what} there in {}.", profile.name()));
+                let what = if self.deleted { "recoverable deleted credentials" } else { "credentials" };
+                app.output.info(format!("No {what}{place} in profile `{}`.", profile.name()));
                 Ok(())
             }
             (false, true) => {
@@ -85,8 +89,7 @@ pub(super) fn deleted(
     Ok(ids.iter().map(|id| ctx.path(id).to_path()).collect())
 }
 
-/// Sorted paths as a tree: each part of a scope is a line, and what is below it stands further to
-/// the right.
+/// Formats sorted paths as a tree: each part of a scope is a line, and its contents are indented.
 fn tree(paths: &[CredentialPath]) -> String {
     let mut text = String::new();
     let mut above: Vec<String> = Vec::new();

@@ -14,15 +14,16 @@ use crate::compare::Rings;
 use crate::failure::Failure;
 use crate::output::credentials;
 
-/// Copies credentials from one profile to another, and reads every copy back
+/// Copy credentials from one profile to another, and read every copy back
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred migrate --from dev --to production --dry-run
   cred migrate --from dev --to production --reseal
   cred diff dev production
 
-It only reads the one side; what is on the other and the same already is left alone, so that it can be killed at any moment and
-started again. What differs there is named and left alone, unless --replace. Exit code 10 if anything is left.")]
+The source is only read. Equal credentials on both sides are skipped, so a migration that was interrupted or killed can be run \
+again. Credentials that differ are listed and left unchanged, unless --replace is given. Exit code 10 if any credential is not \
+the same in the target.")]
 pub(crate) struct Migrate {
     /// The profile to read
     #[arg(long, value_name = "PROFILE")]
@@ -30,17 +31,17 @@ pub(crate) struct Migrate {
     /// The profile to write
     #[arg(long, value_name = "PROFILE")]
     to: String,
-    /// Only this scope, and what is below it
+    /// Only this scope and the scopes below it
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// Seals under the key of the other profile; without it the sealed bytes go as they are, and no
-    /// key is needed
+    /// Open each credential and seal it under the key of the target; by default, the sealed bytes
+    /// are copied unchanged and no key is needed
     #[arg(long)]
     reseal: bool,
-    /// Replaces what differs on the other side, or cannot be read there
+    /// Replace credentials in the target that differ or cannot be read
     #[arg(long)]
     replace: bool,
-    /// Reads and compares everything, and writes nothing
+    /// Read and compare everything, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -51,8 +52,12 @@ impl Migrate {
         let from = config.profile(&self.from, "--from")?;
         let to = config.profile(&self.to, "--to")?;
         if from.is_store_of(&to)? {
-            return Err(Failure::usage(format!("{} and {} are one store", from.name(), to.name()))
-                .hint("`cred rekey` seals what is there under the key of its ring; the keys of both belong into that ring"));
+            return Err(Failure::usage(format!(
+                "the profiles `{}` and `{}` use the same store",
+                from.name(),
+                to.name()
+            ))
+            .hint("to change the key, add both keys to one ring and run `cred rekey`"));
         }
         let rings = match self.reseal {
             false => None,
@@ -73,29 +78,35 @@ impl Migrate {
         let ctx = self.scope.clone().into();
         let outcomes = app.wait(copier.all(&ctx, &progress))?;
         drop(progress);
-        self.tell(app, Report::of(outcomes), &from, &to)
+        self.print_report(app, Report::of(outcomes), &from, &to)
     }
 
-    fn tell(&self, app: &App, report: Report, from: &Profile<'_>, to: &Profile<'_>) -> Result<(), Failure> {
-        let strangers = match self.reseal {
+    fn print_report(
+        &self,
+        app: &App,
+        report: Report,
+        from: &Profile<'_>,
+        to: &Profile<'_>,
+    ) -> Result<(), Failure> {
+        let missing_keys = match self.reseal {
             true => Vec::new(),
-            // A ring that cannot be read has none of the keys.
+            // A ring that cannot be loaded has none of the keys.
             false => match to.keys() {
-                Ok(ring) => report.strangers(&ring.keys().iter().map(Key::id).collect()),
-                Err(_) => report.strangers(&BTreeSet::new()),
+                Ok(ring) => report.missing_keys(&ring.keys().iter().map(Key::id).collect()),
+                Err(_) => report.missing_keys(&BTreeSet::new()),
             },
         };
-        let Report { found, copied, there, gone, .. } = report;
+        let Report { found, copied, unchanged, gone, .. } = report;
         if app.output.json {
             let failed: Vec<_> = report.failed.iter().map(|(path, _)| path.to_string()).collect();
             app.output.document(&serde_json::json!({
-                "dry_run": self.dry_run, "found": found, "copied": copied, "already_there": there, "gone": gone,
-                "differ": report.differ, "failed": failed, "keys_missing_there": strangers,
+                "dry_run": self.dry_run, "found": found, "copied": copied, "already_there": unchanged, "gone": gone,
+                "differ": report.differ, "failed": failed, "keys_missing_there": missing_keys,
             }))?;
         } else {
             let verb = if self.dry_run { "would be copied" } else { "copied and read back" };
-            app.output.say(format!(
-                "{} of {} for {}: {copied} {verb}, {there} already there, {} differ, {} failed.",
+            app.output.info(format!(
+                "Migrated {} from {} to {}: {copied} {verb}, {unchanged} already equal, {} different, {} failed.",
                 credentials(found),
                 from,
                 to,
@@ -103,41 +114,43 @@ impl Migrate {
                 report.failed.len(),
             ));
             for (path, parts) in &report.differ {
-                app.output
-                    .left(format!("{path} differs there in {}; --replace replaces it", parts.join(", ")));
+                app.output.undone(format!(
+                    "{path} is different in the target ({}); pass --replace to replace it",
+                    parts.join(", ")
+                ));
             }
         }
         for (path, reason) in &report.broken {
-            let is = if self.dry_run { "would be" } else { "is" };
-            app.output.warn(format!("{path} could not be read there, and {is} replaced: {reason}"));
+            let was = if self.dry_run { "would be" } else { "was" };
+            app.output.warn(format!("{path} could not be read in the target and {was} replaced: {reason}"));
         }
-        if !strangers.is_empty() {
+        if !missing_keys.is_empty() {
             app.output.warn(format!(
-                "the ring `{}` of {} lacks {} and cannot open what is sealed under it; add it, or migrate with --reseal",
+                "the ring `{}` of profile `{}` does not have these keys, so it cannot open their credentials: {}; add them, or migrate with --reseal",
                 to.ring(),
                 to.name(),
-                strangers.join(", "),
+                missing_keys.join(", "),
             ));
         }
         match report.differ.len() + report.failed.len() {
             0 => Ok(()),
             left => Err(Failure::partial(
-                format!("could not make {left} of {} the same in {}", credentials(found), to.name()),
+                format!("could not migrate {left} of {} to profile `{}`", credentials(found), to.name()),
                 report.failed,
             )
-            .hint("mend what is named and start it again: what is there already is left alone")),
+            .hint("fix the credentials listed above and run it again; finished ones are skipped")),
         }
     }
 }
 
-/// How it went.
+/// The summary of a migration.
 #[derive(Default)]
 struct Report {
     found: usize,
     copied: usize,
-    there: usize,
+    unchanged: usize,
     gone: usize,
-    /// Copied over what could not be read there, for this reason.
+    /// Copied over a credential that could not be read, with the reason.
     broken: Vec<(String, String)>,
     differ: Vec<(String, Vec<&'static str>)>,
     failed: Vec<(CredentialPath, Failure)>,
@@ -155,8 +168,8 @@ impl Report {
                     report.keys.insert(key);
                     report.broken.extend(broken.map(|reason| (path.to_string(), reason)));
                 }
-                Outcome::There(key) => {
-                    report.there += 1;
+                Outcome::Unchanged(key) => {
+                    report.unchanged += 1;
                     report.keys.insert(key);
                 }
                 Outcome::Gone => report.gone += 1,
@@ -167,8 +180,8 @@ impl Report {
         report
     }
 
-    /// Keys of copies that are not among these.
-    fn strangers(&self, known: &BTreeSet<&KeyId>) -> Vec<String> {
+    /// The keys of copies that are not in `known`.
+    fn missing_keys(&self, known: &BTreeSet<&KeyId>) -> Vec<String> {
         self.keys.iter().filter(|key| !known.contains(key)).map(ToString::to_string).collect()
     }
 }

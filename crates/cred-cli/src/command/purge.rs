@@ -14,13 +14,13 @@ use crate::failure::Failure;
   cred rm org:acme/stripe-api-key && cred purge org:acme/stripe-api-key
   cred purge --yes org:acme/a org:acme/b
 
-A credential that is not deleted is refused: delete it with `cred rm` first. Purging one that was purged before is no \
-error.")]
+A credential that is not deleted is rejected: delete it with `cred rm` first. Purging a credential that was purged \
+before succeeds.")]
 pub(crate) struct Purge {
-    /// [SCOPE/]ID
+    /// The credentials, each as [SCOPE/]ID
     #[arg(required = true, value_name = "PATH")]
     deleted: Vec<CredentialPath>,
-    /// Ask nothing
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
 }
@@ -35,10 +35,12 @@ impl Purge {
         PURGE.confirm(self.yes, &self.deleted, &profile, ", which cannot be undone")?;
         PURGE.run(app, &profile, self.deleted, async |path| {
             let ctx = path.scope.clone().into();
-            // It would change nothing, and the report would say otherwise.
+            // A purge would change nothing, but would be reported as done.
             if provider.exists(&path.id, &ctx).await? {
-                return Err(Failure::usage(format!("`{path}` is stored and not deleted; it was not purged"))
-                    .hint(format!("`cred rm {path}` deletes it")));
+                return Err(Failure::usage(format!(
+                    "the credential `{path}` is not deleted, so it was not purged"
+                ))
+                .hint(format!("delete it first, with `cred rm {path}`")));
             }
             Ok(deleted.purge(&path.id, &ctx).await?)
         })

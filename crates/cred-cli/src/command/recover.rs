@@ -14,10 +14,10 @@ use crate::failure::{Exit, Failure};
   cred list --deleted org:acme
   cred recover org:acme/stripe-api-key
 
-Azure keeps deleted credentials, AWS does for `recovery_window_days`, and Vault with `delete_mode = \"soft\"`; elsewhere \
-a deletion is permanent.")]
+Azure always keeps deleted credentials, AWS keeps them for `recovery_window_days`, and Vault keeps them with \
+`delete_mode = \"soft\"`. On other backends, a deletion is permanent.")]
 pub(crate) struct Recover {
-    /// [SCOPE/]ID
+    /// The credentials, each as [SCOPE/]ID
     #[arg(required = true, value_name = "PATH")]
     deleted: Vec<CredentialPath>,
 }
@@ -32,32 +32,34 @@ impl Recover {
         RECOVER.run(app, &profile, self.deleted, async |path| {
             match deleted.recover(&path.id, &path.scope.clone().into()).await {
                 Err(error) if error.is_not_found() => Err(nothing_to_recover(path, &profile)),
-                answer => Ok(answer?),
+                result => Ok(result?),
             }
         })
     }
 }
 
-/// What the backend of a profile can do for deleted credentials.
+/// The recovery interface of the backend of a profile, if it keeps deleted credentials.
 pub(super) fn recovery<'a>(
     provider: &'a dyn StorageProvider,
     profile: &Profile<'_>,
 ) -> Result<&'a dyn SoftDelete, Failure> {
     provider.soft_delete().ok_or_else(|| {
         let name = profile.name();
-        Failure::new(Exit::Failed, format!("the backend of profile `{name}` keeps nothing that is deleted"))
+        Failure::new(Exit::Failed, format!("the backend of profile `{name}` does not keep deleted credentials"))
             .hint(
-                "vault does with `delete_mode = \"soft\"`, aws with `recovery_window_days`, and azure always; a setting \
-                 counts for later deletions",
+                "vault keeps them with `delete_mode = \"soft\"`, aws with `recovery_window_days`, and azure always; a setting \
+                 applies only to later deletions",
             )
     })
 }
 
 fn nothing_to_recover(path: &CredentialPath, profile: &Profile<'_>) -> Failure {
-    let message = format!("nothing deleted can be recovered under `{path}` in profile `{}`", profile.name());
+    let message =
+        format!("no deleted credential can be recovered under `{path}` in profile `{}`", profile.name());
     let list = match &path.scope {
         Some(scope) => format!("`cred list --deleted {scope}`"),
         None => "`cred list --deleted`".to_owned(),
     };
-    Failure::new(Exit::NotFound, message).hint(format!("{list} shows what can be recovered; case counts"))
+    Failure::new(Exit::NotFound, message)
+        .hint(format!("{list} shows the credentials that can be recovered; paths are case-sensitive"))
 }

@@ -17,10 +17,10 @@ use crate::output::{Output, Progress, credentials};
 It can be interrupted at any moment and run again: credentials under the active key are skipped. It stops early if the \
 backend is down or refuses access, and reports why and how many credentials were not tried.
 
-AWS and Azure have no compare-and-set: stop other writers while it runs. Everything that was written is read back at the \
-end, on AWS after `read_lag` (five minutes by default), and after a write without an answer as much later as it may \
-still take effect: five minutes on AWS, `operation_timeout` on Azure. After an interruption, wait for that time before \
-you change the credentials.")]
+AWS and Azure have no compare-and-set: stop other writers while it runs. Every write is read back at the end, on AWS after \
+`read_lag` (five minutes by default). If a write got no answer, it may still take effect for five minutes on AWS and for \
+`operation_timeout` on Azure, and is read back after that time. After an interruption, wait for that time before you change \
+the credentials.")]
 pub(crate) struct Rekey {
     /// Reseal only this scope and the scopes below it
     scope: Option<ScopeId>,
@@ -37,7 +37,7 @@ impl Rekey {
             Some(scope) => manager.scoped(scope)?,
             None => manager,
         };
-        let mut bar = Bar::new(app.output);
+        let mut bar = RekeyProgress::new(app.output);
         let report = app.wait(async {
             Ok(handle.rekey().dry_run(self.dry_run).on_progress(|report| bar.show(report)).await?)
         })?;
@@ -46,8 +46,8 @@ impl Rekey {
             app.output.document(&document(&report, self.dry_run, &active))?;
         }
         let verb = if self.dry_run { "would be sealed" } else { "sealed" };
-        app.output.say(format!(
-            "{} of {} {verb} under {active}, {} already, in {}.",
+        app.output.info(format!(
+            "{} of {} {verb} under {active}, {} already sealed under it, in {}.",
             report.resealed,
             credentials(report.found),
             report.current,
@@ -57,16 +57,16 @@ impl Rekey {
     }
 }
 
-/// A bar for the credentials that are written, and then one for those that are read back.
-struct Bar {
+/// A progress bar for the credentials that are written, then one for those that are read back.
+struct RekeyProgress {
     output: Output,
     bar: Progress,
-    /// The most that were to be read back.
+    /// Maximum number of credentials to read back.
     to_confirm: usize,
     reads_back: bool,
 }
 
-impl Bar {
+impl RekeyProgress {
     fn new(output: Output) -> Self {
         Self { output, bar: output.progress("sealing", 0), to_confirm: 0, reads_back: false }
     }
@@ -80,7 +80,7 @@ impl Bar {
         if self.reads_back {
             self.bar.set(self.to_confirm - report.to_confirm);
         } else {
-            self.bar.of(report.found);
+            self.bar.set_total(report.found);
             self.bar.set(report.done() + report.to_confirm);
         }
     }
@@ -95,15 +95,18 @@ fn document(report: &RekeyReport, dry_run: bool, active: &KeyId) -> serde_json::
     })
 }
 
-/// The failure that the report stands for; `None`: it is complete.
+/// The failure of an incomplete rekey; `None` if it is complete.
 fn failure(report: RekeyReport, active: &KeyId) -> Option<Failure> {
     if report.is_complete() {
         return None;
     }
-    let mut message = format!("not known to be sealed under {active}: {}", credentials(report.failed));
+    let mut message = format!(
+        "could not reseal {} under the key `{active}`, or not confirm it",
+        credentials(report.failed)
+    );
     let more = report.failed.saturating_sub(report.failures.len());
     if more > 0 {
-        message += &format!(" ({more} more than are listed)");
+        message += &format!(" ({more} of them not listed)");
     }
     if report.stopped.is_some() {
         message += &format!("; stopped early, {} not tried", credentials(report.not_tried));
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rekey_that_stopped_says_why_and_what_is_left() {
+    fn a_stopped_rekey_reports_the_cause_and_the_remaining_credentials() {
         let (report, active) = stopped();
         let document = document(&report, false, &active);
         assert_eq!(document["failed"].as_array().unwrap().len(), 100);
@@ -147,7 +150,7 @@ mod tests {
         let failure = failure(report, &active).unwrap();
         assert_eq!(
             failure.to_string(),
-            "not known to be sealed under next: 150 credentials (50 more than are listed); \
+            "could not reseal 150 credentials under the key `next`, or not confirm it (50 of them not listed); \
              stopped early, 240 credentials not tried"
         );
         assert_eq!((failure.exit, failure.parts().len()), (Exit::Partial, 100));
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_rekey_is_no_failure() {
+    fn a_complete_rekey_is_not_a_failure() {
         let mut report = RekeyReport::default();
         (report.found, report.resealed) = (2, 2);
         assert!(failure(report, &"next".parse().unwrap()).is_none());

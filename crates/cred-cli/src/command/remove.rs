@@ -7,18 +7,18 @@ use crate::app::App;
 use crate::each::Change;
 use crate::failure::Failure;
 
-/// Deletes credentials
+/// Delete credentials
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred rm org:acme/stripe-api-key
   cred rm --yes org:acme/a org:acme/b
 
-Whether something deleted can be recovered depends on the backend: see `cred recover`.")]
+Whether a deleted credential can be recovered depends on the backend: see `cred recover --help`.")]
 pub(crate) struct Remove {
-    /// [SCOPE/]ID
+    /// The credentials, each as [SCOPE/]ID
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<CredentialPath>,
-    /// Asks nothing
+    /// Do not ask for confirmation
     #[arg(long, short = 'y')]
     yes: bool,
 }

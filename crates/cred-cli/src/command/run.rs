@@ -21,31 +21,34 @@ use crate::variable;
   cred run --env DATABASE_URL=org:acme/db-url -- psql
   cred run --env PGPASSWORD=org:acme/db#password -- psql -h db
 
-`stripe-api-key` becomes STRIPE_API_KEY; `TF_VAR_db` and other ids with `_` or capitals keep their name. Of a credential with
-several fields each becomes one, as DB_PASSWORD. Names such as PATH or LD_PRELOAD, which choose the code that a command runs, are
-refused from --scope; --env gives them. The command takes the place of this process: it gets the signals, and its exit code is the
-one that is seen. The variables that cred.toml reads keys and logins from are taken out of its environment.")]
+Variable names: `stripe-api-key` becomes STRIPE_API_KEY. An id with `_` or capitals and no `-`, such as `TF_VAR_db`, keeps its \
+name. A credential with several fields becomes one variable per field, such as DB_PASSWORD. --scope rejects names such as PATH \
+or LD_PRELOAD, which choose the code that a command runs; pass them with --env.
+
+The command replaces this process: it receives the signals, and its exit code is returned. The variables from which cred.toml \
+reads keys and logins are removed from its environment.")]
 pub(crate) struct Run {
-    /// The credentials of this scope, not of those below it
+    /// Pass the credentials of exactly this scope
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// One credential, or one field of it, under a name of your own; can be given again. A
-    /// credential that is named as a whole is left out of what --scope gives
-    #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = named)]
-    named: Vec<Named>,
+    /// Pass a credential, or one field of it, as the variable NAME; can be repeated. --scope does not
+    /// pass a credential again that is given here without a field
+    #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = parse_named)]
+    named: Vec<NamedCredential>,
     /// Run the command even if nothing is stored in the scope
     #[arg(long, requires = "scope")]
     allow_empty: bool,
-    /// Fail if a value of the scope cannot be a variable, instead of leaving it out with a warning
+    /// Fail if a value of the scope cannot be a variable, instead of skipping it with a warning
     #[arg(long)]
     strict: bool,
-    /// Leave out what cannot be a variable, named but without a warning
+    /// Skip values that cannot be variables, and list them without a warning
     #[arg(long, conflicts_with = "strict")]
     skip_unusable: bool,
-    /// Keep a variable that the environment has already, instead of replacing it
+    /// Keep existing variables of the environment, instead of replacing them
     #[arg(long)]
     keep_existing: bool,
-    /// Start with PATH, HOME, USER, LOGNAME, SHELL, TERM, TZ, TMPDIR, LANG, LANGUAGE and LC_* alone
+    /// Keep only PATH, HOME, USER, LOGNAME, SHELL, TERM, TZ, TMPDIR, LANG, LANGUAGE and LC_* of the
+    /// environment
     #[arg(long, conflicts_with = "keep_existing")]
     clean_env: bool,
     #[command(flatten)]
@@ -55,32 +58,33 @@ pub(crate) struct Run {
     command: Vec<OsString>,
 }
 
+/// The value of `--env`.
 #[derive(Clone)]
-struct Named {
+struct NamedCredential {
     name: String,
     path: CredentialPath,
     field: Option<String>,
 }
 
-fn named(text: &str) -> Result<Named, String> {
+fn parse_named(text: &str) -> Result<NamedCredential, String> {
     const FORM: &str = "write NAME=PATH, or NAME=PATH#FIELD";
     let (name, place) = text.split_once('=').ok_or(FORM)?;
     if !variable::is_name(name) {
-        return Err("a name has letters, digits and _, and does not begin with a digit".to_owned());
+        return Err("a variable name has letters, digits and `_`, and does not start with a digit".to_owned());
     }
     let (path, field) = match place.split_once('#') {
         Some((path, field)) => (path, Some(field.to_owned())),
         None => (place, None),
     };
     let path = path.parse().map_err(|error: cred_core::ParseError| error.to_string())?;
-    Ok(Named { name: name.to_owned(), path, field })
+    Ok(NamedCredential { name: name.to_owned(), path, field })
 }
 
 impl Run {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         if self.scope.is_none() && self.named.is_empty() {
-            return Err(Failure::usage("nothing says which credentials the command gets")
-                .hint("give --scope SCOPE, or --env NAME=PATH"));
+            return Err(Failure::usage("no credentials are selected for the command")
+                .hint("pass --scope SCOPE, or --env NAME=PATH"));
         }
         let (profile, manager) = app.manager()?;
         let wanted = async |path: &CredentialPath| manager.at(path)?.retrieve(&path.id).await;
@@ -113,8 +117,7 @@ impl Run {
         let process = Process::new(&self.command, &environment, existing, &app.config()?.variables())?;
         drop(environment);
         drop((of_scope, by_name));
-        // Before this process becomes another: a login is given back, a write of the backend's own
-        // ends.
+        // Before the command replaces this process: close logins, and complete writes of the backend.
         app.close();
         process.start()
     }
@@ -126,42 +129,45 @@ impl Run {
         by_name: &'c [Credential],
     ) -> Result<Environment<'c>, Failure> {
         let mut environment = Environment::default();
-        // What is named apart as a whole is not there under its own name too.
-        let apart = |path: &CredentialPath| {
+        // A credential given with --env without a field is not passed again under its own name.
+        let is_named = |path: &CredentialPath| {
             self.named.iter().any(|named| named.field.is_none() && named.path == *path)
         };
         let mut unusable = |failure: Failure| match self.strict {
             true => Err(failure),
             false => {
                 match self.skip_unusable {
-                    true => app.output.say(format!("Left out: {failure}.")),
-                    false => app.output.warn(format!("left out: {failure}")),
+                    true => app.output.info(format!("Skipped: {failure}.")),
+                    false => app.output.warn(format!("skipped: {failure}")),
                 }
                 Ok(())
             }
         };
-        for (path, credential) in of_scope.iter().filter(|(path, _)| !apart(path)) {
+        for (path, credential) in of_scope.iter().filter(|(path, _)| !is_named(path)) {
             self.expiry.check(app.output, path, credential)?;
             environment.add_all(path, credential, &mut unusable)?;
         }
-        if let Some(one) = environment.iter().find(|one| variable::takes_over(one.name)) {
+        if let Some(one) = environment.iter().find(|one| variable::can_choose_code(one.name)) {
             let (name, path) = (one.name, one.path);
             return Err(Failure::usage(format!(
-                "`{path}` would become {name}, which can choose the code that the command runs"
+                "the credential `{path}` would become the variable {name}, which can choose the code that the command runs"
             ))
             .hint(format!(
-                "if that is what you want, pass --env {name}={path}; else give it another name with --env"
+                "if you want that, pass --env {name}={path}; otherwise give the variable another name with --env"
             )));
         }
-        for (Named { name, path, field }, credential) in self.named.iter().zip(by_name) {
+        for (NamedCredential { name, path, field }, credential) in self.named.iter().zip(by_name) {
             self.expiry.check(app.output, path, credential)?;
             let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
             let field = match (field, names.as_slice()) {
                 (Some(field), _) => field.as_str(),
                 (None, [only]) => only,
                 (None, _) => {
-                    return Err(Failure::usage(format!("`{path}` has several fields: {}", names.join(", ")))
-                        .hint(format!("choose one: --env {name}={path}#FIELD")));
+                    return Err(Failure::usage(format!(
+                        "the credential `{path}` has several fields: {}",
+                        names.join(", ")
+                    ))
+                    .hint(format!("choose one with --env {name}={path}#FIELD")));
                 }
             };
             environment.add(name.clone(), path, credential, field)?;
@@ -171,6 +177,6 @@ impl Run {
 }
 
 fn nothing_in(scope: &ScopeId, profile: &str) -> Failure {
-    Failure::new(Exit::NotFound, format!("nothing is stored in the scope `{scope}` in profile `{profile}`"))
-        .hint("`cred list` shows the scopes, of which each is given without those below it; --allow-empty runs the command anyway")
+    Failure::new(Exit::NotFound, format!("no credential is stored in the scope `{scope}` in profile `{profile}`"))
+        .hint("`cred list` shows the scopes; --scope does not include the scopes below it; pass --allow-empty to run the command anyway")
 }

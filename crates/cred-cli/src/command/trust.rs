@@ -11,9 +11,9 @@ use crate::output;
 
 /// Trust the cred.toml of a project
 ///
-/// A project's cred.toml decides where your secrets go and which files, variables and programs are
-/// used. It counts only after you trusted it, and only until its contents change, or those of a
-/// file in its folder that it names.
+/// The cred.toml of a project decides where your secrets go, and which files, variables and programs
+/// are used. It is used only after you trust it, and only until it, or a file in its folder that it
+/// names, changes.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred trust
@@ -21,19 +21,19 @@ use crate::output;
   cred trust --list
   cred trust --revoke path/to/cred.toml
 
-In CI, set CRED_TRUST to the hash that `cred trust` prints: that of `sha256sum cred.toml`, and another one after a colon if
-the file names files in its folder.")]
+In CI, set CRED_TRUST to the hash that `cred trust` prints. It is the hash of `sha256sum cred.toml`, and a second one after a \
+colon if the file names files in its folder.")]
 pub(crate) struct Trust {
-    /// The file; default: the cred.toml of this folder, or the nearest one above
+    /// The file; default: cred.toml in this folder or the nearest folder above it
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// List the trusted files
     #[arg(long, conflicts_with_all = ["file", "revoke"])]
     list: bool,
-    /// Stop trusting the file, which may be gone
+    /// Stop trusting the file, which may no longer exist
     #[arg(long)]
     revoke: bool,
-    /// Trust the file only if it has these contents, as an earlier run printed them
+    /// Trust the file only if it has this hash, as printed by an earlier run
     #[arg(long, value_name = "HASH", conflicts_with_all = ["list", "revoke"])]
     sha256: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Trust {
             Some(path) => path,
             None => file::project_file()?.ok_or_else(|| {
                 Failure::config("there is no cred.toml in this folder or above it")
-                    .hint("`cred init` makes one, and trusts it")
+                    .hint("`cred init` creates one and trusts it")
             })?,
         };
         if self.revoke {
@@ -55,16 +55,18 @@ impl Trust {
             if app.output.json {
                 return app.output.document(&serde_json::json!({"revoked": path.to_string_lossy()}));
             }
-            app.output.say(format!("No longer trusting {}.", path.display()));
+            app.output.info(format!("No longer trusting {}.", path.display()));
             return Ok(());
         }
         let file = file::of_project(path)?;
         let (trusted, effects) = (trust::Trusted::of(&file)?, effects::of(&file));
-        app.output.say(format!("{} would use:", file.path().display()));
-        effects.iter().for_each(|line| app.output.say(format!("  {line}")));
+        app.output.info(format!("{} would use:", file.path().display()));
+        effects.iter().for_each(|line| app.output.info(format!("  {line}")));
         if self.sha256.as_ref().is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&trusted.to_variable())) {
-            return Err(Failure::config("the file does not have the contents that --sha256 gives")
-                .hint("nothing was trusted; read the file again"));
+            return Err(Failure::config(
+                "the file does not have the hash of --sha256, so it was not trusted",
+            )
+            .hint("check what changed in the file"));
         }
         let hash = trusted.to_variable();
         trust::record(&file, trusted)?;
@@ -73,7 +75,7 @@ impl Trust {
                 "file": file.path().to_string_lossy(), "sha256": hash, "effects": effects,
             }));
         }
-        app.output.say(format!("Trusted until it changes: {hash}"));
+        app.output.info(format!("Trusted until it changes. Hash: {hash}"));
         Ok(())
     }
 }
@@ -87,7 +89,7 @@ fn list(app: &App) -> Result<(), Failure> {
     }
     let rows: Vec<_> = entries.into_iter().map(|(path, hash)| vec![path.to_owned(), hash]).collect();
     match rows.is_empty() {
-        true => app.output.say("No file is trusted."),
+        true => app.output.info("No file is trusted."),
         false => app.output.result(&output::table(&["file", "SHA-256 of its contents"], &rows))?,
     }
     Ok(())

@@ -12,24 +12,24 @@ use crate::app::App;
 use crate::failure::{Exit, Failure};
 use crate::{moment, output};
 
-/// Opens every credential and lists those that are expired, malformed, due, or cannot be opened
+/// Open every credential, and list those that are expired, malformed, due for rotation or unreadable
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred validate
   cred validate org:acme --warn 30d --json
 
-A credential is listed once for each finding. Malformed: a field does not have the format of its kind, such
-as an empty API key.
+A credential is listed once for each finding. It is malformed if a field does not have the format of its kind, such as an \
+empty API key.
 
-Exit code 9 if anything is expired, malformed, expiring, due for rotation or unreadable; 6 if the backend cannot be
-reached; 0 if all is well.")]
+Exit code 9 if any credential is expired, malformed, expiring soon, due for rotation or unreadable; 6 if the only findings \
+are credentials that could not be looked up because the backend cannot be reached; 0 otherwise.")]
 pub(crate) struct Validate {
-    /// Only this scope, and what is below it
+    /// Only this scope and the scopes below it
     scope: Option<ScopeId>,
-    /// How long before its expiry something counts as expiring
+    /// Report credentials that expire within this time
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = moment::duration)]
     warn: Duration,
-    /// Shows what is valid, too
+    /// Also list valid credentials
     #[arg(long)]
     all: bool,
 }
@@ -38,7 +38,7 @@ impl Validate {
     pub(crate) fn run(self, app: &App) -> Result<(), Failure> {
         let profile = app.profile()?;
         let manager = app.builder(&profile)?.expiry_warning(self.warn).build();
-        app.closes(&manager);
+        app.close_at_exit(&manager);
         let handle = match self.scope {
             Some(scope) => manager.scoped(scope)?,
             None => manager,
@@ -46,7 +46,7 @@ impl Validate {
         let progress = app.output.progress("validating", 0);
         let found: Vec<(CredentialPath, ValidationResult)> = app.wait(async {
             let paths = handle.list_tree().await?;
-            progress.of(paths.len());
+            progress.set_total(paths.len());
             let judge = |path: CredentialPath| {
                 let (handle, progress) = (&handle, &progress);
                 async move {
@@ -65,7 +65,7 @@ impl Validate {
         let (mut findings, mut outages) = (0, 0);
         for (path, result) in found {
             if let ValidationResult::LookupFailed { error } = &result {
-                // What no second try will find is a finding.
+                // Only a transient error counts as an outage.
                 outages += usize::from(error.is_transient());
             }
             let states = states(result);
@@ -85,12 +85,16 @@ impl Validate {
                 .into_iter()
                 .flat_map(|(path, states)| states.into_iter().map(move |state| row(&path, state)));
             let rows: Vec<_> = rows.collect();
-            app.output.result(&output::table(&["credential", "state", "since or why"], &rows))?;
+            app.output.result(&output::table(&["credential", "state", "details"], &rows))?;
         }
         match findings {
-            0 => app.output.say(format!("Valid: {} of {}.", output::credentials(count), profile.name())),
-            _ if outages == findings => return Err(Failure::said(Exit::Unavailable)),
-            _ => return Err(Failure::said(Exit::Found)),
+            0 => app.output.info(format!(
+                "No findings: checked {} of profile `{}`.",
+                output::credentials(count),
+                profile.name()
+            )),
+            _ if outages == findings => return Err(Failure::silent(Exit::Unavailable)),
+            _ => return Err(Failure::silent(Exit::Found)),
         }
         Ok(())
     }
@@ -98,7 +102,7 @@ impl Validate {
 
 const VALID: &str = "valid";
 
-/// The document of a credential: its first finding, and all of them.
+/// The JSON document of a credential: its first finding, and all of them.
 fn record(path: &str, states: &[(&str, String)]) -> Value {
     let (state, detail) = states.first().map_or((VALID, ""), |(state, detail)| (*state, detail.as_str()));
     let finding = |(state, detail): &(&str, String)| json!({"state": state, "detail": detail});
@@ -106,7 +110,7 @@ fn record(path: &str, states: &[(&str, String)]) -> Value {
     json!({"path": path, "state": state, "detail": detail, "findings": findings})
 }
 
-/// What a credential is, and since when or why: a row for each finding.
+/// The state and details of each finding, one row each.
 fn states(result: ValidationResult) -> Vec<(&'static str, String)> {
     match result {
         // Deleted since it was listed.
@@ -125,10 +129,10 @@ fn states(result: ValidationResult) -> Vec<(&'static str, String)> {
 
 fn state(finding: &Finding) -> (&'static str, String) {
     match finding {
-        Finding::Expired { since } => ("expired", moment::shown(*since)),
+        Finding::Expired { since } => ("expired", moment::formatted(*since)),
         Finding::Malformed { problem } => ("malformed", problem.to_string()),
-        Finding::RotationDue { since } => ("rotation due", moment::shown(*since)),
-        Finding::ExpiringSoon { at } => ("expires soon", moment::shown(*at)),
+        Finding::RotationDue { since } => ("rotation due", moment::formatted(*since)),
+        Finding::ExpiringSoon { at } => ("expires soon", moment::formatted(*at)),
         other => ("unknown", other.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! The files named `cred.toml` of the project and of the user: where they are.
+//! Lookup of the `cred.toml` files of the project and of the user.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,10 +9,10 @@ use cred_provider_kit::{Env as _, ProcessEnv};
 
 use crate::failure::Failure;
 
-/// The name that is looked for.
+/// The file name.
 pub(crate) const NAME: &str = "cred.toml";
 
-/// The files that count, the first of them first.
+/// The configuration files in use, in the order of precedence.
 pub(crate) fn find(given: Option<&Path>) -> Result<Vec<ConfigFile>, Failure> {
     let given = given.map(Path::to_owned).or_else(|| ProcessEnv.get("CRED_CONFIG").map(PathBuf::from));
     if let Some(path) = given {
@@ -26,7 +26,7 @@ pub(crate) fn find(given: Option<&Path>) -> Result<Vec<ConfigFile>, Failure> {
     Ok(project.into_iter().chain(user).collect())
 }
 
-/// The user's file; `None`: there is none.
+/// The user's file, if it exists.
 pub(crate) fn existing_user_file() -> Result<Option<ConfigFile>, Failure> {
     match user_file() {
         Some(path) if exists(&path) => Ok(Some(ConfigFile::read(path, Origin::User, None)?)),
@@ -34,16 +34,16 @@ pub(crate) fn existing_user_file() -> Result<Option<ConfigFile>, Failure> {
     }
 }
 
-/// A file of a project, before it is known whether it is trusted.
+/// Reads a project file, before its trust is checked.
 pub(crate) fn of_project(path: PathBuf) -> Result<ConfigFile, Failure> {
     Ok(ConfigFile::read(path, Origin::Project, existing_user_file()?.as_ref())?)
 }
 
-/// The project's file: of this folder, or the nearest one above. A folder that all users share,
-/// such as `/tmp`, is passed over, and above the home folder every file of another user.
+/// The project file: in the current folder, or in the nearest folder above it. Skips folders that
+/// all users share, such as `/tmp`, and above the home folder also files of other users.
 pub(crate) fn project_file() -> Result<Option<PathBuf>, Failure> {
     let here = std::env::current_dir()
-        .map_err(|error| Failure::config("this folder cannot be read").caused_by(error))?;
+        .map_err(|error| Failure::config("could not determine the current folder").caused_by(error))?;
     let home = ProcessEnv.get("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
     let is_above_home =
         |folder: &Path| home.as_ref().is_some_and(|home| home != folder && home.starts_with(folder));
@@ -55,12 +55,12 @@ pub(crate) fn project_file() -> Result<Option<PathBuf>, Failure> {
             && !(is_above_home(folder) && model::is_of_another_user(path))
     };
     let nearest = here.ancestors().map(|folder| folder.join(NAME)).find(counts);
-    // The user's file is not that of a project, by whatever way its folder was entered.
+    // The user's file is never a project file, even if its folder was entered through a link.
     Ok(nearest.filter(|path| user.is_none() || path.canonicalize().ok() != user))
 }
 
-/// Whether something has this name, be it a broken link. What cannot be looked at counts: passing
-/// it over would use another file in its place.
+/// Whether a file, or a broken link, has this name. A file that cannot be inspected counts as
+/// existing: otherwise another file would be used instead.
 pub(crate) fn exists(path: &Path) -> bool {
     match fs::symlink_metadata(path) {
         Ok(_) => true,
@@ -68,26 +68,26 @@ pub(crate) fn exists(path: &Path) -> bool {
     }
 }
 
-/// Refuses a folder in which a new configuration file could not be used.
+/// Rejects a folder in which a new configuration file could not be used.
 pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
     let problem = match model::is_shared(folder) {
-        true => Err("is in a folder that all users share, where none is searched".to_owned()),
+        true => Err("is in a folder that all users share, which is never searched".to_owned()),
         false => model::check_folder(folder).map_err(|refusal| refusal.to_string()),
     };
     problem.map_err(|problem| {
         Failure::config(format!("a cred.toml in `{}` could not be used: it {problem}", folder.display()))
-            .hint("fix the folder, or choose another one")
+            .hint("fix the owner and the permissions of the folder, or use another one")
     })
 }
 
-/// The folder of the user's configuration; `None`: neither `XDG_CONFIG_HOME` nor `HOME` says where.
+/// The folder of the user's configuration; `None` if neither `XDG_CONFIG_HOME` nor `HOME` is set.
 pub(crate) fn user_folder() -> Option<PathBuf> {
     let absolute = |name: &str| ProcessEnv.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(base.join("cred"))
 }
 
-/// Where the user's file is, or would be.
+/// The path of the user's file, which may not exist.
 pub(crate) fn user_file() -> Option<PathBuf> {
     user_folder().map(|folder| folder.join(NAME))
 }

@@ -7,7 +7,7 @@ fn values(text: &str) -> Vec<(String, String)> {
 
 #[track_caller]
 fn refused(text: &str, line: usize) {
-    let Err(failure) = read(text.as_bytes()) else { panic!("{text:?} is taken") };
+    let Err(failure) = read(text.as_bytes()) else { panic!("{text:?} is accepted") };
     let message = failure.to_string();
     assert!(message.starts_with(&format!("line {line} of the ")), "{text:?}: {message}");
     let whole = format!("{message} {:?} {:?}", failure.hint_text(), failure.causes());
@@ -16,7 +16,7 @@ fn refused(text: &str, line: usize) {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn a_written_value_is_read_back_unchanged() {
     for value in [
         "",
         "plain",
@@ -41,7 +41,7 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
-fn what_no_quotes_protect_is_not_written() {
+fn a_value_that_no_quotes_protect_is_rejected() {
     for value in [
         "a\rb",
         "a\r\nb",
@@ -60,7 +60,7 @@ fn what_no_quotes_protect_is_not_written() {
 }
 
 #[test]
-fn lines_on_which_all_readers_agree_are_taken() {
+fn lines_that_all_readers_read_the_same_are_accepted() {
     let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     for (text, value) in [
         ("A=1", "1"),
@@ -89,7 +89,7 @@ fn lines_on_which_all_readers_agree_are_taken() {
 }
 
 #[test]
-fn lines_that_are_read_differently_are_refused_with_their_number() {
+fn lines_that_readers_read_differently_are_rejected_with_their_number() {
     for line in [
         "hunter2",
         "hunter2 hunter2",
@@ -144,7 +144,7 @@ fn lines_that_are_read_differently_are_refused_with_their_number() {
 }
 
 #[test]
-fn the_hint_names_the_quotes_that_help() {
+fn the_hint_names_the_right_quotes() {
     for (text, hint) in [
         ("A={\"id\":1}", "in single quotes"),
         ("A=it's", "in double quotes"),

@@ -1,4 +1,4 @@
-//! Stdout, which may be a pipe that nobody reads: a signal ends the wait for room in it.
+//! Stdout. If it is a pipe that is full, a signal ends the wait.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,39 +9,39 @@ use rustix::event::PollFlags;
 
 use crate::blocking;
 
-/// What any pipe that has room takes at once, by POSIX.
-const PIECE: usize = 512;
+/// The size of a write that a pipe accepts whole if it is ready for writing; guaranteed by POSIX.
+const CHUNK: usize = 512;
 
-pub(super) struct Results {
+pub(super) struct InterruptibleStdout {
     out: File,
-    /// Of what was not written yet, never more than a piece: nothing is moved, and nothing is left
-    /// behind.
-    piece: Zeroizing<Vec<u8>>,
+    /// Pending bytes, at most one chunk: the buffer never grows, so no copy of a secret is left in
+    /// freed memory.
+    chunk: Zeroizing<Vec<u8>>,
 }
 
-impl Results {
+impl InterruptibleStdout {
     pub(super) fn new() -> io::Result<Self> {
         let out = io::stdout().as_fd().try_clone_to_owned()?.into();
-        Ok(Self { out, piece: Zeroizing::new(Vec::with_capacity(PIECE)) })
+        Ok(Self { out, chunk: Zeroizing::new(Vec::with_capacity(CHUNK)) })
     }
 }
 
-impl Write for Results {
+impl Write for InterruptibleStdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.piece.len() == PIECE {
+        if self.chunk.len() == CHUNK {
             self.flush()?;
         }
-        let taken = bytes.len().min(PIECE - self.piece.len());
-        self.piece.extend(bytes.iter().take(taken));
+        let taken = bytes.len().min(CHUNK - self.chunk.len());
+        self.chunk.extend(bytes.iter().take(taken));
         Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        while !self.piece.is_empty() {
-            blocking::ready(&self.out, PollFlags::OUT)?;
-            match self.out.write(&self.piece) {
+        while !self.chunk.is_empty() {
+            blocking::wait_ready(&self.out, PollFlags::OUT)?;
+            match self.out.write(&self.chunk) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => drop(self.piece.drain(..written)),
+                Ok(written) => drop(self.chunk.drain(..written)),
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
                 Err(error) => return Err(error),

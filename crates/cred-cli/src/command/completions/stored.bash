@@ -1,5 +1,5 @@
 
-# Offers the paths and scopes that are stored, where the command line takes one.
+# Completes stored paths and scopes, where the command line expects one.
 _cred() {
     local at=$COMP_CWORD word="${COMP_WORDS[COMP_CWORD]}" command="" head="" skip="" last value i path
     local is_stored="" options=()

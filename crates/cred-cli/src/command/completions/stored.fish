@@ -1,5 +1,5 @@
 
-# Offers what is stored, for the profile and the configuration that the command line names.
+# Completes stored paths, for the profile and the configuration of the command line.
 function __fish_cred_stored
     set -l words (commandline -opc)
     set -e words[1]
@@ -8,7 +8,7 @@ function __fish_cred_stored
     set -q _flag_profile; and set -a list --profile $_flag_profile
     set -q _flag_config; and set -a list --config $_flag_config
     set -l word (commandline -ct)
-    # NAME=PATH; of --scope=SCOPE fish keeps the option itself.
+    # For NAME=PATH. In --scope=SCOPE, fish itself keeps the option.
     set -l head (string match -r '^[^-=][^=]*=' -- $word)
     cred complete-paths $list -- (string replace -r '^[^=]*=' '' -- $word) 2>/dev/null </dev/null | string replace -r '^' "$head"
 end

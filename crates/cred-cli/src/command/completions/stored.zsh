@@ -1,4 +1,4 @@
-# Offers what is stored, for the profile and the configuration that the command line names.
+# Completes stored paths, for the profile and the configuration of the command line.
 _cred_stored() {
     local -a line options found
     local at

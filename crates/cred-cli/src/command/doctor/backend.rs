@@ -1,4 +1,4 @@
-//! What the backend lets this program do, and what is stored there.
+//! Tests what the backend permits, and checks the stored credentials.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,33 +17,34 @@ use crate::compare;
 use crate::failure::{Exit, Failure};
 use crate::output::credentials;
 
-/// How many stored credentials are looked at.
+/// Maximum number of stored credentials that are checked.
 const SAMPLE: usize = 100;
 
-/// How far clocks may be apart before a version or an expiry is misjudged by people.
-const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
+/// Largest clock difference that is not reported.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Whether the backend answers and accepts who asks.
+/// Whether the backend answers and accepts the login.
 pub(super) async fn reach(provider: &dyn StorageProvider, probe: &Probe, findings: &mut Findings) -> bool {
     let ctx = CredentialContext::from(probe.path.scope.clone());
     let error = match provider.exists(&probe.path.id, &ctx).await {
         Ok(_) => {
-            findings.good("backend", "it answers, and accepts who asks");
+            findings.good("backend", "reachable, and accepts the login");
             findings.good("read", "allowed");
             return true;
         }
         Err(error) => error,
     };
-    let (what, goes_on) = match error.kind() {
+    let (what, continues) = match error.kind() {
         StorageErrorKind::AuthenticationFailed { .. } => ("login", false),
         StorageErrorKind::PermissionDenied { .. } => ("read", true),
         _ => ("backend", false),
     };
     findings.bad(what, &error.into());
-    goes_on
+    continues
 }
 
-/// Each operation, on a name that nobody else has. Once the probe is ended, it is only taken away.
+/// Tests each operation on the probe, which has a unique name. Once the probe is cancelled, it is only
+/// deleted.
 pub(super) async fn permissions(
     provider: &dyn StorageProvider,
     keys: Option<&KeyRing>,
@@ -52,40 +53,42 @@ pub(super) async fn permissions(
 ) -> Result<(), Failure> {
     let (id, ctx) = (probe.path.id.clone(), CredentialContext::from(probe.path.scope.clone()));
     let Sealed { data, metadata } = sealed(&probe.path, keys).await?;
-    probe.set_there(true);
+    probe.set_may_exist(true);
     let stored = provider.store(&id, data.clone(), metadata.clone(), &ctx).await;
-    probe.set_there(stored.as_ref().err().is_none_or(StorageError::may_have_written));
-    if findings.tried("write", stored).is_some() && !probe.is_ended() {
-        let shown = Instant::now() + provider.describe().consistency.point();
-        let back = loop {
+    probe.set_may_exist(stored.as_ref().err().is_none_or(StorageError::may_have_written));
+    if findings.record("write", stored).is_some() && !probe.is_cancelled() {
+        let visible_at = Instant::now() + provider.describe().consistency.point();
+        let read_back = loop {
             match provider.retrieve(&id, &ctx).await {
-                Err(error) if error.is_not_found() && Instant::now() < shown && !probe.is_ended() => {
+                Err(error)
+                    if error.is_not_found() && Instant::now() < visible_at && !probe.is_cancelled() =>
+                {
                     sleep(Duration::from_millis(250)).await
                 }
-                answer => break answer,
+                result => break result,
             }
         };
-        match back {
-            Ok(back) if back == Sealed::new(data.clone(), metadata.clone()) => {
-                findings.good("read back", "it is what was written")
+        match read_back {
+            Ok(found) if found == Sealed::new(data.clone(), metadata.clone()) => {
+                findings.good("read back", "equal to what was written")
             }
             Ok(_) => findings.bad(
                 "read back",
-                &Failure::new(Exit::Found, "it is not what was written").hint(
-                    "find out what stands between this program and the backend and changes what is written",
+                &Failure::new(Exit::Found, "not equal to what was written").hint(
+                    "check for a proxy or another program that changes data between this program and the backend",
                 ),
             ),
             Err(error) => findings.bad("read back", &error.into()),
         }
-        if !probe.is_ended() {
+        if !probe.is_cancelled() {
             replace(provider, &id, Sealed { data, metadata }, &ctx, findings).await;
         }
-        if !probe.is_ended() {
-            findings.tried("list", provider.list(None, &ctx).await);
+        if !probe.is_cancelled() {
+            findings.record("list", provider.list(None, &ctx).await);
         }
     }
-    if probe.is_there() && findings.tried("delete", provider.delete(&id, &ctx).await).is_some() {
-        probe.set_there(false);
+    if probe.may_exist() && findings.record("delete", provider.delete(&id, &ctx).await).is_some() {
+        probe.set_may_exist(false);
     }
     Ok(())
 }
@@ -98,18 +101,20 @@ async fn replace(
     findings: &mut Findings,
 ) {
     let Some(conditional) = provider.compare_and_set() else {
-        findings
-            .good("replace if unchanged", "this backend cannot: concurrent writers may overwrite each other");
+        findings.good(
+            "replace if unchanged",
+            "not supported by this backend: concurrent writers may overwrite each other",
+        );
         return;
     };
     let swapped = async {
         let revision = conditional.retrieve_versioned(id, ctx).await?.revision;
         conditional.store_if(id, data, metadata, Some(&revision), ctx).await
     };
-    findings.tried("replace if unchanged", swapped.await);
+    findings.record("replace if unchanged", swapped.await);
 }
 
-/// What is stored already: whether its keys are here, and its clocks right.
+/// Checks stored credentials: whether the ring has their keys, and whether their times are plausible.
 pub(super) async fn contents(
     provider: &Arc<dyn StorageProvider>,
     keys: Option<&KeyRing>,
@@ -121,19 +126,19 @@ pub(super) async fn contents(
     };
     let count = paths.len();
     let known: BTreeSet<&KeyId> = keys.map(|keys| keys.key_ids().collect()).unwrap_or_default();
-    let (mut strangers, mut early, mut broken) = (BTreeSet::new(), 0, 0);
-    let mut closed: Option<(usize, Failure)> = None;
-    let ahead = Timestamp::now().saturating_add(CLOCKS_APART);
+    let (mut missing_keys, mut early, mut broken) = (BTreeSet::new(), 0, 0);
+    let mut unopened: Option<(usize, Failure)> = None;
+    let limit = Timestamp::now().saturating_add(MAX_CLOCK_SKEW);
     for path in paths.iter().take(SAMPLE) {
-        match compare::stored(&**provider, path).await {
+        match compare::retrieve(&**provider, path).await {
             Ok(Some(Sealed { data, metadata })) => {
-                early += usize::from(metadata.last_modified > ahead);
+                early += usize::from(metadata.last_modified > limit);
                 let Some(keys) = keys else { continue };
                 if !known.contains(&data.key_id) {
-                    strangers.insert(data.key_id);
+                    missing_keys.insert(data.key_id);
                 } else if let Err(failure) = compare::open(keys, path, &Sealed { data, metadata }).await {
-                    let (count, first) = closed.take().unwrap_or((0, failure));
-                    closed = Some((count + 1, first));
+                    let (count, first) = unopened.take().unwrap_or((0, failure));
+                    unopened = Some((count + 1, first));
                 }
             }
             Ok(None) => {}
@@ -143,48 +148,50 @@ pub(super) async fn contents(
             }
         }
     }
-    let looked = count.min(SAMPLE);
-    if !strangers.is_empty() {
-        let ids = strangers.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
-        let found = format!("of {}, some are sealed under {ids}, which the ring lacks", credentials(looked));
+    let checked = count.min(SAMPLE);
+    if !missing_keys.is_empty() {
+        let ids = missing_keys.iter().map(KeyId::as_str).collect::<Vec<_>>().join(", ");
+        let found = format!(
+            "of {}, some are sealed under keys that the ring does not have: {ids}",
+            credentials(checked)
+        );
         findings.bad(
             "keys in use",
             &Failure::new(Exit::Found, found).hint(
-                "add that key with `cred key add ID --file FILE --inactive`, or delete what is sealed under it",
+                "add each key with `cred key add ID --file FILE --inactive`, or delete the credentials that need it",
             ),
         );
     }
-    if let Some((count, first)) = closed {
+    if let Some((count, first)) = unopened {
         broken += count;
-        let found = format!("could not open {count} of {}, the first since {first}", credentials(looked));
+        let found = format!("could not open {count} of {}; the first error: {first}", credentials(checked));
         findings.bad(
             "stored",
-            &Failure::new(Exit::Found, found).hint(
-                "find the right key before anything else is stored: this ring would seal under the wrong one",
-            ),
+            &Failure::new(Exit::Found, found)
+                .hint("find the right key before you store anything: this ring would seal under a wrong key"),
         );
     }
     if early > 0 {
         findings.warn(
             "clock",
-            format!("stored in the future, by this machine's clock: {early} of {}", credentials(looked)),
-            "compare this machine's clock with those that write, and let NTP keep them",
+            format!("{early} of {} have a time in the future, by the clock of this machine", credentials(checked)),
+            "compare the clocks of this machine and of the machines that write, and synchronize them with NTP",
         );
     }
-    if strangers.is_empty() && early == 0 && broken == 0 {
-        findings.good("stored", format!("{}; looked at {looked}", credentials(count)));
+    if missing_keys.is_empty() && early == 0 && broken == 0 {
+        findings.good("stored", format!("{}; {checked} checked", credentials(count)));
     }
 }
 
-/// Something to write: sealed under the ring, or under a key that is thrown away where the ring
-/// cannot be had.
+/// The contents of the test credential: sealed with the ring, or with a temporary key if the ring
+/// could not be loaded.
 async fn sealed(path: &CredentialPath, keys: Option<&KeyRing>) -> Result<Sealed, Failure> {
-    let throwaway;
+    let temporary;
     let keys = match keys {
         Some(keys) => keys,
         None => {
-            throwaway = KeyRing::generate("doctor".parse()?)?;
-            &throwaway
+            temporary = KeyRing::generate("doctor".parse()?)?;
+            &temporary
         }
     };
     let metadata = CredentialMetadata::new(Timestamp::now());

@@ -1,5 +1,4 @@
-//! The credential that `cred doctor` writes, and those that an earlier run could not take away
-//! again.
+//! The test credential that `cred doctor` writes, and leftovers of earlier runs.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -14,41 +13,41 @@ use crate::config::ring;
 use crate::failure::Failure;
 use crate::input;
 
-/// A probe that is older is of no run that goes on, even where clocks are a little apart.
-const LEFT_AFTER: Duration = Duration::from_secs(10 * 60);
+/// A probe of this age belongs to no running `cred doctor`, even if clocks differ a little.
+const LEFTOVER_AGE: Duration = Duration::from_secs(10 * 60);
 
-const BEGIN: &str = "probe-";
+const PREFIX: &str = "probe-";
 
-/// A credential with a name that nobody else has.
+/// The test credential, which has a unique name.
 pub(super) struct Probe {
     pub(super) path: CredentialPath,
-    /// Whether it may be stored.
-    there: Cell<bool>,
-    /// Whether nothing more is to be tried than to take it away.
-    ended: Cell<bool>,
+    /// Whether it may exist in the backend.
+    may_exist: Cell<bool>,
+    /// Whether the tests were cancelled, so that the probe is only deleted.
+    cancelled: Cell<bool>,
 }
 
 impl Probe {
     pub(super) fn new() -> Result<Self, Failure> {
         let mark = ring::to_hex(&*input::random::<8>()?);
-        let path = CredentialPath::new(Some(scope()?), format!("{BEGIN}{mark}").parse()?);
-        Ok(Self { path, there: Cell::new(false), ended: Cell::new(false) })
+        let path = CredentialPath::new(Some(scope()?), format!("{PREFIX}{mark}").parse()?);
+        Ok(Self { path, may_exist: Cell::new(false), cancelled: Cell::new(false) })
     }
 
-    pub(super) fn is_there(&self) -> bool {
-        self.there.get()
+    pub(super) fn may_exist(&self) -> bool {
+        self.may_exist.get()
     }
 
-    pub(super) fn set_there(&self, there: bool) {
-        self.there.set(there);
+    pub(super) fn set_may_exist(&self, may_exist: bool) {
+        self.may_exist.set(may_exist);
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended.get()
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
     }
 
-    pub(super) fn end(&self) {
-        self.ended.set(true);
+    pub(super) fn cancel(&self) {
+        self.cancelled.set(true);
     }
 }
 
@@ -57,11 +56,11 @@ fn scope() -> Result<ScopeId, Failure> {
 }
 
 fn is_probe(id: &CredentialId) -> bool {
-    let mark = id.as_str().strip_prefix(BEGIN);
+    let mark = id.as_str().strip_prefix(PREFIX);
     mark.is_some_and(|mark| mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Removes, or only counts, what runs that were killed have left.
+/// Deletes the probes of killed runs; with `read_only`, only counts them.
 pub(super) async fn leftovers(
     provider: &dyn StorageProvider,
     read_only: bool,
@@ -69,14 +68,14 @@ pub(super) async fn leftovers(
 ) -> Result<(), Failure> {
     let scope = scope()?;
     let ctx = CredentialContext::from(Some(scope.clone()));
-    // Where nothing can be listed, that is told with what is stored.
+    // `contents` reports a list that fails.
     let ids = provider.list(None, &ctx).await.unwrap_or_default();
-    let limit = Timestamp::now().saturating_sub(LEFT_AFTER);
+    let limit = Timestamp::now().saturating_sub(LEFTOVER_AGE);
     let mut count = 0;
     for id in ids.into_iter().filter(is_probe) {
         let path = CredentialPath::new(Some(scope.clone()), id);
-        // How old another one is, nobody can tell.
-        let Ok(Some(Sealed { metadata, .. })) = compare::stored(provider, &path).await else { continue };
+        // The age of an unreadable probe is unknown.
+        let Ok(Some(Sealed { metadata, .. })) = compare::retrieve(provider, &path).await else { continue };
         if metadata.created_at >= limit {
             continue;
         }
@@ -86,15 +85,15 @@ pub(super) async fn leftovers(
         }
         count += 1;
     }
-    let (probes, are) = if count == 1 { ("probe", "is") } else { ("probes", "are") };
+    let (credentials, are) = if count == 1 { ("test credential", "is") } else { ("test credentials", "are") };
     match (count, read_only) {
         (0, _) => {}
         (_, true) => findings.warn(
             "leftovers",
-            format!("{count} {probes} of an earlier run {are} left in the scope `{scope}`"),
-            "run `cred doctor` without --read-only, which removes them",
+            format!("{count} {credentials} of earlier runs {are} left in the scope `{scope}`"),
+            "run `cred doctor` without --read-only to delete them",
         ),
-        (_, false) => findings.good("leftovers", format!("removed {count} {probes} of an earlier run")),
+        (_, false) => findings.good("leftovers", format!("deleted {count} {credentials} of earlier runs")),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The formats of `cred export` that are lines of variables.
+//! The formats of `cred export`.
 
 use clap::ValueEnum;
 use cred_core::Zeroizing;
@@ -7,25 +7,25 @@ use crate::environment::{Environment, Variable};
 use crate::failure::Failure;
 use crate::{docker, dotenv, input};
 
-/// How credentials are written.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// All of each credential: path, kind, fields, tags, times
+    /// Everything about each credential: path, kind, fields, tags, times
     Json,
-    /// One object of names and values, {"NAME": "value"}
+    /// One JSON object, {"NAME": "value"}
     JsonFlat,
     /// A .env file that sh, node --env-file, npm's dotenv and python-dotenv read the same
     Env,
-    /// Assignments for a shell: eval "$(cred export --format shell)"
+    /// Shell assignments, for eval "$(cred export --format shell)"
     Shell,
     /// NAME=value without quotes, for docker run --env-file and kubectl --from-env-file
     Docker,
-    /// Appends to the file that GITHUB_ENV names, and prints commands that mask the values in the
-    /// log
+    /// GitHub Actions: appends the variables to --output, and prints commands that mask the values
+    /// in the log
     Gha,
 }
 
-/// A format that is lines.
+/// A format with one or more lines per variable.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lines {
     Env,
@@ -35,7 +35,7 @@ pub(super) enum Lines {
 }
 
 impl Lines {
-    /// All variables, in a buffer that never grows: growing leaves copies behind.
+    /// Formats all variables, in a buffer that never grows: growing leaves copies in freed memory.
     pub(super) fn of(self, environment: &Environment<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let delimiter = match self {
             Self::Gha => delimiter()?,
@@ -49,7 +49,7 @@ impl Lines {
         };
         let length = environment.iter().map(len).sum();
         let mut text = Zeroizing::new(Vec::with_capacity(length));
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         for one in environment.iter() {
             let mut written = Ok(());
             match self {
@@ -58,23 +58,25 @@ impl Lines {
                 Self::Shell => shell(one, &mut text),
                 Self::Gha => github(one, &delimiter, &mut text),
             }
-            if let Err(why) = written {
-                refused.push(format!("{}, the value of `{}`, {why}", one.name, one.path));
+            if let Err(problem) = written {
+                rejected.push(format!("the value of {} (`{}`) {problem}", one.name, one.path));
             }
         }
-        if !refused.is_empty() {
+        if !rejected.is_empty() {
             let format = if let Self::Docker = self { "docker" } else { "env" };
-            let message = format!("--format {format} cannot hold every value: {}", refused.join("; "));
-            return Err(
-                Failure::usage(message).hint("use --format shell, json-flat or json, which hold any text")
+            let message = format!(
+                "--format {format} cannot represent every value, so nothing was written: {}",
+                rejected.join("; ")
             );
+            return Err(Failure::usage(message)
+                .hint("use --format shell, json-flat or json, which can represent any text"));
         }
-        debug_assert!(text.len() <= length, "the buffer has grown");
+        debug_assert!(text.len() <= length, "the buffer must not grow");
         Ok(text)
     }
 }
 
-/// Single quotes protect everything in every shell but a single quote.
+/// In every shell, single quotes protect everything except a single quote.
 fn shell(one: Variable<'_, '_>, to: &mut Zeroizing<Vec<u8>>) {
     to.extend_from_slice(b"export ");
     to.extend_from_slice(one.name.as_bytes());
@@ -88,7 +90,7 @@ fn shell(one: Variable<'_, '_>, to: &mut Zeroizing<Vec<u8>>) {
     to.extend_from_slice(b"'\n");
 }
 
-/// A value between two lines that no value has.
+/// Writes a value between two random delimiter lines, which occur in no value.
 fn github(one: Variable<'_, '_>, delimiter: &str, to: &mut Zeroizing<Vec<u8>>) {
     for part in [one.name, "<<", delimiter, "\n", one.value, "\n", delimiter, "\n"] {
         to.extend_from_slice(part.as_bytes());
@@ -100,7 +102,7 @@ fn delimiter() -> Result<String, Failure> {
     Ok(format!("cred_{random:032x}"))
 }
 
-/// Commands that hide every line of every value in a log of GitHub Actions.
+/// Commands that mask every line of every value in the log of GitHub Actions.
 pub(super) fn masks(environment: &Environment<'_>) -> Zeroizing<Vec<u8>> {
     const COMMAND: &[u8] = b"::add-mask::";
     let lines =

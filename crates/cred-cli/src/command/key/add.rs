@@ -14,31 +14,31 @@ use crate::command::init;
 use crate::config::{edit, ring};
 use crate::failure::{Exit, Failure};
 
-/// Adds a key to the ring, and seals with it from now on
+/// Add a key to the ring and make it the active key, which seals
 #[derive(Args)]
 #[command(after_help = "Examples:
-  cred key add main-2027                        a new file below ~/.config/cred/keys
-  cred key add main-2027 --file /srv/main.key   the file that is there, or a new one
+  cred key add main-2027                        # a new file in ~/.config/cred/keys
+  cred key add main-2027 --file /srv/main.key   # an existing or a new file
   cred key add main-2027 --env CRED_KEY
-  cred key add shared --passphrase --generate   seven random words, asked for each time
+  cred key add shared --passphrase --generate   # seven random words
 
-What is stored stays under the key that it was sealed with, until `cred rekey`.")]
+Stored credentials stay sealed under their present key until you run `cred rekey`.")]
 pub(crate) struct Add {
-    /// The id, which names this key for ever
+    /// The id of the key, never used again for another key
     id: KeyId,
-    /// The key's file; it is made where it is not there
+    /// The file with the key; created if it does not exist
     #[arg(long, value_name = "FILE", conflicts_with_all = ["env", "passphrase"])]
     file: Option<PathBuf>,
-    /// The variable that has the key; it must be set
+    /// The environment variable with the key; it must be set
     #[arg(long, value_name = "NAME", conflicts_with = "passphrase")]
     env: Option<String>,
-    /// A passphrase, which is asked for each time
+    /// Derive the key from a passphrase; cred prompts for it whenever it needs the key
     #[arg(long)]
     passphrase: bool,
-    /// Make a passphrase of seven random words, which is shown once
+    /// Generate a passphrase of seven random words, and show it once
     #[arg(long, requires = "passphrase")]
     generate: bool,
-    /// Opens with it, and goes on sealing with the active key
+    /// Only open with the key; the active key stays the same
     #[arg(long)]
     inactive: bool,
 }
@@ -49,15 +49,15 @@ impl Add {
         let known = profile.file_of_ring();
         if known.is_some() && profile.keys()?.keys().iter().any(|key| *key.id() == self.id) {
             return Err(Failure::usage(format!(
-                "the ring `{}` has a key `{}` already",
+                "the ring `{}` already has a key `{}`",
                 profile.ring(),
                 self.id
             ))
-            .hint("an id names one key for ever: give this one its own"));
+            .hint("an id is never used for another key: choose a new one"));
         }
         let file = known.unwrap_or(profile.file());
         let mut source = InlineTable::new();
-        let mut made = None;
+        let mut created = None;
         if let Some(name) = &self.env {
             key_in_variable(name)?;
             source.insert("env", name.as_str().into());
@@ -69,29 +69,29 @@ impl Add {
         } else {
             let path = match &self.file {
                 Some(path) if path.to_str().is_some_and(|text| SealingKey::from_base64(text).is_ok()) => {
-                    return Err(Failure::usage("--file was given a key in the place of a file's name")
-                        .hint("write the key to a file that is yours alone, and make another key if somebody may have seen it"));
+                    return Err(Failure::usage("the value of --file is a key, not a path")
+                        .hint("write the key to a file that only you can read, and use another key if this one may have been seen"));
                 }
                 Some(path) => {
                     std::path::absolute(path).map_err(|error| Failure::file("find", path, error))?
                 }
-                None => init::free(&init::keys_folder()?, self.id.as_str(), ".key"),
+                None => init::free_path(&init::keys_folder()?, self.id.as_str(), ".key"),
             };
             let text = init::utf8(&path)?;
             if path.exists() {
-                // What is no key would be in the way of every command from now on.
+                // An invalid key file would make every later command fail.
                 SealingKey::from_file(&path)?;
             } else {
-                init::make_key(&path)?;
-                made = Some(path.clone());
+                init::create_key_file(&path)?;
+                created = Some(path.clone());
             }
             source.insert("file", text.into());
         }
         let ring = profile.ring().to_owned();
         let mut seals = false;
         let edited = edit::edit(file, |document| {
-            let table = edit::child(edit::child(document.as_table_mut(), "rings")?, &ring)?;
-            // The first key of a ring seals, since there is no other.
+            let table = edit::subtable(edit::subtable(document.as_table_mut(), "rings")?, &ring)?;
+            // The first key of a ring is always active.
             seals = !self.inactive || !table.contains_key("active");
             if seals {
                 table.insert("active", toml_edit::value(self.id.as_str()));
@@ -106,9 +106,9 @@ impl Add {
             Some(())
         });
         if let Err(failure) = edited {
-            // A key that no file names has sealed nothing. One of --file stays: somebody else may
-            // have named it by now, and the next try takes it.
-            if let (Some(path), None) = (&made, &self.file) {
+            // No file names the key, so it has sealed nothing. The file of --file stays: another
+            // configuration may name it by now, and the next attempt uses it.
+            if let (Some(path), None) = (&created, &self.file) {
                 let _ = fs::remove_file(path);
             }
             return Err(failure);
@@ -116,45 +116,46 @@ impl Add {
         if app.output.json {
             let role = if seals { "seals" } else { "opens" };
             return app.output.document(&serde_json::json!({
-                "ring": ring, "key": self.id.as_str(), "role": role, "made": made.as_ref().map(|path| path.to_string_lossy()),
+                "ring": ring, "key": self.id.as_str(), "role": role, "made": created.as_ref().map(|path| path.to_string_lossy()),
             }));
         }
-        let role = if seals { "seals with it from now on" } else { "opens with it" };
-        app.output.say(format!(
-            "Added the key {} to the ring {ring} in {}, which {role}.",
+        let role =
+            if seals { "It is now the active key" } else { "It opens, and the active key stays the same" };
+        app.output.info(format!(
+            "Added the key {} to the ring {ring} in {}. {role}.",
             self.id,
             file.path().display()
         ));
-        if let Some(path) = made {
-            app.output.say(format!("Made {}; keep a copy of it where the store is not.", path.display()));
+        if let Some(path) = created {
+            app.output.info(format!("Created {}; keep a copy of it outside the store.", path.display()));
         }
         if seals {
-            app.output.say("`cred rekey` seals what is stored with it, too.");
+            app.output.info("Run `cred rekey` to reseal stored credentials with it.");
         }
         Ok(())
     }
 }
 
-/// Refuses a variable that holds no key. Its name is not repeated: it may be a key that was given
-/// in its place.
+/// Rejects a variable that does not hold a key. Errors do not repeat its name, which may be a key
+/// that was given by mistake.
 fn key_in_variable(name: &str) -> Result<(), Failure> {
-    let no_name = || {
-        Failure::usage("--env was given what is no name of a variable")
-            .hint("a name has letters, digits and `_`, no digit first; never give the key itself")
+    let invalid_name = || {
+        Failure::usage("the value of --env is not the name of a variable").hint(
+            "a name has letters, digits and `_`, and does not start with a digit; never pass the key itself",
+        )
     };
-    // No shell sets one that begins so, though a process may have it.
+    // A process can have a variable with such a name, but no shell can set it.
     if name.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(no_name());
+        return Err(invalid_name());
     }
     match SealingKey::from_env_with(name, |name| ProcessEnv.get(name)) {
         Ok(_) => Ok(()),
-        Err(KeyRingError::VariableName) => Err(no_name()),
-        Err(KeyRingError::Malformed { problem, .. }) => Err(Failure::new(
-            Exit::Keys,
-            format!("the variable that --env names does not hold a key: {problem}"),
-        )
-        .hint("a key is the base64 of 32 random bytes")),
-        Err(_) => Err(Failure::new(Exit::Keys, "--env names a variable that is not set")
+        Err(KeyRingError::VariableName) => Err(invalid_name()),
+        Err(KeyRingError::Malformed { problem, .. }) => {
+            Err(Failure::new(Exit::Keys, format!("the variable of --env does not hold a key: {problem}"))
+                .hint("a key is the base64 of 32 random bytes"))
+        }
+        Err(_) => Err(Failure::new(Exit::Keys, "the variable of --env is not set")
             .hint("set it to the base64 of 32 random bytes")),
     }
 }

@@ -1,5 +1,5 @@
-//! Copying from one provider to another: what is written is read back, and what is there is not
-//! lost.
+//! Copies credentials from one provider to another. Every copy is read back, and no existing
+//! credential is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,34 +16,35 @@ use crate::compare::{self, Rings};
 use crate::failure::{Exit, Failure};
 use crate::output::Progress;
 
-/// Copies, one credential at a time or several at once: they have nothing to do with each other.
+/// Copies credentials, several concurrently: each copy is independent of the others.
 pub(super) struct Copier {
     pub(super) from: Arc<dyn StorageProvider>,
     pub(super) to: Arc<dyn StorageProvider>,
-    /// Open the one side and seal for the other; `None`: the sealed bytes go as they are.
+    /// The rings to reseal with; `None` copies the sealed bytes unchanged.
     pub(super) rings: Option<Rings>,
     pub(super) replace: bool,
     pub(super) dry_run: bool,
 }
 
-/// What became of one credential.
+/// The outcome for one credential.
 pub(super) enum Outcome {
-    /// With the key that the copy is sealed under, and what was wrong with what was there, if it
-    /// could not be read.
+    /// Copied: the key of the copy, and why the existing credential could not be read, if it was
+    /// corrupted.
     Copied(KeyId, Option<String>),
-    There(KeyId),
+    /// The target already had an equal credential, sealed under this key.
+    Unchanged(KeyId),
     Differs(Vec<&'static str>),
     /// Deleted since it was listed.
     Gone,
     Failed(Failure),
 }
 
-/// What the other side has.
+/// The state of the target before the copy.
 #[allow(clippy::large_enum_variant, reason = "a few of them live at once, and nearly all are the large one")]
-enum There {
-    /// Something or nothing, and how to replace exactly that.
+enum TargetState {
+    /// The existing credential, if any, and its revision for compare-and-set.
     Known(Option<Sealed>, Option<Revision>),
-    /// What cannot be read, and is to be replaced; with the reason.
+    /// A credential that cannot be read and is to be replaced; the reason.
     Corrupted(String),
 }
 
@@ -55,12 +56,11 @@ impl Copier {
     ) -> Result<Vec<(CredentialPath, Outcome)>, Failure> {
         let mut paths = self.from.list_tree(None, ctx).await?;
         paths.sort_unstable();
-        progress.of(paths.len());
-        // What is wrong with the other side as a whole is told once, not for each credential: then
-        // it cannot even say whether the first one is there. Where it can, that one alone is
-        // broken.
+        progress.set_total(paths.len());
+        // A target that is down is reported once, not for each credential. It is down if even
+        // `exists` fails for the first one; otherwise only that credential is broken.
         if let Some(first) = paths.first()
-            && let Err(error) = compare::stored(&*self.to, first).await
+            && let Err(error) = compare::retrieve(&*self.to, first).await
             && self.to.exists(&first.id, &first.scope.clone().into()).await.is_err()
         {
             return Err(error.into());
@@ -70,19 +70,22 @@ impl Copier {
             progress.step();
             (path, outcome)
         };
-        Ok(futures_util::stream::iter(paths.into_iter().map(copy)).buffered(compare::AT_ONCE).collect().await)
+        Ok(futures_util::stream::iter(paths.into_iter().map(copy))
+            .buffered(compare::CONCURRENCY)
+            .collect()
+            .await)
     }
 
     async fn copy(&self, path: &CredentialPath) -> Result<Outcome, Failure> {
-        let Some(original) = compare::stored(&*self.from, path).await? else { return Ok(Outcome::Gone) };
-        let there = self.there(path).await?;
-        if let There::Known(Some(there), _) = &there {
-            let parts = compare::differences(path, &original, there, self.rings.as_ref()).await?;
+        let Some(original) = compare::retrieve(&*self.from, path).await? else { return Ok(Outcome::Gone) };
+        let target = self.target_state(path).await?;
+        if let TargetState::Known(Some(existing), _) = &target {
+            let parts = compare::differences(path, &original, existing, self.rings.as_ref()).await?;
             if parts.is_empty() {
-                return Ok(Outcome::There(there.data.key_id.clone()));
+                return Ok(Outcome::Unchanged(existing.data.key_id.clone()));
             }
-            // Also where the bytes are the same and do not open there: it may be the same store
-            // under another name, whose readers would lose it.
+            // Also if the bytes are equal but the target ring cannot open them: the target may be
+            // the same store under another name, whose readers would lose the credential.
             if !self.replace {
                 return Ok(Outcome::Differs(parts));
             }
@@ -90,16 +93,16 @@ impl Copier {
         let copy = self.sealed(path, original).await?;
         let key = copy.data.key_id.clone();
         self.check(path, &copy)?;
-        let broken = match &there {
-            There::Corrupted(reason) => Some(reason.clone()),
-            There::Known(..) => None,
+        let broken = match &target {
+            TargetState::Corrupted(reason) => Some(reason.clone()),
+            TargetState::Known(..) => None,
         };
         if self.dry_run {
             return Ok(Outcome::Copied(key, broken));
         }
-        // What is read back decides, whatever the write was answered: an answer may be lost on the
-        // way.
-        let written = self.write(path, copy.clone(), &there).await;
+        // The copy that is read back decides, not the result of the write, which may have been lost on
+        // the way.
+        let written = self.write(path, copy.clone(), &target).await;
         match (self.verified(path, &copy).await, written) {
             (Ok(true), _) => Ok(Outcome::Copied(key, broken)),
             (_, Err(error)) => Err(error.into()),
@@ -107,25 +110,28 @@ impl Copier {
             (Ok(false), Ok(())) => Err(Failure::new(
                 Exit::InDoubt,
                 format!(
-                    "`{path}` was written, but what is read back is not what was written; does somebody else write there?"
+                    "the credential `{path}` was written to the target, but reading it back returned something else"
                 ),
-            )),
+            )
+            .hint("check whether another process writes to the target, then run it again")),
         }
     }
 
-    async fn there(&self, path: &CredentialPath) -> Result<There, StorageError> {
+    async fn target_state(&self, path: &CredentialPath) -> Result<TargetState, StorageError> {
         let found = match self.to.compare_and_set() {
-            None => compare::stored(&*self.to, path).await.map(|there| There::Known(there, None)),
+            None => {
+                compare::retrieve(&*self.to, path).await.map(|existing| TargetState::Known(existing, None))
+            }
             Some(conditional) => {
                 let read = conditional.retrieve_versioned(&path.id, &path.scope.clone().into()).await;
-                read.map(|found| There::Known(Some(found.value), Some(found.revision)))
+                read.map(|found| TargetState::Known(Some(found.value), Some(found.revision)))
             }
         };
         match found {
-            Err(error) if error.is_not_found() => Ok(There::Known(None, None)),
+            Err(error) if error.is_not_found() => Ok(TargetState::Known(None, None)),
             Err(error) => match error.kind() {
                 StorageErrorKind::Corrupted { reason } if self.replace => {
-                    Ok(There::Corrupted(reason.clone().into_owned()))
+                    Ok(TargetState::Corrupted(reason.clone().into_owned()))
                 }
                 _ => Err(error),
             },
@@ -133,7 +139,7 @@ impl Copier {
         }
     }
 
-    /// What is to be written: the same bytes, or the same contents under the other side's key.
+    /// The copy to write: the same bytes, or the same contents sealed under the target's key.
     async fn sealed(&self, path: &CredentialPath, original: Sealed) -> Result<Sealed, Failure> {
         let Some(rings) = &self.rings else { return Ok(original) };
         let opened = compare::open(&rings.from, path, &original).await?;
@@ -141,8 +147,7 @@ impl Copier {
         Ok(Sealed::new(data, opened.metadata))
     }
 
-    /// Whether the other side can hold it, as far as its description tells, so that a dry run tells
-    /// as well.
+    /// Checks the limits that the target describes, so that a dry run reports them too.
     fn check(&self, path: &CredentialPath, copy: &Sealed) -> Result<(), Failure> {
         let payload = CredentialFile::new(copy.data.clone(), copy.metadata.clone()).encode()?;
         let description = self.to.describe();
@@ -155,29 +160,29 @@ impl Copier {
         &self,
         path: &CredentialPath,
         Sealed { data, metadata }: Sealed,
-        there: &There,
+        target: &TargetState,
     ) -> Result<(), StorageError> {
         let ctx: CredentialContext = path.scope.clone().into();
-        match (self.to.compare_and_set(), there) {
-            (Some(conditional), There::Known(_, expected)) => {
+        match (self.to.compare_and_set(), target) {
+            (Some(conditional), TargetState::Known(_, expected)) => {
                 conditional.store_if(&path.id, data, metadata, expected.as_ref(), &ctx).await.map(|_| ())
             }
-            // What is corrupted has no revision.
-            (None, _) | (_, There::Corrupted(_)) => self.to.store(&path.id, data, metadata, &ctx).await,
+            // A corrupted credential has no revision.
+            (None, _) | (_, TargetState::Corrupted(_)) => self.to.store(&path.id, data, metadata, &ctx).await,
         }
     }
 
-    /// Whether what is read back is what was written, as soon as the other side promises to show
-    /// it.
+    /// Reads the copy back, until the target guarantees that the write is visible, and returns whether
+    /// it is equal.
     async fn verified(&self, path: &CredentialPath, copy: &Sealed) -> Result<bool, StorageError> {
-        const PAUSE: Duration = Duration::from_millis(250);
-        let shown = Instant::now() + self.to.describe().consistency.point();
+        const POLL_INTERVAL: Duration = Duration::from_millis(250);
+        let visible_at = Instant::now() + self.to.describe().consistency.point();
         loop {
-            let found = compare::stored(&*self.to, path).await;
+            let found = compare::retrieve(&*self.to, path).await;
             match found {
                 Ok(Some(found)) if found == *copy => return Ok(true),
-                found if Instant::now() >= shown => return found.map(|_| false),
-                _ => sleep(PAUSE).await,
+                found if Instant::now() >= visible_at => return found.map(|_| false),
+                _ => sleep(POLL_INTERVAL).await,
             }
         }
     }

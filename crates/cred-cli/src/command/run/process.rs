@@ -1,4 +1,4 @@
-//! The process that `cred run` becomes.
+//! The command that replaces the process of `cred run`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -9,24 +9,24 @@ use std::process::Command;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 
-/// Variables that a program needs to run at all, or to speak to its user; `LC_*` are, too.
+/// Variables that a program needs to run, or to communicate with its user. `LC_*` belong to them.
 const BASIC: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE"];
 
-/// What happens to the variables that the environment has already.
+/// The treatment of existing variables of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// A credential replaces one of its name.
+    /// A credential replaces a variable with its name.
     Replaced,
-    /// One wins over a credential of its name.
+    /// An existing variable wins over a credential with its name.
     Kept,
-    /// Only the basic ones are there.
+    /// Only the basic variables are kept.
     Cleaned,
 }
 
 /// A command that is ready to start.
 pub(super) struct Process {
-    /// As the user named it.
+    /// The program as given by the user.
     program: OsString,
     command: Command,
     /// The name and the size of the largest credential.
@@ -34,12 +34,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Looks the program up with the caller's PATH, and sets its variables; `taken` are removed.
+    /// Finds the program with the caller's PATH, and sets its variables, except those in `removed`.
     pub(super) fn new(
         words: &[OsString],
         environment: &Environment<'_>,
         existing: Existing,
-        taken: &BTreeSet<&str>,
+        removed: &BTreeSet<&str>,
     ) -> Result<Self, Failure> {
         let Some((program, arguments)) = words.split_first() else {
             return Err(Failure::usage("the command to run is missing"));
@@ -49,11 +49,11 @@ impl Process {
         if existing == Existing::Cleaned {
             command.env_clear().envs(env::vars_os().filter(|(name, _)| is_basic(name)));
         }
-        for name in taken {
+        for name in removed {
             command.env_remove(name);
         }
         let is_kept =
-            |name: &str| existing == Existing::Kept && env::var_os(name).is_some() && !taken.contains(name);
+            |name: &str| existing == Existing::Kept && env::var_os(name).is_some() && !removed.contains(name);
         for one in environment.iter().filter(|one| !is_kept(one.name)) {
             command.env(one.name, one.value);
         }
@@ -62,7 +62,8 @@ impl Process {
         Ok(Self { program: program.clone(), command, largest })
     }
 
-    /// Becomes the command, so that signals and the exit code are its own.
+    /// Replaces this process with the command, so that signals and the exit code are those of the
+    /// command.
     #[cfg(unix)]
     pub(super) fn start(mut self) -> Result<(), Failure> {
         use std::os::unix::process::CommandExt as _;
@@ -81,11 +82,11 @@ impl Process {
         match &self.largest {
             Some((name, length)) if error.kind() == io::ErrorKind::ArgumentListTooLong => {
                 let message = format!(
-                    "the command could not be started: its arguments and variables are too large, the largest of these credentials being {name} with {length} bytes"
+                    "could not start the command: its arguments and variables are too large; the largest credential is {name} with {length} bytes"
                 );
                 Failure::new(Exit::NotExecutable, message)
                     .hint(
-                        "pass that value on stdin, as in `cred get PATH | COMMAND`, and the others with --env",
+                        "pass that value on stdin, such as `cred get PATH | COMMAND`, and the others with --env",
                     )
                     .caused_by(error)
             }
@@ -104,11 +105,11 @@ fn not_started(program: &OsStr, error: io::Error) -> Failure {
         _ => Exit::NotExecutable,
     };
     let hint = match exit {
-        Exit::NoSuchCommand => "check its name, and the variable PATH where it has no `/`",
-        _ => "check that it is a program, and that you may execute it",
+        Exit::NoSuchCommand => "check the name of the command, and the variable PATH if the name has no `/`",
+        _ => "check that the file is a program, and that you have permission to execute it",
     };
     let program = program.to_string_lossy();
-    Failure::new(exit, format!("the command `{program}` could not be started")).hint(hint).caused_by(error)
+    Failure::new(exit, format!("could not start the command `{program}`")).hint(hint).caused_by(error)
 }
 
 #[cfg(unix)]
@@ -123,8 +124,8 @@ mod lookup {
     use rustix::fs::{Access, access};
     use rustix::io::Errno;
 
-    /// Finds the program as `execvp` does, but before the variables change: a credential named PATH
-    /// does not choose the program.
+    /// Finds the program as `execvp` does, but before the variables are set, so that a credential
+    /// named PATH cannot choose the program.
     pub(super) fn command(program: &OsStr) -> io::Result<Command> {
         if program.as_bytes().contains(&b'/') {
             return Ok(Command::new(program));

@@ -1,4 +1,4 @@
-//! The files in a project's folder that its `cred.toml` names: a pull can change them as well.
+//! The files in a project's folder that its `cred.toml` names. A pull can change them as well.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use cred_config::model::ConfigFile;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::effects::{self, Kind};
+use crate::config::effects::{self, PathKind};
 use crate::config::ring::to_hex;
 use crate::failure::Failure;
 
-/// The longest file that is trusted, in bytes.
+/// Maximum length of a file, in bytes.
 const MAX_LEN: u64 = 64 * 1_024 * 1_024;
-/// The longest kubeconfig, which is searched for names of other files.
+/// Maximum length of a kubeconfig, in bytes. It is searched for names of other files.
 const MAX_KUBECONFIG_LEN: u64 = 1_024 * 1_024;
 
-/// The hash of the files of one kind, in hex; `None`: there are none. `salt` comes first, so that a
-/// hash of secrets cannot be compared with guesses by a reader of the hash alone.
-pub(super) fn hash(file: &ConfigFile, kind: Kind, salt: &[u8]) -> Result<Option<String>, Failure> {
+/// The hash of the files of one kind, in hex; `None` if there are none. `salt` is hashed first: a
+/// reader who knows only the hash cannot test guesses of a secret.
+pub(super) fn hash(file: &ConfigFile, kind: PathKind, salt: &[u8]) -> Result<Option<String>, Failure> {
     let project = Project::of(file);
     let (mut all, mut count) = (Sha256::new(), 0);
     all.update(salt);
@@ -29,7 +29,7 @@ pub(super) fn hash(file: &ConfigFile, kind: Kind, salt: &[u8]) -> Result<Option<
         }
         count += 1;
         project.add(&written, &path, &mut all)?;
-        if kind == Kind::Kubeconfig {
+        if kind == PathKind::Kubeconfig {
             for (word, named) in project.named_by_kubeconfig(&path)? {
                 project.add(&word, &named, &mut all)?;
             }
@@ -38,7 +38,7 @@ pub(super) fn hash(file: &ConfigFile, kind: Kind, salt: &[u8]) -> Result<Option<
     Ok((count > 0).then(|| to_hex(&all.finalize())))
 }
 
-/// A project's folder.
+/// The folder of a project.
 struct Project {
     folder: PathBuf,
 }
@@ -48,14 +48,15 @@ impl Project {
         Self { folder: file.path().parent().unwrap_or(Path::new("/")).to_owned() }
     }
 
-    /// By the words of the path, or by where it leads.
+    /// Whether a path, or the target of its links, is in the folder.
     fn contains(&self, path: &Path) -> bool {
         path.starts_with(&self.folder)
             || path.canonicalize().is_ok_and(|target| target.starts_with(&self.folder))
     }
 
-    /// The name as it is written, where it leads, and the contents of a regular file. Nothing
-    /// depends on where the project is. A folder may come later: a store makes its own.
+    /// Hashes the name as written, the target of its links, and the contents of a regular file. The
+    /// hash does not depend on the location of the project. A folder may be created later, because a
+    /// store creates its own.
     fn add(&self, written: &str, path: &Path, all: &mut Sha256) -> Result<(), Failure> {
         let failed = |error| Failure::file("read", path, error);
         let target = path.canonicalize().unwrap_or_default();
@@ -71,24 +72,27 @@ impl Project {
         Ok(())
     }
 
-    /// Every word of a kubeconfig that is the name of a file in the project: certificates, tokens,
+    /// Every word of a kubeconfig that is the path of a file in the project: certificates, tokens,
     /// programs and their arguments.
     fn named_by_kubeconfig(&self, path: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
         let failed = |error| Failure::file("read", path, error);
         if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
             return Ok(Vec::new());
         }
-        let unfit = |why: &str| {
-            Failure::config(format!("the kubeconfig `{}` of the project {why}", path.display()))
-                .hint("use a kubeconfig outside of the project, or name its cred.toml with --config")
+        let unusable = |problem: &str| {
+            Failure::config(format!(
+                "cannot trust the kubeconfig `{}` of the project: it {problem}",
+                path.display()
+            ))
+            .hint("use a kubeconfig outside the project, or pass its cred.toml with --config")
         };
         if fs::metadata(path).map_err(failed)?.len() > MAX_KUBECONFIG_LEN {
-            return Err(unfit("has more than 1 MiB"));
+            return Err(unusable("is longer than 1 MiB"));
         }
         let text = fs::read_to_string(path).map_err(failed)?;
         if text.contains('\\') {
-            // YAML has escapes, by which a name could hide.
-            return Err(unfit("has a backslash, so the files that it names cannot be found"));
+            // YAML has escapes, which could hide a name.
+            return Err(unusable("contains a backslash, so the files that it names cannot be found"));
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
         let ends = |letter: char| letter.is_whitespace() || "\"'`,;:=()[]{}<>|&$".contains(letter);
@@ -118,7 +122,7 @@ fn contents(path: &Path) -> io::Result<String> {
         }
     }
     match length > MAX_LEN {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB")),
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 64 MiB")),
         false => Ok(to_hex(&hash.finalize())),
     }
 }
