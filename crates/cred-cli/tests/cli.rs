@@ -1,4 +1,4 @@
-//! The program as a person and a script use it, on local files.
+//! Tests of the program on local files, as users and scripts run it.
 #![cfg(all(unix, feature = "local"))]
 #![cfg(test)]
 

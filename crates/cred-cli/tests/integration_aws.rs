@@ -1,4 +1,4 @@
-//! The program on AWS Secrets Manager, or what stands in for it.
+//! The program on AWS Secrets Manager, or on an emulator of it.
 #![cfg(all(unix, feature = "local", feature = "aws"))]
 #![cfg(test)]
 
@@ -26,11 +26,11 @@ fn world() -> World {
 
 on_a_server!(
     #[ignore = "needs a real server: cargo xtask test-integration aws"]
-    world(), replaces: "this backend cannot", many: 100, secrets: &[SECRET_KEY]
+    world(), replaces: "not supported by this backend", many: 100, secrets: &[SECRET_KEY]
 );
 
 #[test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-fn what_is_deleted_is_recovered_or_purged() {
-    on_a_server::what_is_deleted_is_recovered_or_purged(world());
+fn deleted_credentials_are_recovered_or_purged() {
+    on_a_server::deleted_credentials_are_recovered_or_purged(world());
 }

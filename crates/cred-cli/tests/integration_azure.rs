@@ -1,4 +1,4 @@
-//! The program on Azure Key Vault, or what stands in for it.
+//! The program on Azure Key Vault, or on an emulator of it.
 #![cfg(all(unix, feature = "local", feature = "azure"))]
 #![cfg(test)]
 
@@ -31,5 +31,5 @@ fn world() -> World {
 
 on_a_server!(
     #[ignore = "needs a real server: cargo xtask test-integration azure"]
-    world(), replaces: "this backend cannot", many: 100, secrets: &[&variable("CRED_TEST_AZURE_CLIENT_SECRET")]
+    world(), replaces: "not supported by this backend", many: 100, secrets: &[&variable("CRED_TEST_AZURE_CLIENT_SECRET")]
 );

@@ -1,9 +1,9 @@
-//! `.env` files as other programs read them: sh, `node --env-file`, npm's dotenv and python-dotenv.
+//! Compares `.env` files with other readers: sh, `node --env-file`, npm's dotenv and python-dotenv.
 #![cfg(all(unix, feature = "local"))]
 #![cfg(test)]
 
 #[path = "cli/world.rs"]
-#[allow(dead_code, reason = "these tests need little of it")]
+#[allow(dead_code, reason = "these tests use a small part of it")]
 mod world;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use crate::world::World;
 /// Names and values.
 type Values = BTreeMap<String, String>;
 
-/// Parts of values that some reader changes somewhere.
+/// Parts of values that some reader changes in some context.
 const PARTS: [&str; 44] = [
     "'",
     "\"",
@@ -69,28 +69,28 @@ const PARTS: [&str; 44] = [
 ];
 
 fn value(random: &mut Rng) -> String {
-    // Few of many parts could be held by any quotes.
+    // With more parts, hardly any value could be quoted.
     (0..random.usize(0..7)).map(|_| random.choice(PARTS).unwrap()).collect()
 }
 
-/// Prints how to repeat what follows.
+/// A random generator. Prints the seed that repeats the test.
 fn seeded() -> Rng {
     let seed =
         std::env::var("CRED_TEST_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
-    println!("to repeat it: CRED_TEST_SEED={seed}");
+    println!("to repeat this run: CRED_TEST_SEED={seed}");
     Rng::with_seed(seed)
 }
 
-/// What each reader finds in a file under these names.
+/// The values that each reader finds in a file for these names.
 fn readers(text: &[u8], names: &[&str]) -> BTreeMap<String, Values> {
     let address = variable("CRED_TEST_DOTENV_REFEREE_ADDR");
     let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
     let head = format!("POST /read?{} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", names.join(","), text.len());
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(text).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.lines().next().unwrap().contains(" 200 "), "{body}\n{}", String::from_utf8_lossy(text));
     let mut found: BTreeMap<String, Values> = serde_json::from_str(body).unwrap();
     for value in found.values_mut().flat_map(Values::values_mut) {
@@ -100,7 +100,7 @@ fn readers(text: &[u8], names: &[&str]) -> BTreeMap<String, Values> {
     found
 }
 
-/// All readers but one find exactly these values.
+/// Asserts that all readers except `but` find exactly these values.
 #[track_caller]
 fn all_read(text: &[u8], names: &[&str], expected: &Values, but: &str) {
     for (reader, found) in readers(text, names).into_iter().filter(|(reader, _)| reader != but) {
@@ -113,7 +113,7 @@ fn all_read(text: &[u8], names: &[&str], expected: &Values, but: &str) {
 
 #[test]
 #[ignore = "needs a real server: cargo xtask test-integration dotenv"]
-fn what_is_exported_is_read_by_all() {
+fn every_reader_reads_an_export_the_same() {
     let mut random = seeded();
     let mut expected: Values = (0..300).map(|number| (format!("V{number}"), value(&mut random))).collect();
     expected.retain(|_, value| !value.is_empty());
@@ -125,32 +125,32 @@ fn what_is_exported_is_read_by_all() {
             &["import", "-", "--format", "json", "--scope", "t:x", "-q"],
             &serde_json::to_string(&expected).unwrap(),
         )
-        .good();
+        .success();
     let export = ["export", "--scope", "t:x", "--format", "env"];
-    // What .env cannot hold is named, and is left out here.
-    let refusal = world.run(&export).ends(2).says("--format env cannot hold ").err;
+    // Values that .env cannot represent are reported, and removed here.
+    let refusal = world.run(&export).exits_with(2).stderr_has("--format env cannot represent ").err;
     let (message, _) = refusal.split_once("hint").unwrap();
     let paths: Vec<&str> = message.split('`').filter(|part| part.starts_with("t:x/")).collect();
-    world.run(&[&["rm", "--yes", "-q"], &paths[..]].concat()).good();
+    world.run(&[&["rm", "--yes", "-q"], &paths[..]].concat()).success();
     for path in paths {
         expected.remove(path.strip_prefix("t:x/").unwrap()).unwrap();
     }
-    let text = world.run(&export).good().out;
-    println!("{} of {total} values can be held", expected.len());
-    assert!(expected.len() * 3 > total && expected.contains_key("LONG"), "most are refused");
+    let text = world.run(&export).success().out;
+    println!("{} of {total} values can be represented", expected.len());
+    assert!(expected.len() * 3 > total && expected.contains_key("LONG"), "most values are rejected");
     let names: Vec<&str> = expected.keys().map(String::as_str).collect();
     all_read(text.as_bytes(), &names, &expected, "");
-    // And by ourselves.
-    world.run_with(&["import", "-", "--scope", "t:y", "-q"], &text).good();
+    // And by `cred import`.
+    world.run_with(&["import", "-", "--scope", "t:y", "-q"], &text).success();
     assert_eq!(flat(&world, "t:y"), expected);
 }
 
 fn flat(world: &World, scope: &str) -> Values {
-    let answer = world.run(&["export", "--scope", scope, "--format", "json-flat"]).good();
-    serde_json::from_str(&answer.out).unwrap()
+    let output = world.run(&["export", "--scope", scope, "--format", "json-flat"]).success();
+    serde_json::from_str(&output.out).unwrap()
 }
 
-/// An entry of a file as people write it, right or wrong.
+/// A random entry of a file, valid or invalid.
 fn entry(name: &str, random: &mut Rng) -> String {
     let begin = random.choice([
         "",
@@ -186,7 +186,7 @@ fn entry(name: &str, random: &mut Rng) -> String {
 
 #[test]
 #[ignore = "needs a real server: cargo xtask test-integration dotenv"]
-fn what_is_imported_is_what_all_read() {
+fn import_accepts_only_what_every_reader_reads_the_same() {
     let mut random = seeded();
     let mut kept = 0;
     for round in 0..4 {
@@ -196,37 +196,37 @@ fn what_is_imported_is_what_all_read() {
             .map(|name| (name.clone(), entry(&name, &mut random)))
             .collect();
         let import = ["import", "-", "--format", "env", "--scope", "t:x", "--json"];
-        let (text, answer) = loop {
+        let (text, output) = loop {
             let text = entries.iter().fold(String::new(), |mut text, (_, entry)| {
                 let _ = write!(text, "{entry}");
                 text
             });
-            let answer = world.run_with(&import, &text);
-            if answer.code == 0 {
-                break (text, answer);
+            let output = world.run_with(&import, &text);
+            if output.code == 0 {
+                break (text, output);
             }
-            // The refused line is that of an entry, without which the others are tried again.
-            let message = answer.ends(2).error()["error"].as_str().unwrap().to_owned();
+            // Remove the entry of the rejected line, and try again.
+            let message = output.exits_with(2).error()["error"].as_str().unwrap().to_owned();
             let line: usize = message.split(' ').nth(1).unwrap().parse().unwrap();
             let mut lines = 1;
-            let refused = entries.iter().position(|(_, entry)| {
+            let rejected = entries.iter().position(|(_, entry)| {
                 let first = lines;
                 lines += entry.matches('\n').count();
                 (first..=lines - usize::from(entry.ends_with('\n'))).contains(&line)
             });
-            entries.remove(refused.unwrap_or_else(|| panic!("no entry has line {line}: {message}\n{text}")));
+            entries.remove(rejected.unwrap_or_else(|| panic!("no entry has line {line}: {message}\n{text}")));
         };
         let mut expected = if entries.is_empty() { Values::new() } else { flat(&world, "t:x") };
-        for empty in answer.json()["empty"].as_array().unwrap() {
+        for empty in output.json()["empty"].as_array().unwrap() {
             let name = empty.as_str().unwrap().strip_prefix("t:x/").unwrap();
             expected.insert(name.to_owned(), String::new());
         }
         kept += expected.len();
-        println!("round {round}: {} of 150 lines are taken", expected.len());
+        println!("round {round}: {} of 150 lines are accepted", expected.len());
         let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-        // To a shell CR LF is a line end only after a conversion.
+        // A shell accepts CR LF only after a conversion.
         all_read(text.as_bytes(), &names, &expected, "sh");
         all_read(text.replace("\r\n", "\n").as_bytes(), &names, &expected, "");
     }
-    assert!(kept > 30, "most lines are refused");
+    assert!(kept > 30, "most lines are rejected");
 }

@@ -10,7 +10,7 @@ use cred_testing::value::{fresh, variable};
 
 use crate::on_a_server::world::{self, World};
 
-/// In the namespace that every cluster has, under a prefix of its own.
+/// Uses the default namespace, with a unique prefix.
 fn world() -> World {
     on_a_server::world(&format!(
         "backend = \"k8s\"\nkubeconfig_path = \"{}\"\nsecret_prefix = \"test-{}-\"\n",
@@ -19,7 +19,7 @@ fn world() -> World {
     ))
 }
 
-/// Of whoever is logged in by the kubeconfig.
+/// The token of the kubeconfig.
 fn token() -> String {
     let config = std::fs::read_to_string(variable("CRED_TEST_K8S_KUBECONFIG")).unwrap();
     let (_, after) = config.split_once("token").unwrap();

@@ -1,31 +1,31 @@
-//! A secret through everything that the program does, and where it must not come out.
+//! Passes a secret through every command, and checks where it must not appear.
 
-use crate::world::{Answer, World, files};
+use crate::world::{CommandOutput, World, files};
 
 const CANARY: &str = "canary-5f1c9a73-the-secret-word";
 
-fn holds(bytes: &[u8]) -> bool {
+fn contains_secret(bytes: &[u8]) -> bool {
     bytes.windows(10).any(|window| CANARY.as_bytes().windows(10).any(|part| part == window))
 }
 
 #[track_caller]
-fn silent(answer: Answer) -> Answer {
-    assert!(!holds(answer.err.as_bytes()), "{}", answer.err);
-    answer
+fn without_secret(output: CommandOutput) -> CommandOutput {
+    assert!(!contains_secret(output.err.as_bytes()), "{}", output.err);
+    output
 }
 
 #[test]
-fn a_secret_is_in_no_log_no_file_no_list_of_processes_and_no_error() {
+fn no_log_file_process_list_or_error_contains_a_secret() {
     let mut world = World::with_other(true);
     world.set("CRED_LOG", "trace");
     let record = format!(r#"[{{"path": "org:a/imported", "fields": {{"value": "{CANARY}"}}}}]"#);
-    silent(world.run_with(&["set", "org:a/id"], CANARY).good());
-    silent(world.run_with(&["rotate", "org:a/id"], &format!("{CANARY} again")).good());
-    silent(world.run_with(&["import", "-", "--format", "json"], &record).good());
-    silent(world.run_with(&["import", "-", "--format", "env"], &format!("NAME={CANARY}")).good());
-    let trace = silent(world.run(&["get", "org:a/id"]).good());
-    assert!(trace.err.contains("TRACE") || trace.err.contains("DEBUG"), "it logs: {}", trace.err);
-    assert!(trace.out.contains(CANARY), "and this is what it is about");
+    without_secret(world.run_with(&["set", "org:a/id"], CANARY).success());
+    without_secret(world.run_with(&["rotate", "org:a/id"], &format!("{CANARY} again")).success());
+    without_secret(world.run_with(&["import", "-", "--format", "json"], &record).success());
+    without_secret(world.run_with(&["import", "-", "--format", "env"], &format!("NAME={CANARY}")).success());
+    let trace = without_secret(world.run(&["get", "org:a/id"]).success());
+    assert!(trace.err.contains("TRACE") || trace.err.contains("DEBUG"), "the log is empty: {}", trace.err);
+    assert!(trace.out.contains(CANARY), "the result contains the secret");
     for args in [
         &["list"][..],
         &["validate", "--all"],
@@ -35,19 +35,19 @@ fn a_secret_is_in_no_log_no_file_no_list_of_processes_and_no_error() {
         &["migrate", "--from", "dev", "--to", "other", "--reseal"],
         &["diff", "dev", "other"],
     ] {
-        let answer = silent(world.run(args).good());
-        assert!(!holds(answer.out.as_bytes()), "{args:?}: {}", answer.out);
+        let output = without_secret(world.run(args).success());
+        assert!(!contains_secret(output.out.as_bytes()), "{args:?}: {}", output.out);
     }
     let processes = "tr '\\0' ' ' < /proc/$$/cmdline; cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '";
-    let seen = silent(world.run(&["run", "--scope", "org:a", "--", "sh", "-c", processes]).good());
-    assert!(seen.out.contains("cmdline") && !holds(seen.out.as_bytes()), "{}", seen.out);
+    let seen = without_secret(world.run(&["run", "--scope", "org:a", "--", "sh", "-c", processes]).success());
+    assert!(seen.out.contains("cmdline") && !contains_secret(seen.out.as_bytes()), "{}", seen.out);
     for (path, bytes) in files(world.root()) {
-        assert!(!holds(&bytes), "{}", path.display());
+        assert!(!contains_secret(&bytes), "{}", path.display());
     }
 }
 
 #[test]
-fn an_input_that_is_refused_is_not_repeated() {
+fn rejected_input_is_not_repeated() {
     let world = World::new();
     for (args, stdin) in [
         (
@@ -62,8 +62,12 @@ fn an_input_that_is_refused_is_not_repeated() {
         (&["set", "a", "--fields"], format!(r#"{{"value": ["{CANARY}"]}}"#)),
         (&["set", "a", "--fields"], format!(r#"{{"{CANARY} x": "1"}}"#)),
     ] {
-        let answer = world.run_with(args, &stdin);
-        assert_ne!(answer.code, 0, "{args:?} {stdin}");
-        assert!(!holds(answer.err.as_bytes()) && !holds(answer.out.as_bytes()), "{args:?}: {}", answer.err);
+        let output = world.run_with(args, &stdin);
+        assert_ne!(output.code, 0, "{args:?} {stdin}");
+        assert!(
+            !contains_secret(output.err.as_bytes()) && !contains_secret(output.out.as_bytes()),
+            "{args:?}: {}",
+            output.err
+        );
     }
 }

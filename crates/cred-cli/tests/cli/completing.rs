@@ -1,4 +1,4 @@
-//! Completions, as the shells call them.
+//! Shell completions.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn stored() -> World {
 #[test]
 fn stored_paths_and_scopes_are_listed_by_prefix() {
     let world = stored();
-    let list = |args: &[&str]| world.run(&[&["complete-paths"], args].concat()).good().out;
+    let list = |args: &[&str]| world.run(&[&["complete-paths"], args].concat()).success().out;
     assert_eq!(list(&[]), "org:acme/stripe-key\norg:acme/team:pay/db\norg:other/stripe\nplain\n");
     assert_eq!(list(&["org:acme/s"]), "org:acme/stripe-key\n");
     assert_eq!(list(&["org:acme/team:pay/"]), "org:acme/team:pay/db\n");
@@ -27,22 +27,22 @@ fn stored_paths_and_scopes_are_listed_by_prefix() {
 #[test]
 fn an_error_is_not_printed_while_a_line_is_completed() {
     let world = World::empty();
-    let answer = world.run(&["complete-paths"]).good();
-    assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
+    let output = world.run(&["complete-paths"]).success();
+    assert_eq!((output.out.as_str(), output.err.as_str()), ("", ""));
     let world = stored();
     world.write("project/cred.toml", "not toml");
-    let answer = world.run(&["complete-paths", "-p", "absent"]).good();
-    assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
+    let output = world.run(&["complete-paths", "-p", "absent"]).success();
+    assert_eq!((output.out.as_str(), output.err.as_str()), ("", ""));
 }
 
-/// A fifo that no process writes stands for a backend that does not answer.
+/// A FIFO without a writer simulates a backend that does not answer.
 #[test]
-fn a_backend_that_does_not_answer_is_not_waited_for() {
+fn completion_does_not_wait_for_an_unresponsive_backend() {
     let world = World::empty();
     let fifo = world.path("project/fifo.toml");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let answer = world.run(&["complete-paths", "--config", fifo.to_str().unwrap()]).good();
-    assert_eq!((answer.out.as_str(), answer.err.as_str()), ("", ""));
+    let output = world.run(&["complete-paths", "--config", fifo.to_str().unwrap()]).success();
+    assert_eq!((output.out.as_str(), output.err.as_str()), ("", ""));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn bash_completes_paths_scopes_and_options() {
     let cred = std::path::Path::new(env!("CARGO_BIN_EXE_cred"));
     let path = std::env::var("PATH").unwrap();
     world.set("PATH", &format!("{}:{path}", cred.parent().unwrap().display()));
-    // Bash gives the function its words split at `:` and `=`.
+    // Bash passes the function words split at `:` and `=`.
     let complete = |words: &[&str]| {
         let script = r#"source <(cred completions bash)
             COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
@@ -67,7 +67,7 @@ fn bash_completes_paths_scopes_and_options() {
     assert_eq!(complete(&["get", "org", ":", "acme/s"]), "acme/stripe-key");
     assert_eq!(complete(&["rm", "plain", "org", ":", "acme/team", ":", "pay/"]), "pay/db");
     assert_eq!(complete(&["get", "org", ":"]).lines().count(), 3);
-    assert_eq!(complete(&["recover", "pl"]), "", "it is stored and not deleted");
+    assert_eq!(complete(&["recover", "pl"]), "", "the credential is not deleted");
     assert_eq!(complete(&["-p", "dev", "list", "org", ":", "o"]), "other");
     assert_eq!(complete(&["run", "--scope", "org", ":", "ot"]), "other");
     assert_eq!(complete(&["run", "--scope", "=", "org", ":", "ot"]), "other");
@@ -75,25 +75,25 @@ fn bash_completes_paths_scopes_and_options() {
     assert_eq!(complete(&["run", "--env", "X", "=", "pl"]), "plain");
     assert_eq!(complete(&["-p", "absent", "get", "pl"]), "");
     assert_eq!(complete(&["get", "--sh"]), "--show");
-    assert_eq!(complete(&["comp"]), "completions", "the hidden command is not offered");
+    assert_eq!(complete(&["comp"]), "completions", "the hidden command must not be offered");
     assert!(!complete(&["run", "--scope", "org:acme", "--", "cat", "pl"]).contains("plain"));
 }
 
 #[test]
-fn zsh_and_fish_call_for_what_is_stored() {
+fn zsh_and_fish_complete_stored_paths() {
     let world = World::empty();
-    let zsh = world.run(&["completions", "zsh"]).good().out;
+    let zsh = world.run(&["completions", "zsh"]).success().out;
     for action in ["ID:_cred_paths'", ":SCOPE:_cred_scopes'", ":_cred_named'", "'::scope -- "] {
         assert!(zsh.contains(action), "{action}");
     }
     assert!(!zsh.contains("ID:_default'") && !zsh.contains("SCOPE:_default'"));
-    let fish = world.run(&["completions", "fish"]).good().out;
+    let fish = world.run(&["completions", "fish"]).success().out;
     assert!(fish.contains("using_subcommand set get rm rotate\" -f -a \"(__fish_cred_stored)\""), "{fish}");
     assert!(fish.contains("recover purge\" -f -a \"(__fish_cred_stored --deleted)\""), "{fish}");
     assert_eq!(zsh.matches(":_cred_deleted'").count(), 2, "{zsh}");
-    for script in [zsh, fish, world.run(&["completions", "bash"]).good().out] {
+    for script in [zsh, fish, world.run(&["completions", "bash"]).success().out] {
         for name in ["@PATHS@", "@DELETED@", "@SCOPES@", "@SCOPED@", "@COMMANDS@", "@VALUED@"] {
-            assert!(!script.contains(name), "{name} is left");
+            assert!(!script.contains(name), "{name} was not replaced");
         }
     }
 }

@@ -1,33 +1,37 @@
-//! Which file and profile count, and what is refused without being repeated.
+//! The choice of files and profiles, and errors that do not repeat secrets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::world::{World, files};
 
-/// What a file may never make the program say.
+/// A value that no error may repeat.
 const SECRET: &str = "hunter2-hunter2-hunter2";
 
 #[test]
-fn a_project_comes_before_the_user_and_above_counts_too() {
+fn a_project_file_precedes_the_users_and_is_found_in_parent_folders() {
     let world = World::empty();
-    world.run(&["list"]).ends(3).says("run `cred init`");
-    world.run(&["init", "--user", "--name", "mine"]).good();
+    world.run(&["list"]).exits_with(3).stderr_has("run `cred init`");
+    world.run(&["init", "--user", "--name", "mine"]).success();
     world.store("a", "of the user");
-    world.run(&["init"]).good();
-    world.run(&["get", "a"]).ends(4);
-    world.run(&["get", "a", "-p", "mine"]).good();
+    world.run(&["init"]).success();
+    world.run(&["get", "a"]).exits_with(4);
+    world.run(&["get", "a", "-p", "mine"]).success();
     fs::create_dir_all(world.path("project/deep/er")).unwrap();
     let mut below = world.command(&["get", "a", "-p", "mine"]);
     assert!(below.current_dir(world.path("project/deep/er")).output().unwrap().status.success());
     let mut chosen = world.command(&["get", "a"]);
     assert!(chosen.env("CRED_PROFILE", "mine").output().unwrap().status.success());
-    world.run(&["get", "a", "-p", "nobody"]).ends(3).says("there is no profile `nobody`").says("dev, mine");
-    world.run(&["init"]).ends(2).says("exists already");
+    world
+        .run(&["get", "a", "-p", "absent"])
+        .exits_with(3)
+        .stderr_has("there is no profile `absent`")
+        .stderr_has("dev, mine");
+    world.run(&["init"]).exits_with(2).stderr_has("already exists");
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_line_and_field() {
+fn an_invalid_configuration_is_rejected_with_line_and_field() {
     let world = World::empty();
     let head = "profile = \"p\"\n\n[profiles.p]\n";
     let cases = [
@@ -42,13 +46,13 @@ fn what_does_not_fit_is_refused_with_line_and_field() {
         ),
         ("backend = \"lokal\"\n", "cred.toml:4: `profiles.p.backend` is not a backend; use one of local"),
         ("base_path = \"/x\"\n", "cred.toml:3: `profiles.p` needs the field `backend`"),
-        ("backend = \"local\"\nbase_path = \"/x\n", "is not valid TOML in line 5"),
+        ("backend = \"local\"\nbase_path = \"/x\n", "is not valid TOML at line 5"),
         ("backend = \"local\"\n[keys]\n", "cred.toml:5: `keys` is not known here"),
     ];
     for (text, expected) in cases {
         world.write("project/cred.toml", &format!("{head}{text}"));
-        let answer = world.run(&["list"]).ends(3).says(expected);
-        assert!(!answer.err.contains("7316"), "{}", answer.err);
+        let output = world.run(&["list"]).exits_with(3).stderr_has(expected);
+        assert!(!output.err.contains("7316"), "{}", output.err);
     }
 }
 
@@ -86,20 +90,20 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
     for text in texts {
         world.write("project/cred.toml", &text);
         for args in [&["get", "a"][..], &["doctor"], &["get", "a", "--json"]] {
-            let answer = world.run(args);
-            assert_ne!(answer.code, 0, "{text}");
+            let output = world.run(args);
+            assert_ne!(output.code, 0, "{text}");
             assert!(
-                !answer.err.contains(SECRET) && !answer.out.contains(SECRET),
+                !output.err.contains(SECRET) && !output.out.contains(SECRET),
                 "{text}: {} {}",
-                answer.out,
-                answer.err
+                output.out,
+                output.err
             );
         }
     }
 }
 
 #[test]
-fn a_key_in_the_place_of_its_file_or_variable_is_not_repeated() {
+fn a_key_in_place_of_its_file_or_variable_is_not_repeated() {
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let world = World::empty();
     let forms = [
@@ -111,15 +115,18 @@ fn a_key_in_the_place_of_its_file_or_variable_is_not_repeated() {
     for form in forms {
         let head = "[profiles.p]\nbackend = \"local\"\nbase_path = \"/x\"\n[rings.main]\nactive = \"k\"\n";
         world.write("project/cred.toml", &format!("{head}keys.k = {form}\n"));
-        let answer = world.run(&["get", "a"]).ends(8).says("cred.toml:6: `keys.k` of ring `main` names a ");
-        assert!(!answer.err.contains(KEY), "{}", answer.err);
-        let answer = world.run(&["doctor"]).ends(9);
-        assert!(!answer.err.contains(KEY) && !answer.out.contains(KEY), "{} {}", answer.out, answer.err);
+        let output = world
+            .run(&["get", "a"])
+            .exits_with(8)
+            .stderr_has("cred.toml:6: `keys.k` of ring `main` names a ");
+        assert!(!output.err.contains(KEY), "{}", output.err);
+        let output = world.run(&["doctor"]).exits_with(9);
+        assert!(!output.err.contains(KEY) && !output.out.contains(KEY), "{} {}", output.out, output.err);
     }
 }
 
 #[test]
-fn projects_of_one_name_have_stores_of_their_own() {
+fn projects_with_the_same_name_have_separate_stores() {
     let world = World::empty();
     let run = |place: &str, args: &[&str]| {
         let output = world.command(args).current_dir(world.path(place)).output().unwrap();
@@ -138,56 +145,57 @@ fn projects_of_one_name_have_stores_of_their_own() {
 }
 
 #[test]
-fn a_store_that_is_gone_is_no_empty_one() {
+fn a_missing_store_is_an_error() {
     let world = World::new();
     world.store("a", "1");
     let store = world.path("home/.local/share/cred/project");
     fs::rename(&store, world.path("home/elsewhere")).unwrap();
     for command in ["list", "validate"] {
-        let answer = world.run(&[command]).ends(3).says("`base_path` of profile `dev` does not exist");
-        assert!(!answer.err.contains("create_dir"), "{}", answer.err);
+        let output =
+            world.run(&[command]).exits_with(3).stderr_has("`base_path` of profile `dev` does not exist");
+        assert!(!output.err.contains("create_dir"), "{}", output.err);
     }
-    world.run(&["doctor"]).ends(9);
-    world.run_with(&["set", "b"], "2").ends(3);
+    world.run(&["doctor"]).exits_with(9);
+    world.run_with(&["set", "b"], "2").exits_with(3);
     assert!(!store.exists());
     fs::rename(world.path("home/elsewhere"), &store).unwrap();
     assert_eq!(world.value("a"), "1");
 }
 
 #[test]
-fn an_init_that_fails_leaves_nothing_behind() {
+fn a_failed_init_leaves_no_files() {
     let world = World::empty();
     let nothing = || {
         assert!(files(&world.path("home")).is_empty(), "{:?}", files(&world.path("home")));
         assert!(!world.path("home/.local/share/cred/project").exists());
         assert!(!world.path("project/store").exists());
     };
-    world.write("project/other.key", "of somebody");
-    world.run(&["init", "--key-file", "other.key"]).ends(8);
-    world.run(&["init", "--key-file", "other.key", "--store", "store"]).ends(8);
+    world.write("project/other.key", "of another user");
+    world.run(&["init", "--key-file", "other.key"]).exits_with(8);
+    world.run(&["init", "--key-file", "other.key", "--store", "store"]).exits_with(8);
     nothing();
     std::os::unix::fs::symlink(world.path("project/nowhere/cred.toml"), world.path("project/cred.toml"))
         .unwrap();
-    world.run(&["init"]).ends(2).says("exists already");
+    world.run(&["init"]).exits_with(2).stderr_has("already exists");
     nothing();
     fs::remove_file(world.path("project/cred.toml")).unwrap();
-    assert_eq!(world.read("project/other.key"), "of somebody");
-    world.run(&["init"]).good();
+    assert_eq!(world.read("project/other.key"), "of another user");
+    world.run(&["init"]).success();
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_before_anything_is_made() {
+fn an_invalid_name_is_rejected_before_anything_is_created() {
     let world = World::empty();
     for name in ["my dev", "a.b", "", "a\nb = 1", "\"a\""] {
-        world.run(&["init", "--name", name]).ends(2).says("letters, digits");
+        world.run(&["init", "--name", name]).exits_with(2).stderr_has("letters, digits");
         assert!(files(world.root()).is_empty(), "{name}");
     }
-    world.run(&["init", "--name", "My-dev_2"]).good();
+    world.run(&["init", "--name", "My-dev_2"]).success();
     world.store("a", "1");
 }
 
 #[test]
-fn a_path_counts_from_the_file_and_a_tilde_is_the_home_folder() {
+fn a_path_is_relative_to_the_file_and_a_tilde_is_the_home_folder() {
     let world = World::new();
     let text = world.read("project/cred.toml");
     let with_path = |path: &str| {
@@ -209,7 +217,7 @@ fn a_path_counts_from_the_file_and_a_tilde_is_the_home_folder() {
 }
 
 #[test]
-fn every_plain_field_can_be_in_a_variable() {
+fn every_field_that_is_not_secret_can_come_from_a_variable() {
     let mut world = World::new();
     let text = world.read("project/cred.toml");
     let store = world.path("home/elsewhere");
@@ -221,7 +229,7 @@ fn every_plain_field_can_be_in_a_variable() {
                   operation_timeout = { env = \"LIMIT\" }\nmax_payload_len = { env = \"MOST\" }\n\n[rings.main]";
     let text = text.lines().map(line).collect::<String>().replace("[rings.main]", fields);
     world.write("project/cred.toml", &text);
-    world.run(&["list"]).ends(3).says("names a variable that is not set");
+    world.run(&["list"]).exits_with(3).stderr_has("names a variable that is not set");
     for (name, value) in
         [("STORE", store.to_str().unwrap()), ("CREATE", "true"), ("LIMIT", "9s"), ("MOST", "9999")]
     {
@@ -229,11 +237,11 @@ fn every_plain_field_can_be_in_a_variable() {
     }
     world.store("a", "1");
     assert!(store.exists());
-    // They are not secret, so a command gets them too.
-    assert_eq!(world.run(&["run", "--env", "A=a", "--", "printenv", "LIMIT"]).good().out, "9s\n");
+    // These variables are not secret, so the command gets them too.
+    assert_eq!(world.run(&["run", "--env", "A=a", "--", "printenv", "LIMIT"]).success().out, "9s\n");
     world.set("MOST", SECRET);
-    let answer = world.run(&["list"]).ends(3).says("max_payload_len");
-    assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    let output = world.run(&["list"]).exits_with(3).stderr_has("max_payload_len");
+    assert!(!output.err.contains(SECRET), "{}", output.err);
 }
 
 #[test]
@@ -241,22 +249,22 @@ fn line_ends_and_a_byte_order_mark_survive_an_edit() {
     let world = World::new();
     let text = format!("\u{feff}{}", world.read("project/cred.toml").replace('\n', "\r\n"));
     world.write("project/cred.toml", &text);
-    world.run(&["key", "add", "next"]).good();
+    world.run(&["key", "add", "next"]).success();
     let after = world.read("project/cred.toml");
     assert!(after.starts_with('\u{feff}') && !after.replace("\r\n", "").contains('\n'), "{after:?}");
     world.store("a", "1");
 }
 
 #[test]
-fn a_file_that_others_may_write_is_refused() {
+fn a_file_that_other_users_can_write_is_rejected() {
     let world = World::new();
     fs::set_permissions(world.path("project/cred.toml"), fs::Permissions::from_mode(0o666)).unwrap();
-    world.run(&["list"]).ends(3).says("chmod go-w");
+    world.run(&["list"]).exits_with(3).stderr_has("chmod go-w");
 }
 
 #[cfg(feature = "vault")]
 #[test]
-fn a_backends_own_fields_are_read_and_its_secrets_only_from_elsewhere() {
+fn backend_secrets_come_only_from_files_and_variables() {
     let mut world = World::empty();
     let profile = |auth: &str| {
         format!(
@@ -265,24 +273,26 @@ fn a_backends_own_fields_are_read_and_its_secrets_only_from_elsewhere() {
     };
     let inline = format!("{{ token = {{ token = \"{SECRET}\" }} }}");
     world.write("project/cred.toml", &profile(&inline));
-    let answer =
-        world.run(&["list"]).ends(3).says("cred.toml:4: `profiles.p.auth_method.token.token` is secret");
-    assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    let output = world
+        .run(&["list"])
+        .exits_with(3)
+        .stderr_has("cred.toml:4: `profiles.p.auth_method.token.token` is secret");
+    assert!(!output.err.contains(SECRET), "{}", output.err);
     world.write("project/cred.toml", &profile("{ token = { token = { env = \"TOKEN\" } } }"));
-    world.run(&["list"]).ends(3).says("names a variable that is not set");
+    world.run(&["list"]).exits_with(3).stderr_has("names a variable that is not set");
     world.set("TOKEN", SECRET);
-    // It got so far that it tried the address, where nobody is.
-    let answer = world.run(&["list"]).ends(6).says("could not be reached");
-    assert!(!answer.err.contains(SECRET), "{}", answer.err);
+    // The configuration is accepted, and nothing listens on the address.
+    let output = world.run(&["list"]).exits_with(6).stderr_has("could not be reached");
+    assert!(!output.err.contains(SECRET), "{}", output.err);
     world.write("project/secret-id", "id\n");
     world.write(
         "project/cred.toml",
         &profile("{ app_role = { role_id = \"r\", secret_id = { file = \"secret-id\" } } }"),
     );
     fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o644)).unwrap();
-    world.run(&["list"]).ends(3).says("chmod 600");
+    world.run(&["list"]).exits_with(3).stderr_has("chmod 600");
     fs::set_permissions(world.path("project/secret-id"), fs::Permissions::from_mode(0o600)).unwrap();
-    world.run(&["list"]).ends(6);
+    world.run(&["list"]).exits_with(6);
     world.write("project/cred.toml", &profile("{ kerberos = {} }"));
-    world.run(&["list"]).ends(3).says("must be one of token, app_role");
+    world.run(&["list"]).exits_with(3).stderr_has("must be one of token, app_role");
 }

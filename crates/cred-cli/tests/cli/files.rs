@@ -1,4 +1,4 @@
-//! `.env` and JSON, in and out.
+//! `import` and `export` of `.env` and JSON files.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,41 +7,44 @@ use std::time::Duration;
 use crate::world::{World, files};
 
 #[test]
-fn an_env_file_comes_in_and_goes_out_again() {
+fn an_env_file_is_imported_and_exported() {
     let world = World::new();
     world
         .write("project/.env", "# comment\nFIRST=plain\nexport SECOND='with $ sign'\nTHIRD=\"two\nlines\"\n");
-    world.run(&["import", ".env", "--scope", "org:acme", "--dry-run"]).good().says("Would store 3 of 3");
-    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
-    world.run(&["import", ".env", "--scope", "org:acme"]).good().says("Stored 3 of 3");
+    world
+        .run(&["import", ".env", "--scope", "org:acme", "--dry-run"])
+        .success()
+        .stderr_has("Would store 3 of 3");
+    assert_eq!(world.run(&["list", "--flat"]).success().out, "");
+    world.run(&["import", ".env", "--scope", "org:acme"]).success().stderr_has("Stored 3 of 3");
     assert_eq!(world.value("org:acme/THIRD"), "two\nlines");
-    let out = world.run(&["export", "--scope", "org:acme", "--format", "env"]).good().out;
+    let out = world.run(&["export", "--scope", "org:acme", "--format", "env"]).success().out;
     assert_eq!(out, "FIRST='plain'\nSECOND='with $ sign'\nTHIRD='two\nlines'\n");
     world.write("project/again.env", &out);
-    world.run(&["import", "again.env", "--scope", "org:again"]).good();
+    world.run(&["import", "again.env", "--scope", "org:again"]).success();
     assert_eq!(world.value("org:again/SECOND"), "with $ sign");
 }
 
 #[test]
-fn what_is_there_is_left_alone_unless_told() {
+fn existing_credentials_are_kept_unless_replace_is_given() {
     let world = World::new();
     world.store("A", "mine");
     world.write("project/.env", "A=theirs\nB=new\n");
-    world.run(&["import", ".env"]).ends(10).says("A is there already");
+    world.run(&["import", ".env"]).exits_with(10).stderr_has("A already exists");
     assert_eq!((world.value("A"), world.value("B")), ("mine".into(), "new".into()));
-    world.run(&["import", ".env", "--replace"]).good();
+    world.run(&["import", ".env", "--replace"]).success();
     assert_eq!(world.value("A"), "theirs");
 }
 
-/// While another process has the store's lock, the import waits, and nothing is stored yet.
+/// While another process holds the lock of the store, the import waits and has stored nothing.
 #[test]
-fn what_comes_between_the_look_and_the_store_is_left_alone() {
+fn a_credential_stored_during_an_import_is_kept() {
     let world = World::new();
-    world.store("A", "of somebody else");
+    world.store("A", "of another process");
     let store = world.path("home/.local/share/cred/project");
     let (path, bytes) =
         files(&store).into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".enc.json")).unwrap();
-    world.run(&["rm", "--yes", "A"]).good();
+    world.run(&["rm", "--yes", "A"]).success();
     world.write("project/.env", "A=mine\n");
     let lock = File::open(store.join(".lock")).unwrap();
     lock.lock().unwrap();
@@ -51,22 +54,22 @@ fn what_comes_between_the_look_and_the_store_is_left_alone() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     lock.unlock().unwrap();
     let output = import.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(10) && said.contains("A is there already"), "{said}");
-    assert_eq!(world.value("A"), "of somebody else");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(10) && stderr.contains("A already exists"), "{stderr}");
+    assert_eq!(world.value("A"), "of another process");
 }
 
 #[test]
-fn json_keeps_everything_and_is_private() {
+fn a_json_export_is_complete_and_private() {
     let world = World::with_other(true);
     world.fill(20);
-    world.run(&["export", "--output", "all.json"]).good();
+    world.run(&["export", "--output", "all.json"]).success();
     let mode = std::fs::metadata(world.path("project/all.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    world.run(&["export", "--output", "all.json"]).ends(1).says("could not write");
-    world.run(&["import", "all.json", "-p", "other"]).good().says("Stored 20 of 20");
+    world.run(&["export", "--output", "all.json"]).exits_with(1).stderr_has("could not write");
+    world.run(&["import", "all.json", "-p", "other"]).success().stderr_has("Stored 20 of 20");
     let both = ["dev", "other"].map(|profile| {
-        let mut json = world.run(&["export", "-p", profile]).good().json();
+        let mut json = world.run(&["export", "-p", profile]).success().json();
         json.as_array_mut()
             .unwrap()
             .iter_mut()
@@ -77,52 +80,52 @@ fn json_keeps_everything_and_is_private() {
 }
 
 #[test]
-fn a_file_that_would_be_read_differently_is_refused() {
+fn a_file_that_readers_read_differently_is_rejected() {
     let world = World::new();
     world.write("project/.env", "A=1\nB=pa$word\n");
-    world.run(&["import", ".env"]).ends(2).says("line 2");
+    world.run(&["import", ".env"]).exits_with(2).stderr_has("line 2");
     world.write("project/.env", "A=1\nA=2\n");
-    world.run(&["import", ".env"]).ends(2).says("in the file twice");
+    world.run(&["import", ".env"]).exits_with(2).stderr_has("twice");
     world.write("project/.env", "A=1\nA=\n");
-    world.run(&["import", ".env"]).ends(2).says("in the file twice");
-    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
+    world.run(&["import", ".env"]).exits_with(2).stderr_has("twice");
+    assert_eq!(world.run(&["list", "--flat"]).success().out, "");
 }
 
 #[test]
-fn two_credentials_that_would_be_one_variable_are_not_exported_as_one() {
+fn two_credentials_with_the_same_variable_are_not_exported() {
     let world = World::new();
     world.store("org:acme/a-b", "1");
     world.store("org:acme/A_B", "2");
     world
         .run(&["export", "--scope", "org:acme", "--format", "env"])
-        .ends(2)
-        .says("would become the variable A_B");
-    world.run(&["export", "--scope", "org:acme", "--format", "env", "--output", "out.env"]).ends(2);
-    assert!(!world.path("project/out.env").exists(), "nothing stands in the way of the next try");
-    world.run(&["export", "--scope", "org:acme"]).good();
+        .exits_with(2)
+        .stderr_has("would both become the variable A_B");
+    world.run(&["export", "--scope", "org:acme", "--format", "env", "--output", "out.env"]).exits_with(2);
+    assert!(!world.path("project/out.env").exists(), "a failed export must leave no file");
+    world.run(&["export", "--scope", "org:acme"]).success();
 }
 
 #[test]
-fn an_empty_variable_is_left_out_and_named() {
+fn an_empty_variable_is_skipped_and_listed() {
     let world = World::new();
     world.write("project/.env", "A=1\nB=\nC=''\n");
-    let answer = world.run(&["import", ".env"]).good().says("Stored 1 of 1");
-    assert!(answer.err.contains("B, C") && answer.err.contains("empty"), "{}", answer.err);
-    assert_eq!(world.run(&["list", "--flat"]).good().out, "A\n");
-    world.run(&["import", ".env", "-q", "--replace"]).good().says("B, C");
-    let answer = world.run(&["import", ".env", "--replace", "--json"]).good();
-    assert_eq!(answer.json()["empty"], serde_json::json!(["B", "C"]));
-    assert_eq!(answer.err, "", "the document has it");
+    let output = world.run(&["import", ".env"]).success().stderr_has("Stored 1 of 1");
+    assert!(output.err.contains("B, C") && output.err.contains("empty"), "{}", output.err);
+    assert_eq!(world.run(&["list", "--flat"]).success().out, "A\n");
+    world.run(&["import", ".env", "-q", "--replace"]).success().stderr_has("B, C");
+    let output = world.run(&["import", ".env", "--replace", "--json"]).success();
+    assert_eq!(output.json()["empty"], serde_json::json!(["B", "C"]));
+    assert_eq!(output.err, "", "the document lists the empty variables");
 }
 
 #[test]
-fn an_object_with_one_name_twice_is_refused_with_its_place() {
+fn a_duplicate_json_name_is_rejected_with_its_place() {
     let world = World::new();
     for (args, text, place) in [
         (
             &["import", "-", "--format", "json"][..],
             "{\"path\": \"a\",\n\"fields\": {\"value\": \"hunter2\", \"value\": \"hunter3\"}}",
-            "line 2 at column 38",
+            "line 2, column 38",
         ),
         (
             &["import", "-", "--format", "json"],
@@ -132,8 +135,8 @@ fn an_object_with_one_name_twice_is_refused_with_its_place() {
         (&["import", "-", "--format", "json"], "{\"path\": \"a\", \"path\": \"hunter\"}", "line 1"),
         (&["set", "a", "--fields"], "{\"value\": \"hunter2\",\n\"value\": \"hunter3\"}", "line 2"),
     ] {
-        let answer = world.run_with(args, text).ends(2).says("twice").says(place);
-        assert!(!answer.err.contains("hunter"), "{}", answer.err);
+        let output = world.run_with(args, text).exits_with(2).stderr_has("duplicate name").stderr_has(place);
+        assert!(!output.err.contains("hunter"), "{}", output.err);
     }
-    assert_eq!(world.run(&["list", "--flat"]).good().out, "");
+    assert_eq!(world.run(&["list", "--flat"]).success().out, "");
 }

@@ -1,4 +1,4 @@
-//! Between profiles, killed on the way.
+//! `migrate` and `diff`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,33 +6,36 @@ use std::time::{Duration, Instant};
 use crate::world::{World, files};
 
 #[test]
-fn sealed_bytes_go_as_they_are() {
+fn sealed_bytes_are_copied_unchanged() {
     let world = World::with_other(false);
     world.fill(25);
-    world.run(&["diff", "dev", "other"]).ends(9);
-    world.run(&["migrate", "--from", "dev", "--to", "other", "--dry-run"]).good().says("25 would be copied");
-    assert_eq!(world.run(&["list", "--flat", "-p", "other"]).good().out, "", "a dry run writes nothing");
+    world.run(&["diff", "dev", "other"]).exits_with(9);
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other", "--dry-run"])
+        .success()
+        .stderr_has("25 would be copied");
+    assert_eq!(world.run(&["list", "--flat", "-p", "other"]).success().out, "", "a dry run writes nothing");
     world
         .run(&["migrate", "--from", "dev", "--to", "other"])
-        .good()
-        .says("25 copied and read back, 0 already there");
+        .success()
+        .stderr_has("25 copied and read back, 0 already equal");
     world
         .run(&["migrate", "--from", "dev", "--to", "other"])
-        .good()
-        .says("0 copied and read back, 25 already there");
-    world.run(&["diff", "dev", "other"]).good().says("25 are the same");
-    world.run(&["diff", "dev", "other", "--sealed"]).good();
+        .success()
+        .stderr_has("0 copied and read back, 25 already equal");
+    world.run(&["diff", "dev", "other"]).success().stderr_has("25 credentials equal");
+    world.run(&["diff", "dev", "other", "--sealed"]).success();
 }
 
 #[test]
 fn a_write_above_the_recommended_size_logs_one_warning_and_a_dry_run_none() {
     let mut world = World::with_other(false);
     world.set("CRED_LOG", "warn");
-    // Three bytes are four of base64: above 1 MiB once it is sealed and encoded.
+    // Base64 turns three bytes into four, so the sealed and encoded value exceeds 1 MiB.
     let secret = "hunter2 ".repeat(100 * 1_024);
     let migrate = ["migrate", "--from", "dev", "--to", "other", "--dry-run"];
     for (args, warnings) in [(&["set", "org:acme/long"][..], 1), (&migrate, 0), (&migrate[..5], 1)] {
-        let log = world.run_with(args, &secret).good().err;
+        let log = world.run_with(args, &secret).success().err;
         let found: Vec<_> = log.lines().filter(|line| line.contains("larger than recommended")).collect();
         assert_eq!(found.len(), warnings, "{args:?}: {log}");
         for part in ["WARN", "provider=local", "path=org:acme/long", "recommended=1048576"] {
@@ -43,39 +46,45 @@ fn a_write_above_the_recommended_size_logs_one_warning_and_a_dry_run_none() {
 }
 
 #[test]
-fn without_the_other_sides_key_it_is_said_what_will_not_open() {
+fn a_migration_warns_about_keys_missing_in_the_target_ring() {
     let world = World::with_other(true);
     world.fill(3);
-    world.run(&["migrate", "--from", "dev", "--to", "other"]).good().says("lacks main-");
-    world.run(&["get", "org:acme/team:t1/credential-1", "-p", "other"]).ends(8);
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other"])
+        .success()
+        .stderr_has("does not have these keys, so it cannot open their credentials: main-");
+    world.run(&["get", "org:acme/team:t1/credential-1", "-p", "other"]).exits_with(8);
 }
 
 #[test]
-fn resealed_it_opens_with_the_other_sides_key_alone() {
+fn resealed_copies_open_with_the_targets_key_only() {
     let world = World::with_other(true);
     world.fill(25);
-    world.run(&["rotate", "org:acme/team:t1/credential-1", "--generate"]).good();
-    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good().says("25 copied");
-    world.run(&["diff", "dev", "other"]).good().says("25 are the same");
-    world.run(&["diff", "dev", "other", "--sealed"]).ends(9);
-    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good().says("25 already there");
+    world.run(&["rotate", "org:acme/team:t1/credential-1", "--generate"]).success();
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).success().stderr_has("25 copied");
+    world.run(&["diff", "dev", "other"]).success().stderr_has("25 credentials equal");
+    world.run(&["diff", "dev", "other", "--sealed"]).exits_with(9);
+    world
+        .run(&["migrate", "--from", "dev", "--to", "other", "--reseal"])
+        .success()
+        .stderr_has("25 already equal");
     let versions = ["dev", "other"].map(|profile| {
-        world.run(&["get", "org:acme/team:t1/credential-1", "-p", profile, "--json"]).good().json()
+        world.run(&["get", "org:acme/team:t1/credential-1", "-p", profile, "--json"]).success().json()
     });
-    assert_eq!(versions[0], versions[1], "history included");
+    assert_eq!(versions[0], versions[1], "version and times are equal too");
 }
 
 #[test]
-fn what_differs_is_named_and_left_alone() {
+fn different_credentials_are_listed_and_left_unchanged() {
     let world = World::with_other(true);
     world.store("same", "1");
     world.store("changed", "theirs");
     world.store("only-here", "1");
-    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).good();
-    world.run_with(&["set", "changed", "-p", "other"], "mine").good();
-    world.run_with(&["set", "only-there", "-p", "other"], "1").good();
-    world.run(&["rm", "--yes", "only-here", "-p", "other"]).good();
-    let json = world.run(&["diff", "dev", "other", "--json"]).ends(9).json();
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal"]).success();
+    world.run_with(&["set", "changed", "-p", "other"], "mine").success();
+    world.run_with(&["set", "only-there", "-p", "other"], "1").success();
+    world.run(&["rm", "--yes", "only-here", "-p", "other"]).success();
+    let json = world.run(&["diff", "dev", "other", "--json"]).exits_with(9).json();
     assert_eq!(json["only_in_a"], serde_json::json!(["only-here"]));
     assert_eq!(json["only_in_b"], serde_json::json!(["only-there"]));
     assert_eq!(json["differ"][0][0], "changed");
@@ -83,39 +92,46 @@ fn what_differs_is_named_and_left_alone() {
 
     world
         .run(&["migrate", "--from", "dev", "--to", "other", "--reseal"])
-        .ends(10)
-        .says("changed differs there");
-    assert_eq!(world.run(&["get", "changed", "-p", "other"]).good().out, "mine");
-    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--replace"]).good();
-    assert_eq!(world.run(&["get", "changed", "-p", "other"]).good().out, "theirs");
-    assert_eq!(world.run(&["get", "only-there", "-p", "other"]).good().out, "1", "nothing is ever deleted");
+        .exits_with(10)
+        .stderr_has("changed is different in the target");
+    assert_eq!(world.run(&["get", "changed", "-p", "other"]).success().out, "mine");
+    world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--replace"]).success();
+    assert_eq!(world.run(&["get", "changed", "-p", "other"]).success().out, "theirs");
+    assert_eq!(
+        world.run(&["get", "only-there", "-p", "other"]).success().out,
+        "1",
+        "a migration never deletes"
+    );
 }
 
 #[test]
-fn a_broken_one_stops_no_other() {
+fn a_broken_credential_does_not_stop_a_migration() {
     let world = World::with_other(false);
     world.fill(10);
     let store = store_of(&world);
     let (victim, _) =
         files(&store).into_iter().find(|(path, _)| path.to_string_lossy().contains("credential-4")).unwrap();
     std::fs::write(&victim, "garbage").unwrap();
-    let answer =
-        world.run(&["migrate", "--from", "dev", "--to", "other"]).ends(10).says("9 copied").says("1 failed");
-    assert!(answer.err.contains("credential-4"), "{}", answer.err);
+    let output = world
+        .run(&["migrate", "--from", "dev", "--to", "other"])
+        .exits_with(10)
+        .stderr_has("9 copied")
+        .stderr_has("1 failed");
+    assert!(output.err.contains("credential-4"), "{}", output.err);
 }
 
 #[test]
-fn killed_again_and_again_it_loses_nothing_and_goes_on() {
+fn a_migration_killed_repeatedly_loses_nothing_and_completes() {
     const COUNT: usize = 150;
     let world = World::with_other(true);
     world.fill(COUNT);
-    let before = world.run(&["export"]).good().out;
+    let before = world.run(&["export"]).success().out;
     let other = world.path("home/other-store");
     let (mut in_the_middle, mut kill) = (0, 0);
     let begun = Instant::now();
     while kill < 8 || (in_the_middle == 0 && begun.elapsed() < Duration::from_secs(120)) {
         if count(&other) == COUNT {
-            // It was done before it was killed: anew.
+            // The migration completed before it was killed: start again.
             std::fs::remove_dir_all(&other).unwrap();
         }
         kill += 1;
@@ -124,23 +140,23 @@ fn killed_again_and_again_it_loses_nothing_and_goes_on() {
         let goal = (1 + (kill - 1) % 8) * COUNT / 10;
         let begin = Instant::now();
         while count(&other) < goal && child.try_wait().unwrap().is_none() {
-            assert!(begin.elapsed() < Duration::from_secs(60), "it makes no progress");
+            assert!(begin.elapsed() < Duration::from_secs(60), "the migration makes no progress");
             std::thread::sleep(Duration::from_millis(1));
         }
         child.kill().unwrap();
         child.wait().unwrap();
         in_the_middle += usize::from((1..COUNT).contains(&count(&other)));
     }
-    assert!(in_the_middle > 0, "it was never killed in the middle");
-    assert_eq!(world.run(&["export"]).good().out, before, "the side that is read is as it was");
-    let answer =
-        world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--json"]).good().json();
-    assert_eq!(answer["copied"].as_u64().unwrap() + answer["already_there"].as_u64().unwrap(), COUNT as u64);
-    assert!(answer["already_there"].as_u64().unwrap() > 0, "{answer}");
-    world.run(&["diff", "dev", "other"]).good();
+    assert!(in_the_middle > 0, "the migration was never killed in the middle");
+    assert_eq!(world.run(&["export"]).success().out, before, "the source must be unchanged");
+    let output =
+        world.run(&["migrate", "--from", "dev", "--to", "other", "--reseal", "--json"]).success().json();
+    assert_eq!(output["copied"].as_u64().unwrap() + output["already_there"].as_u64().unwrap(), COUNT as u64);
+    assert!(output["already_there"].as_u64().unwrap() > 0, "{output}");
+    world.run(&["diff", "dev", "other"]).success();
 }
 
-/// How many credentials stand in a local store.
+/// The number of credentials in a local store.
 fn count(store: &Path) -> usize {
     let named = |folder: &Path| {
         std::fs::read_dir(folder).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default()
@@ -163,29 +179,41 @@ fn store_of(world: &World) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_copy_that_does_not_open_is_neither_there_for_good_nor_the_same() {
+fn a_copy_that_cannot_be_opened_counts_as_different() {
     let world = World::with_other(true);
     world.store("a", "1");
     for _ in 0..2 {
-        world.run(&["migrate", "--from", "dev", "--to", "other"]).good().says("lacks main-");
+        world
+            .run(&["migrate", "--from", "dev", "--to", "other"])
+            .success()
+            .stderr_has("does not have these keys");
     }
-    let diff = world.run(&["diff", "dev", "other"]).ends(9);
-    assert!(diff.out.contains("a: does not open there"), "{diff:?}");
+    let diff = world.run(&["diff", "dev", "other"]).exits_with(9);
+    assert!(diff.out.contains("a: cannot be opened with the target's key ring"), "{diff:?}");
     let reseal = ["migrate", "--from", "dev", "--to", "other", "--reseal"];
-    // The other side may be this one under another name: what its readers open is not sealed for
-    // others unasked.
-    world.run(&reseal).ends(10).says("a differs there in does not open there; --replace");
-    world.run(&[&reseal[..], &["--replace"]].concat()).good().says("1 copied");
-    assert_eq!(world.run(&["get", "a", "-p", "other"]).good().out, "1");
-    world.run(&["diff", "dev", "other"]).good().says("1 are the same");
+    // The target may be the same store under another name. Its credentials are not resealed for other
+    // readers without --replace.
+    world
+        .run(&reseal)
+        .exits_with(10)
+        .stderr_has("a is different in the target (cannot be opened with the target's key ring)");
+    world.run(&[&reseal[..], &["--replace"]].concat()).success().stderr_has("1 copied");
+    assert_eq!(world.run(&["get", "a", "-p", "other"]).success().out, "1");
+    world.run(&["diff", "dev", "other"]).success().stderr_has("1 credential equal");
 
-    // Nor where it is another value by now.
+    // The same if the value differs too.
     world.store("b", "1");
-    world.run(&["migrate", "--from", "dev", "--to", "other"]).ends(10).says("1 copied");
-    world.run_with(&["rotate", "b"], "2").good();
-    assert!(world.run(&["diff", "dev", "other"]).ends(9).out.contains("b: does not open there"));
-    world.run(&[&reseal[..], &["--replace"]].concat()).good();
-    assert_eq!(world.run(&["get", "b", "-p", "other"]).good().out, "2");
+    world.run(&["migrate", "--from", "dev", "--to", "other"]).exits_with(10).stderr_has("1 copied");
+    world.run_with(&["rotate", "b"], "2").success();
+    assert!(
+        world
+            .run(&["diff", "dev", "other"])
+            .exits_with(9)
+            .out
+            .contains("b: cannot be opened with the target's key ring")
+    );
+    world.run(&[&reseal[..], &["--replace"]].concat()).success();
+    assert_eq!(world.run(&["get", "b", "-p", "other"]).success().out, "2");
 }
 
 #[test]
@@ -205,7 +233,7 @@ fn two_profiles_of_one_store_are_not_migrated() {
         );
     }
     world.write("project/cred.toml", &text);
-    world.run(&["key", "add", "other-key", "-p", "resealed"]).good();
+    world.run(&["key", "add", "other-key", "-p", "resealed"]).success();
     for (from, to, more) in [
         ("dev", "dev", &[][..]),
         ("dev", "same", &[]),
@@ -214,11 +242,11 @@ fn two_profiles_of_one_store_are_not_migrated() {
         ("dev", "resealed", &["--dry-run"]),
     ] {
         let args = [&["migrate", "--from", from, "--to", to], more].concat();
-        world.run(&args).ends(2).says("rekey");
+        world.run(&args).exits_with(2).stderr_has("rekey");
     }
     assert_eq!(world.value("a"), "1");
-    // A store of other names in the same folder is another one.
+    // With other file names, the same folder is another store.
     let apart = text.replace("operation_timeout = \"20s\"", "file_extension = \"sealed\"");
     world.write("project/cred.toml", &apart);
-    world.run(&["migrate", "--from", "dev", "--to", "same"]).good().says("1 copied");
+    world.run(&["migrate", "--from", "dev", "--to", "same"]).success().stderr_has("1 copied");
 }

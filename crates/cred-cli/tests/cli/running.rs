@@ -1,4 +1,4 @@
-//! `cred run`: the process that it becomes.
+//! `cred run`: the command that replaces the process.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::world::World;
 
 #[test]
-fn the_command_gets_the_credentials_and_nobody_else() {
+fn the_command_gets_exactly_the_selected_credentials() {
     let mut world = World::new();
     world.store("org:acme/stripe-api-key", "sk_live");
     world
@@ -14,7 +14,7 @@ fn the_command_gets_the_credentials_and_nobody_else() {
             &["set", "org:acme/db", "--kind", "username-password", "--fields"],
             r#"{"username": "u", "password": "p"}"#,
         )
-        .good();
+        .success();
     world.store("org:acme/team:t/below", "not this one");
     world.store("single", "one");
     world.set("KEPT", "kept");
@@ -32,18 +32,18 @@ fn the_command_gets_the_credentials_and_nobody_else() {
         "-c",
         script,
     ];
-    assert_eq!(world.run(&args).good().out, "sk_live,u,p,,kept,one,p\n");
-    world.run(&["run", "--env", "X=absent", "--", "true"]).ends(4);
-    world.run(&["run", "--env", "X=org:acme/db", "--", "true"]).ends(2).says("several fields");
+    assert_eq!(world.run(&args).success().out, "sk_live,u,p,,kept,one,p\n");
+    world.run(&["run", "--env", "X=absent", "--", "true"]).exits_with(4);
+    world.run(&["run", "--env", "X=org:acme/db", "--", "true"]).exits_with(2).stderr_has("several fields");
     world
         .run(&["run", "--env", "STRIPE_API_KEY=single", "--scope", "org:acme", "--", "true"])
-        .ends(2)
-        .says("two credentials");
-    world.run(&["run", "--", "true"]).ends(2);
+        .exits_with(2)
+        .stderr_has("would both become");
+    world.run(&["run", "--", "true"]).exits_with(2);
 }
 
 #[test]
-fn the_key_does_not_go_along() {
+fn the_command_does_not_get_the_key() {
     let mut world = World::new();
     world.store("a", "value");
     let config = world.read("project/cred.toml");
@@ -56,21 +56,21 @@ fn the_key_does_not_go_along() {
     world.set("SEALING_KEY", key.trim());
     assert_eq!(world.value("a"), "value");
     assert_eq!(
-        world.run(&["run", "--env", "A=a", "--", "sh", "-c", "echo $A,$SEALING_KEY"]).good().out,
+        world.run(&["run", "--env", "A=a", "--", "sh", "-c", "echo $A,$SEALING_KEY"]).success().out,
         "value,\n"
     );
 }
 
 #[test]
-fn the_exit_code_is_the_commands() {
+fn the_exit_code_is_that_of_the_command() {
     let world = World::new();
     world.store("a", "1");
     for code in [0, 1, 42, 255] {
-        world.run(&["run", "--env", "A=a", "--", "sh", "-c", &format!("exit {code}")]).ends(code);
+        world.run(&["run", "--env", "A=a", "--", "sh", "-c", &format!("exit {code}")]).exits_with(code);
     }
-    world.run(&["run", "--env", "A=a", "--", "/no/such/program"]).ends(127);
+    world.run(&["run", "--env", "A=a", "--", "/no/such/program"]).exits_with(127);
     world.write("project/no-program", "text");
-    world.run(&["run", "--env", "A=a", "--", "./no-program"]).ends(126);
+    world.run(&["run", "--env", "A=a", "--", "./no-program"]).exits_with(126);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn signals_reach_the_command() {
 }
 
 #[test]
-fn no_secret_of_another_profile_goes_along() {
+fn the_command_gets_no_secret_of_another_profile() {
     let mut world = World::new();
     world.store("a", "value");
     let text = world.read("project/cred.toml")
@@ -115,45 +115,48 @@ fn no_secret_of_another_profile_goes_along() {
     }
     world.set("CRED_PROFILE", "dev");
     let script = "echo $A,$PRODUCTION_KEY,$NEXT_KEY,$THEIR_TOKEN";
-    assert_eq!(world.run(&["run", "--env", "A=a", "--", "sh", "-c", script]).good().out, "value,,,\n");
+    assert_eq!(world.run(&["run", "--env", "A=a", "--", "sh", "-c", script]).success().out, "value,,,\n");
 }
 
 #[test]
-fn a_credential_that_is_named_apart_is_no_second_one() {
+fn a_credential_named_with_env_is_not_passed_twice() {
     let world = World::new();
     world.store("org:acme/a-b", "1");
     world.store("org:acme/A_B", "2");
-    let answer = world.run(&["run", "--scope", "org:acme", "--", "true"]).ends(2).says("two credentials");
-    assert!(answer.err.contains("org:acme/a-b") && answer.err.contains("org:acme/A_B"), "{}", answer.err);
+    let output = world
+        .run(&["run", "--scope", "org:acme", "--", "true"])
+        .exits_with(2)
+        .stderr_has("would both become");
+    assert!(output.err.contains("org:acme/a-b") && output.err.contains("org:acme/A_B"), "{}", output.err);
     let script = "echo $A_B,$OTHER";
-    let answer =
+    let output =
         world.run(&["run", "--scope", "org:acme", "--env", "OTHER=org:acme/a-b", "--", "sh", "-c", script]);
-    assert_eq!(answer.good().out, "2,1\n");
+    assert_eq!(output.success().out, "2,1\n");
 }
 
 #[test]
-fn a_command_without_its_dashes_is_told_of_them() {
+fn a_command_without_dashes_gets_a_hint() {
     let world = World::new();
     world.store("org:acme/a", "1");
     world
         .run(&["run", "--scope", "org:acme", "true"])
-        .ends(2)
-        .says("`cred run --scope org:acme -- ./server`");
-    let answer = world.run(&["run", "--scope", "org:acme", "true", "--json"]).ends(2).error();
-    assert!(answer["hint"].as_str().unwrap().contains(" -- ./server"), "{answer}");
-    world.run(&["run", "--scope", "org:acme", "--", "no-such-program"]).ends(127).says("PATH");
-    let help = world.run(&["run", "--help"]).good().out;
+        .exits_with(2)
+        .stderr_has("`cred run --scope org:acme -- ./server`");
+    let output = world.run(&["run", "--scope", "org:acme", "true", "--json"]).exits_with(2).error();
+    assert!(output["hint"].as_str().unwrap().contains(" -- ./server"), "{output}");
+    world.run(&["run", "--scope", "org:acme", "--", "no-such-program"]).exits_with(127).stderr_has("PATH");
+    let help = world.run(&["run", "--help"]).success().out;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains("is left out of what --scope gives"), "{help}");
+    assert!(help.contains("--scope does not pass a credential again"), "{help}");
 }
 
-/// Its memory holds keys and values; the command that it becomes is a program like any other.
+/// The memory of this process holds keys and values. The command that replaces it has no such limit.
 #[cfg(target_os = "linux")]
 #[test]
-fn no_core_file_can_be_written_before_the_command_takes_over() {
+fn no_core_file_can_be_written_before_the_command_starts() {
     let world = World::new();
     world.store("a", "1");
-    // The most that this test may allow, which some machines limit.
+    // The highest limit that this test may set, which depends on the machine.
     let unlimited = |args: &[&str]| {
         let mut command = std::process::Command::new("sh");
         command.args(["-c", "ulimit -c $(ulimit -H -c); exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cred")]);
@@ -169,7 +172,7 @@ fn no_core_file_can_be_written_before_the_command_takes_over() {
     let of_command = core(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(of_command[4], of_command[5], "{of_command:?}");
     let mut child = unlimited(&["rotate", "a"]).spawn().unwrap();
-    crate::world::until_it_listens(&mut child);
+    crate::world::wait_for_signal_handlers(&mut child);
     let own = core(&std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap());
     assert_eq!(own[4], "0", "{own:?}");
     child.kill().unwrap();
@@ -177,42 +180,44 @@ fn no_core_file_can_be_written_before_the_command_takes_over() {
 }
 
 #[test]
-fn a_scope_that_holds_nothing_starts_no_command() {
+fn an_empty_scope_starts_no_command() {
     let world = World::new();
     world.store("t:x/team:y/below", "1");
     world.store("single", "1");
     let started = world.path("project/started");
     let touch = ["--", "touch", started.to_str().unwrap()];
     for args in [&["run", "--scope", "t:x"][..], &["run", "--scope", "t:typo", "--env", "A=single"]] {
-        world.run(&[args, &touch].concat()).ends(4).says(args[2]).says("--allow-empty");
+        world.run(&[args, &touch].concat()).exits_with(4).stderr_has(args[2]).stderr_has("--allow-empty");
         assert!(!started.exists());
     }
-    world.run(&[&["run", "--scope", "t:x", "--allow-empty"], &touch[..]].concat()).good();
+    world.run(&[&["run", "--scope", "t:x", "--allow-empty"], &touch[..]].concat()).success();
     assert!(started.exists());
 }
 
 #[test]
-fn a_value_that_cannot_be_a_variable_is_left_out_and_named() {
+fn a_value_that_cannot_be_a_variable_is_skipped_and_listed() {
     let world = World::new();
     std::fs::write(world.path("project/p12"), [0xff, 0, 1]).unwrap();
-    world.run(&["set", "t:x/p12", "--file", "p12"]).good();
+    world.run(&["set", "t:x/p12", "--file", "p12"]).success();
     world.store("t:x/2fa", "123456");
     world.store("t:x/A", "v");
     let run = ["run", "--scope", "t:x", "-q"];
-    let answer = world.run(&[&run[..], &["--", "printenv", "A"]].concat()).good();
-    assert_eq!(answer.out, "v\n");
-    assert!(answer.err.contains("`t:x/p12`") && answer.err.contains("`t:x/2fa`"), "{}", answer.err);
-    assert!(!answer.err.contains("123456"), "{}", answer.err);
-    let strict =
-        world.run(&[&run[..], &["--strict", "--", "printenv", "A"]].concat()).ends(2).says("`t:x/2fa`");
+    let output = world.run(&[&run[..], &["--", "printenv", "A"]].concat()).success();
+    assert_eq!(output.out, "v\n");
+    assert!(output.err.contains("`t:x/p12`") && output.err.contains("`t:x/2fa`"), "{}", output.err);
+    assert!(!output.err.contains("123456"), "{}", output.err);
+    let strict = world
+        .run(&[&run[..], &["--strict", "--", "printenv", "A"]].concat())
+        .exits_with(2)
+        .stderr_has("`t:x/2fa`");
     assert_eq!(strict.out, "");
-    // A credential that --env renames is not left out.
+    // A credential that --env renames is not skipped.
     let named = ["--strict", "--env", "CODE=t:x/2fa", "--", "true"];
-    world.run(&[&run[..], &named].concat()).ends(1).says("`t:x/p12`");
+    world.run(&[&run[..], &named].concat()).exits_with(1).stderr_has("`t:x/p12`");
 }
 
 #[test]
-fn the_environment_wins_or_is_left_behind_if_asked() {
+fn the_environment_is_kept_or_cleaned_on_request() {
     let mut world = World::new();
     world.store("t:x/A", "stored");
     world.store("t:x/B", "stored");
@@ -221,7 +226,7 @@ fn the_environment_wins_or_is_left_behind_if_asked() {
     world.set("LC_ALL", "C");
     let run = |option: &[&str]| {
         let script = "echo $A,$B,$OTHER,$LC_ALL,${HOME:+home},${PATH:+path}";
-        world.run(&[&["run", "--scope", "t:x"], option, &["--", "sh", "-c", script]].concat()).good().out
+        world.run(&[&["run", "--scope", "t:x"], option, &["--", "sh", "-c", script]].concat()).success().out
     };
     assert_eq!(run(&[]), "stored,stored,other,C,home,path\n");
     assert_eq!(run(&["--keep-existing"]), "mine,stored,other,C,home,path\n");
@@ -229,7 +234,7 @@ fn the_environment_wins_or_is_left_behind_if_asked() {
 }
 
 #[test]
-fn a_scope_does_not_choose_the_code_that_runs() {
+fn a_scope_cannot_choose_the_code_that_runs() {
     let world = World::new();
     std::fs::create_dir(world.path("project/evil")).unwrap();
     let evil = world.path("project/evil/ls");
@@ -240,17 +245,21 @@ fn a_scope_does_not_choose_the_code_that_runs() {
         let path = format!("t:{id}/{id}");
         world.store(&path, &folder);
         let scope = format!("t:{id}");
-        let answer = world.run(&["run", "--scope", &scope, "--", "ls"]).ends(2).says(&path).says("--env");
-        assert_eq!(answer.out, "");
-        world.run(&["export", "--scope", &scope, "--format", "shell"]).ends(2).says(&path);
+        let output = world
+            .run(&["run", "--scope", &scope, "--", "ls"])
+            .exits_with(2)
+            .stderr_has(&path)
+            .stderr_has("--env");
+        assert_eq!(output.out, "");
+        world.run(&["export", "--scope", &scope, "--format", "shell"]).exits_with(2).stderr_has(&path);
     }
-    // Named explicitly it is given, and does not choose the command itself.
-    let given = world.run(&["run", "--env", "PATH=t:path/path", "--", "sh", "-c", "echo $PATH"]).good();
+    // With --env it is passed, and does not choose the command itself.
+    let given = world.run(&["run", "--env", "PATH=t:path/path", "--", "sh", "-c", "echo $PATH"]).success();
     assert_eq!(given.out.trim(), folder);
-    let listed = world.run(&["run", "--env", "PATH=t:path/path", "--", "ls"]).good().out;
+    let listed = world.run(&["run", "--env", "PATH=t:path/path", "--", "ls"]).success().out;
     assert!(listed.contains("cred.toml"), "{listed}");
     let other = ["run", "--scope", "t:path", "--env", "TOOLS=t:path/path", "--", "sh", "-c", "echo $TOOLS"];
-    assert_eq!(world.run(&other).good().out.trim(), folder);
+    assert_eq!(world.run(&other).success().out.trim(), folder);
 }
 
 /// Only Linux reports which signals are ignored.
@@ -273,36 +282,36 @@ fn ignored_signals_stay_ignored() {
     assert_eq!(ignored(&format!("exec {grep}")) & (int | term), 0);
 }
 
-/// Linux takes no variable of 128 KiB; other systems have other limits.
+/// Linux rejects a variable of 128 KiB or more; other systems have other limits.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_variable_that_is_too_large_is_named() {
+fn a_variable_that_is_too_large_is_reported_by_name() {
     let world = World::new();
     world.store("t:x/small", "1");
-    world.run_with(&["set", "t:x/large-one"], &"x".repeat(200_000)).good();
-    let answer = world.run(&["run", "--scope", "t:x", "--", "true"]).ends(126);
-    answer.says("LARGE_ONE").says("200000 bytes").says("stdin");
+    world.run_with(&["set", "t:x/large-one"], &"x".repeat(200_000)).success();
+    let output = world.run(&["run", "--scope", "t:x", "--", "true"]).exits_with(126);
+    output.stderr_has("LARGE_ONE").stderr_has("200000 bytes").stderr_has("stdin");
 }
 
 #[test]
-fn an_expired_credential_is_warned_about_or_refused() {
+fn an_expired_credential_causes_a_warning_or_an_error() {
     let world = World::new();
     let record = r#"{"path": "t:x/old", "fields": {"value": "v"}, "expires_at": "2020-01-31"}"#;
-    world.run_with(&["import", "-", "--format", "json"], record).good();
+    world.run_with(&["import", "-", "--format", "json"], record).success();
     for args in [
         &["get", "t:x/old"][..],
         &["run", "--scope", "t:x", "--", "printenv", "OLD"],
         &["run", "--env", "OLD=t:x/old", "--", "printenv", "OLD"],
     ] {
-        let answer = world.run(args).good().says("`t:x/old` expired at 2020-01-31");
-        assert_eq!(answer.out.trim(), "v");
+        let output = world.run(args).success().stderr_has("`t:x/old` expired at 2020-01-31");
+        assert_eq!(output.out.trim(), "v");
         let refusing = [&args[..1], &["--refuse-expired"], &args[1..]].concat();
-        let answer = world.run(&refusing).ends(1).says("`t:x/old` expired at 2020-01-31");
-        assert_eq!(answer.out, "");
+        let output = world.run(&refusing).exits_with(1).stderr_has("`t:x/old` expired at 2020-01-31");
+        assert_eq!(output.out, "");
     }
     for args in [&["set", "a", "--generate"][..], &["rotate", "t:x/old", "--generate"]] {
-        world.run(&[args, &["--expires", "2020-01-01"]].concat()).ends(2).says("future");
+        world.run(&[args, &["--expires", "2020-01-01"]].concat()).exits_with(2).stderr_has("future");
     }
-    world.run(&["rotate", "t:x/old", "--generate", "--expires", "30d"]).good();
-    world.run(&["get", "t:x/old", "--refuse-expired"]).good();
+    world.run(&["rotate", "t:x/old", "--generate", "--expires", "30d"]).success();
+    world.run(&["get", "t:x/old", "--refuse-expired"]).success();
 }

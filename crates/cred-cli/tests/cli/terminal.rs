@@ -1,4 +1,4 @@
-//! A terminal with the program in it.
+//! A pseudo-terminal that runs the program.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use crate::world::World;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
-    /// Ends with the last program that has the terminal.
+    /// Ends when no process has the terminal open.
     reader: JoinHandle<()>,
-    /// What has been waited for already.
+    /// The number of bytes that `expect` has consumed.
     seen: usize,
 }
 
@@ -36,7 +36,7 @@ impl Terminal {
         let shown = Arc::clone(&screen);
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
-            // The end of the child is an error here.
+            // The end of the child causes a read error.
             while let Ok(read @ 1..) = reader.read(&mut buffer) {
                 shown.lock().unwrap().extend_from_slice(&buffer[..read]);
             }
@@ -57,7 +57,7 @@ impl Terminal {
                 self.seen += at + text.len();
                 return;
             }
-            assert!(begin.elapsed() < PATIENCE, "`{text}` did not come: {screen:?}");
+            assert!(begin.elapsed() < TIMEOUT, "`{text}` did not appear: {screen:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -82,14 +82,14 @@ impl Terminal {
         rustix::process::kill_process(child, signal).unwrap();
     }
 
-    /// Whether what is typed would show.
+    /// Whether typed text is echoed.
     pub(crate) fn echoes(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
         modes.contains(rustix::termios::LocalModes::ECHO)
     }
 
     #[track_caller]
-    pub(crate) fn ends(self, code: i32) -> String {
+    pub(crate) fn exits_with(self, code: i32) -> String {
         let (status, text) = self.ended();
         assert_eq!(status.code(), Some(code), "{text:?}");
         text
@@ -97,7 +97,7 @@ impl Terminal {
 
     #[track_caller]
     #[allow(dead_code, reason = "the other test program does not use it")]
-    pub(crate) fn ends_by(self, signal: rustix::process::Signal) {
+    pub(crate) fn ends_by_signal(self, signal: rustix::process::Signal) {
         let (status, text) = self.ended();
         assert_eq!(status.signal(), Some(signal.as_raw()), "{text:?}");
     }
@@ -109,12 +109,12 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begin.elapsed() < PATIENCE, "it does not end: {:?}", self.text());
+            assert!(begin.elapsed() < TIMEOUT, "the program does not end: {:?}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         };
-        // What it printed last may still be on its way.
+        // The last output may not have been read yet.
         while !self.reader.is_finished() {
-            assert!(begin.elapsed() < PATIENCE, "the terminal is still in use: {:?}", self.text());
+            assert!(begin.elapsed() < TIMEOUT, "the terminal is still in use: {:?}", self.text());
             std::thread::sleep(Duration::from_millis(5));
         }
         let text = self.text();

@@ -1,4 +1,4 @@
-//! A project's file is an attacker's until the user trusts it.
+//! A project file is treated as hostile until the user trusts it.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,10 +7,10 @@ use std::process::Stdio;
 
 use crate::world::World;
 
-/// A value that no untrusted file may get hold of.
+/// A value that no untrusted file may receive.
 const CANARY: &str = "canary-4f1c2d";
 
-/// Every command that uses the configuration, with arguments that would do something.
+/// Every command that uses the configuration, with arguments that would have an effect.
 const COMMANDS: [&[&str]; 20] = [
     &["set", "a"],
     &["get", "a"],
@@ -34,7 +34,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["doctor"],
 ];
 
-/// A project that would send everything that it can name to a server.
+/// A project file that would send everything it can name to a server.
 fn malicious(world: &World, address: &str) -> String {
     world.write("home/id_rsa", CANARY);
     world.write("project/.env", "A=1\n");
@@ -56,12 +56,13 @@ fn malicious(world: &World, address: &str) -> String {
 }
 
 #[test]
-fn an_untrusted_file_is_refused_by_every_command_and_what_it_would_do_is_shown() {
+fn every_command_rejects_an_untrusted_file_and_shows_its_effects() {
     let mut world = World::empty();
     world.set("GITHUB_TOKEN", CANARY);
     malicious(&world, "https://user:pw@evil.example:8200/path?query");
     for args in COMMANDS {
-        let answer = world.run_with(args, CANARY).ends(3).says("is not trusted").says("cred trust");
+        let output =
+            world.run_with(args, CANARY).exits_with(3).stderr_has("is not trusted").stderr_has("cred trust");
         for effect in [
             "profile p: backend vault, at https://evil.example:8200",
             "profile r: backend local",
@@ -72,18 +73,18 @@ fn an_untrusted_file_is_refused_by_every_command_and_what_it_would_do_is_shown()
             "kube.yaml",
             "may run the `exec` plugin of a kubeconfig",
         ] {
-            assert!(answer.err.contains(effect), "{args:?}: {effect} is not in: {}", answer.err);
+            assert!(output.err.contains(effect), "{args:?}: {effect} is not in: {}", output.err);
         }
-        assert!(!answer.err.contains(CANARY) && !answer.err.contains("query"), "{}", answer.err);
+        assert!(!output.err.contains(CANARY) && !output.err.contains("query"), "{}", output.err);
     }
     assert!(!world.path("home/store-of-attacker").exists() && !world.path("project/ran").exists());
-    let json = world.run(&["list", "--json"]).ends(3).error();
+    let json = world.run(&["list", "--json"]).exits_with(3).error();
     assert!(json["effects"].as_array().unwrap().len() > 5, "{json}");
     let offline = world.run(&["doctor", "--offline"]);
     assert!(offline.out.contains("not trusted") && offline.out.contains("evil.example"), "{}", offline.out);
 }
 
-/// Nothing that an untrusted file names is opened, asked or started.
+/// Nothing that an untrusted file names is opened, contacted or started.
 #[test]
 #[ignore = "needs strace: cargo xtask ci"]
 fn an_untrusted_file_opens_no_file_no_socket_and_no_program() {
@@ -109,39 +110,39 @@ fn an_untrusted_file_opens_no_file_no_socket_and_no_program() {
             assert!(!is_named || expected.iter().any(|name| line.contains(name)), "{args:?}: {line}");
         }
         assert_eq!(trace.matches("execve(").count(), 1, "{args:?}: {trace}");
-        assert!(trace.contains("cred.toml"), "the trace shows nothing");
+        assert!(trace.contains("cred.toml"), "the trace is empty");
     }
-    assert!(server.accept().is_err(), "it connected");
+    assert!(server.accept().is_err(), "the program connected to the server");
 }
 
 #[test]
-fn a_trusted_file_counts_until_it_changes() {
+fn a_trusted_file_is_used_until_it_changes() {
     let mut world = World::new();
     world.store("a", "1");
     let record = world.path("home/.config/cred/trusted.json");
     assert_eq!(fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
-    let list = world.run(&["trust", "--list"]).good().out;
+    let list = world.run(&["trust", "--list"]).success().out;
     assert!(list.contains("project/cred.toml"), "{list}");
 
     let text = world.read("project/cred.toml");
     fs::write(world.path("project/cred.toml"), text.clone() + "# changed\n").unwrap();
-    world.run(&["get", "a"]).ends(3).says("has changed since then");
-    world.run(&["trust"]).good().says("Trusted");
+    world.run(&["get", "a"]).exits_with(3).stderr_has("has changed since");
+    world.run(&["trust"]).success().stderr_has("Trusted");
     assert_eq!(world.value("a"), "1");
-    world.run(&["trust", "--revoke"]).good();
-    world.run(&["trust", "--revoke"]).ends(4);
-    world.run(&["get", "a"]).ends(3);
-    world.run(&["trust", "--sha256", &"0".repeat(64)]).ends(3);
-    world.run(&["get", "a"]).ends(3);
+    world.run(&["trust", "--revoke"]).success();
+    world.run(&["trust", "--revoke"]).exits_with(4);
+    world.run(&["get", "a"]).exits_with(3);
+    world.run(&["trust", "--sha256", &"0".repeat(64)]).exits_with(3);
+    world.run(&["get", "a"]).exits_with(3);
 
-    let hash = world.run(&["trust", "--json"]).good().json()["sha256"].as_str().unwrap().to_owned();
-    world.run(&["trust", "--revoke"]).good();
+    let hash = world.run(&["trust", "--json"]).success().json()["sha256"].as_str().unwrap().to_owned();
+    world.run(&["trust", "--revoke"]).success();
     world.set("CRED_TRUST", &hash);
     assert_eq!(world.value("a"), "1");
     fs::write(world.path("project/cred.toml"), text).unwrap();
-    world.run(&["get", "a"]).ends(3);
-    // The same contents elsewhere are another file.
-    world.run(&["trust"]).good();
+    world.run(&["get", "a"]).exits_with(3);
+    // The same contents in another folder are another file.
+    world.run(&["trust"]).success();
     fs::create_dir(world.path("project/copy")).unwrap();
     fs::copy(world.path("project/cred.toml"), world.path("project/copy/cred.toml")).unwrap();
     let mut copy = world.command(&["get", "a"]);
@@ -153,104 +154,110 @@ fn commands_that_change_the_file_keep_it_trusted() {
     let world = World::new();
     world.store("a", "1");
     let first = world.key_id();
-    world.run(&["key", "add", "next"]).good();
-    world.run(&["rekey"]).good();
-    world.run(&["key", "retire", &first]).good();
+    world.run(&["key", "add", "next"]).success();
+    world.run(&["rekey"]).success();
+    world.run(&["key", "retire", &first]).success();
     assert_eq!(world.value("a"), "1");
-    // A file that was not trusted does not become it so.
+    // An edit does not make an untrusted file trusted.
     let text = world.read("project/cred.toml") + "# of an attacker\n";
     fs::write(world.path("project/cred.toml"), text).unwrap();
-    world.run(&["key", "add", "third"]).ends(3);
-    world.run(&["get", "a"]).ends(3);
+    world.run(&["key", "add", "third"]).exits_with(3);
+    world.run(&["get", "a"]).exits_with(3);
 }
 
-/// What was meant for the user's profile went under a key of the project.
+/// Otherwise a credential for the user's profile would be sealed under a key of the project.
 #[test]
 fn a_project_cannot_redefine_a_profile_or_a_ring_of_the_user() {
     let world = World::empty();
-    world.run(&["init", "--user", "--name", "production"]).good();
+    world.run(&["init", "--user", "--name", "production"]).success();
     for table in [
         "[profiles.production]\nbackend = \"local\"\nbase_path = \"/x\"\n",
         "[rings.user]\nactive = \"k\"\nkeys.k = { env = \"K\" }\n",
     ] {
         world.write("project/cred.toml", table);
         for args in [&["set", "a", "-p", "production"][..], &["list"], &["key", "list"]] {
-            let answer = world.run_with(args, "1").ends(3);
+            let output = world.run_with(args, "1").exits_with(3);
             for name in ["project/cred.toml", ".config/cred/cred.toml", "cannot redefine"] {
-                assert!(answer.err.contains(name), "{}", answer.err);
+                assert!(output.err.contains(name), "{}", output.err);
             }
         }
     }
     fs::remove_file(world.path("project/cred.toml")).unwrap();
-    // Nor does a profile of the user take a ring from the project.
+    // A profile of the user does not use a ring of the project either.
     let user = world.read("home/.config/cred/cred.toml").replace("ring = \"user\"", "ring = \"theirs\"");
     world.write("home/.config/cred/cred.toml", &user);
     world.write("project/cred.toml", "[rings.theirs]\nactive = \"k\"\nkeys.k = { env = \"K\" }\n");
-    world.run_with(&["set", "a", "-p", "production"], "1").ends(3).says("there is no key ring `theirs`");
+    world
+        .run_with(&["set", "a", "-p", "production"], "1")
+        .exits_with(3)
+        .stderr_has("there is no key ring `theirs`");
 }
 
 #[test]
-fn a_project_beside_the_users_file_gets_names_of_its_own() {
+fn init_chooses_names_that_differ_from_the_users_file() {
     let world = World::empty();
-    world.run(&["init", "--user", "--name", "dev"]).good();
-    world.run(&["init", "--name", "dev"]).ends(2).says("has a profile `dev`");
-    world.run(&["init"]).good();
-    world.run_with(&["set", "a"], "1").good().says("in dev-2 of ").says("project/cred.toml");
+    world.run(&["init", "--user", "--name", "dev"]).success();
+    world.run(&["init", "--name", "dev"]).exits_with(2).stderr_has("already has a profile `dev`");
+    world.run(&["init"]).success();
+    world.run_with(&["set", "a"], "1").success().stderr_has("in dev-2 of ").stderr_has("project/cred.toml");
 }
 
 #[test]
-fn a_file_that_is_not_what_it_seems_is_refused_and_never_passed_over() {
+fn an_unsafe_project_file_is_rejected_and_never_skipped() {
     let world = World::empty();
-    world.run(&["init", "--user"]).good();
+    world.run(&["init", "--user"]).success();
     let path = world.path("project/cred.toml");
     symlink("/not/mounted/cred.toml", &path).unwrap();
-    world.run_with(&["set", "a"], "1").ends(3).says("is a link");
-    world.run(&["trust"]).ends(3);
+    world.run_with(&["set", "a"], "1").exits_with(3).stderr_has("is a link");
+    world.run(&["trust"]).exits_with(3);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    world.run_with(&["set", "a"], "1").ends(3).says("is not a regular file");
+    world.run_with(&["set", "a"], "1").exits_with(3).stderr_has("is not a regular file");
     fs::remove_dir(&path).unwrap();
 
-    world.run(&["init"]).good();
-    world.run_with(&["set", "a"], "1").good();
+    world.run(&["init"]).success();
+    world.run_with(&["set", "a"], "1").success();
     let mode = |place: &str, mode| {
         fs::set_permissions(world.path(place), fs::Permissions::from_mode(mode)).unwrap();
     };
     mode("project/cred.toml", 0o664);
-    world.run(&["get", "a"]).ends(3).says("chmod go-w");
+    world.run(&["get", "a"]).exits_with(3).stderr_has("chmod go-w");
     mode("project/cred.toml", 0o644);
     mode("project", 0o775);
-    world.run(&["get", "a"]).ends(3).says("in a folder that other users can write");
-    // A folder of all users is not searched at all, as /tmp.
+    world.run(&["get", "a"]).exits_with(3).stderr_has("in a folder that other users can write");
+    // A folder that all users share, such as /tmp, is not searched at all.
     mode("project", 0o1777);
-    world.run(&["get", "a"]).ends(4).says("profile `user`");
+    world.run(&["get", "a"]).exits_with(4).stderr_has("profile `user`");
     mode("project", 0o755);
     assert_eq!(world.value("a"), "1");
 }
 
 #[test]
-fn secrets_that_the_platform_hands_out_are_usable_by_a_setting_of_the_user() {
+fn secrets_provided_by_a_platform_are_accepted_with_a_setting_of_the_user() {
     let world = World::new();
     world.store("a", "1");
     let key = world.key_file();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o444)).unwrap();
-    world.run(&["get", "a"]).ends(8).says("shared_secrets = true").says("mode 0444");
+    world.run(&["get", "a"]).exits_with(8).stderr_has("shared_secrets = true").stderr_has("mode 0444");
     let text = world.read("project/cred.toml");
     let setting = "[files]\nshared_secrets = true\n";
     world.write("project/cred.toml", &format!("{text}{setting}"));
-    world.run(&["get", "a"]).ends(3).says("is only allowed in the user's file");
+    world.run(&["get", "a"]).exits_with(3).stderr_has("is only allowed in the user's file");
     world.write("project/cred.toml", &text);
     world.write("home/.config/cred/cred.toml", setting);
     assert_eq!(world.value("a"), "1");
     world.write("project/named.toml", &format!("{text}{setting}"));
     fs::remove_file(world.path("home/.config/cred/cred.toml")).unwrap();
-    assert_eq!(world.run(&["--config", "named.toml", "get", "a"]).good().out, "1");
+    assert_eq!(world.run(&["--config", "named.toml", "get", "a"]).success().out, "1");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o666)).unwrap();
-    world.run(&["--config", "named.toml", "get", "a"]).ends(8).says("can be written by other users");
+    world
+        .run(&["--config", "named.toml", "get", "a"])
+        .exits_with(8)
+        .stderr_has("can be written by other users");
 }
 
 #[test]
-fn a_key_comes_through_a_pipe() {
+fn a_key_can_be_read_from_a_pipe() {
     let world = World::new();
     world.store("a", "1");
     let key = fs::read(world.key_file()).unwrap();
@@ -258,23 +265,23 @@ fn a_key_comes_through_a_pipe() {
     world.write("project/cred.toml", &text);
     let mut get = world.command(&["get", "a"]).stdin(Stdio::piped()).spawn().unwrap();
     get.stdin.take().unwrap().write_all(&key).unwrap();
-    assert_eq!(crate::world::Answer::of(get).good().out, "1");
+    assert_eq!(crate::world::CommandOutput::of(get).success().out, "1");
 }
 
-/// A screen that a file can draw on says what the file wants.
+/// A file that controls the terminal could forge its output.
 #[test]
-fn nothing_of_a_file_draws_on_the_screen() {
+fn no_text_of_a_file_controls_the_terminal() {
     let world = World::empty();
     let names = ["a\\u001b[2Jb", "\\u202Eevil", "a\\nok  keys: all is well", "a b", "", "é", &"x".repeat(65)];
     for name in names {
         let text = format!("[profiles.\"{name}\"]\nbackend = \"local\"\nbase_path = \"/x\"\n");
         fs::write(world.path("project/cred.toml"), text).unwrap();
         for args in [&["trust"][..], &["doctor", "--offline"], &["doctor"], &["list"]] {
-            let answer = world.run(args);
-            let shown = answer.out.clone() + &answer.err;
-            let draws = |letter: char| letter != '\n' && letter.is_control() || letter == '\u{202e}';
-            assert!(!shown.chars().any(draws) && !shown.contains("\nok  keys"), "{args:?}: {shown:?}");
-            assert!(answer.code != 0, "{name}: {args:?}: {shown}");
+            let output = world.run(args);
+            let shown = output.out.clone() + &output.err;
+            let controls = |letter: char| letter != '\n' && letter.is_control() || letter == '\u{202e}';
+            assert!(!shown.chars().any(controls) && !shown.contains("\nok  keys"), "{args:?}: {shown:?}");
+            assert!(output.code != 0, "{name}: {args:?}: {shown}");
         }
     }
     fs::write(
@@ -284,14 +291,14 @@ fn nothing_of_a_file_draws_on_the_screen() {
     )
     .unwrap();
     for args in [&["list"][..], &["doctor", "--offline"], &["trust"]] {
-        let answer = world.run(args);
-        let shown = answer.out.clone() + &answer.err;
+        let output = world.run(args);
+        let shown = output.out.clone() + &output.err;
         assert!(!shown.chars().any(|letter| letter != '\n' && letter.is_control()), "{shown:?}");
         assert!(!shown.contains("\nok  keys") && shown.contains("\\u{1b}"), "{shown:?}");
     }
 }
 
-/// Its relative paths would count from the clone, with the trust of the file that it leads to.
+/// Otherwise the relative paths of the trusted file would be used in the folder of the clone.
 #[test]
 fn a_link_to_a_trusted_file_is_not_trusted() {
     let world = World::new();
@@ -299,13 +306,13 @@ fn a_link_to_a_trusted_file_is_not_trusted() {
     fs::create_dir(world.path("clone")).unwrap();
     symlink("../project/cred.toml", world.path("clone/cred.toml")).unwrap();
     let mut get = world.command(&["get", "a"]);
-    let answer = get.current_dir(world.path("clone")).spawn().unwrap();
-    crate::world::Answer::of(answer).ends(3).says("is a link");
+    let output = get.current_dir(world.path("clone")).spawn().unwrap();
+    crate::world::CommandOutput::of(output).exits_with(3).stderr_has("is a link");
 }
 
-/// `git pull` changes them as well as the file itself.
+/// `git pull` can change these files as well as the file itself.
 #[test]
-fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
+fn trust_covers_the_files_of_the_project_that_the_file_names() {
     let world = World::new();
     world.store("a", "1");
     let key = fs::read_to_string(world.key_file()).unwrap();
@@ -316,9 +323,9 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
     assert_eq!(world.value("a"), "1");
     let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
     fs::write(world.path("project/main.key"), other).unwrap();
-    world.run_with(&["set", "a"], "2").ends(3).says("has changed since then");
+    world.run_with(&["set", "a"], "2").exits_with(3).stderr_has("has changed since");
     // Other users may read this hash, so it must not help to guess a secret.
-    let hash = |world: &World| world.run(&["trust", "--json"]).good().json()["sha256"].clone();
+    let hash = |world: &World| world.run(&["trust", "--json"]).success().json()["sha256"].clone();
     let before = hash(&world);
     fs::write(world.path("project/main.key"), &key).unwrap();
     assert_eq!(hash(&world), before);
@@ -328,7 +335,7 @@ fn a_file_in_the_project_that_the_trusted_file_names_is_trusted_with_it() {
 /// A kubeconfig names certificates, tokens and programs, and every path can be written in many
 /// ways.
 #[test]
-fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
+fn trust_covers_a_file_of_the_project_however_its_path_is_written() {
     let mut world = World::empty();
     fs::create_dir_all(world.path("home/.config")).unwrap();
     symlink("../project", world.path("home/link")).unwrap();
@@ -337,7 +344,7 @@ fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
     for (name, text) in [("kube.yaml", kubeconfig), ("helper.sh", "1"), ("sub/x", "1"), ("ca.pem", "1")] {
         fs::write(world.path("project").join(name), text).unwrap();
     }
-    // The program need not have the backend: its file is looked at before.
+    // The backend need not be built in, because trust is checked first.
     let is_trusted = |world: &World| !world.run(&["list"]).err.contains("so it was not used");
     for path in
         ["kube.yaml", "./kube.yaml", "../project/kube.yaml", "/proc/self/cwd/kube.yaml", "~/link/kube.yaml"]
@@ -357,14 +364,14 @@ fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
             assert!(is_trusted(&world), "{path}: {changed}");
         }
     }
-    // A name could hide behind an escape.
+    // An escape could hide a name.
     world.write("project/kube.yaml", "users: [{user: {exec: {command: \"\\x2e/helper.sh\"}}}]\n");
-    world.run(&["trust"]).ends(3).says("backslash");
+    world.run(&["trust"]).exits_with(3).stderr_has("backslash");
     world.write("project/kube.yaml", kubeconfig);
 
-    // The same project elsewhere has the same hash, which a pipeline can pin.
-    let hash = world.run(&["trust", "--json"]).good().json()["sha256"].as_str().unwrap().to_owned();
-    world.run(&["trust", "--revoke"]).good();
+    // The same project in another folder has the same hash, which a pipeline can pin.
+    let hash = world.run(&["trust", "--json"]).success().json()["sha256"].as_str().unwrap().to_owned();
+    world.run(&["trust", "--revoke"]).success();
     fs::rename(world.path("project"), world.path("moved")).unwrap();
     symlink("moved", world.path("project")).unwrap();
     world.set("CRED_TRUST", &format!("{},{hash}", hash.split(':').next().unwrap()));
@@ -374,7 +381,7 @@ fn a_file_that_the_project_reaches_by_any_way_is_trusted_with_it() {
 }
 
 #[test]
-fn a_variable_does_not_lead_into_the_project() {
+fn a_relative_path_in_a_variable_is_rejected() {
     let mut world = World::new();
     let store = world.path("home/.local/share/cred/project").to_string_lossy().into_owned();
     let text = world.read("project/cred.toml").replace(&format!("\"{store}\""), "{ env = \"STORE\" }");
@@ -382,12 +389,12 @@ fn a_variable_does_not_lead_into_the_project() {
     world.set("STORE", &store);
     world.store("a", "1");
     world.set("STORE", "xterm");
-    world.run(&["list"]).ends(3).says("must be absolute");
+    world.run(&["list"]).exits_with(3).stderr_has("must be absolute");
 }
 
-/// What changes while a prompt waits was not looked at.
+/// A change during a prompt has not been checked.
 #[test]
-fn an_edit_trusts_nothing_that_changed_meanwhile() {
+fn an_edit_does_not_trust_concurrent_changes() {
     let world = World::new();
     fs::write(world.path("project/ca.pem"), "1").unwrap();
     let more = "[profiles.v]\nbackend = \"vault\"\nca_cert = \"ca.pem\"\n";
@@ -396,16 +403,16 @@ fn an_edit_trusts_nothing_that_changed_meanwhile() {
     terminal.expect("Passphrase of pw: ");
     fs::write(world.path("project/ca.pem"), "of an attacker").unwrap();
     terminal.type_keys("correct horse\r");
-    terminal.expect("Once more: ");
+    terminal.expect("Repeat the passphrase: ");
     terminal.type_keys("correct horse\r");
-    assert!(terminal.ends(3).contains("changed meanwhile"));
-    world.run(&["list"]).ends(3);
+    assert!(terminal.exits_with(3).contains("changed in the meantime"));
+    world.run(&["list"]).exits_with(3);
 }
 
 #[test]
-fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_shown() {
+fn use_of_the_users_profiles_and_every_destination_of_data_is_shown() {
     let world = World::empty();
-    world.run(&["init", "--user"]).good();
+    world.run(&["init", "--user"]).success();
     fs::write(
         world.path("project/cred.toml"),
         "profile = \"user\"\n[profiles.a]\nbackend = \"vault\"\naddress = \"http:evil.example\"\nring = \"user\"\n\
@@ -414,7 +421,7 @@ fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_show
          [rings.own]\nactive = \"k\"\nkeys.k = { passphrase = \"prompt\" }\n",
     )
     .unwrap();
-    let answer = world.run(&["list"]).ends(3);
+    let output = world.run(&["list"]).exits_with(3);
     for effect in [
         "chooses YOUR profile user",
         "profile a: sealed with YOUR ring user",
@@ -427,7 +434,7 @@ fn what_a_project_takes_of_the_user_and_all_that_decides_where_data_goes_is_show
         "the `credential_process` of an AWS profile",
         "asks you for a passphrase",
     ] {
-        assert!(answer.err.contains(effect), "{effect} is not in: {}", answer.err);
+        assert!(output.err.contains(effect), "{effect} is not in: {}", output.err);
     }
 }
 
@@ -437,49 +444,49 @@ fn a_link_on_the_way_to_a_file_does_not_keep_it_trusted() {
     let text = world.read("project/cred.toml");
     symlink("project", world.path("link")).unwrap();
     fs::remove_file(world.path("project/cred.toml")).unwrap();
-    world.run(&["trust", "--revoke", "../link/cred.toml"]).good();
+    world.run(&["trust", "--revoke", "../link/cred.toml"]).success();
     fs::write(world.path("project/cred.toml"), text).unwrap();
-    world.run(&["list"]).ends(3);
+    world.run(&["list"]).exits_with(3);
 }
 
 #[test]
-fn the_users_file_is_no_project_by_whatever_way_its_folder_is_entered() {
+fn the_users_file_is_never_a_project_file() {
     let world = World::empty();
     fs::create_dir_all(world.path("home/dot/cred")).unwrap();
     fs::create_dir(world.path("home/.config")).unwrap();
     symlink("../dot/cred", world.path("home/.config/cred")).unwrap();
-    world.run(&["init", "--user"]).good();
+    world.run(&["init", "--user"]).success();
     let mut list = world.command(&["list"]);
-    let answer = list.current_dir(world.path("home/dot/cred")).spawn().unwrap();
-    crate::world::Answer::of(answer).good();
+    let output = list.current_dir(world.path("home/dot/cred")).spawn().unwrap();
+    crate::world::CommandOutput::of(output).success();
 }
 
 #[test]
-fn a_record_that_cannot_be_used_ends_only_what_needs_it() {
+fn an_unusable_trust_record_only_stops_commands_that_need_it() {
     let world = World::new();
     world.store("a", "1");
     world.write("home/.config/cred/trusted.json", "{");
-    world.run(&["get", "a"]).ends(3).says("trusted.json");
-    assert_eq!(world.run(&["--config", "cred.toml", "get", "a"]).good().out, "1");
+    world.run(&["get", "a"]).exits_with(3).stderr_has("trusted.json");
+    assert_eq!(world.run(&["--config", "cred.toml", "get", "a"]).success().out, "1");
 }
 
 #[test]
-fn init_refuses_a_folder_in_which_its_file_would_not_count() {
+fn init_rejects_a_folder_in_which_its_file_could_not_be_used() {
     let world = World::empty();
     for mode in [0o777, 0o1777] {
         fs::set_permissions(world.path("project"), fs::Permissions::from_mode(mode)).unwrap();
-        world.run(&["init"]).ends(3).says("could not be used");
+        world.run(&["init"]).exits_with(3).stderr_has("could not be used");
         assert!(!world.path("project/cred.toml").exists());
     }
 }
 
 #[test]
-fn without_a_home_the_hash_is_given_for_the_environment() {
+fn without_a_home_init_prints_the_hash_for_cred_trust() {
     let world = World::empty();
     let mut init = world.command(&["init", "--key-file", "key", "--store", "store", "--json"]);
-    let answer = crate::world::Answer::of(init.env_remove("HOME").spawn().unwrap()).good();
-    let hash = answer.err.split("CRED_TRUST=").nth(1).unwrap().trim_end_matches(['"', '}', '\n']).to_owned();
+    let output = crate::world::CommandOutput::of(init.env_remove("HOME").spawn().unwrap()).success();
+    let hash = output.err.split("CRED_TRUST=").nth(1).unwrap().trim_end_matches(['"', '}', '\n']).to_owned();
     let mut list = world.command(&["list"]);
     list.env_remove("HOME").env("CRED_TRUST", hash);
-    crate::world::Answer::of(list.spawn().unwrap()).good();
+    crate::world::CommandOutput::of(list.spawn().unwrap()).success();
 }

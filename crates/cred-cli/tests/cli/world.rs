@@ -1,4 +1,4 @@
-//! A home of its own, a project in it, and the program.
+//! The test fixture: a home folder, a project folder, and the program.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A user who has nothing yet but an empty project.
+/// A new user with an empty project.
 pub(crate) struct World {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// How a command ended.
+/// The exit code and the output of a command.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
@@ -34,11 +34,11 @@ impl World {
     /// After `cred init`.
     pub(crate) fn new() -> Self {
         let world = Self::empty();
-        world.run(&["init"]).good();
+        world.run(&["init"]).success();
         world
     }
 
-    /// With a second profile `other`: a store of its own, and a ring of its own if so.
+    /// With a second profile `other`, which has its own store, and with `own_ring` its own ring.
     pub(crate) fn with_other(own_ring: bool) -> Self {
         let world = Self::new();
         let other = world.path("home/other-store");
@@ -50,7 +50,7 @@ impl World {
         );
         world.write("project/cred.toml", &text);
         if own_ring {
-            world.run(&["key", "add", "other-key", "-p", "other"]).good();
+            world.run(&["key", "add", "other-key", "-p", "other"]).success();
         }
         world
     }
@@ -67,7 +67,7 @@ impl World {
         fs::read_to_string(self.path(place)).unwrap()
     }
 
-    /// Writes a file. The project's configuration is trusted then, unless it cannot be read.
+    /// Writes a file. A configuration file of the project is then trusted, if it can be read.
     pub(crate) fn write(&self, place: &str, text: &str) {
         fs::write(self.path(place), text).unwrap();
         if place == "project/cred.toml" {
@@ -75,12 +75,12 @@ impl World {
         }
     }
 
-    /// Sets a variable for all commands to come.
+    /// Sets a variable for all later commands.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The environment of every command: nothing of who runs the test but the way to programs.
+    /// The environment of every command. Only PATH comes from the process that runs the tests.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = vec![
             ("PATH".to_owned(), std::env::var("PATH").unwrap()),
@@ -99,21 +99,21 @@ impl World {
         command
     }
 
-    pub(crate) fn run(&self, args: &[&str]) -> Answer {
-        Answer::of(self.command(args).spawn().unwrap())
+    pub(crate) fn run(&self, args: &[&str]) -> CommandOutput {
+        CommandOutput::of(self.command(args).spawn().unwrap())
     }
 
-    /// With something on stdin.
-    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Answer {
+    /// Runs a command with the given stdin.
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> CommandOutput {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
-        // A command that refuses before it reads closes the pipe.
+        // A command that fails before it reads closes the pipe.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        Answer::of(child)
+        CommandOutput::of(child)
     }
 
     /// Stores a value.
     pub(crate) fn store(&self, path: &str, value: &str) {
-        self.run_with(&["set", path], value).good();
+        self.run_with(&["set", path], value).success();
     }
 
     /// The file of the first key.
@@ -124,14 +124,14 @@ impl World {
 
     /// The id of the first key.
     pub(crate) fn key_id(&self) -> String {
-        self.run(&["key", "list", "--json"]).good().json()[0]["id"].as_str().unwrap().to_owned()
+        self.run(&["key", "list", "--json"]).success().json()[0]["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn value(&self, path: &str) -> String {
-        self.run(&["get", path]).good().out
+        self.run(&["get", path]).success().out
     }
 
-    /// Stores so many credentials with values of their own, in several scopes.
+    /// Stores `count` credentials with distinct values, in several scopes.
     pub(crate) fn fill(&self, count: usize) {
         let record = |number: usize| {
             serde_json::json!({
@@ -143,11 +143,11 @@ impl World {
         };
         let records: Vec<_> = (0..count).map(record).collect();
         let json = serde_json::to_string(&records).unwrap();
-        self.run_with(&["import", "-", "--format", "json", "-q"], &json).good();
+        self.run_with(&["import", "-", "--format", "json", "-q"], &json).success();
     }
 }
 
-impl Answer {
+impl CommandOutput {
     pub(crate) fn of(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
         Self {
@@ -158,23 +158,23 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn good(self) -> Self {
-        self.ends(0)
+    pub(crate) fn success(self) -> Self {
+        self.exits_with(0)
     }
 
     #[track_caller]
-    pub(crate) fn ends(self, code: i32) -> Self {
+    pub(crate) fn exits_with(self, code: i32) -> Self {
         assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
         self
     }
 
     #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
+    pub(crate) fn stderr_has(self, text: &str) -> Self {
         assert!(self.err.contains(text), "`{text}` is not in: {}", self.err);
         self
     }
 
-    /// What stands on stderr: one document.
+    /// Parses stderr as one JSON document.
     #[track_caller]
     pub(crate) fn error(&self) -> serde_json::Value {
         serde_json::from_str(&self.err).unwrap_or_else(|error| panic!("{error}: {}", self.err))
@@ -185,8 +185,9 @@ impl Answer {
     }
 }
 
-/// Waits until it has taken SIGINT and SIGTERM upon itself; where that cannot be seen, for a while.
-pub(crate) fn until_it_listens(child: &mut Child) {
+/// Waits until the process has handlers for SIGINT and SIGTERM; on systems that do not report them,
+/// for half a second.
+pub(crate) fn wait_for_signal_handlers(child: &mut Child) {
     const BOTH: u64 = 1 << (2 - 1) | 1 << (15 - 1);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(30) && child.try_wait().unwrap().is_none() {
@@ -202,7 +203,7 @@ pub(crate) fn until_it_listens(child: &mut Child) {
     }
 }
 
-/// Every file below a folder, with what it holds.
+/// Every file below a folder, with its contents.
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
