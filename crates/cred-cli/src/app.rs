@@ -151,8 +151,8 @@ impl App {
     /// [`close`](Self::close) then waits for writes that have begun.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         self.runtime()?.block_on(async {
-            // From the first wait on, a signal no longer ends the process directly: a signal between
-            // two waits is handled by the second.
+            // From the first wait on, a signal no longer ends the process directly: a signal
+            // between two waits is handled by the second.
             let mut signals = match self.signals.take() {
                 Some(signals) => signals,
                 None => Signals::listen()?,

@@ -112,10 +112,10 @@ impl From<Error> for Failure {
                     true => "run `cred init` to create one".to_owned(),
                     false => format!("the profiles are: {}", known.join(", ")),
                 };
-                Self::config(format!("there is no profile `{name}`, which {chosen_by} selects")).hint(hint)
+                Self::config(format!("unknown profile `{name}`, selected by {chosen_by}")).hint(hint)
             }
             Error::NoRing { ring, .. } => {
-                Self::config(format!("there is no key ring `{ring}` in cred.toml"))
+                Self::config(format!("unknown key ring `{ring}`: cred.toml does not define it"))
                     .hint("`cred key add ID` creates the ring with its first key; or set `ring` in the profile to an existing one")
             }
             Error::WrongPassphrase { ring, key, .. } => Self::new(

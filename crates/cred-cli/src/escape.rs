@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Escapes every character that could move the cursor, change colours, begin a line or reorder text,
-/// for example as `\u{1b}`. Secret values are never passed to this function.
+/// Escapes every character that could move the cursor, change colours, begin a line or reorder
+/// text, for example as `\u{1b}`. Secret values are never passed to this function.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     escaped_if(text, is_active)
 }
 
-/// Like [`escaped`], and also escapes every character outside ASCII, which can look like one in ASCII.
+/// Like [`escaped`], and also escapes every character outside ASCII, which can look like one in
+/// ASCII.
 pub(crate) fn in_ascii(text: &str) -> Cow<'_, str> {
     escaped_if(text, |letter| is_active(letter) || !letter.is_ascii())
 }

@@ -15,7 +15,7 @@ use cred_manager::ManagerError;
 /// The exit codes. They are a public interface: none changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// A failure without its own code.
+    /// Any other failure.
     Failed = 1,
     /// Wrong usage, or an explicit option such as `--yes` is required.
     Usage = 2,
@@ -63,7 +63,7 @@ pub(crate) struct Failure {
     /// The failed credentials of several, each with its failure.
     parts: Vec<(CredentialPath, Failure)>,
     silent: bool,
-    /// What an untrusted project file would do.
+    /// The effects that an untrusted project file would have.
     effects: Option<Vec<String>>,
 }
 
@@ -90,7 +90,14 @@ impl Failure {
 
     /// A file that could not be read or written.
     pub(crate) fn file(verb: &str, path: &std::path::Path, source: io::Error) -> Self {
-        Self::new(Exit::Failed, format!("could not {verb} `{}`", path.display())).caused_by(source)
+        let hint = match source.kind() {
+            io::ErrorKind::NotFound => Some("check the path"),
+            io::ErrorKind::PermissionDenied => Some("check the permissions of the file and of its folder"),
+            io::ErrorKind::AlreadyExists => Some("use another name, or delete the existing file"),
+            _ => None,
+        };
+        let failure = Self::new(Exit::Failed, format!("could not {verb} `{}`", path.display()));
+        Self { hint: hint.map(str::to_owned), ..failure.caused_by(source) }
     }
 
     /// A failure that prints nothing and only sets the exit code.
@@ -122,7 +129,7 @@ impl Failure {
         self
     }
 
-    /// What an untrusted project file would do; `None` for every other failure.
+    /// The effects that an untrusted project file would have; `None` for every other failure.
     pub(crate) fn effects(&self) -> Option<&[String]> {
         self.effects.as_deref()
     }

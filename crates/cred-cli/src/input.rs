@@ -76,7 +76,7 @@ impl ValueArgs {
             (None, None) => without_line_end(stdin()?),
         };
         match bytes.is_empty() {
-            true => Err(Failure::usage(format!("the value of {name} is empty"))
+            true => Err(Failure::usage(format!("the field `{name}` is empty"))
                 .hint("nothing was stored; give a value, or delete the credential with `cred rm`")),
             false => Ok(bytes),
         }
@@ -126,9 +126,10 @@ pub(crate) fn check_field(kind: &CredentialKind, field: &FieldName) -> Result<()
     if matches!(kind, CredentialKind::Custom(_)) || required.iter().all(|name| name == field) {
         return Ok(());
     }
-    let list = required.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
+    let names: Vec<_> = required.iter().map(|name| format!("`{name}`")).collect();
+    let needed = format!("the field{} {}", if names.len() == 1 { "" } else { "s" }, names.join(" and "));
     Err(Failure::usage(format!(
-        "a credential of kind `{kind}` needs the fields {list}, but --field gives only `{field}`"
+        "a credential of kind `{kind}` needs {needed}, but --field gives only `{field}`"
     ))
     .hint("omit --field, use a custom kind such as `--kind database`, or give all fields with --fields"))
 }

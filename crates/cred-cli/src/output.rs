@@ -83,8 +83,8 @@ impl Output {
         self.bytes(format!("{}\n", escaped_json(&json)).as_bytes())
     }
 
-    /// Prints a result with secret values, as JSON. To a pipe or a file it is streamed, not collected
-    /// in memory.
+    /// Prints a result with secret values, as JSON. To a pipe or a file it is streamed, not
+    /// collected in memory.
     pub(crate) fn secret_document(self, value: &impl Serialize) -> Result<(), Failure> {
         if io::stdout().is_terminal() {
             return self.document(value);
@@ -177,7 +177,7 @@ struct FailureDocument<'f> {
     error: String,
     causes: Vec<String>,
     hint: Option<&'f str>,
-    /// What an untrusted project file would do.
+    /// The effects of an untrusted project file.
     #[serde(skip_serializing_if = "Option::is_none")]
     effects: Option<&'f [String]>,
     code: u8,

@@ -16,8 +16,8 @@ pub(crate) fn protect() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Restores the core file limit, for the command that replaces this process. `exec` itself makes the
-/// process dumpable again.
+/// Restores the core file limit, for the command that replaces this process. `exec` itself makes
+/// the process dumpable again.
 pub(crate) fn unprotect() {
     if let Some(before) = BEFORE.get() {
         let _ = setrlimit(Resource::Core, *before);

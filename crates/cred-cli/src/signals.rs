@@ -61,7 +61,7 @@ impl Signals {
     }
 
     pub(crate) async fn next(&mut self) -> Exit {
-        // Without a handler there is no signal to wait for.
+        // Without a handler, no signal can be awaited.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -132,8 +132,8 @@ mod tty {
             KeyAction::Interrupt => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
             KeyAction::Signal(signal) => {
                 let _ = terminal.write_all(b"interrupted by a signal; nothing was changed\n");
-                // The parent process sees which signal it was. This returns if the signal cannot end
-                // the program.
+                // The parent process sees which signal it was. This returns if the signal cannot
+                // end the program.
                 let _ = emulate_default_handler(signal);
                 Err(Failure::silent(Exit::Terminated))
             }
@@ -150,8 +150,8 @@ mod tty {
         }
     }
 
-    /// Whether more input follows a line faster than typing, which means that it was pasted. Discards
-    /// that input.
+    /// Whether more input follows a line faster than typing, which means that it was pasted.
+    /// Discards that input.
     fn discard_pasted(terminal: &mut File) -> io::Result<bool> {
         const PASTE_GAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let (mut more, mut rest) = (false, Zeroizing::new([0; 4_096]));

@@ -96,7 +96,10 @@ const LENGTH: &str = "--generate [<LENGTH>]";
 
 /// The first paragraph of the message of clap, in one line.
 fn first_paragraph(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
         return "no command was given".to_owned();
     }
     let text = error.render().to_string();

@@ -13,11 +13,13 @@ use crate::app::App;
 use crate::cli::Cli;
 use crate::failure::Failure;
 
-/// Print completions for a shell; those for bash, zsh and fish also complete stored paths
+/// Print shell completions
 #[derive(Args)]
 #[command(after_help = "Example:
   mkdir -p ~/.local/share/bash-completion/completions
-  cred completions bash > ~/.local/share/bash-completion/completions/cred")]
+  cred completions bash > ~/.local/share/bash-completion/completions/cred
+
+The completions for bash, zsh and fish also complete stored paths.")]
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,

@@ -31,8 +31,8 @@ use crate::output::{BAD, GOOD, WARN};
   cred doctor --offline                   # before you trust a project
 
 Writes, reads, replaces and deletes a test credential with a new name in the scope `cred:doctor`. If it is interrupted, it \
-still deletes the test credential, within 10 seconds. If it was killed, a later run removes what is left once that is 10 \
-minutes old. Exit code 9 if something is wrong.
+still deletes the test credential, within 10 seconds. If it was killed, a later run deletes it once it is 10 minutes \
+old. Exit code 9 if something is wrong.
 
 Compares the clock of this machine with the age of this program and with the times of stored credentials; no backend is \
 asked for its time.")]
@@ -40,7 +40,8 @@ pub(crate) struct Doctor {
     /// Write nothing
     #[arg(long)]
     read_only: bool,
-    /// Only show the configuration files and what they would use; read no key and contact no backend
+    /// Only show the configuration files and what they would use; read no key and contact no
+    /// backend
     #[arg(long, conflicts_with = "read_only")]
     offline: bool,
 }

@@ -143,9 +143,7 @@ impl Import {
         }
         match existing.len() + failed.len() {
             0 => Ok(()),
-            left => {
-                Err(Failure::partial(format!("could not store {left} of {}", credentials(count)), failed))
-            }
+            left => Err(Failure::partial(format!("not stored: {left} of {}", credentials(count)), failed)),
         }
     }
 

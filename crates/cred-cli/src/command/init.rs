@@ -51,7 +51,7 @@ impl Init {
         // The name is written without quotes, so a dot would be another table and a space invalid.
         let is_bare = |name: &String| is_name(name) && !name.contains('.');
         if !self.name.as_ref().is_none_or(is_bare) {
-            return Err(Failure::usage("--name is not a valid profile name")
+            return Err(Failure::usage("the value of --name is not a valid profile name")
                 .hint("a profile name has 1 to 64 letters, digits, `-` and `_`, such as `my-dev`"));
         }
         let config = match self.user {
@@ -285,7 +285,7 @@ fn here() -> Result<PathBuf, Failure> {
 }
 
 fn no_home() -> Failure {
-    Failure::usage("the variable HOME is not set, so there is no folder for the user's files")
+    Failure::usage("the variable HOME is not set, so the folder for the user's files is unknown")
         .hint("set HOME, or pass --key-file and --store")
 }
 

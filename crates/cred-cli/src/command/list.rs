@@ -24,7 +24,8 @@ pub(crate) struct List {
     /// Only credentials with this tag; can be repeated
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = input::tag)]
     tags: Vec<(String, String)>,
-    /// Only credentials created after this date, such as 2027-01-31, or within a duration, such as 30d
+    /// Only credentials created after this date, such as 2027-01-31, or within a duration, such as
+    /// 30d
     #[arg(long, value_name = "WHEN", value_parser = moment::past_time)]
     created_after: Option<Timestamp>,
     /// Only credentials created before this date, or longer ago than a duration

@@ -8,13 +8,14 @@ use crate::failure::Failure;
 use crate::input::ValueArgs;
 use crate::moment;
 
-/// Replace the value of a credential; kind, tags, rotation policy and creation time stay, and the
-/// version goes up
+/// Replace the value of a credential
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred rotate org:acme/stripe-api-key
   cred rotate org:acme/session-key --generate 64
-  cred rotate org:acme/db --field password --expires 90d")]
+  cred rotate org:acme/db --field password --expires 90d
+
+Kind, tags, rotation policy and creation time stay the same, and the version goes up.")]
 pub(crate) struct Rotate {
     /// The credential, as [SCOPE/]ID
     path: CredentialPath,

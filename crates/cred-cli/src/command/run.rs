@@ -31,8 +31,8 @@ pub(crate) struct Run {
     /// Pass the credentials of exactly this scope
     #[arg(long, value_name = "SCOPE")]
     scope: Option<ScopeId>,
-    /// Pass a credential, or one field of it, as the variable NAME; can be repeated. --scope does not
-    /// pass a credential again that is given here without a field
+    /// Pass a credential, or one field of it, as the variable NAME; can be repeated. --scope does
+    /// not pass a credential again that is given here without a field
     #[arg(long = "env", value_name = "NAME=PATH[#FIELD]", value_parser = parse_named)]
     named: Vec<NamedCredential>,
     /// Run the command even if nothing is stored in the scope
@@ -117,7 +117,8 @@ impl Run {
         let process = Process::new(&self.command, &environment, existing, &app.config()?.variables())?;
         drop(environment);
         drop((of_scope, by_name));
-        // Before the command replaces this process: close logins, and complete writes of the backend.
+        // Before the command replaces this process: close logins, and complete writes of the
+        // backend.
         app.close();
         process.start()
     }

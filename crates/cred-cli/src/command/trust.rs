@@ -11,13 +11,13 @@ use crate::output;
 
 /// Trust the cred.toml of a project
 ///
-/// The cred.toml of a project decides where your secrets go, and which files, variables and programs
-/// are used. It is used only after you trust it, and only until it, or a file in its folder that it
-/// names, changes.
+/// The cred.toml of a project decides where your secrets go, and which files, variables and
+/// programs are used. It is used only after you trust it, and only until it, or a file in its
+/// folder that it names, changes.
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred trust
-  cred trust --sha256 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+  cred trust --sha256 \"$EXPECTED_HASH\"
   cred trust --list
   cred trust --revoke path/to/cred.toml
 
@@ -46,7 +46,7 @@ impl Trust {
         let path = match self.file {
             Some(path) => path,
             None => file::project_file()?.ok_or_else(|| {
-                Failure::config("there is no cred.toml in this folder or above it")
+                Failure::config("found no cred.toml in this folder or the folders above it")
                     .hint("`cred init` creates one and trusts it")
             })?,
         };

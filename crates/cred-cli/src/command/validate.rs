@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::failure::{Exit, Failure};
 use crate::{moment, output};
 
-/// Open every credential, and list those that are expired, malformed, due for rotation or unreadable
+/// Open every credential, and list those that are expired, malformed, due for rotation or
+/// unreadable
 #[derive(Args)]
 #[command(after_help = "Examples:
   cred validate

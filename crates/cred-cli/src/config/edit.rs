@@ -1,4 +1,5 @@
-//! Edits of a cred.toml. An edit keeps comments, is atomic, and never overwrites a concurrent change.
+//! Edits of a cred.toml. An edit keeps comments, is atomic, and never overwrites a concurrent
+//! change.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -13,8 +14,8 @@ use super::ring::to_hex;
 use super::trust;
 use crate::failure::Failure;
 
-/// Edits a file and keeps its comments, line ends and byte order mark. A project file stays trusted.
-/// `change` returns `None` if it did not find the place to edit.
+/// Edits a file and keeps its comments, line ends and byte order mark. A project file stays
+/// trusted. `change` returns `None` if it did not find the place to edit.
 pub(crate) fn edit(
     file: &ConfigFile,
     change: impl FnOnce(&mut DocumentMut) -> Option<()>,
@@ -126,7 +127,8 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Locks out other runs of this program that edit files, until it is dropped. Without the lock, an
-/// edit between the check of a file and its rename would be lost. Other programs are not locked out.
+/// edit between the check of a file and its rename would be lost. Other programs are not locked
+/// out.
 ///
 /// The lock file is in the user's folder, where no other user can lock it. It is an `fcntl` lock,
 /// which works on NFS too.

@@ -86,8 +86,8 @@ struct Effects {
 }
 
 impl Effects {
-    /// Collects everything in a table, at any depth, even if its backend does not accept it. `facts`
-    /// receives the address of the backend and its permissions.
+    /// Collects everything in a table, at any depth, even if its backend does not accept it.
+    /// `facts` receives the address of the backend and its permissions.
     fn collect_from(&mut self, node: &Node<'_>, facts: &mut Vec<String>) {
         for (name, value) in node.entries() {
             match value.text() {

@@ -72,7 +72,7 @@ impl Trusted {
 }
 
 impl TrustRecord {
-    /// Reads the record. It is empty if it does not exist, or if there is no home folder.
+    /// Reads the record. It is empty if it does not exist, or without a home folder.
     pub(crate) fn read() -> Result<Self, Failure> {
         let Some(path) = path().filter(|path| exists(path)) else { return Ok(Self::default()) };
         let unusable = |problem: &str| {

@@ -25,7 +25,7 @@ fn a_project_file_precedes_the_users_and_is_found_in_parent_folders() {
     world
         .run(&["get", "a", "-p", "absent"])
         .exits_with(3)
-        .stderr_has("there is no profile `absent`")
+        .stderr_has("unknown profile `absent`")
         .stderr_has("dev, mine");
     world.run(&["init"]).exits_with(2).stderr_has("already exists");
 }

@@ -191,8 +191,8 @@ fn a_copy_that_cannot_be_opened_counts_as_different() {
     let diff = world.run(&["diff", "dev", "other"]).exits_with(9);
     assert!(diff.out.contains("a: cannot be opened with the target's key ring"), "{diff:?}");
     let reseal = ["migrate", "--from", "dev", "--to", "other", "--reseal"];
-    // The target may be the same store under another name. Its credentials are not resealed for other
-    // readers without --replace.
+    // The target may be the same store under another name. Its credentials are not resealed for
+    // other readers without --replace.
     world
         .run(&reseal)
         .exits_with(10)

@@ -150,7 +150,8 @@ fn a_command_without_dashes_gets_a_hint() {
     assert!(help.contains("--scope does not pass a credential again"), "{help}");
 }
 
-/// The memory of this process holds keys and values. The command that replaces it has no such limit.
+/// The memory of this process holds keys and values. The command that replaces it has no such
+/// limit.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_core_file_can_be_written_before_the_command_starts() {

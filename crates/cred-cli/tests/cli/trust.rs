@@ -190,7 +190,7 @@ fn a_project_cannot_redefine_a_profile_or_a_ring_of_the_user() {
     world
         .run_with(&["set", "a", "-p", "production"], "1")
         .exits_with(3)
-        .stderr_has("there is no key ring `theirs`");
+        .stderr_has("unknown key ring `theirs`");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_value_comes_from_stdin_a_file_or_a_generator() {
     assert_eq!(world.value("made").len(), 32);
     world.run(&["set", "longer", "--generate", "64"]).success();
     assert_eq!(world.value("longer").len(), 64);
-    world.run(&["set", "empty"]).exits_with(2).stderr_has("the value of value is empty");
+    world.run(&["set", "empty"]).exits_with(2).stderr_has("the field `value` is empty");
     world.run(&["set", "id", "the-value"]).exits_with(2);
 }
 

@@ -43,8 +43,8 @@ pub(super) async fn reach(provider: &dyn StorageProvider, probe: &Probe, finding
     continues
 }
 
-/// Tests each operation on the probe, which has a unique name. Once the probe is cancelled, it is only
-/// deleted.
+/// Tests each operation on the probe, which has a unique name. Once the probe is cancelled, it is
+/// only deleted.
 pub(super) async fn permissions(
     provider: &dyn StorageProvider,
     keys: Option<&KeyRing>,
@@ -114,7 +114,8 @@ async fn replace(
     findings.record("replace if unchanged", swapped.await);
 }
 
-/// Checks stored credentials: whether the ring has their keys, and whether their times are plausible.
+/// Checks stored credentials: whether the ring has their keys, and whether their times are
+/// plausible.
 pub(super) async fn contents(
     provider: &Arc<dyn StorageProvider>,
     keys: Option<&KeyRing>,

@@ -16,7 +16,7 @@ pub(crate) enum Format {
     JsonFlat,
     /// A .env file that sh, node --env-file, npm's dotenv and python-dotenv read the same
     Env,
-    /// Shell assignments, for eval "$(cred export --format shell)"
+    /// Assignments for a shell, to be evaluated with `eval` or `.`
     Shell,
     /// NAME=value without quotes, for docker run --env-file and kubectl --from-env-file
     Docker,

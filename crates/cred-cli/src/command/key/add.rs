@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 /// Add a key to the ring and make it the active key, which seals
 #[derive(Args)]
 #[command(after_help = "Examples:
-  cred key add main-2027                        # a new file in ~/.config/cred/keys
+  cred key add main-2027                        # creates a key file
   cred key add main-2027 --file /srv/main.key   # an existing or a new file
   cred key add main-2027 --env CRED_KEY
   cred key add shared --passphrase --generate   # seven random words

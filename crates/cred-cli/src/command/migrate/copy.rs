@@ -100,8 +100,8 @@ impl Copier {
         if self.dry_run {
             return Ok(Outcome::Copied(key, broken));
         }
-        // The copy that is read back decides, not the result of the write, which may have been lost on
-        // the way.
+        // The copy that is read back decides, not the result of the write, which may have been lost
+        // on the way.
         let written = self.write(path, copy.clone(), &target).await;
         match (self.verified(path, &copy).await, written) {
             (Ok(true), _) => Ok(Outcome::Copied(key, broken)),
@@ -172,8 +172,8 @@ impl Copier {
         }
     }
 
-    /// Reads the copy back, until the target guarantees that the write is visible, and returns whether
-    /// it is equal.
+    /// Reads the copy back, until the target guarantees that the write is visible, and returns
+    /// whether it is equal.
     async fn verified(&self, path: &CredentialPath, copy: &Sealed) -> Result<bool, StorageError> {
         const POLL_INTERVAL: Duration = Duration::from_millis(250);
         let visible_at = Instant::now() + self.to.describe().consistency.point();

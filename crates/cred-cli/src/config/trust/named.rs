@@ -55,8 +55,8 @@ impl Project {
     }
 
     /// Hashes the name as written, the target of its links, and the contents of a regular file. The
-    /// hash does not depend on the location of the project. A folder may be created later, because a
-    /// store creates its own.
+    /// hash does not depend on the location of the project. A folder may be created later, because
+    /// a store creates its own.
     fn add(&self, written: &str, path: &Path, all: &mut Sha256) -> Result<(), Failure> {
         let failed = |error| Failure::file("read", path, error);
         let target = path.canonicalize().unwrap_or_default();
