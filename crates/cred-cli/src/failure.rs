@@ -190,8 +190,8 @@ impl Failure {
     /// A credential has no such field. Field names are not secret.
     pub(crate) fn no_field(path: &CredentialPath, field: &str, credential: &Credential) -> Self {
         let names: Vec<&str> = credential.field_names().map(FieldName::as_str).collect();
-        Self::usage(format!("`{path}` has no field `{field}`"))
-            .hint(format!("its fields are {}", names.join(", ")))
+        Self::usage(format!("the credential `{path}` has no field `{field}`"))
+            .hint(format!("available fields: {}", names.join(", ")))
     }
 
     /// A failure with the message and the causes of an error.

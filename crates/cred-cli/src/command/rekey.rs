@@ -19,7 +19,7 @@ backend is down or refuses access, and reports why and how many credentials were
 
 AWS and Azure have no compare-and-set: stop other writers while it runs. Every write is read back at the end, on AWS after \
 `read_lag` (five minutes by default). If a write got no answer, it may still take effect for five minutes on AWS and for \
-`operation_timeout` on Azure, and is read back after that time. After an interruption, wait for that time before you change \
+`operation_timeout` on Azure, and is read back that much later. After an interruption, wait for that time before you change \
 the credentials.")]
 pub(crate) struct Rekey {
     /// Reseal only this scope and the scopes below it
