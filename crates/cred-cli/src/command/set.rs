@@ -17,7 +17,7 @@ use crate::moment;
   cred set org:acme/tls --file key.pem --expires 2027-01-31 --tag env=prod
   vault read -field=password db/creds/app | cred set org:acme/db-password
 
-An existing credential is replaced as a whole, including its tags and its version; `cred rotate` keeps them.")]
+An existing credential is replaced as a whole, with its tags, creation time and version. To keep them, use `cred rotate`.")]
 pub(crate) struct Set {
     /// The credential, as [SCOPE/]ID
     path: CredentialPath,
