@@ -53,7 +53,7 @@ fn refuse_redefinitions(config: &Config) -> Result<(), Failure> {
             user.path().display(),
             if kind == "rings" { "a ring" } else { "a profile" },
         ))
-        .hint("a project cannot redefine a profile or a ring of your own file: rename one of the two")),
+        .hint("a project cannot redefine a profile or a ring of the user's file: rename one of the two")),
     }
 }
 
