@@ -140,7 +140,7 @@ async fn a_failed_call_is_a_failed_lookup_for_each_of_its_items() {
     let found = results(manager.validate_batch(&ids(0..25)).await);
     let (in_time, late): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.is_usable());
     assert_eq!((late.len(), in_time.len()), (20, 5), "20 s are too long for one call, 5 s are not");
-    assert!(late.iter().all(|found| failed(found, "no answer")), "{late:?}");
+    assert!(late.iter().all(|found| failed(found, "did not respond")), "{late:?}");
 
     backend.behave(|behaviour| {
         behaviour.read_takes = Duration::ZERO;

@@ -41,7 +41,8 @@ impl Rules {
     /// Creates the rules of a backend without a constant.
     ///
     /// - `backend` is its name in errors.
-    /// - `case` is its treatment of upper case. The backend must allow lower-case letters and digits.
+    /// - `case` is its treatment of upper case. The backend must allow lower-case letters and
+    ///   digits.
     /// - `punctuation` has the other characters that it allows at any position behind the prefix.
     ///   Leave out those that it allows only at some positions, or that have a special meaning.
     /// - `mark` is one more character that it allows. It begins the codes of everything else:
