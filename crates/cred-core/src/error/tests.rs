@@ -26,6 +26,10 @@ fn every_target_forms_a_sentence() {
     );
     let scope = Target::Scope(Some("org:a".parse().unwrap()));
     assert!(
+        message(error().at("local", Operation::Retrieve, scope.clone()))
+            .starts_with("could not retrieve credentials of scope `org:a` in local: ")
+    );
+    assert!(
         message(error().at("local", Operation::List, scope))
             .starts_with("could not list the credentials of scope `org:a` in local: ")
     );
