@@ -1,8 +1,8 @@
-//! Who asks: one token for all, and another one where the vault takes it no longer.
+//! A token cache between the client of the SDK and its credentials.
 //!
-//! The SDK's credentials keep a token until it ends, and give the same again after a vault has
-//! refused it; failures they give to nobody but who asked. This one sits between: it throws away
-//! the token that was refused, and shares failures.
+//! The credentials of the SDK cache a token until it expires, and return it again after a vault has
+//! refused it. They return a failure only to the caller whose request failed. This cache discards a
+//! refused token, and shares failures.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,123 +15,131 @@ use cred_core::{StorageError, StorageResult, async_trait};
 use tokio::time::Instant;
 
 use crate::client::{Identity, Vault};
-use crate::error::{authentication, failed};
+use crate::error::{authentication, sdk_failure};
 
-/// For how long a refusal of the token endpoint is not asked for again: it would refuse a thousand
-/// others as well.
-const REFUSAL_HOLDS: Duration = Duration::from_secs(1);
+/// How long a refusal of the token endpoint is cached, so that a burst of requests does not repeat
+/// it.
+const REFUSAL_TTL: Duration = Duration::from_secs(1);
 
-/// A token is replaced so long before it ends, as the SDK does, or when a third of its life is
-/// left.
-const BEFORE_ITS_END: Span = Span::minutes(5);
+/// How long before its expiry a token is replaced: the value of the SDK. A third of the lifetime is
+/// used instead if that is less.
+const REFRESH_MARGIN: Span = Span::minutes(5);
 
-/// The token of a provider.
-pub(crate) struct Tokens {
+/// The token of a provider, shared by its clones.
+pub(crate) struct TokenCache {
     identity: Identity,
     vault: Vault,
-    /// Held while a token is asked for, so that one request serves all who wait. Who leaves
-    /// meanwhile leaves it to the next.
-    asking: tokio::sync::Mutex<()>,
+    /// Held during a token request, so that concurrent callers share it. If the caller that holds
+    /// it is cancelled, the next one makes the request.
+    request_lock: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
-    failed: Option<Failed>,
+    cached: Option<CachedToken>,
+    failure: Option<CachedFailure>,
 }
 
-struct Held {
+struct CachedToken {
     token: AccessToken,
-    /// When another one is asked for.
-    due: OffsetDateTime,
+    /// When it is replaced.
+    refresh_at: OffsetDateTime,
 }
 
-impl Held {
+impl CachedToken {
     fn new(token: AccessToken) -> Self {
-        let left = token.expires_on - OffsetDateTime::now_utc();
-        let due = token.expires_on - BEFORE_ITS_END.min(left / 3);
-        Self { token, due }
+        let lifetime = token.expires_on - OffsetDateTime::now_utc();
+        let refresh_at = token.expires_on - REFRESH_MARGIN.min(lifetime / 3);
+        Self { token, refresh_at }
     }
 }
 
-/// A request that gave no token.
+/// A failed token request.
 #[derive(Clone)]
-struct Failed {
-    /// Whoever began to wait before then is answered by it.
+struct CachedFailure {
+    /// Calls that started until then share the failure.
     ended: Instant,
-    holds_until: Instant,
+    /// Later calls also share it until then.
+    cached_until: Instant,
     error: StorageError,
 }
 
-/// When a call began, given to the SDK to be brought back with the request for a token.
+/// The start of a call, in the context of a request. The SDK passes it on to the token request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Begun(pub(crate) Instant);
+pub(crate) struct CallStart(pub(crate) Instant);
 
-impl Tokens {
+impl TokenCache {
     pub(crate) fn new(identity: Identity, vault: Vault) -> Self {
-        Self { identity, vault, asking: tokio::sync::Mutex::default(), state: Mutex::default() }
+        Self { identity, vault, request_lock: tokio::sync::Mutex::default(), state: Mutex::default() }
     }
 
-    /// The vault has refused the token of this header. One that was replaced meanwhile stays.
-    pub(crate) fn refused(&self, bearer: &str) {
+    /// Discards the token of an `Authorization` header that the vault has refused, unless it was
+    /// replaced in the meantime.
+    pub(crate) fn discard(&self, bearer: &str) {
         let mut state = self.state();
-        let is_current = |held: &Held| {
-            bearer.strip_prefix("Bearer ").is_some_and(|refused| refused == held.token.token.secret())
+        let is_current = |cached: &CachedToken| {
+            bearer.strip_prefix("Bearer ").is_some_and(|refused| refused == cached.token.token.secret())
         };
-        if state.held.as_ref().is_some_and(is_current) {
-            state.held = None;
+        if state.cached.as_ref().is_some_and(is_current) {
+            state.cached = None;
         }
     }
 
-    /// The token or the failure that answers whoever began to wait at `begun`.
-    fn known(&self, begun: Instant) -> Option<StorageResult<AccessToken>> {
+    /// Returns the cached token or failure for a call that started at `call_start`.
+    fn cached(&self, call_start: Instant) -> Option<StorageResult<AccessToken>> {
         let state = self.state();
-        if let Some(held) = state.held.as_ref().filter(|held| held.due > OffsetDateTime::now_utc()) {
-            return Some(Ok(held.token.clone()));
+        let is_fresh = |cached: &&CachedToken| cached.refresh_at > OffsetDateTime::now_utc();
+        if let Some(cached) = state.cached.as_ref().filter(is_fresh) {
+            return Some(Ok(cached.token.clone()));
         }
-        let answers = |failed: &&Failed| begun <= failed.ended || Instant::now() < failed.holds_until;
-        state.failed.as_ref().filter(answers).map(|failed| Err(failed.error.clone()))
+        let applies =
+            |failure: &&CachedFailure| call_start <= failure.ended || Instant::now() < failure.cached_until;
+        state.failure.as_ref().filter(applies).map(|failure| Err(failure.error.clone()))
     }
 
-    async fn token(&self, scope: &str, begun: Instant) -> StorageResult<AccessToken> {
-        if !self.vault.takes(scope) {
+    async fn token(&self, scope: &str, call_start: Instant) -> StorageResult<AccessToken> {
+        if !self.vault.may_receive_token(scope) {
             return Err(authentication(
-                "the server asks for a token of another service, which is not given to it; is `vault_url` a vault?",
+                "the server asks for a token for another service, which it must not receive; check that \
+                 `vault_url` is the address of a vault",
             ));
         }
-        if let Some(known) = self.known(begun) {
-            return known;
+        if let Some(cached) = self.cached(call_start) {
+            return cached;
         }
-        let _asking = self.asking.lock().await;
-        if let Some(known) = self.known(begun) {
-            return known;
+        let _request_lock = self.request_lock.lock().await;
+        if let Some(cached) = self.cached(call_start) {
+            return cached;
         }
-        let answer = self.ask(scope).await;
+        let result = self.request(scope).await;
         let mut state = self.state();
-        match &answer {
+        match &result {
             Ok(token) => {
-                state.held = Some(Held::new(token.clone()));
-                state.failed = None;
+                state.cached = Some(CachedToken::new(token.clone()));
+                state.failure = None;
             }
             Err(error) => {
                 let ended = Instant::now();
-                let holds_until = if error.is_transient() { ended } else { ended + REFUSAL_HOLDS };
-                state.failed = Some(Failed { ended, holds_until, error: error.clone() });
+                let cached_until = if error.is_transient() { ended } else { ended + REFUSAL_TTL };
+                state.failure = Some(CachedFailure { ended, cached_until, error: error.clone() });
             }
         }
-        answer
+        result
     }
 
-    /// Asks for a token. By a credential of its own, since each keeps the token that it gave.
-    async fn ask(&self, scope: &str) -> StorageResult<AccessToken> {
-        let credential = self.identity.credential().map_err(|error| failed(&error))?;
-        let token = credential.get_token(&[scope], None).await.map_err(|error| failed(&error))?;
-        // What goes into a header.
+    /// Requests a token. Uses a new credential each time, because a credential of the SDK caches
+    /// its token.
+    async fn request(&self, scope: &str) -> StorageResult<AccessToken> {
+        let credential = self.identity.credential().map_err(|error| sdk_failure(&error))?;
+        let token = credential.get_token(&[scope], None).await.map_err(|error| sdk_failure(&error))?;
+        // The token must be valid in a header.
         let text = token.token.secret();
         match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(token),
-            false => Err(authentication("the token endpoint gave what is no token")),
+            false => Err(authentication(
+                "the token endpoint returned a token that is empty or not printable ASCII",
+            )),
         }
     }
 
@@ -141,22 +149,25 @@ impl Tokens {
 }
 
 #[async_trait]
-impl TokenCredential for Tokens {
+impl TokenCredential for TokenCache {
     async fn get_token(
         &self,
         scopes: &[&str],
         options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let begun = options.and_then(|options| options.method_options.context.value::<Begun>().copied());
-        let begun = begun.map_or_else(Instant::now, |Begun(begun)| begun);
+        let call_start =
+            options.and_then(|options| options.method_options.context.value::<CallStart>().copied());
+        let call_start = call_start.map_or_else(Instant::now, |CallStart(instant)| instant);
         let scope = scopes.first().copied().unwrap_or_default();
-        self.token(scope, begun).await.map_err(|error| azure_core::Error::new(ErrorKind::Credential, error))
+        self.token(scope, call_start)
+            .await
+            .map_err(|error| azure_core::Error::new(ErrorKind::Credential, error))
     }
 }
 
-/// Prints no token.
-impl fmt::Debug for Tokens {
+/// Does not print a token.
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("TokenCache").field("identity", &self.identity).finish_non_exhaustive()
     }
 }

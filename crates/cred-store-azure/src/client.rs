@@ -1,4 +1,4 @@
-//! Calls to Key Vault, and who makes them.
+//! Requests to Key Vault, and the identity that makes them.
 
 mod connection;
 mod transport;
@@ -36,69 +36,69 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 pub(crate) use self::connection::{Vault, check_authorities, check_origin, check_vault};
-use self::transport::{ToTokens, ToVault};
-use crate::auth::{Begun, Tokens};
-use crate::error::{Call, Refusal, failed};
+use self::transport::{TokenTransport, VaultTransport};
+use crate::auth::{CallStart, TokenCache};
+use crate::error::{Call, Refusal, sdk_failure};
 use crate::{AzureCredentialType, AzureKeyVaultConfig};
 
-/// What says in the portal whose secret it is.
+/// The content type of the secrets, which the portal shows.
 const CONTENT_TYPE: &str = "application/vnd.cred+json";
 
-/// The most secrets that a page has.
-const PAGE: i32 = 25;
+/// Maximum number of secrets in a page.
+const PAGE_SIZE: i32 = 25;
 
-/// One vault.
+/// The client of one vault.
 pub(crate) struct Client {
     sdk: Arc<SecretClient>,
     /// Host and port of the vault, for errors.
     address: String,
 }
 
-/// A secret to be written.
+/// The contents of a secret to write.
 pub(crate) struct Draft {
     pub(crate) value: String,
     pub(crate) tags: BTreeMap<String, String>,
-    /// Seconds since 1970.
+    /// Expiry in seconds since 1970.
     pub(crate) expires: Option<i64>,
 }
 
-/// Which of the two lists.
+/// The list to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shelf {
+pub(crate) enum SecretList {
     Live,
     Deleted,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) items: Vec<Item>,
-    /// Where to go on; `None`: it was the last one.
-    pub(crate) next: Option<Next>,
+    pub(crate) items: Vec<ListedSecret>,
+    /// The address of the next page; `None`: this is the last one.
+    pub(crate) next: Option<PageUrl>,
 }
 
-/// A place in a list, at this vault.
+/// The address of a page, at this vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Next(Url);
+pub(crate) struct PageUrl(Url);
 
 /// The latest version of a secret.
-pub(crate) struct Latest {
+pub(crate) struct LatestVersion {
     pub(crate) value: String,
-    /// Its address, which no other version has.
+    /// The address of this version.
     pub(crate) id: Option<String>,
 }
 
-/// How long Azure keeps a deleted secret, which is a property of the vault.
+/// How long Azure keeps a deleted secret. It depends on the vault.
 pub(crate) struct Retention {
     /// Whether an identity can purge it earlier; false: purge protection is on.
     pub(crate) is_purgeable: bool,
-    /// When Azure purges it; `None`: the answer does not contain it.
+    /// When Azure purges it; `None`: not in the response.
     pub(crate) ends: Option<OffsetDateTime>,
 }
 
-/// A secret without its value.
+/// A secret in a list, without its value.
 #[derive(Debug)]
-pub(crate) struct Item {
+pub(crate) struct ListedSecret {
     pub(crate) name: String,
     pub(crate) tags: BTreeMap<String, String>,
 }
@@ -109,22 +109,22 @@ impl Client {
         let vault = check_vault(&config.vault_url, config.allowed_host.as_deref())
             .map_err(|problem| invalid("vault_url", problem))?;
         let identity = Identity::new(config, &vault)?;
-        let http = connection::to_vault(config).map_err(|problem| invalid("ca_cert", problem))?;
-        let tokens = Arc::new(Tokens::new(identity, vault.clone()));
-        let transport = ToVault { http, vault: vault.url.clone(), tokens: Arc::clone(&tokens) };
+        let http = connection::vault_client(config).map_err(|problem| invalid("ca_cert", problem))?;
+        let tokens = Arc::new(TokenCache::new(identity, vault.clone()));
+        let transport = VaultTransport { http, vault: vault.url.clone(), tokens: Arc::clone(&tokens) };
         let options = SecretClientOptions {
             client_options: pipeline(Transport::new(Arc::new(transport))),
-            // Where it is not Azure's own, `Tokens` judges the resource.
-            verify_challenge_resource: Some(vault.is_azures()),
+            // For a host outside Azure, `TokenCache` checks the resource.
+            verify_challenge_resource: Some(vault.is_azure_host()),
             ..SecretClientOptions::default()
         };
         let sdk = SecretClient::new(vault.url.as_str(), tokens, Some(options))
-            .map_err(|_| invalid("vault_url", "is not one that the SDK takes"))?;
-        Ok(Self::of_sdk(sdk))
+            .map_err(|_| invalid("vault_url", "is not an address that the SDK accepts"))?;
+        Ok(Self::from_sdk(sdk))
     }
 
-    /// The caller's own client.
-    pub(crate) fn of_sdk(sdk: SecretClient) -> Self {
+    /// Creates a client from one of the SDK.
+    pub(crate) fn from_sdk(sdk: SecretClient) -> Self {
         let address = host_and_port(sdk.endpoint());
         Self { sdk: Arc::new(sdk), address }
     }
@@ -138,71 +138,72 @@ impl Client {
             tags: Some(draft.tags.clone().into_iter().collect()),
             value: Some(draft.value.clone()),
         };
-        let content: RequestContent<SetSecretParameters> =
-            parameters.try_into().map_err(|_| StorageError::other("the secret cannot be written as JSON"))?;
-        let options = SecretClientSetSecretOptions { method_options: begun() };
-        let answer = self.sdk.set_secret(name, content, Some(options)).await;
-        self.model(answer.map_err(|error| self.told(&error, &call))?, "id").map(drop)
+        let content: RequestContent<SetSecretParameters> = parameters
+            .try_into()
+            .map_err(|_| StorageError::other("the secret cannot be serialized as JSON"))?;
+        let options = SecretClientSetSecretOptions { method_options: call_options() };
+        let response = self.sdk.set_secret(name, content, Some(options)).await;
+        self.parse(response.map_err(|error| self.map_error(&error, &call))?, "id").map(drop)
     }
 
-    /// The latest version.
-    pub(crate) async fn get(&self, name: &str) -> StorageResult<Latest> {
+    /// Reads the latest version.
+    pub(crate) async fn get(&self, name: &str) -> StorageResult<LatestVersion> {
         let call = Call { right: "get", name };
-        let options = SecretClientGetSecretOptions { method_options: begun(), ..Default::default() };
-        let answer =
-            self.sdk.get_secret(name, Some(options)).await.map_err(|error| self.told(&error, &call))?;
-        let secret = self.model(answer, "id")?;
-        let value = secret.value.ok_or_else(|| self.unread())?;
-        Ok(Latest { value, id: secret.id })
+        let options = SecretClientGetSecretOptions { method_options: call_options(), ..Default::default() };
+        let response =
+            self.sdk.get_secret(name, Some(options)).await.map_err(|error| self.map_error(&error, &call))?;
+        let secret = self.parse(response, "id")?;
+        let value = secret.value.ok_or_else(|| self.invalid_response())?;
+        Ok(LatestVersion { value, id: secret.id })
     }
 
-    /// Begins a deletion.
+    /// Starts a deletion.
     pub(crate) async fn delete(&self, name: &str) -> StorageResult<()> {
         let call = Call { right: "delete", name };
-        let options = SecretClientDeleteSecretOptions { method_options: begun() };
-        let answer = self.sdk.delete_secret(name, Some(options)).await;
-        self.model(answer.map_err(|error| self.told(&error, &call))?, "id").map(drop)
+        let options = SecretClientDeleteSecretOptions { method_options: call_options() };
+        let response = self.sdk.delete_secret(name, Some(options)).await;
+        self.parse(response.map_err(|error| self.map_error(&error, &call))?, "id").map(drop)
     }
 
-    /// Begins a recovery, and gives the address of the version that comes back; `None`: Azure did
-    /// not say.
+    /// Starts a recovery. Returns the address of the recovered version; `None`: not in the
+    /// response.
     pub(crate) async fn recover(&self, name: &str) -> StorageResult<Option<String>> {
         let call = Call { right: "recover", name };
-        let options = SecretClientRecoverDeletedSecretOptions { method_options: begun() };
-        let answer = self
+        let options = SecretClientRecoverDeletedSecretOptions { method_options: call_options() };
+        let response = self
             .sdk
             .recover_deleted_secret(name, Some(options))
             .await
-            .map_err(|error| self.told(&error, &call))?;
-        Ok(self.model(answer, "id")?.id)
+            .map_err(|error| self.map_error(&error, &call))?;
+        Ok(self.parse(response, "id")?.id)
     }
 
-    /// Begins a purge.
+    /// Starts a purge.
     pub(crate) async fn purge(&self, name: &str) -> StorageResult<()> {
         let call = Call { right: "purge", name };
-        let options = SecretClientPurgeDeletedSecretOptions { method_options: begun() };
-        let answer = self.sdk.purge_deleted_secret(name, Some(options)).await;
-        let answer = answer.map_err(|error| self.told(&error, &call))?;
-        match u16::from(answer.status()) {
-            // It has no body.
+        let options = SecretClientPurgeDeletedSecretOptions { method_options: call_options() };
+        let response = self.sdk.purge_deleted_secret(name, Some(options)).await;
+        let response = response.map_err(|error| self.map_error(&error, &call))?;
+        match u16::from(response.status()) {
+            // The response has no body.
             204 => Ok(()),
             _ => {
-                let content_type = answer.headers().get_optional_str(&CONTENT_TYPE_HEADER);
-                Err(self.foreign(content_type, Some(answer.body().as_ref())).error(SETTING))
+                let content_type = response.headers().get_optional_str(&CONTENT_TYPE_HEADER);
+                Err(self.foreign(content_type, Some(response.body().as_ref())).error(VAULT_URL))
             }
         }
     }
 
-    /// How long Azure keeps a deleted secret.
+    /// Reads how long Azure keeps a deleted secret.
     pub(crate) async fn retention(&self, name: &str) -> StorageResult<Retention> {
         let call = Call { right: "get", name };
-        let options = SecretClientGetDeletedSecretOptions { method_options: begun() };
-        let answer = self
+        let options = SecretClientGetDeletedSecretOptions { method_options: call_options() };
+        let response = self
             .sdk
             .get_deleted_secret(name, Some(options))
             .await
-            .map_err(|error| self.told(&error, &call))?;
-        let secret = self.model(answer, "id")?;
+            .map_err(|error| self.map_error(&error, &call))?;
+        let secret = self.parse(response, "id")?;
         let level = secret.attributes.and_then(|attributes| attributes.recovery_level);
         Ok(Retention {
             is_purgeable: level.is_none_or(|level| level.as_ref().contains("Purgeable")),
@@ -210,87 +211,99 @@ impl Client {
         })
     }
 
-    /// A page of a list.
-    pub(crate) async fn page(&self, shelf: Shelf, from: Option<&Next>) -> StorageResult<Page> {
+    /// Reads a page of a list; `None`: the first one.
+    pub(crate) async fn page(&self, list: SecretList, page_url: Option<&PageUrl>) -> StorageResult<Page> {
         let call = Call { right: "list", name: "" };
-        let context = begun().context.into_owned();
-        let continuation = from.map(|Next(url)| PagerContinuation::Link(url.clone()));
+        let context = call_options().context.into_owned();
+        let continuation = page_url.map(|PageUrl(url)| PagerContinuation::Link(url.clone()));
         let method_options = PagerOptions { context, continuation };
-        let (items, next): (Option<Vec<Item>>, _) = match shelf {
-            Shelf::Live => {
+        let (items, next): (Option<Vec<ListedSecret>>, _) = match list {
+            SecretList::Live => {
                 let options =
-                    SecretClientListSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
-                let (page, next) = self.turned(self.sdk.list_secret_properties(Some(options)), &call).await?;
-                (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
-            }
-            Shelf::Deleted => {
-                let options =
-                    SecretClientListDeletedSecretPropertiesOptions { maxresults: Some(PAGE), method_options };
+                    SecretClientListSecretPropertiesOptions { maxresults: Some(PAGE_SIZE), method_options };
                 let (page, next) =
-                    self.turned(self.sdk.list_deleted_secret_properties(Some(options)), &call).await?;
-                (page.value.into_iter().map(|item| Item::new(item.id, item.tags)).collect(), next)
+                    self.fetch_page(self.sdk.list_secret_properties(Some(options)), &call).await?;
+                (page.value.into_iter().map(|item| ListedSecret::new(item.id, item.tags)).collect(), next)
+            }
+            SecretList::Deleted => {
+                let options = SecretClientListDeletedSecretPropertiesOptions {
+                    maxresults: Some(PAGE_SIZE),
+                    method_options,
+                };
+                let (page, next) =
+                    self.fetch_page(self.sdk.list_deleted_secret_properties(Some(options)), &call).await?;
+                (page.value.into_iter().map(|item| ListedSecret::new(item.id, item.tags)).collect(), next)
             }
         };
-        Ok(Page { items: items.ok_or_else(|| self.unread())?, next: self.next(from, next)? })
+        Ok(Page {
+            items: items.ok_or_else(|| self.invalid_response())?,
+            next: self.next_page(page_url, next)?,
+        })
     }
 
-    /// Where a list goes on. Never at another host: the SDK would follow, and send the token along.
-    fn next(&self, from: Option<&Next>, to: Option<PagerContinuation>) -> StorageResult<Option<Next>> {
-        let url = match to {
+    /// Checks the address of the next page. Refuses another host, to which the SDK would send the
+    /// token.
+    fn next_page(
+        &self,
+        current: Option<&PageUrl>,
+        next: Option<PagerContinuation>,
+    ) -> StorageResult<Option<PageUrl>> {
+        let url = match next {
             None => return Ok(None),
             Some(PagerContinuation::Link(url)) => url,
-            Some(_) => return Err(self.unread()),
+            Some(_) => return Err(self.invalid_response()),
         };
         if url.origin() != self.sdk.endpoint().origin() {
             return Err(StorageError::other(format!(
-                "`{}` names another host for the next page of the list, which is not asked; check {SETTING}",
+                "the response of `{}` to a list refers to another host for the next page, which is not \
+                 followed; check {VAULT_URL}",
                 self.address
             )));
         }
-        let next = Next(url);
-        // It would never end.
-        match from == Some(&next) {
-            true => Err(StorageError::other("a page of the list names itself as the next one")),
+        let next = PageUrl(url);
+        // The list would never end.
+        match current == Some(&next) {
+            true => Err(StorageError::other("a page of the list refers to itself as the next page")),
             false => Ok(Some(next)),
         }
     }
 
-    /// One page of a pager of the SDK, and where the next one is.
-    async fn turned<P: Paged + DeserializeOwned + Send>(
+    /// Fetches one page from a pager of the SDK. Also returns the address of the next one.
+    async fn fetch_page<P: Paged + DeserializeOwned + Send>(
         &self,
         pager: azure_core::Result<Pager<P>>,
         call: &Call<'_>,
     ) -> StorageResult<(P, Option<PagerContinuation>)> {
-        let mut pages = pager.map_err(|error| self.told(&error, call))?.into_pages();
-        let page = pages.next().await.ok_or_else(|| self.unread())?;
-        let page = self.model(page.map_err(|error| self.told(&error, call))?, "value")?;
+        let mut pages = pager.map_err(|error| self.map_error(&error, call))?.into_pages();
+        let page = pages.next().await.ok_or_else(|| self.invalid_response())?;
+        let page = self.parse(page.map_err(|error| self.map_error(&error, call))?, "value")?;
         Ok((page, pages.into_continuation()))
     }
 
-    /// Reads an answer that has this member, as each of Key Vault's to the same call has.
-    fn model<T: DeserializeOwned>(&self, answer: Response<T>, member: &str) -> StorageResult<T> {
-        let content_type = answer.headers().get_optional_str(&CONTENT_TYPE_HEADER);
-        let body = answer.body().as_ref();
+    /// Parses a response. A response without this member is not from Key Vault.
+    fn parse<T: DeserializeOwned>(&self, response: Response<T>, member: &str) -> StorageResult<T> {
+        let content_type = response.headers().get_optional_str(&CONTENT_TYPE_HEADER);
+        let body = response.body().as_ref();
         let has_member = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body)
             .is_ok_and(|members| members.contains_key(member));
         match serde_json::from_slice(body) {
             Ok(model) if has_member => Ok(model),
-            _ => Err(self.foreign(content_type, Some(body)).error(SETTING)),
+            _ => Err(self.foreign(content_type, Some(body)).error(VAULT_URL)),
         }
     }
 
-    /// The error of an answer that the SDK has read, or could not.
-    fn unread(&self) -> StorageError {
-        self.foreign(None, None).error(SETTING)
+    /// Returns the error for a response whose body is not available here.
+    fn invalid_response(&self) -> StorageError {
+        self.foreign(None, None).error(VAULT_URL)
     }
 
     fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
         Foreign { service: "Key Vault", address: Some(&self.address), content_type, body }
     }
 
-    /// What the SDK says of a call that failed. Refusals are read from the body: the SDK's own
-    /// reading fails at every escape.
-    fn told(&self, error: &azure_core::Error, call: &Call<'_>) -> StorageError {
+    /// Maps the error of a request. Parses refusals from the body, because the parser of the SDK
+    /// fails at every escape.
+    fn map_error(&self, error: &azure_core::Error, call: &Call<'_>) -> StorageError {
         match error.kind() {
             ErrorKind::HttpResponse { raw_response: Some(response), .. } => {
                 let retry_after = response.headers().get_optional_str(&RETRY_AFTER);
@@ -298,26 +311,26 @@ impl Client {
                     retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
                 let content_type = response.headers().get_optional_str(&CONTENT_TYPE_HEADER);
                 let foreign = self.foreign(content_type, Some(response.body().as_ref()));
-                Refusal::read(u16::from(response.status()), retry_after, &foreign).explain(call)
+                Refusal::parse(u16::from(response.status()), retry_after, &foreign).to_storage_error(call)
             }
             ErrorKind::HttpResponse { status, .. } => {
-                Refusal::read(u16::from(*status), None, &self.foreign(None, None)).explain(call)
+                Refusal::parse(u16::from(*status), None, &self.foreign(None, None)).to_storage_error(call)
             }
-            // The parser's own words may repeat what it read.
+            // The message of the parser may repeat the body.
             ErrorKind::DataConversion
                 if cred_provider_kit::connection::cause::<serde_json::Error>(error).is_some() =>
             {
-                self.unread()
+                self.invalid_response()
             }
-            _ => failed(error),
+            _ => sdk_failure(error),
         }
     }
 }
 
-/// The setting that holds the address of the vault.
-const SETTING: &str = "`vault_url`";
+/// The setting with the address of the vault, for errors.
+const VAULT_URL: &str = "`vault_url`";
 
-/// Host and port of an address, for errors.
+/// Returns host and port of an address, for errors.
 fn host_and_port(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
@@ -330,8 +343,8 @@ impl Draft {
     }
 }
 
-impl Item {
-    /// `https://vault/secrets/NAME`, or with a version behind it.
+impl ListedSecret {
+    /// Parses an id: `https://vault/secrets/NAME`, optionally followed by a version.
     pub(crate) fn new(
         id: Option<String>,
         tags: Option<impl IntoIterator<Item = (String, String)>>,
@@ -347,11 +360,11 @@ impl Item {
     }
 }
 
-/// Who asks for tokens, without any of them.
+/// Creates credentials of the SDK. Contains no token.
 pub(crate) struct Identity {
     method: AzureCredentialType,
     authority: String,
-    /// `None`: tokens come from a program.
+    /// `None`: a program supplies the tokens.
     transport: Option<Transport>,
 }
 
@@ -359,29 +372,29 @@ impl Identity {
     fn new(config: &AzureKeyVaultConfig, vault: &Vault) -> Result<Self, ConfigError> {
         let invalid = |field, problem| ConfigError::invalid(config.provider_name(), field, problem);
         let authority = config.authority_host.clone().unwrap_or_else(|| vault.authority().to_owned());
-        let hidden = match &config.credential_type {
+        let client_secret = match &config.credential_type {
             AzureCredentialType::ServicePrincipal { client_secret, .. } => Some(client_secret.clone()),
             AzureCredentialType::ManagedIdentity { .. } | AzureCredentialType::DeveloperTools => None,
         };
         let transport = match &config.credential_type {
             AzureCredentialType::DeveloperTools => None,
             _ => {
-                let http = connection::to_tokens(config).map_err(|problem| invalid("ca_cert", problem))?;
-                Some(Transport::new(Arc::new(ToTokens { http, hidden })))
+                let http = connection::token_client(config).map_err(|problem| invalid("ca_cert", problem))?;
+                Some(Transport::new(Arc::new(TokenTransport { http, client_secret })))
             }
         };
         let identity = Self { method: config.credential_type.clone(), authority, transport };
-        // An environment whose managed identity the SDK does not know is told now.
+        // Fails now if the SDK does not support the managed identity of this environment.
         identity.credential().map_err(|_| {
             invalid(
                 "credential_type",
-                "is not one that the SDK can use here; give a service principal instead",
+                "is not supported by the SDK in this environment; use a service principal instead",
             )
         })?;
         Ok(identity)
     }
 
-    /// A credential that has no token yet.
+    /// Creates a credential without a cached token.
     pub(crate) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         let options = || match &self.transport {
             Some(transport) => pipeline(transport.clone()),
@@ -389,7 +402,7 @@ impl Identity {
         };
         Ok(match &self.method {
             AzureCredentialType::ServicePrincipal { tenant_id, client_id, client_secret } => {
-                // Named, or the SDK would look into the environment.
+                // Without an explicit authority, the SDK would use the environment.
                 let mut authority = CustomConfiguration::default();
                 authority.authority_host = self.authority.clone();
                 let client_options = ClientOptions {
@@ -418,14 +431,14 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The SDK's pipeline without retries of its own.
+/// Returns options for the SDK without retries.
 fn pipeline(transport: Transport) -> ClientOptions {
     ClientOptions { retry: RetryOptions::none(), transport: Some(transport), ..ClientOptions::default() }
 }
 
-/// When a call began, for whoever gives the token.
-fn begun() -> ClientMethodOptions<'static> {
+/// Returns options that pass the start of the call to the token cache.
+fn call_options() -> ClientMethodOptions<'static> {
     let mut context = Context::new();
-    context.insert(Begun(Instant::now()));
+    context.insert(CallStart(Instant::now()));
     ClientMethodOptions { context }
 }

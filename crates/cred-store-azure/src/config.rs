@@ -29,15 +29,15 @@ use crate::provider::PATH_TAG;
 /// ```
 ///
 /// `Default` reads `AZURE_KEYVAULT_URL` from the environment of the process, so a default can
-/// differ between two processes; set [`vault_url`](Self::vault_url) where it must not. A
-/// configuration that is read from a file does not take it.
+/// differ between two processes; set [`vault_url`](Self::vault_url) if it must not. A configuration
+/// that is read from a file does not use the variable.
 ///
 /// The recovery period of deleted credentials is not a setting here: it is the vault's property
 /// `softDeleteRetentionInDays`, 7 to 90 days, set when the vault is created (90 by default) and
 /// [fixed after that](https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
 ///
-/// An error of serde about this configuration repeats nothing of what it found. The `toml` crate
-/// shows the line of the file beside it: log the `message()` of its error.
+/// If parsing fails, the error of serde does not quote the input. The `toml` crate adds the line of
+/// the file to its error: log only the `message()` of that error.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AzureKeyVaultConfig {
@@ -49,12 +49,12 @@ pub struct AzureKeyVaultConfig {
     pub vault_url: String,
     /// The identity of this process. Default: the system-assigned managed identity.
     pub credential_type: AzureCredentialType,
-    /// The timeout of one call, doubled for writes, and of one wait for a token: 1 to 60 s, default
-    /// 5 s. Written `"5s"` in files.
+    /// The timeout of one request, including the wait for a token; doubled for writes: 1 to 60 s,
+    /// default 5 s. Written `"5s"` in files.
     pub timeout: Duration,
-    /// The timeout of one operation with all its calls, retries, waits and logins: 1 s to 10
+    /// The timeout of one operation with all its requests, retries, waits and logins: 1 s to 10
     /// minutes, default 60 s. A store over a deleted name waits for deletions and recoveries, which
-    /// take Azure some seconds each.
+    /// take some seconds each.
     pub operation_timeout: Duration,
     /// How transient failures are retried. The SDK's own retries are off.
     pub retry_policy: RetryPolicy,
@@ -64,27 +64,29 @@ pub struct AzureKeyVaultConfig {
     pub retry_budget: u32,
     /// The prefix of every secret name: at most 73 of `A-Z a-z 0-9 -`, compared without case;
     /// default `nebula-credentials-`. Two providers with the same vault and prefix share
-    /// credentials. No prefix in a vault may begin with another prefix that is used there (`app-`
-    /// and `app-prod-`): some names of the longer one are also names of the shorter one, whose
-    /// provider then lists, overwrites and deletes them. An empty prefix is allowed; every secret
-    /// of the vault then counts as a possible credential.
+    /// credentials.
+    ///
+    /// Within one vault, no prefix may begin with another one, as `app-prod-` begins with `app-`:
+    /// some names of the longer prefix are also names of the shorter one, whose provider then
+    /// lists, overwrites and deletes them. An empty prefix is allowed; every secret of the vault
+    /// then counts as a possible credential.
     pub secret_prefix: String,
     /// Tags on every secret, in addition to those of its credential: at most 11, default none.
-    /// Anyone with the right to list can read them.
+    /// Any principal with the right to list can read them.
     pub default_tags: BTreeMap<String, String>,
-    /// What a store does if a deleted secret still holds the name. Default: recover it and write a
-    /// new version.
+    /// How a store handles a deleted secret that still has the name. Default: recover it and write
+    /// a new version.
     pub over_deleted: AzureOverDeleted,
-    /// A host that `vault_url` may name in addition to Azure's own: a private name, or an emulator.
-    /// Default none. Tokens for Azure Key Vault are sent to it.
+    /// A host that `vault_url` may name in addition to the hosts of Azure: a private name, or an
+    /// emulator. Default none. Tokens for Azure Key Vault are sent to it.
     pub allowed_host: Option<String>,
     /// The authority that issues tokens, such as `https://login.microsoftonline.com`. Default none:
-    /// the authority of the cloud that the vault's host belongs to. Used only by
+    /// the authority of the cloud that the vault's host belongs to. Used only with
     /// [`ServicePrincipal`](AzureCredentialType::ServicePrincipal).
     pub authority_host: Option<String>,
     /// A PEM file of certificate authorities. For the vault they replace the authorities that the
-    /// system trusts; for the authority host they are added to those. Default none. Read once, by
-    /// the constructor.
+    /// system trusts; for token endpoints they are added to those. Default none. Read once, by the
+    /// constructor.
     pub ca_cert: Option<PathBuf>,
 }
 
@@ -112,7 +114,7 @@ pub enum AzureCredentialType {
     DeveloperTools,
 }
 
-/// What a store does if a deleted secret still holds the name.
+/// How a store handles a deleted secret that still has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -120,7 +122,7 @@ pub enum AzureOverDeleted {
     /// Recovers the secret and writes a new version. The old value can be read for a moment. If the
     /// write then fails, the secret is deleted again, and the error is
     /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). Needs the right
-    /// to recover, and after a failed write those to get and to delete.
+    /// to recover and, after a failed write, the rights to get and to delete.
     #[default]
     Recover,
     /// Purges the secret with all its versions, and writes. Needs the right to purge, and a vault
@@ -180,11 +182,11 @@ impl fmt::Debug for AzureCredentialType {
     }
 }
 
-/// The default, a placeholder for the address of the user's own vault.
+/// The default address, a placeholder that must be replaced.
 const PLACEHOLDER: &str = "https://example.vault.azure.net/";
 const PLACEHOLDER_HOST: &str = "example.vault.azure.net";
 
-/// The defaults of a configuration that is read from a file: no variable is read.
+/// Returns the defaults of a configuration that is read from a file, which ignore the environment.
 fn defaults() -> AzureKeyVaultConfig {
     AzureKeyVaultConfig::default_in(&MapEnv::default())
 }
@@ -196,11 +198,11 @@ impl Default for AzureKeyVaultConfig {
 }
 
 impl AzureKeyVaultConfig {
-    /// Azure allows 15; three are reserved for the path of a hashed name, and one for the
+    /// Azure allows 15 tags. Three are reserved for the path of a hashed name, and one for the
     /// credential.
     const MAX_DEFAULT_TAGS: usize = 11;
 
-    /// The default of a process with these variables.
+    /// Returns the default for these environment variables.
     fn default_in(env: &dyn Env) -> Self {
         Self {
             vault_url: env.get("AZURE_KEYVAULT_URL").unwrap_or_else(|| PLACEHOLDER.to_owned()),
@@ -218,10 +220,12 @@ impl AzureKeyVaultConfig {
         }
     }
 
-    /// Returns the defaults with the settings of this process's environment: `AZURE_KEYVAULT_URL`,
-    /// `AZURE_AUTHORITY_HOST`, and the identity. `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
-    /// `AZURE_CLIENT_SECRET` together are a service principal; without all three, `AZURE_CLIENT_ID`
-    /// is the client id of a managed identity.
+    /// Returns the defaults with the settings of the environment: `AZURE_KEYVAULT_URL`,
+    /// `AZURE_AUTHORITY_HOST`, and the identity.
+    ///
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` together are a service
+    /// principal. Unless all three are set, the identity is a managed one, and `AZURE_CLIENT_ID` is
+    /// its client id.
     ///
     /// An empty variable counts as not set. [`from_env_with`](Self::from_env_with) takes another
     /// source of variables.
@@ -230,7 +234,7 @@ impl AzureKeyVaultConfig {
         Self::from_env_with(&ProcessEnv)
     }
 
-    /// Returns [`from_env`](Self::from_env) for the variables of `env`, such as a
+    /// Returns [`from_env`](Self::from_env) with the variables of `env`, such as a
     /// [`MapEnv`](cred_provider_kit::MapEnv) in a test.
     #[must_use]
     pub fn from_env_with(env: &dyn Env) -> Self {
@@ -262,12 +266,13 @@ impl AzureKeyVaultConfig {
         some with_ca_cert(ca_cert: PathBuf);
     }
 
-    /// The names of the secrets.
+    /// Returns the encoding of paths as secret names.
     pub(crate) fn names(&self) -> Result<Names, ConfigError> {
         Names::new(naming::AZURE, "secret_prefix", self.secret_prefix.as_str())
     }
 
-    /// Checks everything but the vault's address, which a client of the caller replaces.
+    /// Checks everything except the address of the vault, which is not used with a client of the
+    /// caller.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         if let Some(Err(problem)) = self.authority_host.as_deref().map(client::check_origin) {
@@ -310,17 +315,17 @@ impl AzureKeyVaultConfig {
 
     fn check_tags(&self) -> Result<(), &'static str> {
         if self.default_tags.len() > Self::MAX_DEFAULT_TAGS {
-            return Err("has more than 11 tags, which leaves none for credentials; remove some");
+            return Err("has more than 11 tags, which leaves no room for those of credentials; remove some");
         }
         for (key, value) in &self.default_tags {
             if key.is_empty() || key.len() > Tags::MAX_KEY_LEN || value.len() > 256 {
                 return Err(
-                    "has a tag that does not fit; use keys of 1 to 128 bytes and values of at most 256",
+                    "has a tag that is empty or too long; use keys of 1 to 128 bytes and values of at most 256 bytes",
                 );
             }
             if key.starts_with(PATH_TAG) {
                 return Err(
-                    "has a tag that begins with `cred-path-`, which the provider sets itself; use another key",
+                    "has a tag whose key begins with `cred-path-`, which is reserved for the provider; use another key",
                 );
             }
         }
@@ -330,7 +335,7 @@ impl AzureKeyVaultConfig {
 
 const GUID: &str = "is not a GUID; write it as 00000000-0000-0000-0000-000000000000";
 
-/// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+/// Returns whether the text is hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 fn is_guid(text: &str) -> bool {
     let mut groups = text.split('-');
     let fits = |(group, length): (Option<&str>, usize)| {
@@ -340,14 +345,14 @@ fn is_guid(text: &str) -> bool {
 }
 
 impl ProviderConfig for AzureKeyVaultConfig {
-    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set, and accesses no network.
+    /// Reads the file of [`ca_cert`](Self::ca_cert) if it is set. Does not use the network.
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |field, problem| Err(ConfigError::invalid(self.provider_name(), field, problem));
         match client::check_vault(&self.vault_url, self.allowed_host.as_deref()) {
             Ok(vault) if vault.url.host_str() == Some(PLACEHOLDER_HOST) => {
                 return invalid(
                     "vault_url",
-                    "is the placeholder of the default; set it to the address of your vault, such as \
+                    "is the default, which is only a placeholder; set it to the address of your vault, such as \
                      `https://my-vault.vault.azure.net/`",
                 );
             }

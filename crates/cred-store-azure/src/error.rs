@@ -1,4 +1,4 @@
-//! Error mapping: answers of Azure and failures of the connection as storage errors.
+//! Maps error responses of Azure and connection failures to storage errors.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,11 +10,11 @@ use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{Foreign, connection, said};
 use serde::Deserialize;
 
-/// Why a name cannot be used now, or why a secret cannot be read: the source of a refusal that the
-/// provider reacts to.
+/// Why a name cannot be used now, or why a secret cannot be read. It is the source of an error that
+/// the provider reacts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blocked {
-    /// A deleted secret holds the name.
+    /// A deleted secret has the name.
     Deleted,
     /// A deletion or a purge is in progress.
     BeingDeleted,
@@ -25,13 +25,13 @@ pub(crate) enum Blocked {
 }
 
 impl Blocked {
-    /// The reason of a refusal, if it is one of these.
+    /// Returns the reason for an error, if it is one of these.
     pub(crate) fn of(error: &StorageError) -> Option<Self> {
         error.source()?.downcast_ref().copied()
     }
 
-    /// Adds this as the source of an error.
-    pub(crate) fn beneath(self, error: StorageError) -> StorageError {
+    /// Adds this to an error as its source.
+    pub(crate) fn add_to(self, error: StorageError) -> StorageError {
         error.with_source(Arc::new(self) as Arc<_>)
     }
 }
@@ -39,7 +39,7 @@ impl Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Deleted => "a deleted secret holds the name",
+            Self::Deleted => "a deleted secret has the name",
             Self::BeingDeleted => "a deletion or purge of that name is in progress",
             Self::BeingRecovered => "a recovery of that name is in progress",
             Self::Disabled => "the secret is disabled",
@@ -49,12 +49,12 @@ impl fmt::Display for Blocked {
 
 impl Error for Blocked {}
 
-/// The right and the secret of a call, for errors.
+/// The required right and the secret of a request, for errors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// The right that the call needs, as Azure's access policies name it.
+    /// The right that the request needs, as named in Azure's access policies.
     pub(crate) right: &'static str,
-    /// Empty: all secrets.
+    /// The name of the secret; empty: all secrets.
     pub(crate) name: &'a str,
 }
 
@@ -67,41 +67,41 @@ impl fmt::Display for Call<'_> {
     }
 }
 
-/// An answer of the vault with an error status.
+/// A response of the vault with an error status.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// A description of an answer that is not Azure's.
-    said: Result<Said, String>,
+    /// The parsed error, or the description of a response that is not from Azure.
+    error: Result<AzureError, String>,
 }
 
-/// The error in Azure's body. The innermost code is the most specific.
+/// The error in a response body of Azure. The innermost code is the most specific.
 #[derive(Debug, Default, Deserialize)]
-struct Said {
+struct AzureError {
     #[serde(default)]
     code: String,
     #[serde(default)]
     message: String,
-    innererror: Option<Box<Said>>,
+    innererror: Option<Box<AzureError>>,
 }
 
 impl Refusal {
-    /// Parses a refusal, which may be from another service.
-    pub(crate) fn read(status: u16, retry_after: Option<Duration>, answer: &Foreign<'_>) -> Self {
+    /// Parses an error response, which may be from another service.
+    pub(crate) fn parse(status: u16, retry_after: Option<Duration>, response: &Foreign<'_>) -> Self {
         #[derive(Deserialize)]
         struct Body {
-            error: Said,
+            error: AzureError,
         }
-        // Not by the SDK: its own parser fails at every escape in a message.
-        let said = serde_json::from_slice::<Body>(answer.body.unwrap_or_default());
-        let said = said.map(|body| body.error).map_err(|_| answer.to_string());
-        Self { status, retry_after, said }
+        // The parser of the SDK fails at every escape in a message.
+        let body = serde_json::from_slice::<Body>(response.body.unwrap_or_default());
+        let error = body.map(|body| body.error).map_err(|_| response.to_string());
+        Self { status, retry_after, error }
     }
 
-    /// The storage error of a refused call.
-    pub(crate) fn explain(&self, call: &Call<'_>) -> StorageError {
-        let said = self.words();
+    /// Returns the storage error of a refused request.
+    pub(crate) fn to_storage_error(&self, call: &Call<'_>) -> StorageError {
+        let reason = self.summary();
         let unavailable = |reason: String| {
             StorageError::from(StorageErrorKind::Unavailable {
                 reason: reason.into(),
@@ -109,59 +109,61 @@ impl Refusal {
             })
         };
         match self.status {
-            401 => authentication(format!("Key Vault refuses the token ({said})")),
+            401 => authentication(format!("Key Vault refuses the token ({reason})")),
             403 if self.has("SecretDisabled") => {
-                Blocked::Disabled.beneath(denied(format!("the secret is disabled ({said}); enable it")))
+                Blocked::Disabled.add_to(denied(format!("the secret is disabled ({reason}); enable it")))
             }
-            403 => denied(format!("Azure refuses {call} ({said})")),
+            403 => denied(format!("Azure refuses {call} ({reason})")),
             404 if self.has("SecretNotFound") => StorageErrorKind::NotFound.into(),
             404 => StorageError::invalid_request(format!(
-                "the server does not know the address of {call} ({said}); set `vault_url` to a vault"
+                "the server has no endpoint for {call} ({reason}); set `vault_url` to the address of a vault"
             )),
             409 => match self.blocked() {
-                Some(blocked) => blocked.beneath(StorageError::conflict(format!("{blocked} ({said})"))),
-                None => StorageError::conflict(format!("Azure refuses {call} at present ({said})")),
+                Some(blocked) => blocked.add_to(StorageError::conflict(format!("{blocked} ({reason})"))),
+                None => StorageError::conflict(format!("Azure refuses {call} at present ({reason})")),
             },
             429 => StorageErrorKind::Throttled { retry_after: self.retry_after }.into(),
             301..=308 => StorageError::invalid_request(format!(
-                "the answer to {call} is a redirect, which is never followed; correct `vault_url`"
+                "the response to {call} is a redirect, which is never followed; correct `vault_url`"
             )),
-            408 => unavailable(format!("Azure timed out on {call} ({said})")),
+            408 => unavailable(format!("Azure timed out on {call} ({reason})")),
             status @ 400..=499 => {
-                StorageError::invalid_request(format!("Azure refuses {call} with status {status} ({said})"))
+                StorageError::invalid_request(format!("Azure refuses {call} with status {status} ({reason})"))
             }
-            status => unavailable(format!("Azure answered {call} with status {status} ({said})")),
+            status => unavailable(format!("Azure responded to {call} with status {status} ({reason})")),
         }
     }
 
-    /// The storage error of a refusal by the token endpoint, whose body has another form. Without a
-    /// token no write was sent.
-    pub(crate) fn explain_token(
+    /// Returns the storage error of a refusal by the token endpoint, whose body has another form.
+    /// Without a token no write was sent.
+    pub(crate) fn token_error(
         status: u16,
         retry_after: Option<Duration>,
-        answer: &Foreign<'_>,
+        response: &Foreign<'_>,
     ) -> StorageError {
         #[derive(Deserialize)]
         struct Entra {
             error: Option<String>,
             error_description: Option<String>,
-            /// From the local token endpoint of App Service.
+            /// Sent by the local token endpoint of App Service.
             message: Option<String>,
         }
-        let entra = serde_json::from_slice::<Entra>(answer.body.unwrap_or_default()).ok();
+        let entra = serde_json::from_slice::<Entra>(response.body.unwrap_or_default()).ok();
         // The lines after the first are for Microsoft's support.
-        let described =
+        let description =
             entra.as_ref().and_then(|entra| entra.error_description.as_ref().or(entra.message.as_ref()));
-        let first = described.and_then(|text| text.lines().next()).map(short);
-        let said = first.or_else(|| entra.and_then(|entra| entra.error).map(|error| short(&error)));
-        let said = said.unwrap_or_else(|| answer.to_string());
+        let first_line = description.and_then(|text| text.lines().next()).map(quote);
+        let reason = first_line.or_else(|| entra.and_then(|entra| entra.error).map(|error| quote(&error)));
+        let reason = reason.unwrap_or_else(|| response.to_string());
         match status {
             429 => StorageErrorKind::Throttled { retry_after }.into(),
             408 | 410 | 500..=599 => StorageErrorKind::Unreachable {
-                reason: format!("the token endpoint failed with status {status} ({said})").into(),
+                reason: format!("the token endpoint failed with status {status} ({reason})").into(),
             }
             .into(),
-            status => authentication(format!("the token endpoint refused with status {status} ({said})")),
+            status => authentication(format!(
+                "the token endpoint refused the request with status {status} ({reason})"
+            )),
         }
     }
 
@@ -170,8 +172,8 @@ impl Refusal {
     }
 
     fn codes(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(self.said.as_ref().ok(), |said| said.innererror.as_deref())
-            .map(|said| said.code.as_str())
+        std::iter::successors(self.error.as_ref().ok(), |error| error.innererror.as_deref())
+            .map(|error| error.code.as_str())
     }
 
     fn blocked(&self) -> Option<Blocked> {
@@ -183,33 +185,34 @@ impl Refusal {
         })
     }
 
-    /// Azure's own text in one short line, with the innermost code first.
-    fn words(&self) -> String {
-        let said = match &self.said {
-            Ok(said) => said,
-            Err(described) => return described.clone(),
+    /// Quotes Azure's message in one short line, with the innermost code first.
+    fn summary(&self) -> String {
+        let error = match &self.error {
+            Ok(error) => error,
+            Err(description) => return description.clone(),
         };
-        let code = short(self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code"));
-        // A refusal by RBAC is long; these lines of it name the principal and the action.
-        let lines = || said.message.lines().map(str::trim);
+        let code = quote(self.codes().filter(|code| !code.is_empty()).last().unwrap_or("no code"));
+        // A refusal by RBAC is long; these two of its lines name the principal and the action.
+        let lines = || error.message.lines().map(str::trim);
         let facts = ["Caller:", "Action:"].map(|fact| lines().find(|line| line.starts_with(fact)));
         match facts {
-            [Some(caller), Some(action)] => format!("{code}: {}; {}", short(action), short(caller)),
-            _ => format!("{code}: {}", short(&said.message)),
+            [Some(caller), Some(action)] => format!("{code}: {}; {}", quote(action), quote(caller)),
+            _ => format!("{code}: {}", quote(&error.message)),
         }
     }
 }
 
-/// A text of the backend, shortened. Words that look like a token are removed, in case a server
-/// repeats one: the token of a caller's own client is not known here.
-fn short(text: &str) -> String {
+/// Quotes a text of the backend, shortened. Removes words that look like a token, in case a server
+/// repeats one: the token of a client that the caller passed is not known here.
+fn quote(text: &str) -> String {
     said(text, &[], is_token)
 }
 
-/// Entra's tokens begin with a JSON object in base64 (RFC 7519), followed by many characters.
+/// Returns whether a word looks like a token. Entra's tokens begin with a JSON object in base64
+/// (RFC 7519), followed by many characters.
 fn is_token(word: &str) -> bool {
-    const SHORTEST: usize = 40;
-    word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|token| token.len() >= SHORTEST)
+    const MIN_LEN: usize = 40;
+    word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|token| token.len() >= MIN_LEN)
 }
 
 pub(crate) fn authentication(reason: impl Into<Cow<'static, str>>) -> StorageError {
@@ -220,43 +223,44 @@ fn denied(reason: String) -> StorageError {
     StorageErrorKind::PermissionDenied { reason: reason.into() }.into()
 }
 
-/// The SDK's (azure_core 1.1) text for a call that finds no token after one was fetched for it: the
-/// refusal of another call, such as the challenge to each call of a cold burst, has cleared the
-/// shared token. Nothing was sent.
-const THROWN_AWAY: &str = "error while fetching the access token";
+/// The message of the SDK (azure_core 1.1) for a request that finds no token after one was fetched
+/// for it. The refusal of another request, such as the challenge to each request of a cold burst,
+/// has cleared the shared token. Nothing was sent.
+const TOKEN_CLEARED: &str = "error while fetching the access token";
 
-/// The storage error of an SDK error that is not a refusal by the vault.
-pub(crate) fn failed(error: &azure_core::Error) -> StorageError {
+/// Returns the storage error of an SDK error that is not a refusal by the vault.
+pub(crate) fn sdk_failure(error: &azure_core::Error) -> StorageError {
     use azure_core::error::ErrorKind;
-    // An error of this crate's transport or credential, which the SDK has wrapped.
-    if let Some(ours) = connection::cause::<StorageError>(error) {
-        return ours.clone();
+    // An error of this crate's transport or credential, wrapped by the SDK.
+    if let Some(own_error) = connection::cause::<StorageError>(error) {
+        return own_error.clone();
     }
-    if let Some(broken) = connection::cause::<reqwest::Error>(error) {
-        return unanswered(broken, None);
+    if let Some(http_error) = connection::cause::<reqwest::Error>(error) {
+        return no_response(http_error, None);
     }
     match error.kind() {
         ErrorKind::Connection => {
-            StorageErrorKind::Unreachable { reason: "no connection could be made".into() }.into()
+            StorageErrorKind::Unreachable { reason: "no connection could be established".into() }.into()
         }
-        ErrorKind::Io => StorageError::unavailable("the connection broke"),
-        ErrorKind::Credential if error.to_string().contains(THROWN_AWAY) => StorageErrorKind::Unreachable {
-            reason: "the SDK dropped the token before the call was sent, because another call was refused"
-                .into(),
+        ErrorKind::Io => StorageError::unavailable("the connection was lost"),
+        ErrorKind::Credential if error.to_string().contains(TOKEN_CLEARED) => StorageErrorKind::Unreachable {
+            reason:
+                "the SDK dropped the token before the request was sent, because another request was refused"
+                    .into(),
         }
         .into(),
         ErrorKind::Credential => {
-            authentication(format!("no token could be obtained ({})", short(&error.to_string())))
+            authentication(format!("no token could be obtained ({})", quote(&error.to_string())))
         }
         _ => authentication(format!(
-            "the vault's challenge could not be answered ({})",
-            short(&error.to_string())
+            "the authentication challenge of the vault could not be answered ({})",
+            quote(&error.to_string())
         )),
     }
 }
 
-/// The storage error of a call without a complete answer.
-pub(crate) fn unanswered(error: &reqwest::Error, address: Option<&str>) -> StorageError {
+/// Returns the storage error of a request without a complete response.
+pub(crate) fn no_response(error: &reqwest::Error, address: Option<&str>) -> StorageError {
     let way = connection::Way { address, trust: "set `ca_cert` to that authority" };
     connection::no_answer(error, !error.is_connect(), way)
 }
@@ -268,23 +272,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_a_server_repeats_is_left_out() {
+    fn a_token_that_a_server_repeats_is_redacted() {
         let token = format!("eyJhbGciOiJIUzI1NiJ9.{}", "x".repeat(40));
-        let said = short(&format!("Bearer={token} is not for eyJ of vault"));
-        assert_eq!(said, "[redacted] is not for eyJ of vault");
-        // In the place of a code too.
+        let quoted = quote(&format!("Bearer={token} is not for eyJ of vault"));
+        assert_eq!(quoted, "[redacted] is not for eyJ of vault");
+        // Also where a code is expected.
         let body = format!(r#"{{"error":{{"code":"{token}\n"}}}}"#);
-        let answer =
+        let response =
             Foreign { service: "Key Vault", address: None, content_type: None, body: Some(body.as_bytes()) };
-        assert_eq!(Refusal::read(400, None, &answer).words(), "[redacted]: without a reason");
+        assert_eq!(Refusal::parse(400, None, &response).summary(), "[redacted]: without a reason");
     }
 
     #[test]
-    fn a_token_that_was_thrown_away_on_the_way_is_asked_for_again_and_no_refusal() {
-        let as_the_sdk_says = "The request failed due to an error while fetching the access token.";
-        let error = failed(&Error::with_message(ErrorKind::Credential, as_the_sdk_says));
+    fn a_token_that_the_sdk_cleared_is_a_transient_error() {
+        let message_of_the_sdk = "The request failed due to an error while fetching the access token.";
+        let error = sdk_failure(&Error::with_message(ErrorKind::Credential, message_of_the_sdk));
         assert!(error.is_transient() && !error.may_have_written(), "{error:?}");
-        let error = failed(&Error::with_message(ErrorKind::Credential, "no Azure CLI"));
+        let error = sdk_failure(&Error::with_message(ErrorKind::Credential, "no Azure CLI"));
         assert!(!error.is_transient(), "{error:?}");
     }
 }

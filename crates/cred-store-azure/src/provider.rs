@@ -1,4 +1,4 @@
-//! The storage trait on top of Key Vault's secrets.
+//! The storage trait on top of the secrets of Key Vault.
 
 mod deleted;
 #[cfg(fuzzing)]
@@ -18,45 +18,48 @@ use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Retr
 
 use self::naming::Naming;
 pub(crate) use self::naming::PATH_TAG;
-use crate::client::{Client, SecretClient, Shelf};
+use crate::client::{Client, SecretClient, SecretList};
 use crate::error::Blocked;
 use crate::{AzureKeyVaultConfig, AzureOverDeleted};
 
-/// Bytes of the longest value
+/// Maximum size of a value in bytes
 /// ([limits](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets)).
-const LONGEST_VALUE: usize = 25 * 1_024;
+const MAX_VALUE_LEN: usize = 25 * 1_024;
 
-/// Bytes of the longest value that is recommended, by the specification's table of size limits.
-const RECOMMENDED_VALUE: usize = 10 * 1_024;
+/// The largest recommended value in bytes, page_url the specification's table of size limits.
+const RECOMMENDED_VALUE_LEN: usize = 10 * 1_024;
 
-/// How long lists may lag: a deletion was seen to take seconds until the list of the deleted has
-/// it, and Azure names no bound.
-const LISTS_LAG: Duration = Duration::from_secs(30);
+/// How long lists may lag. Azure documents no bound; deletions were observed to appear in the list
+/// of deleted secrets after seconds.
+const LIST_LAG: Duration = Duration::from_secs(30);
 
-/// The number of values that a list with a filter reads at the same time.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+/// Maximum number of concurrent reads of a list with a filter.
+const MAX_CONCURRENT_READS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 cred_provider_kit::storage_provider! {
-    /// Stores sealed credentials in one Azure Key Vault. Clones share one token, one connection
-    /// pool and one set of counters.
+    /// Stores sealed credentials in one Azure Key Vault.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled, and has no background tasks.
+    /// Clones share one token, one connection pool and one set of counters. The provider needs a
+    /// tokio runtime with timer and I/O enabled, and has no background tasks.
     ///
-    /// `exists` is one request, the one of `retrieve`, and needs the same right: Get, or
-    /// `getSecret/action` of Azure RBAC. Its answer includes the sealed value, which is dropped
-    /// unopened. The [crate's documentation](crate#required-permissions) has the reason, and the
-    /// rights of all operations.
+    /// `exists` makes the same single request as `retrieve` and needs the same right: Get, or
+    /// `getSecret/action` of Azure RBAC. The response includes the sealed value, which is dropped
+    /// unopened. The [documentation of the crate](crate#required-permissions) has the reason, and
+    /// the rights for all operations.
     ///
-    /// Dropping the future of an operation drops the request in flight: the write happens whole, or
-    /// not at all. A store over a deleted name that is dropped between its recovery and its write
-    /// leaves the old value there.
+    /// # Cancellation
+    /// - Dropping the future of an operation drops its pending request. A write then takes effect
+    ///   completely or not at all.
+    /// - If a store over a deleted name is dropped between its recovery and its write, the old
+    ///   value stays readable.
     pub struct AzureKeyVaultProvider(KeyVault);
 
-    /// Asks for a token and for the first page of secrets. The first operation does by itself what
-    /// it needs.
+    /// Requests a token and the first page of secrets.
+    ///
+    /// Calling it is optional: the first operation requests the token that it needs.
     ///
     /// # Errors
-    /// What Azure refuses. The right to list is needed.
+    /// Azure cannot be reached, or refuses a request. The right to list is needed.
     connect
 }
 
@@ -65,44 +68,63 @@ struct KeyVault {
     client: Client,
     naming: Naming,
     over_deleted: AzureOverDeleted,
-    /// Of one write.
+    /// Timeout of one write request.
     write_timeout: Duration,
 }
 
 impl AzureKeyVaultProvider {
-    /// A provider over one vault. Reads the file of authorities, and touches no network before the
-    /// first use.
+    /// Creates a provider for one vault.
+    ///
+    /// Reads the file of authorities. Does not use the network before the first operation.
+    ///
+    /// ```no_run
+    /// use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultProvider};
+    ///
+    /// # fn start(client_secret: cred_core::SecretString) -> Result<(), cred_core::ConfigError> {
+    /// let config = AzureKeyVaultConfig::default()
+    ///     .with_vault_url("https://my-vault.vault.azure.net/")
+    ///     .with_credential_type(AzureCredentialType::service_principal(
+    ///         "11111111-2222-3333-4444-555555555555",
+    ///         "66666666-7777-8888-9999-000000000000",
+    ///         client_secret,
+    ///     ));
+    /// let provider = AzureKeyVaultProvider::new(config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn new(config: AzureKeyVaultConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let client = Client::new(&config)?;
-        Self::over(config, client)
+        Self::build(config, client)
     }
 
-    /// As [`AzureKeyVaultProvider::new`], with a client of your own: its address, credential and
-    /// transport are used, those of the configuration are not. Turn its retries off
-    /// (`RetryOptions::none()`), which would count beside the provider's own. A token that the
-    /// vault refuses is replaced only if its credential does so.
+    /// Creates a provider that uses the given client of the SDK.
+    ///
+    /// The client determines the address, the credential and the transport; those of the
+    /// configuration are ignored. Turn its retries off (`RetryOptions::none()`), because they would
+    /// apply in addition to those of the provider. A token that the vault refuses is replaced only
+    /// if the credential of the client does that.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
     pub fn with_client(config: AzureKeyVaultConfig, client: SecretClient) -> Result<Self, ConfigError> {
         config.check()?;
-        Self::over(config, Client::of_sdk(client))
+        Self::build(config, Client::from_sdk(client))
     }
 
-    fn over(config: AzureKeyVaultConfig, client: Client) -> Result<Self, ConfigError> {
+    fn build(config: AzureKeyVaultConfig, client: Client) -> Result<Self, ConfigError> {
         let name = config.provider_name();
         let naming = Naming::new(config.names()?, config.default_tags);
         let sizes = Limits::none()
-            .with_max_payload_len(LONGEST_VALUE)
-            .with_recommended_payload_len(RECOMMENDED_VALUE);
-        let limits = tags::AZURE.bound(sizes, naming.own_tags());
+            .with_max_payload_len(MAX_VALUE_LEN)
+            .with_recommended_payload_len(RECOMMENDED_VALUE_LEN);
+        let limits = tags::AZURE.bound(sizes, naming.max_own_tags());
         let description = Description::new(name, config.operation_timeout)
             .with_limits(limits)
-            .with_consistency(Consistency::Eventual { point: Duration::ZERO, list: LISTS_LAG });
+            .with_consistency(Consistency::Eventual { point: Duration::ZERO, list: LIST_LAG });
         let vault = KeyVault {
             client,
             naming,
@@ -118,7 +140,7 @@ impl AzureKeyVaultProvider {
 
 impl Backend for KeyVault {
     async fn connect(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
-        wire.read(|_| self.client.page(Shelf::Live, None)).await.map(drop)
+        wire.read(|_| self.client.page(SecretList::Live, None)).await.map(drop)
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
@@ -136,7 +158,7 @@ impl Backend for KeyVault {
     }
 
     async fn exists(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<bool> {
-        self.is_there(wire, &self.naming.name(path)).await
+        self.secret_exists(wire, &self.naming.name(path)).await
     }
 
     async fn paths(
@@ -145,7 +167,7 @@ impl Backend for KeyVault {
         _: Reach<'_>,
         hint: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(wire, Shelf::Live, hint).await
+        self.list_paths(wire, SecretList::Live, hint).await
     }
 
     async fn get_each(
@@ -154,7 +176,7 @@ impl Backend for KeyVault {
         paths: &[CredentialPath],
     ) -> StorageResult<Vec<StorageResult<Option<CredentialFile>>>> {
         let names: Vec<_> = paths.iter().map(|path| self.naming.name(path.as_path_ref())).collect();
-        let values = wire.read_all(&names, AT_ONCE, |name| self.value(name)).await?;
+        let values = wire.read_all(&names, MAX_CONCURRENT_READS, |name| self.value(name)).await?;
         Ok(values.into_iter().map(decode).collect())
     }
 
@@ -164,7 +186,7 @@ impl Backend for KeyVault {
 }
 
 impl KeyVault {
-    /// Reads the value of a secret; `None`: it does not exist, or it is being deleted or recovered.
+    /// Returns the value of a secret; `None`: it does not exist, or is being deleted or recovered.
     async fn value(&self, name: &str) -> StorageResult<Option<String>> {
         match self.client.get(name).await {
             Ok(latest) => Ok(Some(latest.value)),
@@ -176,37 +198,37 @@ impl KeyVault {
         }
     }
 
-    /// Whether a secret exists, disabled ones included. The value is dropped: the only request
+    /// Returns whether a secret exists, even if it is disabled. Drops the value: the only request
     /// without it lists versions, and needs the right to list.
-    async fn is_there(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<bool> {
+    async fn secret_exists(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<bool> {
         match wire.read(|_| self.value(name)).await {
             Err(error) if Blocked::of(&error) == Some(Blocked::Disabled) => Ok(true),
             value => Ok(value?.is_some()),
         }
     }
 
-    /// Lists the credentials of the whole vault on one shelf, page by page; a page that cannot be
-    /// read is an error. The tags of a secret are written with its value, so credentials whose tags
-    /// do not match the hint are left out.
-    async fn listed(
+    /// Lists the credentials of the whole vault, live or deleted, page by page. Fails if a page
+    /// cannot be read. Leaves out credentials whose tags do not match the hint: tags are written
+    /// together with the value, so they are up to date.
+    async fn list_paths(
         &self,
         wire: &mut Wire<'_>,
-        shelf: Shelf,
+        list: SecretList,
         hint: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let mut paths = Vec::new();
-        let mut from = None;
+        let mut page_url = None;
         loop {
-            let page = wire.read(|_| self.client.page(shelf, from.as_ref())).await?;
-            for item in page.items {
-                let path = self.naming.path(&item)?;
+            let page = wire.read(|_| self.client.page(list, page_url.as_ref())).await?;
+            for secret in page.items {
+                let path = self.naming.path(&secret)?;
                 let may_match = |filter: &CredentialFilter| {
-                    filter.tags.iter().all(|(key, value)| item.tags.get(key) == Some(value))
+                    filter.tags.iter().all(|(key, value)| secret.tags.get(key) == Some(value))
                 };
                 paths.extend(path.filter(|_| hint.is_none_or(may_match)));
             }
             match page.next {
-                Some(next) => from = Some(next),
+                Some(next) => page_url = Some(next),
                 None => return Ok(paths),
             }
         }
@@ -217,7 +239,7 @@ fn decode(value: Option<String>) -> StorageResult<Option<CredentialFile>> {
     value.map(|value| CredentialFile::decode(value.as_bytes())).transpose()
 }
 
-/// Without the client, which has the identity.
+/// Does not print the client, which contains the identity.
 impl fmt::Debug for KeyVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyVault")

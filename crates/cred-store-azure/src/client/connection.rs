@@ -1,4 +1,4 @@
-//! The HTTP clients, and what addresses may be.
+//! The HTTP clients, and the checks of addresses.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use reqwest::{Certificate, Url, redirect};
 
 use crate::AzureKeyVaultConfig;
 
-/// The names below which Azure's vaults are, each with the host that gives tokens for it: [vaults
-/// of the public and the sovereign
+/// The domains of Azure's vaults, each with the authority that issues tokens for it: [vaults of the
+/// public and the sovereign
 /// clouds](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates),
 /// [their
 /// authorities](https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud).
@@ -18,46 +18,46 @@ const CLOUDS: [(&str, &str); 4] = [
     ("vault.microsoftazure.de", "https://login.microsoftonline.de"),
 ];
 
-/// Whose a vault is.
+/// The address of a vault, and its cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vault {
     pub(crate) url: Url,
-    /// `None`: it is admitted by the configuration alone.
+    /// Domain and authority; `None`: only the configuration allows this host.
     cloud: Option<(&'static str, &'static str)>,
 }
 
 impl Vault {
-    /// Where tokens for it are asked for.
+    /// Returns the authority that issues tokens for the vault.
     pub(crate) fn authority(&self) -> &'static str {
         self.cloud.map_or(CLOUDS[0].1, |(_, authority)| authority)
     }
 
-    pub(crate) fn is_azures(&self) -> bool {
+    pub(crate) fn is_azure_host(&self) -> bool {
         self.cloud.is_some()
     }
 
-    /// Whether a token of this scope may be sent to it: one for Key Vault, or for this very host. A
-    /// host that asks for another one would be given what opens more than itself.
-    pub(crate) fn takes(&self, scope: &str) -> bool {
+    /// Returns whether a token for this scope may be sent to the vault: only one for Key Vault or
+    /// for exactly this host. Any other token would give the host access to other services.
+    pub(crate) fn may_receive_token(&self, scope: &str) -> bool {
         let Some(resource) = scope.strip_suffix("/.default").and_then(|resource| Url::parse(resource).ok())
         else {
             return false;
         };
         let host = resource.host_str().unwrap_or_default();
-        let own = self.cloud.is_none() && Some(host) == self.url.host_str();
-        resource.scheme() == "https" && (own || CLOUDS.iter().any(|(cloud, _)| *cloud == host))
+        let is_own_host = self.cloud.is_none() && Some(host) == self.url.host_str();
+        resource.scheme() == "https" && (is_own_host || CLOUDS.iter().any(|(cloud, _)| *cloud == host))
     }
 }
 
-/// Reads a vault's address; the error continues a sentence that begins with the field.
+/// Parses the address of a vault. The error continues a sentence that begins with the field.
 pub(crate) fn check_vault(address: &str, allowed_host: Option<&str>) -> Result<Vault, &'static str> {
     let url = check_origin(address)?;
     let host = url.host_str().unwrap_or_default().to_owned();
     if allowed_host.is_some_and(|allowed| allowed.eq_ignore_ascii_case(&host)) {
         return Ok(Vault { url, cloud: None });
     }
-    // At the border of a label: `evil-vault.azure.net` is somebody else's, and so is
-    // `x.vault.azure.net.example.com`.
+    // Compares whole labels: `evil-vault.azure.net` and `x.vault.azure.net.example.com` do not
+    // belong to Azure.
     let below = |cloud: &str| {
         let name = host.strip_suffix(cloud).and_then(|name| name.strip_suffix('.'));
         name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
@@ -65,13 +65,13 @@ pub(crate) fn check_vault(address: &str, allowed_host: Option<&str>) -> Result<V
     match CLOUDS.into_iter().find(|(cloud, _)| below(cloud)) {
         Some(cloud) => Ok(Vault { url, cloud: Some(cloud) }),
         None => Err(
-            "is not a host of Azure Key Vault, such as `my-vault.vault.azure.net`; to use it nevertheless, \
-                     set `allowed_host`",
+            "is not a host of Azure Key Vault, such as `my-vault.vault.azure.net`; to use it anyway, set \
+             `allowed_host`",
         ),
     }
 }
 
-/// Reads an address that is https, a host and a port alone.
+/// Parses an address that consists only of https, a host and a port.
 pub(crate) fn check_origin(address: &str) -> Result<Url, &'static str> {
     let url = Url::parse(address)
         .map_err(|_| "is not the address of a server; write it as `https://my-vault.vault.azure.net/`")?;
@@ -79,7 +79,7 @@ pub(crate) fn check_origin(address: &str) -> Result<Url, &'static str> {
         return Err("is not https, which is required to send tokens and values");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password, which Azure does not use; set `credential_type` instead");
+        return Err("has a user name or a password, which Azure does not use; set `credential_type` instead");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("has more than a host and a port; remove everything after them");
@@ -87,7 +87,7 @@ pub(crate) fn check_origin(address: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Whether the file can be read and holds certificates.
+/// Checks that the file can be read and contains certificates.
 pub(crate) fn check_authorities(file: Option<&Path>) -> Result<(), &'static str> {
     authorities(file).map(drop)
 }
@@ -104,8 +104,8 @@ fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, &'static str> {
     }
 }
 
-/// A client that goes to the vault.
-pub(super) fn to_vault(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
+/// Creates the HTTP client for the vault.
+pub(super) fn vault_client(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
     let builder = builder(config).https_only(true);
     let builder = match &config.ca_cert {
         Some(file) => builder.tls_certs_only(authorities(Some(file))?),
@@ -114,9 +114,9 @@ pub(super) fn to_vault(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, 
     build(builder)
 }
 
-/// A client that gets tokens: from an authority by https, or from the machine itself by plain http,
-/// as Azure has it there.
-pub(super) fn to_tokens(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
+/// Creates the HTTP client for tokens. They come from an authority over https, or from the local
+/// endpoint of the machine, for which Azure uses plain http.
+pub(super) fn token_client(config: &AzureKeyVaultConfig) -> Result<reqwest::Client, &'static str> {
     build(builder(config).tls_certs_merge(authorities(config.ca_cert.as_deref())?))
 }
 
@@ -125,19 +125,17 @@ fn builder(config: &AzureKeyVaultConfig) -> reqwest::ClientBuilder {
         .tls_backend_rustls()
         .connect_timeout(config.timeout)
         .read_timeout(config.timeout.saturating_mul(2))
-        // A redirect would carry the token to wherever the answer says.
+        // A redirect would send the token to any address that the response names.
         .redirect(redirect::Policy::none())
-        // Whether the environment's proxies count would depend on the features that other crates
-        // choose.
+        // Otherwise the features that other crates enable would decide whether the proxies of the
+        // environment are used.
         .no_proxy()
         .http1_only()
         .user_agent(concat!("cred-store-azure/", env!("CARGO_PKG_VERSION")))
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, &'static str> {
-    builder.build().map_err(
-        |_| "is needed, since the system has no authorities that could sign the server's certificate",
-    )
+    builder.build().map_err(|_| "is needed, because this system has no trusted certificate authorities")
 }
 
 #[cfg(test)]
@@ -145,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vault_is_told_at_the_border_of_a_label() {
+    fn a_vault_host_is_one_label_below_an_azure_domain() {
         for good in [
             "https://my-vault.vault.azure.net",
             "https://my-vault.vault.azure.net/",
@@ -154,7 +152,7 @@ mod tests {
             "https://my-vault.vault.usgovcloudapi.net",
             "https://my-vault.vault.microsoftazure.de",
         ] {
-            assert!(check_vault(good, None).is_ok_and(|vault| vault.is_azures()), "{good}");
+            assert!(check_vault(good, None).is_ok_and(|vault| vault.is_azure_host()), "{good}");
         }
         for bad in [
             "my-vault.vault.azure.net",
@@ -181,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn another_host_must_be_named() {
+    fn another_host_must_be_allowed_explicitly() {
         let vault = check_vault("https://LOCALHOST:8443", Some("localhost")).unwrap();
-        assert!(!vault.is_azures());
+        assert!(!vault.is_azure_host());
         assert!(check_vault("https://localhost.example", Some("localhost")).is_err());
     }
 
     #[test]
-    fn tokens_are_asked_for_where_the_vaults_cloud_has_them() {
+    fn the_authority_is_that_of_the_vaults_cloud() {
         let authority = |url: &str| check_vault(url, Some("localhost")).unwrap().authority();
         assert_eq!(authority("https://a.vault.azure.net"), "https://login.microsoftonline.com");
         assert_eq!(authority("https://a.vault.azure.cn"), "https://login.chinacloudapi.cn");
@@ -196,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn no_token_of_another_service_is_asked_for() {
+    fn no_token_for_another_service_is_requested() {
         let vault = check_vault("https://vault.internal", Some("vault.internal")).unwrap();
         for good in ["https://vault.azure.net/.default", "https://vault.internal/.default"] {
-            assert!(vault.takes(good), "{good}");
+            assert!(vault.may_receive_token(good), "{good}");
         }
         for bad in [
             "https://management.azure.com/.default",
@@ -208,7 +206,7 @@ mod tests {
             "https://vault.azure.net",
             "",
         ] {
-            assert!(!vault.takes(bad), "{bad}");
+            assert!(!vault.may_receive_token(bad), "{bad}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The SDK's way to the wire: one host, a bound for answers, and nothing secret in what is told.
+//! The HTTP transport of the SDK. It connects to one host, limits the size of responses, and
+//! removes secrets from errors.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,68 +18,70 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::host_and_port;
-use crate::auth::Tokens;
-use crate::error::{Refusal, unanswered};
+use crate::auth::TokenCache;
+use crate::error::{Refusal, no_response};
 
-/// The longest answer that is read: many times a page of 25 secrets, or the longest value.
-const LONGEST: usize = 4 * 1_024 * 1_024;
+/// Maximum size of a response in bytes: many times a page of 25 secrets, or the largest value.
+const MAX_RESPONSE_LEN: usize = 4 * 1_024 * 1_024;
 
-/// To the vault and nowhere else, whatever an answer says about where to go on.
-pub(crate) struct ToVault {
+/// The transport to the vault. It refuses other hosts, even if a response refers to them.
+pub(crate) struct VaultTransport {
     pub(crate) http: reqwest::Client,
     pub(crate) vault: Url,
-    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) tokens: Arc<TokenCache>,
 }
 
-/// To whoever gives tokens.
-pub(crate) struct ToTokens {
+/// The transport to the token endpoint.
+pub(crate) struct TokenTransport {
     pub(crate) http: reqwest::Client,
-    /// What no error may repeat, whoever echoes it.
-    pub(crate) hidden: Option<SecretString>,
+    /// Removed from errors, in case a server repeats it.
+    pub(crate) client_secret: Option<SecretString>,
 }
 
 #[async_trait]
-impl HttpClient for ToVault {
+impl HttpClient for VaultTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         if request.url().origin() != self.vault.origin() {
-            return Err(told(StorageError::other(
-                "an answer said to go on at another host, which would be given the token",
+            return Err(sdk_error(StorageError::other(
+                "a response refers to another host, which would receive the token; the request was not sent",
             )));
         }
         let bearer = request.headers().get_optional_str(&AUTHORIZATION);
-        let mut answer = Answer::of(&self.http, request).await.map_err(told)?;
-        if let (401, Some(bearer)) = (answer.status, bearer) {
-            self.tokens.refused(bearer);
+        let mut response = HttpResponse::fetch(&self.http, request).await.map_err(sdk_error)?;
+        if let (401, Some(bearer)) = (response.status, bearer) {
+            self.tokens.discard(bearer);
         }
-        if answer.status >= 400 {
-            answer.hide(bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")).unwrap_or_default());
+        if response.status >= 400 {
+            response.redact(bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")).unwrap_or_default());
         }
-        Ok(answer.into_sdks())
+        Ok(response.into_sdk_response())
     }
 }
 
 #[async_trait]
-impl HttpClient for ToTokens {
+impl HttpClient for TokenTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        // No write has been sent before there is a token, so none is in doubt.
-        let mut answer = Answer::of(&self.http, request).await.map_err(|error| told(unsent(error)))?;
-        // Read here: the SDK's own reading of a refusal fails at the line ends that every one of
-        // Entra's has.
-        if answer.status >= 400 {
-            answer.hide(self.hidden.as_ref().map_or("", |secret| secret.expose_secret()));
-            let foreign = answer.foreign("a token endpoint");
-            return Err(told(Refusal::explain_token(answer.status, answer.retry_after, &foreign)));
+        // Without a token no write was sent, so no outcome is unknown.
+        let mut response = HttpResponse::fetch(&self.http, request)
+            .await
+            .map_err(|error| sdk_error(no_token_error(error)))?;
+        // Parsed here, because the parser of the SDK fails at line breaks, which each refusal of
+        // Entra has.
+        if response.status >= 400 {
+            response.redact(self.client_secret.as_ref().map_or("", |secret| secret.expose_secret()));
+            let foreign = response.foreign("a token endpoint");
+            return Err(sdk_error(Refusal::token_error(response.status, response.retry_after, &foreign)));
         }
-        if !answer.gives_a_token() {
-            let error = answer.foreign("a token endpoint").error("`authority_host`");
-            return Err(told(unsent(error)));
+        if !response.has_token() {
+            let error = response.foreign("a token endpoint").error("`authority_host`");
+            return Err(sdk_error(no_token_error(error)));
         }
-        Ok(answer.into_sdks())
+        Ok(response.into_sdk_response())
     }
 }
 
-/// A failure on the way to a token, of which nobody can think that it has written.
-fn unsent(error: StorageError) -> StorageError {
+/// Converts the failure of a token request to an error that shows that nothing was written.
+fn no_token_error(error: StorageError) -> StorageError {
     use cred_core::StorageErrorKind::{Unavailable, Unreachable};
     match error.kind() {
         Unavailable { reason, .. } => {
@@ -91,30 +94,31 @@ fn unsent(error: StorageError) -> StorageError {
     }
 }
 
-/// As the SDK passes errors on.
-fn told(error: StorageError) -> azure_core::Error {
+/// Wraps an error for the SDK, which passes it on.
+fn sdk_error(error: StorageError) -> azure_core::Error {
     azure_core::Error::new(ErrorKind::Other, error)
 }
 
-/// A whole answer.
-struct Answer {
+/// A complete response.
+struct HttpResponse {
     status: u16,
     headers: Headers,
     retry_after: Option<Duration>,
-    /// Host and port of what answered.
+    /// Host and port of the server.
     address: String,
     body: Vec<u8>,
 }
 
-impl Answer {
-    async fn of(http: &reqwest::Client, request: &Request) -> StorageResult<Self> {
+impl HttpResponse {
+    async fn fetch(http: &reqwest::Client, request: &Request) -> StorageResult<Self> {
         let address = host_and_port(request.url());
-        let request = wired(http, request)?;
-        let mut response = http.execute(request).await.map_err(|error| unanswered(&error, Some(&address)))?;
+        let request = to_reqwest(http, request)?;
+        let mut response =
+            http.execute(request).await.map_err(|error| no_response(&error, Some(&address)))?;
         let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(64 * 1_024));
-        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error, Some(&address)))? {
-            if body.len().saturating_add(chunk.len()) > LONGEST {
+        while let Some(chunk) = response.chunk().await.map_err(|error| no_response(&error, Some(&address)))? {
+            if body.len().saturating_add(chunk.len()) > MAX_RESPONSE_LEN {
                 let foreign = Foreign {
                     service: "Azure",
                     address: Some(&address),
@@ -126,8 +130,8 @@ impl Answer {
             body.extend_from_slice(&chunk);
         }
         let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        // The other form of the header is a date, which Azure does not give and which needs clocks
-        // that agree.
+        // The other form of the header is a date. Azure does not send it, and it would require
+        // synchronized clocks.
         let retry_after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let mut headers = Headers::new();
         for (name, value) in response.headers() {
@@ -144,8 +148,8 @@ impl Answer {
         Foreign { service, address: Some(&self.address), content_type, body: Some(&self.body) }
     }
 
-    /// Whether it has what the SDK looks for in the answer of a token endpoint.
-    fn gives_a_token(&self) -> bool {
+    /// Returns whether the body has the member that the SDK expects from a token endpoint.
+    fn has_token(&self) -> bool {
         #[derive(Deserialize)]
         struct Token {
             #[serde(rename = "access_token")]
@@ -154,14 +158,14 @@ impl Answer {
         serde_json::from_slice::<Token>(&self.body).is_ok()
     }
 
-    /// Takes what is secret from the body of a refusal.
-    fn hide(&mut self, secret: &str) {
+    /// Removes a secret from the body of a refusal.
+    fn redact(&mut self, secret: &str) {
         if let Cow::Owned(clean) = redact(&String::from_utf8_lossy(&self.body), &[secret]) {
             self.body = clean.into_bytes();
         }
     }
 
-    fn into_sdks(self) -> AsyncRawResponse {
+    fn into_sdk_response(self) -> AsyncRawResponse {
         AsyncRawResponse::from_bytes(StatusCode::from(self.status), self.headers, Bytes::from(self.body))
     }
 }
@@ -170,8 +174,8 @@ fn content_type(response: &reqwest::Response) -> Option<&str> {
     response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
 }
 
-/// The SDK's request as that of `reqwest`.
-fn wired(http: &reqwest::Client, request: &Request) -> StorageResult<reqwest::Request> {
+/// Converts a request of the SDK to one of `reqwest`.
+fn to_reqwest(http: &reqwest::Client, request: &Request) -> StorageResult<reqwest::Request> {
     let method = match request.method() {
         Method::Delete => reqwest::Method::DELETE,
         Method::Get => reqwest::Method::GET,
@@ -179,31 +183,33 @@ fn wired(http: &reqwest::Client, request: &Request) -> StorageResult<reqwest::Re
         Method::Patch => reqwest::Method::PATCH,
         Method::Post => reqwest::Method::POST,
         Method::Put => reqwest::Method::PUT,
-        _ => return Err(StorageError::other("the SDK asks by a method that is not known")),
+        _ => return Err(StorageError::other("the SDK uses an unsupported HTTP method")),
     };
-    let mut wired = http.request(method, request.url().clone());
+    let mut builder = http.request(method, request.url().clone());
     for (name, value) in request.headers().iter() {
         let mut header = WireValue::from_str(value.as_str()).map_err(|_| {
-            StorageError::invalid_request("a header cannot be sent; does a setting hold a line end?")
+            StorageError::invalid_request(
+                "a header contains an invalid character; check the settings for line breaks",
+            )
         })?;
-        // Of whatever prints requests.
+        // Hides the token from code that prints requests.
         header.set_sensitive(*name == AUTHORIZATION);
-        wired = wired.header(name.as_str(), header);
+        builder = builder.header(name.as_str(), header);
     }
     let Body::Bytes(body) = request.body() else {
-        return Err(StorageError::other("the SDK sends a stream where none is known"));
+        return Err(StorageError::other("the SDK sends the body as a stream, which is not supported"));
     };
-    wired.body(body.clone()).build().map_err(|_| StorageError::other("no request could be made"))
+    builder.body(body.clone()).build().map_err(|_| StorageError::other("the HTTP request could not be built"))
 }
 
-impl fmt::Debug for ToVault {
+impl fmt::Debug for VaultTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToVault").finish_non_exhaustive()
+        f.debug_struct("VaultTransport").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for ToTokens {
+impl fmt::Debug for TokenTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToTokens").finish_non_exhaustive()
+        f.debug_struct("TokenTransport").finish_non_exhaustive()
     }
 }

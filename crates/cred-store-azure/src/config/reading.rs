@@ -1,6 +1,8 @@
-//! Reading the configuration from a file, without a secret in an error. The types here repeat the
-//! fields of the public ones, since errors that serde derives quote what they found; the compiler
-//! compares them.
+//! Reading the configuration from a file, without a secret in an error.
+//!
+//! Errors of the code that serde derives quote the input. These private types have the fields of
+//! the public ones, so that the crate can replace those errors; the compiler checks that the fields
+//! are the same.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ fn principal(tenant: &str, client: &str, secret: &str) -> AzureCredentialType {
 }
 
 #[test]
-fn each_wrong_field_is_named() {
+fn an_invalid_field_is_named() {
     let tags = |count: usize| (0..count).map(|n| (n.to_string(), String::new())).collect::<BTreeMap<_, _>>();
     let tag = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     for (wrong, field) in [
@@ -56,14 +56,14 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
-fn the_placeholder_is_refused_as_one() {
+fn the_placeholder_address_is_refused() {
     let error = AzureKeyVaultConfig::from_env_with(&MapEnv::default()).validate().unwrap_err();
     assert!(error.to_string().contains("set it to the address of your vault"), "{error}");
-    assert!(AzureKeyVaultConfig::default().check().is_ok(), "a client has an address of its own");
+    assert!(AzureKeyVaultConfig::default().check().is_ok(), "a client brings its own address");
 }
 
 #[test]
-fn what_is_meant_is_taken() {
+fn valid_values_are_accepted() {
     for right in [
         good(),
         good().with_vault_url("https://my-vault.vault.azure.cn"),
@@ -79,7 +79,7 @@ fn what_is_meant_is_taken() {
 }
 
 #[test]
-fn a_file_names_everything_and_misspells_nothing() {
+fn a_file_is_parsed_and_unknown_fields_are_refused() {
     let read = |text: &str| serde_json::from_str::<AzureKeyVaultConfig>(text);
     let text = format!(
         r#"{{"vault_url":"https://v.vault.azure.net","timeout":"2s","over_deleted":"purge","credential_type":
@@ -98,7 +98,7 @@ fn a_file_names_everything_and_misspells_nothing() {
 }
 
 #[test]
-fn the_environment_gives_what_it_has() {
+fn variables_select_the_vault_and_the_identity() {
     let env = MapEnv::from([
         ("AZURE_KEYVAULT_URL", "https://v.vault.azure.net"),
         ("AZURE_TENANT_ID", TENANT),
@@ -116,7 +116,7 @@ fn the_environment_gives_what_it_has() {
 }
 
 #[test]
-fn credentials_are_equal_if_all_of_them_is() {
+fn identities_are_equal_if_all_fields_are() {
     let one = principal(TENANT, CLIENT, "s");
     assert_eq!(one, one.clone());
     for other in [
@@ -138,9 +138,9 @@ fn no_secret_is_printed() {
 }
 
 #[test]
-fn the_environment_of_the_process_is_read() {
+fn the_process_environment_is_read() {
     let variables = [("AZURE_KEYVAULT_URL", "https://v.vault.azure.net"), ("AZURE_CLIENT_ID", CLIENT)];
-    if !has_env("config::tests::the_environment_of_the_process_is_read", &variables) {
+    if !has_env("config::tests::the_process_environment_is_read", &variables) {
         return;
     }
     let config = AzureKeyVaultConfig::from_env();
@@ -156,7 +156,7 @@ fn the_environment_of_the_process_is_read() {
 }
 
 #[tokio::test]
-async fn the_retry_budget_is_that_of_the_executor() {
+async fn the_retry_budget_is_passed_to_the_executor() {
     let provider = crate::AzureKeyVaultProvider::new(good().with_retry_budget(77)).unwrap();
     assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }

@@ -1,35 +1,35 @@
-//! Recovery and purging. Azure answers at once and goes on for seconds.
+//! Recovery and purging. Azure responds at once and completes them seconds later.
 
 use cred_core::{CredentialPath, PathRef, StorageError, StorageErrorKind, StorageResult};
 use cred_provider_kit::{Reach, Recoverable, Wire};
 
 use super::KeyVault;
 use super::writing::Pauses;
-use crate::client::Shelf;
+use crate::client::SecretList;
 use crate::error::Blocked;
 
 impl Recoverable for KeyVault {
-    /// Brings a deleted secret back, and waits until it can be read. Joins a recovery that is still
-    /// going.
+    /// Recovers a deleted secret, and waits until it can be read. If a recovery is in progress,
+    /// waits for that one.
     async fn recover(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<()> {
         let name = &self.naming.name(path);
         let mut pauses = Pauses::new();
         loop {
             let error = match wire.write(|_| self.client.recover(name)).await {
-                Ok(_) => return self.until_readable(wire, name).await,
+                Ok(_) => return self.wait_until_readable(wire, name).await,
                 Err(error) => error,
             };
             match Blocked::of(&error) {
-                Some(what @ Blocked::BeingDeleted) => pauses.wait(wire, what).await?,
-                // Where an attempt went unanswered, what is there may be its work.
+                Some(blocked @ Blocked::BeingDeleted) => pauses.wait(wire, blocked).await?,
+                // If an earlier attempt got no response, it may have recovered the secret.
                 Some(Blocked::BeingRecovered) => {
-                    return match self.is_there(wire, name).await? {
+                    return match self.secret_exists(wire, name).await? {
                         true if wire.in_doubt() => Ok(()),
                         true => Err(StorageErrorKind::NotFound.into()),
-                        false => self.until_readable(wire, name).await,
+                        false => self.wait_until_readable(wire, name).await,
                     };
                 }
-                _ if error.is_not_found() && wire.in_doubt() && self.is_there(wire, name).await? => {
+                _ if error.is_not_found() && wire.in_doubt() && self.secret_exists(wire, name).await? => {
                     return Ok(());
                 }
                 _ => return Err(error),
@@ -42,12 +42,13 @@ impl Recoverable for KeyVault {
     }
 
     async fn deleted(&self, wire: &mut Wire<'_>, _: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(wire, Shelf::Deleted, None).await
+        self.list_paths(wire, SecretList::Deleted, None).await
     }
 }
 
 impl KeyVault {
-    /// Removes a deleted secret for good, after its deletion. What is not deleted stays.
+    /// Removes a deleted secret permanently, and waits for a deletion in progress. A secret that is
+    /// not deleted stays.
     pub(super) async fn purge_secret(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
         loop {
@@ -56,25 +57,25 @@ impl KeyVault {
                 Err(error) => error,
             };
             match Blocked::of(&error) {
-                Some(what @ Blocked::BeingDeleted) => pauses.wait(wire, what).await?,
+                Some(blocked @ Blocked::BeingDeleted) => pauses.wait(wire, blocked).await?,
                 Some(Blocked::BeingRecovered) => return Ok(()),
                 _ if error.is_not_found() => return Ok(()),
-                _ => return Err(self.unpurged(wire, name, error).await),
+                _ => return Err(self.purge_error(wire, name, error).await),
             }
         }
     }
 
-    async fn until_readable(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
+    async fn wait_until_readable(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
-        while !self.is_there(wire, name).await? {
+        while !self.secret_exists(wire, name).await? {
             pauses.wait(wire, Blocked::BeingRecovered).await?;
         }
         Ok(())
     }
 
-    /// The error of a refused purge: the identity lacks the right, or purge protection is on.
-    /// Without the right to read the deleted secret, it is Azure's own error.
-    async fn unpurged(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
+    /// Finds the reason of a refused purge: the identity lacks the right, or purge protection is
+    /// on. Without the right to read the deleted secret, returns the error unchanged.
+    async fn purge_error(&self, wire: &mut Wire<'_>, name: &str, error: StorageError) -> StorageError {
         if !matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }) {
             return error;
         }
@@ -88,7 +89,7 @@ impl KeyVault {
         };
         let reason = format!(
             "purge protection is on for this vault, so no identity can purge the secret; Azure purges it \
-             {when}; recover it to use the name before then, as a store does with `over_deleted` = `recover`"
+             {when}; to use the name before then, recover the secret or store with `over_deleted` = `recover`"
         );
         error.with_kind(StorageErrorKind::PermissionDenied { reason: reason.into() })
     }

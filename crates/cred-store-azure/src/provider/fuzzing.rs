@@ -1,5 +1,5 @@
-//! The readers of what Key Vault answers, which are private, for the fuzz targets only. Those of
-//! secrets take values, since the SDK has parsed the body.
+//! Access for the fuzz targets to the private parsers of Key Vault's responses. The parser of
+//! secrets takes values, because the SDK parses the body.
 
 use std::collections::BTreeMap;
 
@@ -8,34 +8,34 @@ use cred_provider_kit::Foreign;
 use cred_provider_kit::naming::Names;
 
 use super::Naming;
-use crate::client::Item;
+use crate::client::ListedSecret;
 use crate::error::{Call, Refusal};
 
-/// The path of a listed secret.
+/// Returns the path of a listed secret.
 ///
 /// # Errors
-/// The name is hashed, and the tags are not those of its path.
+/// The name is hashed, and the tags do not contain its path.
 pub fn list(
     names: &Names,
     id: &str,
-    tags: impl IntoIterator<Item = (String, String)>,
+    tags: impl IntoIterator<ListedSecret = (String, String)>,
 ) -> StorageResult<Option<CredentialPath>> {
     let naming = Naming::new(names.clone(), BTreeMap::new());
-    Item::new(Some(id.to_owned()), Some(tags)).map_or(Ok(None), |item| naming.path(&item))
+    ListedSecret::new(Some(id.to_owned()), Some(tags)).map_or(Ok(None), |secret| naming.path(&secret))
 }
 
-/// Reads a refusal of the vault.
+/// Parses an error response of the vault.
 #[must_use]
 pub fn refusal(status: u16, body: &[u8]) -> StorageError {
-    Refusal::read(status, None, &answer(body)).explain(&Call { right: "get", name: "key" })
+    Refusal::parse(status, None, &response(body)).to_storage_error(&Call { right: "get", name: "key" })
 }
 
-/// Reads a refusal of the token endpoint.
+/// Parses an error response of the token endpoint.
 #[must_use]
 pub fn token_refusal(status: u16, body: &[u8]) -> StorageError {
-    Refusal::explain_token(status, None, &answer(body))
+    Refusal::token_error(status, None, &response(body))
 }
 
-fn answer(body: &[u8]) -> Foreign<'_> {
+fn response(body: &[u8]) -> Foreign<'_> {
     Foreign { service: "Azure", address: None, content_type: None, body: Some(body) }
 }

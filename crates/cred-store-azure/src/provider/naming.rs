@@ -1,4 +1,4 @@
-//! What the vault calls a credential, and the way back.
+//! Encoding of credential paths as secret names, and decoding.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,19 @@ use cred_core::{CredentialPath, PathRef, StorageError, StorageResult, Tags};
 use cred_provider_kit::naming::{Decoded, Names};
 use cred_provider_kit::tags;
 
-use crate::client::Item;
+use crate::client::ListedSecret;
 
-/// The tags that hold the path of a hashed name begin so; a number follows.
+/// Key prefix of the tags that contain the path of a hashed name; a number follows.
 pub(crate) const PATH_TAG: &str = "cred-path-";
 
-/// Bytes of a tag's value.
-const TAG_LEN: usize = 256;
+/// Maximum length of the value of a path tag in bytes.
+const PATH_TAG_LEN: usize = 256;
 
-/// The longest path has 512 bytes of scope, a slash and 255 of id.
-const PATH_TAGS: usize = 3;
+/// Maximum number of path tags: the longest path has a scope of 512 bytes, a slash and an id of
+/// 255 bytes.
+const MAX_PATH_TAGS: usize = 3;
 
-/// Names and the provider's own tags.
+/// The names and the tags of secrets.
 pub(super) struct Naming {
     names: Names,
     default_tags: BTreeMap<String, String>,
@@ -32,19 +33,19 @@ impl Naming {
         self.names.prefix()
     }
 
-    /// How many tags are the provider's at the most.
-    pub(super) fn own_tags(&self) -> usize {
-        self.default_tags.len() + PATH_TAGS
+    /// Returns the maximum number of tags that the provider sets itself.
+    pub(super) fn max_own_tags(&self) -> usize {
+        self.default_tags.len() + MAX_PATH_TAGS
     }
 
     pub(super) fn name(&self, path: PathRef<'_>) -> String {
         self.names.encode(path).text
     }
 
-    /// A name with all tags of the secret.
+    /// Returns the name and all tags of a secret.
     ///
     /// # Errors
-    /// A tag that Azure does not take, or that is the provider's own.
+    /// A tag of the credential is invalid in Azure, or reserved for the provider.
     pub(super) fn tagged(
         &self,
         path: PathRef<'_>,
@@ -55,30 +56,32 @@ impl Naming {
         if name.hashed {
             let text = path.to_string();
             // Paths are ASCII.
-            for (number, part) in text.as_bytes().chunks(TAG_LEN).enumerate() {
+            for (number, part) in text.as_bytes().chunks(PATH_TAG_LEN).enumerate() {
                 own.insert(format!("{PATH_TAG}{number}"), String::from_utf8_lossy(part).into_owned());
             }
         }
         Ok((name.text, tags::AZURE.project(credentials, &own)?))
     }
 
-    /// What a secret of a list stands for; `None`: it is somebody else's.
+    /// Returns the path of a listed secret; `None` if the secret does not belong to this provider.
     ///
     /// # Errors
-    /// `Corrupted` where the tags of a hashed name do not tell its path.
-    pub(super) fn path(&self, item: &Item) -> StorageResult<Option<CredentialPath>> {
-        match self.names.decode(&item.name) {
+    /// `Corrupted` if the name is hashed and the tags do not contain its path.
+    pub(super) fn path(&self, secret: &ListedSecret) -> StorageResult<Option<CredentialPath>> {
+        match self.names.decode(&secret.name) {
             Decoded::Exact(path) => Ok(Some(path)),
             Decoded::Foreign => Ok(None),
             Decoded::Hashed => {
-                let parts = (0..PATH_TAGS).map_while(|number| item.tags.get(&format!("{PATH_TAG}{number}")));
+                let parts =
+                    (0..MAX_PATH_TAGS).map_while(|number| secret.tags.get(&format!("{PATH_TAG}{number}")));
                 let text: String = parts.map(String::as_str).collect();
                 let path = text.parse::<CredentialPath>().ok();
-                let path = path.filter(|path| self.name(path.as_path_ref()).eq_ignore_ascii_case(&item.name));
+                let path =
+                    path.filter(|path| self.name(path.as_path_ref()).eq_ignore_ascii_case(&secret.name));
                 path.map(Some).ok_or_else(|| {
                     StorageError::corrupted(format!(
-                        "the tags `{PATH_TAG}0` and following of the secret `{}` do not tell its path",
-                        item.name
+                        "the `{PATH_TAG}*` tags of the secret `{}` do not contain its path",
+                        secret.name
                     ))
                 })
             }
@@ -105,37 +108,37 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_path_comes_back_from_its_tags() {
+    fn the_longest_path_is_restored_from_its_tags() {
         let path = longest();
         let (name, tags) = naming().tagged(path.as_path_ref(), &Tags::new()).unwrap();
         assert!(name.len() <= 127, "{name}");
-        assert_eq!(tags.len(), naming().own_tags());
-        assert!(tags.values().all(|value| value.len() <= TAG_LEN));
-        let item = Item { name: name.to_uppercase(), tags };
-        assert_eq!(naming().path(&item).unwrap(), Some(path));
+        assert_eq!(tags.len(), naming().max_own_tags());
+        assert!(tags.values().all(|value| value.len() <= PATH_TAG_LEN));
+        let secret = ListedSecret { name: name.to_uppercase(), tags };
+        assert_eq!(naming().path(&secret).unwrap(), Some(path));
     }
 
     #[test]
-    fn a_hashed_name_without_its_tags_is_an_error_and_not_passed_over() {
+    fn a_hashed_name_without_its_path_tags_is_an_error() {
         let path = longest();
         let (name, mut tags) = naming().tagged(path.as_path_ref(), &Tags::new()).unwrap();
         tags.insert("cred-path-1".to_owned(), "x".to_owned());
         for tags in [tags, BTreeMap::new()] {
-            let error = naming().path(&Item { name: name.clone(), tags }).unwrap_err();
+            let error = naming().path(&ListedSecret { name: name.clone(), tags }).unwrap_err();
             assert!(error.to_string().contains(&name), "{error}");
         }
     }
 
     #[test]
-    fn what_is_somebody_elses_is_passed_over() {
+    fn names_of_other_programs_are_ignored() {
         for name in ["other-key", "app-", "app--", "app-A_B"] {
-            let item = Item { name: name.to_owned(), tags: BTreeMap::new() };
-            assert_eq!(naming().path(&item).unwrap(), None, "{name}");
+            let secret = ListedSecret { name: name.to_owned(), tags: BTreeMap::new() };
+            assert_eq!(naming().path(&secret).unwrap(), None, "{name}");
         }
     }
 
     #[test]
-    fn a_tag_of_the_providers_own_is_refused() {
+    fn a_tag_that_the_provider_sets_is_refused() {
         let mut tags = Tags::new();
         tags.insert("team", "other").unwrap();
         let path: CredentialPath = "key".parse().unwrap();

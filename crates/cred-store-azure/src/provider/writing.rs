@@ -1,4 +1,4 @@
-//! Writes, and what stands in their way: names that deleted secrets hold.
+//! Writes and deletions, with names that belong to deleted secrets.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::AzureOverDeleted;
 use crate::client::Draft;
 use crate::error::Blocked;
 
-/// The pauses between two looks at what Azure does in its own time.
+/// The pauses between two checks of a change that Azure makes in the background.
 pub(super) struct Pauses(Duration);
 
 impl Pauses {
@@ -20,34 +20,34 @@ impl Pauses {
         Self(Duration::from_millis(200))
     }
 
-    /// Waits for the next look.
+    /// Waits before the next check.
     ///
     /// # Errors
-    /// That the time is over, and what was waited for.
-    pub(super) async fn wait(&mut self, wire: &Wire<'_>, what: Blocked) -> StorageResult<()> {
+    /// `Busy` with the awaited change, if no time is left.
+    pub(super) async fn wait(&mut self, wire: &Wire<'_>, blocked: Blocked) -> StorageResult<()> {
         let pause = self.0;
         self.0 = (pause * 2).min(Self::LONGEST);
-        wire.pause(pause).await.map_err(|_| what.beneath(StorageError::busy(what.to_string())))
+        wire.pause(pause).await.map_err(|_| blocked.add_to(StorageError::busy(blocked.to_string())))
     }
 }
 
-/// What a store did to a deleted secret.
+/// Whether a store has recovered a deleted secret.
 enum Recovery {
-    NotBegun,
-    /// The old value may be readable. With the address of the version that came back, where that is
-    /// known.
-    Begun(Option<String>),
+    NotStarted,
+    /// The old value may be readable. Contains the address of the recovered version, if known.
+    Started(Option<String>),
 }
 
-/// What came of a deletion.
-enum Tried {
+/// The result of an attempt to delete a secret.
+enum Deletion {
+    /// The secret is deleted, or its deletion is in progress.
     Deleted,
-    /// A recovery is still going: try again.
-    Recovering,
+    /// A recovery is in progress: try again.
+    RecoveryInProgress,
 }
 
 impl KeyVault {
-    /// The secret of a credential, if it fits.
+    /// Creates the secret of a credential. Fails if it is too large.
     pub(super) fn draft(
         &self,
         path: PathRef<'_>,
@@ -64,18 +64,18 @@ impl KeyVault {
         Ok((name, Draft { value, tags, expires }))
     }
 
-    /// Writes whatever is there, and whatever was deleted there.
+    /// Writes a secret, also over an existing or a deleted one.
     pub(super) async fn store(&self, wire: &mut Wire<'_>, name: &str, draft: &Draft) -> StorageResult<()> {
-        let mut recovery = Recovery::NotBegun;
-        let written = self.written(wire, name, draft, &mut recovery).await;
-        match (written, recovery) {
-            (Err(error), Recovery::Begun(old)) => self.withdraw(wire, name, draft, old, error).await,
-            (answer, _) => answer,
+        let mut recovery = Recovery::NotStarted;
+        let result = self.write_when_free(wire, name, draft, &mut recovery).await;
+        match (result, recovery) {
+            (Err(error), Recovery::Started(old)) => self.undo_recovery(wire, name, draft, old, error).await,
+            (result, _) => result,
         }
     }
 
-    /// Tries until the name is free.
-    async fn written(
+    /// Makes the name free if needed, and writes the secret.
+    async fn write_when_free(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
@@ -90,68 +90,72 @@ impl KeyVault {
             };
             match (Blocked::of(&error), self.over_deleted) {
                 (Some(Blocked::Deleted), AzureOverDeleted::Recover) => {
-                    // What must be done if the write fails.
+                    // Reserves time for the deletion that follows if the write fails.
                     wire.hold_back(self.write_timeout);
-                    self.begin_recovery(wire, name, recovery).await?;
+                    self.start_recovery(wire, name, recovery).await?;
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Purge) => {
-                    let doubted = wire.in_doubt();
+                    let was_uncertain = wire.in_doubt();
                     self.purge_secret(wire, name).await?;
-                    if !doubted {
-                        // It only made room.
+                    if !was_uncertain {
+                        // The purge only prepared the write.
                         wire.settle();
                     }
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Refuse) => {
                     return Err(StorageError::invalid_request(
-                        "a deleted secret holds the name; recover or purge it, or set `over_deleted`",
+                        "a deleted secret has this name; recover or purge it, or change `over_deleted`",
                     ));
                 }
-                (Some(what @ (Blocked::BeingDeleted | Blocked::BeingRecovered)), _) => {
-                    pauses.wait(wire, what).await?;
+                (Some(blocked @ (Blocked::BeingDeleted | Blocked::BeingRecovered)), _) => {
+                    pauses.wait(wire, blocked).await?;
                 }
                 (Some(Blocked::Disabled) | None, _) => return Err(error),
             }
         }
     }
 
-    /// Recovers a deleted secret to be written over. It counts as recovered unless Azure says that
-    /// it is not.
-    async fn begin_recovery(
+    /// Recovers a deleted secret in order to overwrite it. It counts as recovered unless Azure
+    /// reports that it is not.
+    async fn start_recovery(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
         recovery: &mut Recovery,
     ) -> StorageResult<()> {
-        let doubted = wire.in_doubt();
+        let was_uncertain = wire.in_doubt();
         match wire.write(|_| self.client.recover(name)).await {
             Ok(old) => {
-                *recovery = Recovery::Begun(old);
+                *recovery = Recovery::Started(old);
                 Ok(())
             }
-            // Somebody else was quicker, this way or that, or an attempt that lost its answer: the
-            // write finds out.
+            // Another process recovered or purged it first, or an earlier attempt of this store did
+            // and its response was lost. The next write attempt finds out.
             Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => {
-                if wire.in_doubt() && !doubted {
-                    *recovery = Recovery::Begun(None);
+                if wire.in_doubt() && !was_uncertain {
+                    *recovery = Recovery::Started(None);
                 }
                 Ok(())
             }
             Err(error) => {
                 if error.may_have_written() || wire.in_doubt() {
-                    *recovery = Recovery::Begun(None);
+                    *recovery = Recovery::Started(None);
                 }
                 Err(error)
             }
         }
     }
 
-    /// The write failed after a recovery: deletes the secret again, as well as that can be done. It
-    /// looks before each attempt: its own value was written after all, and another version than the
-    /// recovered one is somebody else's and stays. Azure has no conditional deletion, so that who
-    /// writes between look and deletion loses it; what cannot be told apart is deleted, since it
-    /// was before.
-    async fn withdraw(
+    /// Deletes the secret again after a recovery whose write failed.
+    ///
+    /// Reads the secret before each attempt to delete it:
+    ///
+    /// - If it has the new value, the write succeeded after all.
+    /// - If it has another version than the recovered one, another process wrote it, and it stays.
+    ///   A version that is written between the read and the deletion is lost, because Azure has no
+    ///   conditional deletion.
+    /// - Otherwise it is deleted, since it was deleted before.
+    async fn undo_recovery(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
@@ -160,45 +164,46 @@ impl KeyVault {
         error: StorageError,
     ) -> StorageResult<()> {
         let mut pauses = Pauses::new();
-        let what_became = loop {
-            // The look must leave time to delete.
+        let deletion = loop {
+            // The read must leave time for the deletion.
             wire.hold_back(self.write_timeout);
-            let now = wire.read(|_| self.client.get(name)).await;
+            let current = wire.read(|_| self.client.get(name)).await;
             wire.hold_back(Duration::ZERO);
-            match now {
-                Ok(now) if now.value == draft.value => return Ok(()),
-                Ok(now) if old.is_some() && now.id != old => return Err(error),
+            match current {
+                Ok(current) if current.value == draft.value => return Ok(()),
+                Ok(current) if old.is_some() && current.id != old => return Err(error),
                 _ => {}
             }
             match self.try_to_delete(wire, name).await {
-                Ok(Tried::Deleted) => break "it was deleted again",
-                Ok(Tried::Recovering) if pauses.wait(wire, Blocked::BeingRecovered).await.is_ok() => {}
-                Ok(Tried::Recovering) | Err(_) => break "and could not be deleted again",
+                Ok(Deletion::Deleted) => break "the secret was deleted again",
+                Ok(Deletion::RecoveryInProgress)
+                    if pauses.wait(wire, Blocked::BeingRecovered).await.is_ok() => {}
+                Ok(Deletion::RecoveryInProgress) | Err(_) => break "the secret could not be deleted again",
             }
         };
-        let reason = format!("{what_became}: {}", error.kind());
+        let reason = format!("{deletion}; the error of the write: {}", error.kind());
         Err(error.with_kind(StorageErrorKind::RecoveredNotWritten { reason: reason.into() }))
     }
 
-    /// Deletes, after a recovery that is still going.
+    /// Deletes a secret, and waits for a recovery in progress.
     pub(super) async fn delete_secret(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut pauses = Pauses::new();
-        while let Tried::Recovering = self.try_to_delete(wire, name).await? {
+        while let Deletion::RecoveryInProgress = self.try_to_delete(wire, name).await? {
             pauses.wait(wire, Blocked::BeingRecovered).await?;
         }
         Ok(())
     }
 
-    /// Deletes, unless a recovery is still going. A deletion that is still going is one.
-    async fn try_to_delete(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Tried> {
+    /// Deletes a secret unless a recovery is in progress. A deletion in progress is success.
+    async fn try_to_delete(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Deletion> {
         let error = match wire.write(|_| self.client.delete(name)).await {
-            Ok(()) => return Ok(Tried::Deleted),
+            Ok(()) => return Ok(Deletion::Deleted),
             Err(error) => error,
         };
         match Blocked::of(&error) {
-            Some(Blocked::Deleted | Blocked::BeingDeleted) => Ok(Tried::Deleted),
-            Some(Blocked::BeingRecovered) => Ok(Tried::Recovering),
-            Some(Blocked::Disabled) | None if error.is_not_found() => Ok(Tried::Deleted),
+            Some(Blocked::Deleted | Blocked::BeingDeleted) => Ok(Deletion::Deleted),
+            Some(Blocked::BeingRecovered) => Ok(Deletion::RecoveryInProgress),
+            Some(Blocked::Disabled) | None if error.is_not_found() => Ok(Deletion::Deleted),
             Some(Blocked::Disabled) | None => Err(error),
         }
     }
