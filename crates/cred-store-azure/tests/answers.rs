@@ -1,4 +1,5 @@
-//! Answers in Azure's own shape that no vault can be made to give at will, each told as what it is.
+//! Error mapping and recovery with scripted responses, which a real vault does not return on
+//! demand.
 #![cfg(test)]
 
 use std::collections::VecDeque;
@@ -21,59 +22,59 @@ use cred_testing::value::{hasty, id, store, unscoped, value};
 const TOKEN: &str = "token-hunter2hunter2";
 const HOST: &str = "https://my-vault.vault.azure.net";
 
-/// A transport that answers by a script; the last answer stands for all that follow.
+/// A transport with scripted responses. It repeats the last one.
 #[derive(Debug, Clone)]
-struct Script(Arc<Mutex<State>>);
+struct ScriptedTransport(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    answers: VecDeque<Answer>,
-    /// `METHOD path` of each request that had a token.
-    asked: Vec<String>,
+    responses: VecDeque<ScriptedResponse>,
+    /// `METHOD path` of each request with a token.
+    requests: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
-struct Answer {
+struct ScriptedResponse {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
-    after: Duration,
+    delay: Duration,
 }
 
-fn answer(status: u16, body: impl Into<String>) -> Answer {
-    Answer { status, headers: Vec::new(), body: body.into(), after: Duration::ZERO }
+fn response(status: u16, body: impl Into<String>) -> ScriptedResponse {
+    ScriptedResponse { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
 }
 
-/// As Azure writes errors.
-fn refusal(status: u16, code: &str, message: &str, inner: Option<&str>) -> Answer {
+/// An error response in the format of Azure.
+fn refusal(status: u16, code: &str, message: &str, inner: Option<&str>) -> ScriptedResponse {
     let inner = inner.map(|code| serde_json::json!({"code": code}));
     let error = serde_json::json!({"code": code, "message": message, "innererror": inner});
-    answer(status, serde_json::json!({"error": error}).to_string())
+    response(status, serde_json::json!({"error": error}).to_string())
 }
 
-fn conflict(inner: &str) -> Answer {
+fn conflict(inner: &str) -> ScriptedResponse {
     refusal(409, "Conflict", "Secret key is not as it should be.\r\nTry again.", Some(inner))
 }
 
-fn absent() -> Answer {
+fn absent() -> ScriptedResponse {
     refusal(404, "SecretNotFound", "A secret with (name/id) key was not found in this key vault.", None)
 }
 
-fn secret(number: u8) -> Answer {
+fn secret(number: u8) -> ScriptedResponse {
     version(number, 1)
 }
 
-fn version(number: u8, version: u8) -> Answer {
+fn version(number: u8, version: u8) -> ScriptedResponse {
     let Sealed { data, metadata } = value(number);
     let value = String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap();
-    answer(
+    response(
         200,
         serde_json::json!({"value": value, "id": format!("{HOST}/secrets/key/{version}")}).to_string(),
     )
 }
 
 #[async_trait]
-impl HttpClient for Script {
+impl HttpClient for ScriptedTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let authorized = request.headers().iter().any(|(name, _)| name.as_str() == "authorization");
         let mut headers = Headers::new();
@@ -83,27 +84,28 @@ impl HttpClient for Script {
             return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, Vec::new()));
         }
         let path = request.url().path().to_owned();
-        let answer = {
+        let response = {
             let mut state = self.0.lock().unwrap();
-            state.asked.push(format!("{} {path}", request.method()));
-            match state.answers.len() {
-                1 => state.answers.front().cloned().unwrap(),
-                _ => state.answers.pop_front().unwrap(),
+            state.requests.push(format!("{} {path}", request.method()));
+            match state.responses.len() {
+                1 => state.responses.front().cloned().unwrap(),
+                _ => state.responses.pop_front().unwrap(),
             }
         };
-        tokio::time::sleep(answer.after).await;
-        for (name, value) in answer.headers {
+        tokio::time::sleep(response.delay).await;
+        for (name, value) in response.headers {
             headers.insert(name, value);
         }
-        Ok(AsyncRawResponse::from_bytes(StatusCode::from(answer.status), headers, answer.body.into_bytes()))
+        let status = StatusCode::from(response.status);
+        Ok(AsyncRawResponse::from_bytes(status, headers, response.body.into_bytes()))
     }
 }
 
 #[derive(Debug)]
-struct Credential;
+struct FixedCredential;
 
 #[async_trait]
-impl TokenCredential for Credential {
+impl TokenCredential for FixedCredential {
     async fn get_token(
         &self,
         _: &[&str],
@@ -113,33 +115,35 @@ impl TokenCredential for Credential {
     }
 }
 
-struct Scripted {
-    script: Script,
+/// A provider whose vault returns scripted responses.
+struct ScriptedVault {
+    transport: ScriptedTransport,
     provider: AzureKeyVaultProvider,
 }
 
-impl Scripted {
-    fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self::with(AzureOverDeleted::Recover, answers)
+impl ScriptedVault {
+    fn responding(responses: impl IntoIterator<Item = ScriptedResponse>) -> Self {
+        Self::with(AzureOverDeleted::Recover, responses)
     }
 
-    fn with(over_deleted: AzureOverDeleted, answers: impl IntoIterator<Item = Answer>) -> Self {
-        let answers = answers.into_iter().collect();
-        let script = Script(Arc::new(Mutex::new(State { answers, asked: Vec::new() })));
+    fn with(over_deleted: AzureOverDeleted, responses: impl IntoIterator<Item = ScriptedResponse>) -> Self {
+        let responses = responses.into_iter().collect();
+        let state = State { responses, requests: Vec::new() };
+        let transport = ScriptedTransport(Arc::new(Mutex::new(state)));
         let client_options = ClientOptions {
-            transport: Some(Transport::new(Arc::new(script.clone()))),
+            transport: Some(Transport::new(Arc::new(transport.clone()))),
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
         let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };
-        let client = SecretClient::new(HOST, Arc::new(Credential), Some(options)).unwrap();
+        let client = SecretClient::new(HOST, Arc::new(FixedCredential), Some(options)).unwrap();
         let config = AzureKeyVaultConfig::default()
             .with_secret_prefix("")
             .with_timeout(Duration::from_secs(1))
             .with_operation_timeout(Duration::from_secs(3))
             .with_over_deleted(over_deleted)
             .with_retry_policy(hasty());
-        Self { script, provider: AzureKeyVaultProvider::with_client(config, client).unwrap() }
+        Self { transport, provider: AzureKeyVaultProvider::with_client(config, client).unwrap() }
     }
 
     async fn store(&self) -> Result<(), StorageError> {
@@ -154,32 +158,32 @@ impl Scripted {
         self.provider.list(None, &unscoped()).await
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.script.0.lock().unwrap().asked.clone()
+    fn requests(&self) -> Vec<String> {
+        self.transport.0.lock().unwrap().requests.clone()
     }
 }
 
 #[tokio::test]
-async fn absence_is_told_by_its_code_alone() {
-    let vault = Scripted::answering([absent()]);
+async fn only_the_code_secret_not_found_means_absence() {
+    let vault = ScriptedVault::responding([absent()]);
     assert!(vault.retrieve().await.unwrap_err().is_not_found());
-    // Nobody is told that a credential is absent by something that knows no secrets.
+    // A server that is not a vault does not prove that a credential is absent.
     for body in ["<html>not found</html>", "", r#"{"error":{"code":"ResourceNotFound","message":"no"}}"#] {
-        let error = Scripted::answering([answer(404, body)]).retrieve().await.unwrap_err();
+        let error = ScriptedVault::responding([response(404, body)]).retrieve().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::InvalidRequest { .. }), "{body}: {error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_missing_role_is_told_with_action_and_principal() {
-    // The line ends are Azure's, and break the SDK's own reading of the code.
+async fn a_missing_role_is_reported_with_action_and_principal() {
+    // The line ends are those of Azure. The parser of the SDK fails at them.
     let message = "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role \
                    definitions were changed recently, please observe propagation time.\r\nCaller: \
                    appid=aaaa;oid=bbbb;iss=https://sts.windows.net/cccc/\r\nAction: \
                    'Microsoft.KeyVault/vaults/secrets/getSecret/action'\r\nResource: \
                    '/subscriptions/s/resourcegroups/r/providers/microsoft.keyvault/vaults/v/secrets/key'\r\nAssignment: (not \
                    found)\r\nDenyAssignmentId: null\r\nVault: v;location=westeurope\r\n";
-    let vault = Scripted::answering([refusal(403, "Forbidden", message, Some("ForbiddenByRbac"))]);
+    let vault = ScriptedVault::responding([refusal(403, "Forbidden", message, Some("ForbiddenByRbac"))]);
     let error = vault.retrieve().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
     let text = error.to_string();
@@ -187,15 +191,15 @@ async fn a_missing_role_is_told_with_action_and_principal() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("propagation") && !text.contains('\r'), "{text}");
-    assert_eq!(vault.asked().len(), 1, "it is not asked for twice");
+    assert_eq!(vault.requests().len(), 1, "the request is not repeated");
     assert!(!vault.store().await.unwrap_err().may_have_written());
 }
 
 #[tokio::test]
-async fn a_missing_access_policy_is_told_with_principal_and_right() {
+async fn a_missing_access_policy_is_reported_with_principal_and_right() {
     let message = "The user, group or application 'appid=aaaa;oid=bbbb;numgroups=1' does not have secrets set permission on \
                    key vault 'v;location=westeurope'. For help resolving this issue, please see https://go.microsoft.com";
-    let error = Scripted::answering([refusal(403, "Forbidden", message, Some("AccessDenied"))]);
+    let error = ScriptedVault::responding([refusal(403, "Forbidden", message, Some("AccessDenied"))]);
     let text = error.store().await.unwrap_err().to_string();
     assert!(
         text.contains("AccessDenied") && text.contains("appid=aaaa") && text.contains("set permission"),
@@ -204,49 +208,49 @@ async fn a_missing_access_policy_is_told_with_principal_and_right() {
 }
 
 #[tokio::test]
-async fn a_disabled_secret_is_not_a_missing_right() {
+async fn a_disabled_secret_exists_but_cannot_be_read() {
     let disabled = refusal(
         403,
         "Forbidden",
         "Operation get is not allowed on a disabled secret.",
         Some("SecretDisabled"),
     );
-    let vault = Scripted::answering([disabled]);
+    let vault = ScriptedVault::responding([disabled]);
     let error = vault.retrieve().await.unwrap_err();
     assert!(error.to_string().contains("the secret is disabled"), "{error}");
     assert!(vault.provider.exists(&id("key"), &unscoped()).await.unwrap());
 }
 
 #[tokio::test]
-async fn exists_is_one_request_and_needs_the_right_of_a_read() {
-    for (answer, exists) in [(secret(1), true), (absent(), false)] {
-        let vault = Scripted::answering([answer]);
+async fn exists_makes_one_request_and_needs_the_get_right() {
+    for (response, exists) in [(secret(1), true), (absent(), false)] {
+        let vault = ScriptedVault::responding([response]);
         assert_eq!(vault.provider.exists(&id("key"), &unscoped()).await.unwrap(), exists);
-        assert_eq!(vault.asked(), ["GET /secrets/key/"]);
+        assert_eq!(vault.requests(), ["GET /secrets/key/"]);
     }
     let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
-    let vault = Scripted::answering([denied]);
+    let vault = ScriptedVault::responding([denied]);
     let error = vault.provider.exists(&id("key"), &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
     assert!(error.to_string().contains("`get` of secret `key`"), "{error}");
-    assert_eq!(vault.asked().len(), 1, "no other request is tried");
+    assert_eq!(vault.requests().len(), 1, "no other request is made");
 }
 
 #[tokio::test]
-async fn a_purge_that_the_vault_forbids_names_the_day_of_azures_own_purge() {
+async fn a_purge_refused_by_purge_protection_reports_the_scheduled_date() {
     let denied = || refusal(403, "Forbidden", "Operation \"purge\" is not allowed.", None);
     let deleted = |level: &str, date: Option<u64>| {
         let attributes = serde_json::json!({"recoveryLevel": level, "recoverableDays": 90});
         let body = serde_json::json!({
             "id": format!("{HOST}/secrets/key/1"), "attributes": attributes, "scheduledPurgeDate": date,
         });
-        answer(200, body.to_string())
+        response(200, body.to_string())
     };
-    let purge = async |answers: [Answer; 2]| {
-        let vault = Scripted::answering(answers);
+    let purge = async |responses: [ScriptedResponse; 2]| {
+        let vault = ScriptedVault::responding(responses);
         let error = vault.provider.soft_delete().unwrap().purge(&id("key"), &unscoped()).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
-        assert_eq!(vault.asked(), ["DELETE /deletedsecrets/key", "GET /deletedsecrets/key"]);
+        assert_eq!(vault.requests(), ["DELETE /deletedsecrets/key", "GET /deletedsecrets/key"]);
         error.to_string()
     };
     for level in ["Recoverable", "CustomizedRecoverable", "Recoverable+ProtectedSubscription"] {
@@ -264,21 +268,21 @@ async fn a_purge_that_the_vault_forbids_names_the_day_of_azures_own_purge() {
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_is_not_there() {
+async fn secrets_being_deleted_or_recovered_do_not_exist() {
     for inner in ["ObjectIsBeingDeleted", "ObjectIsBeingRecovered", "ObjectIsDeletedButRecoverable"] {
-        let vault = Scripted::answering([conflict(inner)]);
+        let vault = ScriptedVault::responding([conflict(inner)]);
         assert!(vault.retrieve().await.unwrap_err().is_not_found(), "{inner}");
         assert!(!vault.provider.exists(&id("key"), &unscoped()).await.unwrap(), "{inner}");
     }
 }
 
 #[tokio::test]
-async fn a_store_waits_out_what_is_on_its_way_and_no_longer_than_its_time() {
+async fn a_store_waits_for_deletions_and_recoveries_until_its_timeout() {
     for inner in ["ObjectIsBeingDeleted", "ObjectIsBeingRecovered"] {
-        let vault = Scripted::answering([conflict(inner), conflict(inner), secret(1)]);
+        let vault = ScriptedVault::responding([conflict(inner), conflict(inner), secret(1)]);
         vault.store().await.unwrap();
-        assert_eq!(vault.asked().len(), 3);
-        let vault = Scripted::answering([conflict(inner)]);
+        assert_eq!(vault.requests().len(), 3);
+        let vault = ScriptedVault::responding([conflict(inner)]);
         let error = vault.store().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Busy { .. }), "{error:?}");
         assert!(error.to_string().contains("in progress") && !error.may_have_written(), "{error}");
@@ -287,121 +291,127 @@ async fn a_store_waits_out_what_is_on_its_way_and_no_longer_than_its_time() {
 
 #[tokio::test]
 async fn a_store_over_a_deleted_name_recovers_and_writes() {
-    let answers =
+    let responses =
         [conflict("ObjectIsDeletedButRecoverable"), secret(9), conflict("ObjectIsBeingRecovered"), secret(1)];
-    let vault = Scripted::answering(answers);
+    let vault = ScriptedVault::responding(responses);
     vault.store().await.unwrap();
-    let asked =
+    let expected =
         ["PUT /secrets/key", "POST /deletedsecrets/key/recover", "PUT /secrets/key", "PUT /secrets/key"];
-    assert_eq!(vault.asked(), asked);
+    assert_eq!(vault.requests(), expected);
 }
 
 #[tokio::test]
 async fn a_store_over_a_deleted_name_purges_and_writes() {
-    let answers = [
+    let responses = [
         conflict("ObjectIsDeletedButRecoverable"),
-        answer(204, ""),
+        response(204, ""),
         conflict("ObjectIsBeingDeleted"),
         secret(1),
     ];
-    let vault = Scripted::with(AzureOverDeleted::Purge, answers);
+    let vault = ScriptedVault::with(AzureOverDeleted::Purge, responses);
     vault.store().await.unwrap();
-    let asked = ["PUT /secrets/key", "DELETE /deletedsecrets/key", "PUT /secrets/key", "PUT /secrets/key"];
-    assert_eq!(vault.asked(), asked);
+    let expected = ["PUT /secrets/key", "DELETE /deletedsecrets/key", "PUT /secrets/key", "PUT /secrets/key"];
+    assert_eq!(vault.requests(), expected);
 }
 
 #[tokio::test]
-async fn what_was_recovered_and_not_written_is_deleted_again_and_said_so() {
+async fn a_recovered_secret_that_was_not_written_is_deleted_again() {
     let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
-    let deleted = answer(200, format!(r#"{{"id":"{HOST}/secrets/key/1"}}"#));
+    let deleted = response(200, format!(r#"{{"id":"{HOST}/secrets/key/1"}}"#));
     let found = conflict("ObjectIsDeletedButRecoverable");
-    let vault = Scripted::answering([found, secret(9), denied, secret(9), deleted]);
+    let vault = ScriptedVault::responding([found, secret(9), denied, secret(9), deleted]);
     let error = vault.store().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::RecoveredNotWritten { .. }), "{error:?}");
     assert!(error.to_string().contains("deleted again") && error.may_have_written(), "{error}");
-    assert_eq!(vault.asked().last().unwrap(), "DELETE /secrets/key");
+    assert_eq!(vault.requests().last().unwrap(), "DELETE /secrets/key");
 }
 
 #[tokio::test]
-async fn what_somebody_else_wrote_after_a_recovery_is_not_deleted() {
+async fn a_version_of_another_process_after_a_recovery_is_not_deleted() {
     let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
     let found = conflict("ObjectIsDeletedButRecoverable");
-    let vault = Scripted::answering([found, version(9, 1), denied, version(7, 2)]);
+    let vault = ScriptedVault::responding([found, version(9, 1), denied, version(7, 2)]);
     let error = vault.store().await.unwrap_err();
-    // Not that it should be deleted once more.
+    // Not `RecoveredNotWritten`, which asks the caller to delete the secret again.
     assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
-    assert_eq!(vault.asked().last().unwrap(), "GET /secrets/key/");
+    assert_eq!(vault.requests().last().unwrap(), "GET /secrets/key/");
 
-    // It comes while the recovery still goes on.
-    let [found, denied, going] = [
+    // The other process writes while the recovery is in progress.
+    let [found, denied, in_progress] = [
         conflict("ObjectIsDeletedButRecoverable"),
         refusal(403, "Forbidden", "no", Some("AccessDenied")),
         conflict("ObjectIsBeingRecovered"),
     ];
-    let vault = Scripted::answering([found, version(9, 1), denied, version(9, 1), going, version(7, 2)]);
+    let vault =
+        ScriptedVault::responding([found, version(9, 1), denied, version(9, 1), in_progress, version(7, 2)]);
     vault.store().await.unwrap_err();
-    let asked = vault.asked();
-    assert_eq!(asked.last().unwrap(), "GET /secrets/key/");
-    assert_eq!(asked.iter().filter(|asked| asked.starts_with("DELETE")).count(), 1, "{asked:?}");
+    let requests = vault.requests();
+    assert_eq!(requests.last().unwrap(), "GET /secrets/key/");
+    let deletions = requests.iter().filter(|request| request.starts_with("DELETE"));
+    assert_eq!(deletions.count(), 1, "{requests:?}");
 }
 
 #[tokio::test]
-async fn a_write_after_a_recovery_that_lost_its_answer_is_found_to_be_done() {
-    let lost = || answer(502, "<html>");
+async fn a_write_after_a_recovery_with_a_lost_response_is_detected() {
+    let lost = || response(502, "<html>");
     let found = conflict("ObjectIsDeletedButRecoverable");
-    let vault = Scripted::answering([found, version(9, 1), lost(), lost(), lost(), version(1, 2)]);
+    let vault = ScriptedVault::responding([found, version(9, 1), lost(), lost(), lost(), version(1, 2)]);
     vault.store().await.unwrap();
-    assert_eq!(vault.asked().last().unwrap(), "GET /secrets/key/");
+    assert_eq!(vault.requests().last().unwrap(), "GET /secrets/key/");
 }
 
 #[tokio::test]
-async fn a_recovery_that_is_refused_leaves_no_doubt() {
+async fn a_refused_recovery_has_a_known_outcome() {
     let denied = refusal(403, "Forbidden", "no", Some("AccessDenied"));
-    let vault = Scripted::answering([conflict("ObjectIsDeletedButRecoverable"), denied]);
+    let vault = ScriptedVault::responding([conflict("ObjectIsDeletedButRecoverable"), denied]);
     let error = vault.store().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }), "{error:?}");
     assert!(!error.may_have_written());
 }
 
 #[tokio::test]
-async fn throttling_has_azures_pause() {
+async fn throttling_reports_the_requested_pause() {
     let mut throttled =
         refusal(429, "Throttled", "Request was not processed because too many requests were received.", None);
     throttled.headers.push(("retry-after", "17".to_owned()));
-    let error = Scripted::answering([throttled]).store().await.unwrap_err();
+    let error = ScriptedVault::responding([throttled]).store().await.unwrap_err();
     assert_eq!(*error.kind(), StorageErrorKind::Throttled { retry_after: Some(Duration::from_secs(17)) });
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_no_missing_right() {
+async fn a_refused_token_is_an_authentication_failure() {
     let message =
         "AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://management.azure.com.";
-    let error = Scripted::answering([refusal(401, "Unauthorized", message, None)]).store().await.unwrap_err();
+    let error =
+        ScriptedVault::responding([refusal(401, "Unauthorized", message, None)]).store().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
     assert!(error.to_string().contains("AKV10022") && !error.may_have_written(), "{error}");
 }
 
 #[tokio::test]
-async fn an_error_of_the_server_leaves_a_write_in_doubt() {
+async fn a_server_error_makes_the_outcome_of_a_write_unknown() {
     for (status, body) in
         [(500, r#"{"error":{"code":"InternalServerError","message":"no\r\nno"}}"#), (502, "<html>")]
     {
-        let vault = Scripted::answering([answer(status, body)]);
+        let vault = ScriptedVault::responding([response(status, body)]);
         let error = vault.store().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::InDoubt { .. }), "{error:?}");
-        assert_eq!(vault.asked().len(), 3, "tried again by the provider alone");
+        assert_eq!(vault.requests().len(), 3, "only the provider retries, not the SDK");
         let error = vault.retrieve().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_page_instead_of_an_answer_of_key_vault_names_the_address_and_is_not_corruption() {
+async fn a_response_from_another_server_is_unavailable_with_its_address() {
     for body in ["<html>welcome</html>", "{}", r#"{"value":null}"#, r#"{"value":"password"}"#, "[7]", ""] {
-        let page = || Answer { headers: vec![("content-type", "text/html".to_owned())], ..answer(200, body) };
+        let page = || ScriptedResponse {
+            headers: vec![("content-type", "text/html".to_owned())],
+            ..response(200, body)
+        };
         for error in [
-            Scripted::answering([page()]).retrieve().await.unwrap_err(),
-            Scripted::answering([answer(200, body)]).retrieve().await.unwrap_err(),
+            ScriptedVault::responding([page()]).retrieve().await.unwrap_err(),
+            ScriptedVault::responding([response(200, body)]).retrieve().await.unwrap_err(),
         ] {
             assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{body}: {error:?}");
             let text = format!("{error} {error:?}");
@@ -409,9 +419,9 @@ async fn a_page_instead_of_an_answer_of_key_vault_names_the_address_and_is_not_c
             assert!(text.contains("host and port of `vault_url`"), "{text}");
             assert!(!text.contains("welcome") && !text.contains("password"), "{text}");
         }
-        let error = Scripted::answering([page()]).retrieve().await.unwrap_err();
+        let error = ScriptedVault::responding([page()]).retrieve().await.unwrap_err();
         assert!(error.to_string().contains("sent `text/html`"), "{error}");
-        let vault = Scripted::answering([page()]);
+        let vault = ScriptedVault::responding([page()]);
         for error in [
             vault.store().await.unwrap_err(),
             vault.provider.delete(&id("key"), &unscoped()).await.unwrap_err(),
@@ -420,7 +430,7 @@ async fn a_page_instead_of_an_answer_of_key_vault_names_the_address_and_is_not_c
         }
     }
     for body in ["<html>welcome</html>", "{}", "[7]", ""] {
-        let error = Scripted::answering([answer(200, body)]).list().await.unwrap_err();
+        let error = ScriptedVault::responding([response(200, body)]).list().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{body}: {error:?}");
     }
 }
@@ -429,20 +439,20 @@ async fn a_page_instead_of_an_answer_of_key_vault_names_the_address_and_is_not_c
 async fn a_secret_whose_value_is_not_a_credential_is_corrupted() {
     let id = format!("{HOST}/secrets/key/1");
     let body = serde_json::json!({"id": id, "value": "password"}).to_string();
-    let error = Scripted::answering([answer(200, body)]).retrieve().await.unwrap_err();
+    let error = ScriptedVault::responding([response(200, body)]).retrieve().await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("password"), "{error:?}");
 }
 
 /// A page of secrets with these names.
-fn page(names: &[&str], next: Option<&str>) -> Answer {
+fn page(names: &[&str], next: Option<&str>) -> ScriptedResponse {
     let items: Vec<_> =
         names.iter().map(|name| serde_json::json!({"id": format!("{HOST}/secrets/{name}")})).collect();
-    answer(200, serde_json::json!({"value": items, "nextLink": next}).to_string())
+    response(200, serde_json::json!({"value": items, "nextLink": next}).to_string())
 }
 
 #[tokio::test]
-async fn pages_are_followed_to_the_last_though_some_are_empty() {
+async fn all_pages_are_read_even_if_some_are_empty() {
     let next = format!("{HOST}:443/secrets?api-version=7.6&$skiptoken=");
     let links: Vec<_> = (1..4).map(|number| format!("{next}{number}")).collect();
     let pages = [
@@ -451,53 +461,53 @@ async fn pages_are_followed_to_the_last_though_some_are_empty() {
         page(&["b", "C"], Some(links.get(2).unwrap())),
         page(&["d"], Some("")),
     ];
-    let mut ids = Scripted::answering(pages).list().await.unwrap();
+    let mut ids = ScriptedVault::responding(pages).list().await.unwrap();
     ids.sort();
     assert_eq!(ids, ["a", "b", "c", "d"].map(id), "each once");
 }
 
-/// The answers to a filter's look at each value are kept, though one of them comes too late.
+/// A filter reads each value. If one response is too late, the others are kept.
 #[tokio::test]
-async fn what_was_answered_in_time_is_not_asked_for_again() {
-    let late = Answer { after: Duration::from_millis(1_500), ..secret(2) };
-    let vault = Scripted::answering([page(&["a", "b"], None), secret(1), late, secret(2)]);
+async fn values_that_were_read_in_time_are_not_read_again() {
+    let late = ScriptedResponse { delay: Duration::from_millis(1_500), ..secret(2) };
+    let vault = ScriptedVault::responding([page(&["a", "b"], None), secret(1), late, secret(2)]);
     let filter =
         cred_core::CredentialFilter::new().with_created_after(cred_core::Timestamp::from_unix_millis(1));
     let ctx = unscoped();
     assert_eq!(vault.provider.list(Some(&filter), &ctx).await.unwrap().len(), 2);
-    let asked = vault.asked();
-    let values: Vec<_> = asked.iter().filter(|asked| asked.starts_with("GET /secrets/")).collect();
-    assert_eq!(values.len(), 3, "{asked:?}");
+    let requests = vault.requests();
+    let reads: Vec<_> = requests.iter().filter(|request| request.starts_with("GET /secrets/")).collect();
+    assert_eq!(reads.len(), 3, "{requests:?}");
 }
 
 #[tokio::test]
-async fn a_filter_of_tags_reads_only_the_values_of_secrets_with_these_tags() {
+async fn a_tag_filter_reads_only_secrets_with_these_tags() {
     let items = [("a", "prod"), ("b", "test")]
         .map(|(name, env)| serde_json::json!({"id": format!("{HOST}/secrets/{name}"), "tags": {"env": env}}));
-    let page = answer(200, serde_json::json!({"value": items, "nextLink": null}).to_string());
-    let vault = Scripted::answering([page, secret(1)]);
+    let page = response(200, serde_json::json!({"value": items, "nextLink": null}).to_string());
+    let vault = ScriptedVault::responding([page, secret(1)]);
     let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
     let ids = vault.provider.list(Some(&filter), &unscoped()).await.unwrap();
     assert!(ids.is_empty(), "the sealed credential does not have the tag: {ids:?}");
-    assert_eq!(vault.asked(), ["GET /secrets", "GET /secrets/a/"]);
+    assert_eq!(vault.requests(), ["GET /secrets", "GET /secrets/a/"]);
 }
 
 #[tokio::test]
-async fn a_hashed_name_that_has_lost_its_tags_fails_every_list() {
+async fn a_hashed_name_without_its_path_tags_fails_every_list() {
     let path = cred_core::CredentialPath { scope: None, id: id(&"i".repeat(255)) };
     let name = Names::new(AZURE, "secret_prefix", "").unwrap().encode(path.as_path_ref()).text;
     let filter = cred_core::CredentialFilter::new().with_tag("env", "prod");
     for filter in [None, Some(&filter)] {
-        let vault = Scripted::answering([page(&["a", &name], None)]);
+        let vault = ScriptedVault::responding([page(&["a", &name], None)]);
         let error = vault.provider.list(filter, &unscoped()).await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::Corrupted { .. }), "{error:?}");
         assert!(error.to_string().contains(&name), "{error}");
-        assert_eq!(vault.asked().len(), 1, "no value is read");
+        assert_eq!(vault.requests().len(), 1, "no value is read");
     }
 }
 
 #[tokio::test]
-async fn no_page_of_another_host_is_asked_for() {
+async fn no_page_is_requested_from_another_host() {
     for next in [
         "https://evil.example/secrets?$skiptoken=1",
         "https://my-vault.vault.azure.net.evil.example/",
@@ -505,38 +515,38 @@ async fn no_page_of_another_host_is_asked_for() {
         "http://my-vault.vault.azure.net/secrets",
         "//evil.example/secrets",
     ] {
-        let vault = Scripted::answering([page(&["a"], Some(next)), page(&["b"], None)]);
+        let vault = ScriptedVault::responding([page(&["a"], Some(next)), page(&["b"], None)]);
         let error = vault.list().await.unwrap_err();
         assert!(error.to_string().contains("another host"), "{next}: {error}");
-        assert_eq!(vault.asked().len(), 1, "{next}");
+        assert_eq!(vault.requests().len(), 1, "{next}");
     }
 }
 
 #[tokio::test]
-async fn a_list_never_ends_early_without_an_error() {
+async fn an_incomplete_list_is_an_error() {
     let next = format!("{HOST}/secrets?$skiptoken=1");
     let broken = [
         refusal(403, "Forbidden", "no", Some("AccessDenied")),
-        answer(500, ""),
-        answer(200, "<html>"),
-        answer(200, r#"{"value":[{"id":null}]}"#),
-        answer(200, r#"{"value":[{"id":"https://my-vault.vault.azure.net/keys/a"}]}"#),
+        response(500, ""),
+        response(200, "<html>"),
+        response(200, r#"{"value":[{"id":null}]}"#),
+        response(200, r#"{"value":[{"id":"https://my-vault.vault.azure.net/keys/a"}]}"#),
         page(&["b"], Some(&next)),
     ];
     for second in broken {
-        let vault = Scripted::answering([page(&["a"], Some(&next)), second.clone()]);
+        let vault = ScriptedVault::responding([page(&["a"], Some(&next)), second.clone()]);
         assert!(vault.list().await.is_err(), "{second:?}");
     }
 }
 
 #[tokio::test]
-async fn nothing_that_is_too_long_is_sent() {
-    let vault = Scripted::answering([secret(1)]);
+async fn an_oversized_value_is_never_sent() {
+    let vault = ScriptedVault::responding([secret(1)]);
     let limits = vault.provider.describe().limits;
     assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(25_600), Some(10_240)));
     let Sealed { mut data, metadata } = value(1);
     data.ciphertext = vec![0; 25 * 1_024];
     let error = vault.provider.store(&id("key"), data, metadata, &unscoped()).await.unwrap_err();
     assert!(matches!(error.kind(), StorageErrorKind::TooLarge { limit: 25_600, .. }), "{error:?}");
-    assert!(vault.asked().is_empty());
+    assert!(vault.requests().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Nothing secret comes out, whatever is printed and logged.
+//! No secret appears in logs, in errors or in debug output.
 #![cfg(test)]
 
 use cred_core::{RetryPolicy, StorageProvider};
@@ -10,7 +10,7 @@ use cred_testing::value::{id, store, unscoped};
 
 const CANARY: &str = "canary-7f3a91";
 
-/// What each token of the double begins with: its head in base64.
+/// The prefix of each token of the double: its header in base64.
 const TOKEN: &str = "eyJhbGciOiJIUzI1NiI";
 
 #[tokio::test]

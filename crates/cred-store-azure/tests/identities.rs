@@ -1,5 +1,6 @@
-//! Who asks without a secret in its configuration: a machine, or a developer. The SDK finds both in
-//! the environment of the process, so each is tried in a process of its own.
+//! Identities without a secret in the configuration: a managed identity, and the login of a
+//! developer. The SDK finds both in the environment of the process, so each test starts another
+//! process.
 #![cfg(unix)]
 #![cfg(test)]
 
@@ -13,7 +14,7 @@ use cred_testing::http::{Answer, Server};
 use cred_testing::value::{id, store, unscoped, value};
 use tempfile::TempDir;
 
-/// A vault, and what the other process needs to find it.
+/// A vault, and the files that the other process needs.
 struct Vault {
     double: Double,
     folder: TempDir,
@@ -29,11 +30,12 @@ impl Vault {
         vault
     }
 
-    /// Runs [`asks_as_it_is_told`] in another process; what it printed, where it fails.
-    async fn asked_by(&self, who: &str, variables: &[(&str, &str)]) -> Result<(), String> {
+    /// Runs [`stores_with_the_selected_identity`] in another process. If it fails, returns its
+    /// output.
+    async fn store_as(&self, identity: &str, variables: &[(&str, &str)]) -> Result<(), String> {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "asks_as_it_is_told"]);
-        command.env("CRED_TEST_WHO", who).env("CRED_TEST_URL", self.double.url());
+        command.args(["--ignored", "--exact", "stores_with_the_selected_identity"]);
+        command.env("CRED_TEST_IDENTITY", identity).env("CRED_TEST_URL", self.double.url());
         command.env("CRED_TEST_CA", self.folder.path().join("ca.pem"));
         command.env_remove("IDENTITY_ENDPOINT").envs(variables.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
@@ -43,7 +45,7 @@ impl Vault {
         }
     }
 
-    /// A token of the vault, as somebody else has been given it.
+    /// Requests a token for the vault without the SDK.
     async fn token(&self) -> String {
         let Settings { tenant_id, client_id, client_secret, .. } = self.double.settings();
         let authority = reqwest::Certificate::from_pem(self.double.authority_pem().as_bytes()).unwrap();
@@ -60,10 +62,10 @@ impl Vault {
 }
 
 #[tokio::test]
-#[ignore = "is started, with an environment of its own, by the other tests"]
-async fn asks_as_it_is_told() {
+#[ignore = "the other tests start it in another process"]
+async fn stores_with_the_selected_identity() {
     let variable = |name: &str| std::env::var(name).unwrap();
-    let who = match variable("CRED_TEST_WHO").as_str() {
+    let identity = match variable("CRED_TEST_IDENTITY").as_str() {
         "machine" => AzureCredentialType::ManagedIdentity { client_id: None },
         "developer" => AzureCredentialType::DeveloperTools,
         client => AzureCredentialType::ManagedIdentity { client_id: Some(client.to_owned()) },
@@ -72,16 +74,16 @@ async fn asks_as_it_is_told() {
         .with_vault_url(variable("CRED_TEST_URL"))
         .with_allowed_host("127.0.0.1")
         .with_ca_cert(variable("CRED_TEST_CA"))
-        .with_credential_type(who)
+        .with_credential_type(identity)
         .with_retry_policy(RetryPolicy::default().with_max_retries(0));
     let provider = AzureKeyVaultProvider::new(config).unwrap();
     let stored = store(&provider, "key", 1).await;
     if let Err(error) = &stored {
-        let (refused, odd) = (
+        let (refused, unreachable) = (
             matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }),
             matches!(error.kind(), StorageErrorKind::Unreachable { .. }),
         );
-        assert!(refused || odd, "{error:?}");
+        assert!(refused || unreachable, "{error:?}");
         assert!(!error.may_have_written(), "{error:?}");
     }
     stored.unwrap_or_else(|error| panic!("refused: {error}"));
@@ -89,25 +91,26 @@ async fn asks_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn the_identity_of_a_machine_is_given_tokens() {
+async fn a_managed_identity_gets_tokens() {
     let vault = Vault::start().await;
     let Settings { client_id, identity_header, .. } = vault.double.settings().clone();
     let endpoint = format!("{}/msi/token", vault.double.url());
-    let here = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", identity_header.as_str())];
-    for (requests, who) in [(1, "machine"), (2, client_id.as_str())] {
-        vault.asked_by(who, &here).await.unwrap();
-        assert_eq!(vault.double.counts().token_requests, requests, "{who}");
+    let this_machine =
+        [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", identity_header.as_str())];
+    for (requests, identity) in [(1, "machine"), (2, client_id.as_str())] {
+        vault.store_as(identity, &this_machine).await.unwrap();
+        assert_eq!(vault.double.counts().token_requests, requests, "{identity}");
     }
-    let said = vault.asked_by("00000000-0000-0000-0000-000000000000", &here).await.unwrap_err();
-    assert!(said.contains("refused: ") && said.contains("No User Assigned"), "{said}");
-    let elsewhere = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "canary-7f3a91")];
-    let said = vault.asked_by("machine", &elsewhere).await.unwrap_err();
-    assert!(said.contains("refused: ") && !said.contains("canary-7f3a91"), "{said}");
+    let output = vault.store_as("00000000-0000-0000-0000-000000000000", &this_machine).await.unwrap_err();
+    assert!(output.contains("refused: ") && output.contains("No User Assigned"), "{output}");
+    let other_machine = [("IDENTITY_ENDPOINT", endpoint.as_str()), ("IDENTITY_HEADER", "canary-7f3a91")];
+    let output = vault.store_as("machine", &other_machine).await.unwrap_err();
+    assert!(output.contains("refused: ") && !output.contains("canary-7f3a91"), "{output}");
 }
 
-/// The program `az` stands in the PATH of the other process.
+/// A script named `az` is in the PATH of the other process.
 #[tokio::test]
-async fn a_developer_who_is_logged_in_is_given_tokens() {
+async fn a_developer_login_gets_tokens() {
     let vault = Vault::start().await;
     let az = vault.folder.path().join("az");
     let path = format!("{}:/usr/bin:/bin", vault.folder.path().display());
@@ -119,22 +122,22 @@ async fn a_developer_who_is_logged_in_is_given_tokens() {
         r#"printf '{"accessToken":"%s","expires_on":4102444800,"tokenType":"Bearer"}' "$CRED_TEST_TOKEN""#,
     );
     let token = vault.token().await;
-    vault.asked_by("developer", &[("PATH", &path), ("CRED_TEST_TOKEN", &token)]).await.unwrap();
+    vault.store_as("developer", &[("PATH", &path), ("CRED_TEST_TOKEN", &token)]).await.unwrap();
     program("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1");
-    let said = vault.asked_by("developer", &[("PATH", &path)]).await.unwrap_err();
-    assert!(said.contains("refused: ") && said.contains("az login"), "{said}");
+    let output = vault.store_as("developer", &[("PATH", &path)]).await.unwrap_err();
+    assert!(output.contains("refused: ") && output.contains("az login"), "{output}");
 }
 
 #[tokio::test]
-async fn a_page_instead_of_a_token_names_the_address_and_no_write_was_sent() {
+async fn a_page_instead_of_a_token_is_reported_with_its_address() {
     let vault = Vault::start().await;
-    for (body, called) in [("<p>welcome</p>", "text that is not JSON"), ("{}", "JSON of another form")] {
+    for (body, content) in [("<p>welcome</p>", "text that is not JSON"), ("{}", "JSON of another form")] {
         let portal = Server::answering([Answer::new(200, body)]).await;
         let endpoint = format!("{}/msi/token", portal.url());
         let variables = [("IDENTITY_ENDPOINT", &*endpoint), ("IDENTITY_HEADER", "header")];
-        let text = vault.asked_by("machine", &variables).await.unwrap_err();
+        let text = vault.store_as("machine", &variables).await.unwrap_err();
         let expected =
-            format!("`{}` sent {called}, which is not an answer of a token endpoint", portal.address());
+            format!("`{}` sent {content}, which is not an answer of a token endpoint", portal.address());
         assert!(text.contains(&expected) && !text.contains("welcome"), "{text}");
         assert!(text.contains("no token could be obtained"), "{text}");
     }

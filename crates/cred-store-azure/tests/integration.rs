@@ -1,4 +1,4 @@
-//! The contract, faults and the referee, on a vault: a real one, or the test double.
+//! The contract, network faults and the referee, with a real vault or the test double.
 #![cfg(test)]
 
 #[path = "integration/contract.rs"]

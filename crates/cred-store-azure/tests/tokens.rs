@@ -1,4 +1,4 @@
-//! Tokens: how many are asked for, and what becomes of one that the vault no longer takes.
+//! Tokens: the number of requests for them, and the replacement of expired and refused ones.
 #![cfg(test)]
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ fn config(double: &Double, secret: &str) -> AzureKeyVaultConfig {
     let Settings { tenant_id, client_id, .. } = double.settings().clone();
     let ca = NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), double.authority_pem()).unwrap();
-    // Kept for the process: the constructor reads it.
+    // The file must outlive this function, because the constructor reads it.
     let (_, ca) = ca.keep().unwrap();
     AzureKeyVaultConfig::default()
         .with_vault_url(double.url())
@@ -31,7 +31,7 @@ fn provider(double: &Double) -> Arc<AzureKeyVaultProvider> {
     Arc::new(AzureKeyVaultProvider::new(config(double, &secret)).unwrap())
 }
 
-/// Reads of the same credential, all at once.
+/// Makes concurrent reads of the same credential.
 async fn burst(
     provider: &Arc<AzureKeyVaultProvider>,
     count: usize,
@@ -45,7 +45,7 @@ async fn burst(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cold_burst_makes_one_request_for_a_token() {
+async fn a_cold_burst_makes_one_token_request() {
     let double = Double::start(Settings::default()).await.unwrap();
     for answer in burst(&provider(&double), 20).await {
         assert!(answer.unwrap_err().is_not_found());
@@ -54,10 +54,10 @@ async fn a_cold_burst_makes_one_request_for_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cold_burst_makes_one_request_also_when_it_fails() {
+async fn a_cold_burst_makes_one_token_request_even_if_it_fails() {
     let double = Double::start(Settings::default()).await.unwrap();
     let provider = Arc::new(AzureKeyVaultProvider::new(config(&double, "hunter2-hunter2")).unwrap());
-    let begun = Instant::now();
+    let start = Instant::now();
     for answer in burst(&provider, 20).await {
         let error = answer.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
@@ -67,17 +67,17 @@ async fn a_cold_burst_makes_one_request_also_when_it_fails() {
     let error = store(&*provider, "key", 1).await.unwrap_err();
     assert!(!error.may_have_written(), "a write without a token was never sent");
     let requests = double.counts().token_requests;
-    let seconds = begun.elapsed().as_secs();
+    let seconds = start.elapsed().as_secs();
     assert!(requests as u64 <= 1 + seconds, "{requests} requests within {seconds} s: one a second");
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     store(&*provider, "key", 1).await.unwrap_err();
     assert!(double.counts().token_requests > requests);
 }
 
-/// The SDK throws its token away at each refusal, also the one that another call has just been
-/// given: before that was known, one of 600 bursts had a call that failed.
+/// The SDK clears its token at each refusal, even if another request has just received that token.
+/// When the provider did not handle that, one of 600 bursts had a request that failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_another_call_throws_away_on_the_way_is_asked_for_again() {
+async fn a_token_cleared_by_another_request_is_requested_again() {
     let double = Double::start(Settings::default()).await.unwrap();
     for _ in 0..25 {
         for answer in burst(&provider(&double), 24).await {
@@ -88,7 +88,7 @@ async fn a_token_that_another_call_throws_away_on_the_way_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_the_vault_refuses_is_replaced_and_not_repeated() {
+async fn a_token_that_the_vault_refuses_is_replaced_and_not_sent_again() {
     let double = Double::start(Settings::default()).await.unwrap();
     let provider = provider(&double);
     store(&*provider, "key", 1).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_token_that_the_vault_refuses_is_replaced_and_not_repeated() {
         for answer in burst(&provider, 16).await {
             answer.unwrap();
         }
-        assert_eq!(double.counts().token_requests, 1 + round, "one for the burst");
+        assert_eq!(double.counts().token_requests, 1 + round, "one request for the whole burst");
     }
     double.revoke_tokens();
     store(&*provider, "key", 2).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_token_that_the_vault_refuses_is_replaced_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_token_of_minutes_is_not_asked_for_at_every_request() {
+async fn a_short_lived_token_is_reused() {
     let settings = Settings { token_lifetime: Duration::from_secs(120), ..Settings::default() };
     let double = Double::start(settings).await.unwrap();
     let provider = provider(&double);
@@ -116,7 +116,7 @@ async fn a_token_of_minutes_is_not_asked_for_at_every_request() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_is_replaced() {
+async fn an_expired_token_is_replaced_before_it_is_refused() {
     let settings = Settings { token_lifetime: Duration::from_secs(3), ..Settings::default() };
     let double = Double::start(settings).await.unwrap();
     let provider = provider(&double);
@@ -128,12 +128,12 @@ async fn a_token_that_has_ended_is_replaced() {
     assert_eq!(
         double.counts().vault_requests,
         before.vault_requests + 1,
-        "it was replaced before it was refused"
+        "the token was replaced before the vault refused it"
     );
 }
 
 #[tokio::test]
-async fn a_constructor_asks_nobody() {
+async fn the_constructor_makes_no_requests() {
     let double = Double::start(Settings::default()).await.unwrap();
     let provider = provider(&double);
     provider.shutdown().await;
@@ -142,20 +142,20 @@ async fn a_constructor_asks_nobody() {
 }
 
 #[tokio::test]
-async fn throttling_is_waited_out_and_an_outage_tried_again() {
+async fn throttled_and_unavailable_requests_are_retried() {
     let double = Double::start(Settings::default()).await.unwrap();
     let provider = provider(&double);
     store(&*provider, "key", 1).await.unwrap();
     double.throttle(Some(1), 1);
-    let begun = Instant::now();
+    let start = Instant::now();
     store(&*provider, "key", 2).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(1));
     double.be_unavailable(2);
     assert_eq!(provider.retrieve(&id("key"), &unscoped()).await.unwrap(), value(2));
 }
 
 #[tokio::test]
-async fn purge_protection_is_reported_as_what_it_is() {
+async fn purge_protection_is_reported_as_the_reason() {
     let settings = Settings { purge_protection: true, ..Settings::default() };
     let double = Double::start(settings).await.unwrap();
     let provider = provider(&double);
@@ -169,7 +169,7 @@ async fn purge_protection_is_reported_as_what_it_is() {
 }
 
 #[tokio::test]
-async fn another_authority_is_refused() {
+async fn a_certificate_of_another_authority_is_refused() {
     let double = Double::start(Settings::default()).await.unwrap();
     let other = Double::start(Settings::default()).await.unwrap();
     let secret = double.settings().client_secret.clone();
@@ -180,14 +180,14 @@ async fn another_authority_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_expired_or_is_of_another_host_is_refused_as_that() {
-    for (certificate, why) in
+async fn an_expired_certificate_and_one_of_another_host_are_refused() {
+    for (certificate, reason) in
         [(Certificate::Expired, "it has expired"), (Certificate::OfAnotherHost, "it is for another host")]
     {
         let double = Double::start(Settings { certificate, ..Settings::default() }).await.unwrap();
         let error = provider(&double).connect().await.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
-        assert!(error.to_string().contains(why), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
         let error = store(&*provider(&double), "key", 1).await.unwrap_err();
         assert!(!error.may_have_written(), "{error:?}");
         assert_eq!(double.counts().vault_requests, 0, "nothing was sent");

@@ -52,7 +52,7 @@ impl Harness for Azure {
     async fn edit_raw(&self, path: &CredentialPath, edit: Edit<'_>) -> bool {
         let name = self.name(path);
         let Some((value, tags)) = self.vault.raw(&name).await else { return false };
-        // What is no text, or none at all, cannot be kept in Azure; the replacement is as wrong.
+        // Azure stores only text that is not empty; the replacement is just as invalid.
         let mut edited = String::from_utf8_lossy(&edit(value.into_bytes())).into_owned();
         if edited.is_empty() {
             edited.push(' ');
@@ -82,7 +82,7 @@ impl Harness for Azure {
         Effort::default()
     }
 
-    /// Lists read the whole vault, so what a clause leaves would cost all that follow.
+    /// Lists read the whole vault, so leftovers of one clause would slow down the following ones.
     async fn close(&self) {
         self.proxy.admit().unwrap();
         let provider = self.provider();

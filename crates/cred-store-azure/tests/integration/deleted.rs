@@ -1,4 +1,4 @@
-//! Names that deleted secrets hold, where deletion and recovery take seconds.
+//! Names of deleted secrets, with deletions and recoveries that take seconds.
 
 use cred_core::{StorageErrorKind, StorageProvider};
 use cred_store_azure::{AzureKeyVaultProvider, AzureOverDeleted};
@@ -8,18 +8,21 @@ use crate::vault::Vault;
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn a_store_over_a_deletion_that_is_still_going_waits_and_writes() {
+async fn a_store_waits_for_a_deletion_in_progress() {
     for over_deleted in [AzureOverDeleted::Recover, AzureOverDeleted::Purge] {
         let config = Vault::new().config().with_over_deleted(over_deleted);
         let provider = AzureKeyVaultProvider::new(config).unwrap();
         let ctx = unscoped();
         store(&provider, "key", 1).await.unwrap();
         provider.delete(&id("key"), &ctx).await.unwrap();
-        assert!(!provider.exists(&id("key"), &ctx).await.unwrap(), "a deletion that is going is one");
+        assert!(
+            !provider.exists(&id("key"), &ctx).await.unwrap(),
+            "a deletion in progress counts as deleted"
+        );
         provider.delete(&id("key"), &ctx).await.unwrap();
         store(&provider, "key", 2).await.unwrap();
         assert_eq!(provider.retrieve(&id("key"), &ctx).await.unwrap(), value(2));
-        // And once more, over what was recovered or purged.
+        // Again, over the secret that was recovered or purged.
         provider.delete(&id("key"), &ctx).await.unwrap();
         store(&provider, "key", 3).await.unwrap();
         assert_eq!(provider.retrieve(&id("key"), &ctx).await.unwrap(), value(3));
@@ -28,7 +31,7 @@ async fn a_store_over_a_deletion_that_is_still_going_waits_and_writes() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn a_store_over_a_deleted_name_is_refused_where_that_is_asked_for() {
+async fn a_store_over_a_deleted_name_is_refused_if_configured() {
     let config = Vault::new().config().with_over_deleted(AzureOverDeleted::Refuse);
     let provider = AzureKeyVaultProvider::new(config).unwrap();
     let ctx = unscoped();
@@ -43,7 +46,7 @@ async fn a_store_over_a_deleted_name_is_refused_where_that_is_asked_for() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn two_recoveries_at_once_are_one() {
+async fn one_of_two_concurrent_recoveries_succeeds() {
     let provider = AzureKeyVaultProvider::new(Vault::new().config()).unwrap();
     let ctx = unscoped();
     store(&provider, "key", 1).await.unwrap();
@@ -53,7 +56,7 @@ async fn two_recoveries_at_once_are_one() {
     let (one, other) = tokio::join!(recover(), recover());
     assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
     for answer in [one, other] {
-        // Who comes after its end finds nothing to recover.
+        // A recovery that starts after the end of the other one finds nothing to recover.
         assert!(answer.is_ok() || answer.unwrap_err().is_not_found());
     }
     assert_eq!(provider.retrieve(&key, &ctx).await.unwrap(), value(1));

@@ -11,7 +11,8 @@ use cred_testing::value::quick;
 
 use crate::vault::Vault;
 
-/// The proxy stands where the way is plain, so that it sees requests and not records of TLS.
+/// TLS is removed before the proxy and added after it, so that the proxy sees requests and not TLS
+/// records.
 struct Azure {
     vault: Vault,
     config: AzureKeyVaultConfig,

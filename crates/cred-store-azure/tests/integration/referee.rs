@@ -1,16 +1,15 @@
-//! Microsoft's own client in Python against the vault: what it finds there is what a double must
-//! give.
+//! Microsoft's Python client against the vault. It checks that the double behaves like Key Vault.
 
 use cred_testing::value::variable;
 
-/// Asks the referee to run one of its checks.
+/// Runs one of the checks of the referee.
 async fn check(name: &str) {
     let url = format!("{}/check/{name}", variable("CRED_TEST_KEYVAULT_REFEREE_ADDR"));
     // A check may wait for deletions and recoveries.
     let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-    let answer = http.get(url).send().await.unwrap();
-    let (status, said) = (answer.status(), answer.text().await.unwrap());
-    assert!(status.is_success(), "{said}");
+    let response = http.get(url).send().await.unwrap();
+    let (status, body) = (response.status(), response.text().await.unwrap());
+    assert!(status.is_success(), "{body}");
 }
 
 macro_rules! checks {

@@ -1,4 +1,4 @@
-//! What a vault refuses, and how it is told.
+//! Requests that a vault refuses, and the errors for them.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::vault::Vault;
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn a_wrong_secret_is_told_by_its_code_and_without_it() {
+async fn a_wrong_client_secret_is_reported_by_code_and_redacted() {
     let vault = Vault::new();
     let wrong =
         AzureCredentialType::service_principal(&vault.tenant_id, &vault.client_id, "hunter2-hunter2".into());
@@ -25,7 +25,7 @@ async fn a_wrong_secret_is_told_by_its_code_and_without_it() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn what_somebody_else_keeps_beside_is_no_credential() {
+async fn secrets_of_other_programs_are_not_credentials() {
     let vault = Vault::new();
     let config = vault.config();
     let prefix = config.secret_prefix.clone();
@@ -42,7 +42,7 @@ async fn what_somebody_else_keeps_beside_is_no_credential() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn a_disabled_secret_is_there_and_cannot_be_read() {
+async fn a_disabled_secret_exists_and_cannot_be_read() {
     use azure_security_keyvault_secrets::models::{SecretAttributes, UpdateSecretPropertiesParameters};
 
     let vault = Vault::new();

@@ -1,4 +1,4 @@
-//! The vault under test as its operator sees it, past the provider.
+//! The vault under test, and access to it without the provider.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use cred_store_azure::{AzureCredentialType, AzureKeyVaultConfig, AzureKeyVaultPr
 use cred_testing::value::{fresh, variable};
 use reqwest::{Certificate, Url};
 
-/// The vault that `cargo xtask test-integration` has started or was given. Who asks may do
-/// everything to secrets.
+/// The vault that `cargo xtask test-integration` has started or was given. The client has all
+/// rights on secrets.
 #[derive(Clone)]
 pub(crate) struct Vault {
     pub(crate) url: Url,
@@ -49,7 +49,7 @@ impl Vault {
         std::fs::read(&self.ca).unwrap()
     }
 
-    /// A provider's configuration over a place of its own.
+    /// Returns a configuration with a new prefix.
     pub(crate) fn config(&self) -> AzureKeyVaultConfig {
         let secret = self.client_secret.as_str().into();
         let mut config = AzureKeyVaultConfig::default()
@@ -62,12 +62,12 @@ impl Vault {
             .with_authority_host(self.authority.clone())
             .with_ca_cert(self.ca.clone())
             .with_secret_prefix(format!("test-{}-", fresh()));
-        config.allowed_host = (!self.is_azures()).then(|| self.host.clone());
+        config.allowed_host = (!self.is_azure_host()).then(|| self.host.clone());
         config
     }
 
-    /// A provider that reaches the vault by another address of loopback, where whoever listens has
-    /// a certificate of these authorities.
+    /// Creates a provider that connects to the vault through a server on loopback, whose
+    /// certificate is signed by these authorities.
     pub(crate) fn provider(
         &self,
         config: AzureKeyVaultConfig,
@@ -76,8 +76,8 @@ impl Vault {
     ) -> AzureKeyVaultProvider {
         let mut url = self.url.clone();
         url.set_port(Some(through.port())).unwrap();
-        if self.is_azures() {
-            // The name must stay, and leads elsewhere.
+        if self.is_azure_host() {
+            // Keeps the host name, but resolves it to the other address.
             return AzureKeyVaultProvider::with_client(config, self.client(&url, Some(through), authorities))
                 .unwrap();
         }
@@ -87,12 +87,12 @@ impl Vault {
         AzureKeyVaultProvider::new(config).unwrap()
     }
 
-    /// The SDK's own client, to look past the provider.
+    /// Returns a client of the SDK, for access without the provider.
     pub(crate) fn sdk(&self) -> SecretClient {
         self.client(&self.url, None, &self.authorities())
     }
 
-    /// The value and the tags of a secret.
+    /// Reads the value and the tags of a secret.
     pub(crate) async fn raw(
         &self,
         name: &str,
@@ -112,7 +112,7 @@ impl Vault {
         self.sdk().set_secret(name, parameters.try_into().unwrap(), None).await.unwrap();
     }
 
-    fn is_azures(&self) -> bool {
+    fn is_azure_host(&self) -> bool {
         self.host.ends_with(".vault.azure.net")
     }
 
@@ -131,7 +131,7 @@ impl Vault {
         let resolved = through.map(|through| (self.host.as_str(), through));
         let options = SecretClientOptions {
             client_options: options(client(authorities, resolved)),
-            verify_challenge_resource: Some(self.is_azures()),
+            verify_challenge_resource: Some(self.is_azure_host()),
             ..SecretClientOptions::default()
         };
         SecretClient::new(url.as_str(), credential.unwrap(), Some(options)).unwrap()
