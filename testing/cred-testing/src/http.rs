@@ -11,12 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// One request, with its whole body.
+/// A request with its complete body.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// How many requests the server had before it.
+    /// Number of earlier requests to the server.
     pub earlier: usize,
-    /// How many of those had the same method and path.
+    /// Number of earlier requests with the same method and path.
     pub repeats: usize,
     /// The request line and the headers.
     pub head: String,
@@ -25,14 +25,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Method and path: `GET /v1/x`. An empty query is left out.
+    /// Returns method and path, such as `GET /v1/x`. An empty query is left out.
     #[must_use]
     pub fn line(&self) -> &str {
         let line = self.head.lines().next().unwrap_or_default();
         line.trim_end_matches(" HTTP/1.1").trim_end_matches('?')
     }
 
-    /// The value of a header; `name` in any case.
+    /// Returns the value of a header. The case of `name` does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
@@ -41,69 +41,69 @@ impl Request {
         })
     }
 
-    /// Head and body.
+    /// Returns head and body as text.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}{}", self.head, String::from_utf8_lossy(&self.body))
     }
 }
 
-/// What becomes of one request.
+/// The scripted response to a request.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    after: Duration,
-    what: What,
+    delay: Duration,
+    reply: Reply,
 }
 
 #[derive(Debug, Clone)]
-enum What {
-    Whole { status: u16, headers: String, body: String },
+enum Reply {
+    Complete { status: u16, headers: String, body: String },
     Raw(&'static str),
     Never,
 }
 
 impl Answer {
-    /// A whole answer, with the headers that its length needs.
+    /// Creates a complete response with a `Content-Length` header.
     #[must_use]
     pub fn new(status: u16, body: impl fmt::Display) -> Self {
-        Self::of(What::Whole { status, headers: String::new(), body: body.to_string() })
+        Self::of(Reply::Complete { status, headers: String::new(), body: body.to_string() })
     }
 
-    /// These bytes, after which the connection ends.
+    /// Sends these bytes and closes the connection.
     #[must_use]
     pub fn raw(bytes: &'static str) -> Self {
-        Self::of(What::Raw(bytes))
+        Self::of(Reply::Raw(bytes))
     }
 
-    /// The connection ends without an answer.
+    /// Closes the connection without a response.
     #[must_use]
     pub fn lost() -> Self {
         Self::raw("")
     }
 
-    /// No answer, while the connection stays open.
+    /// Never responds, and keeps the connection open.
     #[must_use]
     pub fn never() -> Self {
-        Self::of(What::Never)
+        Self::of(Reply::Never)
     }
 
-    fn of(what: What) -> Self {
-        Self { after: Duration::ZERO, what }
+    fn of(reply: Reply) -> Self {
+        Self { delay: Duration::ZERO, reply }
     }
 
-    /// Adds a header line, written `Name: value`, to a whole answer.
+    /// Adds a header line, in the form `Name: value`, to a complete response.
     #[must_use]
     pub fn with_header(mut self, line: &str) -> Self {
-        if let What::Whole { headers, .. } = &mut self.what {
+        if let Reply::Complete { headers, .. } = &mut self.reply {
             *headers += &format!("{line}\r\n");
         }
         self
     }
 
-    /// Waits this long before the answer.
+    /// Delays the response.
     #[must_use]
-    pub fn late(mut self, after: Duration) -> Self {
-        self.after = after;
+    pub fn late(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 }
@@ -116,7 +116,7 @@ impl<B: fmt::Display> From<(u16, B)> for Answer {
 
 type Script = dyn Fn(&Request) -> Answer + Send + Sync;
 
-/// Answers every request as its script says. Dropping it ends it and its connections.
+/// A server that answers each request by a script. Dropping it stops it and closes its connections.
 pub struct Server {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -124,18 +124,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server on a free port of loopback.
+    /// Starts a server on a free port of loopback.
     pub async fn start<A: Into<Answer>>(script: impl Fn(&Request) -> A + Send + Sync + 'static) -> Self {
         Self::over(|stream| std::future::ready(Ok(stream)), script).await
     }
 
-    /// Gives these answers in turn, and the last one again and again.
+    /// Starts a server that sends these responses in order, and repeats the last one.
     pub async fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
         let answers: Vec<_> = answers.into_iter().collect();
         Self::start(move |request| answers.get(request.earlier).or(answers.last()).unwrap().clone()).await
     }
 
-    /// A server whose connections begin with `accept`, such as a TLS handshake.
+    /// Starts a server that calls `accept` for each connection, such as for a TLS handshake.
     pub async fn over<S, F, A>(
         accept: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
         script: impl Fn(&Request) -> A + Send + Sync + 'static,
@@ -156,9 +156,9 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 let (accept, seen, script) = (accept.clone(), Arc::clone(&seen), Arc::clone(&script));
                 connections.spawn(async move {
-                    // A connection that fails has failed for the client, who sees it.
+                    // The client reports a failed connection.
                     if let Ok(stream) = accept(stream).await {
-                        let _ = converse(stream, &seen, &*script).await;
+                        let _ = serve_connection(stream, &seen, &*script).await;
                     }
                 });
             }
@@ -166,25 +166,25 @@ impl Server {
         Self { address, requests, _task: task }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens, as a URL without a path.
+    /// Returns the address as a URL without a path.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Method and path of each request so far.
+    /// Returns method and path of each request so far.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         self.requests.lock().unwrap().iter().map(|request| request.line().to_owned()).collect()
@@ -198,7 +198,7 @@ impl fmt::Debug for Server {
 }
 
 /// Answers the requests of one connection, one after another.
-async fn converse(
+async fn serve_connection(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     seen: &Mutex<Vec<Request>>,
     script: &Script,
@@ -212,15 +212,15 @@ async fn converse(
             seen.push(request.clone());
             request
         };
-        let Answer { after, what } = script(&request);
-        sleep(after).await;
-        match what {
-            What::Never => std::future::pending().await,
-            What::Raw(bytes) => {
+        let Answer { delay, reply } = script(&request);
+        sleep(delay).await;
+        match reply {
+            Reply::Never => std::future::pending().await,
+            Reply::Raw(bytes) => {
                 stream.write_all(bytes.as_bytes()).await?;
                 return stream.shutdown().await;
             }
-            What::Whole { status, headers, body } => {
+            Reply::Complete { status, headers, body } => {
                 let length = body.len();
                 let answer =
                     format!("HTTP/1.1 {status} Scripted\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
@@ -231,7 +231,8 @@ async fn converse(
     Ok(())
 }
 
-/// Head and body of the next request; `None`: the connection has ended. `bytes` keeps what follows.
+/// Reads head and body of the next request; `None`: the connection has ended. `bytes` keeps the
+/// data that follows.
 async fn request(
     stream: &mut (impl AsyncRead + Unpin),
     bytes: &mut Vec<u8>,

@@ -1,8 +1,9 @@
 //! Test support that more than one crate of the workspace uses: values to store, a scripted HTTP
-//! server, captured logs, environments, and a search for secrets in what was printed.
+//! server, captured logs, child processes with environment variables, and a search for secrets in
+//! printed text.
 //!
-//! A helper that fails panics: the test that called it is red then, and says why.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panic")]
+//! A helper that fails panics with the reason, so the test that called it fails.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports failures by panicking")]
 
 pub mod http;
 pub mod log;

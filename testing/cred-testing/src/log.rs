@@ -1,4 +1,4 @@
-//! Everything that `tracing` writes, as text.
+//! Captures the output of `tracing` as text.
 
 use std::fmt;
 use std::io;
@@ -9,12 +9,12 @@ use tracing::{Dispatch, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// A captured log: events, and the beginning and end of every span.
+/// A captured log: events, and the start and end of each span.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Captures what every thread logs from now on. One test per process can do this.
+    /// Captures the log of all threads from now on. Only one test per process can do this.
     #[must_use]
     pub fn of_process() -> Self {
         let log = Self::default();
@@ -22,19 +22,19 @@ impl Log {
         log
     }
 
-    /// Captures what this thread logs, down to `level`, until [`Listening`] is dropped.
+    /// Captures the log of this thread, down to `level`, until [`Listening`] is dropped.
     #[must_use]
     pub fn of_thread(level: Level) -> (Self, Listening) {
         let log = Self::default();
-        // With one dispatcher, tracing asks the thread that first reaches a span whether anything
-        // listens, and remembers the answer; in a test program that may be another test's thread,
-        // where nothing listens. With two, it asks both.
+        // With one dispatcher, the thread that first reaches a span decides whether it is enabled,
+        // and tracing caches that. In a test program it may be the thread of another test, which
+        // has no subscriber. With two dispatchers, tracing asks both.
         let second = Dispatch::new(NoSubscriber::default());
         let first = tracing::subscriber::set_default(log.subscriber(level));
         (log, Listening { _first: first, _second: second })
     }
 
-    /// The text so far.
+    /// Returns the text so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
@@ -47,14 +47,14 @@ impl Log {
     }
 }
 
-/// The length, for the text may hold the secrets that a test looks for.
+/// Prints only the length, because the text may contain the secrets that a test looks for.
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log").field("len", &self.text().len()).finish_non_exhaustive()
     }
 }
 
-/// Captures while it lives.
+/// Captures the log until it is dropped.
 #[derive(Debug)]
 pub struct Listening {
     _first: DefaultGuard,

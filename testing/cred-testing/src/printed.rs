@@ -1,9 +1,9 @@
-//! Everything that values and errors can print of themselves.
+//! Collects the printed forms of values and errors, and searches them for secrets.
 
 use std::error::Error;
 use std::fmt::Debug;
 
-/// Collects what was printed, to be searched for secrets.
+/// Collects printed text in order to search it for secrets.
 #[derive(Debug, Default)]
 pub struct Printed(Vec<String>);
 
@@ -19,7 +19,7 @@ impl Printed {
         self.text(format!("{value:?} {value:#?}"));
     }
 
-    /// Prints an error and its causes in every way there is.
+    /// Prints an error and its causes with `Display` and both forms of `Debug`.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -33,22 +33,23 @@ impl Printed {
         self.0.push(text.into());
     }
 
-    /// How many texts were printed.
+    /// Returns the number of texts.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this is part of any text.
+    /// Returns whether any text contains `part`.
     #[must_use]
     pub fn contains(&self, part: &str) -> bool {
         self.0.iter().any(|text| text.contains(part))
     }
 
-    /// Looks for secrets in everything that was printed.
+    /// Checks that no text contains a secret.
     ///
     /// # Panics
-    /// If one is found, or if nothing was printed. The message shows what stands before the secret.
+    /// If a secret is found, or if nothing was printed. The message shows the text before the
+    /// secret.
     #[track_caller]
     pub fn holds_none_of(&self, secrets: &[&str]) {
         assert!(!self.0.is_empty(), "nothing was printed");
@@ -56,7 +57,7 @@ impl Printed {
             for secret in secrets {
                 if let Some(at) = text.find(secret) {
                     let before = text.get(at.saturating_sub(200)..at).unwrap_or_default();
-                    panic!("a secret is printed after: {before}");
+                    panic!("a secret was printed after this text: {before}");
                 }
             }
         }

@@ -1,12 +1,12 @@
-//! Tests that need an environment of their own.
+//! Runs tests that need environment variables.
 
 use std::process::Command;
 
-/// Runs a test again in a child process that has these environment variables too, and returns
-/// whether this is that process. A test cannot change its own environment, which it shares with the
-/// tests beside it.
+/// Runs a test again in a child process with these additional environment variables, and returns
+/// whether the current process is that child. A test cannot change its own environment, because
+/// other tests in the same process share it.
 ///
-/// `test` is the test's whole name, as `cargo test` prints it.
+/// `test` is the full name of the test, as `cargo test` prints it.
 ///
 /// ```no_run
 /// use cred_testing::process::has_env;
@@ -20,7 +20,7 @@ use std::process::Command;
 /// ```
 ///
 /// # Panics
-/// If the child fails, or does not run exactly that test.
+/// If the child process fails, or does not run exactly that test.
 #[must_use]
 pub fn has_env(test: &str, variables: &[(&str, &str)]) -> bool {
     const CHILD: &str = "CRED_TESTING_CHILD";

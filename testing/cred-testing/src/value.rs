@@ -1,4 +1,4 @@
-//! What tests store, and under which names.
+//! Values for tests to store, names, and retry settings.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
@@ -7,13 +7,13 @@ use cred_core::{
     StorageError, StorageProvider, Timestamp,
 };
 
-/// A sealed value. Another number is another value.
+/// Returns a sealed value. Different numbers give different values.
 #[must_use]
 pub fn value(number: u8) -> Sealed {
     sized(number, 256)
 }
 
-/// As [`value`], with this many bytes of ciphertext.
+/// Returns a [`value`] with `len` bytes of ciphertext.
 #[must_use]
 pub fn sized(number: u8, len: usize) -> Sealed {
     let key: KeyId = "key".parse().unwrap();
@@ -21,19 +21,19 @@ pub fn sized(number: u8, len: usize) -> Sealed {
     Sealed::new(data, CredentialMetadata::new(Timestamp::from_unix_millis(1_700_000_000_000)))
 }
 
-/// An id.
+/// Parses an id.
 #[must_use]
 pub fn id(text: &str) -> CredentialId {
     text.parse().unwrap()
 }
 
-/// The context of credentials that belong to no tenant.
+/// Returns the context of credentials without a scope.
 #[must_use]
 pub fn unscoped() -> CredentialContext {
     CredentialContext::unscoped()
 }
 
-/// The context of one tenant.
+/// Returns the context of a scope.
 #[must_use]
 pub fn scoped(scope: &str) -> CredentialContext {
     CredentialContext::scoped(scope.parse().unwrap())
@@ -42,7 +42,7 @@ pub fn scoped(scope: &str) -> CredentialContext {
 /// Stores [`value`] without a scope.
 ///
 /// # Errors
-/// Those of the provider.
+/// The error of the provider.
 pub async fn store(
     provider: &(impl StorageProvider + ?Sized),
     name: &str,
@@ -52,38 +52,38 @@ pub async fn store(
     provider.store(&id(name), data, metadata, &unscoped()).await
 }
 
-/// The name of an error's kind, without its contents.
+/// Returns the name of the kind of an error, without its fields.
 #[must_use]
 pub fn kind(error: &StorageError) -> String {
     let text = format!("{:?}", error.kind());
     text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
 
-/// A name that no other test uses.
+/// Returns a random name that no other test uses.
 #[must_use]
 pub fn fresh() -> String {
     std::iter::repeat_with(fastrand::lowercase).take(12).collect()
 }
 
-/// Retries within tenths of a second.
+/// Returns a retry policy with waits of at most tenths of a second.
 #[must_use]
 pub fn quick() -> RetryPolicy {
     RetryPolicy::default().with_base_delay_ms(20).with_max_delay_ms(200)
 }
 
-/// Two retries within hundredths of a second, for servers in this process.
+/// Returns a policy of two retries within hundredths of a second, for servers in the same process.
 #[must_use]
 pub fn hasty() -> RetryPolicy {
     RetryPolicy::default().with_max_retries(2).with_base_delay_ms(10)
 }
 
-/// A variable that `cargo xtask test-integration` sets.
+/// Returns an environment variable that `cargo xtask test-integration` sets.
 #[must_use]
 pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run `cargo xtask test-integration`"))
 }
 
-/// The address of a server, from its URL.
+/// Resolves the address of a server from its URL.
 #[must_use]
 pub fn address(url: &str) -> SocketAddr {
     let (_, rest) = url.split_once("://").unwrap_or_else(|| panic!("`{url}` is not a URL"));

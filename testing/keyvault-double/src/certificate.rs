@@ -1,4 +1,4 @@
-//! An authority and the server's certificate, made at start.
+//! Creates an authority and the certificate of the server at startup.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::settings::Certificate;
 
-/// The settings of a TLS server for these hosts, and the authority that clients must trust, as PEM.
-/// Two certificates: rustls takes none as a server's that is an authority's as well.
+/// Returns the configuration of a TLS server for these hosts, and the authority that clients must
+/// trust, as PEM. There are two certificates, because rustls does not accept an authority as the
+/// certificate of a server.
 pub(crate) fn make(kind: Certificate, hosts: Vec<String>) -> io::Result<(Arc<ServerConfig>, String)> {
     let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
     params.distinguished_name.push(DnType::CommonName, "authority of a test double");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // OpenSSL, which Python uses, wants these said.
+    // OpenSSL, which Python uses, requires these.
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let authority = CertifiedIssuer::self_signed(params, key).map_err(io::Error::other)?;

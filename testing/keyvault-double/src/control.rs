@@ -1,17 +1,17 @@
-//! What a test may do to a double.
+//! Request counts, and refusals that a test requests.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::refusal::Refusal;
 
-/// How often a double was asked.
+/// The number of requests to a double.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Requests for a token, refused ones as well.
+    /// Requests for a token, including refused ones.
     pub token_requests: usize,
-    /// Requests to the vault, without the double's own paths.
+    /// Requests to the vault, without those to `/double/`.
     pub vault_requests: usize,
 }
 
@@ -31,17 +31,18 @@ impl Control {
         self.state().counts
     }
 
-    /// The vault answers the next `times` requests so.
+    /// Makes the vault refuse the next `times` requests.
     pub(crate) fn refuse(&self, refusal: &Refusal, times: usize) {
         self.state().refusals.extend(std::iter::repeat_n(refusal.clone(), times));
     }
 
-    pub(crate) fn token_request(&self) {
+    /// Counts a request for a token.
+    pub(crate) fn count_token_request(&self) {
         self.state().counts.token_requests += 1;
     }
 
-    /// A request to the vault begins; `Some`: it is refused.
-    pub(crate) fn vault_request(&self) -> Option<Refusal> {
+    /// Counts a request to the vault. Returns the refusal if it must be refused.
+    pub(crate) fn count_vault_request(&self) -> Option<Refusal> {
         let mut state = self.state();
         state.counts.vault_requests += 1;
         state.refusals.pop_front()

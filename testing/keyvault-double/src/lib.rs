@@ -1,10 +1,9 @@
-//! A test double of Azure Key Vault's secrets and of the token endpoint in front of it. It is a
-//! double, for tests alone.
+//! A test double of the secrets of Azure Key Vault and of the token endpoint. It is only for tests.
 //!
-//! A real https server on loopback: an authority and a certificate are made at its start, tokens
-//! are signed and checked, soft deletion takes its time. `cargo xtask test-integration azure`
-//! starts it; alone it is started by `cargo run -p cred-keyvault-double`, or in a test of this
-//! workspace:
+//! The double is a real https server on loopback. It creates an authority and a certificate at
+//! startup, signs and checks tokens, and simulates the duration of soft deletion. `cargo xtask
+//! test-integration azure` starts it. To start it alone, use `cargo run -p cred-keyvault-double`.
+//! In a test of this workspace:
 //!
 //! ```
 //! # async fn start() -> std::io::Result<()> {
@@ -14,34 +13,34 @@
 //! # }
 //! ```
 //!
-//! # What it does as Azure does
-//! | what | source |
+//! # Behavior shared with Azure
+//! | behavior | source |
 //! |---|---|
-//! | the challenge of a request without a token, with `authorization` and `resource` | [authentication](https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses) |
-//! | tokens by client credentials; errors with AADSTS codes, in messages with `\r\n` | [client credentials](https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow) |
-//! | tokens of the machine at `/msi/token`, for `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` | [App Service](https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference) |
+//! | the challenge for a request without a token, with `authorization` and `resource` | [authentication](https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses) |
+//! | tokens for client credentials; errors with AADSTS codes, in messages with `\r\n` | [client credentials](https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow) |
+//! | tokens for a managed identity at `/msi/token`, with `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` | [App Service](https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference) |
 //! | audience, expiry and signature of a token are checked; `AKV10022` for a wrong audience | as above |
-//! | set, get, versions, update, delete, recover, purge, the lists of 25 with `nextLink` | [secrets](https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups) |
-//! | names of 1 to 127 of `0-9a-zA-Z-`, without case; 25 KB; 15 tags | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
-//! | 409 with `ObjectIsBeingDeleted`, `ObjectIsDeletedButRecoverable`, `ObjectIsBeingRecovered`; the last one also after reads have found the secret again | [soft deletion](https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview), Azure/azure-sdk-for-net#31581 |
-//! | 409 for some time after a purge although nothing is found | as above |
-//! | purge protection forbids purging, with 403 | Azure/sap-automation#200 has the text |
-//! | a disabled secret is 403 `SecretDisabled`; one that is expired or not yet valid can be read | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
+//! | set, get, versions, update, delete, recover, purge, lists with pages of 25 and `nextLink` | [secrets](https://learn.microsoft.com/rest/api/keyvault/secrets/operation-groups) |
+//! | names of 1 to 127 of `0-9a-zA-Z-`, compared without case; 25 KB; 15 tags | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
+//! | 409 with `ObjectIsBeingDeleted`, `ObjectIsDeletedButRecoverable`, `ObjectIsBeingRecovered`; the last one also after reads find the secret again | [soft deletion](https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview), Azure/azure-sdk-for-net#31581 |
+//! | 409 for some time after a purge, although the secret is not found | as above |
+//! | purge protection refuses purges with 403 | Azure/sap-automation#200 has the message |
+//! | reading a disabled secret is 403 `SecretDisabled`; a secret that has expired or is not yet valid can be read | [secrets](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets) |
 //!
-//! # Where it differs
-//! - Tokens are signed with a shared key (HS256) and checked by who signed them; Entra's are RS256.
-//!   Clients do not look inside.
-//! - One tenant, one client, which may do everything: no access policies, roles or firewalls. A
-//!   managed identity is that client as well, and its endpoint the one of App Service alone, by
-//!   https.
-//! - Tags of more than 256 characters are refused. Older documents of Azure say 256, newer ones
-//!   512.
-//! - Lists are by name. Azure promises no order.
-//! - No backup and restore, no keys and certificates, no rotation. Deleted secrets are never purged
-//!   by themselves.
-//! - It never throttles by itself: Azure does beyond [4,000 requests in 10
+//! # Differences from Azure
+//! - The double signs tokens with its own symmetric key (HS256) and checks them itself; the tokens
+//!   of Entra use RS256. Clients do not look inside.
+//! - There is one tenant and one client, which has all rights: no access policies, roles or
+//!   firewalls. A managed identity is the same client. Only the endpoint of App Service supplies
+//!   its tokens, over https.
+//! - Tags of more than 256 characters are refused. The limit is 256 in older documents of Azure,
+//!   and 512 in newer ones.
+//! - Lists are sorted by name. Azure promises no order.
+//! - Backup and restore, keys, certificates and rotation are not supported. Deleted secrets are
+//!   never purged automatically.
+//! - It throttles only if a test requests it. Azure throttles beyond [4,000 requests in 10
 //!   s](https://learn.microsoft.com/azure/key-vault/general/service-limits).
-//! - Paths that begin with `/double/` are its own: see [`Double`].
+//! - Paths that begin with `/double/` control the double: see [`Double`].
 
 mod certificate;
 mod clock;

@@ -9,11 +9,11 @@ use cred_keyvault_double::{Double, Settings};
 
 const USAGE: &str = "usage: cred-keyvault-double [--port PORT] [--ca-file FILE] [--host NAME] [--tenant-id GUID] \
                      [--client-id GUID] [--deletion-ms N] [--recovery-ms N] [--purge-ms N] [--purge-protection]\n\
-                     The client's secret is KEYVAULT_DOUBLE_CLIENT_SECRET of the environment, since everybody on the \
-                     machine can read an argument.";
+                     The environment variable KEYVAULT_DOUBLE_CLIENT_SECRET sets the client secret, because other users \
+                     of the machine can read arguments.";
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a program tells why it ends")]
+#[expect(clippy::print_stderr, reason = "a program reports its error")]
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a program tells where it listens")]
+#[expect(clippy::print_stdout, reason = "a program reports its address")]
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let (settings, ca_file) = settings(std::env::args().skip(1))?;
     let mut double = Double::start(settings).await?;

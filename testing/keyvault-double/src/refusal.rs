@@ -1,8 +1,8 @@
-//! Refusals in Azure's shape.
+//! Error responses in the format of Azure.
 
 use serde_json::{Value, json};
 
-/// An answer that is no success.
+/// An error response.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,

@@ -1,4 +1,4 @@
-//! Which request means what.
+//! Routes requests, and parses their queries and bodies.
 
 use std::collections::HashMap;
 
@@ -9,39 +9,39 @@ use serde_json::{Map, Value, json};
 
 use crate::refusal::Refusal;
 use crate::server::Vault;
-use crate::store::{Place, Properties, Shelf};
+use crate::store::{Properties, RequestContext, SecretList};
 use crate::tokens::RESOURCE;
 
-/// The most that a page of a list has.
-const PAGE: usize = 25;
+/// Maximum number of entries in a page of a list.
+const PAGE_SIZE: usize = 25;
 
-/// A whole request.
+/// A complete request.
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
-    /// Host and port as the client called them.
+    /// Host and port from the `Host` header.
     pub(crate) host: String,
     pub(crate) authorization: Option<String>,
     pub(crate) identity_header: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// The status and, unless it is empty, the body of a good answer.
-pub(crate) type Answer = (u16, Value);
+/// The status of a successful response, and its body unless that is empty.
+pub(crate) type Success = (u16, Value);
 
 impl Vault {
-    pub(crate) fn answer(&self, request: &Request) -> Result<Answer, Refusal> {
+    pub(crate) fn respond_to(&self, request: &Request) -> Result<Success, Refusal> {
         let segments: Vec<&str> = request.path.split('/').filter(|segment| !segment.is_empty()).collect();
         match (request.method.as_str(), segments.as_slice()) {
-            (method, ["double", rest @ ..]) => self.own(method, rest, &fields(&request.query)),
+            (method, ["double", rest @ ..]) => self.control_route(method, rest, &fields(&request.query)),
             ("POST", [tenant, "oauth2", "v2.0", "token"]) => {
-                self.control.token_request();
+                self.control.count_token_request();
                 let form = fields(&String::from_utf8_lossy(&request.body));
                 Ok((200, self.tokens.grant(&self.settings, tenant, &form)?))
             }
             ("GET", ["msi", "token"]) => {
-                self.control.token_request();
+                self.control.count_token_request();
                 let header = request.identity_header.as_deref();
                 Ok((200, self.tokens.grant_identity(&self.settings, header, &fields(&request.query))?))
             }
@@ -49,7 +49,7 @@ impl Vault {
                 Ok((200, discovery(&request.host, tenant)))
             }
             (method, segments) => {
-                if let Some(refusal) = self.control.vault_request() {
+                if let Some(refusal) = self.control.count_vault_request() {
                     return Err(refusal);
                 }
                 self.authorized(request)?;
@@ -59,19 +59,19 @@ impl Vault {
     }
 
     fn authorized(&self, request: &Request) -> Result<(), Refusal> {
-        self.tokens.check(request.authorization.as_deref()).map_err(|why| {
+        self.tokens.check(request.authorization.as_deref()).map_err(|reason| {
             let authorization = format!("https://{}/{}", request.host, self.settings.tenant_id);
             let challenge = format!("Bearer authorization=\"{authorization}\", resource=\"{RESOURCE}\"");
-            Refusal::new(401, "Unauthorized", why).header("WWW-Authenticate", challenge)
+            Refusal::new(401, "Unauthorized", reason).header("WWW-Authenticate", challenge)
         })
     }
 
-    fn secrets(&self, method: &str, segments: &[&str], request: &Request) -> Result<Answer, Refusal> {
+    fn secrets(&self, method: &str, segments: &[&str], request: &Request) -> Result<Success, Refusal> {
         let query = fields(&request.query);
         if query.get("api-version").is_none_or(String::is_empty) {
             return Err(Refusal::bad("api-version must be specified"));
         }
-        let at = &Place { base: format!("https://{}", request.host), settings: &self.settings };
+        let context = &RequestContext { base: format!("https://{}", request.host), settings: &self.settings };
         let mut store = self.store();
         match segments {
             ["secrets"] | ["deletedsecrets"] => {}
@@ -80,49 +80,49 @@ impl Vault {
         }
         match (method, segments) {
             ("GET", ["secrets"]) => {
-                let (after, most) = paging(&query)?;
-                let (page, after) = store.list(at, Shelf::Live, after.as_deref(), most);
-                Ok((200, listed(at, "secrets", &query, page, after)))
+                let (after, page_size) = paging(&query)?;
+                let (page, after) = store.list(context, SecretList::Live, after.as_deref(), page_size);
+                Ok((200, list_body(context, "secrets", &query, page, after)))
             }
             ("GET", ["deletedsecrets"]) => {
-                let (after, most) = paging(&query)?;
-                let (page, after) = store.list(at, Shelf::Deleted, after.as_deref(), most);
-                Ok((200, listed(at, "deletedsecrets", &query, page, after)))
+                let (after, page_size) = paging(&query)?;
+                let (page, after) = store.list(context, SecretList::Deleted, after.as_deref(), page_size);
+                Ok((200, list_body(context, "deletedsecrets", &query, page, after)))
             }
             ("GET", ["secrets", name, "versions"]) => {
-                let (after, most) = paging(&query)?;
+                let (after, page_size) = paging(&query)?;
                 let after =
                     after.map_or(Ok(0), |after| after.parse()).map_err(|_| Refusal::bad("$skiptoken"))?;
-                let (page, after) = store.versions(at, name, after, most)?;
-                Ok((200, listed(at, &format!("secrets/{name}/versions"), &query, page, after)))
+                let (page, after) = store.versions(context, name, after, page_size)?;
+                Ok((200, list_body(context, &format!("secrets/{name}/versions"), &query, page, after)))
             }
             ("PUT", ["secrets", name]) => {
                 let (value, properties) = set_body(&request.body)?;
-                Ok((200, store.set(at, name, value, properties)?))
+                Ok((200, store.set(context, name, value, properties)?))
             }
-            ("GET", ["secrets", name]) => Ok((200, store.get(at, name, None)?)),
-            ("GET", ["secrets", name, version]) => Ok((200, store.get(at, name, Some(version))?)),
+            ("GET", ["secrets", name]) => Ok((200, store.get(context, name, None)?)),
+            ("GET", ["secrets", name, version]) => Ok((200, store.get(context, name, Some(version))?)),
             ("PATCH", ["secrets", name]) => {
-                Ok((200, store.update(at, name, None, update_body(&request.body)?)?))
+                Ok((200, store.update(context, name, None, update_body(&request.body)?)?))
             }
             ("PATCH", ["secrets", name, version]) => {
-                Ok((200, store.update(at, name, Some(version), update_body(&request.body)?)?))
+                Ok((200, store.update(context, name, Some(version), update_body(&request.body)?)?))
             }
-            ("DELETE", ["secrets", name]) => Ok((200, store.delete(at, name)?)),
-            ("GET", ["deletedsecrets", name]) => Ok((200, store.get_deleted(at, name)?)),
-            ("DELETE", ["deletedsecrets", name]) => store.purge(at, name).map(|()| (204, Value::Null)),
-            ("POST", ["deletedsecrets", name, "recover"]) => Ok((200, store.recover(at, name)?)),
-            _ => Err(Refusal::new(405, "BadParameter", "Method or path is not known to this double")),
+            ("DELETE", ["secrets", name]) => Ok((200, store.delete(context, name)?)),
+            ("GET", ["deletedsecrets", name]) => Ok((200, store.get_deleted(context, name)?)),
+            ("DELETE", ["deletedsecrets", name]) => store.purge(context, name).map(|()| (204, Value::Null)),
+            ("POST", ["deletedsecrets", name, "recover"]) => Ok((200, store.recover(context, name)?)),
+            _ => Err(Refusal::new(405, "BadParameter", "This double does not support the method or path")),
         }
     }
 
-    /// The double's own paths, with no counterpart at Azure.
-    fn own(
+    /// Handles the paths that control the double and do not exist in Azure.
+    fn control_route(
         &self,
         method: &str,
         segments: &[&str],
         query: &HashMap<String, String>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Success, Refusal> {
         let number = |name: &str| query.get(name).and_then(|text| text.parse::<u64>().ok());
         match (method, segments) {
             ("GET", ["health"]) => {
@@ -142,7 +142,7 @@ impl Vault {
                 self.control.refuse(&refusal, times.unwrap_or(1));
                 Ok((204, Value::Null))
             }
-            _ => Err(Refusal::new(404, "NotFound", "the double has no such path of its own")),
+            _ => Err(Refusal::new(404, "NotFound", "the double has no such control path")),
         }
     }
 }
@@ -166,10 +166,10 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 fn paging(query: &HashMap<String, String>) -> Result<(Option<String>, usize), Refusal> {
-    let most = match query.get("maxresults") {
-        None => PAGE,
+    let page_size = match query.get("maxresults") {
+        None => PAGE_SIZE,
         Some(text) => match text.parse() {
-            Ok(most) if (1..=PAGE).contains(&most) => most,
+            Ok(page_size) if (1..=PAGE_SIZE).contains(&page_size) => page_size,
             _ => return Err(Refusal::bad("maxresults must be 1 to 25")),
         },
     };
@@ -179,12 +179,12 @@ fn paging(query: &HashMap<String, String>) -> Result<(Option<String>, usize), Re
     });
     match after {
         Some(None) => Err(Refusal::bad("$skiptoken is not one of this vault")),
-        after => Ok((after.flatten(), most)),
+        after => Ok((after.flatten(), page_size)),
     }
 }
 
-fn listed(
-    at: &Place<'_>,
+fn list_body(
+    context: &RequestContext<'_>,
     path: &str,
     query: &HashMap<String, String>,
     page: Vec<Value>,
@@ -193,8 +193,8 @@ fn listed(
     let next = after.map(|after| {
         let version = query.get("api-version").map_or("", String::as_str);
         let token = BASE64_URL_SAFE_NO_PAD.encode(after);
-        let most = query.get("maxresults").map_or_else(|| PAGE.to_string(), Clone::clone);
-        format!("{}/{path}?api-version={version}&$skiptoken={token}&maxresults={most}", at.base)
+        let page_size = query.get("maxresults").map_or_else(|| PAGE_SIZE.to_string(), Clone::clone);
+        format!("{}/{path}?api-version={version}&$skiptoken={token}&maxresults={page_size}", context.base)
     });
     json!({"value": page, "nextLink": next})
 }
@@ -229,7 +229,7 @@ fn update_body(bytes: &[u8]) -> Result<Properties, Refusal> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Body, Refusal> {
-    serde_json::from_slice(bytes).map_err(|_| Refusal::bad("The request body is no JSON of a secret"))
+    serde_json::from_slice(bytes).map_err(|_| Refusal::bad("The request body is not the JSON of a secret"))
 }
 
 fn properties(body: Body) -> Result<Properties, Refusal> {
@@ -248,7 +248,7 @@ fn properties(body: Body) -> Result<Properties, Refusal> {
     Ok(properties)
 }
 
-/// The fields of a form or a query.
+/// Parses the fields of a form or a query.
 fn fields(text: &str) -> HashMap<String, String> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -285,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_decoded() {
+    fn form_fields_are_decoded() {
         let form =
             fields("client_secret=a%2Bb+c%25&scope=https%3A%2F%2Fvault.azure.net%2F.default&empty=&flag");
         assert_eq!(form["client_secret"], "a+b c%");
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_azures() {
+    fn limits_are_those_of_azure() {
         let long = "x".repeat(25 * 1_024 + 1);
         assert!(set_body(json!({"value": &long[1..]}).to_string().as_bytes()).is_ok());
         assert!(set_body(json!({"value": long}).to_string().as_bytes()).is_err());

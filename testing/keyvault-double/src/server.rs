@@ -22,14 +22,17 @@ use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::{Counts, Settings, certificate};
 
-/// The longest body that is read: more than any good one.
-const LONGEST: usize = 1_024 * 1_024;
+/// Maximum size of a request body in bytes: more than any valid one.
+const MAX_BODY_LEN: usize = 1_024 * 1_024;
 
-/// A double that runs until it is dropped, with its connections.
+/// A running double. Dropping it stops the server and closes its connections.
 ///
-/// Its own paths, for tests that need a double: `GET /double/health`; `POST /double/revoke-tokens`,
-/// as [`Double::revoke_tokens`]; `POST /double/refuse?status=429&retry-after=1&times=2`, as
-/// [`Double::throttle`], or with 503 as [`Double::be_unavailable`]. None of them needs a token.
+/// These paths control the double. They need no token:
+///
+/// - `GET /double/health`
+/// - `POST /double/revoke-tokens`, like [`Double::revoke_tokens`]
+/// - `POST /double/refuse?status=429&retry-after=1&times=2`, like [`Double::throttle`], or with 503
+///   like [`Double::be_unavailable`]
 #[derive(Debug)]
 pub struct Double {
     address: SocketAddr,
@@ -38,7 +41,7 @@ pub struct Double {
     task: JoinSet<()>,
 }
 
-/// What the server serves.
+/// The state of the double, which answers requests.
 pub(crate) struct Vault {
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
@@ -53,10 +56,10 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Double {
-    /// Starts one on loopback.
+    /// Starts a double on loopback.
     ///
     /// # Errors
-    /// Where the port is taken, or a host is none.
+    /// The port is in use, or a host is invalid.
     pub async fn start(settings: Settings) -> io::Result<Self> {
         let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         hosts.extend(settings.hosts.iter().cloned());
@@ -74,42 +77,42 @@ impl Double {
         Ok(Self { address, authority, vault, task })
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address, of the vault and of the token endpoint alike, without a slash at the end.
+    /// Returns the URL of both the vault and the token endpoint, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// The authority that its certificate is signed by, as PEM.
+    /// Returns the authority that signed the certificate, as PEM.
     #[must_use]
     pub fn authority_pem(&self) -> &str {
         &self.authority
     }
 
-    /// How it behaves.
+    /// Returns the settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.vault.settings
     }
 
-    /// How often it was asked.
+    /// Returns the number of requests so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.vault.control.counts()
     }
 
-    /// Revokes all tokens that it gave: they are answered with 401 from now on.
+    /// Revokes all tokens issued so far: requests with them receive 401 from now on.
     pub fn revoke_tokens(&self) {
         self.vault.tokens.revoke();
     }
 
-    /// Answers the next `times` requests to the vault with 429, and with this many seconds to wait.
+    /// Answers the next `times` requests to the vault with 429 and this `Retry-After` in seconds.
     pub fn throttle(&self, retry_after: Option<u64>, times: usize) {
         self.vault.control.refuse(&Refusal::throttled(retry_after), times);
     }
@@ -119,7 +122,7 @@ impl Double {
         self.vault.control.refuse(&Refusal::unavailable(), times);
     }
 
-    /// Waits until the server ends, which it does not by itself.
+    /// Waits until the server stops, which normally does not happen.
     pub async fn ended(&mut self) {
         self.task.join_next().await;
     }
@@ -131,14 +134,14 @@ impl Vault {
     }
 }
 
-/// Takes connections. They end with this task.
+/// Accepts connections. They end with this task.
 async fn serve(listener: TcpListener, tls: TlsAcceptor, vault: Arc<Vault>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, tls.clone(), Arc::clone(&vault)))),
-                // Out of files, as a rule: others will be closed.
+                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, tls.clone(), Arc::clone(&vault)))),
+                // Usually too many open files: waits until other connections are closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             _ = connections.join_next(), if !connections.is_empty() => {}
@@ -146,9 +149,9 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, vault: Arc<Vault>) {
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, vault: Arc<Vault>) {
+async fn serve_connection(stream: TcpStream, tls: TlsAcceptor, vault: Arc<Vault>) {
     let _ = stream.set_nodelay(true);
-    // A connection that fails by itself has failed for the client, who sees it.
+    // The client reports a failed connection.
     let Ok(stream) = tls.accept(stream).await else { return };
     let service = service_fn(|request| {
         let vault = Arc::clone(&vault);
@@ -164,8 +167,8 @@ async fn respond(
     let (parts, body) = request.into_parts();
     let header =
         |name| parts.headers.get(name).and_then(|value: &hyper::header::HeaderValue| value.to_str().ok());
-    let answer = match Limited::new(body, LONGEST).collect().await {
-        Ok(body) => vault.answer(&Request {
+    let result = match Limited::new(body, MAX_BODY_LEN).collect().await {
+        Ok(body) => vault.respond_to(&Request {
             method: parts.method.as_str().to_owned(),
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -177,8 +180,8 @@ async fn respond(
         Err(_) => Err(Refusal::new(413, "BadParameter", "The request body is too long")),
     };
     let mut response = hyper::Response::builder().header(CONTENT_TYPE, "application/json; charset=utf-8");
-    let (status, body) = match answer {
-        Ok(answer) => answer,
+    let (status, body) = match result {
+        Ok(result) => result,
         Err(refusal) => {
             for (name, value) in &refusal.headers {
                 response = response.header(*name, value);

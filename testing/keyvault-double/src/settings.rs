@@ -1,46 +1,46 @@
-//! How a double behaves.
+//! Settings of a double.
 
 use std::time::Duration;
 
-/// How a double behaves. Fixed at its start.
+/// The settings of a double. They cannot change after the start.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where it listens on loopback; default 0: a port that is free.
+    /// Port on loopback; default 0: a free port.
     pub port: u16,
-    /// Further names in its certificate, besides `localhost` and `127.0.0.1`.
+    /// More host names for the certificate, in addition to `localhost` and `127.0.0.1`.
     pub hosts: Vec<String>,
-    /// The one tenant, as a GUID.
+    /// The only tenant, a GUID.
     pub tenant_id: String,
-    /// The one client, as a GUID.
+    /// The only client, a GUID.
     pub client_id: String,
-    /// Its secret.
+    /// The secret of the client.
     pub client_secret: String,
-    /// What a program sends as `X-IDENTITY-HEADER` to be given a token of the machine.
+    /// The value of `X-IDENTITY-HEADER` that a request for a token of the managed identity needs.
     pub identity_header: String,
-    /// How long a token lasts; default an hour.
+    /// Lifetime of a token; default one hour.
     pub token_lifetime: Duration,
-    /// How long a deletion takes; default nothing.
+    /// Duration of a deletion; default zero.
     pub deletion: Duration,
-    /// How long a recovery takes; default nothing. Reads find the secret after half of it, writes
-    /// have to wait for the end.
+    /// Duration of a recovery; default zero. Reads find the secret after half of it, writes only at
+    /// the end.
     pub recovery: Duration,
-    /// How long a name is blocked after a purge; default nothing.
+    /// How long a name is blocked after a purge; default zero.
     pub purge: Duration,
-    /// Whether purging is forbidden; default false.
+    /// Whether purge protection is on; default false.
     pub purge_protection: bool,
-    /// What is wrong with its certificate; default nothing.
+    /// The kind of certificate; default a valid one.
     pub certificate: Certificate,
 }
 
-/// A server's certificate, as clients must judge it.
+/// A kind of server certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
-    /// One for `localhost`, `127.0.0.1` and the further names.
+    /// Valid for `localhost`, `127.0.0.1` and [`hosts`](Settings::hosts).
     #[default]
     Good,
-    /// One for them that has ended in the year 2001.
+    /// For the same hosts, but expired in 2001.
     Expired,
-    /// One for `elsewhere.example` alone.
+    /// Only for `elsewhere.example`.
     OfAnotherHost,
 }
 
@@ -63,7 +63,7 @@ impl Default for Settings {
     }
 }
 
-/// The client secret is nobody's business, though it is a double's.
+/// Does not print the client secret.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settings").field("port", &self.port).finish_non_exhaustive()

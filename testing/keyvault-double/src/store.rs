@@ -1,4 +1,4 @@
-//! What the vault keeps: secrets with versions, and how far their deletion or recovery has come.
+//! The stored secrets with their versions, and the state of deletions and recoveries.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -20,7 +20,7 @@ pub(crate) struct Store {
 }
 
 struct Secret {
-    /// As it was first written.
+    /// The name in the case of the first write.
     name: String,
     /// The last one is the current one.
     versions: Vec<Version>,
@@ -36,7 +36,7 @@ struct Version {
     updated: u64,
 }
 
-/// What may be said of a version when it is set, and later.
+/// The properties of a version, which can be set with it and updated later.
 #[derive(Default)]
 pub(crate) struct Properties {
     pub(crate) content_type: Option<String>,
@@ -49,18 +49,19 @@ pub(crate) struct Properties {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Live,
-    /// Until then nothing can be done to it; then it is deleted.
+    /// A deletion is in progress until then, and blocks all changes.
     Deleting(Instant),
     Deleted,
-    /// Reads find it from the first moment on, writes must wait for the second.
+    /// A recovery is in progress. Reads find the secret from the first time on, and writes are
+    /// possible from the second time on.
     Recovering(Instant, Instant),
-    /// Until then the name is blocked.
+    /// The name is blocked until then.
     Purging(Instant),
 }
 
-/// Which of the two lists.
+/// The list to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shelf {
+pub(crate) enum SecretList {
     Live,
     Deleted,
 }
@@ -68,18 +69,18 @@ pub(crate) enum Shelf {
 impl Store {
     pub(crate) fn set(
         &mut self,
-        at: &Place<'_>,
+        context: &RequestContext<'_>,
         name: &str,
         value: String,
         properties: Properties,
     ) -> Result<Value, Refusal> {
         let now = now();
-        let secret = match self.settled(name) {
+        let secret = match self.secret(name) {
             Some(secret) => {
-                secret.may_be_written()?;
+                secret.check_writable()?;
                 secret
             }
-            None => self.secrets.entry(key(name)).or_insert_with(|| Secret {
+            None => self.secrets.entry(normalized(name)).or_insert_with(|| Secret {
                 name: name.to_owned(),
                 versions: Vec::new(),
                 state: State::Live,
@@ -88,12 +89,12 @@ impl Store {
         };
         let id: String = std::iter::repeat_with(|| fastrand::digit(16)).take(32).collect();
         secret.versions.push(Version { id, value, properties, created: now, updated: now });
-        secret.bundle(at, None)
+        secret.bundle(context, None)
     }
 
     pub(crate) fn get(
         &mut self,
-        at: &Place<'_>,
+        context: &RequestContext<'_>,
         name: &str,
         version: Option<&str>,
     ) -> Result<Value, Refusal> {
@@ -101,33 +102,33 @@ impl Store {
         if !secret.version(version)?.properties.enabled.unwrap_or(true) {
             return Err(Refusal::disabled());
         }
-        secret.bundle(at, version)
+        secret.bundle(context, version)
     }
 
     pub(crate) fn update(
         &mut self,
-        at: &Place<'_>,
+        context: &RequestContext<'_>,
         name: &str,
         version: Option<&str>,
         properties: Properties,
     ) -> Result<Value, Refusal> {
         let secret = self.readable(name)?;
-        secret.may_be_written()?;
+        secret.check_writable()?;
         let id = secret.version(version)?.id.clone();
         if let Some(found) = secret.versions.iter_mut().find(|found| found.id == id) {
             found.properties.merge(properties);
             found.updated = now();
         }
-        let mut bundle = secret.bundle(at, version)?;
+        let mut bundle = secret.bundle(context, version)?;
         if let Some(bundle) = bundle.as_object_mut() {
             bundle.remove("value");
         }
         Ok(bundle)
     }
 
-    pub(crate) fn delete(&mut self, at: &Place<'_>, name: &str) -> Result<Value, Refusal> {
-        let takes = at.settings.deletion;
-        let secret = match self.settled(name) {
+    pub(crate) fn delete(&mut self, context: &RequestContext<'_>, name: &str) -> Result<Value, Refusal> {
+        let takes = context.settings.deletion;
+        let secret = match self.secret(name) {
             Some(secret) if secret.state == State::Live => secret,
             Some(Secret { state: State::Deleting(_), .. }) => return Err(Refusal::being_deleted(name)),
             Some(Secret { state: State::Recovering(..), .. }) => return Err(Refusal::being_recovered(name)),
@@ -135,88 +136,89 @@ impl Store {
         };
         secret.state = if takes.is_zero() { State::Deleted } else { State::Deleting(Instant::now() + takes) };
         secret.deleted_at = now();
-        secret.deleted_bundle(at)
+        secret.deleted_bundle(context)
     }
 
-    pub(crate) fn get_deleted(&mut self, at: &Place<'_>, name: &str) -> Result<Value, Refusal> {
-        match self.settled(name) {
-            Some(secret) if secret.state == State::Deleted => secret.deleted_bundle(at),
+    pub(crate) fn get_deleted(&mut self, context: &RequestContext<'_>, name: &str) -> Result<Value, Refusal> {
+        match self.secret(name) {
+            Some(secret) if secret.state == State::Deleted => secret.deleted_bundle(context),
             _ => Err(Refusal::not_deleted(name)),
         }
     }
 
-    pub(crate) fn recover(&mut self, at: &Place<'_>, name: &str) -> Result<Value, Refusal> {
-        let takes = at.settings.recovery;
+    pub(crate) fn recover(&mut self, context: &RequestContext<'_>, name: &str) -> Result<Value, Refusal> {
+        let takes = context.settings.recovery;
         let secret = self.recoverable(name)?;
         let begin = Instant::now();
         secret.state =
             if takes.is_zero() { State::Live } else { State::Recovering(begin + takes / 2, begin + takes) };
-        let mut bundle = secret.bundle(at, None)?;
+        let mut bundle = secret.bundle(context, None)?;
         if let Some(bundle) = bundle.as_object_mut() {
             bundle.remove("value");
         }
         Ok(bundle)
     }
 
-    pub(crate) fn purge(&mut self, at: &Place<'_>, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn purge(&mut self, context: &RequestContext<'_>, name: &str) -> Result<(), Refusal> {
         let secret = self.recoverable(name)?;
-        if at.settings.purge_protection {
+        if context.settings.purge_protection {
             return Err(Refusal::protected());
         }
-        secret.state = State::Purging(Instant::now() + at.settings.purge);
-        // Settled at once where it takes no time.
-        self.settled(name);
+        secret.state = State::Purging(Instant::now() + context.settings.purge);
+        // Removes the secret now if the purge takes no time.
+        self.secret(name);
         Ok(())
     }
 
-    /// A page of a list: what comes after a name, and the name to go on after.
+    /// Returns a page of a list with the secrets after a name, and the name after which the next
+    /// page begins.
     pub(crate) fn list(
         &mut self,
-        at: &Place<'_>,
-        shelf: Shelf,
+        context: &RequestContext<'_>,
+        list: SecretList,
         after: Option<&str>,
-        most: usize,
+        page_size: usize,
     ) -> (Vec<Value>, Option<String>) {
         let start = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
         let range = (start, Bound::Unbounded);
         let mut page = Vec::new();
         let mut last = None;
         for (key, secret) in self.secrets.range_mut(range) {
-            secret.settle();
-            if !secret.is_on(shelf) {
+            secret.complete_due_changes();
+            if !secret.is_on(list) {
                 continue;
             }
-            if page.len() == most {
+            if page.len() == page_size {
                 return (page, last);
             }
-            page.extend(secret.item(at, shelf));
+            page.extend(secret.item(context, list));
             last = Some(key.clone());
         }
         (page, None)
     }
 
-    /// As a list, of the versions of a secret.
+    /// Returns a page of the versions of a secret, like [`Store::list`].
     pub(crate) fn versions(
         &mut self,
-        at: &Place<'_>,
+        context: &RequestContext<'_>,
         name: &str,
         after: usize,
-        most: usize,
+        page_size: usize,
     ) -> Result<(Vec<Value>, Option<String>), Refusal> {
         let secret = self.readable(name)?;
-        let versions = secret.versions.iter().skip(after).take(most);
-        let page: Vec<_> = versions.map(|version| version.item(at, &secret.name, true)).collect();
+        let versions = secret.versions.iter().skip(after).take(page_size);
+        let page: Vec<_> = versions.map(|version| version.item(context, &secret.name, true)).collect();
         let next = after.saturating_add(page.len());
         let more = next < secret.versions.len();
         Ok((page, more.then(|| next.to_string())))
     }
 
     fn readable(&mut self, name: &str) -> Result<&mut Secret, Refusal> {
-        self.settled(name).filter(|secret| secret.is_on(Shelf::Live)).ok_or_else(|| Refusal::absent(name))
+        self.secret(name).filter(|secret| secret.is_on(SecretList::Live)).ok_or_else(|| Refusal::absent(name))
     }
 
     fn recoverable(&mut self, name: &str) -> Result<&mut Secret, Refusal> {
-        match self.settled(name) {
+        match self.secret(name) {
             Some(secret) if secret.state == State::Deleted => Ok(secret),
             Some(Secret { state: State::Deleting(_), .. }) => Err(Refusal::being_deleted(name)),
             Some(Secret { state: State::Recovering(..), .. }) => Err(Refusal::being_recovered(name)),
@@ -224,11 +226,11 @@ impl Store {
         }
     }
 
-    /// The secret as it is now.
-    fn settled(&mut self, name: &str) -> Option<&mut Secret> {
-        let key = key(name);
+    /// Returns the secret, after completing the changes that are due.
+    fn secret(&mut self, name: &str) -> Option<&mut Secret> {
+        let key = normalized(name);
         let secret = self.secrets.get_mut(&key)?;
-        secret.settle();
+        secret.complete_due_changes();
         if matches!(secret.state, State::Purging(until) if until <= Instant::now()) {
             self.secrets.remove(&key);
             return None;
@@ -238,7 +240,8 @@ impl Store {
 }
 
 impl Secret {
-    fn settle(&mut self) {
+    /// Completes a deletion or recovery whose time is over.
+    fn complete_due_changes(&mut self) {
         let now = Instant::now();
         self.state = match self.state {
             State::Deleting(until) if until <= now => State::Deleted,
@@ -247,16 +250,16 @@ impl Secret {
         };
     }
 
-    fn is_on(&self, shelf: Shelf) -> bool {
+    fn is_on(&self, list: SecretList) -> bool {
         match self.state {
-            State::Live => shelf == Shelf::Live,
-            State::Recovering(read, _) => shelf == Shelf::Live && read <= Instant::now(),
-            State::Deleted => shelf == Shelf::Deleted,
+            State::Live => list == SecretList::Live,
+            State::Recovering(read, _) => list == SecretList::Live && read <= Instant::now(),
+            State::Deleted => list == SecretList::Deleted,
             State::Deleting(_) | State::Purging(_) => false,
         }
     }
 
-    fn may_be_written(&self) -> Result<(), Refusal> {
+    fn check_writable(&self) -> Result<(), Refusal> {
         match self.state {
             State::Live => Ok(()),
             State::Deleting(_) | State::Purging(_) => Err(Refusal::being_deleted(&self.name)),
@@ -273,31 +276,31 @@ impl Secret {
         version.ok_or_else(|| Refusal::absent(&self.name))
     }
 
-    fn bundle(&self, at: &Place<'_>, version: Option<&str>) -> Result<Value, Refusal> {
+    fn bundle(&self, context: &RequestContext<'_>, version: Option<&str>) -> Result<Value, Refusal> {
         let version = self.version(version)?;
-        let mut bundle = version.item(at, &self.name, true);
+        let mut bundle = version.item(context, &self.name, true);
         if let Some(bundle) = bundle.as_object_mut() {
             bundle.insert("value".to_owned(), version.value.clone().into());
         }
         Ok(bundle)
     }
 
-    fn deleted_bundle(&self, at: &Place<'_>) -> Result<Value, Refusal> {
+    fn deleted_bundle(&self, context: &RequestContext<'_>) -> Result<Value, Refusal> {
         let version = self.version(None)?;
-        Ok(self.with_dates(at, version.item(at, &self.name, true)))
+        Ok(self.with_dates(context, version.item(context, &self.name, true)))
     }
 
-    fn item(&self, at: &Place<'_>, shelf: Shelf) -> Option<Value> {
-        let item = self.versions.last()?.item(at, &self.name, false);
-        Some(match shelf {
-            Shelf::Live => item,
-            Shelf::Deleted => self.with_dates(at, item),
+    fn item(&self, context: &RequestContext<'_>, list: SecretList) -> Option<Value> {
+        let item = self.versions.last()?.item(context, &self.name, false);
+        Some(match list {
+            SecretList::Live => item,
+            SecretList::Deleted => self.with_dates(context, item),
         })
     }
 
-    fn with_dates(&self, at: &Place<'_>, mut item: Value) -> Value {
+    fn with_dates(&self, context: &RequestContext<'_>, mut item: Value) -> Value {
         if let Some(item) = item.as_object_mut() {
-            let recovery = format!("{}/deletedsecrets/{}", at.base, self.name);
+            let recovery = format!("{}/deletedsecrets/{}", context.base, self.name);
             item.insert("recoveryId".to_owned(), recovery.into());
             item.insert("deletedDate".to_owned(), self.deleted_at.into());
             item.insert("scheduledPurgeDate".to_owned(), (self.deleted_at + RETENTION_DAYS * DAY).into());
@@ -307,13 +310,13 @@ impl Secret {
 }
 
 impl Version {
-    fn item(&self, at: &Place<'_>, name: &str, with_version: bool) -> Value {
+    fn item(&self, context: &RequestContext<'_>, name: &str, with_version: bool) -> Value {
         let properties = &self.properties;
-        let mut id = format!("{}/secrets/{name}", at.base);
+        let mut id = format!("{}/secrets/{name}", context.base);
         if with_version {
             id = format!("{id}/{}", self.id);
         }
-        let level = if at.settings.purge_protection { "Recoverable" } else { "Recoverable+Purgeable" };
+        let level = if context.settings.purge_protection { "Recoverable" } else { "Recoverable+Purgeable" };
         let mut attributes = json!({
             "enabled": properties.enabled.unwrap_or(true),
             "created": self.created,
@@ -346,14 +349,14 @@ impl Properties {
     }
 }
 
-/// Where a request came to.
-pub(crate) struct Place<'a> {
-    /// `https://host:port` as the client called it.
+/// The context of a request.
+pub(crate) struct RequestContext<'a> {
+    /// `https://host:port` from the `Host` header.
     pub(crate) base: String,
     pub(crate) settings: &'a Settings,
 }
 
-fn key(name: &str) -> String {
+fn normalized(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
@@ -371,8 +374,8 @@ mod tests {
         Settings { deletion: SHORT, recovery: SHORT, purge: SHORT, ..Settings::default() }
     }
 
-    fn at(settings: &Settings) -> Place<'_> {
-        Place { base: "https://v".to_owned(), settings }
+    fn context(settings: &Settings) -> RequestContext<'_> {
+        RequestContext { base: "https://v".to_owned(), settings }
     }
 
     fn code<T>(result: Result<T, Refusal>) -> String {
@@ -381,74 +384,83 @@ mod tests {
         error["innererror"]["code"].as_str().or(error["code"].as_str()).unwrap().to_owned()
     }
 
-    fn put(store: &mut Store, at: &Place<'_>, name: &str, value: &str) -> Result<Value, Refusal> {
-        store.set(at, name, value.to_owned(), Properties::default())
+    fn put(
+        store: &mut Store,
+        context: &RequestContext<'_>,
+        name: &str,
+        value: &str,
+    ) -> Result<Value, Refusal> {
+        store.set(context, name, value.to_owned(), Properties::default())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deletion_and_a_recovery_take_their_time() {
+    async fn deletions_and_recoveries_take_the_configured_time() {
         let settings = slow();
-        let (at, mut store) = (at(&settings), Store::default());
-        put(&mut store, &at, "Name", "1").unwrap();
-        store.delete(&at, "nAME").unwrap();
-        assert_eq!(code(store.get(&at, "name", None)), "SecretNotFound");
-        assert_eq!(code(store.get_deleted(&at, "name")), "SecretNotFound");
+        let (context, mut store) = (context(&settings), Store::default());
+        put(&mut store, &context, "Name", "1").unwrap();
+        store.delete(&context, "nAME").unwrap();
+        assert_eq!(code(store.get(&context, "name", None)), "SecretNotFound");
+        assert_eq!(code(store.get_deleted(&context, "name")), "SecretNotFound");
         for refused in [
-            code(put(&mut store, &at, "name", "2")),
-            code(store.recover(&at, "name")),
-            code(store.purge(&at, "name")),
+            code(put(&mut store, &context, "name", "2")),
+            code(store.recover(&context, "name")),
+            code(store.purge(&context, "name")),
         ] {
             assert_eq!(refused, "ObjectIsBeingDeleted");
         }
         advance(SHORT).await;
-        assert!(store.get_deleted(&at, "name").is_ok());
-        assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsDeletedButRecoverable");
-        store.recover(&at, "name").unwrap();
-        assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsBeingRecovered");
+        assert!(store.get_deleted(&context, "name").is_ok());
+        assert_eq!(code(put(&mut store, &context, "name", "2")), "ObjectIsDeletedButRecoverable");
+        store.recover(&context, "name").unwrap();
+        assert_eq!(code(put(&mut store, &context, "name", "2")), "ObjectIsBeingRecovered");
         advance(SHORT / 2).await;
-        assert_eq!(store.get(&at, "name", None).unwrap()["value"], "1", "read before it can be written");
+        assert_eq!(
+            store.get(&context, "name", None).unwrap()["value"],
+            "1",
+            "it can be read before it can be written"
+        );
         advance(SHORT / 2).await;
-        put(&mut store, &at, "name", "2").unwrap();
-        assert_eq!(store.versions(&at, "name", 0, 25).unwrap().0.len(), 2);
+        put(&mut store, &context, "name", "2").unwrap();
+        assert_eq!(store.versions(&context, "name", 0, 25).unwrap().0.len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_purge_blocks_the_name_for_a_while() {
         let settings = Settings { purge: SHORT, ..Settings::default() };
-        let (at, mut store) = (at(&settings), Store::default());
-        put(&mut store, &at, "name", "1").unwrap();
-        store.delete(&at, "name").unwrap();
-        store.purge(&at, "name").unwrap();
-        assert_eq!(code(store.get_deleted(&at, "name")), "SecretNotFound");
-        assert_eq!(code(put(&mut store, &at, "name", "2")), "ObjectIsBeingDeleted");
+        let (context, mut store) = (context(&settings), Store::default());
+        put(&mut store, &context, "name", "1").unwrap();
+        store.delete(&context, "name").unwrap();
+        store.purge(&context, "name").unwrap();
+        assert_eq!(code(store.get_deleted(&context, "name")), "SecretNotFound");
+        assert_eq!(code(put(&mut store, &context, "name", "2")), "ObjectIsBeingDeleted");
         advance(SHORT).await;
-        put(&mut store, &at, "name", "2").unwrap();
-        assert_eq!(store.versions(&at, "name", 0, 25).unwrap().0.len(), 1);
+        put(&mut store, &context, "name", "2").unwrap();
+        assert_eq!(store.versions(&context, "name", 0, 25).unwrap().0.len(), 1);
     }
 
     #[test]
-    fn purge_protection_forbids_it() {
+    fn purge_protection_refuses_a_purge() {
         let settings = Settings { purge_protection: true, ..Settings::default() };
-        let (at, mut store) = (at(&settings), Store::default());
-        put(&mut store, &at, "name", "1").unwrap();
-        store.delete(&at, "name").unwrap();
-        assert_eq!(code(store.purge(&at, "name")), "Forbidden");
-        assert!(store.recover(&at, "name").is_ok());
+        let (context, mut store) = (context(&settings), Store::default());
+        put(&mut store, &context, "name", "1").unwrap();
+        store.delete(&context, "name").unwrap();
+        assert_eq!(code(store.purge(&context, "name")), "Forbidden");
+        assert!(store.recover(&context, "name").is_ok());
     }
 
     #[test]
-    fn pages_go_on_after_a_name_whatever_is_written_meanwhile() {
+    fn pages_continue_after_a_name_despite_concurrent_writes() {
         let settings = Settings::default();
-        let (at, mut store) = (at(&settings), Store::default());
+        let (context, mut store) = (context(&settings), Store::default());
         for number in 0..5 {
-            put(&mut store, &at, &format!("n{number}"), "").unwrap();
+            put(&mut store, &context, &format!("n{number}"), "").unwrap();
         }
-        let (page, after) = store.list(&at, Shelf::Live, None, 2);
+        let (page, after) = store.list(&context, SecretList::Live, None, 2);
         assert_eq!((page.len(), after.as_deref()), (2, Some("n1")));
-        store.delete(&at, "n1").unwrap();
-        put(&mut store, &at, "n0a", "").unwrap();
-        let (page, after) = store.list(&at, Shelf::Live, after.as_deref(), 3);
+        store.delete(&context, "n1").unwrap();
+        put(&mut store, &context, "n0a", "").unwrap();
+        let (page, after) = store.list(&context, SecretList::Live, after.as_deref(), 3);
         assert_eq!((page.len(), after), (3, None));
-        assert_eq!(store.list(&at, Shelf::Deleted, None, 25).0.len(), 1);
+        assert_eq!(store.list(&context, SecretList::Deleted, None, 25).0.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The token endpoint, and the tokens that it gave.
+//! The token endpoint, and the tokens that it issues.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ impl Tokens {
         Ok(Self { key, next: AtomicU64::new(0), valid_from: AtomicU64::new(0) })
     }
 
-    /// Revokes all tokens that were given.
+    /// Revokes all tokens issued so far.
     pub(crate) fn revoke(&self) {
         self.valid_from.store(self.next.load(Ordering::SeqCst), Ordering::SeqCst);
     }
@@ -82,8 +82,8 @@ impl Tokens {
         )
     }
 
-    /// Answers the machine itself, which proves by a header that it is the one that runs the
-    /// program.
+    /// Answers a request for a token of the managed identity. A header proves that it comes from
+    /// the same machine.
     pub(crate) fn grant_identity(
         &self,
         settings: &Settings,
@@ -93,7 +93,7 @@ impl Tokens {
         if header != Some(&settings.identity_header) {
             return Err(no_identity(401, "X-IDENTITY-HEADER is missing or wrong"));
         }
-        // Without one, it is the system's identity.
+        // Without a client id, it is the system-assigned identity.
         if query.get("client_id").is_some_and(|client| client != &settings.client_id) {
             let text = "No User Assigned or Delegated Managed Identity found for specified ClientId";
             return Err(no_identity(400, text));
@@ -116,12 +116,12 @@ impl Tokens {
         }))
     }
 
-    /// Whether a request bears a token that is good for Key Vault; else why not.
+    /// Checks that a request has a valid token for Key Vault. Otherwise returns the reason.
     pub(crate) fn check(&self, header: Option<&str>) -> Result<(), String> {
         let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
             return Err("AKV10000: Request is missing a Bearer or PoP token.".to_owned());
         };
-        let Some(claims) = self.verified(token) else {
+        let Some(claims) = self.verified_claims(token) else {
             return Err("IDX10511: Signature validation failed.".to_owned());
         };
         let number = |name: &str| claims.get(name).and_then(Value::as_u64).unwrap_or_default();
@@ -145,7 +145,7 @@ impl Tokens {
         format!("{body}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 
-    fn verified(&self, token: &str) -> Option<Value> {
+    fn verified_claims(&self, token: &str) -> Option<Value> {
         let (body, signature) = token.rsplit_once('.')?;
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
         hmac::verify(&self.key, body.as_bytes(), &signature).ok()?;
@@ -154,14 +154,14 @@ impl Tokens {
     }
 }
 
-/// A refusal in the shape of App Service.
+/// A refusal in the format of App Service.
 fn no_identity(status: u16, message: &str) -> Refusal {
     let correlation = "0a1b2c3d-0000-0000-0000-000000000000";
     let body = json!({"statusCode": status, "message": message, "correlationId": correlation});
     Refusal { status, body, headers: Vec::new() }
 }
 
-/// A refusal in the shape of Entra, with line ends in its description.
+/// A refusal in the format of Entra, with line ends in its description.
 fn refused(status: u16, error: &str, code: u32, description: &str) -> Refusal {
     let description = format!(
         "{description}\r\nTrace ID: 0a1b2c3d-0000-0000-0000-000000000000\r\nCorrelation ID: \
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_client_is_told_by_its_code() {
+    fn a_wrong_client_is_refused_with_its_code() {
         let (tokens, settings) = (Tokens::new().unwrap(), Settings::default());
         let wrong = Settings { client_secret: "wrong".to_owned(), ..Settings::default() };
         let form = HashMap::from(
