@@ -47,8 +47,8 @@ async fn burst(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cold_burst_makes_one_token_request() {
     let double = Double::start(Settings::default()).await.unwrap();
-    for answer in burst(&provider(&double), 20).await {
-        assert!(answer.unwrap_err().is_not_found());
+    for result in burst(&provider(&double), 20).await {
+        assert!(result.unwrap_err().is_not_found());
     }
     assert_eq!(double.counts().token_requests, 1);
 }
@@ -58,8 +58,8 @@ async fn a_cold_burst_makes_one_token_request_even_if_it_fails() {
     let double = Double::start(Settings::default()).await.unwrap();
     let provider = Arc::new(AzureKeyVaultProvider::new(config(&double, "hunter2-hunter2")).unwrap());
     let start = Instant::now();
-    for answer in burst(&provider, 20).await {
-        let error = answer.unwrap_err();
+    for result in burst(&provider, 20).await {
+        let error = result.unwrap_err();
         assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error:?}");
         assert!(error.to_string().contains("AADSTS7000215: Invalid client secret provided."), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
@@ -80,8 +80,8 @@ async fn a_cold_burst_makes_one_token_request_even_if_it_fails() {
 async fn a_token_cleared_by_another_request_is_requested_again() {
     let double = Double::start(Settings::default()).await.unwrap();
     for _ in 0..25 {
-        for answer in burst(&provider(&double), 24).await {
-            let error = answer.unwrap_err();
+        for result in burst(&provider(&double), 24).await {
+            let error = result.unwrap_err();
             assert!(error.is_not_found(), "{error:?}");
         }
     }
@@ -94,8 +94,8 @@ async fn a_token_that_the_vault_refuses_is_replaced_and_not_sent_again() {
     store(&*provider, "key", 1).await.unwrap();
     for round in 1..4 {
         double.revoke_tokens();
-        for answer in burst(&provider, 16).await {
-            answer.unwrap();
+        for result in burst(&provider, 16).await {
+            result.unwrap();
         }
         assert_eq!(double.counts().token_requests, 1 + round, "one request for the whole burst");
     }

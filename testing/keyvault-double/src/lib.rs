@@ -1,9 +1,9 @@
 //! A test double of the secrets of Azure Key Vault and of the token endpoint. It is only for tests.
 //!
 //! The double is a real https server on loopback. It creates an authority and a certificate at
-//! startup, signs and checks tokens, and simulates the duration of soft deletion. `cargo xtask
-//! test-integration azure` starts it. To start it alone, use `cargo run -p cred-keyvault-double`.
-//! In a test of this workspace:
+//! startup, signs and checks tokens, and simulates the duration of soft deletion.
+//! `cargo xtask test-integration azure` starts it. To start it alone, use
+//! `cargo run -p cred-keyvault-double`. In a test of this workspace:
 //!
 //! ```
 //! # async fn start() -> std::io::Result<()> {

@@ -18,7 +18,7 @@ use crate::error::{Call, Refusal};
 pub fn list(
     names: &Names,
     id: &str,
-    tags: impl IntoIterator<ListedSecret = (String, String)>,
+    tags: impl IntoIterator<Item = (String, String)>,
 ) -> StorageResult<Option<CredentialPath>> {
     let naming = Naming::new(names.clone(), BTreeMap::new());
     ListedSecret::new(Some(id.to_owned()), Some(tags)).map_or(Ok(None), |secret| naming.path(&secret))

@@ -55,9 +55,9 @@ async fn one_of_two_concurrent_recoveries_succeeds() {
     let recover = || provider.soft_delete().unwrap().recover(&key, &ctx);
     let (one, other) = tokio::join!(recover(), recover());
     assert!(one.is_ok() || other.is_ok(), "{one:?} {other:?}");
-    for answer in [one, other] {
+    for result in [one, other] {
         // A recovery that starts after the end of the other one finds nothing to recover.
-        assert!(answer.is_ok() || answer.unwrap_err().is_not_found());
+        assert!(result.is_ok() || result.unwrap_err().is_not_found());
     }
     assert_eq!(provider.retrieve(&key, &ctx).await.unwrap(), value(1));
 }
