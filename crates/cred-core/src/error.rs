@@ -489,7 +489,9 @@ impl fmt::Display for StorageError {
         let of = if matches!(operation, Operation::Retrieve) { "credentials of " } else { "" };
         match target {
             Target::Credential(path) => write!(f, "could not {phrase} credential `{path}` in {provider}: ")?,
-            Target::Scope(Some(scope)) => write!(f, "could not {phrase} {of}scope `{scope}` in {provider}: ")?,
+            Target::Scope(Some(scope)) => {
+                write!(f, "could not {phrase} {of}scope `{scope}` in {provider}: ")?
+            }
             Target::Scope(None) => write!(f, "could not {phrase} {of}the root scope in {provider}: ")?,
             Target::Backend => write!(f, "could not {phrase} {provider}: ")?,
         }

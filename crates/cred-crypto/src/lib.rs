@@ -44,17 +44,23 @@
 //! ```
 //!
 //! # Sealing
-//! Each message has a separate key, derived by HKDF-SHA-512 from the ring's key and 32 random
-//! bytes, and is encrypted with AES-256-GCM. A key commitment is compared in constant time before
-//! anything is decrypted. It distinguishes a wrong key from an edited message, and ensures that no
-//! message can be opened under two keys. Path, key id and salts are authenticated. The metadata is
-//! sealed together with the secret, and compared with the unencrypted copy that the backend stores.
+//! Each message has a separate key, derived by HKDF-SHA-512 from the master key and 32 random
+//! bytes, and is encrypted with AES-256-GCM. A nonce repeats under one key only if a 32-byte salt
+//! repeats too: by the birthday bound, with a probability below 2^-64 for up to 2^96 messages of
+//! one master key. A key commitment is compared in constant time before anything is decrypted. If
+//! it differs, the key, the salt or the commitment is wrong (`WrongKey`). If it matches and the tag
+//! does not, the ciphertext or an authenticated field was changed (`Tampered`). The commitment
+//! makes it infeasible to build a message that opens under two keys, by the collision resistance of
+//! SHA-512; it does not commit to the other fields. Format version, key id, salts, nonce, scope and
+//! id are authenticated as additional data. The metadata is sealed together with the secret, and
+//! compared with the unencrypted copy that the backend stores.
 //!
 //! # The sealed format, version 1
 //! ```text
-//! lp(x) = u16 length || x          opt(x) = 00 | 01 || x          integers are big-endian
+//! lp(x) = u16 length || x          opt(x) = 00 if absent, else 01 || x
+//! Integers are big-endian, texts are UTF-8, times are milliseconds since 1970-01-01 UTC.
 //!
-//! salt[32] || nonce[12]  read at once from the system's random source, for each message
+//! salt[32] || nonce[12]  one read of the system's random source for each message; if it fails, nothing is sealed
 //! master[32]             the raw key, or Argon2id (version 0x13) of the passphrase's bytes with kdf_salt
 //! okm[64]                HKDF-SHA-512(salt = salt, ikm = master, info = "cred/seal/v1")
 //! key || commitment      okm[0..32] || okm[32..64]
@@ -71,26 +77,35 @@
 //!   8 to 0x7fff: fields of newer versions, kept unchanged; 0x8000 and above: reserved
 //! ```
 //! `kdf_salt` is present if and only if the key is a passphrase. `wrapped_key` (1 to 1,024 bytes)
-//! is present if and only if a KMS wraps the key; the keys of a key ring are never wrapped. The
-//! decoder accepts only bytes that the encoder can write.
+//! is reserved for a `Sealer` that uses a KMS; a key ring never writes it, and refuses it. `scope`
+//! and `id` are the texts of the path, such as `org:acme/team:payments` and `stripe-api-key`. Tag
+//! keys are sorted by their bytes. The decoder of the content accepts only bytes that the encoder
+//! can write, and refuses another version.
+//!
+//! The backend stores the parts as JSON, as `cred_provider_kit::CredentialFile` documents.
+//! [Vectors](https://github.com/cred-rs/cred/tree/main/crates/cred-crypto/tests/vectors), by an
+//! independent implementation in Python, cover every field and every rejection. The cryptography
+//! was not audited by a third party.
 //!
 //! # Passphrases
-//! A key is derived from a passphrase by Argon2id, which is deliberately slow ([`Argon2Params`]),
-//! once for each salt that the ring uses. Derivations run one at a time on a separate thread of the
-//! ring, never on the async runtime.
+//! A key is derived from a passphrase by Argon2id, once for each salt that the ring uses, by
+//! default with 64 MiB, 3 passes and 4 lanes ([`Argon2Params`]). The parameters are those of the
+//! ring: they are not stored with the value, so keep them with the passphrase. Derivations run one
+//! at a time on a separate thread of the ring, never on the async runtime.
 //!
 //! The salt is part of the envelope, so a principal that can write to the backend can choose it,
-//! and cause derivations. The ring therefore limits derivations for salts that no opened envelope
-//! has proven: 8 at once, and one more every 10 seconds. Beyond that, opening under a new salt
+//! and cause derivations. The ring therefore limits derivations for salts under which nothing has
+//! been opened yet: 8 at once, and one more every 10 seconds. Beyond that, opening under a new salt
 //! fails with the transient [`SealError::KdfBusy`](cred_core::SealError::KdfBusy). The limit does
 //! not affect sealing and proven salts.
 //!
 //! # Secrets in memory
 //! Keys, passphrases, derived keys, opened content and the memory of Argon2id are wiped when they
-//! are dropped. Data that single calls leave on the stack and in registers is not wiped, because
-//! the libraries that this crate uses do not wipe it:
+//! are dropped. Temporary values of one call, on the stack or in registers, are not wiped, because
+//! the libraries that this crate uses do not wipe them:
 //!
-//! - `ring`: HMAC states, which depend on the ring's key, and AES key schedules of single messages.
+//! - The Rust library `ring`: HMAC states, which depend on the master key, and AES key schedules of
+//!   single messages.
 //! - Argon2id: hash states, which depend on the passphrase.
 //!
 //! Memory is not locked: it may be swapped out or be part of a core dump. Disable both if that

@@ -37,27 +37,28 @@
 //!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt), never as a plain failure.
 //!
 //! # Cancellation
-//! - A write that has begun runs in a task of the manager: dropping the caller's future neither
-//!   stops nor tears it.
+//! - A write that has begun runs in a task of the manager: it completes even if
+//!   the caller's future is dropped, and the value is never half written.
 //! - A write whose future is dropped while it waits for the write lock has written nothing.
 //! - Dropping a caller's future never breaks the guarantees under [Consistency](#consistency).
 //!
 //! # Consistency
 //! - A read that starts after a write of this manager returned `Ok` returns that write or a later
-//!   one. Over an [`Eventual`](cred_core::Consistency) provider, this holds after `point` plus one
-//!   load.
+//!   one. Over an [eventually consistent](cred_core::Consistency) provider (AWS: five minutes),
+//!   this holds after its `point` plus one load.
 //! - A write of another manager becomes visible at the latest after the TTL of the cache plus one
 //!   load, plus `point` over an `Eventual` provider.
 //!
-//! A write whose outcome is unknown can still take effect for
-//! [`in_doubt`](cred_core::Description::in_doubt). Until then, the cache keeps no value of its
-//! path. If the provider has no compare-and-set:
+//! A write whose outcome is unknown can still take effect for a time that the provider declares as
+//! [`in_doubt`](cred_core::Description::in_doubt), such as 90 s on Vault. Until then, the cache
+//! keeps no value of its path. If the provider has no compare-and-set:
 //!
 //! - The write can take effect after a later `store` or `delete` that returned `Ok`, and replace
 //!   it.
 //! - `rotate` and its variants, `store_if_absent`, `recover`, `purge` and `rekey` wait until it can
 //!   no longer take effect, or fail as [`Busy`](cred_core::StorageErrorKind::Busy).
-//! - If a re-key made it, every later write of this manager to that path waits, or fails as `Busy`.
+//! - If `rekey` made that write, every later write of this manager to that path waits, or fails as
+//!   `Busy`.
 //!
 //! A provider may repeat a write after an attempt without a response, and then return `Ok`. If the
 //! network delivers the earlier attempt later still, it takes effect like a write of another

@@ -1,14 +1,18 @@
 //! Encrypted credentials for Rust services, per tenant, in the secret store that you already run.
 //!
-//! A service encrypts ("seals") its credentials itself, so the store never sees a secret. Add this
-//! crate with `cargo add cred-rs`; the library is named `cred`. It re-exports the manager, its
-//! types, and each store behind a feature.
+//! A service encrypts ("seals") its credentials itself, so the store never sees a secret. This
+//! crate, `cred-rs`, is the only dependency that a service needs; its library is named `cred`. It
+//! re-exports the manager, its types, and each store behind a feature. On crates.io, `cred` is an
+//! unrelated program. Until the first release, add the crate from a checkout:
+//! `cargo add --path ../cred/crates/cred-rs --features config`.
 //!
 //! | task | section |
 //! |---|---|
 //! | store and read a credential | below |
 //! | choose a store | [Features](#features) |
+//! | use the cache | [Cache](#cache) |
 //! | handle errors, ETags and readiness in a web service | [HTTP handlers](#http-handlers) |
+//! | know what happens when a future is dropped | [Timeouts and dropped futures](#timeouts-and-dropped-futures) |
 //! | rotate credentials | [Scheduled rotation](#scheduled-rotation) |
 //! | replace the sealing key | [Replacing the sealing key](#replacing-the-sealing-key) |
 //! | stop a service | [Shutdown](#shutdown) |
@@ -70,19 +74,32 @@
 //! # }
 //! ```
 //!
-//! The type of a builder states whether its storage and its keys are set, as [`Yes`] or [`No`].
-//! With both set, it is `CredentialManagerBuilder<Yes, Yes>`:
+//! A [`CredentialManager`] is cheap to clone and to narrow with `scoped`: clones share the cache
+//! and the connections.
 //!
-//! ```
-//! use cred::{CredentialManager, CredentialManagerBuilder, No, StorageProvider, Yes};
+//! # Cache
+//! No cache is used unless `cache_ttl` is set. With a `cred.toml`, [`configure`] returns the
+//! builder:
 //!
-//! /// A builder that still needs its keys.
-//! fn with_storage(storage: impl StorageProvider + 'static) -> CredentialManagerBuilder<Yes, No> {
-//!     CredentialManager::builder().storage(storage)
-//! }
-//! # #[cfg(feature = "memory")]
-//! # let _ = with_storage(cred::memory::MemoryStorageProvider::default());
+//! ```no_run
+//! # #[cfg(feature = "config")]
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! let builder = cred::configure("cred.toml", None).await?;
+//! let manager = builder.cache_ttl(Duration::from_secs(60)).build();
+//! # Ok(())
+//! # }
 //! ```
+//!
+//! - A credential that was loaded within the TTL is served from memory, also during an outage.
+//!   Absence is not cached.
+//! - A write of this manager is visible to its later reads at once. The write of another process
+//!   becomes visible after the TTL and the time of one read.
+//! - [`refresh`](CredentialManager::refresh) reads from the backend and replaces the cached value:
+//!   call it when the issuer refuses a value that may have been rotated.
+//! - Cached credentials are decrypted in memory: up to 10,000, or
+//!   [`cache_max_size`](CredentialManagerBuilder::cache_max_size).
 //!
 //! # HTTP handlers
 //! The errors of parsing, of reading a field and of every operation convert into [`Error`], so a
@@ -94,7 +111,7 @@
 //! use axum::extract::{Path, State};
 //! use axum::http::StatusCode;
 //! use axum::response::{IntoResponse, Response};
-//! use cred::{CredentialId, CredentialManager, ScopeId};
+//! use cred::{Credential, CredentialId, CredentialManager, ScopeId};
 //!
 //! /// A cred error as an HTTP response.
 //! struct Failed(cred::Error);
@@ -131,8 +148,20 @@
 //!     };
 //!     Ok(key.expose_secret()?.len().to_string().into_response())
 //! }
+//!
+//! /// Stores the body as the tenant's key, and replaces an existing one.
+//! async fn store_key(
+//!     State(manager): State<CredentialManager>,
+//!     Path(tenant): Path<String>,
+//!     body: String,
+//! ) -> Result<StatusCode, Failed> {
+//!     let tenant = manager.scoped(ScopeId::new("org", &tenant)?)?;
+//!     tenant.store(&CredentialId::from_static("stripe-api-key"), Credential::api_key(body)).await?;
+//!     Ok(StatusCode::NO_CONTENT)
+//! }
 //! # fn is_handler<H: axum::handler::Handler<T, CredentialManager>, T>(_: H) {}
 //! # is_handler(key_length);
+//! # is_handler(store_key);
 //! ```
 //!
 //! | failure | [`ErrorClass`] | status |
@@ -146,7 +175,7 @@
 //! | the backend refuses this service | `Denied` | 502 |
 //! | the backend is down, slow or limits the request rate | `Transient` | 503 |
 //! | a write may or may not have happened | `UnknownOutcome` | 504 |
-//! | damaged data, a missing key, an expired credential, a full disk | `Broken` | 500 |
+//! | damaged data, a missing key, a full disk; an expired credential with [`OnExpired::Refuse`] | `Broken` | 500 |
 //! | the manager was shut down | `Broken` | 503 |
 //!
 //! ## ETag and If-Match
@@ -201,7 +230,11 @@
 //! ## Readiness
 //! [`check_ready`](CredentialManager::check_ready) reads once from the backend. Success proves that
 //! the network, authentication and the permission to read in the manager's scope work. It needs no
-//! key. Do not use it for `/livez`: a restart of the service does not fix a backend.
+//! key, and the permission to read the id `cred-readiness`.
+//!
+//! - It does not use the cache. If the service should answer from its cache during an outage, do
+//!   not use `check_ready` for `/readyz`: an outage would take every replica out of service.
+//! - Do not use it for `/livez`: a restart of the service does not fix a backend.
 //!
 //! ```
 //! # use axum::extract::State;
@@ -218,6 +251,33 @@
 //! }
 //! # fn is_handler<H: axum::handler::Handler<T, CredentialManager>, T>(_: H) {}
 //! # is_handler(readyz);
+//! ```
+//!
+//! # Timeouts and dropped futures
+//! Any future of the manager can be dropped, for example by `select!`, a timeout, or a client that
+//! disconnects.
+//!
+//! - A read that is dropped has no effect.
+//! - A write that has begun continues to its end in a task of the manager. If it then fails, the
+//!   manager logs a warning.
+//! - A write that still waits for an earlier write of the same credential writes nothing.
+//!
+//! The caller cannot distinguish the last two cases, so after a timeout of its own the outcome is
+//! unknown: read the credential later, or store the same value again. Every operation ends by
+//! itself, a read within the `operation_timeout` of the store (60 s by default, local files 30 s),
+//! a write within about twice that. Lower `operation_timeout` rather than dropping futures earlier:
+//!
+//! ```
+//! # use cred::{Credential, CredentialId, CredentialManager};
+//! use std::time::Duration;
+//!
+//! # async fn store(tenant: CredentialManager, id: CredentialId, key: Credential) -> Result<(), cred::Error> {
+//! match tokio::time::timeout(Duration::from_secs(5), tenant.store(&id, key)).await {
+//!     Ok(result) => result?,
+//!     Err(_) => tracing::warn!("the outcome of the store is unknown"), // it may still complete
+//! }
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Scheduled rotation
@@ -276,9 +336,10 @@
 //! ```
 //!
 //! # Replacing the sealing key
-//! A service can replace its sealing key without a restart. First set a key ring with both keys:
-//! the manager seals under the new key, and opens credentials that are sealed under either key.
-//! Then re-seal all credentials and remove the old key:
+//! A service can replace its sealing key without a restart. First create the new key file and copy
+//! it to a safe place. If several processes use the store, give each of them a ring with both keys
+//! before the first one seals under the new key. Then set a key ring with the new key as the active
+//! one, re-seal all credentials, and remove the old key:
 //!
 //! ```
 //! use std::path::Path;
@@ -290,7 +351,7 @@
 //!     (old_id, old_file): (KeyId, &Path),
 //!     (new_id, new_file): (KeyId, &Path),
 //! ) -> Result<(), Box<dyn std::error::Error>> {
-//!     let new = SealingKey::create_file(new_file)?;
+//!     let new = SealingKey::from_file(new_file)?;
 //!     let old = SealingKey::from_file(old_file)?;
 //!     let both = KeyRing::builder(new_id.clone()).key(new_id.clone(), new).key(old_id, old).build()?;
 //!     manager.set_keys(both).await?;
@@ -308,6 +369,7 @@
 //! # let (old, new) = (folder.path().join("old"), folder.path().join("new"));
 //! # let (old_id, new_id) = (KeyId::from_static("main-2026"), KeyId::from_static("main-2027"));
 //! # SealingKey::create_file(&old)?;
+//! # SealingKey::create_file(&new)?;
 //! # let manager = CredentialManager::builder()
 //! #     .storage(cred::memory::MemoryStorageProvider::default())
 //! #     .keys(KeyRing::from_key_file(old_id.clone(), &old)?)
@@ -321,7 +383,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Back up the new key file before anything is sealed under it. Keep both keys in the configuration
+//! Keep both keys in the configuration
 //! until the re-key is complete, so that the service has them after a restart.
 //! [`set_keys`](CredentialManager::set_keys) describes the procedure for several processes, and
 //! when a re-key must be repeated before the old key is removed.
@@ -329,8 +391,23 @@
 //! # Shutdown
 //! Stop in this order: the server, the jobs, then the manager.
 //! [`shutdown`](CredentialManager::shutdown) completes the writes that have started and refuses all
-//! further operations. `examples/service` in the repository is a complete axum service with
-//! tenants, conditional writes, this job, metrics and a graceful shutdown.
+//! further operations. Without it, writes that run when the process ends have an unknown outcome,
+//! and a login token of Vault lives until its lease ends.
+//!
+//! ```
+//! # async fn stop(manager: cred::CredentialManager) {
+//! // After the server has stopped, in a time that the orchestrator allows.
+//! let stopped = tokio::time::timeout(std::time::Duration::from_secs(20), manager.shutdown()).await;
+//! match stopped {
+//!     Ok(Ok(())) => {}
+//!     Ok(Err(error)) => tracing::error!(%error, "the manager did not shut down"),
+//!     Err(_) => tracing::error!("writes were still running"),
+//! }
+//! # }
+//! ```
+//!
+//! `examples/service` in the repository is a complete axum service with tenants, conditional
+//! writes, a rotation job, metrics and a graceful shutdown.
 //!
 //! # Typed credentials
 //! Your own type can be stored as one credential. Its secret fields serialize only into a
@@ -362,7 +439,7 @@
 //! ```
 //!
 //! # Unit tests
-//! With `cargo add --dev cred-rs --features memory,testing`, a test needs no server and can
+//! With the features `memory` and `testing` as a dev-dependency, a test needs no server and can
 //! simulate failures of the backend:
 //!
 //! ```
@@ -395,6 +472,21 @@
 //! itself, and test it with the suite of `cred-conformance`. `docs/writing-a-provider.md` in the
 //! repository is a guide. Pass the provider to the manager like any other:
 //! `.storage(MyProvider::new())`.
+//!
+//! # Functions that return a builder
+//! The type of a builder states whether its storage and its keys are set, as [`Yes`] or [`No`].
+//! With both set, it is `CredentialManagerBuilder<Yes, Yes>`:
+//!
+//! ```
+//! use cred::{CredentialManager, CredentialManagerBuilder, No, StorageProvider, Yes};
+//!
+//! /// A builder that still needs its keys.
+//! fn with_storage(storage: impl StorageProvider + 'static) -> CredentialManagerBuilder<Yes, No> {
+//!     CredentialManager::builder().storage(storage)
+//! }
+//! # #[cfg(feature = "memory")]
+//! # let _ = with_storage(cred::memory::MemoryStorageProvider::default());
+//! ```
 //!
 //! # Separate crates
 //! Each store, the manager and the contract are separate crates, for libraries that should not
