@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 use self::address::Address;
 pub(crate) use self::connection::check_endpoint;
 use crate::AwsSecretsManagerConfig;
-use crate::error::{Broken, Place, Refusal, no_text};
+use crate::error::{Action, ErrorResponse, IncompleteResponse, binary_value_error};
 
 /// One account and region of Secrets Manager.
 pub(crate) struct Client {
@@ -34,7 +34,7 @@ pub(crate) struct Client {
 
 /// A version that is to be written.
 #[derive(Debug)]
-pub(crate) struct Write {
+pub(crate) struct NewVersion {
     pub(crate) name: String,
     pub(crate) envelope: String,
     /// Becomes the version's id; makes several attempts one write.
@@ -46,18 +46,18 @@ pub(crate) struct Write {
 
 /// What is known of a secret without its value.
 #[derive(Debug)]
-pub(crate) struct Described {
+pub(crate) struct SecretState {
     /// It is to be deleted, and can be restored until then.
     pub(crate) scheduled: bool,
     /// The version that is current.
-    pub(crate) current: Option<String>,
+    pub(crate) current_version: Option<String>,
     /// Other users' tags are among them.
     pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// What a listing says of one secret.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct ListedSecret {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
     pub(crate) scheduled: bool,
@@ -66,12 +66,12 @@ pub(crate) struct Entry {
 /// One page of a listing.
 #[derive(Debug)]
 pub(crate) struct Page {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) next: Option<String>,
+    pub(crate) secrets: Vec<ListedSecret>,
+    pub(crate) next_token: Option<String>,
 }
 
 /// The name of a secret in a batch, and its value.
-type Answered = (String, StorageResult<String>);
+type NamedValue = (String, StorageResult<String>);
 
 impl Client {
     /// Names that one `BatchGetSecretValue` takes.
@@ -84,125 +84,126 @@ impl Client {
     }
 
     /// Over the caller's own client.
-    pub(crate) fn of_sdk(config: AwsSecretsManagerConfig, client: &SdkClient) -> Self {
+    pub(crate) fn from_sdk(config: AwsSecretsManagerConfig, client: &SdkClient) -> Self {
         let address = Address::default();
-        let sdk = OnceCell::new_with(Some(connection::of_sdk(client, &address)));
+        let sdk = OnceCell::new_with(Some(connection::from_sdk(client, &address)));
         Self { config, sdk, address }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn is_initialized(&self) -> bool {
         self.sdk.initialized()
     }
 
     /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one
     /// is dropped, the next.
-    pub(crate) async fn open(&self) -> StorageResult<()> {
+    pub(crate) async fn initialize(&self) -> StorageResult<()> {
         self.sdk().await.map(drop)
     }
 
     /// Asks AWS's chain for credentials.
     pub(crate) async fn check_credentials(&self) -> StorageResult<()> {
-        sent(connection::check_credentials(self.sdk().await?)).await
+        boxed(connection::check_credentials(self.sdk().await?)).await
     }
 
     async fn sdk(&self) -> StorageResult<&SdkClient> {
-        self.sdk.get_or_try_init(|| sent(connection::open(&self.config, &self.address))).await
+        self.sdk.get_or_try_init(|| boxed(connection::open(&self.config, &self.address))).await
     }
 
     /// Creates a secret with its first version.
-    pub(crate) async fn create(&self, write: &Write) -> StorageResult<()> {
+    pub(crate) async fn create(&self, version: &NewVersion) -> StorageResult<()> {
         let call = self.sdk().await?.create_secret();
         let call = call
-            .name(&write.name)
-            .secret_string(&write.envelope)
-            .client_request_token(&write.token)
-            .set_description(write.description.clone())
+            .name(&version.name)
+            .secret_string(&version.envelope)
+            .client_request_token(&version.token)
+            .set_description(version.description.clone())
             .set_kms_key_id(self.config.kms_key_id.clone())
-            .set_tags(Some(tags(&write.tags)).filter(|tags| !tags.is_empty()));
-        let done = sent(call.send()).await;
-        let done = done.map_err(|error| self.failure(&place("CreateSecret", &write.name), error))?;
-        self.named(done.arn().or(done.name()))
+            .set_tags(Some(tags(&version.tags)).filter(|tags| !tags.is_empty()));
+        let done = boxed(call.send()).await;
+        let done = done.map_err(|error| self.call_error(&action("CreateSecret", &version.name), error))?;
+        self.require_name(done.arn().or(done.name()))
     }
 
     /// Writes a version over those of an existing secret.
-    pub(crate) async fn update(&self, write: &Write) -> StorageResult<()> {
+    pub(crate) async fn update(&self, version: &NewVersion) -> StorageResult<()> {
         let call = self.sdk().await?.update_secret();
         let call = call
-            .secret_id(&write.name)
-            .secret_string(&write.envelope)
-            .client_request_token(&write.token)
-            .set_description(write.description.clone())
+            .secret_id(&version.name)
+            .secret_string(&version.envelope)
+            .client_request_token(&version.token)
+            .set_description(version.description.clone())
             .set_kms_key_id(self.config.kms_key_id.clone());
-        let done = sent(call.send()).await;
-        let done = done.map_err(|error| self.failure(&place("UpdateSecret", &write.name), error))?;
-        self.named(done.arn().or(done.name()))
+        let done = boxed(call.send()).await;
+        let done = done.map_err(|error| self.call_error(&action("UpdateSecret", &version.name), error))?;
+        self.require_name(done.arn().or(done.name()))
     }
 
     /// Sets tags, and leaves others as they are.
     pub(crate) async fn tag(&self, name: &str, set: &BTreeMap<String, String>) -> StorageResult<()> {
         let call = self.sdk().await?.tag_resource().secret_id(name).set_tags(Some(tags(set)));
-        let done = sent(call.send()).await;
-        done.map(drop).map_err(|error| self.failure(&place("TagResource", name), error))
+        let done = boxed(call.send()).await;
+        done.map(drop).map_err(|error| self.call_error(&action("TagResource", name), error))
     }
 
     /// Removes the tags with these keys, and leaves others as they are. Idempotent.
     pub(crate) async fn untag(&self, name: &str, keys: &[String]) -> StorageResult<()> {
         let call = self.sdk().await?.untag_resource().secret_id(name).set_tag_keys(Some(keys.to_vec()));
-        let done = sent(call.send()).await;
-        done.map(drop).map_err(|error| self.failure(&place("UntagResource", name), error))
+        let done = boxed(call.send()).await;
+        done.map(drop).map_err(|error| self.call_error(&action("UntagResource", name), error))
     }
 
     /// The current version's value.
     pub(crate) async fn value(&self, name: &str) -> StorageResult<String> {
         let call = self.sdk().await?.get_secret_value().secret_id(name);
-        let secret =
-            sent(call.send()).await.map_err(|error| self.failure(&place("GetSecretValue", name), error))?;
-        self.named(secret.arn().or(secret.name()))?;
-        secret.secret_string.ok_or_else(no_text)
+        let secret = boxed(call.send())
+            .await
+            .map_err(|error| self.call_error(&action("GetSecretValue", name), error))?;
+        self.require_name(secret.arn().or(secret.name()))?;
+        secret.secret_string.ok_or_else(binary_value_error)
     }
 
     /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some
     /// may be left out.
-    pub(crate) async fn values(&self, names: &[String]) -> StorageResult<Vec<Answered>> {
+    pub(crate) async fn values(&self, names: &[String]) -> StorageResult<Vec<NamedValue>> {
         let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names.to_vec()));
-        let batch = sent(call.send())
+        let batch = boxed(call.send())
             .await
-            .map_err(|error| self.failure(&place("BatchGetSecretValue", "*"), error))?;
+            .map_err(|error| self.call_error(&action("BatchGetSecretValue", "*"), error))?;
         if batch.secret_values.is_none() && batch.errors.is_none() {
-            return Err(self.of_another_form());
+            return Err(self.unexpected_form_error());
         }
         let values = batch.secret_values.unwrap_or_default().into_iter();
-        let values =
-            values.filter_map(|secret| Some((secret.name?, secret.secret_string.ok_or_else(no_text))));
+        let values = values
+            .filter_map(|secret| Some((secret.name?, secret.secret_string.ok_or_else(binary_value_error))));
         let errors = batch.errors.unwrap_or_default().into_iter().filter_map(|error| {
             let name = error.secret_id?;
-            let refusal = Refusal {
+            let refusal = ErrorResponse {
                 status: 400,
                 code: error.error_code.as_deref(),
                 message: error.message.as_deref(),
                 retry_after: None,
             };
-            let error = refusal.explain(&place("GetSecretValue", &name));
+            let error = refusal.storage_error(&action("GetSecretValue", &name));
             Some((name, Err(error)))
         });
         Ok(values.chain(errors).collect())
     }
 
     /// What is there, whatever is in it; `None`: nothing.
-    pub(crate) async fn describe(&self, name: &str) -> StorageResult<Option<Described>> {
+    pub(crate) async fn describe(&self, name: &str) -> StorageResult<Option<SecretState>> {
         let call = self.sdk().await?.describe_secret().secret_id(name);
-        match sent(call.send()).await {
+        match boxed(call.send()).await {
             Ok(secret) => {
-                self.named(secret.arn().or(secret.name()))?;
+                self.require_name(secret.arn().or(secret.name()))?;
                 let versions = secret.version_ids_to_stages.unwrap_or_default().into_iter();
                 let mut current =
                     versions.filter(|(_, stages)| stages.iter().any(|stage| stage == "AWSCURRENT"));
-                let current = current.next().map(|(version, _)| version);
+                let current_version = current.next().map(|(version, _)| version);
                 let tags = secret.tags.unwrap_or_default().into_iter();
                 let tags = tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
-                Ok(Some(Described { scheduled: secret.deleted_date.is_some(), current, tags }))
+                Ok(Some(SecretState { scheduled: secret.deleted_date.is_some(), current_version, tags }))
             }
-            Err(error) => match self.failure(&place("DescribeSecret", name), error) {
+            Err(error) => match self.call_error(&action("DescribeSecret", name), error) {
                 error if error.is_not_found() => Ok(None),
                 error => Err(error),
             },
@@ -215,7 +216,7 @@ impl Client {
         &self,
         prefix: &str,
         scheduled: bool,
-        next: Option<&str>,
+        next_token: Option<&str>,
     ) -> StorageResult<Option<Page>> {
         let mut call = self.sdk().await?.list_secrets().max_results(Self::PAGE);
         if !prefix.is_empty() {
@@ -224,18 +225,18 @@ impl Client {
         if scheduled {
             call = call.include_planned_deletion(true);
         }
-        let page = match sent(call.set_next_token(next.map(str::to_owned)).send()).await {
+        let page = match boxed(call.set_next_token(next_token.map(str::to_owned)).send()).await {
             Ok(page) => page,
             Err(error) if error.code() == Some("InvalidNextTokenException") => return Ok(None),
-            Err(error) => return Err(self.failure(&place("ListSecrets", "*"), error)),
+            Err(error) => return Err(self.call_error(&action("ListSecrets", "*"), error)),
         };
-        let entries = page.secret_list.ok_or_else(|| self.of_another_form())?.into_iter();
-        let entries = entries.map(|secret| {
-            let name = secret.name.ok_or_else(|| self.of_another_form())?;
+        let secrets = page.secret_list.ok_or_else(|| self.unexpected_form_error())?.into_iter();
+        let secrets = secrets.map(|secret| {
+            let name = secret.name.ok_or_else(|| self.unexpected_form_error())?;
             let scheduled = secret.deleted_date.is_some();
-            Ok(Entry { name, description: secret.description, scheduled })
+            Ok(ListedSecret { name, description: secret.description, scheduled })
         });
-        Ok(Some(Page { entries: entries.collect::<StorageResult<_>>()?, next: page.next_token }))
+        Ok(Some(Page { secrets: secrets.collect::<StorageResult<_>>()?, next_token: page.next_token }))
     }
 
     /// Schedules a secret's deletion so many days from now; `None`: removes it.
@@ -245,31 +246,31 @@ impl Client {
             Some(days) => call.recovery_window_in_days(days.into()),
             None => call.force_delete_without_recovery(true),
         };
-        let done = sent(call.send()).await;
-        let done = done.map_err(|error| self.failure(&place("DeleteSecret", name), error))?;
+        let done = boxed(call.send()).await;
+        let done = done.map_err(|error| self.call_error(&action("DeleteSecret", name), error))?;
         // For a secret that was absent, AWS may name nothing; then the number of its answer counts.
         match done.deletion_date() {
             Some(_) => Ok(()),
-            None => self.named(done.arn().or(done.name()).or(done.request_id())),
+            None => self.require_name(done.arn().or(done.name()).or(done.request_id())),
         }
     }
 
     /// Takes a secret from the list of those that are to be deleted.
     pub(crate) async fn restore(&self, name: &str) -> StorageResult<()> {
         let call = self.sdk().await?.restore_secret().secret_id(name);
-        let done = sent(call.send()).await;
-        let done = done.map_err(|error| self.failure(&place("RestoreSecret", name), error))?;
-        self.named(done.arn().or(done.name()))
+        let done = boxed(call.send()).await;
+        let done = done.map_err(|error| self.call_error(&action("RestoreSecret", name), error))?;
+        self.require_name(done.arn().or(done.name()))
     }
 
     /// Refuses an answer without a name or an ARN, which AWS's answers about one secret have.
-    fn named(&self, name: Option<&str>) -> StorageResult<()> {
-        name.map(drop).ok_or_else(|| self.of_another_form())
+    fn require_name(&self, name: Option<&str>) -> StorageResult<()> {
+        name.map(drop).ok_or_else(|| self.unexpected_form_error())
     }
 
     /// The error of an answer that the SDK could read, and that is none of AWS's.
-    fn of_another_form(&self) -> StorageError {
-        self.foreign(None, Some(b"{}")).error(SETTING)
+    fn unexpected_form_error(&self) -> StorageError {
+        self.foreign(None, Some(b"{}")).error(ENDPOINT_SETTING)
     }
 
     fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
@@ -277,36 +278,41 @@ impl Client {
     }
 
     /// What a call that gave no answer, or a refusal, means.
-    fn failure<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
-        place: &Place<'_>,
+        action: &Action<'_>,
         error: SdkError<E, HttpResponse>,
     ) -> StorageError {
         let address = self.address.get();
         let Some(raw) = error.raw_response() else {
-            return Broken { foreign: None, address, cause: &error }.explain(place);
+            return IncompleteResponse { parse_error: None, address, cause: &error }.storage_error(action);
         };
         let foreign = self.foreign(raw.headers().get("content-type"), raw.body().bytes());
         let SdkError::ServiceError(refused) = &error else {
-            return Broken { foreign: Some(foreign.error(SETTING)), address, cause: &error }.explain(place);
+            return IncompleteResponse {
+                parse_error: Some(foreign.error(ENDPOINT_SETTING)),
+                address,
+                cause: &error,
+            }
+            .storage_error(action);
         };
         let (status, code) = (raw.status(), refused.err().code());
         if status.is_success() && code.is_none() {
-            return foreign.error(SETTING);
+            return foreign.error(ENDPOINT_SETTING);
         }
         let described = code.is_none().then(|| foreign.to_string());
         let message = refused.err().message().or(described.as_deref());
         let retry_after = raw.headers().get("retry-after");
-        Refusal { status: status.as_u16(), code, message, retry_after }.explain(place)
+        ErrorResponse { status: status.as_u16(), code, message, retry_after }.storage_error(action)
     }
 }
 
 /// What holds the address of the endpoint.
-const SETTING: &str = "the endpoint (`endpoint_url`, or that of the region)";
+const ENDPOINT_SETTING: &str = "the endpoint (`endpoint_url`, or that of the region)";
 
 /// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on
 /// the heap, and not into those of our callers.
-fn sent<F: Future>(call: F) -> Pin<Box<F>> {
+fn boxed<F: Future>(call: F) -> Pin<Box<F>> {
     Box::pin(call)
 }
 
@@ -314,6 +320,6 @@ fn tags(all: &BTreeMap<String, String>) -> Vec<Tag> {
     all.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn place<'a>(action: &'static str, name: &'a str) -> Place<'a> {
-    Place { action, name }
+fn action<'a>(operation: &'static str, secret_name: &'a str) -> Action<'a> {
+    Action { operation, secret_name }
 }

@@ -11,22 +11,22 @@ use cred_provider_kit::{connection, said};
 
 /// The action and the secret of a call, as policies name them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Action<'a> {
     /// The operation, which is also the name of the permission.
-    pub(crate) action: &'static str,
+    pub(crate) operation: &'static str,
     /// The secret's name.
-    pub(crate) name: &'a str,
+    pub(crate) secret_name: &'a str,
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Action<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`secretsmanager:{}` on `{}`", self.action, self.name)
+        write!(f, "`secretsmanager:{}` on `{}`", self.operation, self.secret_name)
     }
 }
 
 /// An answer with an error status.
 #[derive(Debug)]
-pub(crate) struct Refusal<'a> {
+pub(crate) struct ErrorResponse<'a> {
     pub(crate) status: u16,
     pub(crate) code: Option<&'a str>,
     pub(crate) message: Option<&'a str>,
@@ -34,7 +34,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) retry_after: Option<&'a str>,
 }
 
-impl Refusal<'_> {
+impl ErrorResponse<'_> {
     /// The storage error of a refused call: by AWS's code, or else by the status.
     ///
     /// [`NotFound`](StorageErrorKind::NotFound) means that the secret does not exist,
@@ -44,47 +44,47 @@ impl Refusal<'_> {
     /// operation](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html)
     /// and the [common
     /// ones](https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html).
-    pub(crate) fn explain(&self, place: &Place<'_>) -> StorageError {
-        let error = self.meaning(place);
+    pub(crate) fn storage_error(&self, action: &Action<'_>) -> StorageError {
+        let error = self.classify(action);
         match self.code {
             Some(code) => error.with_source(Arc::new(Code::new(code)) as Arc<_>),
             None => error,
         }
     }
 
-    fn meaning(&self, place: &Place<'_>) -> StorageError {
-        let said = || without_secrets(self.message.unwrap_or_default());
+    fn classify(&self, action: &Action<'_>) -> StorageError {
+        let reason = || without_secrets(self.message.unwrap_or_default());
         let retry_after = self.retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         match self.code.unwrap_or_default() {
             "ResourceNotFoundException" => StorageErrorKind::NotFound.into(),
             "ResourceExistsException" => StorageError::conflict(format!(
                 "AWS already has a secret or a version of that name ({})",
-                said()
+                reason()
             )),
             "DecryptionFailure" | "EncryptionFailure" => denied(format!(
-                "AWS cannot use the KMS key for {place} ({}); enable the key, and allow `kms:Decrypt` and \
+                "AWS cannot use the KMS key for {action} ({}); enable the key, and allow `kms:Decrypt` and \
                  `kms:GenerateDataKey` in its policy and in that of this identity",
-                said()
+                reason()
             )),
             "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => {
-                denied(format!("AWS refuses {place} ({})", said()))
+                denied(format!("AWS refuses {action} ({})", reason()))
             }
             // AWS's text may repeat the request with the session token.
             "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => unauthenticated(
-                format!("AWS refuses {place}: it does not know this access key or session token"),
+                format!("AWS refuses {action}: it does not know this access key or session token"),
             ),
             "ExpiredTokenException" | "ExpiredToken" => {
-                unauthenticated(format!("AWS refuses {place}: the session token has expired; renew it"))
+                unauthenticated(format!("AWS refuses {action}: the session token has expired; renew it"))
             }
             "InvalidSignatureException"
             | "SignatureDoesNotMatch"
             | "IncompleteSignature"
             | "RequestExpired"
             | "RequestTimeTooSkewed" => unauthenticated(format!(
-                "AWS refuses the signature of {place}; check the secret access key and this machine's clock"
+                "AWS refuses the signature of {action}; check the secret access key and this machine's clock"
             )),
             "MissingAuthenticationToken" | "MissingAuthenticationTokenException" | "OptInRequired" => {
-                unauthenticated(format!("AWS refuses these credentials for {place}"))
+                unauthenticated(format!("AWS refuses these credentials for {action}"))
             }
             "ThrottlingException"
             | "Throttling"
@@ -98,27 +98,27 @@ impl Refusal<'_> {
             | "InternalFailure"
             | "InternalError"
             | "ServiceUnavailable"
-            | "ServiceUnavailableException" => self.unavailable(place, retry_after),
+            | "ServiceUnavailableException" => self.unavailable(action, retry_after),
             "LimitExceededException" => StorageError::invalid_request(format!(
-                "a quota of AWS is used up for {place} ({}); for new versions it is a sustained rate of one in ten minutes",
-                said()
+                "a quota of AWS is used up for {action} ({}); for new versions it is a sustained rate of one in ten minutes",
+                reason()
             )),
             code => match self.status {
                 429 => StorageErrorKind::Throttled { retry_after }.into(),
-                500.. => self.unavailable(place, retry_after),
-                401 => unauthenticated(format!("AWS refuses these credentials for {place}")),
-                403 => denied(format!("AWS refuses {place} with status 403 ({})", said())),
+                500.. => self.unavailable(action, retry_after),
+                401 => unauthenticated(format!("AWS refuses these credentials for {action}")),
+                403 => denied(format!("AWS refuses {action} with status 403 ({})", reason())),
                 status => {
                     let code = if code.is_empty() { format!("status {status}") } else { Code::new(code).0 };
-                    StorageError::invalid_request(format!("AWS refuses {place} with {code} ({})", said()))
+                    StorageError::invalid_request(format!("AWS refuses {action} with {code} ({})", reason()))
                 }
             },
         }
     }
 
-    fn unavailable(&self, place: &Place<'_>, retry_after: Option<Duration>) -> StorageError {
-        let (status, said) = (self.status, without_secrets(self.message.unwrap_or_default()));
-        let reason = format!("AWS answered {place} with status {status} ({said})").into();
+    fn unavailable(&self, action: &Action<'_>, retry_after: Option<Duration>) -> StorageError {
+        let (status, message) = (self.status, without_secrets(self.message.unwrap_or_default()));
+        let reason = format!("AWS answered {action} with status {status} ({message})").into();
         StorageErrorKind::Unavailable { reason, retry_after }.into()
     }
 }
@@ -138,7 +138,7 @@ impl Code {
 
 /// Whether AWS refused a call because of the state of the secret, above all that it is scheduled
 /// for deletion.
-pub(crate) fn is_about_state(error: &StorageError) -> bool {
+pub(crate) fn is_state_refusal(error: &StorageError) -> bool {
     let code = error.source().and_then(|source| source.downcast_ref::<Code>());
     code.is_some_and(|code| code.0 == Code::INVALID_REQUEST)
 }
@@ -152,7 +152,7 @@ fn unauthenticated(reason: String) -> StorageError {
 }
 
 /// The error of a secret that this library did not write.
-pub(crate) fn no_text() -> StorageError {
+pub(crate) fn binary_value_error() -> StorageError {
     StorageError::corrupted("the secret's value is not a text, so this library did not write it")
 }
 
@@ -175,41 +175,41 @@ fn is_secret(word: &str) -> bool {
 }
 
 /// Why a call has no complete answer.
-pub(crate) struct Broken<'a> {
+pub(crate) struct IncompleteResponse<'a> {
     /// The error of an answer that could not be parsed; `None`: no head of an answer arrived.
-    pub(crate) foreign: Option<StorageError>,
+    pub(crate) parse_error: Option<StorageError>,
     /// Host and port of the endpoint.
     pub(crate) address: Option<&'a str>,
     pub(crate) cause: &'a (dyn Error + 'static),
 }
 
-impl Broken<'_> {
-    pub(crate) fn explain(self, place: &Place<'_>) -> StorageError {
+impl IncompleteResponse<'_> {
+    pub(crate) fn storage_error(self, action: &Action<'_>) -> StorageError {
         if let Some(error) = connection::cause::<CredentialsError>(self.cause) {
             return no_credentials(error);
         }
-        if let Some(error) = connection::untrusted(self.cause, self.way()) {
+        if let Some(error) = connection::untrusted(self.cause, self.server()) {
             return error;
         }
-        let on_the_way = connection::cause::<hyper_util::client::legacy::Error>(self.cause);
+        let transport = connection::cause::<hyper_util::client::legacy::Error>(self.cause);
         let io = connection::io_kind(self.cause);
         let seen = io.map_or_else(|| "the connection broke".to_owned(), |kind| kind.to_string());
-        if on_the_way.is_some_and(hyper_util::client::legacy::Error::is_connect) {
-            return connection::no_answer(self.cause, false, self.way());
+        if transport.is_some_and(hyper_util::client::legacy::Error::is_connect) {
+            return connection::no_answer(self.cause, false, self.server());
         }
-        match (connection::cause::<hyper::Error>(self.cause), self.foreign) {
-            (None, Some(foreign)) if io.is_none() => foreign,
-            (None, None) if on_the_way.is_none() && io.is_none() => StorageError::invalid_request(format!(
-                "no request could be made for {place} ({})",
-                words(self.cause)
+        match (connection::cause::<hyper::Error>(self.cause), self.parse_error) {
+            (None, Some(parse_error)) if io.is_none() => parse_error,
+            (None, None) if transport.is_none() && io.is_none() => StorageError::invalid_request(format!(
+                "no request could be made for {action} ({})",
+                error_chain_text(self.cause)
             )),
             _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
         }
     }
 }
 
-impl Broken<'_> {
-    fn way(&self) -> connection::Way<'_> {
+impl IncompleteResponse<'_> {
+    fn server(&self) -> connection::Way<'_> {
         connection::Way {
             address: self.address,
             trust: "add that authority to those that this machine trusts",
@@ -228,12 +228,12 @@ pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
             "no AWS credentials were found in the environment, the profile, the container or the instance"
                 .to_owned(),
         ),
-        _ => unauthenticated(format!("the source of AWS credentials failed ({})", words(error))),
+        _ => unauthenticated(format!("the source of AWS credentials failed ({})", error_chain_text(error))),
     }
 }
 
 /// The texts of a chain of errors, each once, in one short line.
-fn words(error: &(dyn Error + 'static)) -> String {
+fn error_chain_text(error: &(dyn Error + 'static)) -> String {
     let mut all: Vec<String> = connection::causes(error).map(ToString::to_string).collect();
     all.dedup();
     without_secrets(&all.join(": "))

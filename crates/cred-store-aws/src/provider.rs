@@ -19,15 +19,15 @@ use cred_core::{
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, RetryBudget, Wire};
 
-use self::listing::Which;
+use self::listing::ListedState;
 use crate::AwsSecretsManagerConfig;
-use crate::client::{Client, Described};
-use crate::error::is_about_state;
+use crate::client::{Client, SecretState};
+use crate::error::is_state_refusal;
 
 /// For how long AWS takes a request after it was signed
 /// ([signing](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)):
 /// so long a write that is still on its way may land.
-const SIGNED_FOR: Duration = Duration::from_secs(300);
+const SIGNATURE_LIFETIME: Duration = Duration::from_secs(300);
 
 cred_provider_kit::storage_provider! {
     /// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of
@@ -55,7 +55,7 @@ struct SecretsManager {
     client: Client,
     names: Names,
     /// Reads of several secrets at once are not allowed, as far as was seen.
-    single: AtomicBool,
+    batches_denied: AtomicBool,
 }
 
 impl AwsSecretsManagerProvider {
@@ -67,7 +67,7 @@ impl AwsSecretsManagerProvider {
     pub fn new(config: AwsSecretsManagerConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let client = Client::new(config.clone());
-        Self::over(config, client)
+        Self::with_api_client(config, client)
     }
 
     /// As [`AwsSecretsManagerProvider::new`], with the region, the endpoint, the credentials and
@@ -79,21 +79,21 @@ impl AwsSecretsManagerProvider {
     /// [`ConfigError`] names the field that cannot be used.
     pub fn with_client(config: AwsSecretsManagerConfig, client: SdkClient) -> Result<Self, ConfigError> {
         config.validate()?;
-        let client = Client::of_sdk(config.clone(), &client);
-        Self::over(config, client)
+        let client = Client::from_sdk(config.clone(), &client);
+        Self::with_api_client(config, client)
     }
 
-    fn over(config: AwsSecretsManagerConfig, client: Client) -> Result<Self, ConfigError> {
+    fn with_api_client(config: AwsSecretsManagerConfig, client: Client) -> Result<Self, ConfigError> {
         let description = Description::new(config.provider_name(), config.operation_timeout)
             .with_limits(config.limits())
             .with_consistency(config.consistency())
             .with_batch(Client::BATCH)
-            .with_in_doubt(SIGNED_FOR);
+            .with_in_doubt(SIGNATURE_LIFETIME);
         let executor = Executor::new(description, config.timeout)
             .with_retry_policy(config.retry_policy.clone())
             .with_budget(RetryBudget::new(config.retry_budget));
         let names = config.names()?;
-        let backend = SecretsManager { config, client, names, single: AtomicBool::new(false) };
+        let backend = SecretsManager { config, client, names, batches_denied: AtomicBool::new(false) };
         Ok(Self(Provider::new(executor, backend)))
     }
 }
@@ -102,9 +102,9 @@ impl Backend for SecretsManager {
     /// Makes the client at the first use, in a read: where that fails, no write was sent, so none
     /// is uncertain.
     async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
-        match self.client.is_open() {
+        match self.client.is_initialized() {
             true => Ok(()),
-            false => wire.read(|_| self.client.open()).await,
+            false => wire.read(|_| self.client.initialize()).await,
         }
     }
 
@@ -113,8 +113,8 @@ impl Backend for SecretsManager {
     }
 
     async fn put(&self, wire: &mut Wire<'_>, path: PathRef<'_>, file: CredentialFile) -> StorageResult<()> {
-        let write = self.version(path, file, wire.description())?;
-        self.store(wire, &write).await
+        let version = self.new_version(path, file, wire.description())?;
+        self.store(wire, &version).await
     }
 
     async fn get(&self, wire: &mut Wire<'_>, path: PathRef<'_>) -> StorageResult<Option<CredentialFile>> {
@@ -135,7 +135,7 @@ impl Backend for SecretsManager {
         reach: Reach<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(wire, reach.scope(), Which::Live).await
+        self.list_paths(wire, reach.scope(), ListedState::Live).await
     }
 
     async fn get_each(
@@ -170,7 +170,7 @@ impl Recoverable for SecretsManager {
     }
 
     async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
-        self.listed(wire, reach.scope(), Which::Scheduled).await
+        self.list_paths(wire, reach.scope(), ListedState::Scheduled).await
     }
 }
 
@@ -179,7 +179,7 @@ impl SecretsManager {
         self.names.encode(path).text
     }
 
-    async fn describe(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Option<Described>> {
+    async fn describe(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<Option<SecretState>> {
         wire.read(|_| self.client.describe(name)).await
     }
 
@@ -191,7 +191,7 @@ impl SecretsManager {
     /// with a code that it gives for other states too.
     async fn value(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<String> {
         match wire.read(|_| self.client.value(name)).await {
-            Err(error) if is_about_state(&error) => match self.describe(wire, name).await? {
+            Err(error) if is_state_refusal(&error) => match self.describe(wire, name).await? {
                 Some(secret) if !secret.scheduled => Err(error),
                 _ => Err(StorageErrorKind::NotFound.into()),
             },

@@ -69,17 +69,17 @@ pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) ->
     if let Some(endpoint) = &config.endpoint_url {
         builder = builder.endpoint_url(endpoint);
     }
-    Ok(SdkClient::from_conf(alone(builder, address).build()))
+    Ok(SdkClient::from_conf(configure(builder, address).build()))
 }
 
 /// The caller's client with its settings, but for those of time.
-pub(super) fn of_sdk(client: &SdkClient, address: &Address) -> SdkClient {
-    SdkClient::from_conf(alone(client.config().to_builder(), address).build())
+pub(super) fn from_sdk(client: &SdkClient, address: &Address) -> SdkClient {
+    SdkClient::from_conf(configure(client.config().to_builder(), address).build())
 }
 
 /// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our
 /// token.
-fn alone(builder: Builder, address: &Address) -> Builder {
+fn configure(builder: Builder, address: &Address) -> Builder {
     builder
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())

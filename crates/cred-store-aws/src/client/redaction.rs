@@ -19,16 +19,16 @@ use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame};
 
 /// Bytes of the longest answer that is read, as for the other backends.
-const LONGEST: usize = 64 * 1_024 * 1_024;
+const MAX_RESPONSE_LEN: usize = 64 * 1_024 * 1_024;
 
 #[derive(Debug)]
 pub(super) struct Redaction;
 
 /// The token of the request that is under way.
 #[derive(Debug, Clone)]
-struct Token(SecretString);
+struct SessionToken(SecretString);
 
-impl Storable for Token {
+impl Storable for SessionToken {
     type Storer = StoreReplace<Self>;
 }
 
@@ -45,7 +45,7 @@ impl Intercept for Redaction {
     ) -> Result<(), BoxError> {
         let token = context.request().headers().get("x-amz-security-token");
         if let Some(token) = token.filter(|token| !token.is_empty()) {
-            cfg.interceptor_state().store_put(Token(token.into()));
+            cfg.interceptor_state().store_put(SessionToken(token.into()));
         }
         Ok(())
     }
@@ -58,10 +58,10 @@ impl Intercept for Redaction {
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-        let body = SdkBody::from_body_1_x(Limited::new(body, LONGEST));
-        let token = cfg.load::<Token>().filter(|_| !response.status().is_success());
+        let body = SdkBody::from_body_1_x(Limited::new(body, MAX_RESPONSE_LEN));
+        let token = cfg.load::<SessionToken>().filter(|_| !response.status().is_success());
         *response.body_mut() = match token {
-            Some(token) => without(body, token.clone()),
+            Some(token) => without_token(body, token.clone()),
             None => body,
         };
         Ok(())
@@ -69,7 +69,7 @@ impl Intercept for Redaction {
 }
 
 /// The body as it comes, but for the token.
-fn without(body: SdkBody, Token(token): Token) -> SdkBody {
+fn without_token(body: SdkBody, SessionToken(token): SessionToken) -> SdkBody {
     let whole = async move {
         let bytes = body.collect().await?.to_bytes();
         let text = String::from_utf8_lossy(&bytes);

@@ -9,11 +9,11 @@ use cred_provider_kit::Wire;
 
 use super::SecretsManager;
 use crate::client::Client;
-use crate::error::is_about_state;
+use crate::error::is_state_refusal;
 
 /// Calls of one operation in flight: of those that read one secret, and of those that read twenty.
-const SINGLES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
-const BATCHES_AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+const MAX_CONCURRENT_READS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+const MAX_CONCURRENT_BATCHES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
 /// The current values of secrets, by their names.
 type Values = BTreeMap<String, StorageResult<String>>;
@@ -22,29 +22,30 @@ impl SecretsManager {
     /// The current values of these names, in their order. A name that is given twice is requested
     /// once.
     pub(super) async fn values(&self, wire: &mut Wire<'_>, names: &[String]) -> Vec<StorageResult<String>> {
-        let mut open = names.to_vec();
-        open.sort_unstable();
-        open.dedup();
+        let mut remaining = names.to_vec();
+        remaining.sort_unstable();
+        remaining.dedup();
         let mut values = Values::new();
-        if open.len() > 1 && !self.single.load(Ordering::Relaxed) {
-            values = self.batches(wire, &open).await;
-            open.retain(|name| !values.contains_key(name));
+        if remaining.len() > 1 && !self.batches_denied.load(Ordering::Relaxed) {
+            values = self.read_in_batches(wire, &remaining).await;
+            remaining.retain(|name| !values.contains_key(name));
         }
-        self.singles(wire, open, &mut values).await;
-        let unanswered = || Err(StorageError::other("it was asked for and not answered"));
-        names.iter().map(|name| values.get(name).cloned().unwrap_or_else(unanswered)).collect()
+        self.read_individually(wire, remaining, &mut values).await;
+        let missing = || Err(StorageError::other("it was asked for and not answered"));
+        names.iter().map(|name| values.get(name).cloned().unwrap_or_else(missing)).collect()
     }
 
     /// Reads twenty at once. Names that AWS leaves out are left out here too, and so are those
     /// whose refusal is transient or may mean a scheduled deletion.
-    async fn batches(&self, wire: &mut Wire<'_>, names: &[String]) -> Values {
+    async fn read_in_batches(&self, wire: &mut Wire<'_>, names: &[String]) -> Values {
         let chunks: Vec<_> = names.chunks(Client::BATCH.get()).collect();
-        let batches = wire.read_each(&chunks, BATCHES_AT_ONCE, |chunk| self.client.values(chunk)).await;
+        let batches =
+            wire.read_each(&chunks, MAX_CONCURRENT_BATCHES, |chunk| self.client.values(chunk)).await;
         let mut values = Values::new();
         for (chunk, batch) in chunks.into_iter().zip(batches) {
             match batch {
                 Ok(batch) => values.extend(batch.into_iter().filter(|(_, value)| {
-                    value.as_ref().err().is_none_or(|error| !is_about_state(error) && !error.is_transient())
+                    value.as_ref().err().is_none_or(|error| !is_state_refusal(error) && !error.is_transient())
                 })),
                 // It was tried often enough, or there is no time left.
                 Err(error) if error.is_transient() => {
@@ -52,7 +53,7 @@ impl SecretsManager {
                 }
                 Err(error) => {
                     if matches!(error.kind(), StorageErrorKind::PermissionDenied { .. }) {
-                        self.single.store(true, Ordering::Relaxed);
+                        self.batches_denied.store(true, Ordering::Relaxed);
                     }
                 }
             }
@@ -61,11 +62,12 @@ impl SecretsManager {
     }
 
     /// Reads each by a request of its own, and looks at those that may be scheduled for deletion.
-    async fn singles(&self, wire: &mut Wire<'_>, mut names: Vec<String>, values: &mut Values) {
-        let answers = wire.read_each(&names, SINGLES_AT_ONCE, |name| self.client.value(name)).await;
+    async fn read_individually(&self, wire: &mut Wire<'_>, mut names: Vec<String>, values: &mut Values) {
+        let answers = wire.read_each(&names, MAX_CONCURRENT_READS, |name| self.client.value(name)).await;
         values.extend(names.iter().cloned().zip(answers));
-        names.retain(|name| values.get(name).is_some_and(|value| value.as_ref().is_err_and(is_about_state)));
-        let described = wire.read_each(&names, SINGLES_AT_ONCE, |name| self.client.describe(name)).await;
+        names
+            .retain(|name| values.get(name).is_some_and(|value| value.as_ref().is_err_and(is_state_refusal)));
+        let described = wire.read_each(&names, MAX_CONCURRENT_READS, |name| self.client.describe(name)).await;
         for (name, described) in names.into_iter().zip(described) {
             match described {
                 // It exists, and was refused for another reason.

@@ -8,8 +8,8 @@ use cred_provider_kit::CredentialFile;
 use cred_provider_kit::naming::Names;
 
 use super::listing;
-use crate::client::Entry;
-use crate::error::{Place, Refusal};
+use crate::client::ListedSecret;
+use crate::error::{Action, ErrorResponse};
 
 /// Reads the value of a secret.
 ///
@@ -25,7 +25,7 @@ pub fn list<'a>(
     names: &Names,
     secrets: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
 ) -> BTreeSet<CredentialPath> {
-    let entries = secrets.into_iter().map(|(name, description)| Entry {
+    let entries = secrets.into_iter().map(|(name, description)| ListedSecret {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         scheduled: false,
@@ -36,6 +36,6 @@ pub fn list<'a>(
 /// Reads a refusal.
 #[must_use]
 pub fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> StorageError {
-    let place = Place { action: "GetSecretValue", name: "key" };
-    Refusal { status, code, message, retry_after: None }.explain(&place)
+    let action = Action { operation: "GetSecretValue", secret_name: "key" };
+    ErrorResponse { status, code, message, retry_after: None }.storage_error(&action)
 }

@@ -5,14 +5,14 @@ use cred_provider_kit::Wire;
 use cred_provider_kit::naming::{Decoded, Names};
 
 use super::{SecretsManager, decode};
-use crate::client::Entry;
+use crate::client::ListedSecret;
 
 /// How often a listing begins anew whose token no longer counts.
-const BEGINNINGS: u32 = 3;
+const MAX_LIST_STARTS: u32 = 3;
 
 /// Which secrets are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum ListedState {
     Live,
     /// Those that are scheduled for deletion.
     Scheduled,
@@ -21,58 +21,60 @@ pub(super) enum Which {
 /// Bytes of a value that a list is filtered by
 /// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and
 /// of the longest name.
-const LONGEST_FILTER: usize = 512;
+const MAX_FILTER_LEN: usize = 512;
 
 impl SecretsManager {
     /// The paths in this scope and below it. Those of hashed names may be of any scope.
-    pub(super) async fn listed(
+    pub(super) async fn list_paths(
         &self,
         wire: &mut Wire<'_>,
         scope: Option<&ScopeId>,
-        which: Which,
+        listed: ListedState,
     ) -> StorageResult<Vec<CredentialPath>> {
-        let mut entries = Vec::new();
+        let mut secrets = Vec::new();
         match scope {
-            None => self.entries(wire, self.names.prefix(), which, &mut entries).await?,
+            None => self.list_secrets(wire, self.names.prefix(), listed, &mut secrets).await?,
             // Hashed names tell nothing of their scopes. AWS does not say what a filter of two
             // values means.
             Some(_) => {
                 let prefix = self.names.scope_prefix(scope);
                 // Where no name has room behind it all are hashed, and AWS takes no longer value of
                 // a filter.
-                if prefix.len() < LONGEST_FILTER {
-                    self.entries(wire, &prefix, which, &mut entries).await?;
+                if prefix.len() < MAX_FILTER_LEN {
+                    self.list_secrets(wire, &prefix, listed, &mut secrets).await?;
                 }
-                self.entries(wire, &self.names.hashed_prefix(), which, &mut entries).await?;
+                self.list_secrets(wire, &self.names.hashed_prefix(), listed, &mut secrets).await?;
             }
         }
-        let (mut paths, lost) = paths_of(&self.names, entries);
-        match which {
-            Which::Live => paths.extend(self.lost(wire, &lost).await?),
+        let (mut paths, without_path) = paths_of(&self.names, secrets);
+        match listed {
+            ListedState::Live => paths.extend(self.paths_from_values(wire, &without_path).await?),
             // The value of what is scheduled for deletion cannot be read.
-            Which::Scheduled => lost.first().map_or(Ok(()), |name| Err(nameless(name)))?,
+            ListedState::Scheduled => {
+                without_path.first().map_or(Ok(()), |name| Err(unknown_path_error(name)))?
+            }
         }
         Ok(paths)
     }
 
     /// All secrets whose names begin so: every page, or an error.
-    async fn entries(
+    async fn list_secrets(
         &self,
         wire: &mut Wire<'_>,
         prefix: &str,
-        which: Which,
-        all: &mut Vec<Entry>,
+        listed: ListedState,
+        all: &mut Vec<ListedSecret>,
     ) -> StorageResult<()> {
-        let scheduled = which == Which::Scheduled;
-        for _ in 0..BEGINNINGS {
-            let mut entries = Vec::new();
+        let scheduled = listed == ListedState::Scheduled;
+        for _ in 0..MAX_LIST_STARTS {
+            let mut secrets = Vec::new();
             let mut next = None;
             while let Some(page) = wire.read(|_| self.client.list(prefix, scheduled, next.as_deref())).await?
             {
-                entries.extend(page.entries);
-                next = page.next;
+                secrets.extend(page.secrets);
+                next = page.next_token;
                 if next.is_none() {
-                    all.extend(entries.into_iter().filter(|entry| entry.scheduled == scheduled));
+                    all.extend(secrets.into_iter().filter(|secret| secret.scheduled == scheduled));
                     return Ok(());
                 }
             }
@@ -82,7 +84,11 @@ impl SecretsManager {
 
     /// The paths of hashed names whose description somebody has changed: their values hold them
     /// too.
-    async fn lost(&self, wire: &mut Wire<'_>, names: &[String]) -> StorageResult<Vec<CredentialPath>> {
+    async fn paths_from_values(
+        &self,
+        wire: &mut Wire<'_>,
+        names: &[String],
+    ) -> StorageResult<Vec<CredentialPath>> {
         let mut paths = Vec::new();
         for (name, value) in names.iter().zip(self.values(wire, names).await) {
             match decode(value) {
@@ -93,7 +99,7 @@ impl SecretsManager {
                 file => {
                     let path = file.ok().flatten().and_then(|file| file.path);
                     let path = path.filter(|path| self.names.encode(path.as_path_ref()).text == *name);
-                    paths.push(path.ok_or_else(|| nameless(name))?);
+                    paths.push(path.ok_or_else(|| unknown_path_error(name))?);
                 }
             }
         }
@@ -102,25 +108,25 @@ impl SecretsManager {
 }
 
 /// The paths of listed secrets, and the names of hashed ones whose description is not their path.
-pub(super) fn paths_of(names: &Names, entries: Vec<Entry>) -> (Vec<CredentialPath>, Vec<String>) {
-    let (mut paths, mut lost) = (Vec::new(), Vec::new());
-    for entry in entries {
-        match names.decode(&entry.name) {
+pub(super) fn paths_of(names: &Names, secrets: Vec<ListedSecret>) -> (Vec<CredentialPath>, Vec<String>) {
+    let (mut paths, mut without_path) = (Vec::new(), Vec::new());
+    for secret in secrets {
+        match names.decode(&secret.name) {
             Decoded::Exact(path) => paths.push(path),
             Decoded::Foreign => {}
             Decoded::Hashed => {
-                let path = entry.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
-                match path.filter(|path| names.encode(path.as_path_ref()).text == entry.name) {
+                let path = secret.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
+                match path.filter(|path| names.encode(path.as_path_ref()).text == secret.name) {
                     Some(path) => paths.push(path),
-                    None => lost.push(entry.name),
+                    None => without_path.push(secret.name),
                 }
             }
         }
     }
-    (paths, lost)
+    (paths, without_path)
 }
 
-fn nameless(name: &str) -> StorageError {
+fn unknown_path_error(name: &str) -> StorageError {
     StorageError::corrupted(format!(
         "neither the description nor the value of the secret `{name}` tells its path; set the description to the path"
     ))

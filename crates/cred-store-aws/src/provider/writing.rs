@@ -7,33 +7,33 @@ use cred_provider_kit::{CredentialFile, Wire, limits, tags};
 
 use super::SecretsManager;
 use crate::AwsOverDeleted;
-use crate::client::{Described, Write};
-use crate::error::is_about_state;
+use crate::client::{NewVersion, SecretState};
+use crate::error::is_state_refusal;
 
 /// The first pause while something stands in the way of a write, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// How often AWS may refuse a secret as it is, although a look finds it live. Others restore and
 /// delete; but more than that, and it is refused for another reason.
-const LOOKS: u32 = 3;
+const MAX_LIVE_REFUSALS: u32 = 3;
 
 /// The window in which a secret is scheduled again where none is configured: AWS's own.
-const WINDOW_DAYS: u8 = 30;
+const DEFAULT_RECOVERY_DAYS: u8 = 30;
 
 impl SecretsManager {
     /// The version to be written, if it fits.
-    pub(super) fn version(
+    pub(super) fn new_version(
         &self,
         path: PathRef<'_>,
         file: CredentialFile,
         description: &Description,
-    ) -> StorageResult<Write> {
+    ) -> StorageResult<NewVersion> {
         let tags = tags::AWS.project(&file.metadata.tags, &self.config.default_tags)?;
         let name = self.names.encode(path);
         let envelope = file.with_path(name.hashed.then(|| path.to_path())).encode_text()?;
         limits::check_payload_len(description, path, envelope.len())?;
-        Ok(Write {
+        Ok(NewVersion {
             description: name.hashed.then(|| path.to_string()),
             name: name.text,
             envelope,
@@ -46,26 +46,26 @@ impl SecretsManager {
     /// Writes over the secret that exists, or creates it. Continues while other writers create and
     /// delete the secret, and while AWS still removes one of its name. Looks at the secret first
     /// only if its tags follow the metadata.
-    pub(super) async fn store(&self, wire: &mut Wire<'_>, write: &Write) -> StorageResult<()> {
-        let (mut looks, mut pause) = (0, FIRST_PAUSE);
+    pub(super) async fn store(&self, wire: &mut Wire<'_>, version: &NewVersion) -> StorageResult<()> {
+        let (mut live_refusals, mut pause) = (0, FIRST_PAUSE);
         let mut refused = None;
         loop {
-            let found = match self.config.update_tags || refused.is_some() {
-                true => self.describe(wire, &write.name).await?,
+            let state = match self.config.update_tags || refused.is_some() {
+                true => self.describe(wire, &version.name).await?,
                 false => None,
             };
-            match (&found, refused.take()) {
+            match (&state, refused.take()) {
                 (Some(secret), _) if secret.scheduled => {
-                    if let Some(answer) = self.store_over_scheduled(wire, write, secret).await {
+                    if let Some(answer) = self.store_over_scheduled(wire, version, secret).await {
                         return answer;
                     }
                 }
-                (Some(_), Some(error)) if looks == LOOKS => return Err(error),
-                (Some(_), Some(_)) => looks += 1,
+                (Some(_), Some(error)) if live_refusals == MAX_LIVE_REFUSALS => return Err(error),
+                (Some(_), Some(_)) => live_refusals += 1,
                 // Removed, and AWS has not finished yet.
                 (None, Some(_)) => {}
-                (found, None) => match self.overwrite_or_create(wire, write, found.as_ref()).await {
-                    Err(error) if is_about_state(&error) => {
+                (state, None) => match self.overwrite_or_create(wire, version, state.as_ref()).await {
+                    Err(error) if is_state_refusal(&error) => {
                         refused = Some(error);
                         continue;
                     }
@@ -78,24 +78,24 @@ impl SecretsManager {
                     "AWS still deletes a secret of that name, or others do all the time",
                 ));
             }
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            pause = pause.saturating_mul(2).min(MAX_PAUSE);
         }
     }
 
     async fn overwrite_or_create(
         &self,
         wire: &mut Wire<'_>,
-        write: &Write,
-        found: Option<&Described>,
+        version: &NewVersion,
+        state: Option<&SecretState>,
     ) -> StorageResult<()> {
         // A look that found nothing saves the update, which would find nothing either.
-        if found.is_some() || !self.config.update_tags {
-            match self.overwrite(wire, write, found).await {
+        if state.is_some() || !self.config.update_tags {
+            match self.overwrite(wire, version, state).await {
                 Err(error) if error.is_not_found() => {}
                 answer => return answer,
             }
         }
-        wire.write(|_| self.client.create(write)).await
+        wire.write(|_| self.client.create(version)).await
     }
 
     /// Writes over a secret. Its tags come first: if AWS refuses them, the value is still the old
@@ -103,13 +103,13 @@ impl SecretsManager {
     async fn overwrite(
         &self,
         wire: &mut Wire<'_>,
-        write: &Write,
-        found: Option<&Described>,
+        version: &NewVersion,
+        state: Option<&SecretState>,
     ) -> StorageResult<()> {
-        if let Some(found) = found.filter(|_| self.config.update_tags) {
-            self.tag(wire, write, found).await?;
+        if let Some(state) = state.filter(|_| self.config.update_tags) {
+            self.update_tags(wire, version, state).await?;
         }
-        wire.write(|_| self.client.update(write)).await
+        wire.write(|_| self.client.update(version)).await
     }
 
     /// Restores a secret that is scheduled for deletion and writes over it, where that is
@@ -117,8 +117,8 @@ impl SecretsManager {
     async fn store_over_scheduled(
         &self,
         wire: &mut Wire<'_>,
-        write: &Write,
-        found: &Described,
+        version: &NewVersion,
+        state: &SecretState,
     ) -> Option<StorageResult<()>> {
         if self.config.over_deleted == AwsOverDeleted::Refuse {
             return Some(Err(StorageError::invalid_request(
@@ -126,15 +126,15 @@ impl SecretsManager {
             )));
         }
         wire.hold_back(self.config.timeout.saturating_mul(3));
-        let answer = match wire.write(|_| self.client.restore(&write.name)).await {
-            Ok(()) => match self.overwrite(wire, write, Some(found)).await {
+        let answer = match wire.write(|_| self.client.restore(&version.name)).await {
+            Ok(()) => match self.overwrite(wire, version, Some(state)).await {
                 Err(error) if !wire.in_doubt() => {
                     wire.hold_back(Duration::ZERO);
-                    Some(Err(self.schedule_again(wire, &write.name, found, &error).await))
+                    Some(Err(self.delete_again(wire, &version.name, state, &error).await))
                 }
                 answer => Some(answer),
             },
-            Err(error) if error.is_not_found() || is_about_state(&error) => None,
+            Err(error) if error.is_not_found() || is_state_refusal(&error) => None,
             Err(error) => Some(Err(error)),
         };
         wire.hold_back(Duration::ZERO);
@@ -143,19 +143,19 @@ impl SecretsManager {
 
     /// Deletes what was restored and could not be written, unless somebody else has written it
     /// since.
-    async fn schedule_again(
+    async fn delete_again(
         &self,
         wire: &mut Wire<'_>,
         name: &str,
-        found: &Described,
+        state: &SecretState,
         failed: &StorageError,
     ) -> StorageError {
         let again = match self.describe(wire, name).await {
             // Whether it looks scheduled does not matter: a look may lag behind the restoration.
-            Ok(Some(now)) if now.current == found.current => {
-                let days = self.config.recovery_window_days.unwrap_or(WINDOW_DAYS);
+            Ok(Some(now)) if now.current_version == state.current_version => {
+                let days = self.config.recovery_window_days.unwrap_or(DEFAULT_RECOVERY_DAYS);
                 match wire.write(|_| self.client.delete(name, Some(days))).await {
-                    Err(error) if !is_about_state(&error) => Err(error.to_string()),
+                    Err(error) if !is_state_refusal(&error) => Err(error.to_string()),
                     _ => Ok(()),
                 }
             }
@@ -172,17 +172,19 @@ impl SecretsManager {
 
     /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.
     pub(super) async fn remove(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
-        let mut looks = 0;
+        let mut live_refusals = 0;
         loop {
             let refused =
                 match wire.write(|_| self.client.delete(name, self.config.recovery_window_days)).await {
                     Err(error) if error.is_not_found() => return Ok(()),
-                    Err(error) if is_about_state(&error) => error,
+                    Err(error) if is_state_refusal(&error) => error,
                     answer => return answer,
                 };
             match self.describe(wire, name).await? {
-                Some(secret) if !secret.scheduled && looks == LOOKS => return Err(refused),
-                Some(secret) if !secret.scheduled => looks += 1,
+                Some(secret) if !secret.scheduled && live_refusals == MAX_LIVE_REFUSALS => {
+                    return Err(refused);
+                }
+                Some(secret) if !secret.scheduled => live_refusals += 1,
                 _ => return Ok(()),
             }
         }
