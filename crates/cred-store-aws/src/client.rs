@@ -1,4 +1,4 @@
-//! Calls to Secrets Manager, one of its operations each.
+//! Calls to Secrets Manager. Each function calls one operation.
 
 mod address;
 mod connection;
@@ -26,36 +26,37 @@ use crate::error::{Action, ErrorResponse, IncompleteResponse, binary_value_error
 /// One account and region of Secrets Manager.
 pub(crate) struct Client {
     config: AwsSecretsManagerConfig,
-    /// Made at the first use: AWS's chain reads files and may ask the network.
+    /// Created at the first use, because AWS's chain reads files and may use the network.
     sdk: OnceCell<SdkClient>,
-    /// Of the endpoint, for errors.
+    /// The address of the endpoint, for errors.
     address: Address,
 }
 
-/// A version that is to be written.
+/// A version to write.
 #[derive(Debug)]
 pub(crate) struct NewVersion {
     pub(crate) name: String,
     pub(crate) envelope: String,
-    /// Becomes the version's id; makes several attempts one write.
+    /// The request token. It becomes the id of the version, and AWS treats several attempts with
+    /// it as one write.
     pub(crate) token: String,
-    /// What tells the path where the name does not.
+    /// The path, if the name is hashed.
     pub(crate) description: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// What is known of a secret without its value.
+/// The state of a secret, without its value.
 #[derive(Debug)]
 pub(crate) struct SecretState {
-    /// It is to be deleted, and can be restored until then.
+    /// Whether the secret is scheduled for deletion. Until it is deleted, it can be restored.
     pub(crate) scheduled: bool,
-    /// The version that is current.
+    /// The id of the current version.
     pub(crate) current_version: Option<String>,
-    /// Other users' tags are among them.
+    /// All tags, including those of other users.
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// What a listing says of one secret.
+/// One secret in a page of a list.
 #[derive(Debug)]
 pub(crate) struct ListedSecret {
     pub(crate) name: String,
@@ -63,7 +64,7 @@ pub(crate) struct ListedSecret {
     pub(crate) scheduled: bool,
 }
 
-/// One page of a listing.
+/// One page of a list.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) secrets: Vec<ListedSecret>,
@@ -74,16 +75,16 @@ pub(crate) struct Page {
 type NamedValue = (String, StorageResult<String>);
 
 impl Client {
-    /// Names that one `BatchGetSecretValue` takes.
+    /// The maximum number of names in one `BatchGetSecretValue`.
     pub(crate) const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19);
-    /// Secrets of one page, the most there are.
+    /// The number of secrets in one page, which is the maximum.
     const PAGE: i32 = 100;
 
     pub(crate) fn new(config: AwsSecretsManagerConfig) -> Self {
         Self { config, sdk: OnceCell::new(), address: Address::default() }
     }
 
-    /// Over the caller's own client.
+    /// Creates a client from the caller's SDK client.
     pub(crate) fn from_sdk(config: AwsSecretsManagerConfig, client: &SdkClient) -> Self {
         let address = Address::default();
         let sdk = OnceCell::new_with(Some(connection::from_sdk(client, &address)));
@@ -94,13 +95,13 @@ impl Client {
         self.sdk.initialized()
     }
 
-    /// Finds the settings that AWS's chain gives. Of several who wait, one does it; where that one
-    /// is dropped, the next.
+    /// Reads the settings from AWS's chain. If several operations wait for them, one reads them; if
+    /// that one is dropped, the next takes over.
     pub(crate) async fn initialize(&self) -> StorageResult<()> {
         self.sdk().await.map(drop)
     }
 
-    /// Asks AWS's chain for credentials.
+    /// Checks that AWS's chain has credentials.
     pub(crate) async fn check_credentials(&self) -> StorageResult<()> {
         boxed(connection::check_credentials(self.sdk().await?)).await
     }
@@ -124,7 +125,7 @@ impl Client {
         self.require_name(done.arn().or(done.name()))
     }
 
-    /// Writes a version over those of an existing secret.
+    /// Writes a new version of an existing secret.
     pub(crate) async fn update(&self, version: &NewVersion) -> StorageResult<()> {
         let call = self.sdk().await?.update_secret();
         let call = call
@@ -138,21 +139,21 @@ impl Client {
         self.require_name(done.arn().or(done.name()))
     }
 
-    /// Sets tags, and leaves others as they are.
+    /// Sets tags, and leaves others unchanged.
     pub(crate) async fn tag(&self, name: &str, set: &BTreeMap<String, String>) -> StorageResult<()> {
         let call = self.sdk().await?.tag_resource().secret_id(name).set_tags(Some(tags(set)));
         let done = boxed(call.send()).await;
         done.map(drop).map_err(|error| self.call_error(&action("TagResource", name), error))
     }
 
-    /// Removes the tags with these keys, and leaves others as they are. Idempotent.
+    /// Removes the tags with these keys, and leaves others unchanged. Idempotent.
     pub(crate) async fn untag(&self, name: &str, keys: &[String]) -> StorageResult<()> {
         let call = self.sdk().await?.untag_resource().secret_id(name).set_tag_keys(Some(keys.to_vec()));
         let done = boxed(call.send()).await;
         done.map(drop).map_err(|error| self.call_error(&action("UntagResource", name), error))
     }
 
-    /// The current version's value.
+    /// Reads the value of the current version.
     pub(crate) async fn value(&self, name: &str) -> StorageResult<String> {
         let call = self.sdk().await?.get_secret_value().secret_id(name);
         let secret = boxed(call.send())
@@ -162,8 +163,8 @@ impl Client {
         secret.secret_string.ok_or_else(binary_value_error)
     }
 
-    /// The current versions' values of up to [`Client::BATCH`] names, each once, in no order. Some
-    /// may be left out.
+    /// Reads the values of the current versions of up to [`Client::BATCH`] names, which must be
+    /// distinct. The results have no order, and AWS may leave some out.
     pub(crate) async fn values(&self, names: &[String]) -> StorageResult<Vec<NamedValue>> {
         let call = self.sdk().await?.batch_get_secret_value().set_secret_id_list(Some(names.to_vec()));
         let batch = boxed(call.send())
@@ -189,7 +190,7 @@ impl Client {
         Ok(values.chain(errors).collect())
     }
 
-    /// What is there, whatever is in it; `None`: nothing.
+    /// Returns the state of a secret, whatever its value; `None`: it does not exist.
     pub(crate) async fn describe(&self, name: &str) -> StorageResult<Option<SecretState>> {
         let call = self.sdk().await?.describe_secret().secret_id(name);
         match boxed(call.send()).await {
@@ -210,8 +211,8 @@ impl Client {
         }
     }
 
-    /// One page of the secrets whose names begin so. `None`: the token of the page before counts no
-    /// more, and the listing must begin anew.
+    /// Lists one page of the secrets with this prefix. `None`: AWS no longer accepts the page
+    /// token, and the list must be started again.
     pub(crate) async fn list(
         &self,
         prefix: &str,
@@ -239,7 +240,7 @@ impl Client {
         Ok(Some(Page { secrets: secrets.collect::<StorageResult<_>>()?, next_token: page.next_token }))
     }
 
-    /// Schedules a secret's deletion so many days from now; `None`: removes it.
+    /// Schedules the deletion of a secret in `window` days; `None`: deletes it permanently.
     pub(crate) async fn delete(&self, name: &str, window: Option<u8>) -> StorageResult<()> {
         let call = self.sdk().await?.delete_secret().secret_id(name);
         let call = match window {
@@ -248,14 +249,15 @@ impl Client {
         };
         let done = boxed(call.send()).await;
         let done = done.map_err(|error| self.call_error(&action("DeleteSecret", name), error))?;
-        // For a secret that was absent, AWS may name nothing; then the number of its answer counts.
+        // If the secret did not exist, AWS may return neither name nor ARN. The request id is then
+        // enough.
         match done.deletion_date() {
             Some(_) => Ok(()),
             None => self.require_name(done.arn().or(done.name()).or(done.request_id())),
         }
     }
 
-    /// Takes a secret from the list of those that are to be deleted.
+    /// Cancels the scheduled deletion of a secret.
     pub(crate) async fn restore(&self, name: &str) -> StorageResult<()> {
         let call = self.sdk().await?.restore_secret().secret_id(name);
         let done = boxed(call.send()).await;
@@ -263,12 +265,12 @@ impl Client {
         self.require_name(done.arn().or(done.name()))
     }
 
-    /// Refuses an answer without a name or an ARN, which AWS's answers about one secret have.
+    /// Fails if the response has neither a name nor an ARN. AWS's responses about one secret do.
     fn require_name(&self, name: Option<&str>) -> StorageResult<()> {
         name.map(drop).ok_or_else(|| self.unexpected_form_error())
     }
 
-    /// The error of an answer that the SDK could read, and that is none of AWS's.
+    /// The error for a response that the SDK could parse but that is not from AWS.
     fn unexpected_form_error(&self) -> StorageError {
         self.foreign(None, Some(b"{}")).error(ENDPOINT_SETTING)
     }
@@ -277,7 +279,7 @@ impl Client {
         Foreign { service: "AWS", address: self.address.get(), content_type, body }
     }
 
-    /// What a call that gave no answer, or a refusal, means.
+    /// Converts the error of a call: an error response, or a missing or incomplete response.
     fn call_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
         &self,
         action: &Action<'_>,
@@ -307,11 +309,11 @@ impl Client {
     }
 }
 
-/// What holds the address of the endpoint.
+/// The setting that determines the address of the endpoint.
 const ENDPOINT_SETTING: &str = "the endpoint (`endpoint_url`, or that of the region)";
 
-/// The SDK's futures are thousands of bytes, and deep enough for the compiler's limit: they go on
-/// the heap, and not into those of our callers.
+/// Puts a future of the SDK on the heap. The SDK's futures have thousands of bytes and reach the
+/// compiler's limit of nesting, so they are not made a part of the callers' futures.
 fn boxed<F: Future>(call: F) -> Pin<Box<F>> {
     Box::pin(call)
 }

@@ -75,7 +75,7 @@ pub struct AwsSecretsManagerConfig {
     pub update_tags: bool,
     /// The number of days for which a deleted credential can be [recovered](cred_core::SoftDelete):
     /// 7 to 30, default 30. `None`, in files `0`: deletions are permanent.
-    #[serde(deserialize_with = "days")]
+    #[serde(deserialize_with = "days_or_none")]
     pub recovery_window_days: Option<u8>,
     /// What a store does if a secret that is scheduled for deletion still holds the name. Default:
     /// restore it and write a new version.
@@ -107,8 +107,8 @@ pub enum AwsOverDeleted {
     Refuse,
 }
 
-/// Days, or none for 0: TOML has no `null`.
-fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+/// Reads a number of days, with 0 as `None`: TOML has no `null`.
+fn days_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     Ok(Option::deserialize(deserializer)?.filter(|days| *days != 0))
 }
 
@@ -218,7 +218,7 @@ impl AwsSecretsManagerConfig {
     }
 }
 
-/// `eu-central-1`, `us-gov-west-1`: words, and a number at the end.
+/// Whether it is a region like `eu-central-1` or `us-gov-west-1`: words, and a number at the end.
 fn is_region(text: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -228,7 +228,7 @@ fn is_region(text: &str) -> bool {
     }
 }
 
-/// `alias/name`, or the ARN of a key or an alias.
+/// Whether it is `alias/name`, or the ARN of a key or an alias.
 fn is_kms_key(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
     let named = |text: &str, kind| {

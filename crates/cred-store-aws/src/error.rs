@@ -1,4 +1,4 @@
-//! Error mapping: answers of AWS and failures of the connection as storage errors.
+//! Error mapping: from responses of AWS and connection failures to storage errors.
 
 use std::error::Error;
 use std::fmt;
@@ -9,12 +9,12 @@ use aws_credential_types::provider::error::CredentialsError;
 use cred_core::{StorageError, StorageErrorKind};
 use cred_provider_kit::{connection, said};
 
-/// The action and the secret of a call, as policies name them.
+/// The operation and the secret of a call, as policies name them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Action<'a> {
-    /// The operation, which is also the name of the permission.
+    /// The operation. The permission has the same name.
     pub(crate) operation: &'static str,
-    /// The secret's name.
+    /// The name of the secret, or `*` for all.
     pub(crate) secret_name: &'a str,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Action<'_> {
     }
 }
 
-/// An answer with an error status.
+/// A response with an error status.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse<'a> {
     pub(crate) status: u16,
@@ -35,7 +35,7 @@ pub(crate) struct ErrorResponse<'a> {
 }
 
 impl ErrorResponse<'_> {
-    /// The storage error of a refused call: by AWS's code, or else by the status.
+    /// Returns the storage error for AWS's code, or for the status if no code is known.
     ///
     /// [`NotFound`](StorageErrorKind::NotFound) means that the secret does not exist,
     /// [`Conflict`](StorageErrorKind::Conflict) that it exists already.
@@ -62,14 +62,15 @@ impl ErrorResponse<'_> {
                 reason()
             )),
             "DecryptionFailure" | "EncryptionFailure" => denied(format!(
-                "AWS cannot use the KMS key for {action} ({}); enable the key, and allow `kms:Decrypt` and \
-                 `kms:GenerateDataKey` in its policy and in that of this identity",
+                "AWS cannot use the KMS key for {action} ({}); enable the key, and allow `kms:Decrypt`, \
+                 `kms:GenerateDataKey` and `kms:Encrypt` in its policy and in that of this identity",
                 reason()
             )),
             "AccessDeniedException" | "AccessDenied" | "NotAuthorized" => {
                 denied(format!("AWS refuses {action} ({})", reason()))
             }
-            // AWS's text may repeat the request with the session token.
+            // Authentication errors do not quote AWS's message, which may repeat the request with
+            // the session token.
             "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidAccessKeyId" => unauthenticated(
                 format!("AWS refuses {action}: it does not know this access key or session token"),
             ),
@@ -100,7 +101,8 @@ impl ErrorResponse<'_> {
             | "ServiceUnavailable"
             | "ServiceUnavailableException" => self.unavailable(action, retry_after),
             "LimitExceededException" => StorageError::invalid_request(format!(
-                "a quota of AWS is used up for {action} ({}); for new versions it is a sustained rate of one in ten minutes",
+                "an AWS quota is exhausted for {action} ({}); new versions of a secret are limited to a sustained rate of \
+                 one in ten minutes",
                 reason()
             )),
             code => match self.status {
@@ -118,14 +120,14 @@ impl ErrorResponse<'_> {
 
     fn unavailable(&self, action: &Action<'_>, retry_after: Option<Duration>) -> StorageError {
         let (status, message) = (self.status, without_secrets(self.message.unwrap_or_default()));
-        let reason = format!("AWS answered {action} with status {status} ({message})").into();
+        let reason = format!("AWS responded to {action} with status {status} ({message})").into();
         StorageErrorKind::Unavailable { reason, retry_after }.into()
     }
 }
 
-/// AWS's code of a refusal: the source of the storage error.
+/// The error code of AWS, which is the source of the storage error.
 #[derive(Debug, thiserror::Error)]
-#[error("AWS's code is {0}")]
+#[error("AWS returned the error code {0}")]
 struct Code(String);
 
 impl Code {
@@ -136,7 +138,7 @@ impl Code {
     }
 }
 
-/// Whether AWS refused a call because of the state of the secret, above all that it is scheduled
+/// Whether AWS refused a call because of the state of the secret, usually because it is scheduled
 /// for deletion.
 pub(crate) fn is_state_refusal(error: &StorageError) -> bool {
     let code = error.source().and_then(|source| source.downcast_ref::<Code>());
@@ -151,20 +153,20 @@ fn unauthenticated(reason: String) -> StorageError {
     StorageErrorKind::AuthenticationFailed { reason: reason.into() }.into()
 }
 
-/// The error of a secret that this library did not write.
+/// The error for a secret that this library did not write.
 pub(crate) fn binary_value_error() -> StorageError {
-    StorageError::corrupted("the secret's value is not a text, so this library did not write it")
+    StorageError::corrupted("the secret's value is binary and not text, so this library did not write it")
 }
 
-/// AWS's own text, shortened. Words that look like a key or a token are removed, in case a server
-/// repeats one.
+/// Returns AWS's message, shortened. Words that look like a key or a token are removed, in case a
+/// server repeats one.
 fn without_secrets(message: &str) -> String {
     said(message, &[], is_secret)
 }
 
-/// Access keys begin with `AKIA` or `ASIA`. Secret keys have 40 characters, more if they are
-/// percent-encoded or escaped; session tokens have hundreds. Names of secrets can look like them;
-/// the error names the path.
+/// Whether a word looks like a key or a token. Access keys begin with `AKIA` or `ASIA`. Secret keys
+/// have 40 characters, more if they are percent-encoded or escaped; session tokens have hundreds.
+/// Names of secrets can look like them, but the error names the path anyway.
 fn is_secret(word: &str) -> bool {
     const SHORTEST: usize = 40;
     let plain = |c: char| c.is_ascii_alphanumeric() || "+/=_-%\\".contains(c);
@@ -174,9 +176,10 @@ fn is_secret(word: &str) -> bool {
     found("AKIA") || found("ASIA") || (run >= SHORTEST && !word.contains("arn:"))
 }
 
-/// Why a call has no complete answer.
+/// A call without a complete response.
 pub(crate) struct IncompleteResponse<'a> {
-    /// The error of an answer that could not be parsed; `None`: no head of an answer arrived.
+    /// The error for a response that could not be parsed; `None`: not even the head of a response
+    /// arrived.
     pub(crate) parse_error: Option<StorageError>,
     /// Host and port of the endpoint.
     pub(crate) address: Option<&'a str>,
@@ -200,15 +203,15 @@ impl IncompleteResponse<'_> {
         match (connection::cause::<hyper::Error>(self.cause), self.parse_error) {
             (None, Some(parse_error)) if io.is_none() => parse_error,
             (None, None) if transport.is_none() && io.is_none() => StorageError::invalid_request(format!(
-                "no request could be made for {action} ({})",
+                "the request for {action} could not be created ({})",
                 error_chain_text(self.cause)
             )),
-            _ => StorageError::unavailable(format!("the connection ended before the answer did ({seen})")),
+            _ => StorageError::unavailable(format!(
+                "the connection ended before the response was complete ({seen})"
+            )),
         }
     }
-}
 
-impl IncompleteResponse<'_> {
     fn server(&self) -> connection::Way<'_> {
         connection::Way {
             address: self.address,
@@ -217,11 +220,11 @@ impl IncompleteResponse<'_> {
     }
 }
 
-/// The error if AWS's chain has no credentials, or their source fails.
+/// Returns the error for a chain without credentials, or with a source that fails.
 pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
     match error {
         CredentialsError::ProviderTimedOut(_) => StorageErrorKind::Unreachable {
-            reason: "the source of AWS credentials did not answer in time".into(),
+            reason: "the source of AWS credentials did not respond in time".into(),
         }
         .into(),
         CredentialsError::CredentialsNotLoaded(_) => unauthenticated(
@@ -232,7 +235,7 @@ pub(crate) fn no_credentials(error: &CredentialsError) -> StorageError {
     }
 }
 
-/// The texts of a chain of errors, each once, in one short line.
+/// Returns the messages of an error and its causes in one short line, without repetitions.
 fn error_chain_text(error: &(dyn Error + 'static)) -> String {
     let mut all: Vec<String> = connection::causes(error).map(ToString::to_string).collect();
     all.dedup();

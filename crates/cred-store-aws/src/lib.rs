@@ -158,9 +158,9 @@
 //! | no region is configured | `InvalidRequest` |
 //! | AWS is still deleting a secret of that name | `Busy`, after the operation's timeout |
 //!
-//! Messages from AWS are quoted, shortened, and without words that look like a key or a token. They
-//! are not quoted if AWS refused the signature, because AWS then repeats the request. AWS's error
-//! code is the source of the error.
+//! Messages from AWS are quoted, shortened, and without words that look like a key or a token. If
+//! AWS refuses the authentication, its message is not quoted, because it may repeat the request.
+//! AWS's error code is the source of the error.
 //!
 //! # Logging
 //! At TRACE the SDK logs its settings, including the id of an access key that was given to its

@@ -24,43 +24,60 @@ use crate::AwsSecretsManagerConfig;
 use crate::client::{Client, SecretState};
 use crate::error::is_state_refusal;
 
-/// For how long AWS takes a request after it was signed
-/// ([signing](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)):
-/// so long a write that is still on its way may land.
+/// How long AWS accepts a request after it was signed
+/// ([signing](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)).
+/// For that long, a write that was sent may still take effect.
 const SIGNATURE_LIFETIME: Duration = Duration::from_secs(300);
 
 cred_provider_kit::storage_provider! {
-    /// Keeps sealed credentials in AWS Secrets Manager. Clones share one client and one set of
-    /// counters.
+    /// Stores sealed credentials in AWS Secrets Manager.
     ///
-    /// Needs a tokio runtime with timer and I/O enabled. Has no background task.
+    /// Clones share one client and one set of counters. The provider needs a tokio runtime with
+    /// timer and I/O enabled, and has no background tasks.
     ///
-    /// Dropping the future of an operation drops the request in flight: a write may or may not
-    /// happen then, whole. A store over a secret that is scheduled for deletion consists of two, a
-    /// restore and a write: dropped between them, the old value stays readable.
+    /// # Cancellation
+    /// - Dropping the future of an operation drops its pending request. A write of a value then
+    ///   takes effect completely or not at all.
+    /// - A store over a secret that is scheduled for deletion first restores it and then writes. If
+    ///   it is dropped between the two, the old value stays readable.
     pub struct AwsSecretsManagerProvider(SecretsManager);
 
-    /// Finds region and credentials by AWS's chain, which the first operation does by itself.
-    /// Secrets Manager is not asked: what these credentials may do is seen at the first use.
+    /// Finds the region and the credentials in AWS's chain.
+    ///
+    /// Calling it is optional: the first operation does this by itself. It sends nothing to Secrets
+    /// Manager, so it does not check the permissions of the credentials.
     ///
     /// # Errors
-    /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) where the chain has no
-    /// credentials, [`InvalidRequest`](StorageErrorKind::InvalidRequest) where it has no region.
+    /// - [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed): the chain has no
+    ///   credentials.
+    /// - [`InvalidRequest`](StorageErrorKind::InvalidRequest): the chain has no region.
     connect
 }
 
-/// One account and region, and the prefix of the names in it.
+/// The secrets with one prefix, in one account and region.
 struct SecretsManager {
     config: AwsSecretsManagerConfig,
     client: Client,
     names: Names,
-    /// Reads of several secrets at once are not allowed, as far as was seen.
+    /// Whether AWS has denied a batch read. Secrets are then read one by one.
     batches_denied: AtomicBool,
 }
 
 impl AwsSecretsManagerProvider {
-    /// A provider for one account and region, found by AWS's own chain of settings and credentials
-    /// at the first use. Touches no network and reads no file.
+    /// Creates a provider for one account and region.
+    ///
+    /// Does not use the network and reads no file. AWS's own chain finds the remaining settings and
+    /// the credentials at the first use.
+    ///
+    /// ```
+    /// use cred_store_aws::{AwsSecretsManagerConfig, AwsSecretsManagerProvider};
+    ///
+    /// # fn main() -> Result<(), cred_core::ConfigError> {
+    /// let config = AwsSecretsManagerConfig::from_env().with_secret_prefix("payments/credentials/");
+    /// let provider = AwsSecretsManagerProvider::new(config)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -70,10 +87,11 @@ impl AwsSecretsManagerProvider {
         Self::with_api_client(config, client)
     }
 
-    /// As [`AwsSecretsManagerProvider::new`], with the region, the endpoint, the credentials and
-    /// the connection of a client of your own: those of the configuration are not used. Retries,
-    /// timeouts and the protection against stalled streams of the client are turned off in a copy
-    /// of it, since the provider has its own.
+    /// Creates a provider that uses the given client.
+    ///
+    /// The client determines the region, the endpoint, the credentials and the connection; those of
+    /// the configuration are ignored. The provider uses a copy of the client without retries,
+    /// timeouts and stalled-stream protection, because it has its own.
     ///
     /// # Errors
     /// [`ConfigError`] names the field that cannot be used.
@@ -99,8 +117,8 @@ impl AwsSecretsManagerProvider {
 }
 
 impl Backend for SecretsManager {
-    /// Makes the client at the first use, in a read: where that fails, no write was sent, so none
-    /// is uncertain.
+    /// Creates the client at the first use, as a read: if it fails, no write was sent, so no
+    /// outcome is unknown.
     async fn prepare(&self, wire: &mut Wire<'_>) -> StorageResult<()> {
         match self.client.is_initialized() {
             true => Ok(()),
@@ -187,8 +205,8 @@ impl SecretsManager {
         Ok(self.describe(wire, name).await?.is_some_and(|secret| secret.scheduled))
     }
 
-    /// The current value. A secret that is scheduled for deletion is `NotFound`; AWS refuses it
-    /// with a code that it gives for other states too.
+    /// Reads the current value. A secret that is scheduled for deletion is `NotFound`. AWS refuses
+    /// it with a code that it also uses for other states.
     async fn value(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<String> {
         match wire.read(|_| self.client.value(name)).await {
             Err(error) if is_state_refusal(&error) => match self.describe(wire, name).await? {
@@ -208,7 +226,7 @@ fn decode(value: StorageResult<String>) -> StorageResult<Option<CredentialFile>>
     }
 }
 
-/// What is stored is sealed, and who asks is nobody's business.
+/// Prints neither the AWS credentials nor the profile that provides them.
 impl fmt::Debug for SecretsManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretsManager")

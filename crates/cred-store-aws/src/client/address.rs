@@ -1,5 +1,5 @@
-//! Host and port of the endpoint that the SDK has chosen, for errors. The SDK takes it from the
-//! configuration, the environment, the profile or the region, and does not report which.
+//! Host and port of the endpoint that the SDK uses, for errors. The SDK takes the endpoint from the
+//! configuration, the environment, the profile or the region, and does not report it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_secretsmanager::error::BoxError;
 use http::Uri;
 
-/// Known once a request was sent. It is the same for all requests of a client.
+/// The address, known after the first request. It is the same for all requests of a client.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Address(Arc<OnceLock<String>>);
 
@@ -32,7 +32,7 @@ impl Intercept for Address {
         if self.0.get().is_none()
             && let Some(address) = host_and_port(context.request().uri())
         {
-            // Another request may have been quicker, with the same address.
+            // Another request may already have set it, to the same address.
             let _ = self.0.set(address);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The SDK's client: from where, as whom, and without retries and timeouts of its own.
+//! Creation of the SDK's client, without its own retries and timeouts.
 
 use std::net::IpAddr;
 
@@ -15,16 +15,16 @@ use super::redaction::Redaction;
 use crate::AwsSecretsManagerConfig;
 use crate::error::no_credentials;
 
-/// What an endpoint says of the way to the service.
+/// The parts of an endpoint that decide whether plain http is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Without TLS.
+    /// Whether it is plain http.
     pub(crate) plain: bool,
-    /// On this host.
+    /// Whether it is on this host.
     pub(crate) loopback: bool,
 }
 
-/// Reads an endpoint; the error continues a sentence that begins with the field.
+/// Parses an endpoint. The error continues a sentence that begins with the name of the field.
 pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
     const FORM: &str = "is not the address of a server; write it as `https://host:port`";
     let uri: Uri = text.parse().map_err(|_| FORM)?;
@@ -46,8 +46,8 @@ pub(crate) fn check_endpoint(text: &str) -> Result<Endpoint, &'static str> {
     Ok(Endpoint { plain, loopback })
 }
 
-/// A client by AWS's own chain of settings. Reads the environment and the shared files, and asks
-/// the instance for its region where nothing else names one.
+/// Creates a client with the settings of AWS's chain. Reads the environment and the shared files,
+/// and requests the region from the instance if no other source has one.
 pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) -> StorageResult<SdkClient> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     if let Some(region) = &config.region {
@@ -62,7 +62,7 @@ pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) ->
     let shared = loader.load().await;
     if shared.region().is_none() {
         return Err(StorageError::invalid_request(
-            "no region is known; set `region`, `AWS_REGION` or the region of the profile",
+            "no AWS region is configured; set `region`, `AWS_REGION` or the region of the profile",
         ));
     }
     let mut builder = Builder::from(&shared);
@@ -72,13 +72,13 @@ pub(super) async fn open(config: &AwsSecretsManagerConfig, address: &Address) ->
     Ok(SdkClient::from_conf(configure(builder, address).build()))
 }
 
-/// The caller's client with its settings, but for those of time.
+/// Copies the caller's client, without its retries and timeouts.
 pub(super) fn from_sdk(client: &SdkClient, address: &Address) -> SdkClient {
     SdkClient::from_conf(configure(client.config().to_builder(), address).build())
 }
 
-/// One layer decides on retries and timeouts, and it is not the SDK's; its log is without our
-/// token.
+/// Turns off the SDK's retries and timeouts, because the provider has its own, and removes the
+/// session token from the SDK's log.
 fn configure(builder: Builder, address: &Address) -> Builder {
     builder
         .retry_config(RetryConfig::disabled())
@@ -88,13 +88,13 @@ fn configure(builder: Builder, address: &Address) -> Builder {
         .interceptor(address.clone())
 }
 
-/// Whether the chain gives credentials at all.
+/// Checks that the chain has credentials.
 pub(super) async fn check_credentials(client: &SdkClient) -> StorageResult<()> {
-    #[expect(deprecated, reason = "the SDK offers no other way to ask its chain without a call")]
+    #[expect(deprecated, reason = "the SDK has no other way to run its chain without a call to the service")]
     let source = client.config().credentials_provider();
     match source {
         Some(source) => source.provide_credentials().await.map(drop).map_err(|error| no_credentials(&error)),
-        // A client of the caller's may sign in another way.
+        // The caller's client may sign in another way.
         None => Ok(()),
     }
 }

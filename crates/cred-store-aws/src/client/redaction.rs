@@ -1,9 +1,9 @@
-//! What a refusal repeats of a session's token is taken out before the SDK reads it.
+//! Removes the session token from error responses before the SDK reads them.
 //!
-//! AWS answers a wrong signature with the request as it should have been signed, the token among
-//! its headers, and the SDK writes each refusal to its log at TRACE.
+//! If a signature is wrong, AWS returns the request that should have been signed, including the
+//! header with the token. The SDK logs each error response at TRACE.
 //!
-//! The body is bounded here as well, before anything collects it: the SDK reads one without end.
+//! The length of the body is also limited here, before it is collected: the SDK has no limit.
 
 use aws_sdk_secretsmanager::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
@@ -18,13 +18,13 @@ use futures_util::stream;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::{Bytes, Frame};
 
-/// Bytes of the longest answer that is read, as for the other backends.
+/// The maximum length of a response in bytes, as for the other backends.
 const MAX_RESPONSE_LEN: usize = 64 * 1_024 * 1_024;
 
 #[derive(Debug)]
 pub(super) struct Redaction;
 
-/// The token of the request that is under way.
+/// The session token of the current request.
 #[derive(Debug, Clone)]
 struct SessionToken(SecretString);
 
@@ -68,7 +68,7 @@ impl Intercept for Redaction {
     }
 }
 
-/// The body as it comes, but for the token.
+/// Returns the body with the token removed.
 fn without_token(body: SdkBody, SessionToken(token): SessionToken) -> SdkBody {
     let whole = async move {
         let bytes = body.collect().await?.to_bytes();

@@ -11,16 +11,17 @@ use super::SecretsManager;
 use crate::client::Client;
 use crate::error::is_state_refusal;
 
-/// Calls of one operation in flight: of those that read one secret, and of those that read twenty.
+/// The maximum number of concurrent calls of one operation, for calls that read one secret and for
+/// calls that read twenty.
 const MAX_CONCURRENT_READS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 const MAX_CONCURRENT_BATCHES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
-/// The current values of secrets, by their names.
+/// The current values of secrets by their names.
 type Values = BTreeMap<String, StorageResult<String>>;
 
 impl SecretsManager {
-    /// The current values of these names, in their order. A name that is given twice is requested
-    /// once.
+    /// Reads the current values of these names, in their order. A name that is given twice is
+    /// requested once.
     pub(super) async fn values(&self, wire: &mut Wire<'_>, names: &[String]) -> Vec<StorageResult<String>> {
         let mut remaining = names.to_vec();
         remaining.sort_unstable();
@@ -31,12 +32,12 @@ impl SecretsManager {
             remaining.retain(|name| !values.contains_key(name));
         }
         self.read_individually(wire, remaining, &mut values).await;
-        let missing = || Err(StorageError::other("it was asked for and not answered"));
+        let missing = || Err(StorageError::other("no result was received for this secret"));
         names.iter().map(|name| values.get(name).cloned().unwrap_or_else(missing)).collect()
     }
 
-    /// Reads twenty at once. Names that AWS leaves out are left out here too, and so are those
-    /// whose refusal is transient or may mean a scheduled deletion.
+    /// Reads up to twenty secrets per call. The result lacks the names that AWS leaves out, and
+    /// those whose refusal is transient or may mean that the secret is scheduled for deletion.
     async fn read_in_batches(&self, wire: &mut Wire<'_>, names: &[String]) -> Values {
         let chunks: Vec<_> = names.chunks(Client::BATCH.get()).collect();
         let batches =
@@ -47,7 +48,7 @@ impl SecretsManager {
                 Ok(batch) => values.extend(batch.into_iter().filter(|(_, value)| {
                     value.as_ref().err().is_none_or(|error| !is_state_refusal(error) && !error.is_transient())
                 })),
-                // It was tried often enough, or there is no time left.
+                // The retries are used up, or no time is left.
                 Err(error) if error.is_transient() => {
                     values.extend(chunk.iter().map(|name| (name.clone(), Err(error.clone()))));
                 }
@@ -61,7 +62,8 @@ impl SecretsManager {
         values
     }
 
-    /// Reads each by a request of its own, and looks at those that may be scheduled for deletion.
+    /// Reads each secret with a separate call, and describes those that may be scheduled for
+    /// deletion.
     async fn read_individually(&self, wire: &mut Wire<'_>, mut names: Vec<String>, values: &mut Values) {
         let answers = wire.read_each(&names, MAX_CONCURRENT_READS, |name| self.client.value(name)).await;
         values.extend(names.iter().cloned().zip(answers));
@@ -70,7 +72,7 @@ impl SecretsManager {
         let described = wire.read_each(&names, MAX_CONCURRENT_READS, |name| self.client.describe(name)).await;
         for (name, described) in names.into_iter().zip(described) {
             match described {
-                // It exists, and was refused for another reason.
+                // It exists, and AWS has refused it for another reason.
                 Ok(Some(secret)) if !secret.scheduled => {}
                 Ok(_) => drop(values.insert(name, Err(StorageErrorKind::NotFound.into()))),
                 Err(error) => drop(values.insert(name, Err(error))),

@@ -1,5 +1,5 @@
-//! The readers of what Secrets Manager answers, which are private, for the fuzz targets only. They
-//! take values, since the SDK has parsed the body.
+//! The private parsers of Secrets Manager responses, for the fuzz targets only. They take values,
+//! because the SDK parses the body.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub fn read(value: &str) -> StorageResult<CredentialFile> {
     CredentialFile::decode(value.as_bytes())
 }
 
-/// The paths of listed secrets, given by name and description.
+/// Returns the paths of listed secrets, given by name and description.
 #[must_use]
 pub fn list<'a>(
     names: &Names,
@@ -33,7 +33,7 @@ pub fn list<'a>(
     listing::paths_of(names, entries.collect()).0.into_iter().collect()
 }
 
-/// Reads a refusal.
+/// Reads an error response.
 #[must_use]
 pub fn refusal(status: u16, code: Option<&str>, message: Option<&str>) -> StorageError {
     let action = Action { operation: "GetSecretValue", secret_name: "key" };

@@ -1,4 +1,4 @@
-//! Lists: pages of names, and values where neither name nor description contains the path.
+//! Lists: pages of names, and values if neither name nor description contains the path.
 
 use cred_core::{CredentialPath, ScopeId, StorageError, StorageResult};
 use cred_provider_kit::Wire;
@@ -7,10 +7,10 @@ use cred_provider_kit::naming::{Decoded, Names};
 use super::{SecretsManager, decode};
 use crate::client::ListedSecret;
 
-/// How often a listing begins anew whose token no longer counts.
+/// How often a list is started before it fails, if AWS no longer accepts its page token.
 const MAX_LIST_STARTS: u32 = 3;
 
-/// Which secrets are listed.
+/// The state of the secrets to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListedState {
     Live,
@@ -18,13 +18,13 @@ pub(super) enum ListedState {
     Scheduled,
 }
 
-/// Bytes of a value that a list is filtered by
+/// The maximum length in bytes of the value in a list filter
 /// ([Filter](https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html)), and
-/// of the longest name.
+/// of a name.
 const MAX_FILTER_LEN: usize = 512;
 
 impl SecretsManager {
-    /// The paths in this scope and below it. Those of hashed names may be of any scope.
+    /// Lists the paths in this scope and below it. Paths with hashed names may be of any scope.
     pub(super) async fn list_paths(
         &self,
         wire: &mut Wire<'_>,
@@ -34,12 +34,12 @@ impl SecretsManager {
         let mut secrets = Vec::new();
         match scope {
             None => self.list_secrets(wire, self.names.prefix(), listed, &mut secrets).await?,
-            // Hashed names tell nothing of their scopes. AWS does not say what a filter of two
-            // values means.
+            // Two lists, because hashed names do not show their scopes, and AWS does not document
+            // the meaning of a filter with two values.
             Some(_) => {
                 let prefix = self.names.scope_prefix(scope);
-                // Where no name has room behind it all are hashed, and AWS takes no longer value of
-                // a filter.
+                // If the prefix leaves no room for a name, all names are hashed, and AWS does not
+                // accept a filter value of that length.
                 if prefix.len() < MAX_FILTER_LEN {
                     self.list_secrets(wire, &prefix, listed, &mut secrets).await?;
                 }
@@ -49,7 +49,7 @@ impl SecretsManager {
         let (mut paths, without_path) = paths_of(&self.names, secrets);
         match listed {
             ListedState::Live => paths.extend(self.paths_from_values(wire, &without_path).await?),
-            // The value of what is scheduled for deletion cannot be read.
+            // The value of a secret that is scheduled for deletion cannot be read.
             ListedState::Scheduled => {
                 without_path.first().map_or(Ok(()), |name| Err(unknown_path_error(name)))?
             }
@@ -57,7 +57,7 @@ impl SecretsManager {
         Ok(paths)
     }
 
-    /// All secrets whose names begin so: every page, or an error.
+    /// Appends all secrets with this prefix to `all`: every page, or an error.
     async fn list_secrets(
         &self,
         wire: &mut Wire<'_>,
@@ -79,11 +79,11 @@ impl SecretsManager {
                 }
             }
         }
-        Err(StorageError::unavailable("AWS forgets a listing before it has ended"))
+        Err(StorageError::unavailable("AWS has rejected the page token of every attempt to list the secrets"))
     }
 
-    /// The paths of hashed names whose description somebody has changed: their values hold them
-    /// too.
+    /// Reads the paths of secrets with hashed names from their values, because another user has
+    /// changed the descriptions.
     async fn paths_from_values(
         &self,
         wire: &mut Wire<'_>,
@@ -92,9 +92,9 @@ impl SecretsManager {
         let mut paths = Vec::new();
         for (name, value) in names.iter().zip(self.values(wire, names).await) {
             match decode(value) {
-                // Deleted since the names were read.
+                // Deleted since the names were listed.
                 Ok(None) => {}
-                // An outage does not show what the value holds.
+                // During an outage, it is unknown whether the value contains the path.
                 Err(error) if !error.is_corrupted() => return Err(error),
                 file => {
                     let path = file.ok().flatten().and_then(|file| file.path);
@@ -107,7 +107,7 @@ impl SecretsManager {
     }
 }
 
-/// The paths of listed secrets, and the names of hashed ones whose description is not their path.
+/// Returns the paths of listed secrets, and the hashed names whose description is not the path.
 pub(super) fn paths_of(names: &Names, secrets: Vec<ListedSecret>) -> (Vec<CredentialPath>, Vec<String>) {
     let (mut paths, mut without_path) = (Vec::new(), Vec::new());
     for secret in secrets {
@@ -128,6 +128,6 @@ pub(super) fn paths_of(names: &Names, secrets: Vec<ListedSecret>) -> (Vec<Creden
 
 fn unknown_path_error(name: &str) -> StorageError {
     StorageError::corrupted(format!(
-        "neither the description nor the value of the secret `{name}` tells its path; set the description to the path"
+        "neither the description nor the value of the secret `{name}` contains its path; set the description to the path"
     ))
 }

@@ -1,4 +1,4 @@
-//! Tags of a secret that follow the metadata of its credential.
+//! Updates of a secret's tags from the metadata of its credential.
 
 use cred_core::StorageResult;
 use cred_provider_kit::Wire;
@@ -7,8 +7,8 @@ use super::{SecretsManager, decode};
 use crate::client::{NewVersion, SecretState};
 
 impl SecretsManager {
-    /// Makes the tags of a secret those of the version that will be written. Other users' tags
-    /// stay.
+    /// Updates the tags of a secret to those of the version that is written next. Tags of other
+    /// users stay.
     pub(super) async fn update_tags(
         &self,
         wire: &mut Wire<'_>,
@@ -17,8 +17,8 @@ impl SecretsManager {
     ) -> StorageResult<()> {
         let was_unknown = wire.in_doubt();
         let result = self.change_tags(wire, version, state).await;
-        // Tags are not the write that was asked for: what fails from here on has not written the
-        // value.
+        // The tag calls only prepare the requested write: after a failure of them, the value is
+        // not written.
         if !was_unknown {
             wire.settle();
         }
@@ -33,7 +33,7 @@ impl SecretsManager {
     ) -> StorageResult<()> {
         let name = &version.name;
         let to_remove = self.tags_to_remove(wire, version, state).await?;
-        // First, since AWS bounds the number of tags.
+        // First, because AWS limits the number of tags.
         if !to_remove.is_empty() {
             wire.write(|_| self.client.untag(name, &to_remove)).await?;
         }
@@ -45,8 +45,8 @@ impl SecretsManager {
         Ok(())
     }
 
-    /// The keys of the tags that the stored credential has given to its secret, and that the next
-    /// version lacks. The stored metadata decides: a tag that it does not have, or has with another
+    /// Returns the keys of the tags that the stored credential has set on its secret and that the
+    /// next version lacks. The stored metadata decides: a tag that it lacks, or has with another
     /// value, is another user's.
     async fn tags_to_remove(
         &self,
@@ -54,14 +54,14 @@ impl SecretsManager {
         version: &NewVersion,
         state: &SecretState,
     ) -> StorageResult<Vec<String>> {
-        // No credential can have given a tag of AWS's own.
+        // A credential cannot have set a tag that is reserved for AWS.
         let may_be_own = |key: &String| !version.tags.contains_key(key) && !key.starts_with("aws:");
         if !state.tags.keys().any(may_be_own) {
             return Ok(Vec::new());
         }
         let stored = match decode(self.value(wire, &version.name).await) {
             Ok(Some(file)) => file.metadata.tags,
-            // Nothing is stored, or something that this library has not written.
+            // Nothing is stored, or another program wrote the value.
             Ok(None) => return Ok(Vec::new()),
             Err(error) if error.is_corrupted() => return Ok(Vec::new()),
             Err(error) => return Err(error),

@@ -1,4 +1,4 @@
-//! Writes and deletions, and what stands in their way.
+//! Writes and deletions, also over secrets that are scheduled for deletion.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::AwsOverDeleted;
 use crate::client::{NewVersion, SecretState};
 use crate::error::is_state_refusal;
 
-/// The first pause while something stands in the way of a write, and the longest.
+/// The first and the longest pause before a blocked write is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often AWS may refuse a secret as it is, although a look finds it live. Others restore and
-/// delete; but more than that, and it is refused for another reason.
+/// How often AWS may refuse a secret because of its state although `DescribeSecret` finds it live.
+/// Other clients may restore and delete it; after more refusals, the reason must be another one.
 const MAX_LIVE_REFUSALS: u32 = 3;
 
-/// The window in which a secret is scheduled again where none is configured: AWS's own.
+/// The recovery window for deleting a restored secret again if none is configured: AWS's default.
 const DEFAULT_RECOVERY_DAYS: u8 = 30;
 
 impl SecretsManager {
-    /// The version to be written, if it fits.
+    /// Creates the version to write, and checks its size and tags.
     pub(super) fn new_version(
         &self,
         path: PathRef<'_>,
@@ -37,15 +37,16 @@ impl SecretsManager {
             description: name.hashed.then(|| path.to_string()),
             name: name.text,
             envelope,
-            // Random: made from the contents, it would leave B current after A, B, A.
+            // Random: if it were derived from the contents, storing A, B and A would leave B
+            // current.
             token: format!("{:032x}", fastrand::u128(..)),
             tags,
         })
     }
 
-    /// Writes over the secret that exists, or creates it. Continues while other writers create and
-    /// delete the secret, and while AWS still removes one of its name. Looks at the secret first
-    /// only if its tags follow the metadata.
+    /// Overwrites the secret, or creates it if it does not exist. Tries again while other clients
+    /// create and delete the secret, and while AWS is still deleting one of that name. Describes
+    /// the secret before the first write only if `update_tags` is set.
     pub(super) async fn store(&self, wire: &mut Wire<'_>, version: &NewVersion) -> StorageResult<()> {
         let (mut live_refusals, mut pause) = (0, FIRST_PAUSE);
         let mut refused = None;
@@ -62,7 +63,7 @@ impl SecretsManager {
                 }
                 (Some(_), Some(error)) if live_refusals == MAX_LIVE_REFUSALS => return Err(error),
                 (Some(_), Some(_)) => live_refusals += 1,
-                // Removed, and AWS has not finished yet.
+                // It was deleted, and AWS has not finished yet.
                 (None, Some(_)) => {}
                 (state, None) => match self.overwrite_or_create(wire, version, state.as_ref()).await {
                     Err(error) if is_state_refusal(&error) => {
@@ -75,7 +76,7 @@ impl SecretsManager {
             }
             if wire.pause(pause).await.is_err() {
                 return Err(StorageError::busy(
-                    "AWS still deletes a secret of that name, or others do all the time",
+                    "AWS is still deleting a secret of that name, or other clients keep creating and deleting it",
                 ));
             }
             pause = pause.saturating_mul(2).min(MAX_PAUSE);
@@ -88,7 +89,7 @@ impl SecretsManager {
         version: &NewVersion,
         state: Option<&SecretState>,
     ) -> StorageResult<()> {
-        // A look that found nothing saves the update, which would find nothing either.
+        // If the description found no secret, the update would not find one either.
         if state.is_some() || !self.config.update_tags {
             match self.overwrite(wire, version, state).await {
                 Err(error) if error.is_not_found() => {}
@@ -98,8 +99,8 @@ impl SecretsManager {
         wire.write(|_| self.client.create(version)).await
     }
 
-    /// Writes over a secret. Its tags come first: if AWS refuses them, the value is still the old
-    /// one.
+    /// Overwrites a secret. Its tags are changed first: if AWS refuses them, the value is still the
+    /// old one.
     async fn overwrite(
         &self,
         wire: &mut Wire<'_>,
@@ -112,8 +113,8 @@ impl SecretsManager {
         wire.write(|_| self.client.update(version)).await
     }
 
-    /// Restores a secret that is scheduled for deletion and writes over it, where that is
-    /// configured. `None`: it can no longer be restored.
+    /// Restores a secret that is scheduled for deletion and overwrites it, if that is configured.
+    /// `None`: it can no longer be restored.
     async fn store_over_scheduled(
         &self,
         wire: &mut Wire<'_>,
@@ -141,8 +142,8 @@ impl SecretsManager {
         answer
     }
 
-    /// Deletes what was restored and could not be written, unless somebody else has written it
-    /// since.
+    /// Deletes a secret again that was restored and could not be written, unless another client has
+    /// written it since.
     async fn delete_again(
         &self,
         wire: &mut Wire<'_>,
@@ -151,7 +152,7 @@ impl SecretsManager {
         failed: &StorageError,
     ) -> StorageError {
         let again = match self.describe(wire, name).await {
-            // Whether it looks scheduled does not matter: a look may lag behind the restoration.
+            // Ignores whether it is scheduled: the description may not show the restoration yet.
             Ok(Some(now)) if now.current_version == state.current_version => {
                 let days = self.config.recovery_window_days.unwrap_or(DEFAULT_RECOVERY_DAYS);
                 match wire.write(|_| self.client.delete(name, Some(days))).await {
@@ -159,18 +160,19 @@ impl SecretsManager {
                     _ => Ok(()),
                 }
             }
-            // Theirs is there, or nothing.
+            // Another client has written or deleted it.
             Ok(_) => return failed.clone(),
             Err(error) => Err(error.to_string()),
         };
         let reason = match again {
             Ok(()) => format!("{}; it was deleted again", failed.kind()),
-            Err(error) => format!("{}; nor was it deleted again: {error}", failed.kind()),
+            Err(error) => format!("{}; deleting it again also failed: {error}", failed.kind()),
         };
         StorageErrorKind::RecoveredNotWritten { reason: reason.into() }.into()
     }
 
-    /// Deletes as configured. What is absent, or scheduled for deletion, is deleted already.
+    /// Deletes a secret as configured. Succeeds if it does not exist or is already scheduled for
+    /// deletion.
     pub(super) async fn remove(&self, wire: &mut Wire<'_>, name: &str) -> StorageResult<()> {
         let mut live_refusals = 0;
         loop {
