@@ -77,8 +77,8 @@ pub struct AwsSecretsManagerConfig {
     /// 7 to 30, default 30. `None`, in files `0`: deletions are permanent.
     #[serde(deserialize_with = "days_or_none")]
     pub recovery_window_days: Option<u8>,
-    /// What a store does if a secret that is scheduled for deletion still holds the name. Default:
-    /// restore it and write a new version.
+    /// The behavior of a store if a secret that is scheduled for deletion still has the name.
+    /// Default: restore it and write a new version.
     pub over_deleted: AwsOverDeleted,
     /// The longest time for which a read can miss a completed write: up to 1 h, default 5 minutes,
     /// the only figure that AWS names. Re-keying by a manager waits for it, and a rotation within
@@ -93,7 +93,7 @@ pub struct AwsSecretsManagerConfig {
     pub list_lag: Duration,
 }
 
-/// What a store does if a secret that is scheduled for deletion still holds the name.
+/// The behavior of a store if a secret that is scheduled for deletion still has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -1,5 +1,5 @@
-//! The contract, faults of the network and the calls that are made, on a double of AWS that runs as
-//! a server (moto).
+//! The conformance suite, network faults and request counts, on a test double of AWS that runs as a
+//! server (moto).
 #![cfg(test)]
 
 mod client;

@@ -1,4 +1,4 @@
-//! What AWS says and a double of it does not, from a server in this process.
+//! Responses that AWS sends and moto does not, from a server in this process.
 #![cfg(test)]
 
 mod client;

@@ -3,7 +3,7 @@ use cred_testing::process::has_env;
 
 use super::*;
 
-fn good() -> AwsSecretsManagerConfig {
+fn defaults() -> AwsSecretsManagerConfig {
     AwsSecretsManagerConfig::default()
 }
 
@@ -12,48 +12,48 @@ fn tags(all: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn endpoint(url: &str) -> AwsSecretsManagerConfig {
-    good().with_endpoint_url(url)
+    defaults().with_endpoint_url(url)
 }
 
 #[test]
-fn each_wrong_field_is_named() {
-    assert!(good().validate().is_ok());
-    let key = |key: &str| good().with_kms_key_id(key);
+fn an_invalid_field_is_named() {
+    assert!(defaults().validate().is_ok());
+    let key = |key: &str| defaults().with_kms_key_id(key);
     let many: BTreeMap<_, _> = (0..51).map(|number| (format!("t{number}"), String::new())).collect();
     for (wrong, field) in [
-        (good().with_region("Frankfurt"), "region"),
-        (good().with_region("eu-central"), "region"),
-        (good().with_region("eu-central-1\r\nx"), "region"),
-        (good().with_profile(""), "profile"),
+        (defaults().with_region("Frankfurt"), "region"),
+        (defaults().with_region("eu-central"), "region"),
+        (defaults().with_region("eu-central-1\r\nx"), "region"),
+        (defaults().with_profile(""), "profile"),
         (endpoint("vpce.example.com"), "endpoint_url"),
         (endpoint("ftp://vpce.example.com"), "endpoint_url"),
         (endpoint("https://user:hunter2@vpce.example.com"), "endpoint_url"),
         (endpoint("https://vpce.example.com/path"), "endpoint_url"),
         (endpoint("https://vpce.example.com?x=1"), "endpoint_url"),
         (endpoint("http://vpce.example.com"), "endpoint_url"),
-        (good().with_secret_prefix("a:b/"), "secret_prefix"),
-        (good().with_secret_prefix("a b"), "secret_prefix"),
-        (good().with_secret_prefix("a/org=x/"), "secret_prefix"),
-        (good().with_secret_prefix("p".repeat(458)), "secret_prefix"),
-        (good().with_timeout(Duration::from_millis(999)), "timeout"),
-        (good().with_timeout(Duration::from_secs(61)), "timeout"),
-        (good().with_operation_timeout(Duration::ZERO), "operation_timeout"),
-        (good().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
+        (defaults().with_secret_prefix("a:b/"), "secret_prefix"),
+        (defaults().with_secret_prefix("a b"), "secret_prefix"),
+        (defaults().with_secret_prefix("a/org=x/"), "secret_prefix"),
+        (defaults().with_secret_prefix("p".repeat(458)), "secret_prefix"),
+        (defaults().with_timeout(Duration::from_millis(999)), "timeout"),
+        (defaults().with_timeout(Duration::from_secs(61)), "timeout"),
+        (defaults().with_operation_timeout(Duration::ZERO), "operation_timeout"),
+        (defaults().with_operation_timeout(Duration::from_secs(601)), "operation_timeout"),
         (key("credentials"), "kms_key_id"),
         (key("alias/"), "kms_key_id"),
         (key("arn:aws:kms:eu-central-1:1234:key/1"), "kms_key_id"),
         (key("arn:aws:s3:eu-central-1:123456789012:key/1"), "kms_key_id"),
-        (good().with_default_tags(tags(&[("aws:x", "")])), "default_tags"),
-        (good().with_default_tags(tags(&[("", "")])), "default_tags"),
-        (good().with_default_tags(tags(&[("a!", "")])), "default_tags"),
-        (good().with_default_tags(many), "default_tags"),
-        (good().with_recovery_window_days(6), "recovery_window_days"),
-        (good().with_recovery_window_days(31), "recovery_window_days"),
-        (good().with_read_lag(Duration::from_secs(3_601)), "read_lag"),
-        (good().with_list_lag(Duration::from_secs(3_601)), "list_lag"),
-        (good().with_retry_budget(9), "retry_budget"),
-        (good().with_retry_budget(1_000_001), "retry_budget"),
-        (good().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
+        (defaults().with_default_tags(tags(&[("aws:x", "")])), "default_tags"),
+        (defaults().with_default_tags(tags(&[("", "")])), "default_tags"),
+        (defaults().with_default_tags(tags(&[("a!", "")])), "default_tags"),
+        (defaults().with_default_tags(many), "default_tags"),
+        (defaults().with_recovery_window_days(6), "recovery_window_days"),
+        (defaults().with_recovery_window_days(31), "recovery_window_days"),
+        (defaults().with_read_lag(Duration::from_secs(3_601)), "read_lag"),
+        (defaults().with_list_lag(Duration::from_secs(3_601)), "list_lag"),
+        (defaults().with_retry_budget(9), "retry_budget"),
+        (defaults().with_retry_budget(1_000_001), "retry_budget"),
+        (defaults().with_retry_policy(RetryPolicy::default().with_max_retries(11)), "max_retries"),
     ] {
         assert_eq!(wrong.validate().unwrap_err().field(), field, "{wrong:?}");
     }
@@ -62,53 +62,53 @@ fn each_wrong_field_is_named() {
 }
 
 #[test]
-fn what_is_meant_is_taken() {
-    let key = |key: &str| good().with_kms_key_id(key);
+fn valid_values_are_accepted() {
+    let key = |key: &str| defaults().with_kms_key_id(key);
     for right in [
-        good().with_region("us-gov-west-1"),
-        good().with_region("cn-north-1"),
+        defaults().with_region("us-gov-west-1"),
+        defaults().with_region("cn-north-1"),
         endpoint("https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"),
         endpoint("http://localhost:5000/"),
         endpoint("http://[::1]:5000"),
         endpoint("http://moto:5000").with_allow_http(true),
-        good().with_secret_prefix(""),
-        good().with_secret_prefix("app"),
-        good().with_secret_prefix("a/b+c.d.e@f-"),
+        defaults().with_secret_prefix(""),
+        defaults().with_secret_prefix("app"),
+        defaults().with_secret_prefix("a/b+c.d.e@f-"),
         key("alias/credentials"),
         key("arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
         key("arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/credentials"),
-        good().with_default_tags([("team", "payments")]),
-        good().with_recovery_window_days(7),
-        good().with_recovery_window_days(None),
+        defaults().with_default_tags([("team", "payments")]),
+        defaults().with_recovery_window_days(7),
+        defaults().with_recovery_window_days(None),
     ] {
         assert!(right.validate().is_ok(), "{right:?}");
     }
 }
 
 #[test]
-fn one_prefix_never_begins_another() {
-    assert_eq!(good().with_secret_prefix("app").names().unwrap().prefix(), "app/");
-    assert_eq!(good().names().unwrap().prefix(), "nebula/credentials/");
-    assert_eq!(good().with_secret_prefix("").names().unwrap().prefix(), "");
+fn a_prefix_ends_with_a_slash_unless_it_is_empty() {
+    assert_eq!(defaults().with_secret_prefix("app").names().unwrap().prefix(), "app/");
+    assert_eq!(defaults().names().unwrap().prefix(), "nebula/credentials/");
+    assert_eq!(defaults().with_secret_prefix("").names().unwrap().prefix(), "");
 }
 
 #[test]
-fn a_backend_without_lag_is_consistent_at_once() {
-    let none = good().with_read_lag(Duration::ZERO).with_list_lag(Duration::ZERO);
+fn without_lags_the_consistency_is_strong() {
+    let none = defaults().with_read_lag(Duration::ZERO).with_list_lag(Duration::ZERO);
     assert_eq!(none.consistency(), Consistency::Strong);
-    let lists = good().with_read_lag(Duration::ZERO).consistency();
+    let lists = defaults().with_read_lag(Duration::ZERO).consistency();
     assert_eq!((lists.point(), lists.list()), (Duration::ZERO, Duration::from_secs(300)));
 }
 
 #[test]
-fn a_file_names_everything_and_misspells_nothing() {
+fn a_file_is_parsed_and_unknown_fields_are_refused() {
     let read = |text: &str| serde_json::from_str::<AwsSecretsManagerConfig>(text);
     let config = read(
         r#"{"region":"eu-central-1","timeout":"2s","recovery_window_days":null,"over_deleted":"refuse",
             "default_tags":{"team":"payments"},"read_lag":"10s"}"#,
     )
     .unwrap();
-    let expected = good()
+    let expected = defaults()
         .with_region("eu-central-1")
         .with_timeout(Duration::from_secs(2))
         .with_recovery_window_days(None)
@@ -127,7 +127,7 @@ fn a_file_names_everything_and_misspells_nothing() {
 }
 
 #[test]
-fn the_environment_gives_what_it_has() {
+fn variables_set_region_profile_and_endpoint() {
     let env = MapEnv::from([
         ("AWS_REGION", ""),
         ("AWS_DEFAULT_REGION", "eu-west-1"),
@@ -144,7 +144,7 @@ fn the_environment_gives_what_it_has() {
     ]);
     let config = AwsSecretsManagerConfig::from_env_with(&env);
     assert_eq!(config.endpoint_url.as_deref(), Some("https://vpce.example.com"));
-    assert_eq!(AwsSecretsManagerConfig::from_env_with(&MapEnv::default()), good());
+    assert_eq!(AwsSecretsManagerConfig::from_env_with(&MapEnv::default()), defaults());
 }
 
 #[test]
@@ -159,6 +159,6 @@ fn the_environment_of_the_process_is_read() {
 
 #[tokio::test]
 async fn the_retry_budget_is_that_of_the_executor() {
-    let provider = crate::AwsSecretsManagerProvider::new(good().with_retry_budget(77)).unwrap();
+    let provider = crate::AwsSecretsManagerProvider::new(defaults().with_retry_budget(77)).unwrap();
     assert!(format!("{provider:?}").contains("capacity: 77"), "{provider:?}");
 }

@@ -1,4 +1,4 @@
-//! The SDK's client of a server, with credentials that nothing else contains.
+//! An SDK client for a server, with unique credentials that a test can search for.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The contract of a storage provider, clause by clause, for each way to delete.
+//! The conformance suite, for both ways to delete and for hashed names.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::client::{ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, sdk};
 use crate::server::{config, provider, server};
 
 struct Aws {
-    /// Past the provider.
+    /// Direct access, without the provider.
     sdk: Client,
     proxy: Proxy,
     config: AwsSecretsManagerConfig,
@@ -23,19 +23,19 @@ struct Aws {
 
 impl Aws {
     async fn with(config: AwsSecretsManagerConfig) -> Self {
-        // moto answers 500 where another test writes while it looks through all that it has.
+        // moto responds with 500 if another test writes while it searches all its secrets.
         let patient = RetryConfig::standard().with_max_attempts(10);
         let sdk = Client::from_conf(sdk(server()).config().to_builder().retry_config(patient).build());
         Self { sdk, proxy: Proxy::start(server()).await.unwrap(), config }
     }
 
-    /// Deletions for good, and tags of its own that leave fewer to credentials.
+    /// Permanent deletions, and default tags, which leave fewer tags to credentials.
     async fn start() -> Self {
         let tags = [("managed-by", "cred")];
         Self::with(config().with_recovery_window_days(None).with_default_tags(tags)).await
     }
 
-    /// Deletions that can be undone.
+    /// Deletions that can be recovered.
     async fn start_soft() -> Self {
         Self::with(config()).await
     }
@@ -71,7 +71,8 @@ impl Harness for Aws {
         let (sdk, name) = (&self.sdk, self.name(path));
         let Ok(secret) = sdk.get_secret_value().secret_id(&name).send().await else { return false };
         let edited = edit(secret.secret_string.unwrap().into_bytes());
-        // What is no text cannot be kept as a text; the replacement is as wrong. Nor can nothing.
+        // Secrets Manager cannot store an empty value, and as a text only UTF-8. The replacements
+        // are as invalid as the edit.
         let edited = Some(String::from_utf8_lossy(&edited).into_owned()).filter(|text| !text.is_empty());
         let edited = edited.unwrap_or_else(|| " ".to_owned());
         sdk.put_secret_value().secret_id(&name).secret_string(edited).send().await.unwrap();
@@ -98,7 +99,7 @@ impl Harness for Aws {
         Effort::default().with_list_entries(120).with_rounds(20)
     }
 
-    /// moto looks through all that it has at each call.
+    /// Deletes the secrets of the test, because moto searches all secrets at each call.
     async fn close(&self) {
         let sdk = &self.sdk;
         let ours = Filter::builder().key("name".into()).values(&self.config.secret_prefix).build();

@@ -1,4 +1,4 @@
-//! A network that fails between the provider and the server.
+//! Network faults between the provider and the server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Remote for Aws {
         Arc::new(provider(self.config.clone(), through))
     }
 
-    /// At the tags.
+    /// The description of the secret, for its tags.
     fn requests_before_write(&self) -> usize {
         1
     }

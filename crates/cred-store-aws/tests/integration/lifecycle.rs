@@ -1,4 +1,4 @@
-//! Secrets between their deletion and their end, and what others do to them.
+//! Secrets that are scheduled for deletion, and changes that other clients make to secrets.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::server::{config, provider, server};
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn a_store_over_a_scheduled_secret_refuses_where_that_is_configured() {
+async fn a_store_over_a_scheduled_secret_is_refused_if_configured() {
     let provider = provider(config().with_over_deleted(AwsOverDeleted::Refuse), server());
     let ctx = CredentialContext::unscoped();
     store(&provider, "key", 1).await.unwrap();
@@ -28,7 +28,7 @@ async fn a_store_over_a_scheduled_secret_refuses_where_that_is_configured() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn what_others_scheduled_is_restored_although_deletions_here_are_for_good() {
+async fn a_secret_scheduled_by_another_client_is_restored_even_if_deletions_are_permanent() {
     let config = config().with_recovery_window_days(None);
     let name = format!("{}key", config.secret_prefix);
     let provider = provider(config, server());
@@ -41,7 +41,7 @@ async fn what_others_scheduled_is_restored_although_deletions_here_are_for_good(
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn tags_key_and_description_are_those_that_were_asked_for() {
+async fn a_new_secret_has_the_requested_tags_key_and_description() {
     let config = config().with_default_tags([("team", "payments")]).with_kms_key_id("alias/credentials");
     let prefix = config.secret_prefix.clone();
     let provider = provider(config, server());
@@ -59,7 +59,7 @@ async fn tags_key_and_description_are_those_that_were_asked_for() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn tags_follow_the_metadata_and_those_of_others_stay() {
+async fn tags_are_updated_from_the_metadata_and_tags_of_others_stay() {
     let config = config();
     let name = format!("{}key", config.secret_prefix);
     let (provider, sdk, ctx) = (provider(config, server()), sdk(server()), CredentialContext::unscoped());
@@ -81,7 +81,7 @@ async fn tags_follow_the_metadata_and_those_of_others_stay() {
     sdk.tag_resource().secret_id(&name).tags(other).send().await.unwrap();
     store(&[("env", "prod"), ("tier", "1")]).await;
     assert_eq!(tags().await, expected(&[("cost-centre", "7"), ("env", "prod"), ("tier", "1")]));
-    // Restored with the tags that it had, and then tagged.
+    // The secret is restored with its previous tags, which are then updated.
     provider.delete(&id("key"), &ctx).await.unwrap();
     store(&[]).await;
     assert_eq!(tags().await, expected(&[("cost-centre", "7")]));
@@ -89,7 +89,7 @@ async fn tags_follow_the_metadata_and_those_of_others_stay() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn a_path_that_is_too_long_for_a_name_comes_back_although_its_description_was_changed() {
+async fn a_path_too_long_for_a_name_is_listed_even_if_its_description_was_changed() {
     let config = config();
     let prefix = config.secret_prefix.clone();
     let provider = provider(config, server());
@@ -109,7 +109,7 @@ async fn a_path_that_is_too_long_for_a_name_comes_back_although_its_description_
     assert_eq!(secret.description(), Some(format!("{scope}/{long}").as_str()));
     sdk.update_secret().secret_id(secret.name().unwrap()).description(fresh()).send().await.unwrap();
     assert_eq!(provider.list(None, &ctx).await.unwrap(), std::slice::from_ref(&long));
-    // The next store puts it right.
+    // The next store corrects the description.
     let Sealed { data, metadata } = value(2);
     provider.store(&long, data, metadata, &ctx).await.unwrap();
     let secret = sdk.describe_secret().secret_id(secret.name().unwrap()).send().await.unwrap();
@@ -118,7 +118,7 @@ async fn a_path_that_is_too_long_for_a_name_comes_back_although_its_description_
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration aws"]
-async fn what_somebody_else_keeps_beside_is_no_credential_of_ours() {
+async fn secrets_of_other_programs_are_not_credentials() {
     let config = config();
     let prefix = config.secret_prefix.clone();
     let provider = provider(config, server());

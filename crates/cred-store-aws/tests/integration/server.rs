@@ -1,4 +1,4 @@
-//! The service as its operator sees it: raw secrets, past the provider.
+//! The server of the integration tests, and providers that use it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub(crate) fn server() -> SocketAddr {
     address(&variable("CRED_TEST_AWS_ENDPOINT"))
 }
 
-/// A place of its own on a server that is consistent at once.
+/// A configuration with a separate prefix, for a server that is strongly consistent.
 pub(crate) fn config() -> AwsSecretsManagerConfig {
     AwsSecretsManagerConfig::default()
         .with_secret_prefix(format!("test-{}/", fresh()))

@@ -1,4 +1,4 @@
-//! What AWS refuses, and how it is told.
+//! Responses of AWS, above all error responses, and the errors that the provider returns for them.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use cred_testing::value::{id, kind, store};
 use serde_json::json;
 
 use crate::client::sdk;
-use crate::server::{Answer, Aws, absent, config, ctx, done, refusal};
+use crate::server::{Aws, Response, absent, config, ctx, done, refusal};
 
-/// What each operation does, when every call is answered so; what of it remains in doubt is told by
-/// a `?`.
-async fn told(answer: fn() -> Answer) -> [String; 5] {
+/// The outcome of each operation if every call has this response. A `?` marks an error after which
+/// the write may have taken effect.
+async fn outcomes(answer: fn() -> Response) -> [String; 5] {
     let aws = Aws::new(move |_| answer()).await;
-    let doubt =
+    let write =
         |error: StorageError| format!("{}{}", kind(&error), if error.may_have_written() { "?" } else { "" });
     let read = |error: StorageError| kind(&error);
     [
         aws.retrieve().await.map_or_else(read, |_| "Ok".into()),
         aws.provider.exists(&id("key"), &ctx()).await.map_or_else(read, |_| "Ok".into()),
         aws.provider.list(None, &ctx()).await.map_or_else(read, |_| "Ok".into()),
-        aws.store().await.map_or_else(doubt, |()| "Ok".into()),
-        aws.delete().await.map_or_else(doubt, |()| "Ok".into()),
+        aws.store().await.map_or_else(write, |()| "Ok".into()),
+        aws.delete().await.map_or_else(write, |()| "Ok".into()),
     ]
 }
 
 /// Every error of the service's API reference, and those common to all services.
 #[tokio::test]
-async fn each_documented_error_is_told_as_what_it_means() {
+async fn each_documented_error_has_its_kind() {
     let same = |kind: &'static str| [kind; 5];
     let refused = same("InvalidRequest");
     let denied = same("PermissionDenied");
@@ -37,7 +37,7 @@ async fn each_documented_error_is_told_as_what_it_means() {
     let throttled = same("Throttled");
     let down = ["Unavailable", "Unavailable", "Unavailable", "InDoubt?", "InDoubt?"];
     for (answer, expected) in [
-        ((|| refusal("DecryptionFailure", "x")) as fn() -> Answer, denied),
+        ((|| refusal("DecryptionFailure", "x")) as fn() -> Response, denied),
         (|| refusal("EncryptionFailure", "x"), denied),
         (|| refusal("InternalServiceError", "An error occurred on the server side."), down),
         (|| refusal("InvalidParameterException", "x"), refused),
@@ -68,15 +68,15 @@ async fn each_documented_error_is_told_as_what_it_means() {
         (|| refusal("UnknownOperationException", "x"), refused),
         (|| refusal("SomethingOfTomorrow", "x"), refused),
     ] {
-        assert_eq!(told(answer).await, expected, "{:?}", answer());
+        assert_eq!(outcomes(answer).await, expected, "{:?}", answer());
     }
-    // Nothing is there, and nothing can be made.
-    let [retrieve, exists_, list, _, delete] = told(absent).await;
+    // The secret does not exist, and cannot be created.
+    let [retrieve, exists_, list, _, delete] = outcomes(absent).await;
     assert_eq!([&*retrieve, &*exists_, &*list, &*delete], ["NotFound", "Ok", "NotFound", "Ok"]);
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_was_refused_and_why() {
+async fn a_refusal_names_the_call_and_the_reason() {
     let message = "User: arn:aws:sts::123456789012:assumed-role/app/i-1 is not authorized to perform: \
                    secretsmanager:GetSecretValue on resource: nebula/credentials/key because no identity-based policy allows";
     let aws = Aws::new(move |_| refusal("AccessDeniedException", message)).await;
@@ -91,26 +91,26 @@ async fn a_refusal_says_what_was_refused_and_why() {
 }
 
 #[tokio::test]
-async fn definite_refusals_are_not_repeated_and_transient_ones_are() {
+async fn only_transient_refusals_are_retried() {
     let aws = Aws::new(|_| refusal("AccessDeniedException", "x")).await;
     aws.retrieve().await.unwrap_err();
     assert_eq!(aws.actions(), ["GetSecretValue"]);
     let aws = Aws::new(|_| refusal("ThrottlingException", "Rate exceeded")).await;
     aws.retrieve().await.unwrap_err();
-    assert_eq!(aws.actions().len(), 3, "the SDK has no retries of its own beside ours");
+    assert_eq!(aws.actions().len(), 3, "the SDK makes no retries in addition to ours");
 }
 
 #[tokio::test]
-async fn a_page_instead_of_an_answer_of_aws_names_the_address_and_is_not_corruption() {
+async fn a_response_that_is_not_from_aws_names_the_address_and_is_not_corruption() {
     let unavailable = ["Unavailable", "Unavailable", "Unavailable", "InDoubt?", "InDoubt?"];
     for (answer, called) in [
-        ((|| (200, "<html>welcome</html>".into())) as fn() -> Answer, "text that is not JSON"),
+        ((|| (200, "<html>welcome</html>".into())) as fn() -> Response, "text that is not JSON"),
         (|| (200, "[7]".into()), "JSON of another form"),
         (|| (200, "{}".into()), "JSON of another form"),
         (|| (200, r#"{"welcome":true}"#.into()), "JSON of another form"),
         (|| (200, String::new()), "JSON of another form"),
     ] {
-        assert_eq!(told(answer).await, unavailable, "{:?}", answer());
+        assert_eq!(outcomes(answer).await, unavailable, "{:?}", answer());
         let aws = Aws::new(move |_| answer()).await;
         let text = aws.retrieve().await.unwrap_err().to_string();
         let expected = format!("`{}` sent {called}, which is not an answer of AWS", aws.address());
@@ -125,7 +125,7 @@ async fn a_page_instead_of_an_answer_of_aws_names_the_address_and_is_not_corrupt
 }
 
 #[tokio::test]
-async fn a_constructor_asks_nobody_and_says_what_aws_documents() {
+async fn the_constructor_sends_nothing_and_declares_the_documented_lags() {
     let aws = Aws::new(|_| done()).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(aws.actions().is_empty());
@@ -133,24 +133,24 @@ async fn a_constructor_asks_nobody_and_says_what_aws_documents() {
     let consistency = aws.provider.describe().consistency;
     assert_eq!((consistency.point(), consistency.list()), (five_minutes, five_minutes));
     aws.provider.connect().await.unwrap();
-    assert!(aws.actions().is_empty(), "credentials are asked for, and not the service");
+    assert!(aws.actions().is_empty(), "connecting calls only the source of AWS credentials");
 }
 
-/// It is read before the SDK does, for what it repeats of a token.
+/// The provider reads the body before the SDK does, to remove the token.
 #[tokio::test]
-async fn a_refusal_that_is_cut_short_is_no_refusal() {
+async fn a_truncated_error_response_is_unavailable() {
     let answer = "HTTP/1.1 400 X\r\nContent-Length: 900\r\n\r\n{\"__type\": \"AccessDenied";
     let server = Server::answering([cred_testing::http::Answer::raw(answer)]).await;
     let config = config().with_retry_policy(RetryPolicy::default().with_max_retries(0));
     let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
     let error = provider.retrieve(&id("key"), &ctx()).await.unwrap_err();
     assert_eq!(kind(&error), "Unavailable", "{error:?}");
-    assert!(error.to_string().contains("the connection ended before the answer did"), "{error}");
+    assert!(error.to_string().contains("the connection ended before the response was complete"), "{error}");
 }
 
-/// A deletion of a secret that was absent may name nothing.
+/// For the deletion of a secret that does not exist, AWS may return neither name nor ARN.
 #[tokio::test]
-async fn a_deletion_that_aws_answers_is_done_whatever_the_answer_names() {
+async fn a_deletion_succeeds_whatever_the_response_of_aws_names() {
     for body in [r#"{"ARN":"a"}"#, r#"{"Name":"n"}"#, r#"{"DeletionDate":1700000000.5}"#] {
         let aws = Aws::new(move |_| (200, body.into())).await;
         aws.delete().await.unwrap();
@@ -163,7 +163,7 @@ async fn a_deletion_that_aws_answers_is_done_whatever_the_answer_names() {
         let config = config().with_recovery_window_days(window);
         let provider = AwsSecretsManagerProvider::with_client(config, sdk(server.address())).unwrap();
         provider.delete(&id("key"), &ctx()).await.unwrap();
-        // A gateway has that header too, so it does not make anything else AWS's.
+        // A gateway sends that header too, so it is not enough for any other response.
         let error = store(&provider, "key", 1).await.unwrap_err();
         assert!(error.may_have_written(), "{error:?}");
     }

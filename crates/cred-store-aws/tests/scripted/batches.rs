@@ -4,14 +4,14 @@ use cred_core::{CredentialContext, CredentialFilter, StorageProvider};
 use cred_testing::value::{id, kind, value};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Aws, ctx, described, refusal, scheduled, stored};
+use crate::server::{Aws, Response, ctx, described, refusal, scheduled, stored};
 
-/// Answers a batch: each name by what `of` says of it.
-fn batch(input: &Value, of: fn(&str) -> Result<(), &'static str>) -> Answer {
+/// Responds to a batch. `result` decides for each name: a value, an error code, or no entry (`""`).
+fn batch(input: &Value, result: fn(&str) -> Result<(), &'static str>) -> Response {
     let names = input["SecretIdList"].as_array().unwrap();
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for name in names.iter().map(|name| name.as_str().unwrap()) {
-        match of(name.rsplit('/').next().unwrap()) {
+        match result(name.rsplit('/').next().unwrap()) {
             Ok(()) => values.push(stored(name)),
             Err("") => {}
             Err(code) => errors.push(json!({"SecretId": name, "ErrorCode": code, "Message": "x"})),
@@ -25,7 +25,7 @@ fn ids(count: usize) -> Vec<cred_core::CredentialId> {
 }
 
 #[tokio::test]
-async fn a_hundred_secrets_are_five_calls_of_twenty() {
+async fn a_hundred_secrets_are_read_in_five_calls_of_twenty() {
     let aws = Aws::new(|call| batch(call.input, |_| Ok(()))).await;
     let mut asked = ids(100);
     asked.extend(ids(3));
@@ -47,7 +47,7 @@ async fn each_secret_of_a_batch_fails_alone() {
             "key-3" => Err("DecryptionFailure"),
             "key-4" => Err("InvalidRequestException"),
             "key-5" => Err("InternalServiceError"),
-            // Left out: the answers were too long for one.
+            // Left out, as AWS does if the response would be too long.
             "key-6" => Err(""),
             _ => Ok(()),
         }),
@@ -72,7 +72,7 @@ async fn each_secret_of_a_batch_fails_alone() {
 }
 
 #[tokio::test]
-async fn where_batches_are_not_allowed_secrets_are_read_one_by_one_and_that_is_found_out_once() {
+async fn without_the_batch_permission_secrets_are_read_one_by_one_after_one_refusal() {
     let aws = Aws::new(|call| match call.action {
         "BatchGetSecretValue" => refusal("AccessDeniedException", "no"),
         _ => (200, stored(call.input["SecretId"].as_str().unwrap()).to_string()),
@@ -95,14 +95,14 @@ async fn after_a_shutdown_every_id_is_refused_and_nothing_is_sent() {
     assert_eq!((kinds, aws.actions().len()), (vec!["ShutDown".to_owned(); 2], 0));
 }
 
-fn page(names: &[&str], next: Option<&str>) -> Answer {
+fn page(names: &[&str], next: Option<&str>) -> Response {
     let list: Vec<_> =
         names.iter().map(|name| json!({"Name": name, "ARN": format!("arn:aws:x:{name}")})).collect();
     (200, json!({"SecretList": list, "NextToken": next}).to_string())
 }
 
 #[tokio::test]
-async fn a_listing_whose_token_counts_no_more_begins_anew() {
+async fn a_list_with_an_invalid_page_token_is_started_again() {
     let aws = Aws::new(|call| match (call.number, call.input["NextToken"].as_str()) {
         (1, Some(_)) => refusal("InvalidNextTokenException", "The NextToken value is invalid."),
         (_, None) => page(&["nebula/credentials/a", "other"], Some("token")),
@@ -124,9 +124,9 @@ async fn a_listing_whose_token_counts_no_more_begins_anew() {
     assert_eq!(kind(&aws.provider.list(None, &ctx()).await.unwrap_err()), "Unavailable");
 }
 
-/// A name that was hashed, and whose description somebody has removed: its value has the path.
+/// The name is hashed and the description was removed, so only the value contains the path.
 #[tokio::test]
-async fn an_outage_while_a_lost_path_is_looked_up_is_not_called_damage() {
+async fn an_outage_while_a_path_is_read_from_the_value_is_not_corruption() {
     for (code, expected) in [
         ("InternalServiceError", "Unavailable"),
         ("ThrottlingException", "Throttled"),
@@ -141,7 +141,7 @@ async fn an_outage_while_a_lost_path_is_looked_up_is_not_called_damage() {
     }
 }
 
-/// AWS takes 512 characters in a filter.
+/// AWS accepts 512 characters in a filter.
 #[tokio::test]
 async fn a_scope_too_long_for_a_filter_is_listed_by_its_hashed_names() {
     let aws = Aws::new(|_| page(&[], None)).await;
@@ -156,7 +156,7 @@ async fn a_scope_too_long_for_a_filter_is_listed_by_its_hashed_names() {
 }
 
 #[tokio::test]
-async fn a_filter_meets_what_was_deleted_since_the_page() {
+async fn a_filter_skips_a_secret_that_was_deleted_after_it_was_listed() {
     let aws = Aws::new(|call| match call.action {
         "ListSecrets" => page(&["nebula/credentials/a", "nebula/credentials/b"], None),
         _ => batch(call.input, |name| if name == "a" { Err("ResourceNotFoundException") } else { Ok(()) }),

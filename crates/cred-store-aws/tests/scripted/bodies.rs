@@ -1,4 +1,4 @@
-//! Bodies that no service sends.
+//! Response bodies that AWS does not send.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::client::sdk;
 use crate::server::{config, ctx};
 
-/// Sends a body without an end, and returns how much of it was taken before the reader hung up.
+/// Sends an endless body, and returns how many bytes were sent before the reader disconnected.
 async fn endless(head: &'static str) -> (SocketAddr, JoinHandle<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -32,7 +32,7 @@ async fn endless(head: &'static str) -> (SocketAddr, JoinHandle<usize>) {
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_read_up_to_a_limit() {
+async fn an_endless_body_is_read_up_to_a_limit() {
     for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 400 X\r\n\r\n"] {
         let (address, sent) = endless(head).await;
         let config = config()
@@ -44,7 +44,7 @@ async fn a_body_without_an_end_is_read_up_to_a_limit() {
         assert_eq!(kind(&error), "Unavailable", "{error:?}");
         assert!(error.to_string().contains("which is not an answer of AWS"), "{error}");
         drop(provider);
-        // Beyond the limit, only what the buffers of the connection took.
+        // Beyond the limit, only the buffers of the connection were filled.
         let sent = sent.await.unwrap();
         assert!((64 << 20..96 << 20).contains(&sent), "{sent}");
     }

@@ -1,5 +1,5 @@
-//! Keys and tokens of AWS are sent through every operation and every error, with `tracing` at
-//! TRACE, and must come out nowhere.
+//! AWS keys and tokens go through every operation and every error, with `tracing` at TRACE, and
+//! must not appear in any output.
 
 use cred_core::StorageProvider;
 use cred_testing::log::Log;
@@ -9,10 +9,10 @@ use serde_json::json;
 use tracing::Level;
 
 use crate::client::{ACCESS_KEY, SECRET_KEY, SESSION_TOKEN};
-use crate::server::{Answer, Aws, config, ctx, done, refusal};
+use crate::server::{Aws, Response, config, ctx, done, refusal};
 
-/// A server that repeats what it was sent, in every answer.
-fn echo() -> Answer {
+/// An error response that repeats the keys and the token of the request.
+fn echo() -> Response {
     let message = format!(
         "The Canonical String should have been 'POST x-amz-security-token:{SESSION_TOKEN} \
          Credential={ACCESS_KEY}/20260101/eu-central-1' {SECRET_KEY} ({ACCESS_KEY})"
@@ -21,7 +21,7 @@ fn echo() -> Answer {
 }
 
 #[tokio::test]
-async fn keys_and_tokens_come_out_of_nothing() {
+async fn keys_and_tokens_are_never_printed_or_logged() {
     let (log, listening) = Log::of_thread(Level::TRACE);
     let mut printed = Printed::default();
     let codes = [
@@ -33,7 +33,7 @@ async fn keys_and_tokens_come_out_of_nothing() {
     for code in codes {
         let aws = Aws::new(move |_| {
             let (status, body) = echo();
-            // The key that signs is never sent, so that no server can repeat it into the SDK's log.
+            // The secret key is never sent, so no server can repeat it into the SDK's log.
             (status, body.replace("AccessDeniedException", code).replace(SECRET_KEY, ""))
         })
         .await;
@@ -57,14 +57,14 @@ async fn keys_and_tokens_come_out_of_nothing() {
     let log = log.text();
     assert!(log.contains("cred::storage"), "nothing was logged");
     assert!(log.contains("x-amz-security-token:[redacted]"), "the SDK no longer logs refusals");
-    // The SDK itself writes its client's settings at TRACE, the name of the key among them.
+    // The SDK itself logs its client's settings at TRACE, including the id of the key.
     Printed::from(log.as_str()).holds_none_of(&[SECRET_KEY, SESSION_TOKEN]);
     let ours: String = log.lines().filter(|line| line.contains("cred::")).collect();
     Printed::from(ours.as_str()).holds_none_of(&[ACCESS_KEY]);
 }
 
 #[tokio::test]
-async fn what_a_server_repeats_is_told_without_what_looks_like_a_key() {
+async fn words_that_look_like_keys_are_removed_from_quoted_messages() {
     let aws = Aws::new(|_| echo()).await;
     let error = aws.retrieve().await.unwrap_err();
     assert_eq!(kind(&error), "PermissionDenied");
@@ -79,7 +79,7 @@ async fn what_a_server_repeats_is_told_without_what_looks_like_a_key() {
 
 #[tokio::test]
 async fn the_copy_of_the_callers_client_has_no_retries_and_no_timeouts() {
-    // Its own would be three attempts; the provider's policy here has none.
+    // By default the SDK makes three attempts. The provider's policy here has no retries.
     let aws =
         Aws::with(config().with_retry_policy(cred_core::RetryPolicy::default().with_max_retries(0)), |_| {
             refusal("InternalFailure", "x")

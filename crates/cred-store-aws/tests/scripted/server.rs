@@ -1,4 +1,4 @@
-//! Secrets Manager as a script says, in AWS's own shape; it remembers what it was asked.
+//! A scripted Secrets Manager that responds in AWS's own format and records the calls.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,19 +14,21 @@ use serde_json::{Value, json};
 
 use crate::client::sdk;
 
-/// Status and body.
-pub(crate) type Answer = (u16, String);
+/// The status and body of a response.
+pub(crate) type Response = (u16, String);
 
-/// A call: the operation's name, its input, and how often it was called before.
+/// A recorded call.
 pub(crate) struct Call<'c> {
+    /// The name of the operation.
     pub(crate) action: &'c str,
     pub(crate) input: &'c Value,
+    /// How often the operation was called before.
     pub(crate) number: usize,
 }
 
 type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// The service, and a provider that asks it.
+/// The service, and a provider that uses it.
 pub(crate) struct Aws {
     pub(crate) provider: AwsSecretsManagerProvider,
     calls: Calls,
@@ -34,13 +36,13 @@ pub(crate) struct Aws {
 }
 
 impl Aws {
-    pub(crate) async fn new(script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn new(script: impl Fn(&Call<'_>) -> Response + Send + Sync + 'static) -> Self {
         Self::with(config(), script).await
     }
 
     pub(crate) async fn with(
         config: AwsSecretsManagerConfig,
-        script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&Call<'_>) -> Response + Send + Sync + 'static,
     ) -> Self {
         let calls = Calls::default();
         let seen = Arc::clone(&calls);
@@ -59,7 +61,7 @@ impl Aws {
         Self { provider, calls, server }
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.address()
     }
@@ -88,7 +90,7 @@ impl Aws {
     }
 }
 
-/// Without a look at the tags before each store, so that a script is about the store alone.
+/// Without the description before each store, so that a script has only the calls of the store.
 pub(crate) fn config() -> AwsSecretsManagerConfig {
     AwsSecretsManagerConfig::default()
         .with_update_tags(false)
@@ -104,27 +106,27 @@ fn envelope(tags: &[(&str, &str)]) -> String {
     String::from_utf8(CredentialFile::new(data, metadata).encode().unwrap()).unwrap()
 }
 
-/// A refusal as AWS writes it: always 400, but for errors of the service.
-pub(crate) fn refusal(code: &str, message: &str) -> Answer {
+/// An error response in AWS's format: status 400, except for errors of the service.
+pub(crate) fn refusal(code: &str, message: &str) -> Response {
     let status = if matches!(code, "InternalServiceError" | "InternalFailure") { 500 } else { 400 };
     (status, json!({"__type": code, "Message": message}).to_string())
 }
 
-pub(crate) fn absent() -> Answer {
+pub(crate) fn absent() -> Response {
     refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
 
-pub(crate) fn scheduled() -> Answer {
+pub(crate) fn scheduled() -> Response {
     let message = "You can't perform this operation on the secret because it was marked for deletion.";
     refusal("InvalidRequestException", message)
 }
 
-pub(crate) fn exists() -> Answer {
+pub(crate) fn exists() -> Response {
     let message = "The operation failed because the secret nebula/credentials/key already exists.";
     refusal("ResourceExistsException", message)
 }
 
-/// Where a secret is, with what `more` says of it.
+/// The ARN and the name of a secret, with the fields of `more`.
 fn secret(name: &str, more: Value) -> Value {
     let arn = format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:{name}-a1b2c3");
     let mut secret = json!({"ARN": arn, "Name": name});
@@ -132,8 +134,8 @@ fn secret(name: &str, more: Value) -> Value {
     secret
 }
 
-/// What a write, a deletion or a restoration is answered.
-pub(crate) fn done() -> Answer {
+/// The response to a write, a deletion or a restoration.
+pub(crate) fn done() -> Response {
     let version = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1";
     (200, secret("nebula/credentials/key", json!({"VersionId": version})).to_string())
 }
@@ -142,7 +144,7 @@ pub(crate) fn stored(name: &str) -> Value {
     stored_with(name, &[])
 }
 
-/// A value whose credential has these tags.
+/// A secret whose stored credential has these tags.
 pub(crate) fn stored_with(name: &str, tags: &[(&str, &str)]) -> Value {
     let version = "EXAMPLE1-90ab-cdef-fedc-ba987SECRET1";
     let more = json!({
@@ -152,11 +154,11 @@ pub(crate) fn stored_with(name: &str, tags: &[(&str, &str)]) -> Value {
     secret(name, more)
 }
 
-pub(crate) fn described(version: &str, deleted: bool) -> Answer {
+pub(crate) fn described(version: &str, deleted: bool) -> Response {
     described_with(version, deleted, &[])
 }
 
-pub(crate) fn described_with(version: &str, deleted: bool, tags: &[(&str, &str)]) -> Answer {
+pub(crate) fn described_with(version: &str, deleted: bool, tags: &[(&str, &str)]) -> Response {
     let tags: Vec<_> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
     let mut more = json!({
         "CreatedDate": 1_700_000_000.25, "VersionIdsToStages": {"old": ["AWSPREVIOUS"], version: ["AWSCURRENT"]},

@@ -1,4 +1,4 @@
-//! Stores and deletions, and what stands in their way.
+//! Stores and deletions, also of secrets that are scheduled for deletion or being deleted.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use cred_testing::value::{id, kind, sized, value};
 use serde_json::json;
 use tracing::Level;
 
-use crate::server::{Answer, Aws, absent, config, ctx, described, done, exists, refusal, scheduled};
+use crate::server::{Aws, Response, absent, config, ctx, described, done, exists, refusal, scheduled};
 
 #[tokio::test]
-async fn attempts_of_one_store_are_one_version_and_two_stores_are_two() {
+async fn attempts_of_one_store_share_a_request_token_and_two_stores_do_not() {
     let aws = Aws::new(|call| match call.number {
         0 => refusal("InternalServiceError", "x"),
         _ => done(),
@@ -29,7 +29,7 @@ async fn attempts_of_one_store_are_one_version_and_two_stores_are_two() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_created_meanwhile_is_written_over() {
+async fn a_secret_that_is_created_meanwhile_is_overwritten() {
     let aws = Aws::new(|call| match (call.action, call.number) {
         ("UpdateSecret", 0) => absent(),
         ("CreateSecret", _) => exists(),
@@ -41,16 +41,17 @@ async fn a_secret_that_is_created_meanwhile_is_written_over() {
 }
 
 #[tokio::test]
-async fn a_store_waits_while_aws_still_removes_a_secret_of_that_name() {
-    // A forced deletion ends in its own time: the name is absent for some, and taken for others.
-    let still = || {
+async fn a_store_waits_while_aws_is_deleting_a_secret_of_that_name() {
+    // AWS finishes a forced deletion later. Until then, the secret does not exist for some
+    // operations, and its name is taken for others.
+    let still_deleting = || {
         let message =
             "You can't create this secret because a secret with this name is already scheduled for deletion.";
         refusal("InvalidRequestException", message)
     };
     let aws = Aws::new(move |call| match (call.action, call.number) {
         ("CreateSecret", 2) => done(),
-        ("CreateSecret", _) => still(),
+        ("CreateSecret", _) => still_deleting(),
         _ => absent(),
     })
     .await;
@@ -58,15 +59,18 @@ async fn a_store_waits_while_aws_still_removes_a_secret_of_that_name() {
     assert_eq!(aws.inputs("CreateSecret").len(), 3);
 
     let config = config().with_operation_timeout(Duration::from_secs(5));
-    let aws =
-        Aws::with(config, move |call| if call.action == "CreateSecret" { still() } else { absent() }).await;
+    let aws = Aws::with(
+        config,
+        move |call| if call.action == "CreateSecret" { still_deleting() } else { absent() },
+    )
+    .await;
     let error = aws.store().await.unwrap_err();
     assert_eq!(kind(&error), "Busy");
-    assert!(!error.may_have_written() && error.to_string().contains("still deletes"), "{error}");
+    assert!(!error.may_have_written() && error.to_string().contains("still deleting"), "{error}");
 }
 
 #[tokio::test]
-async fn a_scheduled_secret_is_restored_and_written() {
+async fn a_scheduled_secret_is_restored_and_overwritten() {
     let aws = Aws::new(|call| match (call.action, call.number) {
         ("UpdateSecret", 0) => scheduled(),
         ("DescribeSecret", _) => described("old", true),
@@ -78,7 +82,7 @@ async fn a_scheduled_secret_is_restored_and_written() {
 }
 
 #[tokio::test]
-async fn a_scheduled_secret_is_left_alone_where_that_is_configured() {
+async fn a_store_over_a_scheduled_secret_is_refused_if_configured() {
     let config = config().with_over_deleted(AwsOverDeleted::Refuse);
     let aws = Aws::with(config, |call| match call.action {
         "DescribeSecret" => described("old", true),
@@ -91,8 +95,9 @@ async fn a_scheduled_secret_is_left_alone_where_that_is_configured() {
     assert_eq!(aws.actions(), ["UpdateSecret", "DescribeSecret"]);
 }
 
-/// After the restoration every write is refused; what `now` describes is found then.
-async fn restored_in_vain(now: fn() -> Answer, write: fn() -> Answer) -> (StorageError, Vec<String>) {
+/// Stores over a scheduled secret. After the restoration, writes have the response `write`, and
+/// descriptions the response `now`.
+async fn store_after_restore(now: fn() -> Response, write: fn() -> Response) -> (StorageError, Vec<String>) {
     let aws = Aws::new(move |call| match (call.action, call.number) {
         ("UpdateSecret", 0) => scheduled(),
         ("UpdateSecret", _) => write(),
@@ -105,34 +110,34 @@ async fn restored_in_vain(now: fn() -> Answer, write: fn() -> Answer) -> (Storag
 }
 
 #[tokio::test]
-async fn what_was_restored_and_cannot_be_written_is_deleted_again() {
+async fn a_restored_secret_that_cannot_be_written_is_deleted_again() {
     let write = || refusal("EncryptionFailure", "the key is disabled");
-    let (error, actions) = restored_in_vain(|| described("a", false), write).await;
+    let (error, actions) = store_after_restore(|| described("a", false), write).await;
     assert_eq!(kind(&error), "RecoveredNotWritten");
     assert!(error.to_string().contains("it was deleted again"), "{error}");
     assert_eq!(actions.last().unwrap(), "DeleteSecret");
 
-    // The look does not show the restoration yet.
-    let (error, actions) = restored_in_vain(|| described("a", true), write).await;
+    // The description does not show the restoration yet.
+    let (error, actions) = store_after_restore(|| described("a", true), write).await;
     assert_eq!(kind(&error), "RecoveredNotWritten");
     assert_eq!(actions.last().unwrap(), "DeleteSecret");
 
-    // Somebody else has written it since, and was told Ok.
-    let (error, actions) = restored_in_vain(|| described("b", false), write).await;
+    // Another client has successfully written it since.
+    let (error, actions) = store_after_restore(|| described("b", false), write).await;
     assert_eq!(kind(&error), "InDoubt");
     assert!(!actions.contains(&"DeleteSecret".to_owned()), "{actions:?}");
 }
 
 #[tokio::test]
-async fn what_was_restored_and_may_have_been_written_is_in_doubt_and_stays() {
+async fn a_restored_secret_that_may_have_been_written_is_not_deleted() {
     let write = || refusal("InternalServiceError", "x");
-    let (error, actions) = restored_in_vain(|| described("a", false), write).await;
+    let (error, actions) = store_after_restore(|| described("a", false), write).await;
     assert_eq!(kind(&error), "InDoubt");
     assert!(!actions.contains(&"DeleteSecret".to_owned()), "{actions:?}");
 }
 
 #[tokio::test]
-async fn a_live_secret_that_is_refused_for_another_reason_is_told_so() {
+async fn a_refusal_of_a_live_secret_keeps_its_reason() {
     let message = "You can't modify a secret that is managed by another service.";
     let aws = Aws::new(move |call| match call.action {
         "DescribeSecret" => described("a", false),
@@ -148,7 +153,7 @@ async fn a_live_secret_that_is_refused_for_another_reason_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_scheduled_is_absent_and_can_be_deleted_again() {
+async fn a_scheduled_secret_is_not_found_and_can_be_deleted_again() {
     let aws = Aws::new(|call| match call.action {
         "DescribeSecret" => described("a", true),
         _ => scheduled(),
@@ -195,14 +200,14 @@ async fn a_value_above_the_recommended_size_is_stored_with_one_warning_for_all_a
         drop(listening);
         log.text().matches("larger than recommended").count()
     };
-    // Three bytes are four of base64, and the rest of the envelope is less than a kibibyte.
+    // Base64 makes four bytes of three, and the rest of the envelope is less than 1 KiB.
     assert_eq!(store(32 * 1_024 / 4 * 3).await, 1);
     assert_eq!(aws.inputs("UpdateSecret").len(), 2);
     assert_eq!(store(31 * 1_024 / 4 * 3).await, 0);
 }
 
 #[tokio::test]
-async fn limits_are_refused_before_anything_is_sent() {
+async fn credentials_beyond_a_limit_are_refused_before_anything_is_sent() {
     let aws = Aws::new(|_| done()).await;
     let limits = aws.provider.describe().limits;
     assert_eq!((limits.max_payload_len, limits.recommended_payload_len), (Some(65_536), Some(32_768)));
@@ -230,7 +235,7 @@ async fn limits_are_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn no_name_ends_as_an_arn_does() {
+async fn no_name_ends_like_an_arn() {
     let aws = Aws::new(|call| if call.action == "UpdateSecret" { absent() } else { done() }).await;
     for name in ["db-secret", "a-123456", "-abcdef"] {
         let Sealed { data, metadata } = value(1);

@@ -1,5 +1,4 @@
-//! Tags of secrets that follow the metadata: which are set, which are removed, and what fails with
-//! them.
+//! Updates of tags from the metadata: which tags are set or removed, and which failures follow.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +7,21 @@ use cred_testing::value::{id, kind, value};
 use serde_json::{Value, json};
 
 use crate::server::{
-    Answer, Aws, Call, absent, config, ctx, described_with, done, exists, refusal, scheduled, stored_with,
+    Aws, Call, Response, absent, config, ctx, described_with, done, exists, refusal, scheduled, stored_with,
 };
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-/// A secret with these tags, whose stored credential has given `ours`.
-fn secret(call: &Call<'_>, tags: Pairs<'_>, ours: Pairs<'_>) -> Answer {
+/// A secret with these tags, whose stored credential has set those in `own`.
+fn secret(call: &Call<'_>, tags: Pairs<'_>, own: Pairs<'_>) -> Response {
     match call.action {
         "DescribeSecret" => described_with("a", false, tags),
-        "GetSecretValue" => (200, stored_with("nebula/credentials/key", ours).to_string()),
+        "GetSecretValue" => (200, stored_with("nebula/credentials/key", own).to_string()),
         _ => done(),
     }
 }
 
-async fn aws(script: impl Fn(&Call<'_>) -> Answer + Send + Sync + 'static) -> Aws {
+async fn aws(script: impl Fn(&Call<'_>) -> Response + Send + Sync + 'static) -> Aws {
     Aws::with(config().with_update_tags(true), script).await
 }
 
@@ -38,7 +37,7 @@ fn only(inputs: &[Value], field: &str) -> Value {
 }
 
 #[tokio::test]
-async fn equal_tags_cost_a_look_and_tags_of_aws_no_more() {
+async fn equal_tags_and_tags_of_aws_cost_one_call() {
     let tags: Pairs<'_> = &[("env", "prod"), ("aws:cloudformation:stack-name", "x")];
     let aws = aws(move |call| secret(call, tags, &tags[..1])).await;
     store(&aws, &tags[..1]).await.unwrap();
@@ -55,17 +54,17 @@ async fn new_and_changed_tags_are_set_before_the_value_and_equal_ones_are_not_se
 }
 
 #[tokio::test]
-async fn only_tags_that_the_stored_credential_has_given_are_removed() {
+async fn only_tags_that_the_stored_credential_has_set_are_removed() {
     let found: Pairs<'_> =
         &[("cost-centre", "7"), ("env", "prod"), ("gone", "x"), ("taken-over", "by another")];
-    let ours: Pairs<'_> = &[("env", "prod"), ("gone", "x"), ("taken-over", "mine"), ("not-set", "x")];
-    let aws = aws(move |call| secret(call, found, ours)).await;
+    let own: Pairs<'_> = &[("env", "prod"), ("gone", "x"), ("taken-over", "mine"), ("not-set", "x")];
+    let aws = aws(move |call| secret(call, found, own)).await;
     store(&aws, &[("env", "prod")]).await.unwrap();
     assert_eq!(aws.actions(), ["DescribeSecret", "GetSecretValue", "UntagResource", "UpdateSecret"]);
     assert_eq!(only(&aws.inputs("UntagResource"), "TagKeys"), json!(["gone"]));
 }
 
-/// AWS bounds the number of tags.
+/// AWS limits the number of tags.
 #[tokio::test]
 async fn tags_are_removed_before_others_are_set() {
     let aws = aws(|call| secret(call, &[("old", "x")], &[("old", "x")])).await;
@@ -79,7 +78,7 @@ async fn tags_of_a_secret_that_this_library_did_not_write_stay() {
     let aws = aws(|call| match call.action {
         "GetSecretValue" => {
             let mut secret = stored_with("nebula/credentials/key", &[]);
-            secret["SecretString"] = json!("somebody else's");
+            secret["SecretString"] = json!("of another program");
             (200, secret.to_string())
         }
         _ => secret(call, &[("team", "x")], &[]),
@@ -90,7 +89,7 @@ async fn tags_of_a_secret_that_this_library_did_not_write_stay() {
 }
 
 #[tokio::test]
-async fn tags_that_aws_refuses_are_a_refusal_and_nothing_is_written() {
+async fn if_aws_refuses_a_call_for_tags_nothing_is_written() {
     for refused in ["DescribeSecret", "GetSecretValue", "UntagResource", "TagResource"] {
         let aws = aws(move |call| match call.action {
             action if action == refused => refusal("AccessDeniedException", "no policy allows it"),
@@ -107,7 +106,7 @@ async fn tags_that_aws_refuses_are_a_refusal_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_value_that_aws_refuses_after_its_tags_were_set_is_a_refusal() {
+async fn a_value_that_aws_refuses_after_its_tags_were_set_is_a_definite_failure() {
     let aws = aws(|call| match call.action {
         "UpdateSecret" => refusal("LimitExceededException", "too many versions"),
         _ => secret(call, &[("old", "x")], &[("old", "x")]),
@@ -128,7 +127,7 @@ async fn a_new_secret_is_created_with_its_tags_and_without_an_update() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_created_meanwhile_has_its_tags_followed_too() {
+async fn a_secret_that_is_created_meanwhile_has_its_tags_updated() {
     let aws = aws(|call| match (call.action, call.number) {
         ("DescribeSecret", 0) => absent(),
         ("CreateSecret", _) => exists(),
@@ -170,7 +169,7 @@ async fn a_restored_secret_whose_tags_are_refused_is_deleted_again() {
         let aws = aws(move |call| match (call.action, call.number) {
             (action, _) if action == refused => refusal("AccessDeniedException", "no policy allows it"),
             ("DescribeSecret", 0) => described_with("a", true, &[("old", "x")]),
-            // The tags may differ by now: the version tells whether another writer was here.
+            // The tags may differ by now. The version shows whether another client has written.
             ("DescribeSecret", _) => described_with("a", false, &[]),
             _ => secret(call, &[], &[("old", "x")]),
         })
@@ -183,7 +182,7 @@ async fn a_restored_secret_whose_tags_are_refused_is_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_scheduled_after_the_look_is_restored() {
+async fn a_secret_that_is_scheduled_after_it_was_described_is_restored() {
     let aws = aws(|call| match (call.action, call.number) {
         ("TagResource", 0) => scheduled(),
         ("DescribeSecret", 1) => described_with("a", true, &[]),
@@ -196,7 +195,8 @@ async fn a_secret_that_is_scheduled_after_the_look_is_restored() {
     assert_eq!(aws.actions(), expected);
 }
 
-/// An update without an answer stays uncertain, whatever becomes of the tags afterwards.
+/// The outcome of an update that failed ambiguously stays unknown, whatever happens to the tags
+/// afterwards.
 #[tokio::test]
 async fn tags_do_not_end_the_uncertainty_of_an_earlier_write() {
     let aws = aws(|call| match (call.action, call.number) {
