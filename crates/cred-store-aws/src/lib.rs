@@ -130,11 +130,15 @@
 //! By default, a deleted secret can be recovered for 30 days, and its name stays taken.
 //!
 //! **A store over a deleted secret** restores it and then writes, or fails, depending on
-//! [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls, the old value
-//! can be read. If the write fails, the provider deletes the secret again, unless another client
-//! has written it, and returns
-//! [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). If the process ends
-//! between the two calls, the old value stays readable.
+//! [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls, the old value can
+//! be read.
+//!
+//! - If the write fails, the provider deletes the secret again and returns
+//!   [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
+//! - If the outcome of the write is unknown, or another client has written the secret meanwhile,
+//!   the secret stays restored and the error is
+//!   [`InDoubt`](cred_core::StorageErrorKind::InDoubt).
+//! - If the process ends between the two calls, the old value stays readable.
 //!
 //! **Permanent deletion.** If
 //! [`recovery_window_days`](AwsSecretsManagerConfig::recovery_window_days) is `None`, deletions are

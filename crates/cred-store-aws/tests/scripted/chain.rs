@@ -224,5 +224,8 @@ async fn a_missing_region_is_an_invalid_request() {
     let Some(test) = ChainTest::new("a_missing_region_is_an_invalid_request").await else { return };
     let environment = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "")];
     let outcome = test.outcome(&environment).await;
-    assert!(outcome.starts_with("InvalidRequest") && outcome.contains("no region is known"), "{outcome}");
+    assert!(
+        outcome.starts_with("InvalidRequest") && outcome.contains("no AWS region is configured"),
+        "{outcome}"
+    );
 }

@@ -37,7 +37,7 @@ fn only(inputs: &[Value], field: &str) -> Value {
 }
 
 #[tokio::test]
-async fn equal_tags_and_tags_of_aws_cost_one_call() {
+async fn equal_tags_and_tags_of_aws_cost_one_more_call() {
     let tags: Pairs<'_> = &[("env", "prod"), ("aws:cloudformation:stack-name", "x")];
     let aws = aws(move |call| secret(call, tags, &tags[..1])).await;
     store(&aws, &tags[..1]).await.unwrap();
