@@ -100,7 +100,9 @@ pub struct AwsSecretsManagerConfig {
 pub enum AwsOverDeleted {
     /// Restores the secret and writes a new version. The old value can be read for a moment. If the
     /// write fails, the secret is deleted again, and the error is
-    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
+    /// [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten). It stays, and the
+    /// error is [`InDoubt`](cred_core::StorageErrorKind::InDoubt), if the outcome of the write is
+    /// unknown or another client has written the secret meanwhile.
     #[default]
     Recover,
     /// Refuses the store with [`InvalidRequest`](cred_core::StorageErrorKind::InvalidRequest).

@@ -130,8 +130,8 @@
 //! By default, a deleted secret can be recovered for 30 days, and its name stays taken.
 //!
 //! **A store over a deleted secret** restores it and then writes, or fails, depending on
-//! [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls, the old value can
-//! be read.
+//! [`over_deleted`](AwsSecretsManagerConfig::over_deleted). Between the two calls, the old value
+//! can be read.
 //!
 //! - If the write fails, the provider deletes the secret again and returns
 //!   [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten).
