@@ -24,7 +24,7 @@ use crate::{CredentialFile, Provider, Wire};
 /// use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// use cred_core::{CredentialFilter, CredentialPath, PathRef, StorageResult};
-/// use cred_provider_kit::{Backend, CredentialFile, Reach, Wire};
+/// use cred_provider_kit::{Backend, CredentialFile, ListRange, Wire};
 ///
 /// /// Stores credentials in a map.
 /// #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ use crate::{CredentialFile, Provider, Wire};
 ///     async fn paths(
 ///         &self,
 ///         wire: &mut Wire<'_>,
-///         _: Reach<'_>,
+///         _: ListRange<'_>,
 ///         _: Option<&CredentialFilter>,
 ///     ) -> StorageResult<Vec<CredentialPath>> {
 ///         wire.read(async |_| Ok(self.entries().keys().cloned().collect())).await
@@ -150,7 +150,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         hint: Option<&CredentialFilter>,
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 
@@ -210,7 +210,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized + 'static {
     fn matching(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: &CredentialFilter,
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send {
         async move {
@@ -316,7 +316,7 @@ pub trait Recoverable: Backend {
     fn deleted(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
     ) -> impl Future<Output = StorageResult<Vec<CredentialPath>>> + Send;
 }
 
@@ -327,14 +327,14 @@ const FILTER_CHUNK_LEN: usize = 400;
 
 /// The paths that a list covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach<'a> {
+pub enum ListRange<'a> {
     /// Paths of exactly this scope; `None`: paths without a scope.
     Scope(Option<&'a ScopeId>),
     /// Paths of this scope and of all scopes below it; `None`: all paths.
     Tree(Option<&'a ScopeId>),
 }
 
-impl<'a> Reach<'a> {
+impl<'a> ListRange<'a> {
     /// Returns the scope at which the reach begins.
     #[must_use]
     pub const fn scope(self) -> Option<&'a ScopeId> {

@@ -38,7 +38,7 @@ pub fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
 
 /// The server of a connection, and advice for the reader of an error.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
+pub struct Server<'a> {
     /// Host and port; `None` if unknown.
     pub address: Option<&'a str>,
     /// Advice if the authority of a certificate is not trusted, such as "give that authority as
@@ -46,7 +46,7 @@ pub struct Way<'a> {
     pub trust: &'a str,
 }
 
-impl Way<'_> {
+impl Server<'_> {
     fn server(&self) -> String {
         self.address.map_or_else(|| "the server".to_owned(), |address| format!("`{address}`"))
     }
@@ -56,7 +56,7 @@ impl Way<'_> {
 /// [`AuthenticationFailed`](StorageErrorKind::AuthenticationFailed) that distinguishes an expired
 /// certificate, one of an unknown authority and one for another host.
 #[must_use]
-pub fn untrusted(error: &(dyn Error + 'static), way: Way<'_>) -> Option<StorageError> {
+pub fn certificate_error(error: &(dyn Error + 'static), server: Server<'_>) -> Option<StorageError> {
     use CertificateError as Fault;
     let rustls::Error::InvalidCertificate(fault) = cause(error)? else { return None };
     let problem = match fault {
@@ -64,7 +64,7 @@ pub fn untrusted(error: &(dyn Error + 'static), way: Way<'_>) -> Option<StorageE
         Fault::NotValidYet | Fault::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
         // `BadSignature`: the authority only has the name of a trusted one.
         Fault::UnknownIssuer | Fault::BadSignature => {
-            format!("it is not signed by an authority that is trusted here; {}", way.trust)
+            format!("it is not signed by an authority that is trusted here; {}", server.trust)
         }
         Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
             "it is for another host; connect to a host name that it contains".to_owned()
@@ -72,21 +72,21 @@ pub fn untrusted(error: &(dyn Error + 'static), way: Way<'_>) -> Option<StorageE
         Fault::Revoked => "it was revoked".to_owned(),
         other => other.to_string(),
     };
-    let reason = format!("the certificate of {} is refused: {problem}", way.server()).into();
+    let reason = format!("the certificate of {} is refused: {problem}", server.server()).into();
     Some(StorageErrorKind::AuthenticationFailed { reason }.into())
 }
 
 /// Returns the error for a response that is missing or incomplete:
 ///
-/// - that of [`untrusted`], if a certificate was rejected;
+/// - that of [`certificate_error`], if a certificate was rejected;
 /// - otherwise [`Unreachable`](StorageErrorKind::Unreachable), if no connection was made
 ///   (`connected` is false), so that nothing was sent;
 /// - otherwise [`Unavailable`](StorageErrorKind::Unavailable).
 ///
 /// The message has a hint if DNS cannot resolve the host, or if the port does not use TLS.
 #[must_use]
-pub fn no_answer(error: &(dyn Error + 'static), connected: bool, way: Way<'_>) -> StorageError {
-    if let Some(error) = untrusted(error, way) {
+pub fn connection_error(error: &(dyn Error + 'static), connected: bool, server: Server<'_>) -> StorageError {
+    if let Some(error) = certificate_error(error, server) {
         return error;
     }
     let problem: Cow<'static, str> = match (cause::<rustls::Error>(error), io_kind(error)) {
@@ -102,7 +102,7 @@ pub fn no_answer(error: &(dyn Error + 'static), connected: bool, way: Way<'_>) -
             "the connection ended before the response was complete ({problem})"
         )),
         false => {
-            let reason = format!("{}: {problem}{}", way.server(), proxy_hint(&ProcessEnv)).into();
+            let reason = format!("{}: {problem}{}", server.server(), proxy_hint(&ProcessEnv)).into();
             StorageErrorKind::Unreachable { reason }.into()
         }
     }
@@ -136,8 +136,8 @@ fn proxy_hint(env: &dyn Env) -> String {
 mod tests {
     use super::*;
 
-    const WAY: Way<'_> =
-        Way { address: Some("vault.example.com:8200"), trust: "give that authority as `ca_cert`" };
+    const SERVER: Server<'_> =
+        Server { address: Some("vault.example.com:8200"), trust: "give that authority as `ca_cert`" };
 
     /// An error of a client that wraps an I/O error.
     #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ mod tests {
             (CertificateError::Revoked, "it was revoked"),
         ] {
             for connected in [true, false] {
-                let error = no_answer(&tls_error(fault.clone().into()), connected, WAY);
+                let error = connection_error(&tls_error(fault.clone().into()), connected, SERVER);
                 assert!(matches!(error.kind(), StorageErrorKind::AuthenticationFailed { .. }), "{error}");
                 assert!(error.to_string().contains(expected), "{error}");
                 assert!(error.to_string().contains("certificate of `vault.example.com:8200`"), "{error}");
@@ -170,12 +170,12 @@ mod tests {
     #[test]
     fn the_system_error_is_found_below_the_clients_error() {
         let refused = Wrapped(io::ErrorKind::ConnectionRefused.into());
-        let error = no_answer(&refused, false, WAY);
+        let error = connection_error(&refused, false, SERVER);
         assert!(matches!(error.kind(), StorageErrorKind::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("`vault.example.com:8200`: connection refused"), "{error}");
 
         let reset = Wrapped(io::Error::other(Wrapped(io::ErrorKind::ConnectionReset.into())));
-        let error = no_answer(&reset, true, WAY);
+        let error = connection_error(&reset, true, SERVER);
         assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error}");
         assert!(error.to_string().contains("connection reset"), "the innermost: {error}");
     }
@@ -183,18 +183,18 @@ mod tests {
     #[test]
     fn another_tls_error_does_not_blame_the_certificate() {
         let error = tls_error(rustls::Error::DecryptError);
-        assert!(untrusted(&error, WAY).is_none());
-        assert!(no_answer(&error, true, WAY).to_string().contains("TLS failed"));
+        assert!(certificate_error(&error, SERVER).is_none());
+        assert!(connection_error(&error, true, SERVER).to_string().contains("TLS failed"));
     }
 
     #[test]
     fn an_unresolvable_host_and_a_port_without_tls_are_named() {
         let dns =
             Wrapped(io::Error::other("failed to lookup address information: Name or service not known"));
-        let text = no_answer(&dns, false, WAY).to_string();
+        let text = connection_error(&dns, false, SERVER).to_string();
         assert!(text.contains("`vault.example.com:8200`: DNS cannot resolve the host"), "{text}");
         let plain = tls_error(rustls::InvalidMessage::InvalidContentType.into());
-        let text = no_answer(&plain, false, WAY).to_string();
+        let text = connection_error(&plain, false, SERVER).to_string();
         assert!(text.contains("does not speak TLS"), "{text}");
     }
 

@@ -21,7 +21,7 @@ use cred_core::{
 };
 use tracing::Instrument;
 
-pub use self::attempt_error::{AttemptError, Wrote};
+pub use self::attempt_error::{AttemptError, WriteEffect};
 pub use self::target::TargetRef;
 pub use self::wire::{Attempt, Wire};
 use crate::RetryBudget;
@@ -83,7 +83,8 @@ use crate::RetryBudget;
 /// - [`NotDurable`](cred_core::StorageErrorKind::NotDurable) and
 ///   [`RecoveredNotWritten`](cred_core::StorageErrorKind::RecoveredNotWritten) are more precise,
 ///   and are returned unchanged.
-/// - A provider that has read the stored value back and knows the outcome calls [`Wire::settle`].
+/// - A provider that has read the stored value back and knows the outcome calls
+///   [`Wire::mark_not_written`].
 /// - Operations that are not [writes](Operation::is_write) never end with `InDoubt` because of
 ///   their write calls.
 ///

@@ -23,9 +23,9 @@ const KNOWN_TYPES: [&str; 8] = [
 /// repeats the body.
 ///
 /// ```
-/// use cred_provider_kit::Foreign;
+/// use cred_provider_kit::ForeignResponse;
 ///
-/// let response = Foreign {
+/// let response = ForeignResponse {
 ///     service: "Vault",
 ///     address: Some("vault.example.com:8200"),
 ///     content_type: Some("text/html; charset=utf-8"),
@@ -38,7 +38,7 @@ const KNOWN_TYPES: [&str; 8] = [
 /// assert!(response.error("`address`").is_transient());
 /// ```
 #[derive(Clone, Copy)]
-pub struct Foreign<'a> {
+pub struct ForeignResponse<'a> {
     /// The service that should have answered.
     pub service: &'a str,
     /// Host and port of the server that answered; `None` if unknown.
@@ -49,7 +49,7 @@ pub struct Foreign<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-impl Foreign<'_> {
+impl ForeignResponse<'_> {
     /// Returns the error of a call that received this response with a success status. `setting`
     /// names the setting that contains the address, such as "`address`".
     ///
@@ -78,7 +78,7 @@ impl Foreign<'_> {
     }
 }
 
-impl fmt::Display for Foreign<'_> {
+impl fmt::Display for ForeignResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             Some(address) => write!(f, "`{address}` sent ")?,
@@ -94,9 +94,9 @@ impl fmt::Display for Foreign<'_> {
 }
 
 /// Does not print the body, which may contain a secret.
-impl fmt::Debug for Foreign<'_> {
+impl fmt::Debug for ForeignResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Foreign").field(&self.to_string()).finish()
+        f.debug_tuple("ForeignResponse").field(&self.to_string()).finish()
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn described(content_type: Option<&str>, body: Option<&[u8]>) -> String {
-        let response = Foreign { service: "Vault", address: Some("[::1]:8200"), content_type, body };
+        let response = ForeignResponse { service: "Vault", address: Some("[::1]:8200"), content_type, body };
         response.to_string()
     }
 
@@ -132,7 +132,7 @@ mod tests {
     fn neither_the_type_nor_the_body_is_repeated() {
         let text = described(Some("text/hunter2"), Some(b"hunter2 \x1b[2J"));
         assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
-        let response = Foreign {
+        let response = ForeignResponse {
             service: "Vault",
             address: None,
             content_type: Some("hunter2"),
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_write_with_a_foreign_response_may_have_happened() {
-        let response = Foreign { service: "Vault", address: None, content_type: None, body: Some(b"") };
+        let response =
+            ForeignResponse { service: "Vault", address: None, content_type: None, body: Some(b"") };
         let error = response.error("`address`");
         assert!(matches!(error.kind(), StorageErrorKind::Unavailable { .. }), "{error:?}");
         assert!(error.is_transient() && error.may_have_written());

@@ -11,9 +11,9 @@
 //! | copy tags to the backend's own tags or labels | [`tags`] |
 //! | read a configuration from the environment | [`Env`], [`duration`] |
 //! | generate setters, check deadlines, and keep secrets out of configuration errors | [`setters!`], [`config`] |
-//! | quote a message of the backend in an error, without secrets | [`said`] |
+//! | quote a message of the backend in an error, without secrets | [`quote_message`] |
 //! | remove a secret from a text, in any of its encodings | [`redact`] |
-//! | report a response that is not from the backend, such as a page of a proxy | [`Foreign`] |
+//! | report a response that is not from the backend, such as a page of a proxy | [`ForeignResponse`] |
 //! | wrap any provider: read-only, restricted to a scope, with a timeout | [`layers`] |
 
 mod backend;
@@ -30,19 +30,19 @@ pub mod layers;
 pub mod limits;
 pub mod naming;
 mod provider;
+mod quote_message;
 mod redact;
-mod said;
 pub mod tags;
 
-pub use backend::{Backend, Conditional, Reach, Recoverable};
+pub use backend::{Backend, Conditional, ListRange, Recoverable};
 pub use budget::RetryBudget;
 pub use env::{Env, MapEnv, ProcessEnv};
 pub use envelope::CredentialFile;
-pub use executor::{Attempt, AttemptError, Executor, TargetRef, Wire, Wrote};
-pub use foreign::Foreign;
+pub use executor::{Attempt, AttemptError, Executor, TargetRef, Wire, WriteEffect};
+pub use foreign::ForeignResponse;
 pub use provider::Provider;
+pub use quote_message::quote_message;
 pub use redact::redact;
-pub use said::said;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

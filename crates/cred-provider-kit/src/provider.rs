@@ -10,7 +10,9 @@ use cred_core::{
     StorageProvider, StorageResult, Versioned, async_trait,
 };
 
-use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, TargetRef, Wire, limits};
+use crate::{
+    Backend, Conditional, CredentialFile, Executor, ListRange, Recoverable, TargetRef, Wire, limits,
+};
 
 /// The [`StorageProvider`] of a [`Backend`]. It implements everything that is the same for all
 /// backends. Clones share everything.
@@ -28,14 +30,14 @@ use crate::{Backend, Conditional, CredentialFile, Executor, Reach, Recoverable, 
 ///
 /// ```
 /// # use cred_core::{CredentialFilter, CredentialPath, PathRef, StorageResult};
-/// # use cred_provider_kit::{Backend, CredentialFile, Reach, Wire};
+/// # use cred_provider_kit::{Backend, CredentialFile, ListRange, Wire};
 /// # #[derive(Debug, Default)]
 /// # struct Map;
 /// # impl Backend for Map {
 /// #     async fn put(&self, _: &mut Wire<'_>, _: PathRef<'_>, _: CredentialFile) -> StorageResult<()> { Ok(()) }
 /// #     async fn get(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<Option<CredentialFile>> { Ok(None) }
 /// #     async fn delete(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<()> { Ok(()) }
-/// #     async fn paths(&self, _: &mut Wire<'_>, _: Reach<'_>, _: Option<&CredentialFilter>)
+/// #     async fn paths(&self, _: &mut Wire<'_>, _: ListRange<'_>, _: Option<&CredentialFilter>)
 /// #         -> StorageResult<Vec<CredentialPath>> { Ok(Vec::new()) }
 /// # }
 /// use std::time::Duration;
@@ -115,7 +117,7 @@ impl<B: Backend> Provider<B> {
     async fn list_paths(
         &self,
         operation: Operation,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.perform(operation, TargetRef::Scope(reach.scope()), async |wire| {
@@ -183,7 +185,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> StorageResult<Vec<CredentialId>> {
-        let reach = Reach::Scope(ctx.scope_id.as_ref());
+        let reach = ListRange::Scope(ctx.scope_id.as_ref());
         Ok(ids(self.list_paths(Operation::List, reach, filter).await?))
     }
 
@@ -192,7 +194,7 @@ impl<B: Backend> StorageProvider for Provider<B> {
         filter: Option<&CredentialFilter>,
         ctx: &CredentialContext,
     ) -> StorageResult<Vec<CredentialPath>> {
-        self.list_paths(Operation::ListTree, Reach::Tree(ctx.scope_id.as_ref()), filter).await
+        self.list_paths(Operation::ListTree, ListRange::Tree(ctx.scope_id.as_ref()), filter).await
     }
 
     async fn retrieve_many(
@@ -283,7 +285,7 @@ impl<B: Recoverable> SoftDelete for Provider<B> {
     }
 
     async fn list_deleted(&self, ctx: &CredentialContext) -> StorageResult<Vec<CredentialId>> {
-        let reach = Reach::Scope(ctx.scope_id.as_ref());
+        let reach = ListRange::Scope(ctx.scope_id.as_ref());
         self.perform(Operation::ListDeleted, ctx, async |wire| {
             let mut paths = self.0.backend.deleted(wire, reach).await?;
             reach.retain_unique(&mut paths);
@@ -323,14 +325,14 @@ impl<B: Backend> fmt::Debug for Provider<B> {
 ///
 /// ```
 /// # use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};
-/// # use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
+/// # use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, ListRange, Wire};
 /// # #[derive(Debug)]
 /// # struct Mine;
 /// # impl Backend for Mine {
 /// #     async fn put(&self, _: &mut Wire<'_>, _: PathRef<'_>, _: CredentialFile) -> StorageResult<()> { Ok(()) }
 /// #     async fn get(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<Option<CredentialFile>> { Ok(None) }
 /// #     async fn delete(&self, _: &mut Wire<'_>, _: PathRef<'_>) -> StorageResult<()> { Ok(()) }
-/// #     async fn paths(&self, _: &mut Wire<'_>, _: Reach<'_>, _: Option<&CredentialFilter>)
+/// #     async fn paths(&self, _: &mut Wire<'_>, _: ListRange<'_>, _: Option<&CredentialFilter>)
 /// #         -> StorageResult<Vec<CredentialPath>> { Ok(Vec::new()) }
 /// # }
 /// # use std::time::Duration;

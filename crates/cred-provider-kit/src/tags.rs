@@ -127,11 +127,11 @@ impl TagRules {
     /// ```
     /// use cred_provider_kit::tags;
     ///
-    /// assert!(tags::KUBERNETES.takes("owner", "alice"));
-    /// assert!(!tags::KUBERNETES.takes("owner", "alice@example.com"));
+    /// assert!(tags::KUBERNETES.accepts("owner", "alice"));
+    /// assert!(!tags::KUBERNETES.accepts("owner", "alice@example.com"));
     /// ```
     #[must_use]
-    pub fn takes(&self, key: &str, value: &str) -> bool {
+    pub fn accepts(&self, key: &str, value: &str) -> bool {
         self.accepts_key(key) && self.accepts_value(value)
     }
 
@@ -213,7 +213,7 @@ mod tests {
             .unwrap()
     }
 
-    fn takes(rules: &TagRules, key: &str, value: &str) -> bool {
+    fn accepts(rules: &TagRules, key: &str, value: &str) -> bool {
         rules.project(&tags(&[(key, value)]), &BTreeMap::new()).is_ok()
     }
 
@@ -241,14 +241,14 @@ mod tests {
     #[test]
     fn kubernetes_labels_are_validated() {
         for key in ["a", "A-b_c.9", "app.kubernetes.io/name", &"k".repeat(63)] {
-            assert!(takes(&KUBERNETES, key, ""), "{key}");
+            assert!(accepts(&KUBERNETES, key, ""), "{key}");
         }
         for key in ["-a", "a-", "a b", "/a", "a/", "a/b/c", "App/x", "a..b/c", "-a/b", &"k".repeat(64)] {
-            assert!(!takes(&KUBERNETES, key, ""), "{key}");
+            assert!(!accepts(&KUBERNETES, key, ""), "{key}");
         }
-        assert!(takes(&KUBERNETES, "k", &"v".repeat(63)));
+        assert!(accepts(&KUBERNETES, "k", &"v".repeat(63)));
         for value in [".v", "v_", "é", &"v".repeat(64)] {
-            assert!(!takes(&KUBERNETES, "k", value), "{value}");
+            assert!(!accepts(&KUBERNETES, "k", value), "{value}");
         }
     }
 
@@ -263,9 +263,9 @@ mod tests {
 
     #[test]
     fn aws_tags_are_limited_to_its_characters_and_exclude_its_prefix() {
-        assert!(takes(&AWS, "cost centre:é_.:/=+-@", ""));
+        assert!(accepts(&AWS, "cost centre:é_.:/=+-@", ""));
         for key in ["aws:x", "AWS:x", "a!", "a,b"] {
-            assert!(!takes(&AWS, key, ""), "{key}");
+            assert!(!accepts(&AWS, key, ""), "{key}");
         }
     }
 

@@ -11,7 +11,9 @@ use cred_core::{
     CredentialContext, CredentialFilter, CredentialPath, Description, Operation, PathRef, Sealed,
     StorageError, StorageErrorKind, StorageProvider, Target, Timestamp,
 };
-use cred_provider_kit::{AttemptError, Backend, CredentialFile, Executor, Provider, Reach, Wire, Wrote};
+use cred_provider_kit::{
+    AttemptError, Backend, CredentialFile, Executor, ListRange, Provider, Wire, WriteEffect,
+};
 use cred_testing::value::{id, unscoped, value};
 
 /// A map that lists each path twice and adds a path of another scope, and that records how many
@@ -39,8 +41,8 @@ impl AttemptError for Standby {
         &self.0
     }
 
-    fn wrote(&self) -> Wrote {
-        Wrote::No
+    fn write_effect(&self) -> WriteEffect {
+        WriteEffect::NotWritten
     }
 }
 
@@ -90,7 +92,7 @@ impl Backend for Map {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        _: Reach<'_>,
+        _: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> Result<Vec<CredentialPath>, StorageError> {
         wire.read(async |_| {

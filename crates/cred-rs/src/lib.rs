@@ -262,8 +262,8 @@
 //!   manager logs a warning.
 //! - A write that still waits for an earlier write of the same credential writes nothing.
 //!
-//! The caller cannot distinguish the last two cases, so after a timeout of its own the outcome is
-//! unknown: read the credential later, or store the same value again. Every operation ends by
+//! The caller cannot distinguish the last two cases, so after a timeout of the caller the outcome
+//! is unknown: read the credential later, or store the same value again. Every operation ends by
 //! itself, a read within the `operation_timeout` of the store (60 s by default, local files 30 s),
 //! a write within about twice that. Lower `operation_timeout` rather than dropping futures earlier:
 //!

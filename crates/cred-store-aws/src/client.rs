@@ -15,7 +15,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::RequestId as _;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use cred_core::{StorageError, StorageResult};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::ForeignResponse;
 use tokio::sync::OnceCell;
 
 use self::address::Address;
@@ -275,8 +275,8 @@ impl Client {
         self.foreign(None, Some(b"{}")).error(ENDPOINT_SETTING)
     }
 
-    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
-        Foreign { service: "AWS", address: self.address.get(), content_type, body }
+    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> ForeignResponse<'a> {
+        ForeignResponse { service: "AWS", address: self.address.get(), content_type, body }
     }
 
     /// Converts the error of a call: an error response, or a missing or incomplete response.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{connection, said};
+use cred_provider_kit::{connection, quote_message};
 
 /// The operation and the secret of a call, as policies name them.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,7 @@ pub(crate) fn binary_value_error() -> StorageError {
 /// Returns AWS's message, shortened. Words that look like a key or a token are removed, in case a
 /// server repeats one.
 fn without_secrets(message: &str) -> String {
-    said(message, &[], is_secret)
+    quote_message(message, &[], is_secret)
 }
 
 /// Whether a word looks like a key or a token. Access keys begin with `AKIA` or `ASIA`. Secret keys
@@ -191,14 +191,14 @@ impl IncompleteResponse<'_> {
         if let Some(error) = connection::cause::<CredentialsError>(self.cause) {
             return no_credentials(error);
         }
-        if let Some(error) = connection::untrusted(self.cause, self.server()) {
+        if let Some(error) = connection::certificate_error(self.cause, self.server()) {
             return error;
         }
         let transport = connection::cause::<hyper_util::client::legacy::Error>(self.cause);
         let io = connection::io_kind(self.cause);
         let seen = io.map_or_else(|| "the connection broke".to_owned(), |kind| kind.to_string());
         if transport.is_some_and(hyper_util::client::legacy::Error::is_connect) {
-            return connection::no_answer(self.cause, false, self.server());
+            return connection::connection_error(self.cause, false, self.server());
         }
         match (connection::cause::<hyper::Error>(self.cause), self.parse_error) {
             (None, Some(parse_error)) if io.is_none() => parse_error,
@@ -212,8 +212,8 @@ impl IncompleteResponse<'_> {
         }
     }
 
-    fn server(&self) -> connection::Way<'_> {
-        connection::Way {
+    fn server(&self) -> connection::Server<'_> {
+        connection::Server {
             address: self.address,
             trust: "add that authority to those that this machine trusts",
         }

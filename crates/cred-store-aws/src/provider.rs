@@ -17,7 +17,9 @@ use cred_core::{
     StorageErrorKind, StorageResult,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Recoverable, RetryBudget, Wire};
+use cred_provider_kit::{
+    Backend, CredentialFile, Executor, ListRange, Provider, Recoverable, RetryBudget, Wire,
+};
 
 use self::listing::ListedState;
 use crate::AwsSecretsManagerConfig;
@@ -150,7 +152,7 @@ impl Backend for SecretsManager {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list_paths(wire, reach.scope(), ListedState::Live).await
@@ -187,7 +189,7 @@ impl Recoverable for SecretsManager {
         }
     }
 
-    async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
+    async fn deleted(&self, wire: &mut Wire<'_>, reach: ListRange<'_>) -> StorageResult<Vec<CredentialPath>> {
         self.list_paths(wire, reach.scope(), ListedState::Scheduled).await
     }
 }

@@ -30,7 +30,7 @@ use azure_security_keyvault_secrets::models::{
     SecretClientRecoverDeletedSecretOptions, SecretClientSetSecretOptions, SetSecretParameters,
 };
 use cred_core::{ConfigError, ExposeSecret, ProviderConfig as _, StorageError, StorageResult};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::ForeignResponse;
 use futures_util::StreamExt as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
@@ -297,8 +297,8 @@ impl Client {
         self.foreign(None, None).error(VAULT_URL)
     }
 
-    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> Foreign<'a> {
-        Foreign { service: "Key Vault", address: Some(&self.address), content_type, body }
+    fn foreign<'a>(&'a self, content_type: Option<&'a str>, body: Option<&'a [u8]>) -> ForeignResponse<'a> {
+        ForeignResponse { service: "Key Vault", address: Some(&self.address), content_type, body }
     }
 
     /// Maps the error of a request. Parses refusals from the body, because the parser of the SDK

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{Foreign, connection, said};
+use cred_provider_kit::{ForeignResponse, connection, quote_message};
 use serde::Deserialize;
 
 /// Why a name cannot be used now, or why a secret cannot be read. It is the source of an error that
@@ -88,7 +88,7 @@ struct AzureError {
 
 impl Refusal {
     /// Parses an error response, which may be from another service.
-    pub(crate) fn parse(status: u16, retry_after: Option<Duration>, response: &Foreign<'_>) -> Self {
+    pub(crate) fn parse(status: u16, retry_after: Option<Duration>, response: &ForeignResponse<'_>) -> Self {
         #[derive(Deserialize)]
         struct Body {
             error: AzureError,
@@ -139,7 +139,7 @@ impl Refusal {
     pub(crate) fn token_error(
         status: u16,
         retry_after: Option<Duration>,
-        response: &Foreign<'_>,
+        response: &ForeignResponse<'_>,
     ) -> StorageError {
         #[derive(Deserialize)]
         struct Entra {
@@ -205,7 +205,7 @@ impl Refusal {
 /// Quotes a text of the backend, shortened. Removes words that look like a token, in case a server
 /// repeats one: the token of a client that the caller passed is not known here.
 fn quote(text: &str) -> String {
-    said(text, &[], is_token)
+    quote_message(text, &[], is_token)
 }
 
 /// Returns whether a word looks like a token. Entra's tokens begin with a JSON object in base64
@@ -261,8 +261,8 @@ pub(crate) fn sdk_failure(error: &azure_core::Error) -> StorageError {
 
 /// Returns the storage error of a request without a complete response.
 pub(crate) fn no_response(error: &reqwest::Error, address: Option<&str>) -> StorageError {
-    let way = connection::Way { address, trust: "set `ca_cert` to that authority" };
-    connection::no_answer(error, !error.is_connect(), way)
+    let way = connection::Server { address, trust: "set `ca_cert` to that authority" };
+    connection::connection_error(error, !error.is_connect(), way)
 }
 
 #[cfg(test)]
@@ -278,8 +278,12 @@ mod tests {
         assert_eq!(quoted, "[redacted] is not for eyJ of vault");
         // Also where a code is expected.
         let body = format!(r#"{{"error":{{"code":"{token}\n"}}}}"#);
-        let response =
-            Foreign { service: "Key Vault", address: None, content_type: None, body: Some(body.as_bytes()) };
+        let response = ForeignResponse {
+            service: "Key Vault",
+            address: None,
+            content_type: None,
+            body: Some(body.as_bytes()),
+        };
         assert_eq!(Refusal::parse(400, None, &response).summary(), "[redacted]: without a reason");
     }
 

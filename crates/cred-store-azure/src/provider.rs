@@ -14,7 +14,7 @@ use cred_core::{
     ConfigError, Consistency, CredentialFilter, CredentialPath, Description, Limits, PathRef, ProviderConfig,
     SoftDelete, StorageResult,
 };
-use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, RetryBudget, Wire, tags};
+use cred_provider_kit::{Backend, CredentialFile, Executor, ListRange, Provider, RetryBudget, Wire, tags};
 
 use self::naming::Naming;
 pub(crate) use self::naming::PATH_TAG;
@@ -164,7 +164,7 @@ impl Backend for KeyVault {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        _: Reach<'_>,
+        _: ListRange<'_>,
         hint: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list_paths(wire, SecretList::Live, hint).await

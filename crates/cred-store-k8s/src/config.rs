@@ -199,7 +199,7 @@ fn is_namespace(text: &str) -> bool {
 }
 
 fn is_label((key, value): (&String, &String)) -> bool {
-    !marks::is_own(key) && tags::KUBERNETES.takes(key, value)
+    !marks::is_own(key) && tags::KUBERNETES.accepts(key, value)
 }
 
 impl ProviderConfig for KubernetesSecretsConfig {

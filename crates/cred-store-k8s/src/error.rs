@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{AttemptError, Wrote, connection, said};
+use cred_provider_kit::{AttemptError, WriteEffect, connection, quote_message};
 use hyper_util::client::legacy;
 
 /// A failed write, with the information that the provider needs to react to it.
@@ -52,10 +52,10 @@ impl AttemptError for WriteFailure {
     }
 
     /// Every cause but `Other` is a refusal before anything was written.
-    fn wrote(&self) -> Wrote {
+    fn write_effect(&self) -> WriteEffect {
         match self.cause {
-            FailureCause::Other => self.error.wrote(),
-            FailureCause::Changed | FailureCause::Gone | FailureCause::Immutable => Wrote::No,
+            FailureCause::Other => self.error.write_effect(),
+            FailureCause::Changed | FailureCause::Gone | FailureCause::Immutable => WriteEffect::NotWritten,
         }
     }
 }
@@ -192,7 +192,7 @@ impl ErrorResponse {
     /// Returns the message of Kubernetes in one short line, or a description of the response.
     fn server_message(&self, hide: &[&str]) -> String {
         match self.reason {
-            Some(_) => said(&self.message, hide, |_| false),
+            Some(_) => quote_message(&self.message, hide, |_| false),
             None => self.message.clone(),
         }
     }
@@ -218,5 +218,5 @@ pub(crate) fn connection_error(cause: &(dyn Error + 'static), address: Option<&s
     }
     let unsent = connection::cause::<legacy::Error>(cause).is_some_and(legacy::Error::is_connect);
     let trust = "set `certificate-authority` of the cluster in the kubeconfig to that authority";
-    connection::no_answer(cause, !unsent, connection::Way { address, trust })
+    connection::connection_error(cause, !unsent, connection::Server { address, trust })
 }

@@ -90,7 +90,7 @@ impl StoreMarks {
                     "the tag `{key}` has the same key as a default label of this store; use another key"
                 )));
             }
-            match tags::KUBERNETES.takes(key, value) {
+            match tags::KUBERNETES.accepts(key, value) {
                 true => drop(labels.insert(key.clone(), value.clone())),
                 false => drop(others.insert(key.clone(), value.as_str().into())),
             }
@@ -139,7 +139,7 @@ impl StoreMarks {
 /// the filter to the selected Secrets.
 pub(crate) fn narrow_by_tags(mut selector: String, filter: &CredentialFilter) -> String {
     for (key, value) in &filter.tags {
-        if !is_own(key) && tags::KUBERNETES.takes(key, value) {
+        if !is_own(key) && tags::KUBERNETES.accepts(key, value) {
             selector.push_str(&format!(",{key}={value}"));
         }
     }

@@ -13,7 +13,7 @@ use cred_core::{
     ProviderConfig, Revision, StorageError, StorageResult, Tags, Versioned,
 };
 use cred_provider_kit::{
-    Backend, Conditional, CredentialFile, Executor, ProcessEnv, Provider, Reach, RetryBudget, Wire,
+    Backend, Conditional, CredentialFile, Executor, ListRange, ProcessEnv, Provider, RetryBudget, Wire,
 };
 
 use crate::KubernetesSecretsConfig;
@@ -156,7 +156,7 @@ impl Backend for Kubernetes {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list_paths(wire, reach).await
@@ -166,7 +166,7 @@ impl Backend for Kubernetes {
     async fn matching(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: &CredentialFilter,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list_matching(wire, reach, filter).await

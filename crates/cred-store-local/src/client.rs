@@ -17,7 +17,7 @@ use cred_core::{
     StorageErrorKind, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::FileNames;
-use cred_provider_kit::{CredentialFile, Reach};
+use cred_provider_kit::{CredentialFile, ListRange};
 use sha2::{Digest, Sha256};
 
 use self::directory::{Directory, Trust};
@@ -178,7 +178,7 @@ impl Client {
 
     pub(crate) fn list(
         &self,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: Option<&CredentialFilter>,
         deadline: Deadline,
     ) -> StorageResult<Vec<CredentialPath>> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{AttemptError, Wrote};
+use cred_provider_kit::{AttemptError, WriteEffect};
 use rustix::io::Errno;
 
 /// Converts a file system error at `path`. `action` names the failed step, such as `creating`.
@@ -59,10 +59,10 @@ impl AttemptError for WriteError {
         }
     }
 
-    fn wrote(&self) -> Wrote {
+    fn write_effect(&self) -> WriteEffect {
         match self {
-            Self::NothingWritten(_) => Wrote::No,
-            Self::OutcomeUnknown(_) => Wrote::Perhaps,
+            Self::NothingWritten(_) => WriteEffect::NotWritten,
+            Self::OutcomeUnknown(_) => WriteEffect::MayHaveWritten,
         }
     }
 }

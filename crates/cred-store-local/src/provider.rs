@@ -7,7 +7,7 @@ use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig,
     RetryPolicy, Revision, StorageError, StorageResult, Versioned,
 };
-use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
+use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, ListRange, Provider, Wire};
 
 use crate::LocalStorageConfig;
 use crate::client::{Client, Condition, Deadline};
@@ -103,7 +103,7 @@ impl Backend for Local {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list(wire, reach, None).await
@@ -113,7 +113,7 @@ impl Backend for Local {
     async fn matching(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: &CredentialFilter,
     ) -> StorageResult<Vec<CredentialPath>> {
         self.list(wire, reach, Some(filter)).await
@@ -167,13 +167,14 @@ impl Local {
     async fn list(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let (scope, filter) = (reach.scope().cloned(), filter.cloned());
-        let is_tree = matches!(reach, Reach::Tree(_));
+        let is_tree = matches!(reach, ListRange::Tree(_));
         self.read(wire, move |client, deadline| {
-            let reach = if is_tree { Reach::Tree(scope.as_ref()) } else { Reach::Scope(scope.as_ref()) };
+            let reach =
+                if is_tree { ListRange::Tree(scope.as_ref()) } else { ListRange::Scope(scope.as_ref()) };
             client.list(reach, filter.as_ref(), deadline)
         })
         .await

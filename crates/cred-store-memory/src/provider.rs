@@ -9,7 +9,9 @@ use cred_core::{
     CompareAndSet, ConfigError, CredentialFilter, CredentialPath, Description, PathRef, ProviderConfig,
     Revision, SoftDelete, StorageError, StorageErrorKind, StorageProvider, StorageResult, Versioned, Wrapper,
 };
-use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, Wire};
+use cred_provider_kit::{
+    Backend, Conditional, CredentialFile, Executor, ListRange, Provider, Recoverable, Wire,
+};
 
 use crate::MemoryStorageConfig;
 use crate::state::State;
@@ -142,7 +144,7 @@ impl Backend for Memory {
     async fn paths(
         &self,
         _: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         Ok(self.state().paths(reach))
@@ -199,7 +201,7 @@ impl Recoverable for Memory {
         Ok(())
     }
 
-    async fn deleted(&self, _: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
+    async fn deleted(&self, _: &mut Wire<'_>, reach: ListRange<'_>) -> StorageResult<Vec<CredentialPath>> {
         Ok(self.state().deleted(reach))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cred_core::{CredentialPath, PathRef, Revision};
-use cred_provider_kit::Reach;
+use cred_provider_kit::ListRange;
 
 /// The credentials of all scopes.
 #[derive(Default)]
@@ -60,12 +60,12 @@ impl State {
     }
 
     /// The paths of the live values in reach.
-    pub(crate) fn paths(&self, reach: Reach<'_>) -> Vec<CredentialPath> {
+    pub(crate) fn paths(&self, reach: ListRange<'_>) -> Vec<CredentialPath> {
         self.live.keys().filter(|path| reach.contains(path)).cloned().collect()
     }
 
     /// The paths of the deleted values in reach.
-    pub(crate) fn deleted(&self, reach: Reach<'_>) -> Vec<CredentialPath> {
+    pub(crate) fn deleted(&self, reach: ListRange<'_>) -> Vec<CredentialPath> {
         self.deleted.keys().filter(|path| reach.contains(path)).cloned().collect()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cred_core::{StorageError, StorageErrorKind};
-use cred_provider_kit::{AttemptError, Wrote, connection, said};
+use cred_provider_kit::{AttemptError, WriteEffect, connection, quote_message};
 
 /// A failed call, with the information that the provider needs to react to it.
 #[derive(Debug, Clone)]
@@ -43,10 +43,10 @@ impl AttemptError for CallFailure {
     }
 
     /// Every cause but `Other` is a refusal before anything was written.
-    fn wrote(&self) -> Wrote {
+    fn write_effect(&self) -> WriteEffect {
         match self.cause {
-            FailureCause::Other => self.error.wrote(),
-            _ => Wrote::No,
+            FailureCause::Other => self.error.write_effect(),
+            _ => WriteEffect::NotWritten,
         }
     }
 }
@@ -202,7 +202,7 @@ impl ErrorResponse {
     /// Returns the message of Vault in one short line, or a description of the response.
     pub(crate) fn server_message(&self, hide: &str) -> String {
         match &self.reasons {
-            Ok(reasons) => said(&reasons.join("; "), &[hide], |_| false),
+            Ok(reasons) => quote_message(&reasons.join("; "), &[hide], |_| false),
             Err(describe) => describe.clone(),
         }
     }
@@ -242,7 +242,7 @@ pub(crate) struct ConnectionFailure<'a> {
 
 impl From<ConnectionFailure<'_>> for StorageError {
     fn from(broken: ConnectionFailure<'_>) -> Self {
-        let way = connection::Way { address: broken.address, trust: "set `ca_cert` to that authority" };
-        connection::no_answer(broken.cause, broken.connected, way)
+        let way = connection::Server { address: broken.address, trust: "set `ca_cert` to that authority" };
+        connection::connection_error(broken.cause, broken.connected, way)
     }
 }

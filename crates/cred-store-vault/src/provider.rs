@@ -19,7 +19,7 @@ use cred_core::{
 };
 use cred_provider_kit::naming::Names;
 use cred_provider_kit::{
-    Backend, Conditional, CredentialFile, Executor, Provider, Reach, Recoverable, RetryBudget, Wire,
+    Backend, Conditional, CredentialFile, Executor, ListRange, Provider, Recoverable, RetryBudget, Wire,
 };
 
 use crate::auth::Auth;
@@ -210,7 +210,7 @@ impl Backend for Vault {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         hint: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let paths = self.list_names(wire, reach).await?;
@@ -288,7 +288,7 @@ impl Recoverable for Vault {
         Ok(self.destroy(wire, &self.name(path)).await?)
     }
 
-    async fn deleted(&self, wire: &mut Wire<'_>, reach: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
+    async fn deleted(&self, wire: &mut Wire<'_>, reach: ListRange<'_>) -> StorageResult<Vec<CredentialPath>> {
         let paths = self.list_names(wire, reach).await?;
         Ok(self.split_by_state(wire, paths).await?.deleted)
     }

@@ -8,7 +8,7 @@ use cred_core::{
     ProviderConfig, Revision, StorageError, StorageResult, Versioned,
 };
 use cred_provider_kit::naming::Names;
-use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, Provider, Reach, Wire};
+use cred_provider_kit::{Backend, Conditional, CredentialFile, Executor, ListRange, Provider, Wire};
 
 use crate::{RedisConfig, client::Client};
 
@@ -67,7 +67,7 @@ impl Backend for Redis {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let prefix = &self.names.scope_prefix(reach.scope());

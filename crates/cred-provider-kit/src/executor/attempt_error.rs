@@ -4,11 +4,11 @@ use cred_core::StorageError;
 
 /// Whether a failed attempt of a write may have changed the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrote {
+pub enum WriteEffect {
     /// The attempt wrote nothing: the backend refused it first, or nothing was sent.
-    No,
+    NotWritten,
     /// The attempt may have written, or may still write.
-    Perhaps,
+    MayHaveWritten,
 }
 
 /// The error of one attempt, as a client returns it to [`Wire::read`](super::Wire::read) and
@@ -20,7 +20,7 @@ pub enum Wrote {
 ///
 /// ```
 /// use cred_core::StorageError;
-/// use cred_provider_kit::{AttemptError, Wrote};
+/// use cred_provider_kit::{AttemptError, WriteEffect};
 ///
 /// enum PutError {
 ///     /// The server is a standby: it refused, and another attempt may reach the active node.
@@ -43,10 +43,10 @@ pub enum Wrote {
 ///         }
 ///     }
 ///
-///     fn wrote(&self) -> Wrote {
+///     fn write_effect(&self) -> WriteEffect {
 ///         match self {
-///             Self::Standby => Wrote::No,
-///             Self::Failed(error) => error.wrote(),
+///             Self::Standby => WriteEffect::NotWritten,
+///             Self::Failed(error) => error.write_effect(),
 ///         }
 ///     }
 /// }
@@ -58,10 +58,10 @@ pub trait AttemptError: From<StorageError> + Send {
     /// Reports whether the attempt may have written. Default: whether the kind of the
     /// [`storage_error`](Self::storage_error) [allows
     /// it](cred_core::StorageErrorKind::may_have_written).
-    fn wrote(&self) -> Wrote {
+    fn write_effect(&self) -> WriteEffect {
         match self.storage_error().kind().may_have_written() {
-            true => Wrote::Perhaps,
-            false => Wrote::No,
+            true => WriteEffect::MayHaveWritten,
+            false => WriteEffect::NotWritten,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cred_core::{StorageError, StorageErrorKind};
 
-use super::{AttemptError, Wrote};
+use super::{AttemptError, WriteEffect};
 
 /// The effect of the write calls of one operation so far.
 #[derive(Debug)]
@@ -40,9 +40,11 @@ impl WriteState {
         *self = match (before, result) {
             (before @ Self::Unknown(_), _) => before,
             (_, Ok(_)) => Self::Something,
-            (before, Err(error)) => match error.wrote() {
-                Wrote::No => before,
-                Wrote::Perhaps => Self::Unknown(Cow::Owned(ambiguity(attempt, error.storage_error().kind()))),
+            (before, Err(error)) => match error.write_effect() {
+                WriteEffect::NotWritten => before,
+                WriteEffect::MayHaveWritten => {
+                    Self::Unknown(Cow::Owned(ambiguity(attempt, error.storage_error().kind())))
+                }
             },
         };
     }

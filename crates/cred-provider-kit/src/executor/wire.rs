@@ -99,8 +99,8 @@ impl<'e> Wire<'e> {
     ///
     /// # Errors
     /// The error of the last attempt, unchanged. It may be a definite refusal after an ambiguous
-    /// attempt: the body can still find out the outcome ([`Wire::in_doubt`], [`Wire::settle`]). The
-    /// executor converts the result of the operation when it ends.
+    /// attempt: the body can still find out the outcome ([`Wire::outcome_unknown`],
+    /// [`Wire::mark_not_written`]). The executor converts the result of the operation when it ends.
     pub async fn write<T, E, F, Fut>(&mut self, attempt: F) -> Result<T, E>
     where
         E: AttemptError,
@@ -143,7 +143,7 @@ impl<'e> Wire<'e> {
 
     /// Reports whether a write attempt so far was ambiguous.
     #[must_use]
-    pub fn in_doubt(&self) -> bool {
+    pub fn outcome_unknown(&self) -> bool {
         self.write_state.is_unknown()
     }
 
@@ -172,19 +172,19 @@ impl<'e> Wire<'e> {
     ///         Err(error) if matches!(error.kind(), StorageErrorKind::Conflict { .. }) => error,
     ///         other => return other,
     ///     };
-    ///     if wire.in_doubt() {
+    ///     if wire.outcome_unknown() {
     ///         let (revision, is_ours) = wire.read(|_| client.head(name)).await?;
     ///         if is_ours {
     ///             return Ok(revision);
     ///         }
     ///         if revision == expected + 1 {
-    ///             wire.settle();
+    ///             wire.mark_not_written();
     ///         }
     ///     }
     ///     Err(conflict)
     /// }
     /// ```
-    pub fn settle(&mut self) {
+    pub fn mark_not_written(&mut self) {
         self.write_state = WriteState::Nothing;
     }
 
@@ -263,7 +263,7 @@ impl<'e> Wire<'e> {
         self.attempts += 1;
         span::attempts(&self.span, self.attempts);
         let left = end.saturating_duration_since(now);
-        let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.in_doubt(), limit: left });
+        let attempt = attempt(Attempt { number: retry + 1, in_doubt: self.outcome_unknown(), limit: left });
         let before = (access == Access::Write).then(|| self.write_state.begin_attempt());
         let result = match timeout_at(end, attempt).await {
             Ok(result) => result,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cred_core::{CredentialFilter, CredentialPath, Description, PathRef, StorageResult};
-use cred_provider_kit::{Backend, CredentialFile, Executor, Provider, Reach, Wire};
+use cred_provider_kit::{Backend, CredentialFile, Executor, ListRange, Provider, Wire};
 
 /// Your SDK's client. Here it is a map, whose names may be any text.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Backend for MyBackend {
     async fn paths(
         &self,
         wire: &mut Wire<'_>,
-        _: Reach<'_>,
+        _: ListRange<'_>,
         _: Option<&CredentialFilter>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let names = wire.read(|_| self.client.list()).await?;

@@ -15,12 +15,12 @@ impl SecretsManager {
         version: &NewVersion,
         state: &SecretState,
     ) -> StorageResult<()> {
-        let was_unknown = wire.in_doubt();
+        let was_unknown = wire.outcome_unknown();
         let result = self.change_tags(wire, version, state).await;
         // The tag calls only prepare the requested write: after a failure of them, the value is
         // not written.
         if !was_unknown {
-            wire.settle();
+            wire.mark_not_written();
         }
         result
     }

@@ -129,7 +129,7 @@ impl SecretsManager {
         wire.hold_back(self.config.timeout.saturating_mul(3));
         let answer = match wire.write(|_| self.client.restore(&version.name)).await {
             Ok(()) => match self.overwrite(wire, version, Some(state)).await {
-                Err(error) if !wire.in_doubt() => {
+                Err(error) if !wire.outcome_unknown() => {
                     wire.hold_back(Duration::ZERO);
                     Some(Err(self.delete_again(wire, &version.name, state, &error).await))
                 }

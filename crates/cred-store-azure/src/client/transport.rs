@@ -11,7 +11,7 @@ use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
 use cred_core::{ExposeSecret, SecretString, StorageError, StorageResult, async_trait};
-use cred_provider_kit::{Foreign, redact};
+use cred_provider_kit::{ForeignResponse, redact};
 use reqwest::Url;
 use reqwest::header::{HeaderValue as WireValue, RETRY_AFTER};
 use serde::Deserialize;
@@ -119,7 +119,7 @@ impl HttpResponse {
         let mut body = Vec::with_capacity(announced.unwrap_or_default().min(64 * 1_024));
         while let Some(chunk) = response.chunk().await.map_err(|error| no_response(&error, Some(&address)))? {
             if body.len().saturating_add(chunk.len()) > MAX_RESPONSE_LEN {
-                let foreign = Foreign {
+                let foreign = ForeignResponse {
                     service: "Azure",
                     address: Some(&address),
                     content_type: content_type(&response),
@@ -143,9 +143,9 @@ impl HttpResponse {
         Ok(Self { status: response.status().as_u16(), headers, retry_after, address, body })
     }
 
-    fn foreign<'a>(&'a self, service: &'a str) -> Foreign<'a> {
+    fn foreign<'a>(&'a self, service: &'a str) -> ForeignResponse<'a> {
         let content_type = self.headers.get_optional_str(&CONTENT_TYPE);
-        Foreign { service, address: Some(&self.address), content_type, body: Some(&self.body) }
+        ForeignResponse { service, address: Some(&self.address), content_type, body: Some(&self.body) }
     }
 
     /// Returns whether the body has the member that the SDK expects from a token endpoint.

@@ -1,7 +1,7 @@
 //! Recovery and purging. Azure responds at once and completes them seconds later.
 
 use cred_core::{CredentialPath, PathRef, StorageError, StorageErrorKind, StorageResult};
-use cred_provider_kit::{Reach, Recoverable, Wire};
+use cred_provider_kit::{ListRange, Recoverable, Wire};
 
 use super::KeyVault;
 use super::writing::Pauses;
@@ -24,12 +24,15 @@ impl Recoverable for KeyVault {
                 // If an earlier attempt got no response, it may have recovered the secret.
                 Some(Blocked::BeingRecovered) => {
                     return match self.secret_exists(wire, name).await? {
-                        true if wire.in_doubt() => Ok(()),
+                        true if wire.outcome_unknown() => Ok(()),
                         true => Err(StorageErrorKind::NotFound.into()),
                         false => self.wait_until_readable(wire, name).await,
                     };
                 }
-                _ if error.is_not_found() && wire.in_doubt() && self.secret_exists(wire, name).await? => {
+                _ if error.is_not_found()
+                    && wire.outcome_unknown()
+                    && self.secret_exists(wire, name).await? =>
+                {
                     return Ok(());
                 }
                 _ => return Err(error),
@@ -41,7 +44,7 @@ impl Recoverable for KeyVault {
         self.purge_secret(wire, &self.naming.name(path)).await
     }
 
-    async fn deleted(&self, wire: &mut Wire<'_>, _: Reach<'_>) -> StorageResult<Vec<CredentialPath>> {
+    async fn deleted(&self, wire: &mut Wire<'_>, _: ListRange<'_>) -> StorageResult<Vec<CredentialPath>> {
         self.list_paths(wire, SecretList::Deleted, None).await
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use cred_core::{CredentialPath, StorageError, StorageResult};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::ForeignResponse;
 use cred_provider_kit::naming::Names;
 
 use super::Naming;
@@ -36,6 +36,6 @@ pub fn token_refusal(status: u16, body: &[u8]) -> StorageError {
     Refusal::token_error(status, None, &response(body))
 }
 
-fn response(body: &[u8]) -> Foreign<'_> {
-    Foreign { service: "Azure", address: None, content_type: None, body: Some(body) }
+fn response(body: &[u8]) -> ForeignResponse<'_> {
+    ForeignResponse { service: "Azure", address: None, content_type: None, body: Some(body) }
 }

@@ -95,11 +95,11 @@ impl KeyVault {
                     self.start_recovery(wire, name, recovery).await?;
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Purge) => {
-                    let was_uncertain = wire.in_doubt();
+                    let was_uncertain = wire.outcome_unknown();
                     self.purge_secret(wire, name).await?;
                     if !was_uncertain {
                         // The purge only prepared the write.
-                        wire.settle();
+                        wire.mark_not_written();
                     }
                 }
                 (Some(Blocked::Deleted), AzureOverDeleted::Refuse) => {
@@ -123,7 +123,7 @@ impl KeyVault {
         name: &str,
         recovery: &mut Recovery,
     ) -> StorageResult<()> {
-        let was_uncertain = wire.in_doubt();
+        let was_uncertain = wire.outcome_unknown();
         match wire.write(|_| self.client.recover(name)).await {
             Ok(old) => {
                 *recovery = Recovery::Started(old);
@@ -132,13 +132,13 @@ impl KeyVault {
             // Another process recovered or purged it first, or an earlier attempt of this store did
             // and its response was lost. The next write attempt finds out.
             Err(error) if error.is_not_found() || Blocked::of(&error).is_some() => {
-                if wire.in_doubt() && !was_uncertain {
+                if wire.outcome_unknown() && !was_uncertain {
                     *recovery = Recovery::Started(None);
                 }
                 Ok(())
             }
             Err(error) => {
-                if error.may_have_written() || wire.in_doubt() {
+                if error.may_have_written() || wire.outcome_unknown() {
                     *recovery = Recovery::Started(None);
                 }
                 Err(error)

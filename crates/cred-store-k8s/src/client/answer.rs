@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cred_core::{Revision, StorageError, StorageResult};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::ForeignResponse;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
@@ -185,8 +185,8 @@ impl ApiResponse {
         self.describe().error("the cluster in the kubeconfig")
     }
 
-    fn describe(&self) -> Foreign<'_> {
-        Foreign {
+    fn describe(&self) -> ForeignResponse<'_> {
+        ForeignResponse {
             service: "Kubernetes",
             address: self.address.as_deref(),
             content_type: self.content_type.as_ref().and_then(|value| value.to_str().ok()),

@@ -1,7 +1,7 @@
 //! Lists: page by page, by labels, and with contents only if a filter needs them.
 
 use cred_core::{CredentialFilter, CredentialPath, StorageError, StorageResult};
-use cred_provider_kit::{Reach, Wire};
+use cred_provider_kit::{ListRange, Wire};
 
 use super::{Kubernetes, decode};
 use crate::client::{ListResponse, PageRequest, Secret};
@@ -20,7 +20,7 @@ impl Kubernetes {
     pub(super) async fn list_paths(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
     ) -> StorageResult<Vec<CredentialPath>> {
         let selector = self.selector(reach);
         let mut pages = Pages::new(&selector, METADATA_PAGE);
@@ -35,7 +35,7 @@ impl Kubernetes {
     pub(super) async fn list_matching(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
         filter: &CredentialFilter,
     ) -> StorageResult<Vec<CredentialPath>> {
         let selector = narrow_by_tags(self.selector(reach), filter);
@@ -47,10 +47,10 @@ impl Kubernetes {
         Ok(pages.found)
     }
 
-    fn selector(&self, reach: Reach<'_>) -> String {
+    fn selector(&self, reach: ListRange<'_>) -> String {
         match reach {
-            Reach::Scope(scope) => self.marks.in_scope(scope),
-            Reach::Tree(scope) => self.marks.below(scope),
+            ListRange::Scope(scope) => self.marks.in_scope(scope),
+            ListRange::Tree(scope) => self.marks.below(scope),
         }
     }
 

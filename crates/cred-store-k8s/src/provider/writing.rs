@@ -180,7 +180,7 @@ impl Kubernetes {
         wire: &mut Wire<'_>,
         draft: &Draft<'_>,
     ) -> StorageResult<Option<Revision>> {
-        if !wire.in_doubt() {
+        if !wire.outcome_unknown() {
             return Ok(None);
         }
         let found = self.read_secret(wire, draft.path).await?;

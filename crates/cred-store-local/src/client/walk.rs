@@ -7,7 +7,7 @@ use cred_core::{
     CredentialFilter, CredentialId, CredentialPath, Operation, PathRef, ScopeId, StorageError, StorageResult,
 };
 use cred_provider_kit::naming::Decoded;
-use cred_provider_kit::{CredentialFile, Reach};
+use cred_provider_kit::{CredentialFile, ListRange};
 use rustix::fs::FileType;
 
 use super::directory::Directory;
@@ -27,7 +27,7 @@ const MIN_FILES_PER_READER: usize = 256;
 /// One list operation.
 pub(super) struct Walk<'a> {
     client: &'a Client,
-    reach: Reach<'a>,
+    reach: ListRange<'a>,
     base: &'a Directory,
     filter: Option<&'a CredentialFilter>,
     deadline: Deadline,
@@ -55,7 +55,7 @@ struct DirectoryNames {
 impl<'a> Walk<'a> {
     pub(super) fn new(
         client: &'a Client,
-        reach: Reach<'a>,
+        reach: ListRange<'a>,
         base: &'a Directory,
         filter: Option<&'a CredentialFilter>,
         deadline: Deadline,
@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
         let mut names = self.names(directory)?;
         let directories = std::mem::take(&mut names.directories);
         self.add_files(directory, scope, names_from_base, names)?;
-        if matches!(self.reach, Reach::Scope(_)) || names_from_base.len() >= MAX_DEPTH {
+        if matches!(self.reach, ListRange::Scope(_)) || names_from_base.len() >= MAX_DEPTH {
             return Ok(());
         }
         for name in directories {
@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
     /// The scope of a subdirectory, or `None` if this crate does not use its name.
     fn child_scope(&self, scope: &DirectoryScope, name: &str) -> Option<DirectoryScope> {
         match (scope, self.client.names.decode_directory(name)) {
-            (_, Decoded::Foreign) => None,
+            (_, Decoded::ForeignResponse) => None,
             (DirectoryScope::Hashed, _) | (_, Decoded::Hashed) => Some(DirectoryScope::Hashed),
             (DirectoryScope::Known(None), Decoded::Exact(part)) => Some(DirectoryScope::Known(Some(part))),
             (DirectoryScope::Known(Some(scope)), Decoded::Exact(part)) => {
@@ -177,8 +177,8 @@ impl<'a> Walk<'a> {
         filter: &CredentialFilter,
     ) -> StorageResult<bool> {
         let operation = match self.reach {
-            Reach::Scope(_) => Operation::List,
-            Reach::Tree(_) => Operation::ListTree,
+            ListRange::Scope(_) => Operation::List,
+            ListRange::Tree(_) => Operation::ListTree,
         };
         let at = |error: StorageError| error.at("local", operation, path.clone());
         self.deadline.check()?;
@@ -264,7 +264,7 @@ impl<'a> Walk<'a> {
                 match self.client.names.decode_file(name) {
                     Decoded::Exact(id) => names.ids.push(id),
                     Decoded::Hashed => names.hashed.push(name.to_owned()),
-                    Decoded::Foreign => {}
+                    Decoded::ForeignResponse => {}
                 }
             }
         })?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cred_core::{SecretString, StorageError, Zeroizing};
-use cred_provider_kit::Foreign;
+use cred_provider_kit::ForeignResponse;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -137,7 +137,7 @@ impl ApiResponse {
         }
     }
 
-    fn describe(&self) -> Foreign<'_> {
+    fn describe(&self) -> ForeignResponse<'_> {
         foreign_response(self.address.as_deref(), self.content_type.as_ref(), Some(&self.body))
     }
 
@@ -328,7 +328,7 @@ fn foreign_response<'a>(
     address: Option<&'a str>,
     content_type: Option<&'a HeaderValue>,
     body: Option<&'a [u8]>,
-) -> Foreign<'a> {
+) -> ForeignResponse<'a> {
     let content_type = content_type.and_then(|value| value.to_str().ok());
-    Foreign { service: "Vault", address, content_type, body }
+    ForeignResponse { service: "Vault", address, content_type, body }
 }

@@ -2,7 +2,7 @@
 
 use cred_core::{CredentialPath, ScopeId};
 use cred_provider_kit::naming::{Decoded, Names};
-use cred_provider_kit::{Reach, Wire};
+use cred_provider_kit::{ListRange, Wire};
 
 use super::Vault;
 use crate::client::SecretState;
@@ -28,11 +28,11 @@ impl Vault {
     pub(super) async fn list_names(
         &self,
         wire: &mut Wire<'_>,
-        reach: Reach<'_>,
+        reach: ListRange<'_>,
     ) -> Result<Vec<CredentialPath>, CallFailure> {
         match reach {
-            Reach::Scope(scope) => Ok(self.list_folder(wire, scope).await?.paths),
-            Reach::Tree(scope) => self.list_tree(wire, scope).await,
+            ListRange::Scope(scope) => Ok(self.list_folder(wire, scope).await?.paths),
+            ListRange::Tree(scope) => self.list_tree(wire, scope).await,
         }
     }
 

@@ -51,7 +51,7 @@ impl Vault {
         loop {
             let cas = match self.read_state(wire, name).await? {
                 SecretState::Live(secret)
-                    if wire.in_doubt() && secret.envelope.as_deref() == Some(envelope) =>
+                    if wire.outcome_unknown() && secret.envelope.as_deref() == Some(envelope) =>
                 {
                     return Ok(());
                 }
@@ -84,7 +84,7 @@ impl Vault {
             _ => return Err(StorageError::conflict("the credential no longer exists").into()),
         };
         match self.write_version(wire, name, envelope, Some(number)).await {
-            Err(failure) if failure.cause == FailureCause::CasMismatch && wire.in_doubt() => {
+            Err(failure) if failure.cause == FailureCause::CasMismatch && wire.outcome_unknown() => {
                 let found = self.read_state(wire, name).await?;
                 self.resolve_lost_write(wire, found, envelope, number, failure)
             }
@@ -108,7 +108,7 @@ impl Vault {
             cas = match self.read_state(wire, name).await? {
                 // The deleted version may be that of an earlier attempt of this write: another
                 // attempt would restore it.
-                found if wire.in_doubt() => {
+                found if wire.outcome_unknown() => {
                     return self.resolve_lost_write(wire, found, envelope, cas, failure);
                 }
                 SecretState::Live(_) => return Err(failure),
@@ -138,7 +138,7 @@ impl Vault {
                 return Ok(secret.version);
             }
             SecretState::Live(secret) if self.soft && Some(secret.version.number) == cas.checked_add(1) => {
-                wire.settle();
+                wire.mark_not_written();
             }
             _ => {}
         }

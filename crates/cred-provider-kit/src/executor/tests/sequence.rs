@@ -128,7 +128,7 @@ async fn a_failed_read_does_not_make_the_outcome_unknown() {
         let error = executor()
             .sequence(Operation::Store, &path(), async |wire| {
                 wire.read(|_| read.call()).await?;
-                assert!(!wire.in_doubt());
+                assert!(!wire.outcome_unknown());
                 wire.write(|_| script.call()).await
             })
             .await
@@ -172,10 +172,10 @@ async fn a_provider_that_has_read_back_may_return_conflict() {
         let error = executor()
             .sequence(Operation::StoreIf, &path(), async |wire| {
                 let answer = wire.write(|_| put.call()).await;
-                assert!(wire.in_doubt());
+                assert!(wire.outcome_unknown());
                 wire.read(|_| read.call()).await?;
                 if settles {
-                    wire.settle();
+                    wire.mark_not_written();
                 }
                 answer
             })

@@ -18,13 +18,13 @@ const MAX_EXAMINED_LEN: usize = 64 * 1_024;
 ///   known. Both are replaced by `[redacted]`.
 ///
 /// ```
-/// use cred_provider_kit::said;
+/// use cred_provider_kit::quote_message;
 ///
-/// let words = said("denied:\n token s.1234 of AKIAEXAMPLE", &["s.1234"], |word| word.starts_with("AKIA"));
+/// let words = quote_message("denied:\n token s.1234 of AKIAEXAMPLE", &["s.1234"], |word| word.starts_with("AKIA"));
 /// assert_eq!(words, "denied: token [redacted] of [redacted]");
 /// ```
 #[must_use]
-pub fn said(text: &str, hide: &[&str], looks_secret: impl Fn(&str) -> bool) -> String {
+pub fn quote_message(text: &str, hide: &[&str], looks_secret: impl Fn(&str) -> bool) -> String {
     // Before the text is cut: half a secret would not be found.
     let text = redact(text, hide);
     let examined = examined_part(&text);
@@ -74,17 +74,20 @@ mod tests {
 
     #[test]
     fn a_quote_is_one_line() {
-        assert_eq!(said(" a\r\n\tb \u{1b}[2Jc", &[], |_| false), "a b \\u{1b}[2Jc");
-        assert_eq!(said("a\u{202e}b \u{7f}\u{200b}", &[], |_| false), "a\\u{202e}b \\u{7f}\\u{200b}");
-        assert_eq!(said("\n", &[], |_| false), "without a reason");
+        assert_eq!(quote_message(" a\r\n\tb \u{1b}[2Jc", &[], |_| false), "a b \\u{1b}[2Jc");
+        assert_eq!(
+            quote_message("a\u{202e}b \u{7f}\u{200b}", &[], |_| false),
+            "a\\u{202e}b \\u{7f}\\u{200b}"
+        );
+        assert_eq!(quote_message("\n", &[], |_| false), "without a reason");
     }
 
     #[test]
     fn a_quote_is_cut_between_characters_and_after_redaction() {
-        assert_eq!(said(&"é".repeat(401), &[], |_| false), format!("{}...", "é".repeat(400)));
-        assert_eq!(said(&"é".repeat(400), &[], |_| false), "é".repeat(400));
+        assert_eq!(quote_message(&"é".repeat(401), &[], |_| false), format!("{}...", "é".repeat(400)));
+        assert_eq!(quote_message(&"é".repeat(400), &[], |_| false), "é".repeat(400));
         let long = format!("{} secret-token", "x".repeat(395));
-        assert!(!said(&long, &["secret-token"], |_| false).contains("secr"));
+        assert!(!quote_message(&long, &["secret-token"], |_| false).contains("secr"));
     }
 
     #[test]
@@ -94,34 +97,40 @@ mod tests {
             examined.set(examined.get() + word.len());
             word.starts_with("AKIA")
         };
-        let line = said(&"AKIA1 x\n".repeat(1_000_000), &[], judge);
+        let line = quote_message(&"AKIA1 x\n".repeat(1_000_000), &[], judge);
         assert!(line.starts_with("[redacted] x [redacted] x") && line.ends_with("..."), "{line}");
         assert_eq!(line.chars().count(), MAX_QUOTE_LEN + 3);
         assert!(examined.get() < 1_000, "only the words of the quote: {}", examined.get());
         examined.set(0);
-        assert_eq!(said(&"x".repeat(1 << 20), &[], judge), format!("{}...", "x".repeat(MAX_QUOTE_LEN)));
+        assert_eq!(
+            quote_message(&"x".repeat(1 << 20), &[], judge),
+            format!("{}...", "x".repeat(MAX_QUOTE_LEN))
+        );
         assert_eq!(examined.get(), MAX_EXAMINED_LEN);
     }
 
     #[test]
     fn a_word_across_the_end_of_the_examined_part_is_left_out() {
         let spaces = " ".repeat(MAX_EXAMINED_LEN - 6);
-        assert_eq!(said(&format!("a{spaces}hunter2hunter2"), &[], |word| word.len() == 14), "a...");
-        assert_eq!(said(&format!("a{spaces}hunter2hunter2"), &["hunter2hunter2"], |_| false), "[redacted]");
+        assert_eq!(quote_message(&format!("a{spaces}hunter2hunter2"), &[], |word| word.len() == 14), "a...");
         assert_eq!(
-            said(&"é".repeat(MAX_EXAMINED_LEN), &[], |_| false),
+            quote_message(&format!("a{spaces}hunter2hunter2"), &["hunter2hunter2"], |_| false),
+            "[redacted]"
+        );
+        assert_eq!(
+            quote_message(&"é".repeat(MAX_EXAMINED_LEN), &[], |_| false),
             format!("{}...", "é".repeat(MAX_QUOTE_LEN))
         );
     }
 
     #[test]
     fn a_word_is_judged_without_the_invisible_characters_in_it() {
-        assert_eq!(said("id AK\u{200b}IA\u{1b}1 x", &[], |word| word == "AKIA1"), "id [redacted] x");
-        assert_eq!(said("s.12\r\n34 s.1%32%334", &["s.1234"], |_| false), "[redacted] [redacted]");
+        assert_eq!(quote_message("id AK\u{200b}IA\u{1b}1 x", &[], |word| word == "AKIA1"), "id [redacted] x");
+        assert_eq!(quote_message("s.12\r\n34 s.1%32%334", &["s.1234"], |_| false), "[redacted] [redacted]");
     }
 
     #[test]
     fn an_empty_secret_hides_nothing() {
-        assert_eq!(said("abc", &[""], |_| false), "abc");
+        assert_eq!(quote_message("abc", &[""], |_| false), "abc");
     }
 }
