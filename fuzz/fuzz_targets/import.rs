@@ -25,7 +25,7 @@ use libfuzzer_sys::fuzz_target;
 use crate::dotenv::Assignment;
 use crate::failure::Failure;
 use crate::program::{blocking, docker, dotenv, failure, input, moment, record, terminal, variable};
-use crate::record::Shown;
+use crate::record::CredentialDocument;
 
 fuzz_target!(|input: &[u8]| {
     for bytes in [input, &planted(input)] {
@@ -42,7 +42,7 @@ fn policies(number: u64) {
     /// The last moment of the year 9999.
     const LAST: u64 = 253_402_300_799_999;
     let at = Timestamp::from_unix_millis(number);
-    assert!(moment::shown(at).parse::<Timestamp>().is_ok());
+    assert!(moment::formatted(at).parse::<Timestamp>().is_ok());
     for policy in [
         RotationPolicy::Periodic { interval_ms: number },
         RotationPolicy::BeforeExpiry { lead_ms: number },
@@ -105,7 +105,7 @@ fn records(bytes: &[u8]) {
         Err(failure) => return unrepeated(&failure),
     };
     let shown: Result<Vec<_>, _> =
-        records.iter().map(|(path, credential)| Shown::of(path, credential)).collect();
+        records.iter().map(|(path, credential)| CredentialDocument::of(path, credential)).collect();
     let json = serde_json::to_vec(&shown.expect("what was read")).expect("JSON");
     let again = record::read(&json).expect("what was printed");
     assert_eq!(again.len(), records.len());
