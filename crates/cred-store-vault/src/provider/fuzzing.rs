@@ -40,7 +40,7 @@ pub fn login(body: &[u8]) -> Option<SecretString> {
 
 /// Reads an error response, without repeating `hide`.
 #[must_use]
-pub fn error_response(status: u16, body: &[u8], hide: &str) -> StorageError {
+pub fn refusal(status: u16, body: &[u8], hide: &str) -> StorageError {
     let response = ApiResponse::fabricated(status, body);
     // The other parser of a 404 must not panic.
     drop(response.missing_state());
