@@ -97,7 +97,7 @@ fn any_name(backend: &Backend, names: &Names, text: &str) {
                 assert!(fold(backend, &name).starts_with(&fold(backend, &names.hashed_prefix())));
                 assert!(name.bytes().skip(names.prefix().len()).all(backend.takes));
             }
-            Decoded::ForeignResponse => {}
+            Decoded::Foreign => {}
         }
     }
 }
@@ -119,7 +119,7 @@ fn any_file(files: &FileNames, extension: &str, text: &str) {
     for name in [text.to_owned(), format!("{text}.{extension}")] {
         match files.decode_file(&name) {
             Decoded::Exact(id) => assert_eq!(files.file(&id).text, name),
-            Decoded::Hashed | Decoded::ForeignResponse => {}
+            Decoded::Hashed | Decoded::Foreign => {}
         }
         if let Decoded::Exact(part) = files.decode_directory(&name) {
             assert_eq!(files.directories(&part).map(|name| name.text).collect::<Vec<_>>(), [name.as_str()]);
@@ -137,7 +137,7 @@ fn any_place(files: &FileNames, path: &CredentialPath) {
     let file = files.file(&path.id);
     let expected = if file.hashed { Decoded::Hashed } else { Decoded::Exact(path.id.clone()) };
     assert_eq!(files.decode_file(&file.text), expected);
-    assert_eq!(files.decode_directory(&file.text), Decoded::ForeignResponse);
+    assert_eq!(files.decode_directory(&file.text), Decoded::Foreign);
     let mut hashed = file.hashed;
     for (part, directory) in
         path.scope.iter().flat_map(|scope| scope.as_str().split('/').zip(files.directories(scope)))
@@ -145,7 +145,7 @@ fn any_place(files: &FileNames, path: &CredentialPath) {
         let part: ScopeId = part.parse().expect("a part of a scope");
         let expected = if directory.hashed { Decoded::Hashed } else { Decoded::Exact(part) };
         assert_eq!(files.decode_directory(&directory.text), expected);
-        assert_eq!(files.decode_file(&directory.text), Decoded::ForeignResponse);
+        assert_eq!(files.decode_file(&directory.text), Decoded::Foreign);
         hashed |= directory.hashed;
     }
     assert_eq!(files.is_hashed(path.as_path_ref()), hashed);

@@ -52,7 +52,7 @@ pub(crate) async fn differences(
     let opened_to = match rings.to.open(path.as_path_ref(), &to.data, &to.metadata).await {
         Ok(opened) => opened,
         Err(error) if error.is_transient() => return Err(error.into()),
-        Err(_) => return Ok(vec!["cannot be opened with the target's key ring"]),
+        Err(_) => return Ok(vec!["the copy cannot be opened with the key ring of its profile"]),
     };
     if from == to {
         return Ok(Vec::new());

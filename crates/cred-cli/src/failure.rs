@@ -93,7 +93,9 @@ impl Failure {
         let hint = match source.kind() {
             io::ErrorKind::NotFound => Some("check the path"),
             io::ErrorKind::PermissionDenied => Some("check the permissions of the file and of its folder"),
-            io::ErrorKind::AlreadyExists => Some("use another name, or delete the existing file"),
+            io::ErrorKind::AlreadyExists => {
+                Some("choose another name; an existing file is never overwritten")
+            }
             _ => None,
         };
         let failure = Self::new(Exit::Failed, format!("could not {verb} `{}`", path.display()));

@@ -31,7 +31,7 @@ pub(crate) fn prompt_hidden(question: &str) -> Result<Zeroizing<String>, Failure
     }
 }
 
-/// Asks for confirmation: `y` confirms, any other key does not. Blocks.
+/// Asks for confirmation: `y` or `Y` confirms, Ctrl-C interrupts, any other key does not. Blocks.
 pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
     let answer = tty::ask(&format!("{question} [y/N] "), |byte, line| match byte {
         tty::INTERRUPT => tty::KeyAction::Interrupt,

@@ -51,6 +51,9 @@ fn redact(error: &mut clap::Error) -> Option<&'static str> {
             (ContextKind::InvalidArg, &|text: &str| text.starts_with('-') && is_typo(text))
         }
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, &is_typo),
+        _ if argument == TAG => {
+            (ContextKind::InvalidValue, &|text: &str| text.contains('=') && text.len() <= 200)
+        }
         _ if NOT_SECRET.contains(&argument) => (ContextKind::InvalidValue, &|text: &str| text.len() <= 200),
         _ if argument == LENGTH => (ContextKind::InvalidValue, &is_number),
         _ => (ContextKind::InvalidValue, &|_: &str| false),
@@ -67,13 +70,13 @@ fn redact(error: &mut clap::Error) -> Option<&'static str> {
     error.insert(place, ContextValue::String("(not shown)".to_owned()));
     error.remove(ContextKind::Suggested);
     (error.kind() == ErrorKind::UnknownArgument).then_some(
-        "a value is never an argument, because other users can see arguments: cred prompts for it, or reads it from stdin or from --file",
+        "a value is never an argument, because other users can see arguments: `cred set` and `cred rotate` prompt for it, or read it from stdin or from --file",
     )
 }
 
-/// Arguments whose values are not secret, as clap names them. Not among them: `--env` and the id of
-/// `key add`, where a value or a key is easily given by mistake.
-const NOT_SECRET: [&str; 15] = [
+/// Arguments whose values are not secret, as clap names them. Not among them: `--env`, `--field`,
+/// `--kind` and the id of `key add`, where a value or a key is easily given by mistake.
+const NOT_SECRET: [&str; 12] = [
     "<PATH>",
     "[PATH]",
     "<PATH>...",
@@ -83,13 +86,13 @@ const NOT_SECRET: [&str; 15] = [
     "--created-after <WHEN>",
     "--created-before <WHEN>",
     "--expires <WHEN>",
-    "--field <NAME>",
     "--format <FORMAT>",
-    "--kind <KIND>",
     "--rotation <POLICY>",
-    "--tag <KEY=VALUE>",
     "--warn <TIME>",
 ];
+
+/// Its value is shown if it has a key.
+const TAG: &str = "--tag <KEY=VALUE>";
 
 /// Its value is shown if it is a number.
 const LENGTH: &str = "--generate [<LENGTH>]";

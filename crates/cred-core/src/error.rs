@@ -117,9 +117,9 @@ pub enum StorageErrorKind {
         /// How long the backend asks to wait; `None`: not specified.
         retry_after: Option<Duration>,
     },
-    /// The operation was not started because another one is in progress, for example because
-    /// another writer holds a lock; nothing was done. Transient.
-    #[error("another operation is in progress: {reason}; nothing was written, try again {}", retry_time(.retry_after))]
+    /// The operation cannot run now, for example because another writer holds a lock, or because an
+    /// earlier write is not resolved or not visible yet; nothing was done. Transient.
+    #[error("the operation cannot run now: {reason}; nothing was written, try again {}", retry_time(.retry_after))]
     Busy {
         /// The reason why the operation was not started.
         reason: Cow<'static, str>,
@@ -486,7 +486,11 @@ impl fmt::Display for StorageError {
         };
         let phrase = operation.phrase();
         // A batch of reads names their scope.
-        let of = if matches!(operation, Operation::Retrieve) { "credentials of " } else { "" };
+        let of = if matches!(operation, Operation::Retrieve | Operation::RetrieveMany) {
+            "credentials of "
+        } else {
+            ""
+        };
         match target {
             Target::Credential(path) => write!(f, "could not {phrase} credential `{path}` in {provider}: ")?,
             Target::Scope(Some(scope)) => {

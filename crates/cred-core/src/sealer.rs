@@ -226,8 +226,8 @@ mod tests {
     fn a_cause_is_printed_by_its_display() {
         #[derive(Debug, thiserror::Error)]
         #[error("the service answered 500")]
-        struct ForeignResponse(#[allow(dead_code, reason = "its `Debug` prints it")] &'static str);
-        let source = Some(Arc::new(ForeignResponse("hunter2")) as Arc<dyn Error + Send + Sync>);
+        struct Foreign(#[allow(dead_code, reason = "its `Debug` prints it")] &'static str);
+        let source = Some(Arc::new(Foreign("hunter2")) as Arc<dyn Error + Send + Sync>);
         let path = "org:a/id".parse().unwrap();
         let error = SealError::Failed { path, what: "the key service failed", transient: true, source };
         let printed = format!("{error:?}");

@@ -14,7 +14,8 @@ use crate::ParseError;
 ///
 /// A credential has at most [`Tags::MAX_COUNT`] tags. Keys have 1 to [`Tags::MAX_KEY_LEN`] bytes
 /// and values at most [`Tags::MAX_VALUE_LEN`] bytes, without control characters. These limits of
-/// AWS Secrets Manager apply on every backend, so that every credential can be moved to AWS later.
+/// AWS Secrets Manager apply on every backend, so that tags do not exceed them when a credential is
+/// moved to AWS. AWS also restricts the characters, and counts the provider's `default_tags`.
 /// A backend with lower limits (Azure: 12 tags) refuses a credential that does not fit; it never
 /// drops a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

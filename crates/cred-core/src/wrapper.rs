@@ -111,8 +111,8 @@ pub trait Wrapper: Send + Sync {
 pub struct Call<'a> {
     /// The operation.
     pub operation: Operation,
-    /// The ids in the call: several for a [`retrieve_many`](StorageProvider::retrieve_many), none
-    /// for a list, otherwise one.
+    /// The ids in the call: those of a [`retrieve_many`](StorageProvider::retrieve_many) (any
+    /// number; exactly one if the wrapper splits it), none for a list, otherwise one.
     pub ids: &'a [CredentialId],
     /// The context, with the scope.
     pub ctx: &'a CredentialContext,

@@ -116,8 +116,8 @@ impl SealingKey {
         Self::decode(key_file::without_line_end(&content), || KeyOrigin::File(path.to_owned()))
     }
 
-    /// Generates a key and writes it to a new file. Only the owner can ever read the file, and it
-    /// is durable when this returns. An existing file is never replaced.
+    /// Generates a key and writes it to a new file. On Unix, only the owner can read the file, from
+    /// its creation on. It is durable when this returns. An existing file is never replaced.
     ///
     /// Back up the file separately from the sealed credentials: without it, they are lost.
     ///

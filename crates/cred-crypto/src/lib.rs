@@ -88,10 +88,11 @@
 //! was not audited by a third party.
 //!
 //! # Passphrases
-//! A key is derived from a passphrase by Argon2id, once for each salt that the ring uses, by
-//! default with 64 MiB, 3 passes and 4 lanes ([`Argon2Params`]). The parameters are those of the
-//! ring: they are not stored with the value, so keep them with the passphrase. Derivations run one
-//! at a time on a separate thread of the ring, never on the async runtime.
+//! A key is derived from a passphrase by Argon2id, once for each salt in the envelopes that it
+//! opens and for the salt under which it seals, by default with 64 MiB, 3 passes and 4 lanes
+//! ([`Argon2Params`]). The parameters are those of the ring: they are not stored with the value, so
+//! keep them with the passphrase. Derivations run one at a time on a separate thread of the ring,
+//! never on the async runtime.
 //!
 //! The salt is part of the envelope, so a principal that can write to the backend can choose it,
 //! and cause derivations. The ring therefore limits derivations for salts under which nothing has

@@ -29,7 +29,7 @@ impl CredentialManager {
     /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
     /// let id = CredentialId::from_static("session-key");
     /// if !manager.store_if_absent(&id, Credential::text("generated")).await? {
-    ///     println!("another process has stored one: use that");
+    ///     println!("one is already stored: use that");
     /// }
     /// # Ok(())
     /// # }

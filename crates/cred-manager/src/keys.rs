@@ -26,10 +26,9 @@ impl CredentialManager {
     /// // Seals under the new key, and still opens credentials under the former one.
     /// manager.set_keys(both).await?;
     /// let report = manager.rekey().await?;
-    /// // "Before you remove the former keys" below states when this is safe.
-    /// if report.is_complete() {
-    ///     manager.set_keys(new_only).await?;
-    /// }
+    /// assert!(report.is_complete());
+    /// // Later, once the conditions under "Before you remove the former keys" are met:
+    /// manager.set_keys(new_only).await?;
     /// # Ok(())
     /// # }
     /// ```

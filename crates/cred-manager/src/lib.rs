@@ -44,8 +44,8 @@
 //!
 //! # Consistency
 //! - A read that starts after a write of this manager returned `Ok` returns that write or a later
-//!   one. Over an [eventually consistent](cred_core::Consistency) provider (AWS: five minutes),
-//!   this holds after its `point` plus one load.
+//!   one. Over an [eventually consistent](cred_core::Consistency) provider (AWS: five minutes by
+//!   default), this holds after its `point` plus one load.
 //! - A write of another manager becomes visible at the latest after the TTL of the cache plus one
 //!   load, plus `point` over an `Eventual` provider.
 //!

@@ -29,11 +29,11 @@ impl CredentialManager {
     /// ```
     ///
     /// # Consistency
-    /// - It first waits until this manager's earlier writes of the credential are visible
-    ///   ([`Consistency::point`](cred_core::Consistency)), and after a write whose outcome is
-    ///   unknown until that write can no longer take effect. It waits only if that takes no longer
-    ///   than an answer of the provider may take. It does not wait for writes of other processes
-    ///   within that time.
+    /// - Without compare-and-set, it first waits until this manager's earlier writes of the
+    ///   credential are visible ([`Consistency::point`](cred_core::Consistency)), and after a write
+    ///   whose outcome is unknown until that write can no longer take effect. It waits only if that
+    ///   takes no longer than an answer of the provider may take. It does not wait for writes of
+    ///   other processes within that time.
     /// - A recovery whose outcome is unknown ([`ManagerError::may_have_written`]) may still take
     ///   effect for [`Description::in_doubt`](cred_core::Description::in_doubt), and then restores
     ///   a credential that was deleted later. Wait for that time before you write the credential

@@ -67,11 +67,10 @@ impl CredentialManager {
     /// # use cred_manager::{CredentialManager, ManagerError};
     /// # async fn example(manager: CredentialManager) -> Result<(), ManagerError> {
     /// let id = CredentialId::from_static("database");
+    /// let Some(stored) = manager.retrieve(&id).await? else { return Ok(()) };
+    /// let user = stored.expose_text(field::USERNAME)?.to_owned();
     /// manager
-    ///     .rotate_with(&id, |stored| match stored.expose_text(field::USERNAME) {
-    ///         Ok(user) => Credential::username_password(user, "new password"),
-    ///         Err(_) => stored.clone(),
-    ///     })
+    ///     .rotate_with(&id, |_| Credential::username_password(user.as_str(), "new password"))
     ///     .await?;
     /// # Ok(())
     /// # }

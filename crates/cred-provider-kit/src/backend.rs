@@ -335,7 +335,7 @@ pub enum ListRange<'a> {
 }
 
 impl<'a> ListRange<'a> {
-    /// Returns the scope at which the reach begins.
+    /// Returns the scope at which the range begins.
     #[must_use]
     pub const fn scope(self) -> Option<&'a ScopeId> {
         match self {

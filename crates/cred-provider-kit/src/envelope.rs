@@ -21,9 +21,10 @@
 //! - The passphrase salt of the sealed data is only in `salt`.
 //! - Metadata fields of a newer writer are in `extra`.
 //!
-//! Decoding encodes the result again and compares it with the input. Garbage from a backend, an
-//! edit by hand, or a flipped bit that JSON would accept is therefore
-//! [`Corrupted`](cred_core::StorageErrorKind::Corrupted).
+//! Decoding encodes the result again and compares it with the input. Garbage from a backend, and
+//! a change that JSON ignores (white space, the order of keys, another spelling of a value), is
+//! therefore [`Corrupted`](cred_core::StorageErrorKind::Corrupted). A change that gives another
+//! canonical encoding decodes; opening the credential detects it.
 
 mod wire;
 

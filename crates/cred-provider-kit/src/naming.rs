@@ -13,7 +13,7 @@
 //! If a backend does not distinguish upper case from lower case, a mark (`+`, `-k`) switches
 //! between them. `%xx`, `@xx` and `-xxx` are bytes in hexadecimal, for bytes that a backend refuses
 //! only at that position. Each path has exactly one name: a name in any other form is
-//! [foreign](Decoded::ForeignResponse).
+//! [foreign](Decoded::Foreign).
 //!
 //! For any other backend, [`Rules::custom`] creates rules from its characters and its treatment of
 //! case.
@@ -57,7 +57,7 @@ pub enum Decoded<T> {
     /// same name.
     Hashed,
     /// Not a name of this provider.
-    ForeignResponse,
+    Foreign,
 }
 
 impl<T> Decoded<T> {
@@ -66,7 +66,7 @@ impl<T> Decoded<T> {
     pub fn exact(self) -> Option<T> {
         match self {
             Self::Exact(value) => Some(value),
-            Self::Hashed | Self::ForeignResponse => None,
+            Self::Hashed | Self::Foreign => None,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Names {
     /// Decodes a name. Accepts any text.
     #[must_use]
     pub fn decode(&self, name: &str) -> Decoded<CredentialPath> {
-        let Some(rest) = self.without_prefix(name) else { return Decoded::ForeignResponse };
+        let Some(rest) = self.without_prefix(name) else { return Decoded::Foreign };
         let folded = rest.to_ascii_lowercase();
         let rest = if self.rules.ignores_case { &folded } else { rest };
         if self.rules.alphabet.is_hashed(rest) {
@@ -130,7 +130,7 @@ impl Names {
             Some(path) if self.is_same_name(&self.encode(path.as_path_ref()).text, name) => {
                 Decoded::Exact(path)
             }
-            _ => Decoded::ForeignResponse,
+            _ => Decoded::Foreign,
         }
     }
 

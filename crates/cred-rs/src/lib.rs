@@ -168,7 +168,7 @@
 //! |---|---|---|
 //! | the credential does not exist (`rotate`, `update`; `retrieve` returns `None`) | `NotFound` | 404 |
 //! | another writer changed it first | `Conflict` | 409 |
-//! | another operation is in progress | `Transient` | 409 |
+//! | another write of the credential runs, or an earlier one is not visible yet | `Transient` | 409 |
 //! | the request is invalid: a name, a tag, a size | `InvalidRequest` | 400, 413 |
 //! | the path is outside the scope of the manager | `InvalidRequest` | 403 |
 //! | the backend does not support it, such as `store_if` on AWS and Azure | `InvalidRequest` | 501 |

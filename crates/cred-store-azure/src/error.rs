@@ -261,8 +261,8 @@ pub(crate) fn sdk_failure(error: &azure_core::Error) -> StorageError {
 
 /// Returns the storage error of a request without a complete response.
 pub(crate) fn no_response(error: &reqwest::Error, address: Option<&str>) -> StorageError {
-    let way = connection::Server { address, trust: "set `ca_cert` to that authority" };
-    connection::connection_error(error, !error.is_connect(), way)
+    let server = connection::Server { address, trust: "set `ca_cert` to that authority" };
+    connection::connection_error(error, !error.is_connect(), server)
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@
 //! | 403 `SecretDisabled` | `PermissionDenied` with that reason; the secret exists |
 //! | purge protection | `PermissionDenied`, with the day on which Azure purges the secret |
 //! | 409 `ObjectIsDeletedButRecoverable` | recovered, purged, or `InvalidRequest`, as configured |
-//! | 409 `ObjectIsBeingDeleted`, `ObjectIsBeingRecovered` | the provider waits, and then fails with `Busy` |
+//! | 409 `ObjectIsBeingDeleted`, `ObjectIsBeingRecovered` | the provider waits until it has ended; `Busy` if that takes longer than the operation's timeout |
 //! | 429 | `Throttled`, with the pause that Azure asks for |
 //! | 401 with a new token, a wrong client secret | `AuthenticationFailed`, with the AKV or AADSTS code |
 //! | no token, because the token endpoint fails or does not exist | `Unreachable`: nothing was sent |

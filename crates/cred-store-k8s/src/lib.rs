@@ -1,7 +1,8 @@
 //! Stores sealed credentials in the Secrets of one Kubernetes namespace.
 //!
 //! Each credential is one Secret. Every write is conditional on the resource version, and the
-//! provider never lists, reads or changes a Secret that does not belong to its store.
+//! provider never lists, returns or changes a Secret that does not belong to its store. A read of a
+//! credential requests the Secret with its name, whoever owns it, and discards a foreign one.
 //!
 //! ```no_run
 //! use cred_core::{CredentialContext, StorageProvider};

@@ -203,7 +203,7 @@ impl ErrorResponse {
     pub(crate) fn server_message(&self, hide: &str) -> String {
         match &self.reasons {
             Ok(reasons) => quote_message(&reasons.join("; "), &[hide], |_| false),
-            Err(describe) => describe.clone(),
+            Err(description) => description.clone(),
         }
     }
 }
@@ -242,7 +242,7 @@ pub(crate) struct ConnectionFailure<'a> {
 
 impl From<ConnectionFailure<'_>> for StorageError {
     fn from(broken: ConnectionFailure<'_>) -> Self {
-        let way = connection::Server { address: broken.address, trust: "set `ca_cert` to that authority" };
-        connection::connection_error(broken.cause, broken.connected, way)
+        let server = connection::Server { address: broken.address, trust: "set `ca_cert` to that authority" };
+        connection::connection_error(broken.cause, broken.connected, server)
     }
 }

@@ -320,7 +320,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     }
 
     #[test]
-    fn what_is_not_understood_is_a_failure() {
+    fn output_that_cannot_be_parsed_is_a_failure() {
         for (output, success) in [
             ("error: could not compile", false),
             ("running 1 test\ntest a ... ok\n", true),

@@ -1,9 +1,9 @@
 //! Plain English: words that send a reader back to the start of the sentence, and lines that are
 //! too wide to read.
 //!
-//! Prose is what people read: comments, Markdown, text in string literals, and names of four or
-//! more words, such as those of tests. Code in backticks and code blocks is not prose. A comment
-//! `not prose: REASON` exempts the lines from its own to the next blank line.
+//! Prose is what people read: comments, Markdown, text in the string literals of Rust, and names of
+//! four or more words, such as those of tests. Code in backticks and code blocks is not prose. A
+//! comment `not prose: REASON` exempts the lines from its own to the next blank line.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -42,14 +42,14 @@ const HABITS: [Habit; 22] = [
     habit("is no", r"(?i)\b(is|are|was|were) (no|none)\b", "is not a, does not exist", 4.6),
     habit(
         "What",
-        r"\bWhat\b[^?|.\n]*(?:\n *[^ ?|.\n][^?|.\n]*)*[.|]",
+        r"\bWhat\b[^?|.\n]*(?:\n\x20*[^\x20?|.\n][^?|.\n]*)*[.|]",
         "name the thing: the contents, the stored data",
         0.5,
     ),
     habit("mend", r"(?i)\b(mend|mends|mended)\b", "fix", 0.0),
     habit("doubt", r"(?i)\bdoubt(s|ed|ful)?\b", "uncertain; the outcome is unknown", 0.0),
     habit("quiet time", r"(?i)\bquiet time\b", "no-cache window", 0.0),
-    habit("flight", r"(?i)[^-]\bflights?\b", "in-flight load", 1.4),
+    habit("flight", r"(?i)(?:^|[^-\n])\bflights?\b", "in-flight load", 1.4),
     habit("ledger", r"(?i)\bledgers?\b", "load table", 0.0),
     habit("settle", r"(?i)\bsettle[sd]?\b", "resolve, become visible", 0.0),
     habit("turn", r"(?i)\b(its|their|your) turn\b", "the write lock, wait for the lock", 0.0),
@@ -241,7 +241,9 @@ fn rust(text: &str, strings: bool) -> String {
                 masked.push_str(&words.replace('"', "|"));
             }
             TokenKind::Ident if strings && source.split('_').count() >= WORDS_OF_A_SENTENCE => {
-                masked.push_str(&source.replace('_', " "));
+                let mut rest = source.chars();
+                masked.extend(rest.next().into_iter().flat_map(char::to_uppercase)); // a sentence
+                masked.push_str(&rest.as_str().replace('_', " "));
             }
             TokenKind::Whitespace => masked.push_str(source),
             _ => masked.push_str(&format!("|{}", blank(source.get(1..).unwrap_or("")))),
@@ -261,21 +263,25 @@ fn hash(text: &str) -> String {
     text.lines().map(keep).collect::<Vec<_>>().join("\n")
 }
 
-/// Removes code blocks and what stands in backticks, and ends a sentence at an empty line.
+/// Removes code blocks and what stands in backticks. Lines and columns stay.
 fn without_code(text: &str) -> String {
-    let (mut masked, mut in_block) = (Vec::new(), false);
+    // A span in backticks may end on a later line of its paragraph.
+    let (mut masked, mut in_block, mut is_code) = (Vec::new(), false, false);
     for line in text.lines() {
         let is_fence = line.trim_start().starts_with("```");
-        let mut is_code = false;
-        let mask = |part: &str| {
+        is_code &= line.contains(char::is_alphabetic) && !is_fence;
+        let mut parts = line.split('`').map(|part| {
             let part = if is_code { blank(part) } else { part.to_owned() };
             is_code = !is_code;
             part
-        };
+        });
         masked.push(match in_block || is_fence {
             true => blank(line),
-            false => line.split('`').map(mask).collect::<Vec<_>>().join("`"),
+            false => parts.by_ref().collect::<Vec<_>>().join("`"),
         });
+        if !in_block && !is_fence {
+            is_code = !is_code; // as many backticks as parts, less one
+        }
         in_block ^= is_fence;
     }
     masked.join("\n")
@@ -285,4 +291,14 @@ fn without_code(text: &str) -> String {
 fn blank(text: &str) -> String {
     let space = |c: char| if c == '\n' { "\n".to_owned() } else { " ".repeat(c.len_utf8()) };
     text.chars().map(space).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_compiles() {
+        assert_eq!(PATTERNS.len(), HABITS.len());
+    }
 }

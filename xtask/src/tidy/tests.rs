@@ -64,6 +64,8 @@ fn code_and_marked_lines_are_not_prose() {
         "/// `told` and `it is none of them`".to_owned(),
         "/// ```\n/// // told anew\n/// ```".to_owned(),
         "// It is\n\n// none.".to_owned(),
+        "// # What it does\n//\n// It stores values.".to_owned(),
+        "// A `wrapped\n// told` span.".to_owned(),
         "// not prose: quotes a server\n// told anew\nlet a = \"nobody\";".to_owned(),
         format!("let a = \"{wide}\";\n// https://{wide}\n/// | {wide} |"),
     ] {
@@ -146,6 +148,9 @@ fn each_lint_finds_its_sample() {
         (&source, "//! What it has\n/// is read.".to_owned(), ":1: `What it has is read.`"),
         (&source, "fn a() {\n    b(\"it is\\\n        doubtful\");".to_owned(), ":3: `doubtful`"),
         (&source, "fn it_waits_its_turn() {}".to_owned(), ":1: `its turn`"),
+        (&source, "// What it has\n// (see a) is read.".to_owned(), ":1: `What it has (see a) is read.`"),
+        (&source, "fn what_it_has_is_read() {}".to_owned(), ":1: `What it has is read|`"),
+        (&source, "// A `wrapped\n// span` is told.".to_owned(), ":2: `told`"),
         ("docs/a.md", "One of\ntheir own.".to_owned(), ":1: `of their own`"),
         ("crates/cred-store-x/a.toml", "a = 1 # made anew".to_owned(), ":1: `anew`"),
         (&source, format!("\n// {}", lines("ab ", 33)), ":2: 102 columns, more than 100"),

@@ -18,7 +18,8 @@ use crate::output::{BAD, GOOD, Progress, WARN, credentials};
   cred diff dev production
   cred diff dev production --scope org:acme --sealed
 
-Credentials are opened with the rings of both profiles, and their contents are compared. Exit code 9 if anything differs; 10 \
+Each credential is opened with the ring of the second profile. If the two are stored differently, the first one is opened \
+with its ring too, and the contents are compared. Exit code 9 if anything differs; 10 \
 if some credentials could not be compared, which are listed.")]
 pub(crate) struct Diff {
     /// The first profile

@@ -24,10 +24,11 @@ use crate::{input, moment};
   cred init --user
   cred init --backend vault --name production
 
-The key is created in ~/.config/cred/keys, readable only by you. Keep a copy of it outside the store: without the key, no \
+The key is created in $XDG_CONFIG_HOME/cred/keys or ~/.config/cred/keys, readable only by you. Keep a copy of it outside the store: without the key, no \
 credential can be opened.")]
 pub(crate) struct Init {
-    /// Write the user's file, ~/.config/cred/cred.toml, instead of cred.toml in this folder
+    /// Write the user's file, $XDG_CONFIG_HOME/cred/cred.toml or ~/.config/cred/cred.toml, instead
+    /// of cred.toml in this folder
     #[arg(long)]
     user: bool,
     /// The backend of the profile
@@ -36,10 +37,12 @@ pub(crate) struct Init {
     /// The name of the profile; default: `dev`, or `user` with --user, or the next free name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The folder for local credentials; default: a new folder in ~/.local/share/cred
+    /// The folder for local credentials; default: a new folder in $XDG_DATA_HOME/cred or
+    /// ~/.local/share/cred
     #[arg(long, value_name = "FOLDER")]
     store: Option<PathBuf>,
-    /// The new file for the key; default: a file in ~/.config/cred/keys
+    /// The new file for the key; default: a file in $XDG_CONFIG_HOME/cred/keys or
+    /// ~/.config/cred/keys
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 }

@@ -106,7 +106,7 @@ impl Migrate {
         } else {
             let verb = if self.dry_run { "would be copied" } else { "copied and read back" };
             app.output.info(format!(
-                "Migrated {} from {} to {}: {copied} {verb}, {unchanged} already equal, {} different, {} failed.",
+                "Found {} in {} to migrate to {}: {copied} {verb}, {unchanged} already equal, {} different, {} failed.",
                 credentials(found),
                 from,
                 to,

@@ -22,8 +22,8 @@ use crate::{moment, output};
 A credential is listed once for each finding. It is malformed if a field does not have the format of its kind, such as an \
 empty API key.
 
-Exit code 9 if any credential is expired, malformed, expiring soon, due for rotation or unreadable; 6 if the only findings \
-are credentials that could not be looked up because the backend cannot be reached; 0 otherwise.")]
+Exit code 9 if any credential is expired, malformed, expiring soon, due for rotation or unreadable; 6 if the backend \
+cannot be reached or is busy, and nothing else was found; 0 otherwise.")]
 pub(crate) struct Validate {
     /// Only this scope and the scopes below it
     scope: Option<ScopeId>,

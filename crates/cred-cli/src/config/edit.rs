@@ -36,7 +36,7 @@ pub(crate) fn edit(
         // The files may have changed during a prompt; such a change was not checked.
         if !trust::is_trusted(file)? {
             return Err(Failure::config(format!(
-                "the project file `{}`, or a file that it names, changed in the meantime; nothing was written",
+                "the project file `{}`, or a file that it names, changed in the meantime; cred.toml was not changed",
                 path.display()
             ))
             .hint("check the change, run `cred trust`, and try again"));

@@ -13,7 +13,12 @@ const MIN_PASSPHRASE_LEN: usize = 12;
 
 /// Prompts for the passphrase of a key. Blocks.
 pub(crate) fn ask(key: &Key) -> Result<Zeroizing<String>, Failure> {
-    terminal::prompt_hidden(&format!("Passphrase of key {}: ", key.id()))
+    let typed = terminal::prompt_hidden(&format!("Passphrase of key {}: ", key.id()));
+    typed.map_err(|failure| match failure.exit {
+        Exit::Usage => failure
+            .hint("run the command on a terminal, or set `passphrase = { file = \"PATH\" }` for this key in cred.toml"),
+        _ => failure,
+    })
 }
 
 /// Prompts for a new passphrase, typed twice; a generated one is shown and typed once. Returns its

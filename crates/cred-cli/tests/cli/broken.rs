@@ -127,7 +127,7 @@ fn a_migration_with_replace_fixes_broken_credentials_in_the_target() {
         .success()
         .stderr_has("1 copied")
         .stderr_has("2 already equal")
-        .stderr_has("could not be read in the target and was replaced: ");
+        .stderr_has("could not be read in the target and was replaced: it is not an envelope");
     world.run(&["diff", "dev", "other"]).success();
 }
 

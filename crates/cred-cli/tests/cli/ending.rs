@@ -113,7 +113,7 @@ fn doctor_deletes_leftovers_of_killed_runs() {
 
 /// 141 is 128 + SIGPIPE, the exit code of a program that SIGPIPE ends.
 #[test]
-fn a_closed_output_ends_every_command_quietly() {
+fn a_closed_output_ends_a_command_quietly() {
     let world = World::with_other(true);
     world.store("org:acme/a", "1");
     world.store("org:acme/b", "1");

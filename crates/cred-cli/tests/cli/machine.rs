@@ -111,11 +111,9 @@ fn an_invalid_value_that_is_not_secret_is_shown() {
     for args in [
         &["list", "--created-after", "soon"][..],
         &["list", "--created-before", "soon"],
-        &["list", "--tag", "soon"],
+        &["list", "--tag", "=soon"],
         &["set", "a", "--expires", "soon"],
         &["set", "a", "--rotation", "soon"],
-        &["set", "a", "--kind", "soon="],
-        &["set", "a", "--field", "soon="],
         &["set", "a", "--generate", "5"],
         &["import", ".env", "--format", "soon"],
         &["validate", "--warn", "soon"],

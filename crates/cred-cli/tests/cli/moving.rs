@@ -186,17 +186,19 @@ fn a_copy_that_cannot_be_opened_counts_as_different() {
         world
             .run(&["migrate", "--from", "dev", "--to", "other"])
             .success()
-            .stderr_has("does not have these keys");
+            .stderr_has("does not have these keys, so it cannot open their credentials: main-");
     }
     let diff = world.run(&["diff", "dev", "other"]).exits_with(9);
-    assert!(diff.out.contains("a: cannot be opened with the target's key ring"), "{diff:?}");
+    assert!(diff.out.contains("a: the copy cannot be opened with the key ring of its profile"), "{diff:?}");
     let reseal = ["migrate", "--from", "dev", "--to", "other", "--reseal"];
     // The target may be the same store under another name. Its credentials are not resealed for
     // other readers without --replace.
     world
         .run(&reseal)
         .exits_with(10)
-        .stderr_has("a is different in the target (cannot be opened with the target's key ring)");
+        .stderr_has(
+            "a is different in the target (the copy cannot be opened with the key ring of its profile); pass --replace to replace it",
+        );
     world.run(&[&reseal[..], &["--replace"]].concat()).success().stderr_has("1 copied");
     assert_eq!(world.run(&["get", "a", "-p", "other"]).success().out, "1");
     world.run(&["diff", "dev", "other"]).success().stderr_has("1 credential equal");
@@ -210,7 +212,7 @@ fn a_copy_that_cannot_be_opened_counts_as_different() {
             .run(&["diff", "dev", "other"])
             .exits_with(9)
             .out
-            .contains("b: cannot be opened with the target's key ring")
+            .contains("b: the copy cannot be opened with the key ring of its profile")
     );
     world.run(&[&reseal[..], &["--replace"]].concat()).success();
     assert_eq!(world.run(&["get", "b", "-p", "other"]).success().out, "2");

@@ -26,7 +26,7 @@ fn every_target_forms_a_sentence() {
     );
     let scope = Target::Scope(Some("org:a".parse().unwrap()));
     assert!(
-        message(error().at("local", Operation::Retrieve, scope.clone()))
+        message(error().at("local", Operation::RetrieveMany, scope.clone()))
             .starts_with("could not retrieve credentials of scope `org:a` in local: ")
     );
     assert!(

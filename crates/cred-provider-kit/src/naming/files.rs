@@ -88,16 +88,16 @@ impl FileNames {
     /// Decodes the file name of an id. Accepts any text.
     #[must_use]
     pub fn decode_file(&self, name: &str) -> Decoded<CredentialId> {
-        let Some(stem) = name.strip_suffix(&self.extension) else { return Decoded::ForeignResponse };
+        let Some(stem) = name.strip_suffix(&self.extension) else { return Decoded::Foreign };
         if is_unchanged(stem, MAX_COMPONENT - self.extension.len()) {
-            return CredentialId::new(stem).map_or(Decoded::ForeignResponse, Decoded::Exact);
+            return CredentialId::new(stem).map_or(Decoded::Foreign, Decoded::Exact);
         }
         if COMPONENT.is_hashed(stem) {
             return Decoded::Hashed;
         }
         match COMPONENT.decode(stem).and_then(|text| CredentialId::new(text).ok()) {
             Some(id) if self.file(&id).text == name => Decoded::Exact(id),
-            _ => Decoded::ForeignResponse,
+            _ => Decoded::Foreign,
         }
     }
 
@@ -113,7 +113,7 @@ impl FileNames {
             Some(part) if part.parent().is_none() && directory(part.as_str()).text == name => {
                 Decoded::Exact(part)
             }
-            _ => Decoded::ForeignResponse,
+            _ => Decoded::Foreign,
         }
     }
 }

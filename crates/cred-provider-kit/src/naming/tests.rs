@@ -190,20 +190,20 @@ fn every_short_id_has_its_own_name() {
 fn names_of_other_software_are_foreign() {
     let aws = names(AWS, "app/");
     for name in ["", "app", "app/", "app-prod/x", "app/a b", "app/x@61", "app/org=a", "app/é", "ap"] {
-        assert_eq!(aws.decode(name), Decoded::ForeignResponse, "{name}");
+        assert_eq!(aws.decode(name), Decoded::Foreign, "{name}");
     }
     let kubernetes = names(KUBERNETES, "app-");
     for name in ["app-stripe-api", "app--k0", "app-a-kb-k", "app-A", "app--h", "app--hshort", "app--x61"] {
-        assert_eq!(kubernetes.decode(name), Decoded::ForeignResponse, "{name}");
+        assert_eq!(kubernetes.decode(name), Decoded::Foreign, "{name}");
     }
     let files = FileNames::new("file_extension", "enc.json").unwrap();
     for name in
         ["", ".enc.json", "a", "a.json", "A.enc.json", "+a+.enc.json", "org=a.enc.json", "%61.enc.json", "é"]
     {
-        assert_eq!(files.decode_file(name), Decoded::ForeignResponse, "{name}");
+        assert_eq!(files.decode_file(name), Decoded::Foreign, "{name}");
     }
     for name in ["", ".tmp", "..", "a", "Org=a", "org=", "=a", "org=a=b", "org=a%2fb=c"] {
-        assert_eq!(files.decode_directory(name), Decoded::ForeignResponse, "{name}");
+        assert_eq!(files.decode_directory(name), Decoded::Foreign, "{name}");
     }
 }
 
@@ -389,13 +389,13 @@ proptest! {
         let file = files.file(&path.id);
         let expected = if file.hashed { Decoded::Hashed } else { Decoded::Exact(path.id.clone()) };
         prop_assert_eq!(files.decode_file(&file.text), expected);
-        prop_assert_eq!(files.decode_directory(&file.text), Decoded::ForeignResponse);
+        prop_assert_eq!(files.decode_directory(&file.text), Decoded::Foreign);
         let scope = path.scope.iter().flat_map(|scope| scope.as_str().split('/').zip(files.directories(scope)));
         for (part, directory) in scope {
             let part: ScopeId = part.parse().unwrap();
             let expected = if directory.hashed { Decoded::Hashed } else { Decoded::Exact(part) };
             prop_assert_eq!(files.decode_directory(&directory.text), expected);
-            prop_assert_eq!(files.decode_file(&directory.text), Decoded::ForeignResponse);
+            prop_assert_eq!(files.decode_file(&directory.text), Decoded::Foreign);
         }
     }
 

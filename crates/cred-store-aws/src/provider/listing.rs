@@ -113,7 +113,7 @@ pub(super) fn paths_of(names: &Names, secrets: Vec<ListedSecret>) -> (Vec<Creden
     for secret in secrets {
         match names.decode(&secret.name) {
             Decoded::Exact(path) => paths.push(path),
-            Decoded::ForeignResponse => {}
+            Decoded::Foreign => {}
             Decoded::Hashed => {
                 let path = secret.description.as_deref().and_then(|text| text.parse::<CredentialPath>().ok());
                 match path.filter(|path| names.encode(path.as_path_ref()).text == secret.name) {

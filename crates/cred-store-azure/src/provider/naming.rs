@@ -70,7 +70,7 @@ impl Naming {
     pub(super) fn path(&self, secret: &ListedSecret) -> StorageResult<Option<CredentialPath>> {
         match self.names.decode(&secret.name) {
             Decoded::Exact(path) => Ok(Some(path)),
-            Decoded::ForeignResponse => Ok(None),
+            Decoded::Foreign => Ok(None),
             Decoded::Hashed => {
                 let parts =
                     (0..MAX_PATH_TAGS).map_while(|number| secret.tags.get(&format!("{PATH_TAG}{number}")));

@@ -46,7 +46,7 @@ async fn a_store_over_a_deleted_name_is_refused_if_configured() {
 
 #[tokio::test]
 #[ignore = "needs a real server: cargo xtask test-integration azure"]
-async fn one_of_two_concurrent_recoveries_succeeds() {
+async fn two_concurrent_recoveries_have_the_effect_of_one() {
     let provider = AzureKeyVaultProvider::new(Vault::new().config()).unwrap();
     let ctx = unscoped();
     store(&provider, "key", 1).await.unwrap();

@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(of("").unwrap(), "home");
         let list = std::env::join_paths([Path::new("/does/not/exist"), &listed, &home]).unwrap();
         assert_eq!(of(list.to_str().unwrap()).unwrap(), "listed", "the first file that exists wins");
-        fs::write(&home, "connection_error: [").unwrap();
+        fs::write(&home, "broken: [").unwrap();
         assert!(of("").is_err(), "an invalid kubeconfig does not fall back to another identity");
         assert!(of("/does/not/exist").unwrap_err().text.contains("nor the service account of a pod"));
     }

@@ -98,7 +98,7 @@ impl<'a> Walk<'a> {
     /// The scope of a subdirectory, or `None` if this crate does not use its name.
     fn child_scope(&self, scope: &DirectoryScope, name: &str) -> Option<DirectoryScope> {
         match (scope, self.client.names.decode_directory(name)) {
-            (_, Decoded::ForeignResponse) => None,
+            (_, Decoded::Foreign) => None,
             (DirectoryScope::Hashed, _) | (_, Decoded::Hashed) => Some(DirectoryScope::Hashed),
             (DirectoryScope::Known(None), Decoded::Exact(part)) => Some(DirectoryScope::Known(Some(part))),
             (DirectoryScope::Known(Some(scope)), Decoded::Exact(part)) => {
@@ -264,7 +264,7 @@ impl<'a> Walk<'a> {
                 match self.client.names.decode_file(name) {
                     Decoded::Exact(id) => names.ids.push(id),
                     Decoded::Hashed => names.hashed.push(name.to_owned()),
-                    Decoded::ForeignResponse => {}
+                    Decoded::Foreign => {}
                 }
             }
         })?;

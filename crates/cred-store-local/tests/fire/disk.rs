@@ -48,7 +48,7 @@ impl Disk {
             Some(Effect::Created(path)) if self.find(&path).is_none() => {
                 self.put(&path, moment, Node::File { now: Vec::new(), durable: Vec::new(), synced: false });
             }
-            Some(Effect::WriteEffect(path, bytes)) => {
+            Some(Effect::Wrote(path, bytes)) => {
                 let inode = self.find(&path);
                 if let Some(Node::File { now, synced, .. }) = inode.map(|inode| &mut self.inodes[inode]) {
                     now.extend(bytes);

@@ -24,7 +24,7 @@ fn a_list_of_very_many_files_is_complete() {
         for number in existing..count {
             copy(&base.join("key-0.enc.json"), &base.join(format!("key-{number}.enc.json")));
             if number % 100 == 0 {
-                copy(&base.join("key-0.enc.json"), &base.join(format!("ForeignResponse {number}.enc.json")));
+                copy(&base.join("key-0.enc.json"), &base.join(format!("Foreign {number}.enc.json")));
             }
         }
         existing = count;

@@ -32,7 +32,7 @@ fn every_write_is_synced_in_order_before_it_is_acknowledged() {
         let path = match effect {
             Effect::Created(path)
             | Effect::Directory(path)
-            | Effect::WriteEffect(path, _)
+            | Effect::Wrote(path, _)
             | Effect::Renamed(_, path) => path,
             _ => continue,
         };
@@ -68,7 +68,7 @@ fn check_store(base: &Path, effects: &[Effect]) {
     let Effect::Renamed(from, to) = &effects[renamed] else { panic!("unexpected effect") };
     assert_eq!(from.parent(), Some(&*base.join(".tmp")), "temporary files are in one directory");
     let created = index(&|effect| *effect == Effect::Created(from.clone()));
-    let last_write = effects.iter().rposition(|effect| matches!(effect, Effect::WriteEffect(..))).unwrap();
+    let last_write = effects.iter().rposition(|effect| matches!(effect, Effect::Wrote(..))).unwrap();
     let synced = index(&|effect| *effect == Effect::Synced(from.clone()));
     let locked = effects.iter().rposition(|effect| *effect == Effect::Locked(base.join(".lock"))).unwrap();
     assert!(
@@ -76,10 +76,7 @@ fn check_store(base: &Path, effects: &[Effect]) {
         "{effects:?}"
     );
     for effect in effects {
-        assert!(
-            !matches!(effect, Effect::WriteEffect(path, _) if path != from),
-            "written elsewhere: {effect:?}"
-        );
+        assert!(!matches!(effect, Effect::Wrote(path, _) if path != from), "written elsewhere: {effect:?}");
     }
     check_end(&effects[renamed + 1..], to);
 }

@@ -35,7 +35,7 @@ pub(crate) enum Effect {
     Directory(PathBuf),
     /// A new file.
     Created(PathBuf),
-    WriteEffect(PathBuf, Vec<u8>),
+    Wrote(PathBuf, Vec<u8>),
     Synced(PathBuf),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
@@ -185,7 +185,7 @@ impl Call {
                     Some((_, word)) if path.starts_with("pipe:") || !path.is_absolute() => {
                         Some(Effect::Reported(word.trim_end().to_owned()))
                     }
-                    _ => path.is_absolute().then_some(Effect::WriteEffect(path, bytes)),
+                    _ => path.is_absolute().then_some(Effect::Wrote(path, bytes)),
                 }
             }
             "fsync" | "fdatasync" => Some(Effect::Synced(descriptor(&arguments[0]))),
@@ -216,7 +216,7 @@ fn a_strace_record_is_parsed() {
     let expected = [
         Some(Effect::Created("/b/.tmp/00aa".into())),
         Some(Effect::Reported("ok".into())),
-        Some(Effect::WriteEffect("/b/.tmp/00aa".into(), b"{\"a\":\"b, c\"}\n".to_vec())),
+        Some(Effect::Wrote("/b/.tmp/00aa".into(), b"{\"a\":\"b, c\"}\n".to_vec())),
         None,
         Some(Effect::Renamed("/b/.tmp/00aa".into(), "/b/key".into())),
     ];

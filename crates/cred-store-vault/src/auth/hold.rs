@@ -39,8 +39,8 @@ impl LoginBackoff {
         let refused = previous.map_or(0, |backoff| backoff.refused);
         let (refused, pause) = match failure.cause {
             FailureCause::LoginRefused => {
-                let action = usize::try_from(refused).unwrap_or(usize::MAX);
-                let pause = Self::REFUSED.get(action).copied().unwrap_or(Self::LONGEST);
+                let index = usize::try_from(refused).unwrap_or(usize::MAX);
+                let pause = Self::REFUSED.get(index).copied().unwrap_or(Self::LONGEST);
                 (refused.saturating_add(1), pause)
             }
             _ => (refused, Self::FAILED),
