@@ -51,9 +51,6 @@ fn redact(error: &mut clap::Error) -> Option<&'static str> {
             (ContextKind::InvalidArg, &|text: &str| text.starts_with('-') && is_typo(text))
         }
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, &is_typo),
-        _ if argument == TAG => {
-            (ContextKind::InvalidValue, &|text: &str| text.contains('=') && text.len() <= 200)
-        }
         _ if NOT_SECRET.contains(&argument) => (ContextKind::InvalidValue, &|text: &str| text.len() <= 200),
         _ if argument == LENGTH => (ContextKind::InvalidValue, &is_number),
         _ => (ContextKind::InvalidValue, &|_: &str| false),
@@ -75,7 +72,7 @@ fn redact(error: &mut clap::Error) -> Option<&'static str> {
 }
 
 /// Arguments whose values are not secret, as clap names them. Not among them: `--env`, `--field`,
-/// `--kind` and the id of `key add`, where a value or a key is easily given by mistake.
+/// `--kind`, `--tag` and the id of `key add`, where a value or a key is easily given by mistake.
 const NOT_SECRET: [&str; 12] = [
     "<PATH>",
     "[PATH]",
@@ -90,9 +87,6 @@ const NOT_SECRET: [&str; 12] = [
     "--rotation <POLICY>",
     "--warn <TIME>",
 ];
-
-/// Its value is shown if it has a key.
-const TAG: &str = "--tag <KEY=VALUE>";
 
 /// Its value is shown if it is a number.
 const LENGTH: &str = "--generate [<LENGTH>]";
