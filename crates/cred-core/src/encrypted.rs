@@ -122,7 +122,7 @@ impl WrappedKey {
     /// Creates a wrapped key from its bytes.
     ///
     /// # Errors
-    /// [`ParseError`] if there are no bytes or more than [`MAX_LEN`](Self::MAX_LEN).
+    /// [`ParseError`] if the input is empty or longer than [`MAX_LEN`](Self::MAX_LEN).
     pub fn new(bytes: Vec<u8>) -> Result<Self, ParseError> {
         const WHAT: &str = "the wrapped key";
         match bytes.len() {

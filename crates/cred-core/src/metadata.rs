@@ -9,7 +9,7 @@ use crate::{ParseError, RotationPolicy, Tags, Timestamp};
 /// The metadata of a credential, which is readable without its key. It is not secret. Sealing
 /// authenticates it, so an edit is detected when the credential is opened.
 ///
-/// There is no time of last access: with one, every read would have to write.
+/// The time of the last access is not recorded: every read would then have to write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CredentialMetadata {

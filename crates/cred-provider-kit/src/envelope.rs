@@ -160,7 +160,7 @@ impl CredentialFile {
     }
 }
 
-/// Damaged data can look like this too, so there is no separate error kind.
+/// Damaged data can look like this too, so it has no separate error kind.
 fn newer() -> StorageError {
     StorageError::corrupted(
         "its format version is newer than this library supports; if a newer release wrote it, upgrade this one",

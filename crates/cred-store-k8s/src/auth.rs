@@ -66,8 +66,8 @@ impl TokenFile {
         }
     }
 
-    /// Returns another token than the one that the server has refused. `None`: there is no other
-    /// token yet.
+    /// Returns another token than the one that the server has refused. `None`: no other token
+    /// exists yet.
     pub(crate) async fn replacement_for(&self, refused: &Token) -> Option<Arc<Token>> {
         let differs = |token: &Arc<Token>| token.secret() != refused.secret();
         let cached = self.cache().token.clone();

@@ -156,7 +156,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
 pub(super) fn width(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for (path, text) in tree.files() {
-        let Some(comments) = comments(path, text) else { continue };
+        let Some(comments) = masked(path, text, false) else { continue };
         for (number, ((line, comment), is_exempt)) in
             (1..).zip(text.lines().zip(comments.lines()).zip(exempt(text)))
         {
@@ -176,11 +176,7 @@ pub(super) fn width(tree: &Tree) -> Vec<String> {
 
 /// The prose of a file. Everything else is replaced by spaces, so that offsets and lines stay.
 fn prose(path: &str, text: &str) -> Option<String> {
-    let masked = without_code(&match kind(path)? {
-        Kind::Rust => rust(text, true),
-        Kind::Markdown => text.to_owned(),
-        Kind::Hash => hash(text),
-    });
+    let masked = masked(path, text, true)?;
     let keep = |(line, is_exempt)| if is_exempt { String::new() } else { str::to_owned(line) };
     Some(masked.lines().zip(exempt(text)).map(keep).collect::<Vec<_>>().join("\n"))
 }
@@ -193,10 +189,11 @@ fn exempt(text: &str) -> impl Iterator<Item = bool> {
     })
 }
 
-/// The comments of a file, and all of Markdown, without code blocks, in the same form.
-fn comments(path: &str, text: &str) -> Option<String> {
+/// The comments of a file, and all of Markdown, without code; with `strings` also the literals and
+/// names of Rust that are prose.
+fn masked(path: &str, text: &str, strings: bool) -> Option<String> {
     Some(without_code(&match kind(path)? {
-        Kind::Rust => rust(text, false),
+        Kind::Rust => rust(text, strings),
         Kind::Markdown => text.to_owned(),
         Kind::Hash => hash(text),
     }))
@@ -270,17 +267,16 @@ fn without_code(text: &str) -> String {
     for line in text.lines() {
         let is_fence = line.trim_start().starts_with("```");
         is_code &= line.contains(char::is_alphabetic) && !is_fence;
-        let mut parts = line.split('`').map(|part| {
-            let part = if is_code { blank(part) } else { part.to_owned() };
-            is_code = !is_code;
-            part
-        });
-        masked.push(match in_block || is_fence {
-            true => blank(line),
-            false => parts.by_ref().collect::<Vec<_>>().join("`"),
-        });
-        if !in_block && !is_fence {
-            is_code = !is_code; // as many backticks as parts, less one
+        if in_block || is_fence {
+            masked.push(blank(line));
+        } else {
+            let mask = |(n, part): (usize, &str)| match is_code ^ (n % 2 == 1) {
+                true => blank(part),
+                false => part.to_owned(),
+            };
+            let parts: Vec<_> = line.split('`').enumerate().map(mask).collect();
+            is_code ^= parts.len() % 2 == 0; // an odd number of backticks
+            masked.push(parts.join("`"));
         }
         in_block ^= is_fence;
     }

@@ -60,8 +60,8 @@ impl fmt::Debug for FormatProblem {
 }
 
 impl Credential {
-    /// Returns every fault in the format of the fields, by the rules of the kind; empty if there
-    /// are no faults. They are in the order of the fields in this table:
+    /// Returns every fault in the format of the fields, by the rules of the kind; empty if no
+    /// field has a fault. The faults are in the order of the fields in this table:
     ///
     /// | kind | rules |
     /// |---|---|

@@ -58,7 +58,8 @@ impl Directory {
         Self::base(path, trust)?.ok_or_else(missing)
     }
 
-    /// Whether this path leads to the same directory. Fails if it is no longer trusted.
+    /// Whether this path leads to the same directory. Fails if the directory is not trusted any
+    /// more.
     pub(super) fn is_at(&self, path: &Path) -> StorageResult<bool> {
         match stat(path) {
             Ok(stat) if Identity::of(&stat) == self.identity => {
